@@ -1,0 +1,3 @@
+from hypoxia_hpc.cli import main
+
+main()

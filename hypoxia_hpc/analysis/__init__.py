@@ -1,0 +1,1 @@
+"""From tile predictions to patients; metrics with intervals."""

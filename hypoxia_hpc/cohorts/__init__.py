@@ -1,0 +1,1 @@
+"""Patients, labels, barcodes, splits: pure functions on tables."""

@@ -1,0 +1,289 @@
+"""``run.toml``: one table per stage, validated and frozen, with a preset per study; and the keys made from it.
+
+An unknown key is an error that lists the valid ones with their defaults. `[site]` says where and how fast, never what:
+it enters no key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Json
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+HEADS = ("tanh", "funnel", "logistic")
+
+
+class Table(BaseModel):
+    """A table of run.toml: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TileTable(Table):
+    """[tile]: how a slide is cut (the tiling rule)."""
+
+    tile_px: int = Field(299, ge=16, le=4096, description="side of a tile in pixels at the target resolution")
+    mpp: float = Field(0.5, gt=0, le=100, description="target resolution, µm per pixel (0.5 is 20x)")
+    max_background: Fraction = Field(0.25, description="a tile with a larger share of background pixels is dropped")
+    white: int = Field(220, ge=1, le=255, description="a pixel this light or lighter (0..255) is background")
+    default_mpp: float | None = Field(
+        None, gt=0, le=100, description="µm per pixel for slides that say nothing; without it they are quarantined"
+    )
+
+
+class ExtractTable(Table):
+    """[extract]: tiles to feature vectors."""
+
+    name: Name = Field("inception_v3", description="features/<name>/: choose another to keep two sets side by side")
+    backbone: Literal["inception_v3", "resnet50", "vgg16"] = Field(
+        "inception_v3", description="network without its top, average-pooled"
+    )
+    weights: str = Field(
+        "imagenet", min_length=1, description='"imagenet" (the known file, from [site] weights), a .weights.h5 path, or "random"'
+    )
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description='seed of weights = "random"')
+    batch_size: int = Field(32, ge=1, le=4096, description="tiles per step; the shape is fixed, the last batch padded")
+    dtype: Literal["float16", "float32"] = Field("float16", description="stored type of the features")
+
+    @model_validator(mode="after")
+    def _hash_goes_with_path(self) -> ExtractTable:
+        is_path = self.weights not in ("imagenet", "random")
+        if is_path and self.weights_sha256 is None:
+            raise ValueError("weights names a file, so weights_sha256 must give its SHA-256 (run sha256sum FILE)")
+        if not is_path and self.weights_sha256 is not None:
+            raise ValueError(f'weights_sha256 is for a file; with weights = "{self.weights}" remove it')
+        return self
+
+
+class TanhTable(Table):
+    """[train.tanh]: Dense 2048, BatchNorm, tanh, Dropout, Dense 2 softmax; cross-entropy."""
+
+    units: int = Field(2048, ge=1, le=65536, description="width of the hidden layer")
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of units dropped while training")
+    learning_rate: float = Field(0.001, gt=0, description="SGD learning rate")
+    momentum: float = Field(0.8, ge=0, lt=1, description="SGD momentum")
+    epochs: int = Field(75, ge=1, le=100000, description="passes over the balanced training tiles")
+    batch_size: int = Field(500, ge=2, le=1000000, description="tiles per step")
+
+
+class FunnelTable(Table):
+    """[train.funnel]: 2048-1024-512-100, each BatchNorm, ReLU, Dropout, then one sigmoid; mean squared error."""
+
+    units: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (2048, 1024, 512, 100), min_length=1, description="widths of the hidden layers"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="share of units dropped while training")
+    learning_rate: float = Field(0.1, gt=0, description="SGD learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, Nesterov")
+    epochs: int = Field(100, ge=1, le=100000, description="passes over the balanced training tiles")
+    batch_size: int = Field(500, ge=2, le=1000000, description="tiles per step")
+
+
+class LogisticTable(Table):
+    """[train.logistic]: standardised features, L2-penalised logistic regression, balanced class weights."""
+
+    c: float = Field(0.01, gt=0, description="inverse strength of the L2 penalty")
+    max_iter: int = Field(1000, ge=1, le=1000000, description="most iterations of L-BFGS")
+
+
+class TrainTable(Table):
+    """[train]: the split and the top models. Everything is fitted on training patients only."""
+
+    heads: tuple[Literal["tanh", "funnel", "logistic"], ...] = Field(
+        HEADS, min_length=1, description="top models to train"
+    )
+    split: tuple[Fraction, Fraction, Fraction] = Field(
+        (0.70, 0.15, 0.15), description="shares of patients for train, valid, test"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of the split and of the training")
+    tanh: TanhTable = TanhTable()
+    funnel: FunnelTable = FunnelTable()
+    logistic: LogisticTable = LogisticTable()
+
+    @field_validator("heads")
+    @classmethod
+    def _heads_once(cls, heads: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(heads)) != len(heads):
+            raise ValueError(f"each head at most once, got {list(heads)}")
+        return heads
+
+    @field_validator("split")
+    @classmethod
+    def _split_sums_to_one(cls, split: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[2] == 0:
+            raise ValueError(f"three shares that sum to 1, train and test above 0; got {list(split)}")
+        return split
+
+
+class EvaluateTable(Table):
+    """[evaluate]: predictions and metrics."""
+
+    threshold: Fraction = Field(0.5, description="a probability above this is called hypoxic")
+    bootstrap: int = Field(2000, ge=100, le=1000000, description="resamplings of patients for the intervals")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the resampling")
+
+
+class ReportTable(Table):
+    """[report]: what the page shows."""
+
+    thumbnails: int = Field(100, ge=0, le=10000, description="slides shown with their kept tiles drawn on them")
+
+
+class SiteTable(Table):
+    """[site]: this machine. Enters no key: changing it never makes work again."""
+
+    workers: int | None = Field(None, ge=1, le=1024, description="worker processes of tile; default: one per core")
+    weights: str | None = Field(
+        None, description="folder of weight files; default: $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models"
+    )
+
+
+class RunConfig(Table):
+    """The whole of run.toml."""
+
+    study: Literal["hypoxia"] = Field("hypoxia", description="preset that the defaults come from")
+    tile: TileTable = TileTable()
+    extract: ExtractTable = ExtractTable()
+    train: TrainTable = TrainTable()
+    evaluate: EvaluateTable = EvaluateTable()
+    report: ReportTable = ReportTable()
+    site: SiteTable = SiteTable()
+
+
+# A preset is what a study changes of the defaults above. The hypoxia study is the defaults.
+PRESETS: Mapping[str, Json] = {"hypoxia": {}}
+
+
+def preset(study: str, changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """The frozen configuration of a study, with ``changes`` (nested tables) on top. Raises InputError."""
+    if study not in PRESETS:
+        raise InputError(
+            f"study {study!r} is not one of the presets", remedy=f"choose one of: {', '.join(sorted(PRESETS))}"
+        )
+    return parse_config({"study": study, **(changes or {})}, source=f"preset {study}")
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read and validate a run.toml. Raises InputError that names every wrong key or value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist, so {path.parent} is no run directory",
+            remedy=f"make one: hypoxia-hpc init {path.parent} --study hypoxia --slides DIR",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}", remedy="mend the line named above") from None
+    return parse_config(raw, source=str(path))
+
+
+def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
+    """Validate nested tables, the study's preset below them. Raises InputError."""
+    study = raw.get("study", "hypoxia")
+    merged = _merge(PRESETS.get(study, {}) if isinstance(study, str) else {}, raw)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        problems = [_explain(one) for one in error.errors()]
+        raise InputError(
+            f"{source} has {len(problems)} wrong {'entry' if len(problems) == 1 else 'entries'}",
+            culprits=problems,
+            remedy="mend or remove these entries; an entry left out takes its default",
+        ) from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        merged[name] = _merge(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(error: ErrorDetails) -> str:
+    location = [str(part) for part in error["loc"]]
+    name = ".".join(location) or "run.toml"
+    if error["type"] == "extra_forbidden":
+        table, title = _table_at(location[:-1])
+        valid = ", ".join(_valid_entries(table))
+        return f"{name}: unknown key; valid keys {title} with their defaults: {valid}"
+    message = error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], (str, int, float, bool, list)):
+        return f"{name} = {toml_value(error['input'])}: {message}"
+    return f"{name}: {message}"
+
+
+def _table_at(location: list[str]) -> tuple[type[BaseModel], str]:
+    table: type[BaseModel] = RunConfig
+    for part in location:
+        inner = table.model_fields[part].annotation
+        assert isinstance(inner, type) and issubclass(inner, BaseModel)  # noqa: S101 - unknown keys live in tables only
+        table = inner
+    return table, f"of [{'.'.join(location)}]" if location else "at the top"
+
+
+def _valid_entries(table: type[BaseModel]) -> list[str]:
+    entries = []
+    for name, info in table.model_fields.items():
+        if isinstance(info.default, Table):
+            entries.append(f"[{name}]")
+        else:
+            entries.append(f"{name} (no default)" if info.default is None else f"{name} = {toml_value(info.default)}")
+    return entries
+
+
+def toml_value(value: object) -> str:
+    """A TOML literal for a string, number, boolean or sequence of them (JSON's spelling is valid TOML for these)."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def render_config(config: RunConfig) -> str:
+    """The text of a run.toml that states every key, each with its meaning as a comment."""
+    lines = ["# What this run does. Where and which part of it is on the command line.", ""]
+    lines += _render_table(config, "")
+    return "\n".join(lines) + "\n"
+
+
+def _render_table(table: Table, path: str) -> list[str]:
+    lines: list[str] = []
+    inner: list[str] = []
+    for name, info in type(table).model_fields.items():
+        value = getattr(table, name)
+        if isinstance(value, Table):
+            inner_path = f"{path}.{name}" if path else name
+            summary = (type(value).__doc__ or "").strip().split("\n", maxsplit=1)[0].split(": ", maxsplit=1)[-1]
+            inner += ["", f"[{inner_path}]  # {summary}", *_render_table(value, inner_path)]
+        else:
+            entry = f"# {name} =" if value is None else f"{name} = {toml_value(value)}"
+            lines.append(f"{entry:<36}  # {info.description}")
+    return lines + inner
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys, no spaces and no NaN: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def stage_key(stage: str, rule: int, table: Mapping[str, Any], inputs: object) -> str:
+    """SHA-256 (hex) of the canonical JSON of stage, rule version, that stage's table with defaults, keys of its inputs."""
+    text = canonical_json({"stage": stage, "rule": rule, "table": table, "inputs": inputs})
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""The exceptions. Each carries the exit code that the command line gives back, and says value, rule, remedy and all culprits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class HypoxiaError(Exception):
+    """Something the user can mend.
+
+    ``problem`` names the value and the rule it breaks, ``remedy`` what to do about it, ``culprits`` every one of the
+    slides, patients, files or keys concerned.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problem: str, *, remedy: str = "", culprits: Sequence[str] = ()) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+        self.culprits = tuple(culprits)
+
+    def __str__(self) -> str:
+        lines = [self.problem, *(f"  - {culprit}" for culprit in self.culprits)]
+        if self.remedy:
+            lines.append(f"remedy: {self.remedy}")
+        return "\n".join(lines)
+
+
+class InputError(HypoxiaError):
+    """Bad usage, configuration or input table."""
+
+    exit_code = 2
+
+
+class MachineError(HypoxiaError):
+    """Cannot go on here: disk, permission, image, device."""
+
+    exit_code = 4
+
+
+class NotReadyError(HypoxiaError):
+    """An earlier stage is incomplete, or a check found something unsound."""
+
+    exit_code = 5
+
+
+class Stopped(HypoxiaError):  # noqa: N818 - a stop on request is no error
+    """Stopped by a signal or a time limit; run the same command again to go on."""
+
+    exit_code = 75
+
+
+class SlideError(HypoxiaError):
+    """One slide cannot be processed; it is quarantined with this reason and the run goes on.
+
+    ``reason`` is a short word for tables (``no-mpp``), ``problem`` the sentence with the values.
+    """
+
+    def __init__(self, reason: str, problem: str, *, remedy: str = "") -> None:
+        super().__init__(problem, remedy=remedy)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild_slide_error, (self.reason, self.problem, self.remedy)
+
+
+def _rebuild_slide_error(reason: str, problem: str, remedy: str) -> SlideError:
+    return SlideError(reason, problem, remedy=remedy)

@@ -1,0 +1,1 @@
+"""Backbones and top models on Keras."""

@@ -1,0 +1,1 @@
+"""Who does which part: shares, workers, receipts, machine checks."""

@@ -1,0 +1,1 @@
+"""One page per stage: read, call the pure parts, commit."""

@@ -1,0 +1,1 @@
+"""Tile and feature stores on sharded Zarr v3, committed all or nothing."""

@@ -1,0 +1,61 @@
+"""Metadata of the package; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+setup(
+    name="hypoxia-hpc",
+    version="0.1.0",
+    description="From whole-slide images of tumours to predictions about patients, on a laptop or a cluster",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
+    package_data={"hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/*.html", "reports/*.css"]},
+    # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
+    install_requires=[
+        "click>=8.1,<9",
+        "jinja2>=3.1,<4",
+        "keras>=3.13.2,<4",
+        "matplotlib>=3.9,<4",
+        "mpi4py>=4.0,<5",
+        "numba>=0.61,<1",
+        "numpy>=2.1,<3",
+        "openslide-bin>=4.0.0.6,<5",
+        "openslide-python>=1.4,<2",
+        "pandas>=2.2,<3",
+        "pillow>=11,<14",
+        "pyarrow>=19",
+        "pydantic>=2.10,<3",
+        "rich>=13.9,<16",
+        "safetensors>=0.5,<1",
+        "scikit-learn>=1.6,<2",
+        "tensorflow>=2.20,<2.22",
+        "tifffile>=2025.5.10",
+        "zarr>=3.1,<4",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        "test": [
+            "hypothesis>=6.120,<7",
+            "imagecodecs>=2025.8.2",
+            "mypy>=1.18,<3",
+            "pandas-stubs>=2.2,<3",
+            "pytest>=8.3,<10",
+            "ruff>=0.14,<1",
+        ],
+    },
+    entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)
