@@ -1,0 +1,216 @@
+"""The only place that fsyncs, renames and deletes in a run directory.
+
+Whatever is made is first written under a unique ``.tmp-<name>-<host>-<pid>-<random>`` beside its target (so on the same
+file system), fsynced with every folder in it, and only then renamed: the target's name is either absent or names a
+whole file or folder, whenever a job is killed. There are no lock files. A killed job leaves its ``.tmp-*`` behind, and
+perhaps an ``.old-*``; :func:`remove_leftovers` clears them up.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hypoxia_hpc.errors import MachineError
+
+DAY_SECONDS = 24 * 60 * 60
+LEFTOVER_NAME = re.compile(r"\.(?:tmp|old)-.+-(?P<host>[^-]+)-(?P<pid>[0-9]{1,7})-[0-9a-f]{8}")
+_RUN_AGAIN = "then run the same command again; what is done stays done"
+_NO_SPACE = ("the disk is full", f"free space there or choose another disk, {_RUN_AGAIN}")
+_READ_ONLY = ("it cannot be written or read here", f"mount it writable or mend its permissions, {_RUN_AGAIN}")
+# errno -> (the rule that is broken, the remedy). Any other OSError is a bug, not a state of the machine.
+_MACHINE_ERRORS = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: ("the quota (bytes or inodes) is used up", f"free some of it or ask for more, {_RUN_AGAIN}"),
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter run directory or slide_id"),
+    errno.EIO: ("the disk reports an error", f"check it or choose another, {_RUN_AGAIN}"),
+    errno.ESTALE: ("the network file system lost it", f"check the mount, {_RUN_AGAIN}"),
+    errno.ENOTDIR: ("a file stands where a folder has to be", f"move it away, {_RUN_AGAIN}"),
+}
+
+
+@contextmanager
+def machine_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError that tells of the machine (disk full, quota, read-only, ...) into a MachineError.
+
+    ``path`` is named where the OSError itself names none. Other OSErrors pass unchanged.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRORS:
+            raise
+        rule, remedy = _MACHINE_ERRORS[error.errno]
+        raise MachineError(f"{error.filename or path}: {rule} ({error.strerror})", remedy=remedy) from error
+
+
+def committed_file(target: Path, data: bytes) -> None:
+    """Make ``target`` a file of these bytes, replacing an older one, all or nothing. Raises MachineError."""
+    with machine_errors(target):
+        _make_folder(target.parent)
+        temporary = _unique_beside(target, "tmp")
+        try:
+            temporary.write_bytes(data)
+            _fsync(temporary)
+            os.replace(temporary, target)  # noqa: PTH105 - the fault tests count calls of os.replace and os.rename
+        finally:
+            _discard(temporary)
+        _fsync(target.parent)
+
+
+@contextmanager
+def committing_directory(target: Path, is_same: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield an empty folder to fill; when the block ends well it becomes ``target``, otherwise it vanishes.
+
+    ``is_same`` as in :func:`commit_directory`. Raises MachineError, for the block's own OSErrors too.
+    """
+    with temporary_directory(target) as folder, machine_errors(target):
+        yield folder
+        commit_directory(folder, target, is_same)
+
+
+@contextmanager
+def temporary_directory(target: Path) -> Iterator[Path]:
+    """Yield a new empty folder beside ``target``; whatever is left of it afterwards is deleted. Raises MachineError."""
+    with machine_errors(target):
+        _make_folder(target.parent)
+        folder = _unique_beside(target, "tmp")
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _discard(folder)
+
+
+def commit_directory(folder: Path, target: Path, is_same: Callable[[Path], bool]) -> None:
+    """Give ``folder`` (from :func:`temporary_directory`) the name ``target``, after fsync of all that is in it.
+
+    Where ``target`` exists already, ``is_same(target)`` decides: true, and ``folder`` is left for its context to
+    delete; false, and the old target makes way. Raises MachineError.
+    """
+    with machine_errors(target):
+        for parent, _, files in os.walk(folder, topdown=False):
+            for name in files:
+                _fsync(Path(parent, name))
+            _fsync(Path(parent))
+        replaced = _move_in(folder, target, is_same)
+        _fsync(target.parent)
+    for old in replaced:
+        _discard(old)
+
+
+def leftovers(run_dir: Path) -> list[Path]:
+    """What killed jobs left under ``run_dir``: ``.tmp-*`` and ``.old-*`` not written to for a day, their process gone.
+
+    Whether a process of another host lives cannot be asked; there the age alone decides. Finished stores (``*.zarr``)
+    are not looked into, symbolic links not followed.
+    """
+    found = []
+    for parent, folders, files in os.walk(run_dir):
+        names = [name for name in (*folders, *files) if LEFTOVER_NAME.fullmatch(name)]
+        found += [Path(parent, name) for name in names if _is_abandoned(Path(parent, name))]
+        folders[:] = [name for name in folders if name not in names and not name.endswith(".zarr")]
+    return sorted(found)
+
+
+def remove_leftovers(run_dir: Path) -> list[Path]:
+    """Delete the :func:`leftovers` of ``run_dir`` and return them. Raises MachineError."""
+    found = leftovers(run_dir)
+    for path in found:
+        with machine_errors(path), suppress(FileNotFoundError):  # someone else is cleaning up too
+            _delete(path)
+    return found
+
+
+def _move_in(folder: Path, target: Path, is_same: Callable[[Path], bool]) -> list[Path]:
+    """Rename ``folder`` to ``target`` and return what was moved away for it."""
+    replaced: list[Path] = []
+    # Every turn ends here or moves the target of another writer away, and each writer moves in but once: it ends.
+    while True:
+        try:
+            os.rename(folder, target)  # noqa: PTH104
+            return replaced
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        if is_same(target):
+            return replaced
+        old = _unique_beside(target, "old")
+        with suppress(FileNotFoundError):  # another writer moved it away just now
+            os.rename(target, old)  # noqa: PTH104
+            replaced.append(old)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and its missing parents, each entry durable."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _fsync(folder.parent)
+
+
+def _unique_beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{kind}-{target.name}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "_"
+
+
+def _fsync(path: Path) -> None:
+    # Linux writes a file's dirty pages back whichever descriptor asks, so a second, read-only one will do.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _discard(path: Path) -> None:
+    """Delete as far as possible: what stays (an open file on NFS, a dead disk) is a leftover, and no reason to fail."""
+    with suppress(OSError):
+        _delete(path)
+
+
+def _is_abandoned(path: Path) -> bool:
+    match = LEFTOVER_NAME.fullmatch(path.name)
+    if match is None or (match["host"] == _host() and _is_alive(int(match["pid"]))):
+        return False
+    return time.time() - _last_written(path) > DAY_SECONDS
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives and belongs to someone else
+        return True
+    return True
+
+
+def _last_written(path: Path) -> float:
+    """Newest modification time of a file or of anything in a folder; a file that vanishes meanwhile counts as new."""
+    try:
+        return max(entry.lstat().st_mtime for entry in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return time.time()

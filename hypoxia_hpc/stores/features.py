@@ -1,0 +1,72 @@
+"""Feature stores, ``RUN/features/<name>/<slide_id>.zarr``: a vector per tile and its coordinates, one store a slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.records import Features, Int64Array, Json
+from hypoxia_hpc.stores.commit import committing_directory
+from hypoxia_hpc.stores.integrity import reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.layout import (
+    FEATURE_ARRAYS,
+    check_attributes,
+    store_nbytes,
+    write_array,
+    write_array_document,
+    write_group_document,
+)
+from hypoxia_hpc.stores.shards import ShardWriter
+
+RULE = FEATURE_ARRAYS["features"]
+
+
+def write_features(target: Path, values: NDArray[Any], xy: Int64Array, attributes: Json) -> int:
+    """Write and commit the features of one slide; returns the size of the store in bytes.
+
+    values: float16 or float32 (n, d), n and d above 0. xy: int64 (n, 2), top left of each tile in level 0 pixels.
+    attributes: JSON for the group, ``key`` among it; ``content`` is added. A store of the same key that is there
+    already stays, one of another key is replaced. Raises ValueError for another type or shape, MachineError.
+    """
+    if values.dtype.name not in RULE.dtypes or values.ndim != 2 or 0 in values.shape:
+        raise ValueError(f"values must be {' or '.join(RULE.dtypes)} (n, d), got {values.dtype} {values.shape}")
+    if xy.dtype != np.int64 or xy.shape != (len(values), 2):
+        raise ValueError(f"xy must be int64 ({len(values)}, 2), got {xy.dtype} {xy.shape}")
+    check_attributes(attributes)
+    with committing_directory(target, lambda there: store_key(there) == attributes["key"]) as folder:
+        hashes = {
+            f"features/{RULE.chunk_name}": _write_shard(folder / "features", values),
+            **write_array_document(folder, "features", RULE, values.dtype.name, values.shape),
+            **write_array(folder, "xy", FEATURE_ARRAYS["xy"], xy),
+        }
+        write_group_document(folder, attributes, hashes)
+        return store_nbytes(folder)
+
+
+def open_features(path: Path) -> Features:
+    """Read a feature store, all of it, checksums compared. Raises SlideError (damaged-store), MachineError."""
+    import zarr
+
+    with reading_store(path):
+        attributes = sound_attributes(path, FEATURE_ARRAYS)
+        values = zarr.open_array(path / "features", mode="r")[:]
+        xy = zarr.open_array(path / "xy", mode="r")[:]
+        return Features(path.name.removesuffix(".zarr"), np.asarray(values), np.asarray(xy), attributes)
+
+
+def _write_shard(folder: Path, values: NDArray[Any]) -> str:
+    """Write the shard file, the last chunk padded with zeros; returns its SHA-256 (hex). Raises OSError."""
+    folder.mkdir()
+    shard = ShardWriter(folder / RULE.chunk_name)
+    try:
+        for start in range(0, len(values), RULE.rows_per_chunk):
+            chunk = np.zeros((RULE.rows_per_chunk, values.shape[1]), dtype=values.dtype)
+            rows = values[start : start + RULE.rows_per_chunk]
+            chunk[: len(rows)] = rows
+            shard.append(chunk)
+        return shard.finish()
+    finally:
+        shard.close()

@@ -1,0 +1,218 @@
+"""Is a store what was written? Checks that need no Zarr, made before Zarr decodes anything.
+
+Checking is rebuilding: an array's document has to be, but for its sizes, the very one that :mod:`layout` would write,
+so no codec, data type or name from a store is ever trusted; then file sizes and the shard's index follow from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hypoxia_hpc.config import canonical_json
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.stores.layout import (
+    DOCUMENT,
+    FEATURE_ARRAYS,
+    TILE_ARRAYS,
+    ArrayRule,
+    array_document,
+    chunk_nbytes_of,
+    content_digest,
+    n_chunks_of,
+)
+from hypoxia_hpc.stores.shards import CRC_BYTES, shard_index
+
+MOST_GROUP_BYTES = 16 * 2**20
+MOST_ARRAY_BYTES = 64 * 2**10
+INDEX_ENTRY_BYTES = 16
+# What a broken document, checksum or folder raises; any other OSError is the machine's.
+_DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
+
+
+def content_of(store: Path) -> str:
+    """SHA-256 over every array file of a store, as :func:`content_digest` defines it.
+
+    Raises SlideError (damaged-store) where something is neither a plain file nor a folder, MachineError.
+    """
+    with reading_store(store):
+        return _content_of(store)
+
+
+def check_store(store: Path) -> list[str]:
+    """What is wrong with a tile or feature store, its whole content read and compared; an empty list if it is sound."""
+    try:
+        problems = min((store_problems(store, rules) for rules in (TILE_ARRAYS, FEATURE_ARRAYS)), key=len)
+        if problems:
+            return problems
+        written, found = read_attributes(store)["content"], _content_of(store)
+    except (*_DAMAGE, OSError) as error:
+        return [str(error)]
+    return [] if found == written else [f"content is {found}, written was {written}"]
+
+
+@contextmanager
+def reading_store(store: Path) -> Iterator[None]:
+    """Turn what Zarr and the checks raise for a damaged store into SlideError (damaged-store), the rest of the OSErrors
+    into MachineError."""
+    with machine_errors(store):
+        try:
+            yield
+        except _DAMAGE as error:
+            raise damaged(store, [str(error)]) from error
+
+
+def sound_attributes(store: Path, rules: Mapping[str, ArrayRule]) -> Json:
+    """The attributes of a store in which nothing is wrong as far as :func:`store_problems` looks. Raises SlideError."""
+    problems = store_problems(store, rules)
+    if problems:
+        raise damaged(store, problems)
+    return read_attributes(store)
+
+
+def store_key(path: Path) -> str | None:
+    """The ``key`` of a store, from its group document alone; None where there is no store, or none that can be read."""
+    try:
+        key = read_attributes(path).get("key")
+    except _DAMAGE:
+        return None
+    return key if isinstance(key, str) else None
+
+
+def read_attributes(store: Path) -> Json:
+    """The group attributes of a store. Raises ValueError where they are not what a store has, OSError."""
+    if store.is_symlink():
+        raise ValueError(f"{store.name} is a symbolic link")
+    document = _read_json(store / DOCUMENT, MOST_GROUP_BYTES)
+    if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
+        raise ValueError(f"{DOCUMENT} is no Zarr group with attributes")
+    attributes: Json = document.pop("attributes")
+    if canonical_json(document) != canonical_json({"zarr_format": 3, "node_type": "group"}):
+        raise ValueError(f"{DOCUMENT} is no plain Zarr v3 group")
+    return attributes
+
+
+def store_problems(store: Path, rules: Mapping[str, ArrayRule]) -> list[str]:
+    """Everything wrong with a store short of reading its values: entries, documents, sizes of files, shard indices.
+
+    Raises OSErrors that are the machine's.
+    """
+    try:
+        attributes = read_attributes(store)
+        problems = _entry_problems(store, {DOCUMENT: stat.S_ISREG, **dict.fromkeys(rules, stat.S_ISDIR)})
+    except _DAMAGE as error:
+        return [str(error)]
+    missing = [name for name in ("key", "content") if not isinstance(attributes.get(name), str)]
+    problems += [f"{DOCUMENT}: the attribute {name} is missing" for name in missing]
+    return problems or _arrays_problems(store, rules)
+
+
+def check_array(folder: Path, rule: ArrayRule) -> tuple[int, ...]:
+    """The shape of an array after a check of its entries, document, file size and shard index.
+
+    Raises ValueError where one is wrong, OSError.
+    """
+    problems = _entry_problems(folder, {DOCUMENT: stat.S_ISREG, rule.chunk_name: stat.S_ISREG})
+    if problems:
+        raise ValueError("; ".join(problems))
+    dtype, shape = _read_shape(folder / DOCUMENT, rule)
+    _check_chunk_file(folder / rule.chunk_name, rule, dtype, shape)
+    return shape
+
+
+def damaged(store: Path, problems: list[str]) -> SlideError:
+    """The error that quarantines a slide for a store that is not what was written."""
+    return SlideError(
+        "damaged-store",
+        f"{store}: {'; '.join(problems)}",
+        remedy="delete this folder and run the stage that makes it again",
+    )
+
+
+def _arrays_problems(store: Path, rules: Mapping[str, ArrayRule]) -> list[str]:
+    problems: list[str] = []
+    sizes: dict[str, int] = {}
+    for name, rule in rules.items():
+        try:
+            shape = check_array(store / name, rule)
+        except _DAMAGE as error:
+            problems.append(f"{name}: {error}")
+            continue
+        wanted = [
+            size if isinstance(size, int) else sizes.setdefault(size, found)
+            for size, found in zip(rule.dimensions, shape, strict=True)
+        ]
+        if list(shape) != wanted:
+            problems.append(f"{name}: shape {list(shape)} should be {wanted}")
+    return problems
+
+
+def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
+    with os.scandir(folder) as entries:
+        kinds = {entry.name: entry.stat(follow_symlinks=False).st_mode for entry in entries}
+    problems = [f"{name} is missing" for name in expected if name not in kinds]
+    problems += [f"{name!r} does not belong here" for name in sorted(kinds) if name not in expected]
+    wrong = [name for name in expected if name in kinds and not expected[name](kinds[name])]
+    return problems + [f"{name} is a symbolic link or of another kind" for name in wrong]
+
+
+def _read_shape(path: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
+    document = _read_json(path, MOST_ARRAY_BYTES)
+    if not isinstance(document, dict):
+        raise ValueError(f"{DOCUMENT} is no Zarr array")
+    dtype, shape = document.get("data_type"), document.get("shape")
+    if not isinstance(dtype, str) or dtype not in rule.dtypes:
+        raise ValueError(f"data type {dtype!r:.80} is not one of {', '.join(rule.dtypes)}")
+    if not isinstance(shape, list) or len(shape) != len(rule.dimensions):
+        raise ValueError(f"shape {shape!r:.80} has not {len(rule.dimensions)} dimensions")
+    if not all(type(size) is int and 0 < size < 2**40 for size in shape):
+        raise ValueError(f"shape {shape!r:.80} is not made of whole numbers above 0")
+    if canonical_json(document) != canonical_json(array_document(rule, dtype, tuple(shape))):
+        raise ValueError("codecs, chunks or other settings are not the ones that this version writes")
+    return dtype, tuple(shape)
+
+
+def _check_chunk_file(path: Path, rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> None:
+    n_chunks, chunk_nbytes = n_chunks_of(rule, shape), chunk_nbytes_of(rule, dtype, shape)
+    index_nbytes = n_chunks * INDEX_ENTRY_BYTES + CRC_BYTES if rule.rows_per_chunk else 0
+    expected, found = n_chunks * chunk_nbytes + index_nbytes, path.lstat().st_size
+    if found != expected:
+        raise ValueError(f"{path.name} has {found} bytes, its shape needs {expected}")
+    if index_nbytes:
+        with path.open("rb") as file:
+            file.seek(-index_nbytes, os.SEEK_END)
+            if file.read() != shard_index(n_chunks, chunk_nbytes):
+                raise ValueError(f"{path.name}: the shard index is damaged")
+
+
+def _read_json(path: Path, most_bytes: int) -> object:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most_bytes:
+        raise ValueError(f"{path.name} is no plain file of at most {most_bytes} bytes")
+    try:
+        document: object = json.loads(path.read_bytes())
+        return document
+    except RecursionError:
+        raise ValueError(f"{path.name} is nested too deeply") from None
+
+
+def _content_of(store: Path) -> str:
+    paths = [path for path in store.rglob("*") if not stat.S_ISDIR(path.lstat().st_mode)]
+    return content_digest(
+        {path.relative_to(store).as_posix(): _sha256_of(path) for path in paths if path != store / DOCUMENT}
+    )
+
+
+def _sha256_of(path: Path) -> str:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(f"{path.name} is a symbolic link or of another kind")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,141 @@
+"""What a store looks like on disk: one table of the arrays, and from it the Zarr v3 documents, to write and to check.
+
+::
+
+    <slide_id>.zarr/zarr.json                group; attributes: the caller's, and content
+                    pixels/zarr.json         one folder per array
+                    pixels/c.0.0.0.0         all of the array in one file: a shard, or a single chunk
+
+The documents are written here, not by zarr-python, because their bytes enter ``content`` and zarr-python spells them
+differently from release to release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import canonical_json
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.stores.shards import CRC_BYTES, encode_chunk
+
+DOCUMENT = "zarr.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRule:
+    """What is allowed for one array: data types, dimensions (a number, or a name that means the same size wherever it
+    occurs in the store), and the rows of an inner chunk; 0 where the array is not sharded but one chunk."""
+
+    dtypes: tuple[str, ...]
+    dimensions: tuple[int | str, ...]
+    rows_per_chunk: int = 0
+
+    @property
+    def chunk_name(self) -> str:
+        return ".".join(["c", *("0" for _ in self.dimensions)])
+
+
+TILE_ARRAYS: Mapping[str, ArrayRule] = {
+    # TODO measure
+    "pixels": ArrayRule(("uint8",), ("n", "px", "px", 3), rows_per_chunk=8),
+    "xy": ArrayRule(("int64",), ("n", 2)),
+    "background": ArrayRule(("float32",), ("n",)),
+}
+FEATURE_ARRAYS: Mapping[str, ArrayRule] = {
+    "features": ArrayRule(("float16", "float32"), ("n", "d"), rows_per_chunk=256),
+    "xy": ArrayRule(("int64",), ("n", 2)),
+}
+
+
+def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:
+    """The Zarr v3 ``zarr.json`` of an array: one chunk of all rows or, where sharded, one shard of all inner chunks."""
+    codecs: list[Json] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    chunk_shape = list(shape)
+    if rule.rows_per_chunk:
+        chunk_shape[0] = n_chunks_of(rule, shape) * rule.rows_per_chunk
+        sharding = {
+            "chunk_shape": [rule.rows_per_chunk, *shape[1:]],
+            "codecs": codecs,
+            "index_codecs": codecs,
+            "index_location": "end",
+        }
+        codecs = [{"name": "sharding_indexed", "configuration": sharding}]
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": 0,
+        "codecs": codecs,
+        "attributes": {},
+    }
+
+
+def n_chunks_of(rule: ArrayRule, shape: tuple[int, ...]) -> int:
+    """Number of inner chunks of a sharded array of this shape, the last one padded; 1 where it is not sharded."""
+    return -(-shape[0] // rule.rows_per_chunk) if rule.rows_per_chunk else 1
+
+
+def chunk_nbytes_of(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> int:
+    """Bytes of one (inner) chunk as stored, CRC-32C included."""
+    rows = rule.rows_per_chunk or shape[0]
+    return rows * math.prod(shape[1:]) * np.dtype(dtype).itemsize + CRC_BYTES
+
+
+def write_array(store: Path, name: str, rule: ArrayRule, values: NDArray[Any]) -> dict[str, str]:
+    """Write a small array as a single chunk; returns the SHA-256 (hex) of its files by path. Raises OSError."""
+    (store / name).mkdir()
+    chunk = b"".join(encode_chunk(values))
+    (store / name / rule.chunk_name).write_bytes(chunk)
+    hashes = write_array_document(store, name, rule, values.dtype.name, values.shape)
+    return {**hashes, f"{name}/{rule.chunk_name}": hashlib.sha256(chunk).hexdigest()}
+
+
+def write_array_document(store: Path, name: str, rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> dict[str, str]:
+    """Write an array's ``zarr.json``; returns its SHA-256 (hex) by path. Raises OSError."""
+    document = _json_bytes(array_document(rule, dtype, shape))
+    (store / name / DOCUMENT).write_bytes(document)
+    return {f"{name}/{DOCUMENT}": hashlib.sha256(document).hexdigest()}
+
+
+def write_group_document(store: Path, attributes: Json, hashes: Mapping[str, str]) -> None:
+    """Write the group's ``zarr.json``: the attributes, and ``content`` made from the hashes. Raises OSError."""
+    whole = {**attributes, "content": content_digest(hashes)}
+    document = {"zarr_format": 3, "node_type": "group", "attributes": whole}
+    (store / DOCUMENT).write_bytes(_json_bytes(document))
+
+
+def content_digest(hashes: Mapping[str, str]) -> str:
+    """SHA-256 (hex) of the lines ``<SHA-256 of the file, hex>  <path in the store>``, sorted by path.
+
+    In a shell, within the store: ``find * -mindepth 1 -type f | LC_ALL=C sort | xargs sha256sum | sha256sum``.
+    """
+    lines = [f"{hashes[path]}  {path}\n" for path in sorted(hashes)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def store_nbytes(store: Path) -> int:
+    """Bytes of all files of a store. Raises OSError."""
+    return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+
+
+def check_attributes(attributes: Json) -> None:
+    """Raises ValueError unless the attributes have a ``key``, leave ``content`` free, and are JSON without NaN."""
+    if not isinstance(attributes.get("key"), str) or "content" in attributes:
+        raise ValueError(f"attributes need a text 'key' and must leave 'content' free, got {sorted(attributes)}")
+    canonical_json(attributes)
+
+
+def _json_bytes(document: Json) -> bytes:
+    return json.dumps(document, sort_keys=True, indent=2, allow_nan=False).encode() + b"\n"
