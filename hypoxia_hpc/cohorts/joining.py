@@ -1,0 +1,146 @@
+"""The slide table of a run: slides get their ids and patients; what is left out, and why, is part of the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.barcodes import parse_barcode
+from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.errors import InputError
+
+COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
+
+
+@dataclass(frozen=True, eq=False)
+class SlideTable:
+    """``slides``: one row a slide, with `COLUMNS`, sorted by slide_id; cost in bytes, mpp in µm per pixel or NaN.
+
+    ``dropped``: (name, reason) of files that are no row. ``missing``: slide ids whose file is not there (rows all the
+    same). ``assumed``: slide ids that name no patient and stand as a patient of their own. ``unlabelled``: patients
+    with slides that the patients table lacks. ``without_slide``: patients of that table without a slide.
+    """
+
+    slides: pd.DataFrame
+    dropped: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    assumed: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    without_slide: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, one sentence for each thing, with at most five examples."""
+        facts = (
+            (self.missing, "slide files are not there; their slides will be quarantined"),
+            (
+                self.assumed,
+                "slides name no patient (no patient column, no TCGA barcode) and each counts as a patient of its own; "
+                "if some share a patient, give a manifest with a patient_id column, or that patient can stand in both "
+                "training and test",
+            ),
+            (self.unlabelled, "patients with slides are not in the patients table: predicted, but not trained on"),
+            (self.without_slide, "patients of the patients table have no slide"),
+        )
+        return tuple(f"{len(who)} {what}: {_examples(who)}" for who, what in facts if who)
+
+
+def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str] | None = None) -> SlideTable:
+    """Name the slides, join them to patients, leave out what is no tumour sample.
+
+    Slide id: the candidate's, else from the file name. Patient: the candidate's, else the TCGA barcode's, else the file
+    name without suffix where that is one of ``known_patients``, else the slide id. Raises InputError for slide ids that
+    are equal ignoring case, for a path that stands twice, and if no slide is left.
+    """
+    kept, dropped = _tumour_slides(candidates)
+    if not kept:
+        raise InputError(
+            "no slide to work on",
+            culprits=[f"{name!r}: {reason}" for name, reason in dropped],
+            remedy="give a folder or a manifest with at least one slide of a tumour sample",
+        )
+    known = frozenset(known_patients or ())
+    rows = pd.DataFrame([_row(each, known) for each in kept]).sort_values("slide_id", ignore_index=True)
+    _refuse_ambiguous(rows)
+    with_slide = frozenset(rows["patient_id"])
+    return SlideTable(
+        slides=rows[list(COLUMNS)].astype({"mpp": "float64"}),
+        dropped=tuple(sorted(dropped)),
+        missing=tuple(rows["slide_id"][rows["missing"]]),
+        assumed=tuple(rows["slide_id"][rows["assumed"]]),
+        unlabelled=() if known_patients is None else tuple(sorted(with_slide - known)),
+        without_slide=tuple(sorted(known - with_slide)),
+    )
+
+
+def slide_id_from_name(name: str) -> str:
+    """A slide id from a file name: without its suffix, other characters than `NAME_PATTERN` has as ``-``, no dot, dash
+    or underscore at the start, 128 at most. If nothing remains: ``slide-`` and eight hex digits of the name's SHA-256.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(name).stem).lstrip("._-")[:128]
+    return cleaned or "slide-" + hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
+
+
+def _tumour_slides(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[tuple[str, str]]]:
+    kept, dropped = [], []
+    for each in candidates:
+        reason = _reason_to_drop(each.path)
+        if reason:
+            dropped.append((str(each.path.name).encode("utf-8", "backslashreplace").decode(), reason))
+        else:
+            kept.append(each)
+    return kept, dropped
+
+
+def _reason_to_drop(path: Path) -> str:
+    barcode = parse_barcode(path.name)
+    if barcode is not None and barcode.sample_type is not None and not barcode.is_tumour:
+        kind = "normal" if barcode.is_normal else "control"
+        return f"{kind} sample (TCGA sample type {barcode.sample_type:02d}), no tumour"
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "its path is not UTF-8: rename it"
+    return ""
+
+
+def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
+    name, barcode = each.path.name, parse_barcode(each.path.name)
+    slide_id = each.slide_id or slide_id_from_name(name)
+    from_name = barcode.patient_id if barcode else each.path.stem if each.path.stem in known else ""
+    patient_id = each.patient_id or from_name
+    return {
+        "slide_id": slide_id,
+        "path": str(each.path),
+        "patient_id": patient_id or slide_id,
+        "cost": each.nbytes or 0,
+        "mpp": each.mpp,
+        "site": each.site or (barcode.site if barcode else ""),
+        "name": name,
+        "missing": each.nbytes is None,
+        "assumed": not patient_id,
+    }
+
+
+def _refuse_ambiguous(rows: pd.DataFrame) -> None:
+    normal = rows["path"].map(os.path.normpath)
+    culprits = [f"path {path!r} stands {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
+    key = rows["slide_id"].str.lower()
+    for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
+        culprits.append(f"slide id {slide_id}: {', '.join(map(repr, paths))}")
+    refuse(
+        "slides that cannot be told apart (ids are compared ignoring case)",
+        culprits,
+        "list each file once, and give these slides ids of their own: a manifest with the columns path and slide_id",
+    )
+
+
+def _examples(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

@@ -1,0 +1,115 @@
+"""Manifests of slides: the user's own (CSV or TSV) or one of GDC, row by row into `Candidate` values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.errors import InputError
+
+SizeOf = Callable[[Path], int | None]
+
+_SLIDE_ID = re.compile(NAME_PATTERN, re.ASCII)
+_GDC_COLUMNS = ("id", "filename", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that may become a row of slides.csv. ``nbytes`` None: there is no such file. ``mpp`` in µm per level 0
+    pixel. What is not known is empty or None."""
+
+    path: Path
+    nbytes: int | None
+    slide_id: str = ""
+    patient_id: str = ""
+    mpp: float | None = None
+    site: str = ""
+
+
+def candidates_from_manifest(path: Path, size_of: SizeOf, patient_column: str | None = None) -> tuple[Candidate, ...]:
+    """The rows of a manifest (CSV or TSV). ``size_of`` gives a file's bytes, None if it is missing.
+
+    Columns: ``path`` (relative to the manifest) and, where known, ``slide_id``, ``patient_id`` (or the one that
+    ``patient_column`` names), ``mpp``, ``site``; others are ignored. A GDC manifest (``id filename md5 size state``) is
+    taken as the GDC client lays its files out, ``<id>/<filename>`` beside the manifest; a file that is not there but
+    lies flat beside the manifest is taken from there. Raises InputError with every wrong row.
+    """
+    table = read_table(path, () if patient_column is None else (patient_column,))
+    paths = _manifest_paths(path, table, size_of)
+    cells = {
+        "slide_id": _column(table, "slide_id"),
+        "patient_id": _column(table, patient_column or "patient_id"),
+        "mpp": _column(table, "mpp"),
+        "site": _column(table, "site"),
+    }
+    refuse(f"{path} has wrong cells", _wrong_cells(table, cells), "mend these rows, or leave the cell empty")
+    return tuple(
+        Candidate(file, size_of(file), slide_id, patient_id, float(mpp) if mpp else None, site)
+        for file, slide_id, patient_id, mpp, site in zip(paths, *cells.values(), strict=True)
+    )
+
+
+def _manifest_paths(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Path]:
+    folder = path.absolute().parent
+    if "path" in table:
+        wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not is_path(cell)]
+        refuse(f"{path} has rows without a path", wrong, "give each row the path of its slide")
+        return [folder / cell for cell in table["path"]]
+    if not set(_GDC_COLUMNS) <= set(table.columns):
+        raise InputError(
+            f"{path} has the columns {list(table.columns)}",
+            remedy=f"a manifest needs a column path, or is a GDC manifest with {list(_GDC_COLUMNS)}",
+        )
+    files = list(zip(table["id"], table["filename"], strict=True))
+    odd = [(line, name) for line, file in zip(table.index, files, strict=True) for name in file if not _is_plain(name)]
+    culprits = [f"line {line}: {name!r}" for line, name in odd]
+    refuse(f"{path} has ids or file names that are no plain names", culprits, "download the manifest from GDC again")
+    return [_gdc_path(folder, file_id, filename, size_of) for file_id, filename in files]
+
+
+def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Path:
+    as_downloaded, flat = folder / file_id / filename, folder / filename
+    return flat if size_of(as_downloaded) is None and size_of(flat) is not None else as_downloaded
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and "/" not in name and "\\" not in name and name.isprintable()
+
+
+def _column(table: pd.DataFrame, name: str) -> list[str]:
+    return [cell.strip() for cell in table[name]] if name in table else [""] * len(table)
+
+
+def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
+    rules = {"slide_id": (is_slide_id, NAME_PATTERN), "patient_id": (str.isprintable, "printable characters")}
+    rules |= {"mpp": (is_mpp, "a number above 0 and at most 100"), "site": (str.isprintable, "printable characters")}
+    return [
+        f"line {line}: {column} {cell!r} is not {wanted}"
+        for column, (is_right, wanted) in rules.items()
+        for line, cell in zip(table.index, cells[column], strict=True)
+        if cell and not is_right(cell)
+    ]
+
+
+def is_slide_id(text: str) -> bool:
+    """Whether the text may be a slide id: it becomes a file name, so nothing else is let through."""
+    return _SLIDE_ID.fullmatch(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Whether the text can name a file other than the table's own folder."""
+    return text.strip() not in ("", ".") and "\0" not in text
+
+
+def is_mpp(text: str) -> bool:
+    """Whether the text is a resolution in µm per pixel, above 0 and at most 100."""
+    try:
+        return 0 < float(text) <= 100
+    except ValueError:
+        return False

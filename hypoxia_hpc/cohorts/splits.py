@@ -1,0 +1,123 @@
+"""Patients into training, validation and test: stratified, seeded, the same for any order of the input."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Patient
+
+SETS = ("train", "valid", "test")
+UNLABELLED = "unlabelled"
+
+
+def split_patients(patients: Sequence[Patient], fractions: tuple[float, float, float], seed: int) -> pd.DataFrame:
+    """patient_id, fold (0), set: every patient once, sorted by patient_id; without a label, the set is ``unlabelled``.
+
+    ``fractions`` of train, valid, test sum to 1; the sizes follow them by largest remainder. Each class is spread over
+    the sets within one patient of its share (further only where a set would lack a class), and so is each tumour type
+    of a class within two. Raises InputError: a patient twice, one class only, too few patients for every set that is
+    not empty to have one of each class.
+    """
+    _check(patients, fractions)
+    by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
+    counts = _class_counts(len(by_class[0]), len(by_class[1]), fractions)
+    rank = _random_ranks(patients, seed)
+    sets = {each.patient_id: UNLABELLED for each in patients if each.label is None}
+    for members, count in zip(by_class, counts, strict=True):
+        ordered = _types_together(members, rank)
+        sets |= {each.patient_id: SETS[i] for each, i in zip(ordered, _spread(count), strict=True)}
+    patient_ids = sorted(sets)
+    return pd.DataFrame({"patient_id": patient_ids, "fold": 0, "set": [sets[name] for name in patient_ids]})
+
+
+def largest_remainder(total: int, fractions: Sequence[float]) -> list[int]:
+    """Whole numbers that sum to ``total``, each within one of its share of it (Hamilton's method; ties: the first)."""
+    quotas = [total * fraction / sum(fractions) for fraction in fractions]
+    sizes = [math.floor(quota + 1e-9) for quota in quotas]  # 0.15 * 100 is 15.000000000000002, 0.29 * 100 below 29
+    by_remainder = sorted(range(len(sizes)), key=lambda i: (round(sizes[i] - quotas[i], 9), i))
+    for i in by_remainder[: total - sum(sizes)]:
+        sizes[i] += 1
+    return sizes
+
+
+def _check(patients: Sequence[Patient], fractions: tuple[float, float, float]) -> None:
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(f"split {list(fractions)} is no split", remedy="give three shares from 0 to 1 that sum to 1")
+    repeated = [name for name, n in Counter(each.patient_id for each in patients).items() if n > 1]
+    refuse("patients that stand twice", sorted(repeated), "give each patient one row")
+
+
+def _class_counts(n_0: int, n_1: int, fractions: tuple[float, float, float]) -> tuple[list[int], list[int]]:
+    """How many patients of either class each set gets."""
+    sizes = largest_remainder(n_0 + n_1, fractions)
+    used = sum(fraction > 0 for fraction in fractions)
+    culprits = [f"label {label}: {n} patients, needed {used}" for label, n in ((0, n_0), (1, n_1)) if n < used]
+    culprits += [
+        f"set {name}: {size} of {n_0 + n_1} labelled patients (share {fraction}), needed 2"
+        for name, size, fraction in zip(SETS, sizes, fractions, strict=True)
+        if fraction > 0 and size < 2
+    ]
+    if culprits:
+        enough = math.ceil(2 / min(fraction for fraction in fractions if fraction > 0))
+        only = "patients of one class only" if 0 in (n_0, n_1) else "too few patients to split"
+        raise InputError(
+            f"{only}: {n_0} with label 0, {n_1} with label 1; each of the {used} sets needs at least one of each",
+            culprits=culprits,
+            remedy=f"give {enough} or more labelled patients, {used} or more of each class, or change [train] split",
+        )
+    ones = _ones_per_set(n_1, sizes)
+    return [size - one for size, one in zip(sizes, ones, strict=True)], ones
+
+
+def _ones_per_set(n_1: int, sizes: list[int]) -> list[int]:
+    """Each set's share of the n_1 in whole numbers, with one or more of either class in every set that is not empty."""
+    quotas = [n_1 * size / sum(sizes) for size in sizes]
+    ones = [min(max(math.floor(quota), 1), size - 1) if size else 0 for quota, size in zip(quotas, sizes, strict=True)]
+    while sum(ones) != n_1:
+        step = 1 if sum(ones) < n_1 else -1
+        free = [i for i, size in enumerate(sizes) if 1 <= ones[i] + step <= size - 1]
+        best = max(free, key=lambda i: (step * (quotas[i] - ones[i]), -i))
+        ones[best] += step
+    return ones
+
+
+def _random_ranks(patients: Sequence[Patient], seed: int) -> dict[tuple[str, str], int]:
+    """A random number for each patient and tumour type. Raw PCG64 output: NumPy promises that stream for ever."""
+    names = sorted({("id", each.patient_id) for each in patients} | {("type", each.tumour_type) for each in patients})
+    return dict(zip(names, np.random.PCG64(seed).random_raw(len(names)).tolist(), strict=True))
+
+
+def _types_together(members: Sequence[Patient], rank: dict[tuple[str, str], int]) -> list[Patient]:
+    """Tumour types in random order, in each its patients in random order (ids break a tie)."""
+
+    def position(each: Patient) -> tuple[int, str, int, str]:
+        return rank["type", each.tumour_type], each.tumour_type, rank["id", each.patient_id], each.patient_id
+
+    return sorted(members, key=position)
+
+
+def _spread(counts: list[int]) -> list[int]:
+    """Set indices, ``counts[i]`` times i, such that any first k hold k · counts[i] / sum(counts) of i to within one.
+
+    Tijdeman 1980, "The chairman assignment problem", Discrete Mathematics 32: among the sets that are due, the one
+    whose deadline is nearest. In whole numbers, so that no rounding decides.
+    """
+    used, total = [i for i, count in enumerate(counts) if count], sum(counts)
+    slack = max(2 * len(used) - 2, 1)
+    given = [0] * len(counts)
+    order = []
+    for k in range(1, total + 1):
+        due = [i for i in used if slack * (k * counts[i] - given[i] * total) >= total]
+        room = {i: total * (slack - 1 + slack * given[i]) - slack * k * counts[i] for i in due}
+        chosen = min(due, key=lambda i: (Fraction(room[i], counts[i]), i))
+        given[chosen] += 1
+        order.append(chosen)
+    return order

@@ -1,0 +1,123 @@
+"""``slides.csv``, ``patients.csv`` and ``split.csv``: reading with every wrong cell named, and the text to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
+from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
+from hypoxia_hpc.cohorts.manifests import is_mpp, is_path, is_slide_id
+from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
+from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.records import Patient, Slide
+
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
+
+
+def read_slides(path: Path) -> tuple[Slide, ...]:
+    """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
+    slide id that is malformed or stands twice (ignoring case), every empty path or patient, every bad number."""
+    table = _with_columns(_read(path, ("slide_id", "path", "patient_id", "cost")), ("mpp", "name"))
+    culprits = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
+    culprits += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    culprits += _wrong(table, "path", ~table["path"].map(is_path), "is no path")
+    culprits += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    culprits += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100")
+    culprits += _repeated(table, table["slide_id"].str.lower(), "slide id")
+    refuse(f"{path} has {len(culprits)} wrong cells", culprits, "mend these rows")
+    folder = path.absolute().parent
+    columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
+    return tuple(
+        Slide(slide_id, folder / file, patient_id, int(cost), float(mpp) if mpp else None, name)
+        for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
+    )
+
+
+def read_patient_table(path: Path) -> pd.DataFrame:
+    """patients.csv with all its columns as text, validated as `read_patients` says."""
+    table = _with_columns(_read(path, ("patient_id", "label")), ("tumour_type",))
+    culprits = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    culprits += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
+    culprits += _repeated(table, table["patient_id"], "patient", "label")
+    refuse(
+        f"{path} has {len(culprits)} wrong entries",
+        culprits,
+        "give each patient one row with the label 0 or 1, or nothing where it is not known",
+    )
+    return table.reset_index(drop=True)
+
+
+def read_patients(path: Path) -> tuple[Patient, ...]:
+    """The patients in the table's order; an empty label is None. Raises InputError with every label other than 0, 1 or
+    nothing, every empty id, every patient that stands twice (with which labels)."""
+    table = read_patient_table(path)
+    return tuple(
+        Patient(patient_id, int(label) if label else None, tumour_type)
+        for patient_id, label, tumour_type in zip(
+            table["patient_id"], table["label"], table["tumour_type"], strict=True
+        )
+    )
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """split.csv: patient_id (text), fold (int64, from 0), set (train, valid, test or unlabelled). Raises InputError
+    with every wrong cell and every patient that stands twice in one fold."""
+    table = _read(path, ("patient_id", "fold", "set"))[["patient_id", "fold", "set"]]
+    sets = (*SETS, UNLABELLED)
+    culprits = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    culprits += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    culprits += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
+    culprits += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", "set")
+    refuse(f"{path} has {len(culprits)} wrong entries", culprits, "delete the table and train again")
+    return table.astype({"fold": "int64"}).reset_index(drop=True)
+
+
+def slides_csv(slides: pd.DataFrame) -> str:
+    """The text of slides.csv from the slides of a `SlideTable`, sorted by slide_id."""
+    return _sorted_csv(slides, SLIDE_COLUMNS, "slide_id")
+
+
+def patients_csv(patients: pd.DataFrame) -> str:
+    """The text of patients.csv: patient_id, label, then the other columns as they come; sorted by patient_id."""
+    columns = ["patient_id", "label"]
+    return _sorted_csv(patients, [*columns, *(name for name in patients.columns if name not in columns)], "patient_id")
+
+
+def split_csv(split: pd.DataFrame) -> str:
+    """The text of split.csv, sorted by patient_id."""
+    return _sorted_csv(split, ("patient_id", "fold", "set"), "patient_id")
+
+
+def _sorted_csv(frame: pd.DataFrame, columns: Sequence[str], key: str) -> str:
+    return csv_text(frame[list(columns)].astype(object).sort_values(key, kind="stable"))
+
+
+def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    table = read_table(path, required).map(unguard).rename(columns=unguard)
+    for column in table.columns.difference(["path", "name"]):
+        table[column] = table[column].str.strip()
+    return table
+
+
+def _with_columns(table: pd.DataFrame, optional: Sequence[str]) -> pd.DataFrame:
+    return table.assign(**{name: "" for name in optional if name not in table})
+
+
+def _is_id(column: pd.Series[str]) -> pd.Series[bool]:
+    return column.map(lambda text: text != "" and text.isprintable())
+
+
+def _wrong(table: pd.DataFrame, column: str, is_wrong: pd.Series[bool], rule: str) -> list[str]:
+    return [f"line {line}: {column} {cell!r} {rule}" for line, cell in table.loc[is_wrong, column].items()]
+
+
+def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, value: str | None = None) -> list[str]:
+    culprits = []
+    for name, rows in table[key.duplicated(keep=False) & (key != "")].groupby(key):
+        culprit = f"{noun} {name!r} stands on lines {', '.join(str(line) for line in rows.index)}"
+        culprits.append(culprit + (f" with {value} {', '.join(map(repr, rows[value]))}" if value else ""))
+    return culprits
