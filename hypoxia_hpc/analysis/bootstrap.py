@@ -37,7 +37,7 @@ def rank_order(
     return order, begins
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True)
 def twice_concordant(
     positive: NDArray[np.bool_], begins: NDArray[np.bool_], patient: Int64Array, weights: Float64Array
 ) -> Float64Array:

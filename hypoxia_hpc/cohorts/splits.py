@@ -29,11 +29,12 @@ def split_patients(patients: Sequence[Patient], fractions: tuple[float, float, f
     _check(patients, fractions)
     by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
     counts = _class_counts(len(by_class[0]), len(by_class[1]), fractions)
-    rank = _random_ranks(patients, seed)
+    rank, turns = _random_ranks(patients, seed)
     sets = {each.patient_id: UNLABELLED for each in patients if each.label is None}
-    for members, count in zip(by_class, counts, strict=True):
-        ordered = _types_together(members, rank)
-        sets |= {each.patient_id: SETS[i] for each, i in zip(ordered, _spread(count), strict=True)}
+    for members, count, turn in zip(by_class, counts, turns, strict=True):
+        # Turned round by a random number of places, so that a type of one patient is not nailed to one set.
+        places = np.roll(_spread(count), turn % len(members))
+        sets |= {each.patient_id: SETS[i] for each, i in zip(_types_together(members, rank), places, strict=True)}
     patient_ids = sorted(sets)
     return pd.DataFrame({"patient_id": patient_ids, "fold": 0, "set": [sets[name] for name in patient_ids]})
 
@@ -89,10 +90,11 @@ def _ones_per_set(n_1: int, sizes: list[int]) -> list[int]:
     return ones
 
 
-def _random_ranks(patients: Sequence[Patient], seed: int) -> dict[tuple[str, str], int]:
-    """A random number for each patient and tumour type. Raw PCG64 output: NumPy promises that stream for ever."""
+def _random_ranks(patients: Sequence[Patient], seed: int) -> tuple[dict[tuple[str, str], int], list[int]]:
+    """A random number for each patient and tumour type, and two more. NumPy never changes the raw output of PCG64."""
     names = sorted({("id", each.patient_id) for each in patients} | {("type", each.tumour_type) for each in patients})
-    return dict(zip(names, np.random.PCG64(seed).random_raw(len(names)).tolist(), strict=True))
+    *turns, numbers = np.split(np.random.PCG64(seed).random_raw(2 + len(names)), [1, 2])
+    return dict(zip(names, numbers.tolist(), strict=True)), [int(turn[0]) for turn in turns]
 
 
 def _types_together(members: Sequence[Patient], rank: dict[tuple[str, str], int]) -> list[Patient]:

@@ -1,0 +1,83 @@
+"""Delimited text: exact round trips, and every ragged row named."""
+
+import csv
+import io
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, unguard
+from hypoxia_hpc.errors import InputError, MachineError
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+NASTY = st.one_of(
+    TEXT, st.from_regex(r"\A'{0,3}[=+\-@\t\r].{0,3}\Z"), st.sampled_from(["-1", "+1.5e3", '"', ",", "\r", "\n"])
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(NASTY, NASTY), min_size=1, max_size=5))
+def test_round_trip_of_any_text(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    path.write_bytes(csv_text(pd.DataFrame(rows, columns=["a", "b"], dtype=object)).encode())
+    table = read_table(path, ("a", "b")).map(unguard)
+    assert list(table.itertuples(index=False, name=None)) == rows
+
+
+@settings(deadline=None)
+@given(NASTY)
+def test_no_cell_is_a_formula(text):
+    written = csv_text(pd.DataFrame({"a": [text], "b": [0]}))
+    cell = list(csv.reader(io.StringIO(written, newline="")))[1][0]
+    if cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        float(cell)  # a number, or this raises
+
+
+def test_values_and_line_ends():
+    frame = pd.DataFrame({"n": [1, -2], "x": [0.1, float("nan")], "t": ["-5", None], "s": ["=1+1", "é,"]}, dtype=object)
+    assert csv_text(frame) == 'n,x,t,s\n1,0.1,-5,\'=1+1\n-2,,,"é,"\n'
+
+
+def test_tab_or_comma_byte_order_mark_and_windows_line_ends(tmp_path):
+    for name, text in (("a.tsv", "a\tb\r\n1,5\t2\r\n"), ("a.csv", '\ufeffa, b\r\n"1,5",2\r\n\r\n')):
+        (tmp_path / name).write_bytes(text.encode())
+        table = read_table(tmp_path / name, ("a", "b"))
+        assert table.to_numpy().tolist() == [["1,5", "2"]]
+        assert table.index.tolist() == [2]
+
+
+def test_ragged_rows_are_all_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n3\n4,5,6\n")
+    with pytest.raises(InputError) as caught:
+        read_table(path, ("a",))
+    assert caught.value.culprits == ("line 3: 1 cells", "line 4: 3 cells")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "missing column: a"),
+        (b"a,a\n1,2\n", "repeated column: a"),
+        (b"a,b\n", "no rows"),
+        (b"b\n1\n", "missing column: a"),
+        (b"a\n\xff\n", "not UTF-8"),
+        (b'a\n"x', "line 2"),
+    ],
+)
+def test_broken_tables(tmp_path, content, message):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_table(path, ("a",))
+
+
+def test_no_file_and_no_permission(tmp_path, monkeypatch):
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(InputError, match="not a file"):
+            read_table(path, ())
+    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError("denied")))
+    with pytest.raises(MachineError, match="denied"):
+        read_table(tmp_path / "t.csv", ())

@@ -1,0 +1,140 @@
+"""Slide ids, patients, what is left out."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypoxia_hpc.cohorts.joining import COLUMNS, slide_id_from_name, slide_table
+from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.errors import InputError
+
+
+def files(*names, nbytes=10):
+    return [Candidate(Path("/data") / name, nbytes) for name in names]
+
+
+@given(st.text(min_size=1))
+def test_any_name_gives_a_harmless_id(name):
+    assert re.fullmatch(NAME_PATTERN, slide_id_from_name(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "slide_id"),
+    [
+        ("TCGA-E7-A6MF-01Z-00-DX1.766edac4.svs", "TCGA-E7-A6MF-01Z-00-DX1.766edac4"),
+        ("<script>.svs", "script-"),
+        ("..", "slide-5ec1f7e7"),
+        (".tmp-x.svs", "tmp-x"),
+        ("a b\n(2).ome.tif", "a-b--2-.ome"),
+        ("x" * 200 + ".svs", "x" * 128),
+    ],
+)
+def test_slide_ids(name, slide_id):
+    assert slide_id_from_name(name) == slide_id
+
+
+def test_names_of_which_nothing_remains_stay_apart():
+    assert slide_id_from_name("組織.svs") != slide_id_from_name("腫瘍.svs")
+
+
+def test_a_slide_that_tries_to_leave_the_folder():
+    table = slide_table([Candidate(Path("/data/../../x"), 1), Candidate(Path("/data/<b>\n.svs"), 2)])
+    assert table.slides["slide_id"].tolist() == ["b--", "x"]
+    assert table.slides["name"].tolist() == ["<b>\n.svs", "x"]
+
+
+def test_rows():
+    table = slide_table([*files("TCGA-E7-A6MF-01Z-00-DX1.svs"), Candidate(Path("/data/a.svs"), 3, "A", "p", 0.25, "S")])
+    assert tuple(table.slides.columns) == COLUMNS
+    first, second = table.slides.to_dict("records")
+    assert first == {
+        "slide_id": "A",
+        "path": "/data/a.svs",
+        "patient_id": "p",
+        "cost": 3,
+        "mpp": 0.25,
+        "site": "S",
+        "name": "a.svs",
+    }
+    assert (second["patient_id"], second["site"], second["cost"]) == ("TCGA-E7-A6MF", "E7", 10)
+    assert table.slides["mpp"].isna().tolist() == [False, True]
+    assert table.notes == ()
+
+
+def test_only_tumour_samples_stay():
+    names = ["TCGA-E7-A6MF-01Z-00-DX1.svs", "TCGA-E7-A6MF-11A-01-TS1.svs", "TCGA-E7-A6MF-20A-01-TS1.svs", "other.svs"]
+    table = slide_table(files(*names))
+    assert table.slides["name"].tolist() == [names[0], names[3]]
+    assert table.dropped == (
+        (names[1], "normal sample (TCGA sample type 11), no tumour"),
+        (names[2], "control sample (TCGA sample type 20), no tumour"),
+    )
+
+
+def test_nothing_left():
+    with pytest.raises(InputError, match="normal sample"):
+        slide_table(files("TCGA-E7-A6MF-11A-01-TS1.svs"))
+    with pytest.raises(InputError, match="no slide"):
+        slide_table([])
+
+
+def test_a_name_that_is_not_utf8_is_dropped():
+    table = slide_table(files("ok.svs", "caf\udce9.svs"))
+    assert table.dropped == (("caf\\udce9.svs", "its path is not UTF-8: rename it"),)
+
+
+def test_collisions_and_repeated_paths_are_all_named():
+    candidates = files("a/1.svs", "b/1.tif", "A b.svs", "a-B.svs", "x.svs", "y/../x.svs")
+    candidates[-1] = Candidate(candidates[-1].path, 1, "other")
+    with pytest.raises(InputError) as caught:
+        slide_table(candidates)
+    assert caught.value.culprits == (
+        "path '/data/x.svs' stands 2 times",
+        "slide id 1: '/data/a/1.svs', '/data/b/1.tif'",
+        "slide id a-b: '/data/A b.svs', '/data/a-B.svs'",
+    )
+
+
+def test_a_dropped_slide_collides_with_nothing():
+    table = slide_table(files("a/TCGA-E7-A6MF-11A-01-TS1.svs", "b/TCGA-E7-A6MF-11A-01-TS1.svs", "x.svs"))
+    assert len(table.slides) == 1
+
+
+def test_slides_and_patients_without_each_other():
+    candidates = [*files("P 1.svs", "TCGA-E7-A6MF-01Z-00-DX1.svs", "lone.svs"), Candidate(Path("/data/gone.svs"), None)]
+    table = slide_table(candidates, known_patients={"P 1", "P 2"})
+    patients = dict(zip(table.slides["slide_id"], table.slides["patient_id"], strict=True))
+    assert patients == {
+        "P-1": "P 1",  # the file is named like a known patient
+        "TCGA-E7-A6MF-01Z-00-DX1": "TCGA-E7-A6MF",
+        "lone": "lone",
+        "gone": "gone",
+    }
+    assert table.assumed == ("gone", "lone")
+    assert table.unlabelled == ("TCGA-E7-A6MF", "gone", "lone")
+    assert table.without_slide == ("P 2",)
+    assert table.missing == ("gone",)
+    assert table.slides.set_index("slide_id")["cost"]["gone"] == 0
+    assert [note.split(" ")[0] for note in table.notes] == ["1", "2", "3", "1"]
+    assert "both training and test" in table.notes[1]
+
+
+def test_without_a_patients_table_nobody_is_unlabelled():
+    assert slide_table(files("a.svs")).unlabelled == ()
+
+
+def test_notes_show_five_examples():
+    (note,) = slide_table(files(*(f"{i}.svs" for i in range(7)))).notes
+    assert note.startswith("7 slides name no patient")
+    assert note.endswith(": 0, 1, 2, 3, 4, …")
+
+
+def test_order_of_files_does_not_matter():
+    candidates = files("b.svs", "a.svs", "TCGA-E7-A6MF-11A-01-TS1.svs")
+    there, back = slide_table(candidates), slide_table(candidates[::-1])
+    assert there.slides.equals(back.slides)
+    assert there.dropped == back.dropped

@@ -1,0 +1,144 @@
+"""Hypoxia labels: the published table where it is there, a small made-up one everywhere."""
+
+from pathlib import Path
+
+import naive_cohorts as naive
+import pandas as pd
+import pytest
+
+from hypoxia_hpc.cohorts.scores import INTRA_TYPE, PAN_CANCER, RULES, hypoxia_labels, read_scores
+from hypoxia_hpc.errors import InputError
+
+PUBLISHED = Path(__file__).parents[3] / "shared/data/scores/BhandariHypoxiaScores.txt"
+published = pytest.mark.skipif(not PUBLISHED.exists(), reason="the published score table is not here")
+
+ROWS = """\
+patient_id\tBuffa_hypoxia_score_pan_cancer\tRagnum_hypoxia_score_pan_cancer\tBuffa_hypoxia_score_intra_tumour_type\ttumour_type
+TCGA.AA.0001\t-4\t1\t-2\tAAAA
+TCGA.AA.0002\t0\t2\t0\tAAAA
+TCGA.AA.0003\t2\t3\t5\tAAAA
+TCGA.AA.0003.1\t40\t3\t9\tAAAA
+TCGA.BB.0001\t10\t4\t-1\tBBBB
+TCGA.BB.0002\t20\t5\t1\tBBBB
+TCGA.CC.0001\t7\t5\t0\tCCCC
+TCGA.DD.0001.2\t1\t5\t3\tBBBB
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(text=ROWS):
+        path = tmp_path / "scores.txt"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_small_table_by_hand(table):
+    labels = hypoxia_labels(read_scores(table()), "type-median")
+    assert labels.set_aside == ("TCGA.AA.0003.1",)
+    assert list(labels.table.columns) == ["patient_id", "label", "score", "tumour_type"]
+    assert labels.table.to_numpy().tolist() == [
+        ["TCGA-AA-0001", 0, -1.0, "AAAA"],  # median of AAAA without the second sample: 0
+        ["TCGA-AA-0002", 0, 0.0, "AAAA"],  # at the median is not above it
+        ["TCGA-AA-0003", 1, 0.5, "AAAA"],
+        ["TCGA-BB-0001", 0, 0.0, "BBBB"],
+        ["TCGA-BB-0002", 1, 1.0, "BBBB"],
+        ["TCGA-CC-0001", 0, 0.0, "CCCC"],  # alone in its type: no displacement at all
+        ["TCGA-DD-0001-2", 0, -0.9, "BBBB"],  # no row TCGA.DD.0001: not a second sample
+    ]
+    assert labels.counts.to_numpy().tolist() == [["AAAA", 3, 1], ["BBBB", 3, 1], ["CCCC", 1, 0]]
+
+
+def test_pan_median_counts_second_samples_in_the_median(table):
+    # The median of all eight rows is 4.5, without the second sample it would be 2: other scores.
+    labels = hypoxia_labels(read_scores(table()), "pan-median").table.set_index("patient_id")
+    assert labels["label"].tolist() == [0, 0, 0, 1, 1, 1, 0]
+    assert labels.loc["TCGA-BB-0001", "score"] == 5.5 / 15.5
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_equals_twin_and_score_goes_with_label(table, rule):
+    scores = read_scores(table())
+    labels = hypoxia_labels(scores, rule).table
+    rows = zip(labels["patient_id"], labels["label"], labels["score"], strict=True)
+    assert {patient: (label, score) for patient, label, score in rows} == naive.hypoxia_label(scores, rule)
+    assert ((labels["score"] > 0) == (labels["label"] == 1)).all()
+    assert labels["score"].abs().max() == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_order_of_rows_does_not_matter(table, rule):
+    scores = read_scores(table())
+    there, back = hypoxia_labels(scores, rule), hypoxia_labels(scores[::-1], rule)
+    pd.testing.assert_frame_equal(there.table, back.table)
+    pd.testing.assert_frame_equal(there.counts, back.counts)
+
+
+@published
+@pytest.mark.parametrize(("rule", "hypoxic"), [("type-median", 3634), ("pan-median", 3673), ("intra", 3824)])
+def test_published_table(rule, hypoxic):
+    labels = hypoxia_labels(read_scores(PUBLISHED), rule)
+    assert (len(labels.table), labels.table["label"].sum(), len(labels.set_aside)) == (7731, hypoxic, 60)
+    assert labels.counts[["n", "hypoxic"]].sum().tolist() == [7731, hypoxic]
+    assert len(labels.counts) == 19
+    assert labels.table["patient_id"].str.fullmatch(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}").all()
+    assert labels.table["score"].between(-1, 1).all()
+
+
+@published
+@pytest.mark.parametrize("rule", RULES)
+def test_published_table_against_pandas(rule):
+    frame = pd.read_csv(PUBLISHED, sep="\t")
+    overall = frame[PAN_CANCER].median()
+    frame = frame[frame["patient_id"].str.len() == 12]
+    by_type = frame.groupby("tumour_type")[PAN_CANCER]
+    displacement = {
+        "type-median": frame[PAN_CANCER] - by_type.transform("median"),
+        "pan-median": frame[PAN_CANCER] - overall,
+        "intra": frame[INTRA_TYPE],
+    }[rule]
+    frame["patient_id"] = frame["patient_id"].str.replace(".", "-", regex=False)
+    frame["label"] = (displacement > 0) * 1
+    frame["score"] = displacement / displacement.groupby(frame["tumour_type"]).transform(lambda x: x.abs().max())
+    expected = frame[["patient_id", "label", "score", "tumour_type"]].sort_values("patient_id", ignore_index=True)
+    pd.testing.assert_frame_equal(hypoxia_labels(read_scores(PUBLISHED), rule).table, expected, check_dtype=False)
+
+
+@published
+def test_pan_median_nearly_names_the_organ():
+    counts = hypoxia_labels(read_scores(PUBLISHED), "pan-median").counts.set_index("tumour_type")["hypoxic"]
+    assert (counts["THCA"], counts["PRAD"]) == (0, 4)
+
+
+def test_every_wrong_cell_is_named(table):
+    text = ROWS.replace("\t-4\t", "\t-4.0\t").replace("\t20\t", "\tNA\t").replace("\tCCCC", "\t ")
+    text = text.replace("\t10\t4\t", "\t10\t99999999999999999999\t")
+    with pytest.raises(InputError) as caught:
+        read_scores(table(text))
+    assert caught.value.culprits == (
+        f"line 2: {PAN_CANCER} is '-4.0', not an integer",
+        f"line 7: {PAN_CANCER} is 'NA', not an integer",
+        "line 6: Ragnum_hypoxia_score_pan_cancer is '99999999999999999999', not an integer",
+        "line 8: tumour_type is empty",
+    )
+
+
+def test_missing_columns(table):
+    with pytest.raises(InputError) as caught:
+        read_scores(table("patient_id\ttumour_type\nTCGA.AA.0001\tAAAA\n"))
+    assert caught.value.culprits == (f"missing column: {PAN_CANCER}", f"missing column: {INTRA_TYPE}")
+
+
+def test_repeated_patients_are_named(table):
+    # Once as it is, once with dashes: the same patient in the end.
+    scores = read_scores(table(ROWS + "TCGA.BB.0002\t1\t1\t1\tBBBB\nTCGA-CC-0001\t1\t1\t1\tAAAA\n"))
+    with pytest.raises(InputError) as caught:
+        hypoxia_labels(scores)
+    assert caught.value.culprits == ("TCGA-BB-0002: lines 7, 10", "TCGA-CC-0001: lines 8, 11")
+
+
+def test_unknown_rule(table):
+    with pytest.raises(InputError, match="choose one of: type-median, pan-median, intra"):
+        hypoxia_labels(read_scores(table()), "median")

@@ -1,0 +1,145 @@
+"""The split: nobody in two sets, everybody in one, shares within rounding, whatever the order."""
+
+import math
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypoxia_hpc.cohorts.splits import largest_remainder, split_patients
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Patient
+
+FRACTIONS = st.sampled_from(
+    [(0.7, 0.15, 0.15), (0.4, 0.2, 0.4), (0.5, 0.0, 0.5), (0.8, 0.1, 0.1), (1 / 3, 1 / 3, 1 / 3)]
+)
+
+
+@st.composite
+def cohorts(draw, fractions):
+    """Patients that can just be split, and up to 80 more."""
+    labels = [0, 1] * max(3, math.ceil(1 / min(fraction for fraction in fractions if fraction > 0)))
+    labels += draw(st.lists(st.sampled_from([0, 1, 1, None]), max_size=80))
+    kinds = draw(st.lists(st.sampled_from("AAABC"), min_size=len(labels), max_size=len(labels)))
+    return [Patient(f"p{i:03d}", *each) for i, each in enumerate(zip(labels, kinds, strict=True))]
+
+
+def sets_of(split):
+    return dict(zip(split["patient_id"], split["set"], strict=True))
+
+
+@settings(deadline=None)
+@given(st.data(), FRACTIONS, st.integers(0, 2**31 - 1))
+def test_split(data, fractions, seed):
+    patients = data.draw(cohorts(fractions))
+    split = split_patients(patients, fractions, seed)
+    sets = sets_of(split)
+    assert split["patient_id"].tolist() == sorted(each.patient_id for each in patients)  # everyone, once
+    assert set(split["fold"]) == {0}
+    assert all((sets[each.patient_id] == "unlabelled") == (each.label is None) for each in patients)
+
+    labelled = [each for each in patients if each.label is not None]
+    sizes = Counter(sets[each.patient_id] for each in labelled)
+    by_label = Counter((sets[each.patient_id], each.label) for each in labelled)
+    by_type = Counter((sets[each.patient_id], each.label, each.tumour_type) for each in labelled)
+    for name, fraction in zip(("train", "valid", "test"), fractions, strict=True):
+        assert abs(sizes[name] - fraction * len(labelled)) < 1
+        for label in (0, 1):
+            members = [each for each in labelled if each.label == label]
+            got = by_label[name, label]
+            share = sizes[name] * len(members) / len(labelled)
+            assert (got == 0) == (fraction == 0)
+            assert abs(got - share) < 1 or got in (1, sizes[name] - 1)
+            for kind in "ABC":
+                n_kind = sum(each.tumour_type == kind for each in members)
+                assert abs(by_type[name, label, kind] - got * n_kind / len(members)) < 2
+
+
+@settings(deadline=None)
+@given(cohorts((0.7, 0.15, 0.15)), st.randoms(use_true_random=False), st.integers(0, 5))
+def test_order_does_not_matter(patients, chance, seed):
+    shuffled = chance.sample(patients, len(patients))
+    there, back = (split_patients(each, (0.7, 0.15, 0.15), seed) for each in (patients, shuffled))
+    assert there.equals(back)
+
+
+def test_known_split_stays_as_it_is():
+    # Raw PCG64 output and whole numbers: the same on every machine and with every NumPy.
+    patients = [Patient(f"p{i:02d}", i % 2, "AB"[i % 3 == 0]) for i in range(20)]
+    sets = sets_of(split_patients(patients, (0.5, 0.2, 0.3), 7))
+    assert "".join(sets[f"p{i:02d}"][:2] for i in range(20)) == "trtrvavatevatrtetrtetrtrtetrtrtrtetrvate"
+
+
+def test_seeds_move_everybody():
+    patients = [Patient(f"p{i:02d}", i % 2, "T" if i < 39 else "rare") for i in range(40)]
+    seen = [sets_of(split_patients(patients, (0.4, 0.2, 0.4), seed)) for seed in range(200)]
+    for each in patients:  # a rare type too is not nailed to one set
+        shares = Counter(sets[each.patient_id] for sets in seen)
+        assert 50 <= shares["test"] <= 110
+        assert 15 <= shares["valid"] <= 65
+
+
+def test_cohort_of_the_study():
+    chance = random.Random(1)
+    kinds = [f"T{i:02d}" for i in range(19)]
+    patients = [Patient(f"p{i:04d}", chance.randrange(2), chance.choice(kinds)) for i in range(7731)]
+    sizes = split_patients(patients, (0.7, 0.15, 0.15), 0)["set"].value_counts()
+    assert sizes.to_dict() == {"train": 5412, "valid": 1160, "test": 1159}  # of 5411.7, 1159.65, 1159.65
+
+
+@pytest.mark.parametrize(
+    ("total", "fractions", "sizes"),
+    [
+        (100, (0.7, 0.15, 0.15), [70, 15, 15]),
+        (10, (0.7, 0.15, 0.15), [7, 2, 1]),
+        (100, (0.29, 0.0, 0.71), [29, 0, 71]),
+        (7, (0.5, 0.0, 0.5), [4, 0, 3]),
+        (0, (0.4, 0.2, 0.4), [0, 0, 0]),
+    ],
+)
+def test_largest_remainder(total, fractions, sizes):
+    assert largest_remainder(total, fractions) == sizes
+
+
+def test_smallest_cohort_that_can_be_split():
+    patients = [Patient(f"p{i}", int(i < 3)) for i in range(14)]
+    sets = sets_of(split_patients(patients, (0.7, 0.15, 0.15), 3))
+    assert sorted(sets[f"p{i}"] for i in range(3)) == ["test", "train", "valid"]
+
+
+def test_one_class_only():
+    with pytest.raises(InputError, match="one class only: 30 with label 0, 0 with label 1") as caught:
+        split_patients([Patient(f"p{i}", 0) for i in range(30)], (0.7, 0.15, 0.15), 0)
+    assert caught.value.culprits == ("label 1: 0 patients, needed 3",)
+
+
+def test_too_few_patients_says_how_many_are_needed():
+    patients = [Patient(f"p{i}", int(i < 2)) for i in range(9)] + [Patient("u", None)]
+    with pytest.raises(InputError, match="too few patients to split: 7 with label 0, 2 with label 1") as caught:
+        split_patients(patients, (0.7, 0.15, 0.15), 0)
+    assert caught.value.culprits == (
+        "label 1: 2 patients, needed 3",
+        "set test: 1 of 9 labelled patients (share 0.15), needed 2",
+    )
+    assert "14 or more labelled patients, 3 or more of each class" in caught.value.remedy
+
+
+@given(FRACTIONS.filter(lambda fractions: 0 not in fractions))
+def test_the_number_said_to_be_enough_is_enough(fractions):
+    enough = math.ceil(2 / min(fractions))
+    split_patients([Patient(f"p{i}", int(i < 3)) for i in range(enough)], fractions, 0)
+
+
+def test_repeated_patients_are_named():
+    patients = [Patient(name, 0) for name in "abcab"]
+    with pytest.raises(InputError) as caught:
+        split_patients(patients, (0.7, 0.15, 0.15), 0)
+    assert caught.value.culprits == ("a", "b")
+
+
+@pytest.mark.parametrize("fractions", [(0.7, 0.2, 0.2), (1.1, 0.1, -0.2)])
+def test_shares_that_are_no_split(fractions):
+    with pytest.raises(InputError, match="no split"):
+        split_patients([Patient("a", 0)], fractions, 0)
