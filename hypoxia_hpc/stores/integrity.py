@@ -1,7 +1,7 @@
 """Is a store what was written? Checks that need no Zarr, made before Zarr decodes anything.
 
-Checking is rebuilding: an array's document has to be, but for its sizes, the very one that :mod:`layout` would write,
-so no codec, data type or name from a store is ever trusted; then file sizes and the shard's index follow from it.
+Checking is rebuilding: an array's document has to be, but for its sizes, byte for byte the one that :mod:`layout` would
+write, so no codec, data type or name from a store is ever trusted; file sizes and the shard's index follow from it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hypoxia_hpc.stores.layout import (
     array_document,
     chunk_nbytes_of,
     content_digest,
+    json_bytes,
     n_chunks_of,
 )
 from hypoxia_hpc.stores.shards import CRC_BYTES, shard_index
@@ -80,18 +81,25 @@ def sound_attributes(store: Path, rules: Mapping[str, ArrayRule]) -> Json:
 
 def store_key(path: Path) -> str | None:
     """The ``key`` of a store, from its group document alone; None where there is no store, or none that can be read."""
+    attributes = store_attributes(path)
+    return None if attributes is None else str(attributes["key"])
+
+
+def store_attributes(path: Path) -> Json | None:
+    """The attributes of a store, from its group document alone; None where there is no store, or none that can be read
+    and has a ``key``."""
     try:
-        key = read_attributes(path).get("key")
+        attributes = read_attributes(path)
     except _DAMAGE:
         return None
-    return key if isinstance(key, str) else None
+    return attributes if isinstance(attributes.get("key"), str) else None
 
 
 def read_attributes(store: Path) -> Json:
     """The group attributes of a store. Raises ValueError where they are not what a store has, OSError."""
     if store.is_symlink():
         raise ValueError(f"{store.name} is a symbolic link")
-    document = _read_json(store / DOCUMENT, MOST_GROUP_BYTES)
+    document = json.loads(_read_plain(store / DOCUMENT, MOST_GROUP_BYTES))
     if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
         raise ValueError(f"{DOCUMENT} is no Zarr group with attributes")
     attributes: Json = document.pop("attributes")
@@ -165,7 +173,8 @@ def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
 
 
 def _read_shape(path: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
-    document = _read_json(path, MOST_ARRAY_BYTES)
+    raw = _read_plain(path, MOST_ARRAY_BYTES)
+    document = json.loads(raw)
     if not isinstance(document, dict):
         raise ValueError(f"{DOCUMENT} is no Zarr array")
     dtype, shape = document.get("data_type"), document.get("shape")
@@ -175,7 +184,7 @@ def _read_shape(path: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"shape {shape!r:.80} has not {len(rule.dimensions)} dimensions")
     if not all(type(size) is int and 0 < size < 2**40 for size in shape):
         raise ValueError(f"shape {shape!r:.80} is not made of whole numbers above 0")
-    if canonical_json(document) != canonical_json(array_document(rule, dtype, tuple(shape))):
+    if raw != json_bytes(array_document(rule, dtype, tuple(shape))):
         raise ValueError("codecs, chunks or other settings are not the ones that this version writes")
     return dtype, tuple(shape)
 
@@ -193,15 +202,11 @@ def _check_chunk_file(path: Path, rule: ArrayRule, dtype: str, shape: tuple[int,
                 raise ValueError(f"{path.name}: the shard index is damaged")
 
 
-def _read_json(path: Path, most_bytes: int) -> object:
+def _read_plain(path: Path, most_bytes: int) -> bytes:
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > most_bytes:
         raise ValueError(f"{path.name} is no plain file of at most {most_bytes} bytes")
-    try:
-        document: object = json.loads(path.read_bytes())
-        return document
-    except RecursionError:
-        raise ValueError(f"{path.name} is nested too deeply") from None
+    return path.read_bytes()
 
 
 def _content_of(store: Path) -> str:
