@@ -100,7 +100,8 @@ def commit_directory(folder: Path, target: Path, is_same: Callable[[Path], bool]
     """Give ``folder`` (from :func:`temporary_directory`) the name ``target``, after fsync of all that is in it.
 
     Where ``target`` exists already, ``is_same(target)`` decides: true, and ``folder`` is left for its context to
-    delete; false, and the old target makes way. Raises MachineError.
+    delete; false, and the old target makes way. Another writer may take ``target`` away while it is asked, so it has
+    to be false, not an error, for what cannot be read. Raises MachineError.
     """
     with machine_errors(target):
         for parent, _, files in os.walk(folder, topdown=False):
