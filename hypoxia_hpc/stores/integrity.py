@@ -79,20 +79,19 @@ def sound_attributes(store: Path, rules: Mapping[str, ArrayRule]) -> Json:
     return read_attributes(store)
 
 
-def store_key(path: Path) -> str | None:
-    """The ``key`` of a store, from its group document alone; None where there is no store, or none that can be read."""
-    attributes = store_attributes(path)
-    return None if attributes is None else str(attributes["key"])
-
-
-def store_attributes(path: Path) -> Json | None:
-    """The attributes of a store, from its group document alone; None where there is no store, or none that can be read
-    and has a ``key``."""
+def store_attributes(store: Path) -> Json | None:
+    """The group attributes of a store, a text ``key`` among them; None where there is no store, or none that says so."""
     try:
-        attributes = read_attributes(path)
+        attributes = read_attributes(store)
     except _DAMAGE:
         return None
     return attributes if isinstance(attributes.get("key"), str) else None
+
+
+def store_key(store: Path) -> str | None:
+    """The ``key`` of a store, from its group document alone; None as for :func:`store_attributes`."""
+    attributes = store_attributes(store)
+    return None if attributes is None else str(attributes["key"])
 
 
 def read_attributes(store: Path) -> Json:

@@ -241,6 +241,14 @@ def test_a_link_to_a_store_is_no_store(tile_store: Path, tmp_path: Path) -> None
     assert_found(link, lambda: open_tiles(link))
 
 
+@pytest.mark.parametrize("attributes", [{}, {"key": 7}, {"key": "k"}, []])
+def test_attributes_without_key_or_content_are_found(tile_store: Path, attributes: Any) -> None:
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (tile_store / "zarr.json").write_text(json.dumps(document))
+    assert store_key(tile_store) == ("k" if attributes == {"key": "k"} else None)
+    assert_found(tile_store, lambda: open_tiles(tile_store))
+
+
 def test_no_store_at_all(tmp_path: Path) -> None:
     assert store_key(tmp_path / "a.zarr") is None
     assert_found(tmp_path / "a.zarr", lambda: open_tiles(tmp_path / "a.zarr"))

@@ -12,7 +12,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypoxia_hpc.stores.integrity import check_store, content_of, store_key
+from hypoxia_hpc.stores.integrity import check_store, content_of, store_attributes, store_key
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles, read_pixels
 
 MOST_INODES = 14
@@ -65,6 +65,7 @@ def test_reading_back(tmp_path: Path, n: int) -> None:
     np.testing.assert_array_equal(tiles.xy, xy)
     np.testing.assert_array_equal(tiles.background, background)
     assert store_key(tmp_path / "s-1.zarr") == "k"
+    assert store_attributes(tmp_path / "s-1.zarr") == tiles.attributes
     assert check_store(tmp_path / "s-1.zarr") == []
 
 
