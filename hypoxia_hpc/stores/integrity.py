@@ -80,7 +80,7 @@ def sound_attributes(store: Path, rules: Mapping[str, ArrayRule]) -> Json:
 
 
 def store_attributes(store: Path) -> Json | None:
-    """The group attributes of a store, a text ``key`` among them; None where there is no store, or none that says so."""
+    """The group attributes of a store, a text ``key`` among them; None where there is no such thing."""
     try:
         attributes = read_attributes(store)
     except _DAMAGE:
