@@ -1,0 +1,119 @@
+"""What the report shows: plain values that the stage collects. No I/O, no formatting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hypoxia_hpc.records import Json
+
+
+@dataclass(frozen=True, slots=True)
+class CohortPatient:
+    """One row of ``patients.csv`` with its set of ``split.csv`` (train, valid, test, unlabelled; "" if in none)."""
+
+    patient_id: str
+    label: int | None
+    tumour_type: str
+    set_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Rows of one kind ("slide", "patient", "score row") left out for one reason, all of them named."""
+
+    kind: str
+    reason: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPrediction:
+    """One row of ``predictions/patients.csv``; ``probability`` of class 1 in 0..1."""
+
+    model: str
+    set_name: str
+    patient_id: str
+    label: int | None
+    probability: float
+    n_tiles: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Training curves of one head, one value per epoch; accuracies in 0..1; no valid set: empty tuples."""
+
+    head: str
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    valid_loss: tuple[float, ...] = ()
+    valid_accuracy: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRow:
+    """One slide: tile counts of its store, ``mpp`` in µm per level 0 pixel, ``thumbnail`` as ``draw_kept_tiles`` gives
+    it (JPEG). ``name`` is the original name for display. None where the slide never came that far."""
+
+    slide_id: str
+    patient_id: str
+    status: str
+    name: str = ""
+    planned: int | None = None
+    kept: int | None = None
+    background: int | None = None
+    unreadable: int | None = None
+    mpp: float | None = None
+    mpp_source: str = ""
+    thumbnail: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedSlide:
+    """A slide that a stage set aside: short reason (``no-mpp``) and the sentence with the values."""
+
+    slide_id: str
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageTime:
+    """Seconds of work of one stage, summed over its receipts; ``tiles`` it handled, None where it counts none."""
+
+    stage: str
+    seconds: float
+    tiles: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the numbers come from: versions by package, keys by stage, compute by property, run.toml as text."""
+
+    versions: Mapping[str, str]
+    keys: Mapping[str, str]
+    compute: Mapping[str, str]
+    config_toml: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything on the page. ``metrics`` is the content of ``metrics.json``; a probability above ``threshold`` is
+    called class 1; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown."""
+
+    title: str
+    metrics: Json
+    predictions: tuple[PatientPrediction, ...]
+    histories: tuple[History, ...]
+    patients: tuple[CohortPatient, ...]
+    dropped: tuple[Dropped, ...]
+    slides: tuple[SlideRow, ...]
+    quarantined: tuple[QuarantinedSlide, ...]
+    times: tuple[StageTime, ...]
+    provenance: Provenance
+    threshold: float
+    confidence: float
+    random_weights: bool
+    max_thumbnails: int
+    class_names: tuple[str, str] = ("normoxic", "hypoxic")
