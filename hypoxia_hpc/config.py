@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -22,7 +22,8 @@ from hypoxia_hpc.records import Json
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-HEADS = ("tanh", "funnel", "logistic")
+Head = Literal["tanh", "funnel", "logistic"]
+HEADS: tuple[Head, ...] = get_args(Head)
 
 
 class Table(BaseModel):
@@ -51,7 +52,9 @@ class ExtractTable(Table):
         "inception_v3", description="network without its top, average-pooled"
     )
     weights: str = Field(
-        "imagenet", min_length=1, description='"imagenet" (the known file, from [site] weights), a .weights.h5 path, or "random"'
+        "imagenet",
+        min_length=1,
+        description='"imagenet" (the known file, from [site] weights), a .weights.h5 path, or "random"',
     )
     weights_sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
@@ -104,9 +107,7 @@ class LogisticTable(Table):
 class TrainTable(Table):
     """[train]: the split and the top models. Everything is fitted on training patients only."""
 
-    heads: tuple[Literal["tanh", "funnel", "logistic"], ...] = Field(
-        HEADS, min_length=1, description="top models to train"
-    )
+    heads: tuple[Head, ...] = Field(HEADS, min_length=1, description="top models to train")
     split: tuple[Fraction, Fraction, Fraction] = Field(
         (0.70, 0.15, 0.15), description="shares of patients for train, valid, test"
     )
@@ -284,6 +285,6 @@ def canonical_json(value: object) -> str:
 
 
 def stage_key(stage: str, rule: int, table: Mapping[str, Any], inputs: object) -> str:
-    """SHA-256 (hex) of the canonical JSON of stage, rule version, that stage's table with defaults, keys of its inputs."""
+    """SHA-256 (hex) of the canonical JSON of stage, rule version, that stage's table in full, keys of its inputs."""
     text = canonical_json({"stage": stage, "rule": rule, "table": table, "inputs": inputs})
     return hashlib.sha256(text.encode()).hexdigest()

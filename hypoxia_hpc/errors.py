@@ -1,4 +1,4 @@
-"""The exceptions. Each carries the exit code that the command line gives back, and says value, rule, remedy and all culprits."""
+"""The exceptions. Each carries its exit code, and says value, rule, remedy and all culprits."""
 
 from __future__ import annotations
 
@@ -55,8 +55,11 @@ class Stopped(HypoxiaError):  # noqa: N818 - a stop on request is no error
 class SlideError(HypoxiaError):
     """One slide cannot be processed; it is quarantined with this reason and the run goes on.
 
-    ``reason`` is a short word for tables (``no-mpp``), ``problem`` the sentence with the values.
+    ``reason`` is a short word for tables (``no-mpp``), ``problem`` the sentence with the values. Where it meets a stage
+    that sees the whole cohort, a store is not sound: exit code 5.
     """
+
+    exit_code = 5
 
     def __init__(self, reason: str, problem: str, *, remedy: str = "") -> None:
         super().__init__(problem, remedy=remedy)

@@ -1,4 +1,4 @@
-"""The nouns: frozen values that the stages hand to each other. No I/O, no behaviour beyond what a value knows of itself."""
+"""The nouns: frozen values that the stages hand to each other. No I/O, little behaviour."""
 
 from __future__ import annotations
 

@@ -1,0 +1,100 @@
+"""Trained top models on disk: arrays as safetensors and a JSON record. Loading runs nothing from either file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable, canonical_json
+from hypoxia_hpc.errors import NotReadyError
+from hypoxia_hpc.networks.heads import Arrays, HeadTable
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.stores.commit import committing_directory, machine_errors
+
+ARRAYS_FILE = "weights.safetensors"
+RECORD_FILE = "model.json"
+TABLES: Mapping[str, type[HeadTable]] = {"tanh": TanhTable, "funnel": FunnelTable, "logistic": LogisticTable}
+
+
+class ModelRecord(BaseModel):
+    """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: int = 1
+    head: str
+    key: str
+    settings: Json
+    seed: int
+    feature_length: int
+    tile_spec: Json
+    extract_spec: Json
+    sets: dict[str, dict[str, int]]
+    history: dict[str, list[float]]
+    compute: Json
+    software: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenModel:
+    """A trained top model, ready to predict."""
+
+    record: ModelRecord
+    table: HeadTable
+    arrays: Arrays
+
+
+def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
+    """Commit a model's folder, all or nothing; equal models give equal bytes. Raises MachineError."""
+    from safetensors.numpy import save
+
+    with committing_directory(folder, lambda target: model_key(target) == record.key) as made:
+        (made / ARRAYS_FILE).write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        (made / RECORD_FILE).write_text(canonical_json(record.model_dump()), encoding="utf-8")
+
+
+def model_key(folder: Path) -> str | None:
+    """The key of the model in a folder, None where there is no model that can be read."""
+    try:
+        return read_record(folder).key
+    except NotReadyError:
+        return None
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """model.json of a folder. Raises NotReadyError where there is none or it is damaged."""
+    try:
+        return ModelRecord.model_validate(json.loads((folder / RECORD_FILE).read_bytes()))
+    except FileNotFoundError:
+        raise NotReadyError(f"{folder} holds no trained model", remedy="hypoxia-hpc train RUN") from None
+    except (ValidationError, ValueError) as error:
+        raise _damaged(folder, error) from None
+
+
+def load_model(folder: Path) -> FrozenModel:
+    """A model, its arrays checked against each other. Raises NotReadyError where it is absent or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    record = read_record(folder)
+    try:
+        with machine_errors(folder):
+            arrays: dict[str, NDArray[np.generic]] = load((folder / ARRAYS_FILE).read_bytes())
+        table = TABLES[record.head].model_validate(record.settings)
+    except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
+        raise _damaged(folder, error) from None
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise _damaged(folder, "its weights are not finite")
+    return FrozenModel(record, table, arrays)
+
+
+def _damaged(folder: Path, why: object) -> NotReadyError:
+    return NotReadyError(
+        f"the model in {folder} is damaged: {why}", remedy=f"delete {folder} and train it again: hypoxia-hpc train RUN"
+    )

@@ -1,0 +1,45 @@
+"""The expected key of every stage's result, in one place, so that stages which meet on disk agree.
+
+A rule version is raised when the output of a stage changes for the same table and inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypoxia_hpc.config import EvaluateTable, ExtractTable, TileTable, TrainTable, stage_key
+from hypoxia_hpc.records import Json
+
+TILE_RULE = 1
+EXTRACT_RULE = 1
+TRAIN_RULE = 1
+EVALUATE_RULE = 1
+
+
+def tile_key(table: TileTable, slide_fingerprint: str, manifest_mpp: float | None) -> str:
+    """Key of a tile store; ``slide_fingerprint`` is ``unread: <reason>`` where the slide cannot be read."""
+    return stage_key("tile", TILE_RULE, table.model_dump(), {"fingerprint": slide_fingerprint, "mpp": manifest_mpp})
+
+
+def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json:
+    """What makes features comparable: the [extract] table with the weights' digest in place of where they lie."""
+    kept = table.model_dump(exclude={"weights", "weights_sha256", "seed"})
+    return {**kept, "tile_px": tile_px, "weights_digest": weights_digest}
+
+
+def extract_key(spec: Json, key_of_tiles: str) -> str:
+    """Key of a feature store."""
+    return stage_key("extract", EXTRACT_RULE, spec, key_of_tiles)
+
+
+def train_key(table: TrainTable, head: str, inputs: Sequence[tuple[str, str, str, int, str]]) -> str:
+    """Key of a top model. ``inputs``: set, patient_id, slide_id, label, key of features of every slide it may see:
+    those of training and validation patients."""
+    mine = {"head": head, "seed": table.seed, "settings": getattr(table, head).model_dump()}
+    return stage_key("train", TRAIN_RULE, mine, sorted(inputs))
+
+
+def evaluate_key(table: EvaluateTable, models: Json, rows: Sequence[tuple[str, str, str, str, str]]) -> str:
+    """Key of predictions and metrics. ``models``: key by name. ``rows``: set, patient_id, slide_id, label (or empty)
+    with tumour type, key of features of every slide."""
+    return stage_key("evaluate", EVALUATE_RULE, table.model_dump(), {"models": models, "rows": sorted(rows)})

@@ -1,0 +1,68 @@
+"""A run directory: where everything lies, and its tables read and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypoxia_hpc.cohorts.tables import read_patients, read_slides
+from hypoxia_hpc.config import RunConfig, load_config
+from hypoxia_hpc.records import Patient, Slide
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Paths of a run. ``slide_id`` and feature names are checked where tables and configuration are read, so that no
+    path made here leaves the run directory."""
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "run.toml"
+
+    @property
+    def slides_file(self) -> Path:
+        return self.root / "slides.csv"
+
+    @property
+    def patients_file(self) -> Path:
+        return self.root / "patients.csv"
+
+    @property
+    def split_file(self) -> Path:
+        return self.root / "split.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "predictions"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.root / "metrics.json"
+
+    @property
+    def report_file(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    def tiles(self, slide_id: str) -> Path:
+        return self.root / "tiles" / f"{slide_id}.zarr"
+
+    def features(self, name: str, slide_id: str) -> Path:
+        return self.root / "features" / name / f"{slide_id}.zarr"
+
+    def model(self, name: str) -> Path:
+        return self.root / "models" / name
+
+    def receipts(self, *stage: str) -> Path:
+        return self.root.joinpath("receipts", *stage)
+
+    def config(self) -> RunConfig:
+        return load_config(self.config_file)
+
+    def slides(self) -> tuple[Slide, ...]:
+        return read_slides(self.slides_file)
+
+    def patients(self) -> tuple[Patient, ...]:
+        """The rows of patients.csv; none where the run has no such file."""
+        return read_patients(self.patients_file) if self.patients_file.exists() else ()

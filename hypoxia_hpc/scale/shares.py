@@ -1,0 +1,52 @@
+"""Which slides a task works on: pure, and the same for tasks that start at different times."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Share, Slide
+
+
+def parse_share(text: str) -> Share:
+    """``I/N`` with 0 <= I < N. Raises InputError."""
+    index, _, count = text.partition("/")
+    if not (index.isascii() and index.isdigit() and count.isascii() and count.isdigit()) or int(index) >= int(count):
+        raise InputError(
+            f"share {text!r} is not I/N with 0 <= I < N", remedy="for the first of four parts write --share 0/4"
+        )
+    return Share(int(index), int(count))
+
+
+def costliest_first(slides: Sequence[Slide]) -> list[Slide]:
+    """Slides by falling cost, ties by slide_id."""
+    return sorted(slides, key=lambda slide: (-slide.cost, slide.slide_id))
+
+
+def slides_of_share(slides: Sequence[Slide], share: Share) -> list[Slide]:
+    """One part of all slides of a run, costliest first.
+
+    Every slide goes, costliest first, to the part that has least to do so far (longest processing time first: Graham
+    1969, no part costs more than 4/3 of the best possible). Depends on ``slides.csv`` alone, never on what is done.
+    """
+    loads = [(0, 0, index) for index in range(share.count)]
+    mine = []
+    for slide in costliest_first(slides):
+        cost, n, index = heapq.heappop(loads)
+        heapq.heappush(loads, (cost + slide.cost, n + 1, index))
+        if index == share.index:
+            mine.append(slide)
+    return mine
+
+
+def choose_slides(slides: Sequence[Slide], share: Share, wanted: Sequence[str]) -> list[Slide]:
+    """The slides of a share, of these only ``wanted`` where any are named. Raises InputError naming unknown ids."""
+    known = {slide.slide_id for slide in slides}
+    unknown = sorted(set(wanted) - known)
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} slide id(s) are not in slides.csv", culprits=unknown, remedy="see its slide_id column"
+        )
+    mine = slides_of_share(slides, share)
+    return [slide for slide in mine if slide.slide_id in set(wanted)] if wanted else mine

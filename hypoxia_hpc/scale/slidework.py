@@ -1,0 +1,204 @@
+"""The frame of every stage that goes slide by slide: skip what is done, hold what is quarantined, write receipts.
+
+A stage gives a ``SlideWork``: how to make its key and its store. Everything here is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
+from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
+from hypoxia_hpc.stores.integrity import store_key
+
+NOT_READY = "not-ready"
+
+
+class SlideWork(Protocol):
+    """What a stage does to one slide. Must be picklable."""
+
+    @property
+    def receipts(self) -> Path:
+        """Folder of this stage's receipts."""
+
+    def target(self, slide: Slide) -> Path:
+        """The store this stage makes."""
+
+    def key(self, slide: Slide) -> str:
+        """Expected key of that store. Raises SlideError when the inputs cannot be read."""
+
+    def key_unread(self, slide: Slide, reason: str) -> str:
+        """Key of a quarantine where the inputs cannot be read: holds until that changes."""
+
+    def rows(self, slide: Slide) -> int:
+        """Rows of the committed store."""
+
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+        """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """What became of a slide: its receipt, and whether anything was done now."""
+
+    receipt: Receipt
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """The work on one slide as a worker process does it."""
+
+    work: SlideWork
+    retry: bool
+
+    def __call__(self, slide: Slide, tick: Callable[[int], None]) -> Attended:
+        held = read_receipt(self.work.receipts, slide.slide_id)
+        try:
+            key, unread = self.work.key(slide), None
+        except SlideError as error:
+            if error.reason == NOT_READY:
+                return Attended(Receipt(slide.slide_id, "quarantined", "", reason=NOT_READY, detail=str(error)), False)
+            key, unread = self.work.key_unread(slide, error.reason), error
+        if held is not None and held.key == key and held.status == "quarantined" and not self.retry:
+            return Attended(held, False)
+        if unread is None and store_key(self.work.target(slide)) == key:
+            if held is None or held.key != key or held.status != "done":
+                held = self._recovered(slide, key)
+            return Attended(held, False)
+        receipt = self._attempt(slide, key, unread, tick)
+        if held is not None and held.key == key:
+            receipt = replace(receipt, attempts=held.attempts + 1)
+        write_receipt(self.work.receipts, receipt)
+        return Attended(receipt, True)
+
+    def _attempt(self, slide: Slide, key: str, unread: SlideError | None, tick: Callable[[int], None]) -> Receipt:
+        started = time.perf_counter()
+        try:
+            if unread is not None:
+                raise unread
+            extra = self.work.make(slide, key, tick)
+        except SlideError as error:
+            return Receipt(
+                slide.slide_id,
+                "quarantined",
+                key,
+                reason=error.reason,
+                detail=str(error),
+                seconds=time.perf_counter() - started,
+            )
+        return Receipt(
+            slide.slide_id,
+            "done",
+            key,
+            rows=self.work.rows(slide),
+            seconds=time.perf_counter() - started,
+            bytes=_tree_bytes(self.work.target(slide)),
+            extra=extra,
+        )
+
+    def _recovered(self, slide: Slide, key: str) -> Receipt:
+        """The receipt of a store that was committed by a process which died before it could write one."""
+        target = self.work.target(slide)
+        receipt = Receipt(slide.slide_id, "done", key, rows=self.work.rows(slide), bytes=_tree_bytes(target))
+        write_receipt(self.work.receipts, receipt)
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutcome:
+    """What a stage did: receipts of the slides made now and found done, of all in quarantine, of those whose inputs
+    are not ready, and of those that hit a bug of ours (they are in quarantine too)."""
+
+    stage: str
+    made: tuple[Receipt, ...]
+    found: tuple[Receipt, ...]
+    quarantined: tuple[Receipt, ...]
+    not_ready: tuple[Receipt, ...] = ()
+    bugs: tuple[Receipt, ...] = ()
+
+
+def work_through(
+    title: str,
+    slides: Sequence[Slide],
+    work: SlideWork,
+    *,
+    workers: int,
+    retry: bool,
+    listener: Listener,
+    stop: threading.Event,
+) -> StageOutcome:
+    """Take every slide through a stage in worker processes. One bad slide never ends it.
+
+    Raises:
+        MachineError, InputError, NotReadyError: what no other slide would survive either.
+        Stopped: on request.
+    """
+    attended: list[Attended] = []
+    bugs: list[Receipt] = []
+    listener.begin(title, len(slides), sum(slide.cost for slide in slides), "slides")
+    try:
+        for event in deal(slides, Attend(work, retry), workers=workers, stop=stop):
+            if isinstance(event, Ticked):
+                listener.count(event.tiles)
+                continue
+            if isinstance(event, Finished):
+                attended.append(event.result)
+            else:
+                receipt = _quarantine(work, event)
+                attended.append(Attended(receipt, True))
+                if event.why == "internal-error":
+                    bugs.append(receipt)
+            latest = attended[-1]
+            if latest.fresh and latest.receipt.status == "quarantined":
+                first_line = latest.receipt.detail.partition("\n")[0]
+                listener.note(f"quarantined {event.item.slide_id}: {latest.receipt.reason}: {first_line}")
+            listener.item(event.item.cost)
+    finally:
+        listener.end()
+    return _sum_up(title, attended, bugs)
+
+
+def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Receipt:
+    try:
+        key = work.key(failed.item)
+    except SlideError as error:
+        key = work.key_unread(failed.item, error.reason)
+    receipt = Receipt(
+        failed.item.slide_id,
+        "quarantined",
+        key,
+        reason=failed.why,
+        detail=failed.detail,
+        attempts=failed.attempts,
+    )
+    write_receipt(work.receipts, receipt)
+    return receipt
+
+
+def _sum_up(stage: str, attended: Sequence[Attended], bugs: Sequence[Receipt]) -> StageOutcome:
+    in_order = sorted(attended, key=lambda one: one.receipt.slide_id)
+    done = [one for one in in_order if one.receipt.status == "done"]
+    waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
+    return StageOutcome(
+        stage,
+        made=tuple(one.receipt for one in done if one.fresh),
+        found=tuple(one.receipt for one in done if not one.fresh),
+        quarantined=tuple(
+            one.receipt for one in in_order if one.receipt.status == "quarantined" and one.receipt.reason != NOT_READY
+        ),
+        not_ready=tuple(waiting),
+        bugs=tuple(bugs),
+    )
+
+
+def _tree_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,103 @@
+"""status: how far a run is, stage by stage, from what lies on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hypoxia_hpc.errors import HypoxiaError
+from hypoxia_hpc.networks.frozen import model_key
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.cohort import load_cohort
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.standing import Standing, feature_standing, run_spec, tile_standing
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """Counts of one stage; ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers
+    together."""
+
+    stage: str
+    done: int
+    quarantined: int
+    todo: int
+    tiles: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+    @property
+    def tiles_per_second(self) -> float:
+        return self.tiles / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Every stage, and every quarantined slide with its reason."""
+
+    stages: tuple[StageStatus, ...]
+    quarantined: tuple[tuple[str, Receipt], ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "stages": [{**asdict(stage), "tiles_per_second": stage.tiles_per_second} for stage in self.stages],
+            "quarantined": [{"stage": stage, **asdict(receipt)} for stage, receipt in self.quarantined],
+        }
+
+
+def run_status(run: RunDir) -> RunStatus:
+    """Where the run stands. Raises InputError for a folder that is no run, or bad tables."""
+    config, slides = run.config(), run.slides()
+    tiles = [tile_standing(run, config.tile, slide) for slide in slides]
+    stages = [_slide_stage("tile", tiles)]
+    try:
+        spec = run_spec(config)
+    except HypoxiaError as error:
+        # Without the weights nobody can tell which features are current; what is known is still shown.
+        waiting = sum(standing.status != "quarantined" for standing in tiles)
+        held = len(tiles) - waiting
+        stages.append(StageStatus(f"extract {config.extract.name}", 0, held, waiting, note=error.problem))
+        features = tiles
+    else:
+        features = [feature_standing(run, config.extract.name, spec, standing) for standing in tiles]
+        stages.append(_slide_stage(f"extract {config.extract.name}", features))
+    stages += [_train_status(run, config.train.heads), _file_stage("evaluate", run.metrics_file.exists())]
+    stages.append(_file_stage("report", run.report_file.exists()))
+    quarantined = [(one.stage, one.receipt) for one in features if one.status == "quarantined" and one.receipt]
+    return RunStatus(tuple(stages), tuple(quarantined))
+
+
+def _slide_stage(name: str, standings: Sequence[Standing]) -> StageStatus:
+    stage = name.partition(" ")[0]
+    done = [one for one in standings if one.status == "done"]
+    receipts = [one.receipt for one in done if one.receipt is not None and one.receipt.key == one.key]
+    return StageStatus(
+        name,
+        done=len(done),
+        quarantined=sum(one.status == "quarantined" for one in standings),
+        todo=sum(one.status == "todo" for one in standings),
+        tiles=sum(_tiles_handled(stage, receipt) for receipt in receipts),
+        seconds=sum(receipt.seconds for receipt in receipts),
+    )
+
+
+def _tiles_handled(stage: str, receipt: Receipt) -> int:
+    """Tiles decided on (tile) or put through the network (extract); a receipt written after a kill has no seconds."""
+    if not receipt.seconds:
+        return 0
+    return int(receipt.extra.get("counts", {}).get("planned", 0)) if stage == "tile" else receipt.rows
+
+
+def _train_status(run: RunDir, heads: Sequence[str]) -> StageStatus:
+    try:
+        cohort = load_cohort(run)
+        split = cohort.split()
+    except HypoxiaError as error:
+        return StageStatus("train", 0, 0, len(heads), note=error.problem)
+    sets = dict(zip(split["patient_id"], split["set"], strict=True))
+    done = sum(model_key(run.model(head)) == cohort.model_key(head, sets) for head in heads)
+    return StageStatus("train", done, 0, len(heads) - done)
+
+
+def _file_stage(name: str, exists: bool) -> StageStatus:
+    return StageStatus(name, int(exists), 0, int(not exists))

@@ -1,0 +1,42 @@
+"""verify: re-read every store and model of a run and compare with what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypoxia_hpc.errors import NotReadyError
+from hypoxia_hpc.networks.frozen import load_model
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.stores.integrity import check_store
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One store or model (relative to the run) and what is wrong with it; sound if nothing is."""
+
+    path: str
+    problems: tuple[str, ...]
+
+
+def everything_to_verify(run: RunDir) -> list[Path]:
+    """Every tile store, feature store and model below a run, in order."""
+    stores = [*run.root.glob("tiles/*.zarr"), *run.root.glob("features/*/*.zarr")]
+    models = [path for path in run.root.glob("models/*") if not path.name.startswith(".")]
+    return sorted(path for path in stores if not path.name.startswith(".")) + sorted(models)
+
+
+def verify(run: RunDir) -> Iterator[Verified]:
+    """Check them one after the other."""
+    for path in everything_to_verify(run):
+        problems = _model_problems(path) if path.parent.name == "models" else check_store(path)
+        yield Verified(str(path.relative_to(run.root)), tuple(problems))
+
+
+def _model_problems(folder: Path) -> list[str]:
+    try:
+        load_model(folder)
+    except NotReadyError as error:
+        return [error.problem]
+    return []

@@ -1,0 +1,57 @@
+"""A slide's fingerprint: cheap to compute over a network drive, and equal wherever the file lies."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hypoxia_hpc.errors import SlideError
+
+END_BYTES = 2**20
+BLOCK_BYTES = 64 * 2**10
+N_BLOCKS = 16
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 (hex) of the file's size, its first and last MiB and sixteen evenly spaced 64 KiB blocks; for formats of
+    many files also all their names and sizes. Path and time do not enter.
+
+    Raises:
+        SlideError: ``missing-file``, ``no-permission``, ``unreadable``.
+    """
+    digest = hashlib.sha256()
+    try:
+        size = path.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with path.open("rb") as file:
+            for offset, length in _ranges(size):
+                file.seek(offset)
+                digest.update(file.read(length))
+        for companion in _companions(path):
+            digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
+    except FileNotFoundError:
+        raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv") from None
+    except PermissionError as error:
+        raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
+    except OSError as error:
+        raise SlideError("unreadable", f"{path}: {error.strerror}", remedy="check the file system") from None
+    return digest.hexdigest()
+
+
+def _ranges(size: int) -> list[tuple[int, int]]:
+    ranges = [(0, min(END_BYTES, size)), (max(0, size - END_BYTES), END_BYTES)]
+    step = max(0, size - BLOCK_BYTES) // (N_BLOCKS - 1)
+    return ranges + [(index * step, BLOCK_BYTES) for index in range(N_BLOCKS)]
+
+
+def _companions(path: Path) -> list[Path]:
+    """The other files of a multi-file slide: a MIRAX folder of the same name, the Hamamatsu VMS/VMU files that share
+    its stem, the folder of a DICOM series."""
+    suffix = path.suffix.lower()
+    if suffix not in (".mrxs", ".vms", ".vmu", ".dcm"):
+        return []
+    folder = path.with_suffix("") if suffix == ".mrxs" else path.parent
+    if not folder.is_dir():
+        return []
+    stem = path.stem if suffix in (".vms", ".vmu") else ""
+    return sorted(file for file in folder.iterdir() if file.is_file() and file.name.startswith(stem))

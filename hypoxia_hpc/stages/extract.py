@@ -1,0 +1,143 @@
+"""extract: tile stores -> feature stores. Every tile through the backbone, checked at the source, committed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc import __version__
+from hypoxia_hpc.config import ExtractTable, RunConfig, TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.networks.backbones import Backbone, build_backbone, resolve_backbone
+from hypoxia_hpc.networks.feeding import compute_record, features_of
+from hypoxia_hpc.records import Float32Array, Json, Slide
+from hypoxia_hpc.scale.keys import extract_key, extract_spec
+from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.machine import usable_cores
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.slidework import NOT_READY, StageOutcome, work_through
+from hypoxia_hpc.stores.features import open_features, write_features
+from hypoxia_hpc.stores.integrity import store_attributes
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+
+STAGE = "extract"
+
+
+def extract(
+    run: RunDir,
+    slides: Sequence[Slide],
+    *,
+    workers: int | None,
+    retry: bool,
+    listener: Listener,
+    stop: threading.Event,
+) -> StageOutcome:
+    """Features of the slides' tiles, in ``workers`` processes (default: one, which has every core or the GPU)."""
+    config = run.config()
+    crew = workers or 1
+    work = extract_work(run, config, threads=max(1, usable_cores() // crew))
+    if work.backbone.is_random:
+        listener.note(
+            f"{work.backbone.name}: RANDOM weights (seed {config.extract.seed}), not a trained network. "
+            "Fit for a demo or a test, not for results."
+        )
+    title = f"{STAGE} {config.extract.name}"
+    return work_through(title, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
+
+
+def extract_work(run: RunDir, config: RunConfig, threads: int) -> ExtractWork:
+    """The work of this stage as run.toml describes it. Raises what ``resolve_backbone`` raises."""
+    folder = Path(config.site.weights) if config.site.weights else None
+    backbone = resolve_backbone(config.extract, config.tile.tile_px, folder)
+    return ExtractWork(run, config.extract, config.tile, backbone, threads)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractWork:
+    """One tile store to one feature store."""
+
+    run: RunDir
+    table: ExtractTable
+    tile_table: TileTable
+    backbone: Backbone
+    threads: int
+
+    @property
+    def receipts(self) -> Path:
+        return self.run.receipts(STAGE, self.table.name)
+
+    def target(self, slide: Slide) -> Path:
+        return self.run.features(self.table.name, slide.slide_id)
+
+    def key(self, slide: Slide) -> str:
+        attributes = store_attributes(self.run.tiles(slide.slide_id))
+        if attributes is None or attributes.get("spec") != self.tile_table.model_dump():
+            why = "no tiles yet" if attributes is None else "its tiles were cut with another [tile] table"
+            raise SlideError(NOT_READY, f"{slide.slide_id}: {why}", remedy=f"hypoxia-hpc tile {self.run.root}")
+        return extract_key(self.spec(), attributes["key"])
+
+    def key_unread(self, slide: Slide, reason: str) -> str:
+        return extract_key(self.spec(), f"unread: {reason}")
+
+    def spec(self) -> Json:
+        return extract_spec(self.table, self.backbone.tile_px, self.backbone.weights_digest)
+
+    def rows(self, slide: Slide) -> int:
+        return len(open_features(self.target(slide)).xy)
+
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+        tiles = open_tiles(self.run.tiles(slide.slide_id))
+        model = _network(self.backbone, self.threads)
+        values = features_of(
+            model,
+            functools.partial(read_pixels, tiles),
+            len(tiles.xy),
+            batch_size=self.table.batch_size,
+            tick=tick,
+        )
+        stored = checked_cast(values, self.table.dtype)
+        attributes = {
+            "slide_id": slide.slide_id,
+            "spec": self.spec(),
+            "tile_spec": tiles.attributes["spec"],
+            "tile_key": tiles.attributes["key"],
+            "compute": compute_record(),
+            "key": key,
+            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__},
+        }
+        write_features(self.target(slide), stored, tiles.xy, attributes)
+        return {}
+
+
+@functools.lru_cache(maxsize=1)
+def _network(backbone: Backbone, threads: int) -> object:
+    # Read by TensorFlow when it is first imported, which in a worker process is below.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+    return build_backbone(backbone)
+
+
+def checked_cast(values: Float32Array, dtype: str) -> Float32Array:
+    """Features in their stored type. Raises SlideError ``non-finite-features`` or ``float16-overflow``."""
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise SlideError(
+            "non-finite-features",
+            f"{len(bad)} of {len(values)} tiles have NaN or infinite features, the first is tile {bad[0]}",
+            remedy="check the weights file; look at these tiles",
+        )
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype)
+    bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+    if len(bad):
+        raise SlideError(
+            "float16-overflow",
+            f"{len(bad)} of {len(values)} tiles have features up to {np.abs(values).max():g}, float16 ends at 65504",
+            remedy='set [extract] dtype = "float32"',
+        )
+    return stored

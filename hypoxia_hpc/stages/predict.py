@@ -1,0 +1,83 @@
+"""predict: the frozen models of another run on this run's features. No labels needed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
+from hypoxia_hpc.networks.frozen import FrozenModel, load_model
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.scale.cohort import each_features, load_cohort
+from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.predictions import gather, predict_tiles, write_predictions
+from hypoxia_hpc.scale.receipts import timed_receipt
+from hypoxia_hpc.scale.rundir import RunDir
+
+STAGE = "predict"
+SET = "predict"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """predictions/patients.csv as a frame, and the threshold of the run that the models come from."""
+
+    patients: pd.DataFrame
+    threshold: float
+
+
+def frozen_models(model_run: RunDir) -> dict[str, FrozenModel]:
+    """The models of a run, by head, in the order of its run.toml. Raises NotReadyError where any is missing."""
+    return {head: load_model(model_run.model(head)) for head in model_run.config().train.heads}
+
+
+def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threading.Event) -> Predicted:
+    """Predict every patient of ``run``; write predictions/.
+
+    Raises:
+        InputError: tiles or features are made otherwise than those the models were trained on.
+        NotReadyError: slides without features, models missing or damaged.
+        Stopped: on request.
+    """
+    models = frozen_models(model_run)
+    cohort = load_cohort(run)
+    refuse_other_features(cohort.config.tile.model_dump(mode="json"), cohort.spec, models)
+    if not cohort.done:
+        raise NotReadyError(
+            f"none of {len(cohort.standings)} slides has features, all are quarantined",
+            remedy=f"hypoxia-hpc status {run.root}",
+        )
+    listener.begin(STAGE, len(cohort.done), len(cohort.done), "slides")
+    with timed_receipt(run.receipts(STAGE), "cohort", next(iter(models.values())).record.key):
+        try:
+            tiles = predict_tiles(models, each_features(cohort, cohort.done))
+        finally:
+            listener.end()
+        if stop.is_set():
+            raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
+        predictions = gather(tiles, cohort.patients, dict.fromkeys(cohort.patients, SET))
+        write_predictions(run.predictions, predictions)
+    return Predicted(predictions.patients, model_run.config().evaluate.threshold)
+
+
+def refuse_other_features(tile_spec: Json, extract_spec: Json, models: dict[str, FrozenModel]) -> None:
+    """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
+    differences = []
+    for name, model in models.items():
+        for table, ours, theirs in (
+            ("tile", tile_spec, model.record.tile_spec),
+            ("extract", extract_spec, model.record.extract_spec),
+        ):
+            differences += [
+                f"[{table}] {entry}: {ours.get(entry)!r} here, {theirs.get(entry)!r} where {name} was trained"
+                for entry in sorted(ours.keys() | theirs.keys())
+                if ours.get(entry) != theirs.get(entry) and entry not in ("name", "batch_size")
+            ]
+    if differences:
+        raise InputError(
+            "these features are made otherwise than those the models were trained on",
+            culprits=differences,
+            remedy="give this run the same [tile] and [extract] tables, and run tile and extract again",
+        )

@@ -1,0 +1,242 @@
+"""report: everything a run has on disk -> one HTML page. Reads what is there; what is not there, the page says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.tables import read_split
+from hypoxia_hpc.config import HEADS, RunConfig, render_config
+from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
+from hypoxia_hpc.networks.frozen import ModelRecord, read_record
+from hypoxia_hpc.records import Json, Patient, Receipt, Slide
+from hypoxia_hpc.reports.page import (
+    CohortPatient,
+    Dropped,
+    History,
+    PatientPrediction,
+    Provenance,
+    QuarantinedSlide,
+    ReportData,
+    SlideRow,
+    StageTime,
+    render_report,
+)
+from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
+from hypoxia_hpc.scale.cohort import patients_with_slides
+from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.receipts import read_receipt
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.standing import Standing, feature_standings, run_spec, tile_standing
+from hypoxia_hpc.slides.openslide_reader import open_slide, read_thumbnail
+from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.stores.integrity import store_attributes
+from hypoxia_hpc.stores.tiles import open_tiles
+
+STAGE = "report"
+THUMBNAIL_PX = 360
+SHOWN_VERSIONS = ("hypoxia-hpc", "numpy", "tensorflow", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
+
+
+def report(run: RunDir, *, listener: Listener) -> Path:
+    """Write report/index.html and return its path. Raises InputError for bad tables, MachineError."""
+    config, slides = run.config(), run.slides()
+    spec = _spec(config)
+    standings = _standings(run, config, slides, spec)
+    patients = patients_with_slides(slides, run.patients())
+    records = _model_records(run, config)
+    data = ReportData(
+        title=run.root.absolute().name,
+        metrics=_metrics(run),
+        predictions=_predictions(run),
+        histories=tuple(_history(record) for record in records.values()),
+        patients=_cohort(run, patients),
+        dropped=_dropped(run),
+        slides=_slide_rows(run, config, standings, listener),
+        quarantined=tuple(_quarantined(one) for one in standings if one.status == "quarantined" and one.receipt),
+        times=_times(run, config, standings),
+        provenance=_provenance(run, config, records),
+        threshold=config.evaluate.threshold,
+        confidence=config.evaluate.confidence,
+        random_weights=_is_random(records, spec),
+        max_thumbnails=config.report.thumbnails,
+    )
+    committed_file(run.report_file, render_report(data).encode())
+    return run.report_file
+
+
+def _spec(config: RunConfig) -> Json | None:
+    """None where the weights are not on this machine: the report is still made."""
+    try:
+        return run_spec(config)
+    except HypoxiaError:
+        return None
+
+
+def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json | None) -> list[Standing]:
+    if spec is None:
+        return [tile_standing(run, config.tile, slide) for slide in slides]
+    return feature_standings(run, config, slides, spec)
+
+
+def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
+    specs = [record.extract_spec for record in records.values()] + ([spec] if spec else [])
+    return any(str(one["weights_digest"]).startswith("random:") for one in specs)
+
+
+def _metrics(run: RunDir) -> Json:
+    try:
+        metrics: Json = json.loads(run.metrics_file.read_bytes())
+    except FileNotFoundError:
+        return {"schema": 1, "models": {}}
+    except ValueError as error:
+        raise NotReadyError(
+            f"{run.metrics_file} is damaged: {error}", remedy=f"delete it, then hypoxia-hpc evaluate {run.root}"
+        ) from None
+    return metrics
+
+
+def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
+    file = run.predictions / "patients.csv"
+    if not file.exists():
+        return ()
+    table = pd.read_csv(
+        file,
+        dtype={"model": str, "set": str, "id": str, "label": "Int64"},
+        keep_default_na=False,
+        na_values={"label": [""]},
+    )
+    return tuple(
+        PatientPrediction(model, set_name, patient_id, None if pd.isna(label) else int(label), probability, n_tiles)
+        for model, set_name, patient_id, label, probability, n_tiles in zip(
+            table["model"],
+            table["set"],
+            table["id"],
+            table["label"],
+            table["probability"],
+            table["n_tiles"],
+            strict=True,
+        )
+    )
+
+
+def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
+    return {head: read_record(run.model(head)) for head in config.train.heads if run.model(head).is_dir()}
+
+
+def _history(record: ModelRecord) -> History:
+    series = {
+        name: tuple(record.history.get(name, ())) for name in ("loss", "accuracy", "valid_loss", "valid_accuracy")
+    }
+    return History(record.head, **series)
+
+
+def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient, ...]:
+    sets: dict[str, str] = {}
+    if run.split_file.exists():
+        split = read_split(run.split_file)
+        sets = dict(zip(split["patient_id"], split["set"], strict=True))
+    return tuple(
+        CohortPatient(patient.patient_id, patient.label, patient.tumour_type, sets.get(patient.patient_id, ""))
+        for patient in patients.values()
+    )
+
+
+def _dropped(run: RunDir) -> tuple[Dropped, ...]:
+    try:
+        left_out = json.loads((run.receipts("init") / "cohort.json").read_bytes())
+        return tuple(Dropped(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _slide_rows(
+    run: RunDir, config: RunConfig, standings: Sequence[Standing], listener: Listener
+) -> tuple[SlideRow, ...]:
+    rows, thumbnails = [], 0
+    listener.begin(STAGE, len(standings), len(standings), "slides")
+    try:
+        for standing in sorted(standings, key=lambda one: one.slide.slide_id):
+            attributes = store_attributes(run.tiles(standing.slide.slide_id))
+            thumbnail = None
+            if attributes is not None and thumbnails < config.report.thumbnails:
+                thumbnail = _thumbnail(run, standing.slide, listener)
+                thumbnails += thumbnail is not None
+            rows.append(_slide_row(standing, attributes or {}, thumbnail))
+            listener.item(1)
+    finally:
+        listener.end()
+    return tuple(rows)
+
+
+def _slide_row(standing: Standing, attributes: Json, thumbnail: bytes | None) -> SlideRow:
+    counts, header = attributes.get("counts", {}), attributes.get("slide", {})
+    return SlideRow(
+        standing.slide.slide_id,
+        standing.slide.patient_id,
+        standing.status,
+        name=standing.slide.name,
+        planned=counts.get("planned"),
+        kept=counts.get("kept"),
+        background=counts.get("background"),
+        unreadable=counts.get("unreadable"),
+        mpp=header.get("mpp"),
+        mpp_source=header.get("mpp_source", ""),
+        thumbnail=thumbnail,
+    )
+
+
+def _thumbnail(run: RunDir, slide: Slide, listener: Listener) -> bytes | None:
+    """None where the slide or its store can no longer be read: the note says so, the report is still made."""
+    try:
+        tiles = open_tiles(run.tiles(slide.slide_id))
+        with open_slide(slide.path) as opened:
+            pixels = read_thumbnail(opened, THUMBNAIL_PX)
+    except SlideError as error:
+        listener.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
+        return None
+    width, height = tiles.attributes["slide"]["size_l0"]
+    return draw_kept_tiles(pixels, (width, height), tiles.xy, tiles.attributes["plan"]["side_l0"])
+
+
+def _quarantined(standing: Standing) -> QuarantinedSlide:
+    receipt = standing.receipt or Receipt(standing.slide.slide_id, "quarantined", "")
+    return QuarantinedSlide(standing.slide.slide_id, standing.stage, receipt.reason, receipt.detail)
+
+
+def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tuple[StageTime, ...]:
+    slide_ids = [standing.slide.slide_id for standing in standings]
+    by_stage = {
+        "tile": [read_receipt(run.receipts("tile"), slide_id) for slide_id in slide_ids],
+        "extract": [read_receipt(run.receipts("extract", config.extract.name), slide_id) for slide_id in slide_ids],
+        **{f"train {head}": [read_receipt(run.receipts("train"), head)] for head in HEADS},
+        "evaluate": [read_receipt(run.receipts("evaluate"), "cohort")],
+        "predict": [read_receipt(run.receipts("predict"), "cohort")],
+    }
+    times = []
+    for stage, receipts in by_stage.items():
+        found = [receipt for receipt in receipts if receipt is not None]
+        if found:
+            times.append(StageTime(stage, sum(one.seconds for one in found), _tiles(stage, found)))
+    return tuple(times)
+
+
+def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
+    if stage == "tile":
+        return sum(int(receipt.extra.get("counts", {}).get("planned", 0)) for receipt in receipts)
+    return sum(receipt.rows for receipt in receipts) if stage == "extract" else None
+
+
+def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecord]) -> Provenance:
+    keys = {f"train {head}": record.key for head, record in records.items()}
+    metrics_key = _metrics(run).get("key")
+    if metrics_key:
+        keys["evaluate"] = str(metrics_key)
+    compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
+    versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
+    return Provenance({"python": platform.python_version(), **versions}, keys, compute, render_config(config))

@@ -1,0 +1,136 @@
+"""train: features of training patients -> top models. Valid patients are watched; test patients are not looked at."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc import __version__
+from hypoxia_hpc.cohorts.tables import split_csv
+from hypoxia_hpc.errors import InputError, Stopped
+from hypoxia_hpc.networks.feeding import compute_record
+from hypoxia_hpc.networks.frozen import ModelRecord, model_key, save_model
+from hypoxia_hpc.networks.heads import HeadTable, OnEpoch, TileSet, train_head
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort
+from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.receipts import write_receipt
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.stores.commit import committed_file
+
+STAGE = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What train did: heads trained now and found done, and the patients without label, who were left out."""
+
+    made: tuple[str, ...]
+    found: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+
+
+def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
+    """Split the patients, write split.csv, train every head of [train] that is not done.
+
+    Raises:
+        NotReadyError: slides without features.
+        InputError: a cohort that cannot be split, or of which a set lost a class to quarantine.
+        Stopped: on request, between two epochs; the head under way starts again next time.
+    """
+    cohort = load_cohort(run)
+    split = cohort.split()
+    committed_file(run.split_file, split_csv(split).encode())
+    sets = dict(zip(split["patient_id"], split["set"], strict=True))
+    unlabelled = tuple(sorted(name for name, set_name in sets.items() if set_name == "unlabelled"))
+    if unlabelled:
+        listener.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
+    keys: dict[str, str] = {head: cohort.model_key(head, sets) for head in cohort.config.train.heads}
+    todo = [head for head in keys if model_key(run.model(head)) != keys[head]]
+    if todo:
+        data = _load_sets(cohort, sets)
+        for head in todo:
+            listener.begin(f"{STAGE} {head}", *_epochs(cohort, head), "epochs")
+            try:
+                _train_one(cohort, head, keys[head], data, functools.partial(_on_epoch, listener, stop, head))
+            finally:
+                listener.end()
+    return Trained(tuple(todo), tuple(head for head in keys if head not in todo), unlabelled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    tiles: Mapping[str, TileSet]
+    counts: Mapping[str, dict[str, int]]
+
+
+def _load_sets(cohort: Cohort, sets: Mapping[str, str]) -> _Data:
+    tiles, counts = {}, {}
+    for name in FITTED:
+        standings = [standing for standing in cohort.done if sets[standing.slide.patient_id] == name]
+        values, labels = [], []
+        for standing, features in each_features(cohort, standings):
+            values.append(features.values.astype(np.float32))
+            labels.append(np.full(len(features.values), cohort.label(standing.slide), dtype=np.int64))
+        tiles[name] = TileSet(
+            np.concatenate(values) if values else np.empty((0, 0), dtype=np.float32),
+            np.concatenate(labels) if labels else np.empty(0, dtype=np.int64),
+        )
+        counts[name] = {
+            "patients": len({one.slide.patient_id for one in standings}),
+            "slides": len(standings),
+            "tiles": len(tiles[name].labels),
+        }
+    _require_both_classes(cohort, tiles["train"])
+    return _Data(tiles, counts)
+
+
+def _require_both_classes(cohort: Cohort, train_tiles: TileSet) -> None:
+    present = set(train_tiles.labels.tolist())
+    if present != {0, 1}:
+        raise InputError(
+            f"the training patients have tiles of {len(present)} class(es), two are needed",
+            culprits=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
+            remedy="mend the quarantined slides, or add patients of the class that is missing",
+        )
+
+
+def _epochs(cohort: Cohort, head: str) -> tuple[int, int]:
+    epochs = getattr(getattr(cohort.config.train, head), "epochs", 1)
+    return epochs, epochs
+
+
+def _on_epoch(listener: Listener, stop: threading.Event, head: str, _: Mapping[str, float]) -> None:
+    listener.item(1)
+    if stop.is_set():
+        raise Stopped(f"stopped on request while training {head}", remedy="run the same command again to go on")
+
+
+def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpoch) -> None:
+    table: HeadTable = getattr(cohort.config.train, head)
+    started = time.perf_counter()
+    seed = cohort.config.train.seed
+    trained = train_head(table, data.tiles["train"], data.tiles["valid"], seed=seed, on_epoch=on_epoch)
+    record = ModelRecord(
+        head=head,
+        key=key,
+        settings=table.model_dump(mode="json"),
+        seed=seed,
+        feature_length=data.tiles["train"].values.shape[1],
+        tile_spec=cohort.config.tile.model_dump(mode="json"),
+        extract_spec=cohort.spec,
+        sets=dict(data.counts),
+        history={name: list(values) for name, values in trained.history.items()},
+        compute=compute_record(),
+        software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
+    )
+    save_model(cohort.run.model(head), record, trained.arrays)
+    n_tiles = sum(counts["tiles"] for counts in data.counts.values())
+    seconds = time.perf_counter() - started
+    write_receipt(cohort.run.receipts(STAGE), Receipt(head, "done", key, rows=n_tiles, seconds=seconds))

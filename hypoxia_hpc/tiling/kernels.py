@@ -1,0 +1,150 @@
+"""Numba kernels: background count, reduction and cutting, each tile while it lies in the cache, without the GIL.
+
+The background rule is all integers, so that every machine agrees:
+``L = (19595 R + 38470 G + 7471 B + 32768) >> 16`` (ITU-R 601-2 luma as Pillow's ``convert("L")`` computes it);
+a pixel is background iff ``L >= white``.
+
+Pixels travel *packed*: RGBA as one little-endian uint32. A loop over packed pixels vectorises (9,000 Mpx/s on one
+Zen 4 core with 299 px tiles in cache); the same loop over three bytes does not (850 Mpx/s), nor does one over a slice
+whose inner stride the compiler cannot know, which is why squares are given as a band and a column.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.records import Int64Array, UInt8Array
+
+PackedArray = NDArray[np.uint32]
+
+U32 = np.uint32
+BYTE = U32(255)
+
+
+@numba.njit(nogil=True)
+def count_background(band: PackedArray, left: int, width: int, white: int) -> int:
+    """Background pixels in columns left .. left + width of a packed, C-contiguous band, uint32 (height, columns)."""
+    # The rounding half and the shift move into the limit. Numba widens uint32 arithmetic to 64 bits unless every
+    # step is narrowed again, and the loop then runs at a tenth of the speed.
+    limit = U32((white << 16) - 32768)
+    total = 0
+    for y in range(band.shape[0]):
+        row = band[y][left : left + width]
+        in_row = U32(0)
+        for x in range(width):
+            pixel = row[x]
+            red = U32(U32(19595) * U32(pixel & BYTE))
+            green = U32(U32(38470) * U32(U32(pixel >> U32(8)) & BYTE))
+            blue = U32(U32(7471) * U32(U32(pixel >> U32(16)) & BYTE))
+            in_row = U32(in_row + U32(U32(U32(red + green) + blue) >= limit))
+        total += int(in_row)
+    return total
+
+
+@numba.njit(nogil=True)
+def composite_on_white(rgba: UInt8Array) -> None:
+    """Lay pixels with straight alpha, uint8 (height, width, 4), on white, in place:
+    ``(c·a + 255·(255 - a) + 127) // 255``."""
+    for y in range(rgba.shape[0]):
+        for x in range(rgba.shape[1]):
+            alpha = np.int32(rgba[y, x, 3])
+            if alpha != 255:
+                for channel in range(3):
+                    blended = np.int32(rgba[y, x, channel]) * alpha + 255 * (255 - alpha) + 127
+                    rgba[y, x, channel] = np.uint8(blended // 255)
+                rgba[y, x, 3] = 255
+
+
+@numba.njit(nogil=True)
+def copy_tile(band: PackedArray, left: int, tile: UInt8Array) -> None:
+    """Unpack the columns of a band from ``left`` on into a tile, uint8 (px, px, 3)."""
+    for y in range(tile.shape[0]):
+        row = band[y][left : left + tile.shape[1]]
+        for x in range(tile.shape[1]):
+            pixel = row[x]
+            tile[y, x, 0] = pixel & BYTE
+            tile[y, x, 1] = (pixel >> U32(8)) & BYTE
+            tile[y, x, 2] = (pixel >> U32(16)) & BYTE
+
+
+@numba.njit(nogil=True)
+def average_square(band: PackedArray, left: int, tile: PackedArray) -> None:
+    """Reduce a square of a band, as wide as the band is high, to a packed tile, uint32 (px, px), px <= side, by exact
+    area averaging, halves rounded up.
+
+    Lengths are counted in 1/px of a source pixel, so that a source pixel is px long, a tile pixel ``side``, and every
+    overlap is an integer: the weights of one tile pixel sum to side². Sums fit 63 bits for any side below 10^8.
+    """
+    side, px = band.shape[0], tile.shape[0]
+    area = side * side
+    sums = np.zeros((px, 3), dtype=np.int64)
+    for out_y in range(px):
+        top, bottom = out_y * side, (out_y + 1) * side
+        sums[:] = 0
+        for y in range(top // px, (bottom + px - 1) // px):
+            weight_y = min((y + 1) * px, bottom) - max(y * px, top)
+            for out_x in range(px):
+                start, stop = out_x * side, (out_x + 1) * side
+                red = green = blue = 0
+                for x in range(start // px, (stop + px - 1) // px):
+                    weight_x = min((x + 1) * px, stop) - max(x * px, start)
+                    pixel = band[y, left + x]
+                    red += weight_x * np.int64(pixel & BYTE)
+                    green += weight_x * np.int64((pixel >> U32(8)) & BYTE)
+                    blue += weight_x * np.int64((pixel >> U32(16)) & BYTE)
+                sums[out_x, 0] += weight_y * red
+                sums[out_x, 1] += weight_y * green
+                sums[out_x, 2] += weight_y * blue
+        for out_x in range(px):
+            packed = U32(0xFF000000)
+            for channel in range(3):
+                mean = (2 * sums[out_x, channel] + area) // (2 * area)
+                packed |= U32(mean) << U32(8 * channel)
+            tile[out_y, out_x] = packed
+
+
+@numba.njit(nogil=True)
+def _cut(band: PackedArray, white: int, most_background: int, pixels: UInt8Array, background: Int64Array) -> int:
+    side, px = band.shape[0], pixels.shape[1]
+    reduced = np.empty((px, px), dtype=np.uint32)
+    kept = 0
+    for column in range(len(background)):
+        tile, left = band, column * side
+        if side != px:
+            average_square(band, left, reduced)
+            tile, left = reduced, 0
+        background[column] = count_background(tile, left, px, white)
+        if background[column] <= most_background:
+            copy_tile(tile, left, pixels[kept])
+            kept += 1
+    return kept
+
+
+def cut_band(rgba: UInt8Array, *, tile_px: int, white: int, max_background: float) -> tuple[UInt8Array, Int64Array]:
+    """Decide and cut one row of squares.
+
+    Args:
+        rgba: uint8 (side, n · side, 4), C-contiguous, straight alpha; composited on white in place.
+        tile_px: side of a tile, <= side; larger squares are reduced to it by exact area averaging.
+        white: gray level from which a pixel is background, 1..255.
+        max_background: largest share of background of a kept tile, 0..1.
+
+    Returns:
+        The kept tiles, uint8 (kept, tile_px, tile_px, 3), and the background pixels of every square, int64 (n,).
+    """
+    n = rgba.shape[1] // rgba.shape[0]
+    composite_on_white(rgba)
+    packed = rgba.view("<u4")[..., 0]
+    pixels = np.empty((n, tile_px, tile_px, 3), dtype=np.uint8)
+    background = np.zeros(n, dtype=np.int64)
+    kept = _cut(packed, white, most_background_px(tile_px, max_background), pixels, background)
+    return pixels[:kept], background
+
+
+def most_background_px(tile_px: int, max_background: float) -> int:
+    """Most background pixels of a kept tile: floor(max_background · tile_px²)."""
+    return math.floor(max_background * tile_px * tile_px)
