@@ -16,10 +16,12 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
-    package_data={"hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/*.html", "reports/*.css"]},
+    package_data={"hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css"]},
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
     install_requires=[
         "click>=8.1,<9",
+        "google-crc32c>=1.5,<2",
+        "h5py>=3.12,<4",
         "jinja2>=3.1,<4",
         "keras>=3.13.2,<4",
         "matplotlib>=3.9,<4",
@@ -35,6 +37,7 @@ setup(
         "rich>=13.9,<16",
         "safetensors>=0.5,<1",
         "scikit-learn>=1.6,<2",
+        "scipy>=1.14,<2",
         "tensorflow>=2.20,<2.22",
         "tifffile>=2025.5.10",
         "zarr>=3.1,<4",

@@ -28,6 +28,7 @@ OnEpoch = Callable[[Mapping[str, float]], None]
 
 
 PREDICT_ROWS = 8192
+MEAN, SCALE = "mean", "scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,44 @@ class TrainedHead:
 
 
 def train_head(table: HeadTable, train: TileSet, valid: TileSet, *, seed: int, on_epoch: OnEpoch) -> TrainedHead:
-    """Train one head on training tiles; the valid tiles are only watched. ``on_epoch`` may raise to stop."""
+    """Train one head on training tiles; the valid tiles are only watched. ``on_epoch`` may raise to stop.
+
+    Features are first standardised by mean and standard deviation of the training tiles, which are part of the model.
+    (Raw features have a mean far larger than their spread; BatchNormalization's running mean, which lags behind the
+    moving weights, then makes a network that ranks well and yet calls every tile the same.)
+    """
+    mean = train.values.mean(axis=0, dtype=np.float64)
+    scale = train.values.std(axis=0, dtype=np.float64)
+    scale[scale == 0] = 1.0  # a feature that never changes stays 0
+    standard = {MEAN: mean.astype(np.float32), SCALE: scale.astype(np.float32)}
+    train, valid = _standardised(standard, train), _standardised(standard, valid)
     if isinstance(table, LogisticTable):
-        return _train_logistic(table, train)
-    return _train_dense(table, train, valid, seed, on_epoch)
+        trained = _train_logistic(table, train)
+    else:
+        trained = _train_dense(table, train, valid, seed, on_epoch)
+    return TrainedHead({**standard, **trained.arrays}, trained.history)
 
 
 def predictor(table: HeadTable, arrays: Arrays, feature_length: int) -> Predictor:
     """A trained head as a function: feature vectors float32 (n, d) -> probability of class 1, float64 (n,) in 0..1."""
+    weights = {name: array for name, array in arrays.items() if name not in (MEAN, SCALE)}
     if isinstance(table, LogisticTable):
-        return functools.partial(_predict_logistic, arrays)
-    model = _dense_network(table, feature_length)
-    model.set_weights([arrays[name] for name in sorted(arrays)])
-    return functools.partial(_predict_dense, model)
+        inner: Predictor = functools.partial(_predict_logistic, weights)
+    else:
+        model = _dense_network(table, feature_length)
+        model.set_weights([weights[name] for name in sorted(weights)])
+        inner = functools.partial(_predict_dense, model)
+    return lambda values: inner(standardise(arrays, values))
+
+
+def standardise(arrays: Arrays, values: Float32Array) -> Float32Array:
+    """Feature vectors float32 (n, d) less the training tiles' mean, over their standard deviation."""
+    standardised: Float32Array = (values - arrays[MEAN]) / arrays[SCALE]
+    return standardised
+
+
+def _standardised(arrays: Arrays, tiles: TileSet) -> TileSet:
+    return TileSet(standardise(arrays, tiles.values), tiles.labels) if len(tiles.labels) else tiles
 
 
 def balanced_order(labels: Int64Array, rng: np.random.Generator) -> Int64Array:
@@ -141,23 +167,14 @@ def _predict_dense(model: keras.Model, values: Float32Array) -> Float64Array:
 
 def _train_logistic(table: LogisticTable, train: TileSet) -> TrainedHead:
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(train.values.astype(np.float64))
     model = LogisticRegression(C=table.c, max_iter=table.max_iter, class_weight="balanced")
-    model.fit(scaler.transform(train.values.astype(np.float64)), train.labels)
-    arrays = {
-        "mean": scaler.mean_,
-        "scale": scaler.scale_,
-        "coefficients": model.coef_[0],
-        "intercept": model.intercept_,
-    }
-    return TrainedHead(arrays, {})
+    model.fit(train.values.astype(np.float64), train.labels)
+    return TrainedHead({"coefficients": model.coef_[0], "intercept": model.intercept_}, {})
 
 
 def _predict_logistic(arrays: Arrays, values: Float32Array) -> Float64Array:
     from scipy.special import expit
 
-    standardised = (values.astype(np.float64) - arrays["mean"]) / arrays["scale"]
-    probabilities: Float64Array = expit(standardised @ arrays["coefficients"] + arrays["intercept"][0])
+    probabilities: Float64Array = expit(values.astype(np.float64) @ arrays["coefficients"] + arrays["intercept"][0])
     return probabilities

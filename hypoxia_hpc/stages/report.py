@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc import __version__
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import HEADS, RunConfig, render_config
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
@@ -40,7 +41,7 @@ from hypoxia_hpc.stores.tiles import open_tiles
 
 STAGE = "report"
 THUMBNAIL_PX = 360
-SHOWN_VERSIONS = ("hypoxia-hpc", "numpy", "tensorflow", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
+SHOWN_VERSIONS = ("numpy", "tensorflow", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
 
 
 def report(run: RunDir, *, listener: Listener) -> Path:
@@ -239,4 +240,4 @@ def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecor
         keys["evaluate"] = str(metrics_key)
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
-    return Provenance({"python": platform.python_version(), **versions}, keys, compute, render_config(config))
+    return Provenance({"hypoxia_hpc": __version__, "python": platform.python_version(), **versions}, keys, compute, render_config(config))

@@ -145,7 +145,7 @@ def test_without_difference_the_class_changes_nothing() -> None:
 
 
 def test_class_changes_texture_and_neither_colour_nor_tissue() -> None:
-    for seed in range(4):
+    for seed in range(2):
         pixels = [render_slide(replace(SPEC, seed=seed, hypoxic=hypoxic)) for hypoxic in (True, False)]
         kept = [background(each) <= 0.25 for each in pixels]
         assert np.array_equal(*kept)
@@ -164,7 +164,7 @@ def dark_count(pixels: np.ndarray) -> int:
 
 
 def test_some_ten_to_fourteen_tiles_are_kept_and_the_rest_is_background() -> None:
-    kept = [(background(render_slide(slide)) <= 0.25).sum() for _, _, slide in synthetic_cohort(8, seed=1)]
+    kept = [(background(render_slide(slide)) <= 0.25).sum() for _, _, slide in synthetic_cohort(5, seed=1)]
     assert 10 <= min(kept) <= max(kept) <= 15
 
 
