@@ -22,8 +22,8 @@ from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slidework import NOT_READY, StageOutcome, work_through
+from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.stores.features import open_features, write_features
-from hypoxia_hpc.stores.integrity import store_attributes
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
 STAGE = "extract"
@@ -76,11 +76,16 @@ class ExtractWork:
         return self.run.features(self.table.name, slide.slide_id)
 
     def key(self, slide: Slide) -> str:
-        attributes = store_attributes(self.run.tiles(slide.slide_id))
-        if attributes is None or attributes.get("spec") != self.tile_table.model_dump():
-            why = "no tiles yet" if attributes is None else "its tiles were cut with another [tile] table"
-            raise SlideError(NOT_READY, f"{slide.slide_id}: {why}", remedy=f"hypoxia-hpc tile {self.run.root}")
-        return extract_key(self.spec(), attributes["key"])
+        standing = tile_standing(self.run, self.tile_table, slide)
+        if standing.status == "quarantined" and standing.receipt is not None:
+            raise SlideError(standing.receipt.reason, f"quarantined in tile: {standing.receipt.detail}")
+        if standing.status != "done":
+            raise SlideError(
+                NOT_READY,
+                f"{slide.slide_id}: no tiles yet by the present [tile] table",
+                remedy=f"hypoxia-hpc tile {self.run.root}",
+            )
+        return extract_key(self.spec(), standing.key)
 
     def key_unread(self, slide: Slide, reason: str) -> str:
         return extract_key(self.spec(), f"unread: {reason}")
