@@ -2,7 +2,7 @@
 
 import math
 
-import naive_cohorts as naive
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings

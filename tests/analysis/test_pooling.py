@@ -1,6 +1,6 @@
 """Tiles to slides to patients."""
 
-import naive_cohorts as naive
+import naive
 import numpy as np
 import pandas as pd
 import pytest

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import naive_cohorts as naive
+import naive
 import pandas as pd
 import pytest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import naive_reports
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,7 +67,7 @@ def test_covered_pixels_are_those_of_the_slow_twin(
     size_l0 = (round(width * scale), round(height * scale))
     xy = [(int(x * size_l0[0]), int(y * size_l0[1])) for x, y in corners]
     found = (mark(height, width, size_l0, xy, side) != 255).any(axis=2)
-    np.testing.assert_array_equal(found, naive_reports.covered_pixels(height, width, size_l0, xy, side))
+    np.testing.assert_array_equal(found, naive.covered_pixels(height, width, size_l0, xy, side))
 
 
 def test_tiles_side_by_side_leave_no_gap() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import naive_stores
+import naive
 import numpy as np
 import pytest
 
@@ -210,7 +210,7 @@ def test_a_chunk_that_the_index_calls_missing_is_found(tile_store: Path) -> None
     path = tile_store / "pixels" / "c.0.0.0.0"
     data = path.read_bytes()
     index = struct.pack("<QQ", 2**64 - 1, 2**64 - 1) + data[-36:-4]
-    path.write_bytes(data[:-52] + index + struct.pack("<I", naive_stores.crc32c(index)))
+    path.write_bytes(data[:-52] + index + struct.pack("<I", naive.crc32c(index)))
     assert_found(tile_store, lambda: open_tiles(tile_store))
 
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import naive_stores
+import naive
 import numpy as np
 import pytest
 import zarr
@@ -33,7 +33,7 @@ def test_whatever_is_written_is_read(n: int, d: int, dtype: str) -> None:
         np.testing.assert_array_equal(features.values, values)
         np.testing.assert_array_equal(features.xy, xy)
         np.testing.assert_array_equal(zarr.open_array(store / "features", mode="r")[:], values)
-        assert features.attributes == {"key": "k", "backbone": "vgg16", "content": naive_stores.content(store)}
+        assert features.attributes == {"key": "k", "backbone": "vgg16", "content": naive.content(store)}
         assert check_store(store) == []
         assert nbytes == sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
 

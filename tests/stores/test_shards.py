@@ -3,7 +3,7 @@
 import tracemalloc
 from pathlib import Path
 
-import naive_stores
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ def test_crc_of_the_published_check_string() -> None:
 @given(st.binary(max_size=200))
 @settings(deadline=None)
 def test_crc_equals_the_bitwise_one(data: bytes) -> None:
-    assert int.from_bytes(crc32c_of(data), "little") == naive_stores.crc32c(data)
+    assert int.from_bytes(crc32c_of(data), "little") == naive.crc32c(data)
 
 
 @pytest.mark.parametrize("n_chunks", [1, 2, 7])
@@ -30,7 +30,7 @@ def test_shard_equals_the_one_built_in_memory(tmp_path: Path, n_chunks: int) -> 
     for chunk in chunks:
         writer.append(chunk)
     writer.finish()
-    assert (tmp_path / "shard").read_bytes() == naive_stores.shard([chunk.tobytes() for chunk in chunks])
+    assert (tmp_path / "shard").read_bytes() == naive.shard([chunk.tobytes() for chunk in chunks])
 
 
 def test_numbers_are_stored_little_endian_and_in_c_order() -> None:

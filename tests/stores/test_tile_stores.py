@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import naive_stores
+import naive
 import numpy as np
 import pytest
 import zarr
@@ -100,7 +100,7 @@ def test_content_is_what_sha256sum_says(tmp_path: Path) -> None:
     shell = "find * -mindepth 1 -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
     printed = subprocess.run(["sh", "-c", shell], cwd=store, capture_output=True, text=True, check=True).stdout
     assert open_tiles(store).attributes["content"] == printed.split()[0] == content_of(store)
-    assert content_of(store) == naive_stores.content(store)
+    assert content_of(store) == naive.content(store)
 
 
 def test_content_tells_a_change_of_any_array(tmp_path: Path) -> None:

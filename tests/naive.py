@@ -1,0 +1,236 @@
+"""Slow, obvious twins of the fast functions: plain Python, one thing at a time, exact numbers where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+import struct
+from collections import defaultdict
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+# --- tiling ------------------------------------------------------------------------------------------------------
+
+
+def gray(red: int, green: int, blue: int) -> int:
+    """Luma of ITU-R 601-2 in whole numbers."""
+    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
+
+
+def half_up(value: Fraction) -> int:
+    """Nearest whole number, halves upwards."""
+    return math.floor(value + Fraction(1, 2))
+
+
+def background_px(pixels: NDArray[np.uint8], white: int) -> int:
+    """Background pixels of uint8 (h, w, 3 or 4), one pixel at a time."""
+    return sum(gray(*pixel[:3]) >= white for row in pixels.tolist() for pixel in row)
+
+
+def on_white(colour: int, alpha: int) -> int:
+    """A channel with straight alpha, 0..255 each, on white."""
+    opacity = Fraction(alpha, 255)
+    return half_up(colour * opacity + 255 * (1 - opacity))
+
+
+def composited(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every pixel of uint8 (h, w, 4) on white."""
+    rows = [[[on_white(c, pixel[3]) for c in pixel[:3]] + [255] for pixel in row] for row in rgba.tolist()]
+    return np.array(rows, dtype=np.uint8)
+
+
+def averaged(square: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
+    """A square, uint8 (side, side, channels), as px x px pixels: the mean over the area of each, in exact fractions."""
+    side = len(square)
+    result = np.zeros((px, px, square.shape[2]), dtype=np.uint8)
+    for y in range(px):
+        for x in range(px):
+            for channel in range(square.shape[2]):
+                total = Fraction(0)
+                for source_y in range(side):
+                    for source_x in range(side):
+                        covered = _overlap(y, source_y, side, px) * _overlap(x, source_x, side, px)
+                        total += covered * int(square[source_y, source_x, channel])
+                result[y, x, channel] = half_up(total / Fraction(side, px) ** 2)
+    return result
+
+
+def _overlap(target: int, source: int, side: int, px: int) -> Fraction:
+    """Length that source pixel ``source`` and target pixel ``target`` have in common, in source pixels."""
+    size = Fraction(side, px)
+    return max(Fraction(0), min(target * size + size, Fraction(source + 1)) - max(target * size, Fraction(source)))
+
+
+def cut(
+    band: NDArray[np.uint8], tile_px: int, white: int, max_background: str
+) -> tuple[list[NDArray[np.uint8]], list[int]]:
+    """The kept tiles of a band, uint8 (side, n * side, 4), and the background pixels of all; the share as its text."""
+    side = len(band)
+    kept, counts = [], []
+    for left in range(0, band.shape[1], side):
+        tile = averaged(composited(band[:, left : left + side])[..., :3], tile_px)
+        counts.append(background_px(tile, white))
+        if counts[-1] <= Fraction(max_background) * tile_px**2:
+            kept.append(tile)
+    return kept, counts
+
+
+# --- geometry ----------------------------------------------------------------------------------------------------
+
+
+def level_and_scale(downsamples: list[float], scale: float) -> tuple[int, float]:
+    """Every candidate, level by level from the coarsest; where none is near, the coarsest level that is fine enough."""
+    order = sorted(range(len(downsamples)), key=lambda level: downsamples[level], reverse=True)
+    for level in order:
+        for factor in (1, 2, 4, 8):
+            if scale * 0.98 <= downsamples[level] * factor <= scale * 1.02:
+                return level, downsamples[level] * factor
+    for level in order:
+        if downsamples[level] <= scale:
+            return level, scale
+    return 0, downsamples[0]
+
+
+def corners(start_l0: int, length_l0: int, size_level: int, downsample: float, side: int) -> list[int]:
+    """Where tiles begin along one axis of a level: pixel by pixel to the first one inside, then tile by tile."""
+    x = 0
+    while x * downsample < start_l0:
+        x += 1
+    found = []
+    while (x + side) * downsample <= start_l0 + length_l0 and x + side <= size_level:
+        found.append(x)
+        x += side
+    return found
+
+
+# --- shares ------------------------------------------------------------------------------------------------------
+
+
+def shares(costs: dict[str, int], count: int) -> list[list[str]]:
+    """Names by share: each, costliest first, to the share with the smallest load, then the fewest, then the first."""
+    parts: list[list[str]] = [[] for _ in range(count)]
+    for name in sorted(costs, key=lambda name: (-costs[name], name)):
+        loads = [(sum(costs[one] for one in part), len(part), index) for index, part in enumerate(parts)]
+        parts[min(loads)[2]].append(name)
+    return parts
+
+
+# --- cohorts and analysis ----------------------------------------------------------------------------------------
+
+
+def hypoxia_label(scores, rule):
+    """patient_id -> (label, score), with the standard library, row by row."""
+    rows = [
+        (row.patient_id, row.Buffa_hypoxia_score_pan_cancer, row.Buffa_hypoxia_score_intra_tumour_type, row.tumour_type)
+        for row in scores.itertuples()
+    ]
+    ids = {row[0] for row in rows}
+    base = [row for row in rows if not (row[0][-2:] in (".1", ".2") and row[0][:-2] in ids)]
+    everyone = statistics.median(row[1] for row in rows)
+    displacements = {}
+    for patient, pan, intra, tumour_type in base:
+        of_type = statistics.median(row[1] for row in base if row[3] == tumour_type)
+        displacement = {"type-median": pan - of_type, "pan-median": pan - everyone, "intra": intra}[rule]
+        displacements[patient.replace(".", "-")] = (displacement, tumour_type)
+    largest = defaultdict(float)
+    for displacement, tumour_type in displacements.values():
+        largest[tumour_type] = max(largest[tumour_type], abs(displacement))
+    return {p: (int(d > 0), d / largest[t] if largest[t] else 0.0) for p, (d, t) in displacements.items()}
+
+
+def pooled(tiles, level):
+    """id -> (mean probability, number of tiles), with exact sums."""
+    by_id = defaultdict(list)
+    for row in tiles.itertuples():
+        by_id[getattr(row, f"{level}_id")].append(row.probability)
+    return {name: (math.fsum(values) / len(values), len(values)) for name, values in by_id.items()}
+
+
+def metric_values(labels, probabilities, threshold):
+    """scikit-learn's metrics of these rows; roc_auc NaN with one class."""
+    from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+    called = (probabilities > threshold).astype(int)
+    f1_0, f1_1 = f1_score(labels, called, labels=[0, 1], average=None, zero_division=0)
+    return {
+        "accuracy": accuracy_score(labels, called),
+        "f1_0": f1_0,
+        "f1_1": f1_1,
+        "f1_micro": f1_score(labels, called, labels=[0, 1], average="micro", zero_division=0),
+        "f1_macro": f1_score(labels, called, labels=[0, 1], average="macro", zero_division=0),
+        "roc_auc": roc_auc_score(labels, probabilities) if len(set(labels)) == 2 else math.nan,
+    }
+
+
+def binary_metrics(labels, probabilities, patient_ids, *, threshold, bootstrap, confidence, seed):
+    """metric -> (value, low, high): the drawn patients' rows are put one after another and measured."""
+    names = sorted(set(patient_ids))
+    rows_of = [np.flatnonzero(np.asarray(patient_ids) == name) for name in names]
+    generator = np.random.Generator(np.random.PCG64(seed))
+    resampled = []
+    for _ in range(bootstrap):
+        rows = np.concatenate([rows_of[i] for i in generator.integers(0, len(names), size=len(names))])
+        resampled.append(metric_values(labels[rows], probabilities[rows], threshold))
+    result = {}
+    for name, value in metric_values(labels, probabilities, threshold).items():
+        defined = [each[name] for each in resampled if not math.isnan(each[name])]
+        tail = 100 * (1 - confidence) / 2
+        result[name] = (value, np.percentile(defined, tail), np.percentile(defined, 100 - tail))
+    return result
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+
+def covered_pixels(
+    height: int, width: int, size_l0: tuple[int, int], xy_l0: list[tuple[int, int]], side_l0: float
+) -> NDArray[np.bool_]:
+    """True where a thumbnail's pixel belongs to a tile: one pixel and one tile at a time."""
+    covered = np.zeros((height, width), dtype=bool)
+    for row in range(height):
+        for column in range(width):
+            for x, y in xy_l0:
+                left = math.floor(x * width / size_l0[0] + 0.5)
+                right = max(left + 1, math.floor((x + side_l0) * width / size_l0[0] + 0.5))
+                top = math.floor(y * height / size_l0[1] + 0.5)
+                bottom = max(top + 1, math.floor((y + side_l0) * height / size_l0[1] + 0.5))
+                covered[row, column] |= left <= column < right and top <= row < bottom
+    return covered
+
+
+# --- stores ----------------------------------------------------------------------------------------------------------
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C bit by bit (RFC 3720: reflected polynomial 0x82F63B78)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0x82F63B78 if crc & 1 else crc >> 1
+    return crc ^ 0xFFFFFFFF
+
+
+def shard(chunks: list[bytes]) -> bytes:
+    """A Zarr v3 shard with its index at the end, all in memory."""
+    body = b""
+    index = b""
+    for chunk in chunks:
+        encoded = chunk + struct.pack("<I", crc32c(chunk))
+        index += struct.pack("<QQ", len(body), len(encoded))
+        body += encoded
+    return body + index + struct.pack("<I", crc32c(index))
+
+
+def content(store: Path) -> str:
+    """What ``sha256sum`` prints for the sorted array files, hashed once more."""
+    lines = []
+    for path in store.rglob("*"):
+        if path.is_file() and path != store / "zarr.json":
+            name = path.relative_to(store).as_posix()
+            lines.append((name, hashlib.sha256(path.read_bytes()).hexdigest()))
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode()).hexdigest()
