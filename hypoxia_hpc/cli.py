@@ -287,16 +287,16 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     """
     from hypoxia_hpc.stages.extract import extract as extract_stage
     from hypoxia_hpc.stages.init import init as init_run
-    from hypoxia_hpc.stages.predict import frozen_models
     from hypoxia_hpc.stages.predict import predict as predict_stage
+    from hypoxia_hpc.stages.predict import refuse_other_run
     from hypoxia_hpc.stages.report import report as report_stage
     from hypoxia_hpc.stages.tile import tile as tile_stage
 
     other = _existing(model_run)
-    frozen_models(other)
     if slides is not None:
         init_run(_run_dir(run), other.config(), slides)
     run_dir = _existing(run)
+    refuse_other_run(run_dir, other)
     codes = [_slide_stage(stage, run) for stage in (tile_stage, extract_stage)]
     done = predict_stage(run_dir, other, listener=_listener(), stop=STOP)
     _say_predictions(done)
@@ -487,7 +487,7 @@ def _worst(codes: Sequence[int]) -> int:
 
 def _say_metrics(metrics: dict[str, Any]) -> None:
     say("")
-    say(metrics_table(metrics, "test"))
+    say(metrics_table(metrics))
     say("")
 
 

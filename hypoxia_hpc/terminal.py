@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from hypoxia_hpc.scale.slidework import StageOutcome
 
 PLAIN_SECONDS = 30.0
-HEADLINE_METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
+HEADLINE_METRICS = {
+    "roc_auc": "AUC",
+    "accuracy": "accuracy",
+    "f1_1": "F1 hypoxic",
+    "f1_0": "F1 normoxic",
+    "f1_macro": "F1 macro",
+}
 
 
 def say(text: str) -> None:
@@ -170,16 +176,20 @@ def _printable(cell: str) -> str:
     return cell if cell.isprintable() else cell.encode("unicode_escape").decode()
 
 
-def metrics_table(metrics: Json, set_name: str) -> str:
-    """Models by metrics of one set at patient level, each value with its interval; tile and slide AUC beside them."""
+def metrics_table(metrics: Json) -> str:
+    """Models by metrics of the test patients, each value with its interval; slide and tile AUC beside them."""
     rows = []
     for model, sets in metrics["models"].items():
-        levels = sets.get(set_name, {})
+        levels = sets.get("test", {})
         cells = [_interval(levels.get("patient", {}).get(name)) for name in HEADLINE_METRICS]
         others = [_value(levels.get(level, {}).get("roc_auc")) for level in ("slide", "tile")]
         rows.append([model, *cells, *others])
-    names = [name.replace("roc_auc", "AUC") for name in HEADLINE_METRICS]
-    return table([f"{set_name} patients", *names, "slide AUC", "tile AUC"], rows)
+    n = max((count for count in map(_patients, metrics["models"].values()) if count), default=0)
+    return table([f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"], rows)
+
+
+def _patients(sets: Json) -> int:
+    return int(sets.get("test", {}).get("patient", {}).get("accuracy", {}).get("n", 0))
 
 
 def _interval(metric: Json | None) -> str:

@@ -15,6 +15,7 @@ from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import gather, predict_tiles, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.standing import run_spec
 
 STAGE = "predict"
 SET = "predict"
@@ -31,6 +32,12 @@ class Predicted:
 def frozen_models(model_run: RunDir) -> dict[str, FrozenModel]:
     """The models of a run, by head, in the order of its run.toml. Raises NotReadyError where any is missing."""
     return {head: load_model(model_run.model(head)) for head in model_run.config().train.heads}
+
+
+def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
+    """Raises InputError where this run's features are, or would be, made otherwise than in training; reads no slide."""
+    config = run.config()
+    refuse_other_features(config.tile.model_dump(mode="json"), run_spec(config), frozen_models(model_run))
 
 
 def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threading.Event) -> Predicted:

@@ -240,4 +240,9 @@ def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecor
         keys["evaluate"] = str(metrics_key)
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
-    return Provenance({"hypoxia_hpc": __version__, "python": platform.python_version(), **versions}, keys, compute, render_config(config))
+    return Provenance(
+        {"hypoxia_hpc": __version__, "python": platform.python_version(), **versions},
+        keys,
+        compute,
+        render_config(config),
+    )

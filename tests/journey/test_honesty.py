@@ -1,0 +1,123 @@
+"""The demo finds what was planted, and nothing where nothing was planted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
+from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.cohorts.splits import split_patients
+from hypoxia_hpc.networks.heads import HeadTable, TileSet, predictor, train_head
+from hypoxia_hpc.records import Patient
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+
+DemoOf = Callable[..., Path]
+SEEDS = (1, 2, 3, 4, 5)  # fixed in advance
+PERMUTATIONS = 20
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_head_finds_the_planted_difference(demo_of: DemoOf, seed: int) -> None:
+    metrics = json.loads((demo_of(seed) / "run" / "metrics.json").read_text())
+    for head in ("tanh", "funnel", "logistic"):
+        area = metrics["models"][head]["test"]["patient"]["roc_auc"]
+        assert area["n"] == 24
+        assert area["low"] > 0.6, (head, area)
+
+
+def test_colour_and_background_alone_stay_at_chance(demo_of: DemoOf) -> None:
+    areas = [_auc_of_colour(RunDir(demo_of(seed) / "run")) for seed in SEEDS]
+    assert abs(np.mean(areas) - 0.5) <= 0.12, areas
+    assert max(areas) < 0.8, areas
+
+
+def _auc_of_colour(run: RunDir) -> float:
+    labels = {patient.patient_id: patient.label for patient in run.patients()}
+    split = pd.read_csv(run.split_file).set_index("patient_id")["set"]
+    rows, patients = [], []
+    for slide in run.slides():
+        tiles = open_tiles(run.tiles(slide.slide_id))
+        colour = read_pixels(tiles, 0, len(tiles.xy)).mean(axis=(1, 2))
+        rows.append(np.column_stack([colour, tiles.background]))
+        patients += [slide.patient_id] * len(colour)
+    values, owner = np.concatenate(rows), np.array(patients)
+    sets = split[owner].to_numpy()
+    known = np.array([labels[name] if labels[name] is not None else -1 for name in owner])
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
+    model.fit(values[sets == "train"], known[sets == "train"])
+    test = pd.DataFrame({"patient": owner, "p": model.predict_proba(values)[:, 1], "label": known})[sets == "test"]
+    pooled = test.groupby("patient").mean()
+    return float(roc_auc_score(pooled["label"], pooled["p"]))
+
+
+def _check_chance(areas: list[Interval]) -> None:
+    values = [area.value for area in areas if area.value is not None]
+    covered = sum(area.low is not None and area.high is not None and area.low <= 0.5 <= area.high for area in areas)
+    assert len(values) == PERMUTATIONS
+    assert abs(np.mean(values) - 0.5) <= 0.08, values
+    assert covered >= 17, areas
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["logistic", "tanh", pytest.param("funnel", marks=pytest.mark.long)],
+)
+def test_permuted_labels_give_chance(demo_of: DemoOf, head: str) -> None:
+    """Nothing planted, 20 permutations of the labels on the stored features: each split, trained and measured anew."""
+    run = RunDir(demo_of(SEEDS[0], 0.0) / "run")
+    table: HeadTable = getattr(run.config().train, head)
+    patients = [patient for patient in run.patients() if patient.label is not None]
+    slides = {slide.patient_id: slide.slide_id for slide in run.slides()}
+    values = {
+        patient.patient_id: open_features(run.features("inception_v3", slides[patient.patient_id])).values
+        for patient in patients
+    }
+    areas = []
+    for permutation in range(PERMUTATIONS):
+        labels = np.random.default_rng(permutation).permutation([patient.label for patient in patients])
+        permuted = [Patient(one.patient_id, int(label)) for one, label in zip(patients, labels, strict=True)]
+        areas.append(_auc(table, permuted, values, seed=permutation))
+    _check_chance(areas)
+
+
+def _auc(table: HeadTable, patients: list[Patient], values: dict[str, np.ndarray], seed: int) -> Interval:
+    split = split_patients(patients, (0.4, 0.2, 0.4), seed).set_index("patient_id")["set"]
+    sets = {
+        name: [patient for patient in patients if split[patient.patient_id] == name]
+        for name in ("train", "valid", "test")
+    }
+    train, valid = (_tiles(sets[name], values) for name in ("train", "valid"))
+    trained = train_head(table, train, valid, seed=seed, on_epoch=lambda _: None)
+    predict = predictor(table, trained.arrays, train.values.shape[1])
+    test = _tiles(sets["test"], values)
+    owner = np.repeat([one.patient_id for one in sets["test"]], [len(values[one.patient_id]) for one in sets["test"]])
+    frame = pd.DataFrame({"slide_id": owner, "patient_id": owner, "probability": predict(test.values)})
+    pooled = pool_tiles(frame, "patient")
+    labels = {patient.patient_id: patient.label for patient in patients}
+    return binary_metrics(
+        np.array([labels[name] for name in pooled["patient_id"]]),
+        pooled["probability"].to_numpy(),
+        pooled["patient_id"],
+        threshold=0.5,
+        bootstrap=2000,
+        confidence=0.95,
+        seed=seed,
+    )["roc_auc"]
+
+
+def _tiles(patients: list[Patient], values: dict[str, np.ndarray]) -> TileSet:
+    parts = [values[patient.patient_id].astype(np.float32) for patient in patients]
+    labels = [np.full(len(part), patient.label, dtype=np.int64) for part, patient in zip(parts, patients, strict=True)]
+    return TileSet(np.concatenate(parts), np.concatenate(labels))

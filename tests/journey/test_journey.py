@@ -1,0 +1,101 @@
+"""A newcomer's way: demo, status, verify, report in a browser, then another slide predicted with the trained models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+DemoOf = Callable[..., Path]
+REAL_SLIDE = Path(__file__).parents[2] / "hypoxia_hpc" / "slides" / "CMU-1-Small-Region.svs"
+
+
+def hypoxia(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hypoxia_hpc", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def demo(demo_of: DemoOf) -> Path:
+    return demo_of(1)
+
+
+def test_demo_says_metrics_and_where_the_report_is(demo: Path) -> None:
+    said = (demo / "said.txt").read_text()
+    assert "24 test patients" in said
+    assert "logistic" in said
+    assert f"report: {demo / 'run' / 'report' / 'index.html'}" in said
+
+
+def test_demo_leaves_what_the_contract_promises(demo: Path) -> None:
+    run = demo / "run"
+    patients = pd.read_csv(run / "predictions" / "patients.csv")
+    assert list(patients.columns) == ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
+    assert len(patients) == 3 * 61
+    real = patients[patients["id"] == "CMU-1-Small-Region"]
+    assert real["set"].eq("unlabelled").all()
+    assert real["label"].isna().all()
+    assert real["n_tiles"].eq(15).all()
+    tiles = pd.read_parquet(run / "predictions" / "tiles.parquet")
+    kept = sum(json.loads(file.read_text())["rows"] for file in (run / "receipts" / "tile").glob("*.json"))
+    assert len(tiles) == 3 * kept
+    split = pd.read_csv(run / "split.csv")
+    assert split["patient_id"].is_unique
+    assert split["set"].value_counts().to_dict() == {"train": 24, "test": 24, "valid": 12, "unlabelled": 1}
+
+
+def test_demo_again_does_nothing_twice(demo: Path) -> None:
+    stores = {path: path.stat().st_mtime_ns for path in (demo / "run").glob("*/**/zarr.json")}
+    models = {path: path.stat().st_mtime_ns for path in (demo / "run" / "models").glob("*/*")}
+    done = hypoxia("demo", demo)
+    assert done.returncode == 0, done.stderr
+    assert "tile: 0 done now, 61 done before" in done.stdout
+    assert all(path.stat().st_mtime_ns == before for path, before in {**stores, **models}.items())
+
+
+def test_demo_refuses_to_mix_cohorts(demo: Path) -> None:
+    done = hypoxia("demo", demo, "--seed", 99)
+    assert done.returncode == 2
+    assert '"seed":99' in done.stderr
+
+
+def test_status_and_verify_find_everything_done(demo: Path) -> None:
+    status = hypoxia("status", demo / "run", "--json")
+    stages = {stage["stage"]: stage for stage in json.loads(status.stdout)["stages"]}
+    assert stages["tile"]["done"] == stages["extract inception_v3"]["done"] == 61
+    assert all(stage["todo"] == 0 for stage in stages.values())
+    verified = hypoxia("verify", demo / "run")
+    assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 125 stores and models, all sound")
+
+
+def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "slides").mkdir()
+    shutil.copy(REAL_SLIDE, tmp_path / "slides" / "someone.svs")
+    done = hypoxia("predict", tmp_path / "new", "--slides", tmp_path / "slides", "--model", demo / "run")
+    assert done.returncode == 0, done.stderr
+    assert "someone" in done.stdout
+    here = pd.read_csv(tmp_path / "new" / "predictions" / "patients.csv").set_index("model")["probability"]
+    there = pd.read_csv(demo / "run" / "predictions" / "patients.csv").set_index(["id", "model"])["probability"]
+    assert here.to_dict() == there["CMU-1-Small-Region"].to_dict()
+    assert "someone" in (tmp_path / "new" / "report" / "index.html").read_text()
+
+
+def test_predict_refuses_other_features(demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "slides").mkdir()
+    shutil.copy(REAL_SLIDE, tmp_path / "slides" / "someone.svs")
+    assert hypoxia("init", tmp_path / "new", "--slides", tmp_path / "slides").returncode == 0
+    config = tmp_path / "new" / "run.toml"
+    changed = (
+        config.read_text().replace('weights = "imagenet"', 'weights = "random"').replace("white = 220", "white = 215")
+    )
+    config.write_text(changed)
+    done = hypoxia("predict", tmp_path / "new", "--model", demo / "run")
+    assert done.returncode == 2
+    assert "[tile] white: 215 here, 220 where tanh was trained" in done.stderr
+    assert "[extract] weights_digest: 'random:1:0' here, 'random:1:1' where tanh was trained" in done.stderr
