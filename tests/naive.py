@@ -98,7 +98,7 @@ def level_and_scale(downsamples: list[float], scale: float) -> tuple[int, float]
 def corners(start_l0: int, length_l0: int, size_level: int, downsample: float, side: int) -> list[int]:
     """Where tiles begin along one axis of a level: pixel by pixel to the first one inside, then tile by tile."""
     x = 0
-    while x * downsample < start_l0:
+    while x * downsample < start_l0:  # a level begins at 0, wherever the bounds begin
         x += 1
     found = []
     while (x + side) * downsample <= start_l0 + length_l0 and x + side <= size_level:

@@ -86,8 +86,8 @@ def choose_level(downsamples: Sequence[float], scale: float) -> tuple[int, float
 
 def grid_1d(start_l0: float, stop_l0: float, size_level: int, downsample: float, side_level: int) -> tuple[int, int]:
     """Origin and number of whole tiles along one axis of the level: origin = ceil(start / downsample), tiles end
-    before stop / downsample and before the level's end."""
-    origin = math.ceil(start_l0 / downsample)
+    before stop / downsample and before the level's end. Bounds that begin outside the slide count from its corner."""
+    origin = max(0, math.ceil(start_l0 / downsample))
     stop = min(math.floor(stop_l0 / downsample), size_level)
     return origin, max(0, (stop - origin) // side_level)
 
