@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from pathlib import Path
 
 from hypoxia_hpc.errors import SlideError
@@ -17,11 +18,14 @@ def fingerprint(path: Path) -> str:
     many files also all their names and sizes. Path and time do not enter.
 
     Raises:
-        SlideError: ``missing-file``, ``no-permission``, ``unreadable``.
+        SlideError: ``missing-file``, ``no-permission``, ``not-a-slide`` (a folder, a pipe), ``unreadable``.
     """
     digest = hashlib.sha256()
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
+            raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
+        size = status.st_size
         digest.update(f"{size}\n".encode())
         with path.open("rb") as file:
             for offset, length in _ranges(size):
@@ -29,7 +33,7 @@ def fingerprint(path: Path) -> str:
                 digest.update(file.read(length))
         for companion in _companions(path):
             digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv") from None
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
