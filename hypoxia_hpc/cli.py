@@ -469,10 +469,14 @@ def _whole_path(run_dir: RunDir) -> int:
     from hypoxia_hpc.stages.extract import extract as extract_stage
     from hypoxia_hpc.stages.report import report as report_stage
     from hypoxia_hpc.stages.tile import tile as tile_stage
+    from hypoxia_hpc.stages.train import require_splittable
     from hypoxia_hpc.stages.train import train as train_stage
 
+    has_labels = any(patient.label is not None for patient in run_dir.patients())
+    if has_labels:
+        require_splittable(run_dir)
     codes = [_slide_stage(stage, run_dir.root) for stage in (tile_stage, extract_stage)]
-    if any(patient.label is not None for patient in run_dir.patients()):
+    if has_labels:
         train_stage(run_dir, listener=_listener(), stop=STOP)
         _say_metrics(evaluate_stage(run_dir, listener=_listener(), stop=STOP).metrics)
     else:
@@ -518,7 +522,7 @@ def _say_predictions(done: Predicted) -> None:
 
 
 def _call(probability: float, threshold: float) -> str:
-    return "hypoxic" if probability > threshold else "not hypoxic"
+    return "hypoxic" if probability > threshold else "normoxic"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -80,7 +80,7 @@ def predictor(table: HeadTable, arrays: Arrays, feature_length: int) -> Predicto
 
 def standardise(arrays: Arrays, values: Float32Array) -> Float32Array:
     """Feature vectors float32 (n, d) less the training tiles' mean, over their standard deviation."""
-    standardised: Float32Array = (values - arrays[MEAN]) / arrays[SCALE]
+    standardised: Float32Array = ((values - arrays[MEAN]) / arrays[SCALE]).astype(np.float32, copy=False)
     return standardised
 
 

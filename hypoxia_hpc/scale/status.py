@@ -89,6 +89,8 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
 
 
 def _train_status(run: RunDir, heads: Sequence[str]) -> StageStatus:
+    if all(patient.label is None for patient in run.patients()):
+        return StageStatus("train", 0, 0, len(heads), note="no patient has a label")
     try:
         cohort = load_cohort(run)
         split = cohort.split()

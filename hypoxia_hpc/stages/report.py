@@ -52,7 +52,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
     patients = patients_with_slides(slides, run.patients())
     records = _model_records(run, config)
     data = ReportData(
-        title=run.root.absolute().name,
+        title="/".join(run.root.absolute().parts[-2:]),
         metrics=_metrics(run),
         predictions=_predictions(run),
         histories=tuple(_history(record) for record in records.values()),

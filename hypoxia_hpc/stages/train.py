@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc import __version__
+from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.cohorts.tables import split_csv
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.feeding import compute_record
 from hypoxia_hpc.networks.frozen import ModelRecord, model_key, save_model
 from hypoxia_hpc.networks.heads import HeadTable, OnEpoch, TileSet, train_head
 from hypoxia_hpc.records import Receipt
-from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort
+from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort, patients_with_slides
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
@@ -62,6 +63,13 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
             finally:
                 listener.end()
     return Trained(tuple(todo), tuple(head for head in keys if head not in todo), unlabelled)
+
+
+def require_splittable(run: RunDir) -> None:
+    """Raises InputError where no split of this run's patients can be made: to be known before the slides are read."""
+    patients = patients_with_slides(run.slides(), run.patients())
+    table = run.config().train
+    split_patients(list(patients.values()), table.split, table.seed)
 
 
 @dataclass(frozen=True, slots=True)
