@@ -49,20 +49,20 @@ def averaged(square: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
     result = np.zeros((px, px, square.shape[2]), dtype=np.uint8)
     for y in range(px):
         for x in range(px):
-            for channel in range(square.shape[2]):
-                total = Fraction(0)
-                for source_y in range(side):
-                    for source_x in range(side):
-                        covered = _overlap(y, source_y, side, px) * _overlap(x, source_x, side, px)
-                        total += covered * int(square[source_y, source_x, channel])
-                result[y, x, channel] = half_up(total / Fraction(side, px) ** 2)
+            totals = [Fraction(0)] * square.shape[2]
+            for source_y, height in _covered(y, side, px):
+                for source_x, width in _covered(x, side, px):
+                    values = square[source_y, source_x].tolist()
+                    totals = [total + height * width * value for total, value in zip(totals, values, strict=True)]
+            result[y, x] = [half_up(total / Fraction(side, px) ** 2) for total in totals]
     return result
 
 
-def _overlap(target: int, source: int, side: int, px: int) -> Fraction:
-    """Length that source pixel ``source`` and target pixel ``target`` have in common, in source pixels."""
-    size = Fraction(side, px)
-    return max(Fraction(0), min(target * size + size, Fraction(source + 1)) - max(target * size, Fraction(source)))
+def _covered(target: int, side: int, px: int) -> list[tuple[int, Fraction]]:
+    """The source pixels that a target pixel covers, and how much of each."""
+    start, stop = target * Fraction(side, px), (target + 1) * Fraction(side, px)
+    sources = range(math.floor(start), math.ceil(stop))
+    return [(source, min(stop, Fraction(source + 1)) - max(start, Fraction(source))) for source in sources]
 
 
 def cut(
