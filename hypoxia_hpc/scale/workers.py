@@ -127,7 +127,7 @@ def _hear(worker: _Worker[Item]) -> Finished[Item, Result] | Ticked | Failed[Ite
     item = worker.item
     try:
         kind, value = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # OSError: it was killed in the middle of a message
         worker.item = None
         worker.process.join()
         return Failed(item, "worker-died", _how_it_ended(worker.process.exitcode), 1)

@@ -1,0 +1,237 @@
+"""Real worker processes: killed, failing, stopped. Nothing is lost and nobody is left behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hypoxia_hpc.errors import MachineError, SlideError, Stopped
+from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
+
+Tick = Callable[[int], None]
+Events = list[Finished[str, str] | Ticked | Failed[str]]
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left() -> Iterator[None]:
+    yield
+    assert multiprocessing.active_children() == []
+
+
+@dataclass(frozen=True)
+class Work:
+    """Item ``name:what``: writes down who worked on it, then does ``what``, then returns its name in capitals."""
+
+    folder: Path
+
+    def __call__(self, item: str, tick: Tick) -> str:
+        name, _, what = item.partition(":")
+        with (self.folder / name).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if what:
+            getattr(self, f"_{what}")(len(self.pids(name)), tick)
+        tick(len(name))
+        return name.upper()
+
+    def pids(self, name: str) -> list[int]:
+        """Process ids of all attempts at an item so far."""
+        return [int(line) for line in (self.folder / name).read_text().split()]
+
+    def _dies(self, attempt: int, tick: Tick) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _dies_once(self, attempt: int, tick: Tick) -> None:
+        if attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _dies_in_the_middle_of_a_message(self, attempt: int, tick: Tick) -> None:
+        if attempt == 1:
+            pipe = next(cell.cell_contents for cell in tick.__closure__ or ())
+            os.write(pipe.fileno(), struct.pack("!i", 100) + b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _exits(self, attempt: int, tick: Tick) -> None:
+        sys.exit(7)
+
+    def _fails(self, attempt: int, tick: Tick) -> None:
+        raise KeyError("a slip of ours")
+
+    def _finds_no_space(self, attempt: int, tick: Tick) -> None:
+        raise MachineError("the disk is full", remedy="free some", culprits=["/disk"])
+
+    def _raises_a_slide_error(self, attempt: int, tick: Tick) -> None:
+        raise SlideError("no-mpp", "nobody says", remedy="say it")
+
+    def _is_told_to_end(self, attempt: int, tick: Tick) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+
+    def _waits(self, attempt: int, tick: Tick) -> None:
+        tick(1000)
+        time.sleep(0.7)
+        (self.folder / "waited").touch()
+
+    def _waits_for_ever(self, attempt: int, tick: Tick) -> None:
+        tick(1000)
+        time.sleep(600)
+
+
+def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
+    return list(deal(items, work, workers=workers, stop=threading.Event()))
+
+
+def finished(events: Events) -> dict[str, str]:
+    return {event.item: event.result for event in events if isinstance(event, Finished)}
+
+
+def failed(events: Events) -> list[Failed[str]]:
+    return [event for event in events if isinstance(event, Failed)]
+
+
+def test_every_item_is_worked_on_once(tmp_path: Path) -> None:
+    work, items = Work(tmp_path), [f"item{n:02d}" for n in range(12)]
+    events = all_events(items, work)
+    assert finished(events) == {item: item.upper() for item in items}
+    assert sum(event.tiles for event in events if isinstance(event, Ticked)) == 12 * 6
+    assert len(events) == 24
+    assert {len(work.pids(item)) for item in items} == {1}
+    assert os.getpid() not in {work.pids(item)[0] for item in items}
+
+
+def test_one_worker_keeps_the_order(tmp_path: Path) -> None:
+    items = ["c", "a", "b"]
+    assert list(finished(all_events(items, Work(tmp_path), workers=1))) == items
+
+
+def test_no_items_no_workers(tmp_path: Path) -> None:
+    assert all_events([], Work(tmp_path)) == []
+
+
+@pytest.mark.parametrize("how", ["dies_once", "dies_in_the_middle_of_a_message"])
+def test_a_killed_worker_costs_its_item_one_attempt(tmp_path: Path, how: str) -> None:
+    work, items = Work(tmp_path), ["a", f"b:{how}", "c", "d"]
+    events = all_events(items, work)
+    assert finished(events) == {item: item[0].upper() for item in items}
+    assert failed(events) == []
+    first, second = work.pids("b")
+    assert first != second
+    assert {len(work.pids(name)) for name in "acd"} == {1}
+
+
+def test_killed_twice_is_enough(tmp_path: Path) -> None:
+    work, items = Work(tmp_path), ["a:dies", "b", "c:dies", "d"]
+    events = all_events(items, work)
+    assert finished(events) == {"b": "B", "d": "D"}
+    assert sorted((one.item, one.why, one.attempts) for one in failed(events)) == [
+        ("a:dies", "worker-died", 2),
+        ("c:dies", "worker-died", 2),
+    ]
+    assert all("SIGKILL" in one.detail and "memory" in one.detail for one in failed(events))
+    assert [len(work.pids(name)) for name in "ac"] == [2, 2]
+
+
+def test_a_worker_that_ends_by_itself_is_told_from_one_that_was_killed(tmp_path: Path) -> None:
+    (one,) = failed(all_events(["a:exits"], Work(tmp_path)))
+    assert (one.why, one.attempts) == ("worker-died", 2)
+    assert "exit code 7" in one.detail
+
+
+def test_a_bug_costs_one_item_and_comes_with_its_traceback(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    events = all_events(["a", "b:fails", "c"], work, workers=1)
+    assert finished(events) == {"a": "A", "c": "C"}
+    (one,) = failed(events)
+    assert (one.item, one.why, one.attempts) == ("b:fails", "internal-error", 1)
+    assert "KeyError: 'a slip of ours'" in one.detail
+    assert "Traceback" in one.detail
+    assert work.pids("a") == work.pids("b") == work.pids("c")  # the worker lives on
+
+
+def test_what_no_other_item_would_survive_ends_it(tmp_path: Path) -> None:
+    items = ["a:finds_no_space", "b:waits_for_ever", "c", "d"]
+    started = time.monotonic()
+    with pytest.raises(MachineError, match="the disk is full") as caught:
+        all_events(items, Work(tmp_path))
+    assert (caught.value.remedy, caught.value.culprits) == ("free some", ("/disk",))
+    assert time.monotonic() - started < 60
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_error_keeps_all_it_carries_on_its_way(tmp_path: Path) -> None:
+    with pytest.raises(SlideError) as caught:
+        all_events(["a:raises_a_slide_error"], Work(tmp_path))
+    assert (caught.value.reason, caught.value.problem, caught.value.remedy) == ("no-mpp", "nobody says", "say it")
+
+
+def test_signals_are_for_the_parent(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    assert finished(all_events(["a:is_told_to_end", "b"], work, workers=1)) == {"a:is_told_to_end": "A", "b": "B"}
+    assert work.pids("a") == work.pids("b")
+
+
+def test_stop_finishes_what_is_under_way_and_deals_nothing_more(tmp_path: Path) -> None:
+    stop = threading.Event()
+    done: Events = []
+    with pytest.raises(Stopped, match="2 left to do"):
+        for event in deal(["a:waits", "b", "c"], Work(tmp_path), workers=1, stop=stop):
+            done.append(event)
+            stop.set()  # at the first tick of "a"
+    assert finished(done) == {"a:waits": "A"}
+    assert (tmp_path / "waited").exists()
+    assert not (tmp_path / "b").exists()
+
+
+def test_stop_with_nothing_left_is_no_stop(tmp_path: Path) -> None:
+    stop = threading.Event()
+    events: Events = []
+    for event in deal(["a:waits"], Work(tmp_path), workers=1, stop=stop):
+        events.append(event)
+        stop.set()
+    assert finished(events) == {"a:waits": "A"}
+
+
+def test_stopped_before_it_began(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped, match="3 left to do"):
+        list(deal(["a", "b", "c"], Work(tmp_path), workers=2, stop=stop))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_who_stops_listening_leaves_nobody_behind(tmp_path: Path) -> None:
+    events = deal(["a:waits_for_ever", "b:waits_for_ever"], Work(tmp_path), workers=2, stop=threading.Event())
+    assert next(events) == Ticked(1000)
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, threading, pathlib; sys.path.insert(0, sys.argv[1]);"
+        "from test_workers import Work; from hypoxia_hpc.scale.workers import deal;"
+        "list(deal(['a:waits', 'b'], Work(pathlib.Path(sys.argv[2])), workers=1, stop=threading.Event()))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)])
+    wait_until(lambda: (tmp_path / "a").exists() and (tmp_path / "a").read_text() != "")
+    (pid,) = Work(tmp_path).pids("a")
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text())
+    assert not (tmp_path / "b").exists()
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
