@@ -218,7 +218,7 @@ def test_missing_imagenet_weights_say_where_they_were_looked_for(tmp_path: Path)
         resolve_backbone(ExtractTable(), 299, tmp_path)
     assert NETWORKS["inception_v3"].known_file in str(caught.value)
     assert str(tmp_path) in str(caught.value)
-    assert "weights fetch" in caught.value.remedy
+    assert "name its folder in [site] weights" in caught.value.remedy
 
 
 def test_another_file_under_the_known_name_is_not_sound(tmp_path: Path) -> None:
