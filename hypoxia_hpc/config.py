@@ -27,9 +27,10 @@ HEADS: tuple[Head, ...] = get_args(Head)
 
 
 class Table(BaseModel):
-    """A table of run.toml: frozen, and closed to keys it does not know."""
+    """A table of run.toml: frozen, closed to keys it does not know and to values of another type ("299", true); lists
+    alone, TOML's arrays, become tuples."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class TileTable(Table):
@@ -88,7 +89,7 @@ class FunnelTable(Table):
     """[train.funnel]: 2048-1024-512-100, each BatchNorm, ReLU, Dropout, then one sigmoid; mean squared error."""
 
     units: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (2048, 1024, 512, 100), min_length=1, description="widths of the hidden layers"
+        (2048, 1024, 512, 100), min_length=1, strict=False, description="widths of the hidden layers"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="share of units dropped while training")
     learning_rate: float = Field(0.1, gt=0, description="SGD learning rate")
@@ -107,9 +108,9 @@ class LogisticTable(Table):
 class TrainTable(Table):
     """[train]: the split and the top models. Everything is fitted on training patients only."""
 
-    heads: tuple[Head, ...] = Field(HEADS, min_length=1, description="top models to train")
+    heads: tuple[Head, ...] = Field(HEADS, min_length=1, strict=False, description="top models to train")
     split: tuple[Fraction, Fraction, Fraction] = Field(
-        (0.70, 0.15, 0.15), description="shares of patients for train, valid, test"
+        (0.70, 0.15, 0.15), strict=False, description="shares of patients for train, valid, test"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split and of the training")
     tanh: TanhTable = TanhTable()
@@ -251,10 +252,11 @@ def _valid_entries(table: type[BaseModel]) -> list[str]:
 
 
 def toml_value(value: object) -> str:
-    """A TOML literal for a string, number, boolean or sequence of them (JSON's spelling is valid TOML for these)."""
+    """A TOML literal for a string, number, boolean or sequence of them (JSON's spelling is valid TOML for these, except
+    that of the control character DEL)."""
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def render_config(config: RunConfig) -> str:

@@ -1,0 +1,276 @@
+"""run.toml: every mistake told at once, and keys that depend on what is done, not on how it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from hypoxia_hpc.config import (
+    ExtractTable,
+    FunnelTable,
+    RunConfig,
+    Table,
+    TileTable,
+    canonical_json,
+    load_config,
+    parse_config,
+    preset,
+    render_config,
+    stage_key,
+    toml_value,
+)
+from hypoxia_hpc.errors import InputError
+
+SHA256 = "0" * 64
+
+
+def refused(raw: dict[str, object]) -> InputError:
+    with pytest.raises(InputError, match=r"^run\.toml has \d+ wrong entr") as caught:
+        parse_config(raw, source="run.toml")
+    assert caught.value.remedy
+    return caught.value
+
+
+def parsed(text: str) -> RunConfig:
+    return parse_config(tomllib.loads(text), source="run.toml")
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> None:
+    (culprit,) = refused({"tile": {"tile_size": 299}}).culprits
+    assert culprit == (
+        "tile.tile_size: unknown key; valid keys of [tile] with their defaults: "
+        "tile_px = 299, mpp = 0.5, max_background = 0.25, white = 220, default_mpp (no default)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "table"),
+    [
+        ({"extrac": {}}, "at the top"),
+        ({"train": {"head": 1}}, "[train]"),
+        ({"train": {"tanh": {"x": 1}}}, "[train.tanh]"),
+    ],
+)
+def test_unknown_keys_in_any_table(raw: dict[str, object], table: str) -> None:
+    (culprit,) = refused(raw).culprits
+    assert f"unknown key; valid keys {'of ' if table[0] == '[' else ''}{table} with their defaults:" in culprit
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    raw = {
+        "tile": {"tile_px": 1, "mpp": -1.0, "nonsense": 0},
+        "extract": {"backbone": "vit"},
+        "train": {"split": [0.5, 0.2, 0.2], "heads": ["tanh", "tanh"], "funnel": {"units": []}},
+        "site": {"workers": 0},
+    }
+    error = refused(raw)
+    assert error.problem == "run.toml has 8 wrong entries"
+    named = {culprit.split(" ")[0].rstrip(":") for culprit in error.culprits}
+    assert named == {
+        "tile.tile_px",
+        "tile.mpp",
+        "tile.nonsense",
+        "extract.backbone",
+        "train.split",
+        "train.heads",
+        "train.funnel.units",
+        "site.workers",
+    }
+    assert "tile.tile_px = 1: Input should be greater than or equal to 16" in error.culprits
+    assert "train.heads = [\"tanh\", \"tanh\"]: each head at most once, got ['tanh', 'tanh']" in error.culprits
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[tile]\ntile_px = "299"', 'tile.tile_px = "299"'),
+        ("[tile]\nwhite = 220.5", "tile.white = 220.5"),
+        ("[tile]\nmpp = 2020-01-01", "tile.mpp"),
+        ("[site]\nworkers = true", "site.workers = true"),
+        ('[train]\nheads = "tanh"', 'train.heads = "tanh"'),
+        ("[train]\nsplit = [0.5, 0.5]", "train.split.2"),
+        ("[train]\nsplit = [0.5, 0.25, '0.25']", 'train.split.2 = "0.25"'),
+        ("[train]\nsplit = [0.0, 0.5, 0.5]", "train.split"),
+        ("[tile]\nmpp = nan", "tile.mpp = NaN"),
+        ("[train.logistic]\nc = inf", "train.logistic.c = Infinity"),
+        ("tile = 3", "tile = 3"),
+        ("[[tile]]\nmpp = 1", "tile = "),
+        ('study = "sclc"', 'study = "sclc"'),
+        ("[study]\nname = 1", "study"),
+        ('[extract]\nname = "../elsewhere"', 'extract.name = "../elsewhere"'),
+        ('[extract]\nweights = "a.h5"', "extract: weights names a file"),
+        (f'[extract]\nweights_sha256 = "{SHA256}"', "extract: weights_sha256 is for a file"),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_named_with_its_key(text: str, named: str) -> None:
+    (culprit,) = refused(tomllib.loads(text)).culprits
+    assert culprit.startswith(named)
+
+
+@pytest.mark.parametrize("text", ["[tile\n", "a = \n", "[tile]\nmpp = 0.5\nmpp = 0.5\n", "mpp = 0,5"])
+def test_what_is_no_toml_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(InputError, match=r"run\.toml is not valid TOML: .*line") as caught:
+        load_config(tmp_path / "run.toml")
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder_without_run_toml_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no run directory") as caught:
+        load_config(tmp_path / "run.toml")
+    assert "hypoxia-hpc init" in caught.value.remedy
+    (tmp_path / "run.toml").write_bytes(b"study = '\xff'")
+    with pytest.raises(InputError, match="not valid TOML"):
+        load_config(tmp_path / "run.toml")
+
+
+def test_an_unknown_study_is_answered_with_the_presets() -> None:
+    with pytest.raises(InputError, match="'mgmt' is not one") as caught:
+        preset("mgmt")
+    assert "hypoxia" in caught.value.remedy
+
+
+def test_configurations_are_frozen() -> None:
+    config = preset("hypoxia")
+    for table, entry in ((config, "tile"), (config.tile, "mpp"), (config.train.funnel, "units")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(table, entry, 1)
+    assert hash(config) == hash(preset("hypoxia"))
+
+
+# --- there and back ----------------------------------------------------------------------------------------------
+
+paths = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", fullmatch=True)
+tile_tables = st.fixed_dictionaries(
+    {},
+    optional={
+        "tile_px": st.integers(16, 4096),
+        "mpp": st.floats(1e-6, 100),
+        "max_background": st.floats(0, 1),
+        "white": st.integers(1, 255),
+        "default_mpp": st.floats(1e-6, 100),
+    },
+)
+extract_tables = st.fixed_dictionaries(
+    {
+        "weights": st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(
+            lambda text: text not in ("imagenet", "random")
+        )
+    },
+    optional={"name": names, "seed": st.integers(0, 2**63 - 1), "dtype": st.sampled_from(["float16", "float32"])},
+)
+
+
+@settings(deadline=None)
+@given(
+    tile=tile_tables,
+    extract=extract_tables,
+    units=st.lists(st.integers(1, 65536), min_size=1, max_size=5),
+    rate=st.floats(1e-300, 1e300),
+)
+def test_a_rendered_configuration_is_read_as_the_same(
+    tile: dict[str, object], extract: dict[str, object], units: list[int], rate: float
+) -> None:
+    raw = {
+        "tile": tile,
+        "extract": {**extract, "weights_sha256": SHA256},
+        "train": {"funnel": {"units": units, "learning_rate": rate}},
+    }
+    config = preset("hypoxia", raw)
+    again = parsed(render_config(config))
+    assert again == config
+    for table in ("tile", "extract", "train", "evaluate"):
+        assert key_of(again, table) == key_of(config, table)
+
+
+def test_the_rendered_text_states_every_key_and_its_meaning() -> None:
+    text = render_config(preset("hypoxia"))
+    for table in (RunConfig, *(type(value) for _, value in preset("hypoxia") if isinstance(value, Table))):
+        for name, info in table.model_fields.items():
+            if not isinstance(info.default, Table):
+                (line,) = [line for line in text.split("\n") if line.removeprefix("# ").startswith(f"{name} =")][:1]
+                assert info.description
+                assert "  # " in line
+    assert "[train.funnel]" in text
+
+
+@given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**63), 2**63 - 1), st.booleans()))
+def test_toml_values_come_back(value: object) -> None:
+    assert tomllib.loads(f"a = {toml_value(value)}")["a"] == value
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=4))
+def test_toml_numbers_come_back(values: list[float]) -> None:
+    assert tomllib.loads(f"a = {toml_value(values)}")["a"] == values
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+def key_of(config: RunConfig, table: str) -> str:
+    return stage_key(table, 1, getattr(config, table).model_dump(), "input")
+
+
+def test_a_key_is_the_hash_of_canonical_json() -> None:
+    expected = '{"inputs":["a"],"rule":2,"stage":"tile","table":{"a":0.5,"b":1}}'
+    found = stage_key("tile", 2, {"b": 1, "a": 0.5}, ["a"])
+    assert found == hashlib.sha256(expected.encode()).hexdigest()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(table=st.dictionaries(st.text(), json_values, max_size=5), data=st.data())
+def test_the_order_of_keys_does_not_matter_and_their_values_do(table: dict[str, object], data: st.DataObject) -> None:
+    shuffled = dict(data.draw(st.permutations(list(table.items()))))
+    assert canonical_json(shuffled) == canonical_json(table)
+    assert stage_key("tile", 1, shuffled, "x") == stage_key("tile", 1, table, "x")
+    assert json.loads(canonical_json(table)) == table
+    assert len({stage_key("tile", rule, {**table, "a": a}, i) for rule in (1, 2) for a in (1, 2) for i in "xy"}) == 8
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_no_key_is_made_of_nan(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        stage_key("tile", 1, {"mpp": number}, "x")
+
+
+def test_keys_depend_on_what_is_done_not_on_how_it_is_written() -> None:
+    default = preset("hypoxia")
+    same = parsed("[tile]\nwhite = 220\nmpp = 5e-1\n[site]\nworkers = 7\nweights = '/elsewhere'\n")
+    assert same.site != default.site
+    other = parsed("[tile]\nwhite = 219\n")
+    assert key_of(same, "tile") == key_of(default, "tile") != key_of(other, "tile")
+    assert key_of(parsed("[tile]\nmpp = 1"), "tile") == key_of(parsed("[tile]\nmpp = 1.0"), "tile")
+
+
+def test_every_entry_of_a_table_enters_its_key() -> None:
+    changes = {"tile_px": 300, "mpp": 0.6, "max_background": 0.3, "white": 200, "default_mpp": 0.5}
+    assert set(changes) == set(TileTable.model_fields)
+    keys = {stage_key("tile", 1, TileTable(**{name: value}).model_dump(), "x") for name, value in changes.items()}
+    assert len(keys | {stage_key("tile", 1, TileTable().model_dump(), "x")}) == 6
+
+
+def test_tables_come_back_from_the_json_of_a_model() -> None:
+    """Models on disk keep their table as JSON, where a tuple is a list."""
+    table = FunnelTable(units=(8, 4))
+    assert FunnelTable.model_validate(json.loads(canonical_json(table.model_dump(mode="json")))) == table
+    extract = ExtractTable(weights="random", seed=3)
+    assert ExtractTable.model_validate(json.loads(canonical_json(extract.model_dump()))) == extract
