@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hypoxia_hpc.networks.runtime import gpu_names
 from hypoxia_hpc.records import Float32Array, Json, UInt8Array
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def compute_record() -> Json:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        gpus = tf.config.list_physical_devices("GPU")
         record["tensorflow"] = tf.__version__
-        record["device"] = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "cpu"
+        record["device"] = next(iter(gpu_names()), "cpu")
         record["threads"] = tf.config.threading.get_intra_op_parallelism_threads()
     return record

@@ -28,6 +28,14 @@ def start_keras() -> ModuleType:
     return keras  # type: ignore[no-any-return]
 
 
+def gpu_names() -> list[str]:
+    """Device models of the GPUs that TensorFlow sees."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus]
+
+
 @contextmanager
 def _without_startup_log() -> Iterator[None]:
     """TensorFlow 2.21 logs while it is loaded, before it obeys any log level: hold standard error back, drop those

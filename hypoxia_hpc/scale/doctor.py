@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.errors import HypoxiaError, SlideError
-from hypoxia_hpc.networks.runtime import start_keras
+from hypoxia_hpc.networks.runtime import gpu_names, start_keras
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.mpi import mpi_library
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid
+from hypoxia_hpc.slides.openslide_reader import open_slide, openslide_versions, read_pyramid
 
 LIBRARIES = (
     "numpy",
@@ -91,22 +91,17 @@ def _version(name: str) -> str:
 
 def _openslide() -> Check:
     try:
-        import openslide
+        versions = openslide_versions()
     except (ImportError, OSError) as error:
         return Check("openslide", "bad", f"{error}; pip install openslide-bin")
-    return Check("openslide", "ok", f"library {openslide.__library_version__}")
+    return Check("openslide", "ok", f"library {versions['openslide']}")
 
 
 def _backend() -> Check:
-    keras = start_keras()
-    backend = keras.backend.backend()
+    backend = start_keras().backend.backend()
     if backend != "tensorflow":
         return Check("backend", "note", f"{backend}; this suite is tested on tensorflow")
-    import tensorflow as tf
-
-    gpus = [
-        tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in tf.config.list_physical_devices("GPU")
-    ]
+    gpus = gpu_names()
     return Check("backend", "ok" if gpus else "note", ", ".join(gpus) or "tensorflow on CPU: it sees no GPU")
 
 

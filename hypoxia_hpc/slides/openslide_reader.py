@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
+from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 
 if TYPE_CHECKING:
     from openslide import OpenSlide
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 CACHE_BYTES = 128 * 2**20
 # One read_region call: 8 Mpx are 32 MiB as RGBA.
 MOST_PX_A_READ = 8 * 2**20
+
+
+def openslide_versions() -> Json:
+    """Versions of the library and of its binding. Raises ImportError or OSError where it cannot be loaded."""
+    import openslide
+
+    return {"openslide": openslide.__library_version__, "openslide-python": openslide.__version__}
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.slides.openslide_reader import open_slide, read_bands, read_pyramid
+from hypoxia_hpc.slides.openslide_reader import open_slide, openslide_versions, read_bands, read_pyramid
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.kernels import cut_band, most_background_px
 
@@ -116,7 +116,7 @@ class TileWork:
             },
             "counts": counts,
             "key": key,
-            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__, **_openslide_versions()},
+            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions()},
         }
 
 
@@ -139,9 +139,3 @@ def _no_tissue(plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError
             f"(pixels with gray level {table.white} or more)"
         )
     return SlideError("no-tissue", problem, remedy="look at the slide; if it has tissue, raise [tile] max_background")
-
-
-def _openslide_versions() -> Json:
-    import openslide
-
-    return {"openslide": openslide.__library_version__, "openslide-python": openslide.__version__}

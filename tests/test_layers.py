@@ -1,0 +1,175 @@
+"""The layout of the package is held: imports point down, stages meet on disk, an outside library lives in one place."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hypoxia_hpc
+
+PACKAGE = Path(hypoxia_hpc.__file__).parent
+# From the top down. A room imports from its own and from lower tiers.
+TIERS = (
+    {"__main__", "cli", "terminal"},
+    {"stages"},
+    {"scale", "reports"},
+    {"networks", "stores", "slides"},
+    {"tiling", "cohorts", "analysis"},
+    {"config"},
+    {"records", "errors"},
+)
+TIER_OF = {room: tier for tier, rooms in enumerate(TIERS) for room in rooms}
+# Beside each other on one tier and yet allowed: a trained model is committed as everything else is.
+ACROSS = {("networks.frozen", "stores.commit")}
+# Where each library lives: a room (folder), or a module.
+HOMES = {
+    "openslide": {"slides"},
+    "zarr": {"stores"},
+    "google_crc32c": {"stores"},
+    "keras": {"networks"},
+    "tensorflow": {"networks"},
+    "h5py": {"networks"},
+    "safetensors": {"networks"},
+    "mpi4py": {"scale.mpi"},
+    "jinja2": {"reports"},
+    "matplotlib": {"reports"},
+    "click": {"cli"},
+    "rich": {"terminal"},
+    "pydantic": {"config", "networks.frozen"},
+    "pydantic_core": {"config"},
+}
+HEAVY = ("tensorflow", "keras", "openslide", "mpi4py", "zarr", "sklearn", "matplotlib", "h5py", "jinja2")
+
+
+def modules() -> dict[str, ast.Module]:
+    """Syntax tree of every module, by its name below the package: ``stages.tile``."""
+    paths = sorted(PACKAGE.rglob("*.py"))
+    names = [".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in zip(names, paths, strict=True)}
+
+
+MODULES = modules()
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Every module that is imported, at the top or in a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from _from(str(node.module), [alias.name for alias in node.names])
+
+
+def _from(module: str, names: list[str]) -> list[str]:
+    """``from hypoxia_hpc.stages import tile`` imports a module, ``from hypoxia_hpc import __version__`` does not."""
+    below = [f"{module}.{name}" for name in names if f"{module}.{name}".removeprefix("hypoxia_hpc.") in MODULES]
+    return below or [module]
+
+
+INNER = [
+    (name, imported.removeprefix("hypoxia_hpc."))
+    for name, tree in MODULES.items()
+    for imported in imports(tree)
+    if imported.startswith("hypoxia_hpc.")
+]
+OUTER = [
+    (name, imported.partition(".")[0])
+    for name, tree in MODULES.items()
+    for imported in imports(tree)
+    if not imported.startswith("hypoxia_hpc")
+]
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_every_room_has_its_tier() -> None:
+    assert {room_of(name) for name in MODULES} - {"__init__", ""} == set(TIER_OF)
+    assert len(INNER) > 100
+    assert {library for _, library in OUTER} >= set(HOMES)
+
+
+def test_imports_point_down() -> None:
+    upwards = [pair for pair in INNER if TIER_OF[room_of(pair[0])] > TIER_OF[room_of(pair[1])]]
+    assert upwards == []
+
+
+def test_rooms_of_one_tier_do_not_import_each_other() -> None:
+    across = {
+        (here, there)
+        for here, there in INNER
+        if room_of(here) != room_of(there) and TIER_OF[room_of(here)] == TIER_OF[room_of(there)]
+        if TIER_OF[room_of(here)] not in (0, len(TIERS) - 1)  # the command line; nouns and exceptions
+    }
+    assert across == ACROSS
+
+
+def test_stages_never_import_each_other() -> None:
+    assert [pair for pair in INNER if {room_of(name) for name in pair} == {"stages"}] == []
+
+
+def test_there_is_no_ring_of_imports() -> None:
+    below = {name: {there for here, there in INNER if here == name} for name in MODULES}
+    while below:
+        leaves = {name for name, needed in below.items() if not needed & set(below)}
+        assert leaves, f"these import each other in a ring: {sorted(below)}"
+        below = {name: needed for name, needed in below.items() if name not in leaves}
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_an_outside_library_lives_in_one_place(library: str) -> None:
+    users = {name for name, imported in OUTER if imported == library}
+    assert {name for name in users if not {name, room_of(name)} & HOMES[library]} == set()
+
+
+def test_only_the_command_line_prints_or_exits() -> None:
+    calls = [
+        (name, node.func.id)
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+    assert {name for name, function in calls if function in ("print", "input", "exit", "quit")} == {"terminal"}
+    exits = {
+        name
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("exit", "_exit") and isinstance(node.value, ast.Name)
+    }
+    assert exits == {"cli", "scale.workers"}  # a worker whose parent is gone has nobody to return to
+
+
+def test_nothing_is_unpickled_or_evaluated() -> None:
+    assert {library for _, library in OUTER} & {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle"} == set()
+    names = {node.id for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert names & {"eval", "exec", "compile", "__import__"} == set()
+
+
+def loaded_after(code: str) -> list[str]:
+    """Which heavy libraries Python has loaded after this code."""
+    whole = f"import sys\n{code}\nprint('loaded:', *sorted(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, check=True)
+    return done.stdout.rpartition("loaded:")[2].split()
+
+
+def test_every_module_is_imported_without_any_heavy_library() -> None:
+    names = [f"hypoxia_hpc.{name}" for name in MODULES if name not in ("__main__", "__init__")]
+    assert loaded_after("\n".join(f"import {name}" for name in names)) == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["tile"], ["demo"], ["extract"], ["status"], ["predict"]])
+def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
+    code = (
+        "from hypoxia_hpc.cli import app\n"
+        f"try: app({[*arguments, '--help']!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'pandas', 'numba', 'scipy', 'pydantic', 'PIL'} & set(sys.modules)\n"
+    )
+    assert loaded_after(code) == []
