@@ -66,8 +66,8 @@ class SlideError(HypoxiaError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild_slide_error, (self.reason, self.problem, self.remedy)
+        return _rebuild_slide_error, (type(self), self.reason, self.problem, self.remedy)
 
 
-def _rebuild_slide_error(reason: str, problem: str, remedy: str) -> SlideError:
-    return SlideError(reason, problem, remedy=remedy)
+def _rebuild_slide_error(kind: type[SlideError], reason: str, problem: str, remedy: str) -> SlideError:
+    return kind(reason, problem, remedy=remedy)

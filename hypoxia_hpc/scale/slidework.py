@@ -22,6 +22,10 @@ from hypoxia_hpc.stores.integrity import store_key
 NOT_READY = "not-ready"
 
 
+class HeldUpError(SlideError):
+    """An earlier stage holds this slide up: quarantined there (with that reason), or not done yet (``not-ready``)."""
+
+
 class SlideWork(Protocol):
     """What a stage does to one slide. Must be picklable."""
 
@@ -33,7 +37,7 @@ class SlideWork(Protocol):
         """The store this stage makes."""
 
     def key(self, slide: Slide) -> str:
-        """Expected key of that store. Raises SlideError when the inputs cannot be read."""
+        """Expected key of that store. Raises HeldUpError, or SlideError when the inputs cannot be read."""
 
     def key_unread(self, slide: Slide, reason: str) -> str:
         """Key of a quarantine where the inputs cannot be read: holds until that changes."""
@@ -64,9 +68,10 @@ class Attend:
         held = read_receipt(self.work.receipts, slide.slide_id)
         try:
             key, unread = self.work.key(slide), None
+        except HeldUpError as error:
+            held_up = Receipt(slide.slide_id, "quarantined", "", reason=error.reason, detail=str(error))
+            return Attended(held_up, fresh=False)
         except SlideError as error:
-            if error.reason == NOT_READY:
-                return Attended(Receipt(slide.slide_id, "quarantined", "", reason=NOT_READY, detail=str(error)), False)
             key, unread = self.work.key_unread(slide, error.reason), error
         if held is not None and held.key == key and held.status == "quarantined" and not self.retry:
             return Attended(held, False)

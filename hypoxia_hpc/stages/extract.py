@@ -21,7 +21,7 @@ from hypoxia_hpc.scale.keys import extract_key, extract_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.slidework import NOT_READY, StageOutcome, work_through
+from hypoxia_hpc.scale.slidework import NOT_READY, HeldUpError, StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
@@ -78,9 +78,9 @@ class ExtractWork:
     def key(self, slide: Slide) -> str:
         standing = tile_standing(self.run, self.tile_table, slide)
         if standing.status == "quarantined" and standing.receipt is not None:
-            raise SlideError(standing.receipt.reason, f"quarantined in tile: {standing.receipt.detail}")
+            raise HeldUpError(standing.receipt.reason, standing.receipt.detail)
         if standing.status != "done":
-            raise SlideError(
+            raise HeldUpError(
                 NOT_READY,
                 f"{slide.slide_id}: no tiles yet by the present [tile] table",
                 remedy=f"hypoxia-hpc tile {self.run.root}",
