@@ -563,8 +563,6 @@ def _exit_code() -> int:
     except HypoxiaError as error:
         tell(f"error: {error}")
         return error.exit_code
-    except BrokenPipeError:
-        return 0
     except Exception:  # noqa: BLE001 - the border of the program
         traceback.print_exc()
         tell("This is a bug in hypoxia_hpc, not in your input. Please report it with the lines above.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from hypoxia_hpc.records import Json, Receipt
 
@@ -26,13 +27,28 @@ HEADLINE_METRICS = {
 
 
 def say(text: str) -> None:
-    """One line of result, to standard output."""
-    print(text, flush=True)  # noqa: T201
+    """Lines of result, to standard output."""
+    _write(text, sys.stdout)
 
 
 def tell(text: str) -> None:
-    """One line about the work, to standard error."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    """Lines about the work, to standard error."""
+    _write(text, sys.stderr)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    try:
+        print(harmless(text), file=stream, flush=True)
+    except BrokenPipeError:
+        # Whoever reads (head, less) has enough of it; the work goes on, and its exit code is told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def harmless(text: str) -> str:
+    """The text with escapes for what a terminal would obey rather than show: file names may hold anything."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 class PlainListener:
@@ -93,7 +109,8 @@ class BarListener(PlainListener):
 
     def note(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(f"{self._pace.title}: {text}", markup=False, highlight=False, soft_wrap=True)
+            line = harmless(f"{self._pace.title}: {text}")
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             tell(text)
 
@@ -166,14 +183,14 @@ def reasons(receipts: Iterable[Receipt]) -> str:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the last one is not padded. Control characters are shown as escapes."""
-    lines = [[_printable(cell) for cell in row] for row in (header, *rows)]
+    lines = [[_one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
     padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
     return "\n".join([padded[0], "-" * min(max(map(len, padded)), 100), *padded[1:]])
 
 
-def _printable(cell: str) -> str:
-    return cell if cell.isprintable() else cell.encode("unicode_escape").decode()
+def _one_line(cell: str) -> str:
+    return harmless(cell).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def metrics_table(metrics: Json) -> str:
