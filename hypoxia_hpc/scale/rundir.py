@@ -58,7 +58,14 @@ class RunDir:
         return self.root.joinpath("receipts", *stage)
 
     def config(self) -> RunConfig:
-        return load_config(self.config_file)
+        """run.toml, the paths in it made absolute: a relative one is relative to the run directory."""
+        config = load_config(self.config_file)
+        extract, site = config.extract, config.site
+        if extract.weights_sha256 is not None:
+            extract = extract.model_copy(update={"weights": str(self.root.absolute() / extract.weights)})
+        if site.weights is not None:
+            site = site.model_copy(update={"weights": str(self.root.absolute() / Path(site.weights).expanduser())})
+        return config.model_copy(update={"extract": extract, "site": site})
 
     def slides(self) -> tuple[Slide, ...]:
         return read_slides(self.slides_file)
