@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
@@ -28,6 +29,8 @@ Tick = Callable[[int], None]
 
 MOST_ATTEMPTS = 2
 POLL_SECONDS = 0.5
+# The terminal and SLURM signal every process of the job; the parent decides what to do about it.
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,13 @@ def _hire(work: Callable[[Item, Tick], Result]) -> _Worker[Item]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-    process.start()
+    # The process inherits what is held back here, so that a signal cannot end it while it is still importing.
+    resource_tracker.ensure_running()  # else the first start would do it, and let the signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return _Worker(process, ours)
 
@@ -150,8 +159,7 @@ def _how_it_ended(exit_code: int | None) -> str:
 
 
 def _serve(pipe: Connection, work: Callable[[Item, Tick], Result]) -> None:
-    # The terminal and SLURM signal every process of the job; the parent decides what to do about it.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
 
     def tick(tiles: int) -> None:

@@ -87,6 +87,15 @@ class Work:
         time.sleep(600)
 
 
+class Startled(Work):
+    """Is sent signals in a worker process that is still starting."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+
+
 def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
     return list(deal(items, work, workers=workers, stop=threading.Event()))
 
@@ -178,6 +187,13 @@ def test_signals_are_for_the_parent(tmp_path: Path) -> None:
     work = Work(tmp_path)
     assert finished(all_events(["a:is_told_to_end", "b"], work, workers=1)) == {"a:is_told_to_end": "A", "b": "B"}
     assert work.pids("a") == work.pids("b")
+
+
+def test_signals_are_for_the_parent_from_the_first_moment(tmp_path: Path) -> None:
+    work = Startled(tmp_path)
+    assert finished(all_events(["a"], work)) == {"a": "A"}
+    assert len(work.pids("a")) == 1
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_stop_finishes_what_is_under_way_and_deals_nothing_more(tmp_path: Path) -> None:
