@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 STAGE_REMEDY = (
-    "where there is internet, keras.applications.InceptionV3(include_top=False) (or ResNet50, VGG16) leaves the file in "
-    "~/.keras/models; copy it and name its folder in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: "
-    '[extract] weights = "random"'
+    "where there is internet, keras.applications.InceptionV3(include_top=False) (or ResNet50, VGG16) leaves the file "
+    "in ~/.keras/models; copy it and name its folder in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path "
+    'without: [extract] weights = "random"'
 )
 
 

@@ -31,14 +31,21 @@ class Standing:
 
 
 def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
-    """A tile store of the present [tile] table counts as done; the slide itself is read only for quarantines."""
+    """A tile store of the present [tile] table and slides.csv counts as done; the slide itself is read only for
+    quarantines."""
     attributes = store_attributes(run.tiles(slide.slide_id))
-    if attributes is not None and attributes.get("spec") == table.model_dump():
+    if attributes is not None and attributes.get("spec") == table.model_dump() and _same_mpp(attributes, slide):
         return Standing(slide, "tile", "done", attributes["key"], read_receipt(run.receipts("tile"), slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if receipt is not None and receipt.status == "quarantined" and receipt.key == _tile_key(table, slide):
         return Standing(slide, "tile", "quarantined", receipt.key, receipt)
     return Standing(slide, "tile", "todo")
+
+
+def _same_mpp(attributes: Json, slide: Slide) -> bool:
+    header = attributes.get("slide", {})
+    manifest_mpp = header.get("mpp") if header.get("mpp_source") == "manifest" else None
+    return bool(manifest_mpp == slide.mpp)
 
 
 def _tile_key(table: TileTable, slide: Slide) -> str:

@@ -24,6 +24,8 @@ SNAP_FACTORS = (1, 2, 4, 8)
 FINEST_SCALE = 0.98
 MPP_AT_1X = 10.0
 MAX_ANISOTROPY = 0.02
+# Ten million tiles of 299 px are 15 cm x 15 cm at 0.5 µm/px: larger than any glass slide.
+MOST_TILES = 10_000_000
 
 
 def round_half_up(value: ArrayLike) -> Int64Array:
@@ -96,8 +98,8 @@ def plan_tiles(pyramid: Pyramid, table: TileTable, manifest_mpp: float | None) -
     """The plan of one slide by the tiling rule. Decides everything from the header; reads no pixel.
 
     Raises:
-        SlideError: ``no-mpp``, ``anisotropic-mpp``, or ``coarser-than-target`` when the slide has less resolution than
-            the target (scale below 0.98).
+        SlideError: ``no-mpp``, ``anisotropic-mpp``, ``coarser-than-target`` when the slide has less resolution than
+            the target (scale below 0.98), or ``absurd-size``.
     """
     mpp, mpp_source = resolve_mpp(pyramid, manifest_mpp, table.default_mpp)
     scale = table.mpp / mpp
@@ -115,6 +117,7 @@ def plan_tiles(pyramid: Pyramid, table: TileTable, manifest_mpp: float | None) -
     width_level, height_level = pyramid.level_sizes[level]
     x_level, columns = grid_1d(x_l0, x_l0 + width_l0, width_level, downsample, side)
     y_level, rows = grid_1d(y_l0, y_l0 + height_l0, height_level, downsample, side)
+    _refuse_absurd(columns * rows, pyramid)
     xy_level = _corners(x_level, y_level, columns, rows, side)
     xy_l0 = round_half_up(xy_level * downsample)
     return TilePlan(
@@ -132,6 +135,16 @@ def plan_tiles(pyramid: Pyramid, table: TileTable, manifest_mpp: float | None) -
         # OpenSlide interpolates where a position is no integer in the level's own pixels.
         interpolated=level > 0 and bool(np.any(np.abs(xy_l0 / downsample - xy_level) > 1e-9)),
     )
+
+
+def _refuse_absurd(n_tiles: int, pyramid: Pyramid) -> None:
+    if n_tiles > MOST_TILES:
+        width, height = pyramid.size_l0
+        raise SlideError(
+            "absurd-size",
+            f"the header says {width} x {height} px: {n_tiles:,} tiles, more than {MOST_TILES:,} is no slide",
+            remedy="fetch the file again, or leave it out",
+        )
 
 
 def _corners(x_level: int, y_level: int, columns: int, rows: int, side: int) -> Int64Array:

@@ -114,7 +114,8 @@ def read_bands(slide: OpenSlide, plan: TilePlan) -> Iterator[tuple[slice, UInt8A
         straight alpha, C-contiguous and writable.
     """
     side = plan.side_level
-    per_read = max(1, MOST_PX_A_READ // side**2)
+    # Where OpenSlide interpolates, every square is read from its own corner, as whoever checks a tile would read it.
+    per_read = 1 if plan.interpolated else max(1, MOST_PX_A_READ // side**2)
     for row in range(plan.rows):
         for column in range(0, plan.columns, per_read):
             first = row * plan.columns + column

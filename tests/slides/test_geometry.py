@@ -210,3 +210,10 @@ def check_grid(header: Pyramid, table: TileTable) -> TilePlan:
         assert (max(ys) + side) * downsample <= top + height
         assert plan.side_l0 == side * downsample
     return plan
+
+
+def test_a_header_of_absurd_size_is_refused_before_memory_is_asked_for() -> None:
+    pyramid = Pyramid(level_sizes=((2**31, 2**31),), downsamples=(1.0,), mpp_x=0.5, mpp_y=0.5)
+    with pytest.raises(SlideError) as caught:
+        plan_tiles(pyramid, TileTable(), None)
+    assert caught.value.reason == "absurd-size"
