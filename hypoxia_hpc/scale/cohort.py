@@ -11,7 +11,7 @@ from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.records import Features, Json, Patient, Slide
-from hypoxia_hpc.scale.keys import train_key
+from hypoxia_hpc.scale.keys import evaluate_key, train_key
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing, feature_standings, require_ready, run_spec
 from hypoxia_hpc.stores.features import open_features
@@ -42,6 +42,11 @@ class Cohort:
         table = self.config.train
         return split_patients(list(self.patients.values()), table.split, table.seed)
 
+    def sets(self) -> dict[str, str]:
+        """Set by patient_id. Raises as ``split``."""
+        split = self.split()
+        return dict(zip(split["patient_id"], split["set"], strict=True))
+
     def model_key(self, head: str, sets: Mapping[str, str]) -> str:
         """Key of a head trained on this cohort; only slides of training and validation patients enter."""
         inputs = [
@@ -50,6 +55,19 @@ class Cohort:
             if sets[(slide := standing.slide).patient_id] in FITTED
         ]
         return train_key(self.config.train, head, inputs)
+
+    def model_keys(self, sets: Mapping[str, str]) -> dict[str, str]:
+        """Key of every head of [train] on this cohort."""
+        return {head: self.model_key(head, sets) for head in self.config.train.heads}
+
+    def evaluation_key(self, sets: Mapping[str, str]) -> str:
+        """Key of predictions and metrics of every head of [train] on this cohort."""
+        rows = []
+        for standing in self.done:
+            patient = self.patients[standing.slide.patient_id]
+            known = f"{patient.label}/{patient.tumour_type}"
+            rows.append((sets[patient.patient_id], patient.patient_id, standing.slide.slide_id, known, standing.key))
+        return evaluate_key(self.config.evaluate, self.model_keys(sets), rows)
 
     def label(self, slide: Slide) -> int:
         """Label of a slide's patient, who must have one."""

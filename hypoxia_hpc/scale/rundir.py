@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.cohorts.tables import read_patients, read_slides
 from hypoxia_hpc.config import RunConfig, load_config
-from hypoxia_hpc.records import Patient, Slide
+from hypoxia_hpc.records import Json, Patient, Slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,11 @@ class RunDir:
     def patients(self) -> tuple[Patient, ...]:
         """The rows of patients.csv; none where the run has no such file."""
         return read_patients(self.patients_file) if self.patients_file.exists() else ()
+
+    def metrics(self) -> Json | None:
+        """The content of metrics.json; None where there is none that can be read."""
+        try:
+            metrics = json.loads(self.metrics_file.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return metrics if isinstance(metrics, dict) and isinstance(metrics.get("models"), dict) else None

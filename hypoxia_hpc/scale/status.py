@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from hypoxia_hpc.errors import HypoxiaError
+from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.scale.cohort import load_cohort
@@ -61,8 +62,7 @@ def run_status(run: RunDir) -> RunStatus:
     else:
         features = [feature_standing(run, config.extract.name, spec, standing) for standing in tiles]
         stages.append(_slide_stage(f"extract {config.extract.name}", features))
-    stages += [_train_status(run, config.train.heads), _file_stage("evaluate", run.metrics_file.exists())]
-    stages.append(_file_stage("report", run.report_file.exists()))
+    stages += _cohort_stages(run, config.train.heads)
     quarantined = [(one.stage, one.receipt) for one in features if one.status == "quarantined" and one.receipt]
     return RunStatus(tuple(stages), tuple(quarantined))
 
@@ -88,18 +88,29 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
     return int(receipt.extra.get("counts", {}).get("planned", 0)) if stage == "tile" else receipt.rows
 
 
-def _train_status(run: RunDir, heads: Sequence[str]) -> StageStatus:
-    if all(patient.label is None for patient in run.patients()):
-        return StageStatus("train", 0, 0, len(heads), note="no patient has a label")
+def _cohort_stages(run: RunDir, heads: Sequence[str]) -> list[StageStatus]:
+    """train, evaluate and report; what was made of another cohort or run.toml counts as to do."""
     try:
+        if all(patient.label is None for patient in run.patients()):
+            raise NotReadyError("no patient has a label")
         cohort = load_cohort(run)
-        split = cohort.split()
+        sets = cohort.sets()
     except HypoxiaError as error:
-        return StageStatus("train", 0, 0, len(heads), note=error.problem)
-    sets = dict(zip(split["patient_id"], split["set"], strict=True))
-    done = sum(model_key(run.model(head)) == cohort.model_key(head, sets) for head in heads)
-    return StageStatus("train", done, 0, len(heads) - done)
+        waiting = [StageStatus("train", 0, 0, len(heads), note=error.problem), StageStatus("evaluate", 0, 0, 1)]
+        return [*waiting, _file_stage("report", run.report_file.exists())]
+    trained = sum(model_key(run.model(head)) == key for head, key in cohort.model_keys(sets).items())
+    metrics = run.metrics()
+    evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(sets)
+    return [
+        StageStatus("train", trained, 0, len(heads) - trained),
+        _file_stage("evaluate", evaluated),
+        _file_stage("report", evaluated and _is_newer(run.report_file, run.metrics_file)),
+    ]
 
 
-def _file_stage(name: str, exists: bool) -> StageStatus:
-    return StageStatus(name, int(exists), 0, int(not exists))
+def _is_newer(file: Path, than: Path) -> bool:
+    return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
+
+
+def _file_stage(name: str, done: bool) -> StageStatus:
+    return StageStatus(name, int(done), 0, int(not done))

@@ -15,7 +15,6 @@ from hypoxia_hpc.errors import NotReadyError, Stopped
 from hypoxia_hpc.networks.frozen import FrozenModel, load_model, model_key
 from hypoxia_hpc.records import Features, Json
 from hypoxia_hpc.scale.cohort import Cohort, each_features, load_cohort
-from hypoxia_hpc.scale.keys import evaluate_key
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import Predictions, gather, predict_tiles, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
@@ -43,11 +42,10 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
         Stopped: on request.
     """
     cohort = load_cohort(run)
-    split = cohort.split()
-    sets = dict(zip(split["patient_id"], split["set"], strict=True))
-    keys = _require_models(cohort, sets)
-    key = _key(cohort, sets, keys)
-    held = read_metrics(run)
+    sets = cohort.sets()
+    _require_models(cohort, sets)
+    key = cohort.evaluation_key(sets)
+    held = run.metrics()
     if held is not None and held.get("key") == key and run.predictions.is_dir():
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), "cohort", key):
@@ -58,17 +56,8 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
     return Evaluated(metrics, fresh=True)
 
 
-def read_metrics(run: RunDir) -> Json | None:
-    """metrics.json, or None where there is none that can be read."""
-    try:
-        metrics = json.loads(run.metrics_file.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return metrics if isinstance(metrics, dict) else None
-
-
-def _require_models(cohort: Cohort, sets: Mapping[str, str]) -> dict[str, str]:
-    keys: dict[str, str] = {head: cohort.model_key(head, sets) for head in cohort.config.train.heads}
+def _require_models(cohort: Cohort, sets: Mapping[str, str]) -> None:
+    keys = cohort.model_keys(sets)
     missing = [head for head, key in keys.items() if model_key(cohort.run.model(head)) != key]
     if missing:
         raise NotReadyError(
@@ -76,16 +65,6 @@ def _require_models(cohort: Cohort, sets: Mapping[str, str]) -> dict[str, str]:
             culprits=missing,
             remedy=f"hypoxia-hpc train {cohort.run.root}",
         )
-    return keys
-
-
-def _key(cohort: Cohort, sets: Mapping[str, str], model_keys: Json) -> str:
-    rows = []
-    for standing in cohort.done:
-        patient = cohort.patients[standing.slide.patient_id]
-        known = f"{patient.label}/{patient.tumour_type}"
-        rows.append((sets[patient.patient_id], patient.patient_id, standing.slide.slide_id, known, standing.key))
-    return evaluate_key(cohort.config.evaluate, model_keys, rows)
 
 
 def _predict(cohort: Cohort, sets: Mapping[str, str], listener: Listener, stop: threading.Event) -> Predictions:

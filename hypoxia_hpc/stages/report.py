@@ -29,7 +29,7 @@ from hypoxia_hpc.reports.page import (
     render_report,
 )
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-from hypoxia_hpc.scale.cohort import patients_with_slides
+from hypoxia_hpc.scale.cohort import load_cohort, patients_with_slides
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
@@ -45,15 +45,21 @@ SHOWN_VERSIONS = ("numpy", "tensorflow", "keras", "zarr", "openslide-python", "s
 
 
 def report(run: RunDir, *, listener: Listener) -> Path:
-    """Write report/index.html and return its path. Raises InputError for bad tables, MachineError."""
+    """Write report/index.html and return its path.
+
+    Raises:
+        InputError: bad tables.
+        NotReadyError: metrics that are not of the present cohort and run.toml, a damaged model.
+    """
     config, slides = run.config(), run.slides()
     spec = _spec(config)
     standings = _standings(run, config, slides, spec)
     patients = patients_with_slides(slides, run.patients())
+    metrics = _metrics(run, spec, listener)
     records = _model_records(run, config)
     data = ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
-        metrics=_metrics(run),
+        metrics=metrics,
         predictions=_predictions(run),
         histories=tuple(_history(record) for record in records.values()),
         patients=_cohort(run, patients),
@@ -61,7 +67,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         slides=_slide_rows(run, config, standings, listener),
         quarantined=tuple(_quarantined(one) for one in standings if one.status == "quarantined" and one.receipt),
         times=_times(run, config, standings),
-        provenance=_provenance(run, config, records),
+        provenance=_provenance(config, records, metrics),
         threshold=config.evaluate.threshold,
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
@@ -90,16 +96,26 @@ def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
     return any(str(one["weights_digest"]).startswith("random:") for one in specs)
 
 
-def _metrics(run: RunDir) -> Json:
-    try:
-        metrics: Json = json.loads(run.metrics_file.read_bytes())
-    except FileNotFoundError:
+def _metrics(run: RunDir, spec: Json | None, listener: Listener) -> Json:
+    """metrics.json, if it is of the present cohort and run.toml; no models where there is none."""
+    metrics = run.metrics()
+    if metrics is None:
+        if run.metrics_file.exists():
+            raise _stale(run, "is damaged")
         return {"schema": 1, "models": {}}
-    except ValueError as error:
-        raise NotReadyError(
-            f"{run.metrics_file} is damaged: {error}", remedy=f"delete it, then hypoxia-hpc evaluate {run.root}"
-        ) from None
+    if spec is None:
+        listener.note("the weights are not on this machine: metrics are shown without a check that they are current")
+        return metrics
+    cohort = load_cohort(run)
+    if metrics.get("key") != cohort.evaluation_key(cohort.sets()):
+        raise _stale(run, "is of another cohort or another run.toml")
     return metrics
+
+
+def _stale(run: RunDir, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"{run.metrics_file} {why}", remedy=f"hypoxia-hpc train {run.root}, then evaluate, then report"
+    )
 
 
 def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
@@ -233,11 +249,10 @@ def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     return sum(receipt.rows for receipt in receipts) if stage == "extract" else None
 
 
-def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecord]) -> Provenance:
+def _provenance(config: RunConfig, records: Mapping[str, ModelRecord], metrics: Json) -> Provenance:
     keys = {f"train {head}": record.key for head, record in records.items()}
-    metrics_key = _metrics(run).get("key")
-    if metrics_key:
-        keys["evaluate"] = str(metrics_key)
+    if "key" in metrics:
+        keys["evaluate"] = str(metrics["key"])
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
     return Provenance(

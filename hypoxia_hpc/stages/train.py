@@ -52,7 +52,7 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
     unlabelled = tuple(sorted(name for name, set_name in sets.items() if set_name == "unlabelled"))
     if unlabelled:
         listener.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
-    keys: dict[str, str] = {head: cohort.model_key(head, sets) for head in cohort.config.train.heads}
+    keys = cohort.model_keys(sets)
     todo = [head for head in keys if model_key(run.model(head)) != keys[head]]
     if todo:
         data = _load_sets(cohort, sets)

@@ -99,3 +99,20 @@ def test_predict_refuses_other_features(demo: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "[tile] white: 215 here, 220 where tanh was trained" in done.stderr
     assert "[extract] weights_digest: 'random:1:0' here, 'random:1:1' where tanh was trained" in done.stderr
+
+
+def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(demo: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(demo / "run", run)
+    config = run / "run.toml"
+    config.write_text(config.read_text().replace("threshold = 0.5", "threshold = 0.9"))
+    shown = hypoxia("report", run)
+    assert shown.returncode == 5
+    assert "another run.toml" in shown.stderr
+    stages = {stage["stage"]: stage for stage in json.loads(hypoxia("status", run, "--json").stdout)["stages"]}
+    assert (stages["train"]["done"], stages["evaluate"]["done"], stages["report"]["done"]) == (3, 0, 0)
+    again = hypoxia("run", run)
+    assert again.returncode == 0, again.stderr
+    assert "train: 0" not in again.stderr
+    stages = {stage["stage"]: stage for stage in json.loads(hypoxia("status", run, "--json").stdout)["stages"]}
+    assert (stages["evaluate"]["done"], stages["report"]["done"]) == (1, 1)
