@@ -61,6 +61,7 @@ def train_head(table: HeadTable, train: TileSet, valid: TileSet, *, seed: int, o
     train, valid = _standardised(standard, train), _standardised(standard, valid)
     if isinstance(table, LogisticTable):
         trained = _train_logistic(table, train)
+        on_epoch({})
     else:
         trained = _train_dense(table, train, valid, seed, on_epoch)
     return TrainedHead({**standard, **trained.arrays}, trained.history)
