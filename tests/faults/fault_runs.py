@@ -1,0 +1,155 @@
+"""Runs of a small cohort, whole or killed, and the bytes they leave: what the tests of this folder have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hypoxia_hpc.slides.synthetic import slide_file_name, synthetic_cohort, write_synthetic_slide
+from hypoxia_hpc.stores.commit import LEFTOVER_NAME
+
+DRIVER = Path(__file__).with_name("driver.py")
+N_SLIDES = 12
+SIZE_PX = (340, 320)
+# About 36 tiles a slide, a backbone that is built in a second, heads that are trained in two.
+SETTINGS = (
+    ("tile", "tile_px", "32"),
+    ("extract", "name", '"small"'),
+    ("extract", "backbone", '"vgg16"'),
+    ("extract", "weights", '"random"'),
+    ("extract", "batch_size", "16"),
+    ("train", "split", "[0.5, 0.25, 0.25]"),
+    ("train.tanh", "units", "16"),
+    ("train.tanh", "epochs", "2"),
+    ("train.tanh", "batch_size", "16"),
+    ("train.funnel", "units", "[16, 8]"),
+    ("train.funnel", "epochs", "2"),
+    ("train.funnel", "batch_size", "16"),
+    ("evaluate", "bootstrap", "100"),
+    ("site", "workers", "1"),
+)
+# What has to have the same bytes; receipts and the report hold times.
+PROMISED = ("tiles/", "features/", "models/", "predictions/", "split.csv", "metrics.json")
+LIMIT_SECONDS = 240
+Forked = Callable[[Path, Sequence[str], int], int]  # the fixture of that name
+
+
+def make_cohort(folder: Path) -> Path:
+    """A run directory of twelve synthetic slides, nothing done yet."""
+    (folder / "slides").mkdir(parents=True)
+    rows = ["patient_id,label"]
+    for patient_id, hypoxic, slide in synthetic_cohort(N_SLIDES, seed=1):
+        write_synthetic_slide(
+            folder / "slides" / slide_file_name(patient_id), dataclasses.replace(slide, size_px=SIZE_PX)
+        )
+        rows.append(f"{patient_id},{int(hypoxic)}")
+    (folder / "patients.csv").write_text("\n".join(rows) + "\n")
+    run = folder / "run"
+    finish(start("init", run, "--slides", folder / "slides", "--patients", folder / "patients.csv"))
+    for table, name, value in SETTINGS:
+        change_setting(run, table, name, value)
+    return run
+
+
+def change_setting(run: Path, table: str, name: str, value: str) -> None:
+    """Give an entry of run.toml another value, a TOML literal."""
+    above, below = (run / "run.toml").read_text().split(f"\n[{table}]", 1)
+    changed, n = re.subn(rf"(?m)^(# )?{name} =.*?(?=  #|$)", f"{name} = {value}", below, count=1)
+    assert n, f"run.toml has no {name}"
+    (run / "run.toml").write_text(f"{above}\n[{table}]{changed}")
+
+
+def start(*arguments: str | Path, log: Path | None = None, kill_before: int | None = None) -> subprocess.Popen[bytes]:
+    """``hypoxia-hpc ARGUMENT...`` in a process group of its own, its output in ``log``; through the driver, which
+    counts calls beside the run directory and kills before one, where ``kill_before`` is given (0: never)."""
+    program: Sequence[str | Path] = ("-m", "hypoxia_hpc") if kill_before is None else (DRIVER,)
+    environment = dict(os.environ)
+    if kill_before is not None:
+        run = Path(arguments[1])
+        environment |= {
+            "FAULT_CALLS": str(run.parent / "calls"),
+            "FAULT_N": str(kill_before),
+            "FAULT_RUN": str(run),
+        }
+    with (log or Path(os.devnull)).open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def finish(process: subprocess.Popen[bytes], expected: int = 0) -> None:
+    """Wait for a process and its exit code."""
+    code = process.wait(LIMIT_SECONDS)
+    assert code == expected, f"{process.args!r} ended with {code}, expected was {expected}"
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL for the process and all its workers, which must still be at work."""
+    os.killpg(process.pid, signal.SIGKILL)
+    finish(process, -signal.SIGKILL)
+
+
+def copy_parts(source: Path, to: Path, parts: Sequence[str]) -> None:
+    """Copy these files and folders from one run to another."""
+    for part in parts:
+        (to / part).parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, to / part)
+        else:
+            shutil.copy2(source / part, to / part)
+
+
+def copy_run(source: Path, to: Path, parts: Sequence[str] = ()) -> Path:
+    """A new run directory with the tables of another one and these parts of it."""
+    copy_parts(source, to, ["run.toml", "slides.csv", "patients.csv", "receipts/init", *parts])
+    return to
+
+
+def entries(run: Path) -> Iterator[Path]:
+    """Every file and folder below a run that is no leftover of a kill nor in one."""
+    for parent, folders, files in os.walk(run):
+        folders[:] = [name for name in folders if not LEFTOVER_NAME.fullmatch(name)]
+        yield from (Path(parent, name) for name in (*folders, *files) if not LEFTOVER_NAME.fullmatch(name))
+
+
+def leftovers_in(run: Path) -> list[Path]:
+    """Leftovers of kills, of any age."""
+    return [path for path in run.rglob(".*") if LEFTOVER_NAME.fullmatch(path.name)]
+
+
+def digests(run: Path) -> dict[str, str]:
+    """SHA-256 of every file whose bytes are promised, by path."""
+    files = {path.relative_to(run).as_posix(): path for path in entries(run) if path.is_file()}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if name.startswith(PROMISED)
+    }
+
+
+def names(run: Path) -> set[str]:
+    """Paths of all that a run holds but for leftovers."""
+    return {path.relative_to(run).as_posix() for path in entries(run)}
+
+
+def of(found: Mapping[str, str], *prefixes: str) -> dict[str, str]:
+    """The digests below some paths."""
+    return {name: digest for name, digest in found.items() if name.startswith(prefixes)}
+
+
+def committed(run: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of every store and model, and of the receipts of slides: who makes one again changes it."""
+    patterns = ("tiles/*.zarr", "features/*/*.zarr", "models/*", "receipts/tile/*", "receipts/extract/*/*")
+    found = [path for pattern in patterns for path in run.glob(pattern) if not LEFTOVER_NAME.fullmatch(path.name)]
+    return {str(path.relative_to(run)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}

@@ -1,0 +1,121 @@
+"""A worker process dies, the process above the workers dies, two commands do the same work at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from os import kill
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+from fault_runs import LIMIT_SECONDS, copy_run, digests, finish, leftovers_in, names, of, start
+
+EXIT_QUARANTINED = 3
+
+
+def workers_of(process: Popen[bytes]) -> list[int]:
+    """Its worker processes that have been started and not ended."""
+    return [child for child in children_of(process.pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def children_of(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def kill_worker_in_a_slide(process: Popen[bytes], run: Path) -> None:
+    """SIGKILL to the worker that is writing a store: its process id is in the store's temporary name."""
+    wait_for(lambda: list(run.glob("tiles/.tmp-*")))
+    writing = next(run.glob("tiles/.tmp-*"))
+    kill(int(writing.name.split("-")[-2]), signal.SIGKILL)
+    assert process.poll() is None
+
+
+def receipts(run: Path, stage: str) -> list[dict[str, object]]:
+    return [json.loads(file.read_text()) for file in sorted((run / "receipts" / stage).glob("*.json"))]
+
+
+def test_a_killed_worker_of_tile_costs_nothing(untouched: Path, whole: Path, tmp_path: Path) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    process = start("tile", run, "--workers", "2")
+    kill_worker_in_a_slide(process, run)
+    finish(process)
+    assert len(leftovers_in(run)) == 1
+    assert digests(run) == of(digests(whole), "tiles/")
+    assert {receipt["status"] for receipt in receipts(run, "tile")} == {"done"}
+
+
+def test_a_killed_worker_of_extract_costs_nothing(whole: Path, tmp_path: Path) -> None:
+    run = copy_run(whole, tmp_path / "run", ["tiles", "receipts/tile"])
+    process = start("extract", run, "--workers", "1")
+    wait_for(lambda: list(run.glob("features/small/*.zarr")))
+    (worker,) = workers_of(process)
+    kill(worker, signal.SIGKILL)
+    finish(process)
+    assert digests(run) == of(digests(whole), "tiles/", "features/")
+
+
+def test_a_slide_that_kills_its_worker_twice_is_quarantined_and_can_be_tried_again(
+    untouched: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    process = start("tile", run, "--workers", "1")
+    dead: set[int] = set()
+    for _ in range(2):
+        wait_for(lambda: {*workers_of(process)} - dead)
+        (worker,) = {*workers_of(process)} - dead
+        kill(worker, signal.SIGKILL)
+        dead.add(worker)
+    finish(process, EXIT_QUARANTINED)
+    (held,) = [receipt for receipt in receipts(run, "tile") if receipt["status"] == "quarantined"]
+    assert (held["reason"], held["attempts"]) == ("worker-died", 2)
+    assert "SIGKILL" in str(held["detail"])
+    one = f"tiles/{held['slide_id']}.zarr"
+    promised = of(digests(whole), "tiles/")
+    assert digests(run) == {name: digest for name, digest in promised.items() if not name.startswith(one)}
+    finish(start("tile", run), EXIT_QUARANTINED)
+    finish(start("tile", run, "--retry"))
+    assert digests(run) == promised
+
+
+def test_workers_end_with_the_process_above_them(untouched: Path, whole: Path, tmp_path: Path) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    process = start("tile", run, "--workers", "2")
+    wait_for(lambda: list(run.glob("tiles/*.zarr")))
+    family = [*children_of(process.pid)]
+    process.kill()
+    finish(process, -signal.SIGKILL)
+    wait_for(lambda: not any(is_alive(pid) for pid in family))
+    finish(start("tile", run))
+    assert digests(run) == of(digests(whole), "tiles/")
+
+
+def is_alive(pid: int) -> bool:
+    """Neither gone nor waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("n_done", [0, 6])
+def test_two_commands_at_once_make_the_same(untouched: Path, whole: Path, tmp_path: Path, n_done: int) -> None:
+    done = [f"tiles/{one['slide_id']}.zarr" for one in receipts(whole, "tile")][:n_done]
+    run = copy_run(whole, tmp_path / "run", done)
+    both = [start("tile", run, "--workers", "2") for _ in range(2)]
+    for process in both:
+        finish(process)
+    assert digests(run) == of(digests(whole), "tiles/")
+    assert leftovers_in(run) == []
+    assert names(run) <= names(whole)
+    assert {receipt["status"] for receipt in receipts(run, "tile")} == {"done"}

@@ -1,0 +1,143 @@
+"""SIGKILL to a stage and its workers before every fsync, rename and replace it makes, and then the stage once more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from fault_runs import Forked, change_setting, copy_parts, copy_run, digests, names, of
+
+KILLED = -signal.SIGKILL
+ONE = "TCGA-ZZ-0003-01Z-00-DX1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: its options, what it reads, the folders and files it commits, and the heads where they are not all."""
+
+    name: str
+    options: tuple[str, ...]
+    reads: tuple[str, ...]
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+    heads: tuple[str, ...] = ()
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        return self.folders + self.files
+
+    def arguments(self, run: Path) -> list[str]:
+        return [self.name, str(run), *self.options]
+
+
+HEADS = ("tanh", "funnel", "logistic")
+TILE = Stage("tile", ("--slide", ONE, "--workers", "1"), (), (f"tiles/{ONE}.zarr",), (f"receipts/tile/{ONE}.json",))
+EXTRACT = Stage(
+    "extract", TILE.options, TILE.makes, (f"features/small/{ONE}.zarr",), (f"receipts/extract/small/{ONE}.json",)
+)
+TRAIN = Stage(
+    "train",
+    (),
+    ("tiles", "features", "receipts/tile", "receipts/extract"),
+    tuple(f"models/{head}" for head in HEADS),
+    ("split.csv", *(f"receipts/train/{head}.json" for head in HEADS)),
+)
+TRAIN_ONE = replace(
+    TRAIN, folders=("models/logistic",), files=("split.csv", "receipts/train/logistic.json"), heads=("logistic",)
+)
+EVALUATE = Stage(
+    "evaluate", (), TRAIN.reads + TRAIN.makes, ("predictions",), ("metrics.json", "receipts/evaluate/cohort.json")
+)
+REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, (), ("report/index.html",))
+
+
+@pytest.mark.parametrize("stage", [TILE, EXTRACT, TRAIN, EVALUATE, REPORT], ids=lambda stage: stage.name)
+def test_a_kill_before_any_call_changes_no_byte(
+    tmp_path: Path, whole: Path, forked: Forked, pool: ThreadPoolExecutor, stage: Stage
+) -> None:
+    kill_everywhere(stage, whole, None, tmp_path, forked, pool)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [TILE, EXTRACT, TRAIN_ONE, pytest.param(TRAIN, marks=pytest.mark.long), EVALUATE, REPORT],
+    ids=lambda stage: f"{stage.name}-{len(stage.folders)}",
+)
+def test_nor_where_the_work_of_other_settings_makes_way(
+    tmp_path: Path, whole: Path, other: Path, forked: Forked, pool: ThreadPoolExecutor, stage: Stage
+) -> None:
+    kill_everywhere(stage, whole, other, tmp_path, forked, pool)
+
+
+def kill_everywhere(
+    stage: Stage, whole: Path, other: Path | None, folder: Path, forked: Forked, pool: ThreadPoolExecutor
+) -> None:
+    undisturbed = ready_for(stage, whole, other, folder / "0")
+    assert forked(undisturbed, stage.arguments(undisturbed), 0) == 0
+    check_finished(stage, undisturbed, undisturbed, whole)
+    calls = (undisturbed.parent / "calls-0").read_text().splitlines()
+    check_calls(stage, undisturbed, calls, other is not None)
+
+    def kill_and_go_on(n: int) -> None:
+        run = ready_for(stage, whole, other, folder / str(n))
+        assert forked(run, stage.arguments(run), n) == KILLED
+        assert (run.parent / f"calls-{n}").read_text().splitlines() == calls[:n]
+        check_all_or_nothing(stage, run, whole, other)
+        assert forked(run, stage.arguments(run), 0) == 0
+        check_finished(stage, run, undisturbed, whole)
+        shutil.rmtree(run.parent)
+
+    list(pool.map(kill_and_go_on, range(1, len(calls) + 1)))
+
+
+def ready_for(stage: Stage, whole: Path, other: Path | None, folder: Path) -> Path:
+    run = copy_run(whole, folder / "run", stage.reads)
+    if other is not None:
+        copy_parts(other, run, stage.makes)
+    if stage.heads:
+        change_setting(run, "train", "heads", json.dumps(stage.heads))
+    return run
+
+
+def check_calls(stage: Stage, run: Path, calls: list[str], is_there: bool) -> None:
+    """Every folder and file of the stage was renamed to its name, all in it fsynced before, its own folder after."""
+    for part in stage.makes:
+        parent, _, name = part.rpartition("/")
+        temporary = f"{parent}/.tmp-{name}".removeprefix("/")
+        moves = [f"rename {temporary} {part}", f"replace {temporary} {part}"]
+        found = [number for number, call in enumerate(calls) if call in moves]
+        away = f"rename {part} {parent}/.old-{name}".replace(" /", " ")
+        assert len(found) == 1 + (is_there and part in stage.folders), part
+        assert calls.count(away) == (is_there and part in stage.folders), part
+        inside = [path.relative_to(run / part).as_posix() for path in (run / part).rglob("*")]
+        assert {f"fsync {temporary}", *(f"fsync {temporary}/{name}" for name in inside)} <= {*calls[: found[0]]}, part
+        assert f"fsync {parent or '.'}" in calls[found[-1] :], part
+
+
+def check_all_or_nothing(stage: Stage, run: Path, whole: Path, other: Path | None) -> None:
+    """What has its final name is as an undisturbed run makes it, or as it was before."""
+    found = digests(run)
+    allowed = [{}, digests(whole), *([digests(other)] if other is not None else [])]
+    for part in stage.makes:
+        assert of(found, part) in [of(one, part) for one in allowed], part
+    check_page(run)
+
+
+def check_finished(stage: Stage, run: Path, undisturbed: Path, whole: Path) -> None:
+    """The bytes of an undisturbed run and nothing beside it, but for leftovers; of train and evaluate the receipt may
+    be missing: how long a killed process took is not known."""
+    assert digests(run) == of(digests(whole), *stage.reads, *stage.makes)
+    missing = names(undisturbed) - names(run)
+    assert names(run) <= names(undisturbed)
+    assert all(name.startswith(("receipts/train", "receipts/evaluate")) for name in missing), missing
+    check_page(run)
+
+
+def check_page(run: Path) -> None:
+    page = run / "report" / "index.html"
+    assert not page.exists() or page.read_text().rstrip().endswith("</html>")

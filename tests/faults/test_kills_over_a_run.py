@@ -1,0 +1,115 @@
+"""``hypoxia-hpc run`` killed twenty times between its first slide and its report, and started again each time."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from pathlib import Path
+from subprocess import Popen
+
+from fault_runs import (
+    LIMIT_SECONDS,
+    committed,
+    copy_parts,
+    copy_run,
+    digests,
+    finish,
+    kill_group,
+    leftovers_in,
+    names,
+    of,
+    start,
+)
+
+STAGES = ("tile", "extract", "train", "evaluate", "report")
+BEGUN = re.compile(r"(?m)^(tile|extract|train|evaluate|report)\b.*: [0-9]+ (?:slides|epochs)$")
+MADE = {"tile": "tiles/*.zarr", "extract": "features/*/*.zarr"}
+# For each kill the stage that is to be hit, and the most seconds that pass before, from when it has made a store or,
+# where it makes everything at its end, from its beginning.
+PLAN = (
+    *[("tile", 0.0)] * 5,
+    *[("extract", 0.1)] * 6,
+    *[("train", 1.0)] * 4,
+    *[("evaluate", 0.3)] * 2,
+    *[("report", 0.3)] * 3,
+)
+DAY_SECONDS = 24 * 60 * 60
+
+
+def test_twenty_kills_change_no_byte_and_nothing_is_done_twice(untouched: Path, whole: Path, tmp_path: Path) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    delays = random.Random(20)
+    hits = []
+    for number, (stage, most_seconds) in enumerate(PLAN):
+        before = committed(run)
+        log = tmp_path / f"log-{number}"
+        process = start("run", run, log=log)
+        wait_for_work(process, log, run, stage, len(list(run.glob(MADE.get(stage, "-")))))
+        time.sleep(delays.uniform(0, most_seconds))
+        kill_group(process)
+        hits.append(latest_stage(log))
+        assert before.items() <= committed(run).items()
+    assert {*hits} == {*STAGES}, hits
+    before = committed(run)
+    finish(start("run", run, log=tmp_path / "log"))
+    assert before.items() <= committed(run).items()
+    assert digests(run) == digests(whole)
+    missing = names(whole) - names(run)
+    assert names(run) <= names(whole)
+    assert all(name.startswith(("receipts/train", "receipts/evaluate")) for name in missing), missing
+
+
+def wait_for_work(process: Popen[bytes], log: Path, run: Path, stage: str, n_made: int) -> None:
+    """Until the stage has made something more or, where it makes nothing before its end, begun; or is over."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        latest = latest_stage(log)
+        if latest == stage and (stage not in MADE or len(list(run.glob(MADE[stage]))) > n_made):
+            return
+        if latest and STAGES.index(latest) > STAGES.index(stage):
+            return
+        time.sleep(0.001)
+
+
+def latest_stage(log: Path) -> str:
+    begun: list[str] = BEGUN.findall(log.read_text())
+    return begun[-1] if begun else ""
+
+
+def test_leftovers_are_in_nobodys_way_and_are_cleaned_up_when_a_day_old(
+    untouched: Path, whole: Path, other: Path, tmp_path: Path
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    copy_parts(other, run, ["tiles"])
+    # Before a file of a store, between the two renames of a store that makes another one's way, before a receipt's.
+    for n in (3, 14, 16):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        assert start("tile", run, kill_before=n).wait(LIMIT_SECONDS) < 0
+    litter = leftovers_in(run)
+    assert {(path.parent.name, path.name[:5]) for path in litter} == {
+        ("tiles", ".tmp-"),
+        ("tiles", ".old-"),
+        ("tile", ".tmp-"),
+    }
+    finish(start("tile", run))
+    assert digests(run) == of(digests(whole), "tiles/")
+    finish(start("verify", run, "--clean"))
+    assert leftovers_in(run) == litter
+    for path in litter[1:]:
+        make_old(path)
+    finish(start("verify", run, "--clean"))
+    assert leftovers_in(run) == litter[:1]
+    make_old(litter[0])
+    finish(start("verify", run, "--clean"))
+    assert leftovers_in(run) == []
+    assert digests(run) == of(digests(whole), "tiles/")
+
+
+def make_old(leftover: Path) -> None:
+    then = time.time() - DAY_SECONDS - 60
+    for path in (leftover, *leftover.rglob("*")):
+        os.utime(path, (then, then))

@@ -1,0 +1,45 @@
+"""What a run leaves does not depend on workers, on threads (features), on time, place or the environment."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from fault_runs import copy_run, digests, finish, of, start
+
+ONE = "TCGA-ZZ-0003-01Z-00-DX1"
+EXPECTED_FILES = 12 * (7 + 5) + 3 * 2 + 3 + 2
+
+
+def test_an_undisturbed_run_is_whole(whole: Path) -> None:
+    assert len(digests(whole)) == EXPECTED_FILES
+
+
+def test_four_workers_elsewhere_make_the_same(
+    untouched: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other folders, file times, time zone and language; and 4 workers leave each a core or less of threads."""
+    shutil.copytree(untouched.parent / "slides", tmp_path / "slides", copy_function=shutil.copyfile)
+    run = copy_run(untouched, tmp_path / "a run")
+    table = (run / "slides.csv").read_text()
+    assert str(untouched.parent) in table
+    (run / "slides.csv").write_text(table.replace(str(untouched.parent), str(tmp_path)))
+    for name, value in {"TZ": "Asia/Kathmandu", "LC_ALL": "C", "PYTHONHASHSEED": "7"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    finish(start("tile", run, "--workers", "4"))
+    finish(start("extract", run, "--workers", "4"))
+    finish(start("run", run))
+    assert digests(run) == digests(whole)
+
+
+@pytest.mark.parametrize("threads", ["1", "16"])
+def test_features_do_not_depend_on_threads(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str
+) -> None:
+    run = copy_run(whole, tmp_path / "run", [f"tiles/{ONE}.zarr"])
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    finish(start("extract", run, "--slide", ONE))
+    assert digests(run) == of(digests(whole), f"tiles/{ONE}.zarr", f"features/small/{ONE}.zarr")
