@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from hypoxia_hpc.networks.frozen import FrozenModel
 from hypoxia_hpc.networks.heads import predictor
 from hypoxia_hpc.records import Features, Patient
 from hypoxia_hpc.scale.standing import Standing
-from hypoxia_hpc.stores.commit import committing_directory
+from hypoxia_hpc.stores.commit import committing_directory, machine_errors
+from hypoxia_hpc.stores.layout import content_digest
 
 COLUMNS = ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
+PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,32 @@ def gather(
     )
 
 
-def write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Commit patients.csv, slides.csv and tiles.parquet as one folder; equal predictions give equal bytes."""
+def write_predictions(folder: Path, predictions: Predictions) -> str:
+    """Commit patients.csv, slides.csv and tiles.parquet as one folder; equal predictions give equal bytes.
+
+    Returns their :func:`predictions_digest`.
+    """
     with committing_directory(folder, lambda _: False) as made:
-        predictions.slides[COLUMNS].to_csv(made / "slides.csv", index=False, lineterminator="\n")
-        predictions.patients[COLUMNS].to_csv(made / "patients.csv", index=False, lineterminator="\n")
-        predictions.tiles.to_parquet(made / "tiles.parquet", index=False, compression="zstd")
+        predictions.slides[COLUMNS].to_csv(made / SLIDES_FILE, index=False, lineterminator="\n")
+        predictions.patients[COLUMNS].to_csv(made / PATIENTS_FILE, index=False, lineterminator="\n")
+        predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
+        return _digest(made)
+
+
+def predictions_digest(folder: Path) -> str | None:
+    """What tells these predictions from others: SHA-256 (hex) over the two tables made of those of the tiles, None
+    where a file is missing. Raises MachineError.
+
+    metrics.json names it, for it is another file: whatever comes between the two (a kill, ``predict``) must not pair it
+    with predictions of something else. The Parquet file stays out: its bytes depend on the version of its writer.
+    """
+    with machine_errors(folder):
+        try:
+            return _digest(folder) if (folder / TILES_FILE).is_file() else None
+        except FileNotFoundError:
+            return None
+
+
+def _digest(folder: Path) -> str:
+    names = (PATIENTS_FILE, SLIDES_FILE)
+    return content_digest({name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})

@@ -16,7 +16,7 @@ from hypoxia_hpc.networks.frozen import FrozenModel, load_model, model_key
 from hypoxia_hpc.records import Features, Json
 from hypoxia_hpc.scale.cohort import Cohort, each_features, load_cohort
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import Predictions, gather, predict_tiles, write_predictions
+from hypoxia_hpc.scale.predictions import Predictions, gather, predict_tiles, predictions_digest, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing
@@ -46,12 +46,14 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
     _require_models(cohort, sets)
     key = cohort.evaluation_key(sets)
     held = run.metrics()
-    if held is not None and held.get("key") == key and run.predictions.is_dir():
+    found = predictions_digest(run.predictions)
+    if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), "cohort", key):
         predictions = _predict(cohort, sets, listener, stop)
-        metrics = {"schema": 1, "key": key, "models": _measure(predictions, cohort.config.evaluate)}
-        write_predictions(run.predictions, predictions)
+        measured = _measure(predictions, cohort.config.evaluate)
+        digest = write_predictions(run.predictions, predictions)
+        metrics = {"schema": 1, "key": key, "predictions": digest, "models": measured}
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
     return Evaluated(metrics, fresh=True)
 

@@ -141,3 +141,17 @@ def check_finished(stage: Stage, run: Path, undisturbed: Path, whole: Path) -> N
 def check_page(run: Path) -> None:
     page = run / "report" / "index.html"
     assert not page.exists() or page.read_text().rstrip().endswith("</html>")
+
+
+def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, whole: Path, forked: Forked) -> None:
+    """Killed between predictions and metrics of other settings, and then run.toml is as it was before."""
+    run = copy_run(whole, tmp_path / "run", EVALUATE.reads + EVALUATE.makes)
+    settings = (run / "run.toml").read_bytes()
+    change_setting(run, "train", "heads", '["logistic"]')
+    between = 10  # three files, their folder, three renames, the run; then metrics.json's fsync, and its replace
+    assert forked(run, EVALUATE.arguments(run), between) == KILLED
+    assert (tmp_path / f"calls-{between}").read_text().endswith("replace .tmp-metrics.json metrics.json\n")
+    assert of(digests(run), "predictions/") != of(digests(whole), "predictions/")
+    (run / "run.toml").write_bytes(settings)
+    assert forked(run, EVALUATE.arguments(run), 0) == 0
+    assert digests(run) == digests(whole)
