@@ -36,6 +36,15 @@ def gpu_names() -> list[str]:
     return [tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus]
 
 
+def threads_per_operation() -> int:
+    """Threads that TensorFlow gives an operation: $TF_NUM_INTRAOP_THREADS, else one for each core it may use.
+
+    ``tf.config.threading.get_intra_op_parallelism_threads`` says 0 for both.
+    """
+    wanted = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(wanted) if wanted.isdigit() and int(wanted) else len(os.sched_getaffinity(0))
+
+
 @contextmanager
 def _without_startup_log() -> Iterator[None]:
     """TensorFlow 2.21 logs while it is loaded, before it obeys any log level: hold standard error back, drop those

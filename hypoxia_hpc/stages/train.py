@@ -18,6 +18,7 @@ from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.feeding import compute_record
 from hypoxia_hpc.networks.frozen import ModelRecord, model_key, save_model
 from hypoxia_hpc.networks.heads import HeadTable, OnEpoch, TileSet, train_head
+from hypoxia_hpc.networks.runtime import threads_per_operation
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort, patients_with_slides
 from hypoxia_hpc.scale.listening import Listener
@@ -135,7 +136,7 @@ def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpo
         extract_spec=cohort.spec,
         sets=dict(data.counts),
         history={name: list(values) for name, values in trained.history.items()},
-        compute=compute_record(),
+        compute={**compute_record(), "threads": threads_per_operation()},
         software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
     )
     save_model(cohort.run.model(head), record, trained.arrays)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from fault_runs import copy_run, digests, finish, of, start
+from fault_runs import change_setting, copy_run, digests, finish, of, start
 
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
 EXPECTED_FILES = 12 * (7 + 5) + 3 * 2 + 3 + 2
@@ -43,3 +44,19 @@ def test_features_do_not_depend_on_threads(
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     finish(start("extract", run, "--slide", ONE))
     assert digests(run) == of(digests(whole), f"tiles/{ONE}.zarr", f"features/small/{ONE}.zarr")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_model_says_with_how_many_threads_it_was_trained(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """The last bits of trained weights depend on them, so that only models of as many threads are equal."""
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(threads))
+    runs = [
+        copy_run(whole, tmp_path / str(n), ["tiles", "features", "receipts/tile", "receipts/extract"]) for n in range(2)
+    ]
+    for run in runs:
+        change_setting(run, "train", "heads", '["tanh"]')
+        finish(start("train", run))
+    assert digests(runs[0]) == digests(runs[1])
+    assert json.loads((runs[0] / "models/tanh/model.json").read_text())["compute"]["threads"] == threads
