@@ -104,6 +104,7 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
         seed=seed,
         workers=usable_cores(),
         listener=_listener(),
+        stop=STOP,
     )
     run_dir = RunDir(folder / "run")
     if not run_dir.config_file.exists():
@@ -197,6 +198,8 @@ def labels(scores: Path, rule: str, output: Path | None) -> int:
     from hypoxia_hpc.cohorts.tables import patients_csv
     from hypoxia_hpc.stores.commit import committed_file
 
+    if output is not None and output.exists() and output.samefile(scores):
+        raise InputError(f"-o {output} is the score table itself", remedy="write the labels to another file")
     made = hypoxia_labels(read_scores(scores), _rule(rule))
     text = patients_csv(made.table)
     if output is None:
@@ -465,6 +468,7 @@ def _ids_in(file: Path) -> list[str]:
 
 
 def _whole_path(run_dir: RunDir) -> int:
+    from hypoxia_hpc.scale.standing import run_spec
     from hypoxia_hpc.stages.evaluate import evaluate as evaluate_stage
     from hypoxia_hpc.stages.extract import extract as extract_stage
     from hypoxia_hpc.stages.report import report as report_stage
@@ -473,6 +477,7 @@ def _whole_path(run_dir: RunDir) -> int:
     from hypoxia_hpc.stages.train import train as train_stage
 
     has_labels = any(patient.label is not None for patient in run_dir.patients())
+    run_spec(run_dir.config())  # weights that are missing are told before hours of tiling
     if has_labels:
         require_splittable(run_dir)
     codes = [_slide_stage(stage, run_dir.root) for stage in (tile_stage, extract_stage)]

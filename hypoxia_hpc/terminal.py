@@ -202,6 +202,8 @@ def metrics_table(metrics: Json) -> str:
         others = [_value(levels.get(level, {}).get("roc_auc")) for level in ("slide", "tile")]
         rows.append([model, *cells, *others])
     n = max((count for count in map(_patients, metrics["models"].values()) if count), default=0)
+    if not n:
+        return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
     return table([f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"], rows)
 
 

@@ -362,7 +362,8 @@ def test_slides_by_name(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
 def test_usage(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     refused(hypoxia("tile", seven, "--share", "3/3"), 2, "share '3/3' is not I/N with 0 <= I < N")
     refused(hypoxia("tile", tmp_path / "none"), 2, "is no run directory", "hypoxia-hpc init")
-    refused(hypoxia("init", seven, "--slides", tmp_path), 2, "is a run directory already")
+    other_slides = Path(__file__).parents[1] / "hypoxia_hpc" / "slides"
+    refused(hypoxia("init", seven, "--slides", other_slides), 2, "would overwrite", str(seven / "slides.csv"))
     refused(hypoxia("init", tmp_path / "run", "--slides", tmp_path / "none"), 2, "none does not exist")
     refused(hypoxia("init", tmp_path / "run", "--slides", tmp_path, "--study", "mgmt"), 2, "'mgmt'", "hypoxia")
     refused(

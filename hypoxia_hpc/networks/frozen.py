@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ TABLES: Mapping[str, type[HeadTable]] = {"tanh": TanhTable, "funnel": FunnelTabl
 
 
 class ModelRecord(BaseModel):
-    """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set."""
+    """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set;
+    ``content`` is the SHA-256 of the arrays' file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +40,7 @@ class ModelRecord(BaseModel):
     sets: dict[str, dict[str, int]]
     history: dict[str, list[float]]
     compute: Json
+    content: str = ""
     software: dict[str, str]
 
 
@@ -55,8 +58,10 @@ def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
     from safetensors.numpy import save
 
     with committing_directory(folder, lambda target: model_key(target) == record.key) as made:
-        (made / ARRAYS_FILE).write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-        (made / RECORD_FILE).write_text(canonical_json(record.model_dump()), encoding="utf-8")
+        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        sealed = record.model_copy(update={"content": hashlib.sha256(data).hexdigest()})
+        (made / ARRAYS_FILE).write_bytes(data)
+        (made / RECORD_FILE).write_text(canonical_json(sealed.model_dump()), encoding="utf-8")
 
 
 def model_key(folder: Path) -> str | None:
@@ -85,12 +90,13 @@ def load_model(folder: Path) -> FrozenModel:
     record = read_record(folder)
     try:
         with machine_errors(folder):
-            arrays: dict[str, NDArray[np.generic]] = load((folder / ARRAYS_FILE).read_bytes())
+            data = (folder / ARRAYS_FILE).read_bytes()
+        if hashlib.sha256(data).hexdigest() != record.content:
+            raise _damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
+        arrays: dict[str, NDArray[np.generic]] = load(data)
         table = TABLES[record.head].model_validate(record.settings)
     except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
         raise _damaged(folder, error) from None
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise _damaged(folder, "its weights are not finite")
     return FrozenModel(record, table, arrays)
 
 

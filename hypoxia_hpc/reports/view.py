@@ -13,6 +13,8 @@ from hypoxia_hpc.reports.text import count_of, interval, percent, thousands
 
 BASELINE = "tumour-type"
 SETS = ("train", "valid", "test", "unlabelled")
+# Of patients that nobody has labelled, or that were predicted by the models of another run.
+CALLED = ("unlabelled", "predict")
 LEVELS = ("patient", "slide", "tile")
 
 
@@ -104,7 +106,7 @@ def headline(data: ReportData) -> Headline:
         answer = f"Patient ROC AUC {_value_and_span(auc)} on {count_of(auc['n'], 'test patient')}, model {lead}."
         notes = (_against_chance(auc, data.confidence), _against_baseline(data), choice)
         return Headline(answer, tuple(filter(None, notes)))
-    probabilities = [row.probability for row in data.predictions if row.model == lead and row.set_name == "unlabelled"]
+    probabilities = [row.probability for row in data.predictions if row.model == lead and row.set_name in CALLED]
     if probabilities:
         called = sum(probability > data.threshold for probability in probabilities)
         name, patients = data.class_names[1], count_of(len(probabilities), "unlabelled patient")
@@ -128,7 +130,7 @@ def _against_chance(auc: Json, confidence: float) -> str:
         return "The interval could not be computed, so nothing can be said against chance."
     name = f"The {100 * confidence:g} % interval"
     if auc["low"] > 0.5:
-        return f"{name} lies above 0.5: better than chance."
+        return f"{name} (bootstrap over {auc['n']:,} patients) lies above 0.5, chance."
     if auc["high"] < 0.5:
         return f"{name} lies below 0.5: worse than chance. Look for swapped labels."
     return f"{name} contains 0.5: not told apart from chance."
@@ -192,7 +194,7 @@ def unlabelled_names(data: ReportData) -> list[str]:
 
 def calls(data: ReportData) -> tuple[list[str], list[Call]]:
     """The models that predicted unlabelled patients, and those patients, most probable (by the lead model) first."""
-    rows = [row for row in data.predictions if row.set_name == "unlabelled" and row.model != BASELINE]
+    rows = [row for row in data.predictions if row.set_name in CALLED and row.model != BASELINE]
     models = model_order(row.model for row in rows)
     lead = lead_model(data)[0]
     by_patient: dict[str, dict[str, PatientPrediction]] = {}

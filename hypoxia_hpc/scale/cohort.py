@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.errors import NotReadyError, SlideError
+from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.scale.keys import evaluate_key, train_key
+from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing, feature_standings, require_ready, run_spec
 from hypoxia_hpc.stores.features import open_features
@@ -77,11 +79,13 @@ class Cohort:
         return label
 
 
-def load_cohort(run: RunDir) -> Cohort:
-    """Read a run's tables and stores. Raises NotReadyError while slides are to do, InputError for bad tables."""
+def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
+    """Read a run's tables and stores; ``spec`` where it is known without the weights (default: that of run.toml).
+
+    Raises NotReadyError while slides are to do, InputError for bad tables."""
     config = run.config()
     slides = run.slides()
-    spec = run_spec(config)
+    spec = run_spec(config) if spec is None else spec
     standings = feature_standings(run, config, slides, spec)
     require_ready(run, standings)
     return Cohort(run, config, spec, tuple(standings), patients_with_slides(slides, run.patients()))
@@ -110,3 +114,15 @@ def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tup
             culprits=damaged,
             remedy=f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
         )
+
+
+def listened(
+    features: Iterable[tuple[Standing, Features]], listener: Listener, stop: threading.Event
+) -> Iterator[tuple[Standing, Features]]:
+    """The same, telling a listener of each slide when it is done with. Raises Stopped on request."""
+    for standing, found in features:
+        if stop.is_set():
+            raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
+        yield standing, found
+        listener.count(len(found.xy))
+        listener.item(1)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.networks.frozen import FrozenModel
 from hypoxia_hpc.networks.heads import predictor
 from hypoxia_hpc.records import Features, Patient
@@ -94,8 +95,8 @@ def write_predictions(folder: Path, predictions: Predictions) -> str:
     Returns their :func:`predictions_digest`.
     """
     with committing_directory(folder, lambda _: False) as made:
-        predictions.slides[COLUMNS].to_csv(made / SLIDES_FILE, index=False, lineterminator="\n")
-        predictions.patients[COLUMNS].to_csv(made / PATIENTS_FILE, index=False, lineterminator="\n")
+        (made / SLIDES_FILE).write_text(csv_text(predictions.slides[COLUMNS]), encoding="utf-8")
+        (made / PATIENTS_FILE).write_text(csv_text(predictions.patients[COLUMNS]), encoding="utf-8")
         predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
         return _digest(made)
 

@@ -11,8 +11,12 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypoxia_hpc.records import Receipt
+from pydantic import TypeAdapter, ValidationError
+
+from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.stores.commit import committed_file
+
+_RECEIPT = TypeAdapter(Receipt)
 
 
 def write_receipt(folder: Path, receipt: Receipt) -> None:
@@ -25,16 +29,15 @@ def write_receipt(folder: Path, receipt: Receipt) -> None:
 def read_receipt(folder: Path, slide_id: str) -> Receipt | None:
     """The receipt of a slide, or None where there is none or it is damaged: the store itself tells what is done."""
     try:
-        raw = json.loads((folder / f"{slide_id}.json").read_bytes())
-        receipt = Receipt(**raw)
-    except (FileNotFoundError, ValueError, TypeError):
+        receipt = _RECEIPT.validate_json((folder / f"{slide_id}.json").read_bytes(), strict=True)
+    except (FileNotFoundError, ValidationError):
         return None
-    return receipt if receipt.status in ("done", "quarantined") and receipt.slide_id == slide_id else None
+    return receipt if receipt.slide_id == slide_id else None
 
 
 @contextmanager
-def timed_receipt(folder: Path, name: str, key: str) -> Iterator[None]:
+def timed_receipt(folder: Path, name: str, key: str, extra: Json | None = None) -> Iterator[None]:
     """Write a ``done`` receipt with the seconds of the block, when it ends well."""
     started = time.perf_counter()
     yield
-    write_receipt(folder, Receipt(name, "done", key, seconds=time.perf_counter() - started))
+    write_receipt(folder, Receipt(name, "done", key, seconds=time.perf_counter() - started, extra=extra or {}))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.cohorts.tables import read_patients, read_slides
-from hypoxia_hpc.config import RunConfig, load_config
+from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.records import Json, Patient, Slide
 
 
@@ -76,9 +77,15 @@ class RunDir:
         return read_patients(self.patients_file) if self.patients_file.exists() else ()
 
     def metrics(self) -> Json | None:
-        """The content of metrics.json; None where there is none that can be read."""
+        """The content of metrics.json; None where there is none, or it is not as it was written."""
         try:
             metrics = json.loads(self.metrics_file.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        return metrics if isinstance(metrics, dict) and isinstance(metrics.get("models"), dict) else None
+        sound = isinstance(metrics, dict) and metrics.get("content") == metrics_content(metrics.get("models"))
+        return metrics if sound else None
+
+
+def metrics_content(models: object) -> str:
+    """SHA-256 (hex) of the canonical JSON of metrics.json's ``models``, which stands beside them as ``content``."""
+    return hashlib.sha256(canonical_json(models).encode()).hexdigest()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Sequence
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Share, Slide
 
+_SHARE = re.compile(r"[0-9]{1,6}/[0-9]{1,6}", re.ASCII)
+
 
 def parse_share(text: str) -> Share:
     """``I/N`` with 0 <= I < N. Raises InputError."""
     index, _, count = text.partition("/")
-    if not (index.isascii() and index.isdigit() and count.isascii() and count.isdigit()) or int(index) >= int(count):
+    if not _SHARE.fullmatch(text) or int(index) >= int(count):
         raise InputError(
             f"share {text!r} is not I/N with 0 <= I < N", remedy="for the first of four parts write --share 0/4"
         )

@@ -20,6 +20,8 @@ from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
 from hypoxia_hpc.stores.integrity import store_key
 
 NOT_READY = "not-ready"
+# A damaged input is no property of the slide: mended, its key is the same, so this quarantine does not hold.
+TRIED_AGAIN = frozenset({"damaged-store"})
 
 
 class HeldUpError(SlideError):
@@ -73,7 +75,7 @@ class Attend:
             return Attended(held_up, fresh=False)
         except SlideError as error:
             key, unread = self.work.key_unread(slide, error.reason), error
-        if held is not None and held.key == key and held.status == "quarantined" and not self.retry:
+        if held is not None and held.key == key and self._holds(held):
             return Attended(held, False)
         if unread is None and store_key(self.work.target(slide)) == key:
             if held is None or held.key != key or held.status != "done":
@@ -84,6 +86,9 @@ class Attend:
             receipt = replace(receipt, attempts=held.attempts + 1)
         write_receipt(self.work.receipts, receipt)
         return Attended(receipt, True)
+
+    def _holds(self, receipt: Receipt) -> bool:
+        return receipt.status == "quarantined" and not self.retry and receipt.reason not in TRIED_AGAIN
 
     def _attempt(self, slide: Slide, key: str, unread: SlideError | None, tick: Callable[[int], None]) -> Receipt:
         started = time.perf_counter()

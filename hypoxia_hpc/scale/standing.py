@@ -31,10 +31,10 @@ class Standing:
 
 
 def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
-    """A tile store of the present [tile] table and slides.csv counts as done; the slide itself is read only for
-    quarantines."""
+    """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
+    made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file)."""
     attributes = store_attributes(run.tiles(slide.slide_id))
-    if attributes is not None and attributes.get("spec") == table.model_dump() and _same_mpp(attributes, slide):
+    if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
         return Standing(slide, "tile", "done", attributes["key"], read_receipt(run.receipts("tile"), slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if receipt is not None and receipt.status == "quarantined" and receipt.key == _tile_key(table, slide):
@@ -42,10 +42,10 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
     return Standing(slide, "tile", "todo")
 
 
-def _same_mpp(attributes: Json, slide: Slide) -> bool:
-    header = attributes.get("slide", {})
-    manifest_mpp = header.get("mpp") if header.get("mpp_source") == "manifest" else None
-    return bool(manifest_mpp == slide.mpp)
+def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:
+    header = attributes.get("slide")
+    made_of = header.get("fingerprint") if isinstance(header, dict) else None
+    return tile_key(table, str(made_of), slide.mpp)
 
 
 def _tile_key(table: TileTable, slide: Slide) -> str:

@@ -97,7 +97,8 @@ def _cohort_stages(run: RunDir, heads: Sequence[str]) -> list[StageStatus]:
         sets = cohort.sets()
     except HypoxiaError as error:
         waiting = [StageStatus("train", 0, 0, len(heads), note=error.problem), StageStatus("evaluate", 0, 0, 1)]
-        return [*waiting, _file_stage("report", run.report_file.exists())]
+        shown = run.report_file.exists() and not run.metrics_file.exists()
+        return [*waiting, _file_stage("report", shown)]
     trained = sum(model_key(run.model(head)) == key for head, key in cohort.model_keys(sets).items())
     metrics = run.metrics()
     evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(sets)

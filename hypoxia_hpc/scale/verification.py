@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.frozen import load_model
+from hypoxia_hpc.scale.predictions import predictions_digest
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stores.integrity import check_store
 
@@ -32,6 +33,17 @@ def verify(run: RunDir) -> Iterator[Verified]:
     for path in everything_to_verify(run):
         problems = _model_problems(path) if path.parent.name == "models" else check_store(path)
         yield Verified(str(path.relative_to(run.root)), tuple(problems))
+    if run.metrics_file.exists():
+        yield Verified("metrics.json and predictions", tuple(_result_problems(run)))
+
+
+def _result_problems(run: RunDir) -> list[str]:
+    metrics = run.metrics()
+    if metrics is None:
+        return ["metrics.json is not as it was written"]
+    if predictions_digest(run.predictions) != metrics.get("predictions"):
+        return ["predictions are not those that metrics.json was made of"]
+    return []
 
 
 def _model_problems(folder: Path) -> list[str]:

@@ -46,6 +46,8 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
     try:
         if not path.exists():
             raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
         slide = openslide.OpenSlide(str(path))
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None

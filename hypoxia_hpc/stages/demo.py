@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.tables import patients_csv
 from hypoxia_hpc.config import RunConfig, canonical_json, preset
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.workers import Failed, deal
 from hypoxia_hpc.slides.synthetic import (
     DEFAULT_DIFFERENCE,
     SyntheticSlide,
@@ -21,7 +22,7 @@ from hypoxia_hpc.slides.synthetic import (
     synthetic_cohort,
     write_synthetic_slide,
 )
-from hypoxia_hpc.stores.commit import committed_file, committing_directory
+from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
 STAGE = "demo slides"
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"
@@ -49,26 +50,41 @@ def demo_config(seed: int) -> RunConfig:
 
 
 def write_demo_cohort(
-    folder: Path, *, n_patients: int, difference: float | None, seed: int, workers: int, listener: Listener
+    folder: Path,
+    *,
+    n_patients: int,
+    difference: float | None,
+    seed: int,
+    workers: int,
+    listener: Listener,
+    stop: threading.Event,
 ) -> tuple[Path, Path]:
     """Write ``folder/slides`` and ``folder/patients.csv`` and return them; slides that are there already stay.
 
     The real slide is among them, of a patient whom patients.csv does not know: it is predicted, not trained on.
+
+    Raises:
+        InputError: the folder holds something else.
+        MachineError: disk or permission.
+        Stopped: on request.
     """
-    slides = folder / "slides"
     difference = DEFAULT_DIFFERENCE if difference is None else difference
-    made_from = {"patients": n_patients, "difference": difference, "seed": seed}
-    _refuse_other_cohort(folder / "demo.json", made_from)
+    _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed})
+    slides, patients = folder / "slides", folder / "patients.csv"
     cohort = synthetic_cohort(n_patients, difference, seed)
     listener.begin(STAGE, n_patients, n_patients, "slides")
     try:
-        if not slides.is_dir():
-            with committing_directory(slides, lambda _: True) as made:
-                _write_slides(made, cohort, workers, listener)
-                shutil.copyfile(REAL_SLIDE, made / REAL_SLIDE.name)
+        jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]
+        todo = [(target, slide) for target, slide in jobs if not target.exists()]
+        for _ in range(n_patients - len(todo)):
+            listener.item(1)
+        for event in deal(todo, _write_slide, workers=workers, stop=stop):
+            if isinstance(event, Failed):
+                raise MachineError(f"{event.item[0]} could not be written: {event.detail}", remedy="run it again")
+            listener.item(1)
     finally:
         listener.end()
-    patients = folder / "patients.csv"
+    committed_file(slides / REAL_SLIDE.name, REAL_SLIDE.read_bytes())
     table = pd.DataFrame(
         {"patient_id": [name for name, _, _ in cohort], "label": [int(label) for _, label, _ in cohort]}
     )
@@ -76,26 +92,29 @@ def write_demo_cohort(
     return slides, patients
 
 
-def _refuse_other_cohort(file: Path, made_from: Json) -> None:
-    """Slides that are there already stay only if they were made from the same numbers."""
-    text = canonical_json(made_from).encode()
+def _refuse_other_content(folder: Path, made_from: Json) -> None:
+    """A folder is used if it is empty or a demo cohort made from the same numbers."""
+    file, text = folder / "demo.json", canonical_json(made_from).encode()
     if file.exists() and file.read_bytes() != text:
         raise InputError(
-            f"{file.parent} holds a demo cohort made from {file.read_text(encoding='utf-8', errors='replace')}, "
+            f"{folder} holds a demo cohort made from {file.read_text(encoding='utf-8', errors='replace')}, "
             f"asked for is {text.decode()}",
+            remedy="give another folder: hypoxia-hpc demo DIR",
+        )
+    with machine_errors(folder):
+        strange = [] if file.exists() or not folder.is_dir() else sorted(path.name for path in folder.iterdir())
+    if strange:
+        raise InputError(
+            f"{folder} is not empty and holds no demo cohort",
+            culprits=strange[:10],
             remedy="give another folder: hypoxia-hpc demo DIR",
         )
     committed_file(file, text)
 
 
-def _write_slides(
-    folder: Path, cohort: list[tuple[str, bool, SyntheticSlide]], workers: int, listener: Listener
-) -> None:
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(write_synthetic_slide, folder / slide_file_name(patient_id), slide)
-            for patient_id, _, slide in cohort
-        ]
-        for job in jobs:
-            job.result()
-            listener.item(1)
+def _write_slide(job: tuple[Path, SyntheticSlide], _: Callable[[int], None]) -> None:
+    target, slide = job
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / target.name
+        write_synthetic_slide(made, slide)
+        committed_file(target, made.read_bytes())

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from hypoxia_hpc.analysis.metrics import binary_metrics, tumour_type_baseline
 from hypoxia_hpc.config import EvaluateTable
-from hypoxia_hpc.errors import NotReadyError, Stopped
+from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.frozen import FrozenModel, load_model, model_key
-from hypoxia_hpc.records import Features, Json
-from hypoxia_hpc.scale.cohort import Cohort, each_features, load_cohort
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.scale.cohort import Cohort, each_features, listened, load_cohort
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import Predictions, gather, predict_tiles, predictions_digest, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.standing import Standing
+from hypoxia_hpc.scale.rundir import RunDir, metrics_content
 from hypoxia_hpc.stores.commit import committed_file
 
 STAGE = "evaluate"
@@ -53,7 +52,8 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
         predictions = _predict(cohort, sets, listener, stop)
         measured = _measure(predictions, cohort.config.evaluate)
         digest = write_predictions(run.predictions, predictions)
-        metrics = {"schema": 1, "key": key, "predictions": digest, "models": measured}
+        seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
+        metrics = {"schema": 1, **seals, "models": measured}
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
     return Evaluated(metrics, fresh=True)
 
@@ -73,22 +73,13 @@ def _predict(cohort: Cohort, sets: Mapping[str, str], listener: Listener, stop: 
     models: dict[str, FrozenModel] = {head: load_model(cohort.run.model(head)) for head in cohort.config.train.heads}
     listener.begin(STAGE, len(cohort.done), len(cohort.done), "slides")
     try:
-        tiles = predict_tiles(models, _listened(cohort, listener, stop))
+        tiles = predict_tiles(models, listened(each_features(cohort, cohort.done), listener, stop))
     finally:
         listener.end()
     predictions = gather(tiles, cohort.patients, sets)
     baseline = _baseline(cohort, predictions.patients, sets)
     patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
     return Predictions(predictions.tiles, predictions.slides, patients)
-
-
-def _listened(cohort: Cohort, listener: Listener, stop: threading.Event) -> Iterator[tuple[Standing, Features]]:
-    for standing, features in each_features(cohort, cohort.done):
-        if stop.is_set():
-            raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
-        yield standing, features
-        listener.count(len(features.xy))
-        listener.item(1)
 
 
 def _baseline(cohort: Cohort, pooled: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
 # What OpenSlide 4 may open, by suffix; a manifest may name anything.
 SLIDE_SUFFIXES = frozenset(
@@ -45,12 +45,12 @@ def init(
     patient_column: str | None = None,
     rule: Rule = "type-median",
 ) -> Initialised:
-    """Make a run directory. Raises InputError for a run that is there already or input that is wrong, MachineError."""
-    if run.config_file.exists():
-        raise InputError(
-            f"{run.root} is a run directory already: it has a run.toml",
-            remedy="choose another directory; to change this run edit its run.toml, slides.csv and patients.csv",
-        )
+    """Make a run directory. The same call again finds it made.
+
+    Raises:
+        InputError: input that is wrong, or files there already that say something else.
+        MachineError: disk or permission.
+    """
     if scores is not None and patients is not None:
         raise InputError("--scores and --patients both give labels", remedy="give one of them")
     labels = hypoxia_labels(read_scores(scores), rule) if scores is not None else None
@@ -58,12 +58,28 @@ def init(
     candidates = find_slides(slides, patient_column)
     table = slide_table(candidates, None if known is None else list(known["patient_id"]))
     with_slides = _patients(table, known)
-    committed_file(run.slides_file, slides_csv(table.slides).encode())
-    committed_file(run.patients_file, patients_csv(with_slides).encode())
-    committed_file(run.receipts("init") / "cohort.json", json.dumps(_left_out(table, labels), indent=1).encode())
-    # Last, since a run.toml is what makes a folder a run directory.
-    committed_file(run.config_file, render_config(config).encode())
+    files = {
+        run.slides_file: slides_csv(table.slides),
+        run.patients_file: patients_csv(with_slides),
+        run.receipts("init") / "cohort.json": json.dumps(_left_out(table, labels), indent=1),
+        # Last, since a run.toml is what makes a folder a run directory.
+        run.config_file: render_config(config),
+    }
+    _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
+    for path, text in files.items():
+        committed_file(path, text.encode())
     return Initialised(table, with_slides, labels)
+
+
+def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
+    with machine_errors(run.root):
+        others = [path for path, data in files.items() if path.exists() and path.read_bytes() != data]
+    if others:
+        raise InputError(
+            f"{run.root} has files already that this would overwrite with others",
+            culprits=[str(path) for path in others],
+            remedy="choose another directory; to change a run edit its run.toml, slides.csv and patients.csv",
+        )
 
 
 def find_slides(source: Path, patient_column: str | None) -> Sequence[Candidate]:
@@ -81,18 +97,36 @@ def find_slides(source: Path, patient_column: str | None) -> Sequence[Candidate]
 
 
 def _below(folder: Path) -> list[Candidate]:
-    found = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in SLIDE_SUFFIXES
-    ]
+    with machine_errors(folder):
+        found = [
+            Path(parent, name)
+            for parent, names in _folders_below(folder)
+            for name in names
+            if Path(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith("._")  # macOS leaves these beside
+        ]
     if not found:
         raise InputError(
             f"no slide below {folder}: no file ends in {' '.join(sorted(SLIDE_SUFFIXES))}",
             remedy="give the folder that holds the slides, or a manifest (CSV) with a column path",
         )
     return [Candidate(path, nbytes_of(path)) for path in sorted(found)]
+
+
+def _folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every folder below, through symbolic links too, each once; with the names of its files. Raises OSError."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield parent, names
 
 
 def nbytes_of(path: Path) -> int | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
+from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.networks.frozen import FrozenModel, load_model
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.cohort import each_features, load_cohort
+from hypoxia_hpc.scale.cohort import each_features, listened, load_cohort
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import gather, predict_tiles, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
@@ -35,7 +35,13 @@ def frozen_models(model_run: RunDir) -> dict[str, FrozenModel]:
 
 
 def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
-    """Raises InputError where this run's features are, or would be, made otherwise than in training; reads no slide."""
+    """Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
+    training; reads no slide."""
+    if run.metrics_file.exists() or run.model("").is_dir():
+        raise InputError(
+            f"{run.root} has models or metrics of its own; predictions of others would be taken for theirs",
+            remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.root}",
+        )
     config = run.config()
     refuse_other_features(config.tile.model_dump(mode="json"), run_spec(config), frozen_models(model_run))
 
@@ -57,13 +63,13 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
             remedy=f"hypoxia-hpc status {run.root}",
         )
     listener.begin(STAGE, len(cohort.done), len(cohort.done), "slides")
-    with timed_receipt(run.receipts(STAGE), "cohort", next(iter(models.values())).record.key):
+    keys = {name: model.record.key for name, model in models.items()}
+    used = {"model_run": model_run.root.absolute().name, "models": keys}
+    with timed_receipt(run.receipts(STAGE), "cohort", next(iter(keys.values())), used):
         try:
-            tiles = predict_tiles(models, each_features(cohort, cohort.done))
+            tiles = predict_tiles(models, listened(each_features(cohort, cohort.done), listener, stop))
         finally:
             listener.end()
-        if stop.is_set():
-            raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
         predictions = gather(tiles, cohort.patients, dict.fromkeys(cohort.patients, SET))
         write_predictions(run.predictions, predictions)
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc import __version__
+from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import HEADS, RunConfig, render_config
-from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
+from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.networks.frozen import ModelRecord, read_record
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
@@ -30,7 +31,9 @@ from hypoxia_hpc.reports.page import (
 )
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.scale.cohort import load_cohort, patients_with_slides
+from hypoxia_hpc.scale.keys import extract_spec
 from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.predictions import predictions_digest
 from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing, feature_standings, run_spec, tile_standing
@@ -52,11 +55,11 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         NotReadyError: metrics that are not of the present cohort and run.toml, a damaged model.
     """
     config, slides = run.config(), run.slides()
-    spec = _spec(config)
+    records = _model_records(run, config)
+    spec = _spec(config, records)
     standings = _standings(run, config, slides, spec)
     patients = patients_with_slides(slides, run.patients())
-    metrics = _metrics(run, spec, listener)
-    records = _model_records(run, config)
+    metrics = _metrics(run, spec, patients)
     data = ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
         metrics=metrics,
@@ -67,7 +70,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         slides=_slide_rows(run, config, standings, listener),
         quarantined=tuple(_quarantined(one) for one in standings if one.status == "quarantined" and one.receipt),
         times=_times(run, config, standings),
-        provenance=_provenance(config, records, metrics),
+        provenance=_provenance(run, config, records, metrics),
         threshold=config.evaluate.threshold,
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
@@ -77,12 +80,15 @@ def report(run: RunDir, *, listener: Listener) -> Path:
     return run.report_file
 
 
-def _spec(config: RunConfig) -> Json | None:
-    """None where the weights are not on this machine: the report is still made."""
+def _spec(config: RunConfig, records: Mapping[str, ModelRecord]) -> Json | None:
+    """The spec of run.toml; where the weights are not on this machine, with those that the models were trained with,
+    so that a report can be made elsewhere. None where there are neither."""
     try:
         return run_spec(config)
-    except HypoxiaError:
-        return None
+    except MachineError:
+        digests = {str(record.extract_spec["weights_digest"]) for record in records.values()}
+        trained_with = [digest for digest in digests if not digest.startswith("random:")]
+        return extract_spec(config.extract, config.tile.tile_px, trained_with[0]) if len(trained_with) == 1 else None
 
 
 def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json | None) -> list[Standing]:
@@ -96,20 +102,18 @@ def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
     return any(str(one["weights_digest"]).startswith("random:") for one in specs)
 
 
-def _metrics(run: RunDir, spec: Json | None, listener: Listener) -> Json:
-    """metrics.json, if it is of the present cohort and run.toml; no models where there is none."""
-    metrics = run.metrics()
-    if metrics is None:
-        if run.metrics_file.exists():
-            raise _stale(run, "is damaged")
+def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) -> Json:
+    """metrics.json, if it is sound and of the present cohort and run.toml; no models where there is none."""
+    if not run.metrics_file.exists() or all(patient.label is None for patient in patients.values()):
         return {"schema": 1, "models": {}}
-    if spec is None:
-        listener.note("the weights are not on this machine: metrics are shown without a check that they are current")
-        return metrics
-    cohort = load_cohort(run)
-    if metrics.get("key") != cohort.evaluation_key(cohort.sets()):
-        raise _stale(run, "is of another cohort or another run.toml")
-    return metrics
+    metrics = run.metrics()
+    if metrics is None or metrics.get("predictions") != predictions_digest(run.predictions):
+        raise _stale(run, "or predictions/ is damaged")
+    if spec is not None:
+        cohort = load_cohort(run, spec)
+        if metrics.get("key") == cohort.evaluation_key(cohort.sets()):
+            return metrics
+    raise _stale(run, "is of another cohort or another run.toml")
 
 
 def _stale(run: RunDir, why: str) -> NotReadyError:
@@ -133,7 +137,7 @@ def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
         for model, set_name, patient_id, label, probability, n_tiles in zip(
             table["model"],
             table["set"],
-            table["id"],
+            table["id"].map(unguard),
             table["label"],
             table["probability"],
             table["n_tiles"],
@@ -249,10 +253,14 @@ def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     return sum(receipt.rows for receipt in receipts) if stage == "extract" else None
 
 
-def _provenance(config: RunConfig, records: Mapping[str, ModelRecord], metrics: Json) -> Provenance:
+def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecord], metrics: Json) -> Provenance:
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
         keys["evaluate"] = str(metrics["key"])
+    predicted = read_receipt(run.receipts("predict"), "cohort")
+    if predicted is not None:
+        models = predicted.extra.get("models", {})
+        keys |= {f"{name}, trained in {predicted.extra.get('model_run')}": str(key) for name, key in models.items()}
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
     return Provenance(

@@ -18,6 +18,7 @@ from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
+from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.openslide_reader import open_slide, openslide_versions, read_bands, read_pyramid
@@ -58,7 +59,13 @@ class TileWork:
         return self.run.tiles(slide.slide_id)
 
     def key(self, slide: Slide) -> str:
-        return tile_key(self.table, fingerprint(slide.path), slide.mpp)
+        try:
+            return tile_key(self.table, fingerprint(slide.path), slide.mpp)
+        except SlideError:
+            made = tile_standing(self.run, self.table, slide)
+            if made.status == "done":
+                return made.key  # the slide has gone since, its tiles are here
+            raise
 
     def key_unread(self, slide: Slide, reason: str) -> str:
         return tile_key(self.table, f"unread: {reason}", slide.mpp)

@@ -25,6 +25,7 @@ from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
 
@@ -43,10 +44,12 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
 
     Raises:
         NotReadyError: slides without features.
-        InputError: a cohort that cannot be split, or of which a set lost a class to quarantine.
+        InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
+            stands under two patients.
         Stopped: on request, between two epochs; the head under way starts again next time.
     """
     cohort = load_cohort(run)
+    _refuse_shared_slides(cohort)
     split = cohort.split()
     committed_file(run.split_file, split_csv(split).encode())
     sets = dict(zip(split["patient_id"], split["set"], strict=True))
@@ -71,6 +74,24 @@ def require_splittable(run: RunDir) -> None:
     patients = patients_with_slides(run.slides(), run.patients())
     table = run.config().train
     split_patients(list(patients.values()), table.split, table.seed)
+
+
+def _refuse_shared_slides(cohort: Cohort) -> None:
+    """One slide file under two patients could stand in training and test at once."""
+    owners: dict[str, set[str]] = {}
+    for standing in cohort.done:
+        attributes = store_attributes(cohort.run.tiles(standing.slide.slide_id)) or {}
+        made_of = attributes.get("slide", {}).get("fingerprint")
+        owners.setdefault(str(made_of), set()).add(f"{standing.slide.patient_id} ({standing.slide.slide_id})")
+    shared = [
+        " and ".join(sorted(names)) for names in owners.values() if len({name.split(" (")[0] for name in names}) > 1
+    ]
+    if shared:
+        raise InputError(
+            f"{len(shared)} slides stand in slides.csv under more than one patient (files of the same content)",
+            culprits=sorted(shared),
+            remedy="keep each slide under the patient it is of",
+        )
 
 
 @dataclass(frozen=True, slots=True)

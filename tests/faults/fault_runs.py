@@ -75,7 +75,7 @@ def start(*arguments: str | Path, log: Path | None = None, kill_before: int | No
     if kill_before is not None:
         run = Path(arguments[1])
         environment |= {
-            "FAULT_CALLS": str(run.parent / "calls"),
+            "FAULT_CALLS": str(run.parent / f"calls-{kill_before}"),
             "FAULT_N": str(kill_before),
             "FAULT_RUN": str(run),
         }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from fault_runs import Forked, change_setting, copy_parts, copy_run, digests, names, of
+from fault_runs import LIMIT_SECONDS, Forked, change_setting, copy_parts, copy_run, digests, names, of, start
 
 KILLED = -signal.SIGKILL
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
@@ -72,6 +73,18 @@ def test_nor_where_the_work_of_other_settings_makes_way(
     tmp_path: Path, whole: Path, other: Path, forked: Forked, pool: ThreadPoolExecutor, stage: Stage
 ) -> None:
     kill_everywhere(stage, whole, other, tmp_path, forked, pool)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [TILE, EXTRACT], ids=lambda stage: stage.name)
+def test_nor_where_workers_are_spawned(tmp_path: Path, whole: Path, pool: ThreadPoolExecutor, stage: Stage) -> None:
+    """As users start them. Elsewhere here workers are forks, which have imported everything already."""
+
+    def spawned(run: Path, arguments: Sequence[str], n: int) -> int:
+        verb, _, *options = arguments
+        return start(verb, run, *options, kill_before=n).wait(LIMIT_SECONDS)
+
+    kill_everywhere(stage, whole, None, tmp_path, spawned, pool)
 
 
 def kill_everywhere(

@@ -7,8 +7,9 @@ import random
 import re
 import time
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 
+import pytest
 from fault_runs import (
     LIMIT_SECONDS,
     committed,
@@ -55,6 +56,30 @@ def test_twenty_kills_change_no_byte_and_nothing_is_done_twice(untouched: Path, 
     before = committed(run)
     finish(start("run", run, log=tmp_path / "log"))
     assert before.items() <= committed(run).items()
+    check_run(run, whole)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_nor_do_kills_at_any_time(untouched: Path, whole: Path, tmp_path: Path, seed: int) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    delays = random.Random(seed)
+    while not is_finished(start("run", run), delays.uniform(0, 25)):
+        pass
+    check_run(run, whole)
+
+
+def is_finished(process: Popen[bytes], seconds: float) -> bool:
+    """Whether it ends well within so many seconds; if not, it is killed."""
+    try:
+        return process.wait(seconds) == 0
+    except TimeoutExpired:
+        kill_group(process)
+        return False
+
+
+def check_run(run: Path, whole: Path) -> None:
+    """Nothing is missing, but the receipts of what was killed after it had been made."""
     assert digests(run) == digests(whole)
     missing = names(whole) - names(run)
     assert names(run) <= names(whole)
@@ -87,7 +112,6 @@ def test_leftovers_are_in_nobodys_way_and_are_cleaned_up_when_a_day_old(
     copy_parts(other, run, ["tiles"])
     # Before a file of a store, between the two renames of a store that makes another one's way, before a receipt's.
     for n in (3, 14, 16):
-        (tmp_path / "calls").unlink(missing_ok=True)
         assert start("tile", run, kill_before=n).wait(LIMIT_SECONDS) < 0
     litter = leftovers_in(run)
     assert {(path.parent.name, path.name[:5]) for path in litter} == {

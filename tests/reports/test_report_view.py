@@ -49,7 +49,7 @@ def test_the_baseline_is_beside_it_and_never_the_headline(empty_report: ReportDa
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (0.51, 0.9, "The 95 % interval lies above 0.5: better than chance."),
+        (0.51, 0.9, "The 95 % interval (bootstrap over 24 patients) lies above 0.5, chance."),
         (0.5, 0.9, "The 95 % interval contains 0.5: not told apart from chance."),
         (0.1, 0.4, "The 95 % interval lies below 0.5: worse than chance. Look for swapped labels."),
         (None, None, "The interval could not be computed, so nothing can be said against chance."),
