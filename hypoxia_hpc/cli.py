@@ -362,7 +362,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
     run_dir.config()
     listener = _listener()
     n = len(everything_to_verify(run_dir))
-    listener.begin("verify", n, n, "stores and models")
+    listener.begin("verify", n, n, "stores, models and results")
     checked = []
     for one in verify_all(run_dir):
         checked.append(one)
@@ -374,14 +374,14 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
         problems = {one.path: list(one.problems) for one in bad}
         say(json.dumps({"checked": len(checked), "problems": problems, "removed": removed}, indent=1))
     elif not bad:
-        say(f"verify: {len(checked)} stores and models, all sound")
+        say(f"verify: {len(checked)} stores, models and results, all sound")
     for path in removed:
         tell(f"removed {path}")
     if bad:
         raise NotReadyError(
-            f"{len(bad)} of {len(checked)} stores and models are not sound",
+            f"{len(bad)} of {len(checked)} stores, models and results are not sound",
             culprits=[f"{one.path}: {'; '.join(one.problems)}" for one in bad],
-            remedy=f"delete these folders, then hypoxia-hpc run {run}: only what is missing is made again",
+            remedy=f"delete what is named here, then hypoxia-hpc run {run}: only what is missing is made again",
         )
     return 0
 

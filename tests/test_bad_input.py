@@ -218,7 +218,14 @@ def test_a_damaged_store_is_found_and_quarantined(copy: Path, hypoxia: Hypoxia) 
     damage(copy / "tiles" / "good-2.zarr" / "background" / "c.0", lambda data: data[:1] + b"\xff" + data[2:])
     others = {path: data for path, data in stores(copy).items() if HTML_ID in path}
     done = hypoxia("verify", copy)
-    refused(done, 5, "2 of 3 stores and models are not sound", "tiles/good-1.zarr: ", "tiles/good-2.zarr: ", "delete")
+    refused(
+        done,
+        5,
+        "2 of 3 stores, models and results are not sound",
+        "tiles/good-1.zarr: ",
+        "tiles/good-2.zarr: ",
+        "delete",
+    )
     assert HTML_ID not in done.stderr
     assert list(json.loads(hypoxia("verify", copy, "--json").stdout)["problems"]) == [
         "tiles/good-1.zarr",

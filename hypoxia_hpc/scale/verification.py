@@ -15,26 +15,28 @@ from hypoxia_hpc.stores.integrity import check_store
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One store or model (relative to the run) and what is wrong with it; sound if nothing is."""
+    """One store or model, or metrics.json with the predictions it was made of (relative to the run), and what is wrong."""
 
     path: str
     problems: tuple[str, ...]
 
 
 def everything_to_verify(run: RunDir) -> list[Path]:
-    """Every tile store, feature store and model below a run, in order."""
+    """Every tile store, feature store and model below a run, and metrics.json, in order."""
     stores = [*run.root.glob("tiles/*.zarr"), *run.root.glob("features/*/*.zarr")]
     models = [path for path in run.root.glob("models/*") if not path.name.startswith(".")]
-    return sorted(path for path in stores if not path.name.startswith(".")) + sorted(models)
+    results = [run.metrics_file] if run.metrics_file.exists() else []
+    return sorted(path for path in stores if not path.name.startswith(".")) + sorted(models) + results
 
 
 def verify(run: RunDir) -> Iterator[Verified]:
     """Check them one after the other."""
     for path in everything_to_verify(run):
-        problems = _model_problems(path) if path.parent.name == "models" else check_store(path)
+        if path == run.metrics_file:
+            problems = _result_problems(run)
+        else:
+            problems = _model_problems(path) if path.parent.name == "models" else check_store(path)
         yield Verified(str(path.relative_to(run.root)), tuple(problems))
-    if run.metrics_file.exists():
-        yield Verified("metrics.json and predictions", tuple(_result_problems(run)))
 
 
 def _result_problems(run: RunDir) -> list[str]:

@@ -118,7 +118,7 @@ def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) ->
 
 def _stale(run: RunDir, why: str) -> NotReadyError:
     return NotReadyError(
-        f"{run.metrics_file} {why}", remedy=f"hypoxia-hpc train {run.root}, then evaluate, then report"
+        f"{run.metrics_file} {why}", remedy=f"hypoxia-hpc run {run.root}: only what changed is done again"
     )
 
 

@@ -49,7 +49,7 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
         Stopped: on request, between two epochs; the head under way starts again next time.
     """
     cohort = load_cohort(run)
-    _refuse_shared_slides(cohort)
+    refuse_shared_slides(cohort)
     split = cohort.split()
     committed_file(run.split_file, split_csv(split).encode())
     sets = dict(zip(split["patient_id"], split["set"], strict=True))
@@ -76,8 +76,8 @@ def require_splittable(run: RunDir) -> None:
     split_patients(list(patients.values()), table.split, table.seed)
 
 
-def _refuse_shared_slides(cohort: Cohort) -> None:
-    """One slide file under two patients could stand in training and test at once."""
+def refuse_shared_slides(cohort: Cohort) -> None:
+    """Raises InputError where files of equal content stand under two patients, who could be in training and test."""
     owners: dict[str, set[str]] = {}
     for standing in cohort.done:
         attributes = store_attributes(cohort.run.tiles(standing.slide.slide_id)) or {}

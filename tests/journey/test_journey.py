@@ -71,7 +71,7 @@ def test_status_and_verify_find_everything_done(demo: Path) -> None:
     assert stages["tile"]["done"] == stages["extract inception_v3"]["done"] == 61
     assert all(stage["todo"] == 0 for stage in stages.values())
     verified = hypoxia("verify", demo / "run")
-    assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 125 stores and models, all sound")
+    assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 126 stores, models and results, all sound")
 
 
 def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path) -> None:
