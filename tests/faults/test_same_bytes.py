@@ -46,12 +46,11 @@ def test_features_do_not_depend_on_threads(
     assert digests(run) == of(digests(whole), f"tiles/{ONE}.zarr", f"features/small/{ONE}.zarr")
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_a_model_says_with_how_many_threads_it_was_trained(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last bits of trained weights depend on them, so that only models of as many threads are equal."""
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(threads))
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     runs = [
         copy_run(whole, tmp_path / str(n), ["tiles", "features", "receipts/tile", "receipts/extract"]) for n in range(2)
     ]
@@ -59,4 +58,4 @@ def test_a_model_says_with_how_many_threads_it_was_trained(
         change_setting(run, "train", "heads", '["tanh"]')
         finish(start("train", run))
     assert digests(runs[0]) == digests(runs[1])
-    assert json.loads((runs[0] / "models/tanh/model.json").read_text())["compute"]["threads"] == threads
+    assert json.loads((runs[0] / "models/tanh/model.json").read_text())["compute"]["threads"] == 3
