@@ -15,7 +15,7 @@ from hypoxia_hpc.stores.integrity import check_store
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One store or model, or metrics.json with the predictions it was made of (relative to the run), and what is wrong."""
+    """A store, a model, or metrics.json with its predictions (relative to the run), and what is wrong with it."""
 
     path: str
     problems: tuple[str, ...]
