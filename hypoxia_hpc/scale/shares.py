@@ -17,7 +17,8 @@ def parse_share(text: str) -> Share:
     index, _, count = text.partition("/")
     if not _SHARE.fullmatch(text) or int(index) >= int(count):
         raise InputError(
-            f"share {text!r} is not I/N with 0 <= I < N", remedy="for the first of four parts write --share 0/4"
+            f"share {text!r} is not I/N with 0 <= I < N <= 999999",
+            remedy="for the first of four parts write --share 0/4",
         )
     return Share(int(index), int(count))
 

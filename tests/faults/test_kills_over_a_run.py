@@ -64,8 +64,10 @@ def test_twenty_kills_change_no_byte_and_nothing_is_done_twice(untouched: Path, 
 def test_nor_do_kills_at_any_time(untouched: Path, whole: Path, tmp_path: Path, seed: int) -> None:
     run = copy_run(untouched, tmp_path / "run")
     delays = random.Random(seed)
-    while not is_finished(start("run", run), delays.uniform(0, 25)):
-        pass
+    n_kills = 0
+    while not is_finished(start("run", run), delays.uniform(0, 4 + n_kills / 2)):
+        n_kills += 1
+    assert n_kills > 3
     check_run(run, whole)
 
 

@@ -81,13 +81,15 @@ def test_unknown_slides_are_all_named() -> None:
     assert caught.value.culprits == ("w", "x")
 
 
-@given(count=st.integers(1, 10**6), data=st.data())
+@given(count=st.integers(1, 999_999), data=st.data())
 def test_a_share_is_read_as_it_is_written(count: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, count - 1))
     assert parse_share(f"{index}/{count}") == Share(index, count)
 
 
-@pytest.mark.parametrize("text", ["", "1", "1/1", "2/1", "0/0", "-1/4", "0/-4", "a/b", "0/4/1", "0.0/4", "²/4", "0 /4"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1/1", "2/1", "0/0", "-1/4", "0/-4", "a/b", "0/4/1", "0.0/4", "²/4", "0 /4", "0/3000000000"]
+)
 def test_other_shares_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not I/N with 0 <= I < N"):
         parse_share(text)
