@@ -143,3 +143,16 @@ def test_one_slide_under_two_patients_is_refused_before_training(tmp_path: Path,
         refuse_shared_slides(cohort)
     assert caught.value.culprits == ("patient-1 (slide-1) and patient-2 (slide-2)",)
     refuse_shared_slides(Cohort(run, run.config(), {}, standings[:1], {}))
+
+
+def test_a_damaged_list_of_what_was_dropped_is_not_taken_for_an_empty_one(
+    tmp_path: Path, real_slide: Path, hypoxia: Hypoxia
+) -> None:
+    (tmp_path / "slides").mkdir()
+    shutil.copy(real_slide, tmp_path / "slides" / "one.svs")
+    init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides")
+    assert hypoxia("report", tmp_path / "run").returncode == 0
+    (tmp_path / "run" / "receipts" / "init" / "cohort.json").write_text('{"dropped": 3}')
+    done = hypoxia("report", tmp_path / "run")
+    assert done.returncode == 5
+    assert "cohort.json is damaged" in done.stderr

@@ -169,11 +169,18 @@ def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient
 
 
 def _dropped(run: RunDir) -> tuple[Dropped, ...]:
-    try:
-        left_out = json.loads((run.receipts("init") / "cohort.json").read_bytes())
-        return tuple(Dropped(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    """What init left out; nothing where slides.csv was not made by init. Raises NotReadyError for a damaged list."""
+    file = run.receipts("init") / "cohort.json"
+    if not file.exists():
         return ()
+    try:
+        left_out = json.loads(file.read_bytes())
+        return tuple(Dropped(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotReadyError(
+            f"{file} is damaged ({error!r}), so nobody can tell what init left out",
+            remedy="restore it; or delete it, and the report will not say what was left out",
+        ) from None
 
 
 def _slide_rows(
