@@ -43,6 +43,32 @@ class TileTable(Table):
     default_mpp: float | None = Field(
         None, gt=0, le=100, description="µm per pixel for slides that say nothing; without it they are quarantined"
     )
+    reduce: Literal["area", "decoder"] = Field(
+        "area", description='"area": exact averaging; "decoder": JPEG and JPEG 2000 decode at 1/2, 1/4, 1/8 (faster)'
+    )
+    screen: Literal["off", "exact", "fast"] = Field(
+        "exact", description='decode less: "exact" same result as "off"; "fast" also trusts a coarse level'
+    )
+    tissue: Literal["none", "otsu", "watershed"] = Field(
+        "none", description="tissue mask on a coarse level, beside the background rule"
+    )
+    min_tissue: Fraction = Field(0.5, description="least share of a tile that the tissue mask covers")
+    regions: str | None = Field(
+        None, min_length=1, description="folder of QuPath GeoJSON files <slide_id>.geojson, relative to this file"
+    )
+    regions_rule: Literal["include", "exclude"] = Field(
+        "include", description="keep what lies in the regions, or what lies outside"
+    )
+    min_region: Fraction = Field(0.5, description="least share of a tile inside (exclude: outside) the regions")
+    max_unreadable: Fraction = Field(
+        0.01, description="a slide with a larger share of tiles that do not decode is quarantined"
+    )
+    pixels: Literal["store", "none"] = Field(
+        "store", description='"none": keep coordinates only, extract reads the pixels from the slide again'
+    )
+    codec: Literal["none", "lz4", "zstd", "jpeg"] = Field(
+        "none", description='how the store packs pixels; "jpeg" (quality 90) changes them'
+    )
 
 
 class ExtractTable(Table):
