@@ -50,7 +50,10 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
     (culprit,) = refused({"tile": {"tile_size": 299}}).culprits
     assert culprit == (
         "tile.tile_size: unknown key; valid keys of [tile] with their defaults: "
-        "tile_px = 299, mpp = 0.5, max_background = 0.25, white = 220, default_mpp (no default)"
+        "tile_px = 299, mpp = 0.5, max_background = 0.25, white = 220, default_mpp (no default), "
+        'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
+        'regions (no default), regions_rule = "include", min_region = 0.5, max_unreadable = 0.01, '
+        'pixels = "store", codec = "none"'
     )
 
 
@@ -161,6 +164,16 @@ tile_tables = st.fixed_dictionaries(
         "max_background": st.floats(0, 1),
         "white": st.integers(1, 255),
         "default_mpp": st.floats(1e-6, 100),
+        "reduce": st.sampled_from(["area", "decoder"]),
+        "screen": st.sampled_from(["off", "exact", "fast"]),
+        "tissue": st.sampled_from(["none", "otsu", "watershed"]),
+        "min_tissue": st.floats(0, 1),
+        "regions": paths,
+        "regions_rule": st.sampled_from(["include", "exclude"]),
+        "min_region": st.floats(0, 1),
+        "max_unreadable": st.floats(0, 1),
+        "pixels": st.sampled_from(["store", "none"]),
+        "codec": st.sampled_from(["none", "lz4", "zstd", "jpeg"]),
     },
 )
 extract_tables = st.fixed_dictionaries(
@@ -262,10 +275,29 @@ def test_keys_depend_on_what_is_done_not_on_how_it_is_written() -> None:
 
 
 def test_every_entry_of_a_table_enters_its_key() -> None:
-    changes = {"tile_px": 300, "mpp": 0.6, "max_background": 0.3, "white": 200, "default_mpp": 0.5}
+    changes: dict[str, tuple[object, ...]] = {
+        "tile_px": (300,),
+        "mpp": (0.6,),
+        "max_background": (0.3,),
+        "white": (200,),
+        "default_mpp": (0.5,),
+        "reduce": ("decoder",),
+        "screen": ("off", "fast"),
+        "tissue": ("otsu", "watershed"),
+        "min_tissue": (0.6,),
+        "regions": ("regions",),
+        "regions_rule": ("exclude",),
+        "min_region": (0.6,),
+        "max_unreadable": (0.02,),
+        "pixels": ("none",),
+        "codec": ("lz4", "zstd", "jpeg"),
+    }
     assert set(changes) == set(TileTable.model_fields)
-    keys = {stage_key("tile", 1, TileTable(**{name: value}).model_dump(), "x") for name, value in changes.items()}
-    assert len(keys | {stage_key("tile", 1, TileTable().model_dump(), "x")}) == 6
+    tables = [
+        TileTable(),
+        *(TileTable.model_validate({name: value}) for name, values in changes.items() for value in values),
+    ]
+    assert len({stage_key("tile", 1, table.model_dump(), "x") for table in tables}) == len(tables)
 
 
 def test_tables_come_back_from_the_json_of_a_model() -> None:
