@@ -14,12 +14,13 @@ from hypoxia_hpc.stores.integrity import reading_store, sound_attributes, store_
 from hypoxia_hpc.stores.layout import (
     FEATURE_ARRAYS,
     check_attributes,
+    rows_per_chunk,
     store_nbytes,
     write_array,
     write_array_document,
     write_group_document,
 )
-from hypoxia_hpc.stores.shards import ShardWriter
+from hypoxia_hpc.stores.shards import ShardWriter, encode_chunk
 
 RULE = FEATURE_ARRAYS["features"]
 
@@ -61,12 +62,13 @@ def _write_shard(folder: Path, values: NDArray[Any]) -> str:
     """Write the shard file, the last chunk padded with zeros; returns its SHA-256 (hex). Raises OSError."""
     folder.mkdir()
     shard = ShardWriter(folder / RULE.chunk_name)
+    chunk_rows = rows_per_chunk(RULE, values.dtype.name, values.shape)
     try:
-        for start in range(0, len(values), RULE.rows_per_chunk):
-            chunk = np.zeros((RULE.rows_per_chunk, values.shape[1]), dtype=values.dtype)
-            rows = values[start : start + RULE.rows_per_chunk]
+        for start in range(0, len(values), chunk_rows):
+            chunk = np.zeros((chunk_rows, values.shape[1]), dtype=values.dtype)
+            rows = values[start : start + chunk_rows]
             chunk[: len(rows)] = rows
-            shard.append(chunk)
+            shard.append(*encode_chunk(chunk))
         return shard.finish()
     finally:
         shard.close()

@@ -3,7 +3,7 @@
 ::
 
     <slide_id>.zarr/zarr.json                group; attributes: the caller's, and content
-                    pixels/zarr.json         one folder per array
+                    pixels/zarr.json         one folder per array; pixels is not there where none are kept
                     pixels/c.0.0.0.0         all of the array in one file: a shard, or a single chunk
 
 The documents are written here, not by zarr-python, because their bytes enter ``content`` and zarr-python spells them
@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.stores.shards import CRC_BYTES, encode_chunk
+from hypoxia_hpc.stores.codecs import CODECS, NONE, Codec
+from hypoxia_hpc.stores.shards import encode_chunk
 
 DOCUMENT = "zarr.json"
 
@@ -33,40 +34,60 @@ DOCUMENT = "zarr.json"
 @dataclass(frozen=True, slots=True)
 class ArrayRule:
     """What is allowed for one array: data types, dimensions (a number, or a name that means the same size wherever it
-    occurs in the store), and the rows of an inner chunk; 0 where the array is not sharded but one chunk."""
+    occurs in the store), the most rows of an inner chunk, 0 where the array is not sharded but one chunk, and how
+    chunks are packed."""
 
     dtypes: tuple[str, ...]
     dimensions: tuple[int | str, ...]
-    rows_per_chunk: int = 0
+    most_rows: int = 0
+    codec: Codec = NONE
 
     @property
     def chunk_name(self) -> str:
         return ".".join(["c", *("0" for _ in self.dimensions)])
 
 
-TILE_ARRAYS: Mapping[str, ArrayRule] = {
-    # 8 tiles of 299 px are 2.1 MB. Thousand tiles/s read from the page cache by one process in batches of 8 / 32 / 128:
-    # 3.0 / 3.4 / 3.1 with 1 tile a chunk, 5.1 / 7.6 / 6.4 with 8, 4.1 / 8.9 / 6.8 with 16, 1.6 / 6.1 / 5.5 with 64.
-    "pixels": ArrayRule(("uint8",), ("n", "px", "px", 3), rows_per_chunk=8),
-    "xy": ArrayRule(("int64",), ("n", 2)),
-    "background": ArrayRule(("float32",), ("n",)),
-}
+MOST_CHUNK_BYTES = 4 * 2**20
+NONE_PIXELS = ArrayRule(("uint8",), ("n", "px", "px", 3), most_rows=8)
+_COORDINATES = ArrayRule(("int64",), ("n", 2))
 FEATURE_ARRAYS: Mapping[str, ArrayRule] = {
-    "features": ArrayRule(("float16", "float32"), ("n", "d"), rows_per_chunk=256),
-    "xy": ArrayRule(("int64",), ("n", 2)),
+    "features": ArrayRule(("float16", "float32"), ("n", "d"), most_rows=256),
+    "xy": _COORDINATES,
 }
+
+
+def tile_arrays(attributes: Json) -> Mapping[str, ArrayRule]:
+    """The arrays of a tile store: ``spec`` in its attributes says whether ``pixels`` is one and how it is packed.
+
+    ``spec`` is the [tile] table; without its keys ``pixels`` and ``codec`` they are "store" and "none".
+    Raises ValueError where they are not what that table allows.
+    """
+    spec = attributes.get("spec", {})
+    if not isinstance(spec, dict):
+        raise ValueError("the attribute spec is no table")
+    pixels, codec = spec.get("pixels", "store"), spec.get("codec", "none")
+    if pixels not in ("store", "none") or codec not in tuple(CODECS):
+        raise ValueError(f"spec has pixels {pixels!r:.80} and codec {codec!r:.80}, which no tile store has")
+    others = {"xy": _COORDINATES, "background": ArrayRule(("float32",), ("n",))}
+    if pixels == "none":
+        return others
+    packed = CODECS[codec]
+    rows = 1 if packed.tile_by_tile else NONE_PIXELS.most_rows
+    return {"pixels": replace(NONE_PIXELS, most_rows=rows, codec=packed), **others}
 
 
 def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:
     """The Zarr v3 ``zarr.json`` of an array: one chunk of all rows or, where sharded, one shard of all inner chunks."""
-    codecs: list[Json] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    checksum: Json = {"name": "crc32c"}
+    codecs: list[Json] = [*rule.codec.documents, checksum]
     chunk_shape = list(shape)
-    if rule.rows_per_chunk:
-        chunk_shape[0] = n_chunks_of(rule, shape) * rule.rows_per_chunk
+    if rule.most_rows:
+        rows = rows_per_chunk(rule, dtype, shape)
+        chunk_shape[0] = n_chunks_of(rule, dtype, shape) * rows
         sharding = {
-            "chunk_shape": [rule.rows_per_chunk, *shape[1:]],
+            "chunk_shape": [rows, *shape[1:]],
             "codecs": codecs,
-            "index_codecs": codecs,
+            "index_codecs": [*NONE.documents, checksum],
             "index_location": "end",
         }
         codecs = [{"name": "sharding_indexed", "configuration": sharding}]
@@ -83,15 +104,22 @@ def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:
     }
 
 
-def n_chunks_of(rule: ArrayRule, shape: tuple[int, ...]) -> int:
+def rows_per_chunk(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> int:
+    """Rows of an inner chunk: the rule's, fewer where rows are large; all of them where the array is not sharded."""
+    if not rule.most_rows:
+        return shape[0]
+    row_nbytes = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+    return max(1, min(rule.most_rows, MOST_CHUNK_BYTES // row_nbytes))
+
+
+def n_chunks_of(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> int:
     """Number of inner chunks of a sharded array of this shape, the last one padded; 1 where it is not sharded."""
-    return -(-shape[0] // rule.rows_per_chunk) if rule.rows_per_chunk else 1
+    return -(-shape[0] // rows_per_chunk(rule, dtype, shape))
 
 
 def chunk_nbytes_of(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> int:
-    """Bytes of one (inner) chunk as stored, CRC-32C included."""
-    rows = rule.rows_per_chunk or shape[0]
-    return rows * math.prod(shape[1:]) * np.dtype(dtype).itemsize + CRC_BYTES
+    """Bytes of the rows of one (inner) chunk, not packed."""
+    return rows_per_chunk(rule, dtype, shape) * math.prod(shape[1:]) * np.dtype(dtype).itemsize
 
 
 def write_array(store: Path, name: str, rule: ArrayRule, values: NDArray[Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,64 +10,66 @@ import numpy as np
 
 from hypoxia_hpc.records import Float32Array, Int64Array, Json, Tiles, UInt8Array
 from hypoxia_hpc.stores.commit import commit_directory, machine_errors, temporary_directory
-from hypoxia_hpc.stores.integrity import check_array, read_attributes, reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.integrity import read_attributes, reading_store, sound_attributes, store_key
 from hypoxia_hpc.stores.layout import (
-    TILE_ARRAYS,
+    ArrayRule,
     check_attributes,
     store_nbytes,
+    tile_arrays,
     write_array,
-    write_array_document,
     write_group_document,
 )
-from hypoxia_hpc.stores.shards import ShardWriter
-
-PIXELS = TILE_ARRAYS["pixels"]
+from hypoxia_hpc.stores.pixels import NoPixels, PixelsReader, PixelsWriter
 
 
 class TileWriter:
     """Takes the tiles of one slide in order, then commits; made by :func:`new_tile_store`."""
 
-    def __init__(self, target: Path, folder: Path, tile_px: int) -> None:
+    def __init__(self, target: Path, folder: Path, tile_px: int, rules: Mapping[str, ArrayRule]) -> None:
         self._target = target
         self._folder = folder
-        self._n_tiles = 0
-        self._buffer = np.zeros((PIXELS.rows_per_chunk, tile_px, tile_px, 3), dtype=np.uint8)
-        (folder / "pixels").mkdir()
-        self._shard = ShardWriter(folder / "pixels" / PIXELS.chunk_name)
+        self._rules = rules
+        self._tile_shape = (tile_px, tile_px, 3)
+        kept = rules.get("pixels")
+        self._pixels = PixelsWriter(folder, kept, tile_px) if kept else NoPixels(tile_px)
+
+    def new_tile(self) -> UInt8Array:
+        """Where the next tile has to be put: uint8 (px, px, 3), of undefined content.
+
+        It has to be filled before ``new_tile`` or ``commit`` is called again, and not to be touched after that.
+        Raises MachineError, also for tiles before this one, which threads pack and write meanwhile.
+        """
+        with machine_errors(self._target):
+            return self._pixels.new_tile()
 
     def append(self, pixels: UInt8Array) -> None:
-        """Add tiles, uint8 (k, px, px, 3), any k. Raises ValueError for another type or shape, MachineError."""
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != self._buffer.shape[1:]:
-            raise ValueError(f"tiles must be uint8 (k, {self._buffer.shape[1:]}), got {pixels.dtype} {pixels.shape}")
-        with machine_errors(self._target):
-            while len(pixels):
-                filled = self._n_tiles % len(self._buffer)
-                part = pixels[: len(self._buffer) - filled]
-                self._buffer[filled : filled + len(part)] = part
-                self._n_tiles += len(part)
-                pixels = pixels[len(part) :]
-                if self._n_tiles % len(self._buffer) == 0:
-                    self._shard.append(self._buffer)
+        """Add copies of tiles, uint8 (k, px, px, 3), any k. Raises ValueError for another shape or type, MachineError."""
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != self._tile_shape:
+            raise ValueError(f"tiles must be uint8 (k, {self._tile_shape}), got {pixels.dtype} {pixels.shape}")
+        for tile in pixels:
+            self.new_tile()[:] = tile
 
     def commit(self, xy: Int64Array, background: Float32Array, attributes: Json) -> int:
         """Make the store appear under its name, and return its size in bytes.
 
         xy: int64 (n, 2), top left of each tile in level 0 pixels. background: float32 (n,), 0..1.
-        attributes: JSON for the group, ``key`` among it; ``content`` is added.
-        Raises ValueError where n is 0 or differs, MachineError.
+        attributes: JSON for the group, ``key`` among it, and ``spec`` with ``pixels`` and ``codec`` as they were given
+        to :func:`new_tile_store`, unless both are the defaults; ``content`` is added.
+        Raises ValueError where n is 0 or something differs, MachineError.
         """
-        n = self._n_tiles
+        n = self._pixels.n_tiles
         if n == 0 or xy.dtype != np.int64 or xy.shape != (n, 2):
             raise ValueError(f"xy must be int64 (n, 2) for n = {n} tiles, n above 0; got {xy.dtype} {xy.shape}")
         if background.dtype != np.float32 or background.shape != (n,):
             raise ValueError(f"background must be float32 ({n},), got {background.dtype} {background.shape}")
         check_attributes(attributes)
+        if tile_arrays(attributes) != self._rules:
+            raise ValueError("spec in the attributes has other pixels or another codec than the store was made with")
         with machine_errors(self._target):
             hashes = {
-                f"pixels/{PIXELS.chunk_name}": self._finish_pixels(),
-                **write_array_document(self._folder, "pixels", PIXELS, "uint8", (n, *self._buffer.shape[1:])),
-                **write_array(self._folder, "xy", TILE_ARRAYS["xy"], xy),
-                **write_array(self._folder, "background", TILE_ARRAYS["background"], background),
+                **self._pixels.finish(),
+                **write_array(self._folder, "xy", self._rules["xy"], xy),
+                **write_array(self._folder, "background", self._rules["background"], background),
             }
             write_group_document(self._folder, attributes, hashes)
             nbytes = store_nbytes(self._folder)
@@ -75,27 +77,21 @@ class TileWriter:
         return nbytes
 
     def close(self) -> None:
-        """Close the shard's file; called by :func:`new_tile_store`."""
-        self._shard.close()
-
-    def _finish_pixels(self) -> str:
-        filled = self._n_tiles % len(self._buffer)
-        if filled:
-            self._buffer[filled:] = 0
-            self._shard.append(self._buffer)
-        return self._shard.finish()
+        """End the threads and close the file; called by :func:`new_tile_store`."""
+        self._pixels.close()
 
 
 @contextmanager
-def new_tile_store(target: Path, tile_px: int) -> Iterator[TileWriter]:
-    """Write a new tile store: ``append`` tiles, then ``commit``. Leaving the block without commit leaves nothing.
+def new_tile_store(target: Path, tile_px: int, *, codec: str = "none", pixels: str = "store") -> Iterator[TileWriter]:
+    """Write a new tile store: fill each ``new_tile``, then ``commit``. Leaving the block without it leaves nothing.
 
-    Memory: one chunk of tiles. A store of the same key that is there already stays, one of another key is replaced.
-    Raises MachineError.
+    codec, pixels: as in the [tile] table. Memory: four chunks of tiles. A store of the same key that is there already
+    stays, one of another key is replaced. Raises MachineError.
     """
+    rules = tile_arrays({"spec": {"codec": codec, "pixels": pixels}})
     with temporary_directory(target) as folder:
         with machine_errors(target):
-            writer = TileWriter(target, folder, tile_px)
+            writer = TileWriter(target, folder, tile_px, rules)
         try:
             yield writer
         finally:
@@ -106,33 +102,30 @@ def new_tile_store(target: Path, tile_px: int) -> Iterator[TileWriter]:
 def open_tiles(path: Path) -> Tiles:
     """Open a tile store after checking all but its pixels, which :func:`read_pixels` does slice by slice.
 
-    Raises SlideError (damaged-store), MachineError.
+    ``pixels`` of the result is None where the store keeps none. Raises SlideError (damaged-store), MachineError.
     """
     import zarr
 
     with reading_store(path):
-        attributes = sound_attributes(path, TILE_ARRAYS)
-        arrays = {name: zarr.open_array(path / name, mode="r") for name in TILE_ARRAYS}
-        return Tiles(
+        rules = tile_arrays(read_attributes(path))
+        attributes = sound_attributes(path, rules)
+        tiles = Tiles(
             slide_id=path.name.removesuffix(".zarr"),
-            pixels=arrays["pixels"],
-            xy=np.asarray(arrays["xy"][:], dtype=np.int64),
-            background=np.asarray(arrays["background"][:], dtype=np.float32),
+            pixels=PixelsReader(path, rules["pixels"]) if "pixels" in rules else None,
+            xy=np.asarray(zarr.open_array(path / "xy", mode="r")[:], dtype=np.int64),
+            background=np.asarray(zarr.open_array(path / "background", mode="r")[:], dtype=np.float32),
             attributes=attributes,
         )
+        if read_attributes(path) != attributes:
+            raise ValueError("it was replaced while it was read")
+        return tiles
 
 
 def read_pixels(tiles: Tiles, start: int, stop: int) -> UInt8Array:
-    """Tiles ``start`` to ``stop`` (not included), uint8 (k, px, px, 3).
+    """Tiles ``start`` to ``stop`` (not included), uint8 (k, px, px, 3), of a store that keeps pixels.
 
-    A plain slice of ``tiles.pixels`` would not do: Zarr reads what is missing as zeros. So the array is checked after
-    every reading, and that no other store has taken its place (0.1 ms, however many tiles).
-    Raises SlideError (damaged-store), MachineError.
+    Raises SlideError (damaged-store) for what is not as it was written, or no longer the file that was opened,
+    MachineError.
     """
-    store = Path(tiles.pixels.store.root).parent
-    with reading_store(store):
-        pixels = np.asarray(tiles.pixels[start:stop], dtype=np.uint8)
-        check_array(store / "pixels", PIXELS)
-        if read_attributes(store) != tiles.attributes:
-            raise ValueError("it was replaced while it was read")
-        return pixels
+    with reading_store(tiles.pixels.store):
+        return np.asarray(tiles.pixels[start:stop])

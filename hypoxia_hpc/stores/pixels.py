@@ -1,0 +1,151 @@
+"""The array ``pixels`` of a tile store: tiles on their way into its shard, and out of it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.stores.codecs import Packed
+from hypoxia_hpc.stores.integrity import check_array, open_shard
+from hypoxia_hpc.stores.layout import NONE_PIXELS, ArrayRule, rows_per_chunk, write_array_document
+from hypoxia_hpc.stores.shards import ShardWriter, crc32c_of
+
+DTYPE = "uint8"
+# One is filled, one packed, one hashed and written; with the fourth each of the three may be late once.
+BUFFERS = 4
+
+
+class PixelsWriter:
+    """Writes the tiles of one slide, in order, as the array ``pixels`` of the store in ``folder``.
+
+    The caller fills one buffer of tiles while a thread packs the one before and another thread hashes and writes the
+    one before that. What a thread raises comes out of one of the next calls, and of every one after it.
+    """
+
+    def __init__(self, folder: Path, rule: ArrayRule, tile_px: int) -> None:
+        self._store = folder
+        self._rule = rule
+        self._tile_shape = (tile_px, tile_px, 3)
+        (folder / "pixels").mkdir()
+        self._shard = ShardWriter(folder / "pixels" / rule.chunk_name)
+        self._chunk_rows = rows_per_chunk(rule, DTYPE, (1, *self._tile_shape))
+        self._buffer_rows = rows_per_chunk(NONE_PIXELS, DTYPE, (1, *self._tile_shape))
+        self._buffers = [np.empty((self._buffer_rows, *self._tile_shape), dtype=np.uint8) for _ in range(BUFFERS)]
+        self._written = [_done() for _ in range(BUFFERS)]
+        self._packing = ThreadPoolExecutor(1, "pack")
+        self._writing = ThreadPoolExecutor(1, "write")
+        self.n_tiles = 0
+
+    def new_tile(self) -> UInt8Array:
+        """Where the next tile has to be put, uint8 (px, px, 3), before the next call. Raises OSError."""
+        turn, place = divmod(self.n_tiles, self._buffer_rows)
+        if place == 0:
+            if turn:
+                self._send(turn - 1, self._buffer_rows)
+            self._wait_for(turn % BUFFERS)
+        self.n_tiles += 1
+        tile: UInt8Array = self._buffers[turn % BUFFERS][place]
+        return tile
+
+    def finish(self) -> dict[str, str]:
+        """Write what is left, the last chunk padded with zeros; the SHA-256 (hex) of the files by path. Raises OSError.
+
+        There has to be a tile.
+        """
+        turn, last = divmod(self.n_tiles - 1, self._buffer_rows)
+        filled = last + 1
+        padded = -(-filled // self._chunk_rows) * self._chunk_rows
+        self._buffers[turn % BUFFERS][filled:padded] = 0
+        self._send(turn, padded)
+        self._wait_for(turn % BUFFERS)
+        shape = (self.n_tiles, *self._tile_shape)
+        shard = {f"pixels/{self._rule.chunk_name}": self._shard.finish()}
+        return {**shard, **write_array_document(self._store, "pixels", self._rule, DTYPE, shape)}
+
+    def close(self) -> None:
+        """End the threads and close the file, finished or not. Raises OSError."""
+        self._packing.shutdown(cancel_futures=True)
+        self._writing.shutdown(cancel_futures=True)
+        self._shard.close()
+
+    def _send(self, turn: int, rows: int) -> None:
+        packed = self._packing.submit(self._pack, self._buffers[turn % BUFFERS][:rows])
+        before = self._written[(turn - 1) % BUFFERS]
+        self._written[turn % BUFFERS] = self._writing.submit(self._write, packed, before)
+
+    def _pack(self, tiles: UInt8Array) -> list[tuple[Packed, bytes]]:
+        starts = range(0, len(tiles), self._chunk_rows)
+        chunks = [self._rule.codec.pack(tiles[start : start + self._chunk_rows]) for start in starts]
+        return [(chunk, crc32c_of(chunk)) for chunk in chunks]
+
+    def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None]) -> None:
+        before.result()  # it is over; where it failed this one fails too, and so every later one
+        for chunk, crc in packed.result():
+            self._shard.append(chunk, crc)
+
+    def _wait_for(self, buffer: int) -> None:
+        """Wait until the tiles of a buffer are written; raise what any of the writings so far has raised."""
+        for number, written in enumerate(self._written):
+            if number == buffer or written.done():
+                written.result()
+
+
+class NoPixels:
+    """Counts the tiles of a store that keeps none of their pixels."""
+
+    def __init__(self, tile_px: int) -> None:
+        self._tile = np.empty((tile_px, tile_px, 3), dtype=np.uint8)
+        self.n_tiles = 0
+
+    def new_tile(self) -> UInt8Array:
+        """The same tile each time, for the caller to fill or not."""
+        self.n_tiles += 1
+        return self._tile
+
+    def finish(self) -> dict[str, str]:
+        """No file was written."""
+        return {}
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class PixelsReader:
+    """Pixels of a tile store, uint8 (n, px, px, 3), readable by slices ``[start:stop]`` that are unpacked into place.
+
+    Raises ValueError where the array or a chunk that is read is not what was written, OSError.
+    """
+
+    def __init__(self, store: Path, rule: ArrayRule) -> None:
+        self.store = store
+        self._codec = rule.codec
+        self.shape = check_array(store / "pixels", rule)
+        self._rows = rows_per_chunk(rule, DTYPE, self.shape)
+        self._shard = open_shard(store / "pixels", rule, DTYPE, self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> UInt8Array:
+        start, stop, _ = rows.indices(len(self))
+        tiles = np.empty((max(0, stop - start), *self.shape[1:]), dtype=np.uint8)
+        with self._shard.opened() as file:
+            for first in range(start - start % self._rows, stop, self._rows):
+                chunk = self._shard.chunk(file, first // self._rows)
+                if start <= first and first + self._rows <= stop:
+                    self._codec.unpack(chunk, tiles[first - start : first - start + self._rows])
+                else:
+                    whole = np.empty((self._rows, *self.shape[1:]), dtype=np.uint8)
+                    self._codec.unpack(chunk, whole)
+                    part = slice(max(start, first), min(stop, first + self._rows))
+                    tiles[part.start - start : part.stop - start] = whole[part.start - first : part.stop - first]
+        return tiles
+
+
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future
