@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 import statistics
 import struct
@@ -234,3 +235,50 @@ def content(store: Path) -> str:
             name = path.relative_to(store).as_posix()
             lines.append((name, hashlib.sha256(path.read_bytes()).hexdigest()))
     return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode()).hexdigest()
+
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+
+def otsu(values: list[int]) -> int:
+    """The value after which to cut so that the variance between both parts is largest, in exact fractions."""
+    best, cut_after = Fraction(0), 0
+    for cut_value in range(255):
+        low, high = [v for v in values if v <= cut_value], [v for v in values if v > cut_value]
+        if low and high:
+            apart = Fraction(sum(high), len(high)) - Fraction(sum(low), len(low))
+            variance = Fraction(len(low) * len(high), len(values) ** 2) * apart**2
+            if variance > best:
+                best, cut_after = variance, cut_value
+    return cut_after
+
+
+def flooded(heights: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Watershed from pixels labelled 1 and 2 over those labelled 0: a heap of (height, turn)."""
+    result = labels.copy()
+    heap = [(0, turn, y, x) for turn, (y, x) in enumerate(np.argwhere((labels == 1) | (labels == 2)).tolist())]
+    turn = len(heap)
+    while heap:
+        level, _, y, x = heapq.heappop(heap)
+        for v, u in ((y - 1, x), (y, x - 1), (y, x + 1), (y + 1, x)):
+            if 0 <= v < len(result) and 0 <= u < len(result[0]) and result[v, u] == 0:
+                result[v, u] = result[y, x]
+                heapq.heappush(heap, (max(level, int(heights[v, u])), turn, v, u))
+                turn += 1
+    return result
+
+
+def mask_share(mask: NDArray[np.bool_], l0_per_mask_px: float, corner: tuple[int, int], side_l0: float) -> Fraction:
+    """The share of a square that the mask covers, pixel by pixel; the last row and column are there twice."""
+    unit, side = Fraction(l0_per_mask_px), Fraction(side_l0)
+    height, width = mask.shape
+    covered = Fraction(0)
+    for row in range(height + 1):
+        for column in range(width + 1):
+            if mask[min(row, height - 1), min(column, width - 1)]:
+                across, down = (
+                    max(Fraction(0), min((place + 1) * unit, start + side) - max(place * unit, Fraction(start)))
+                    for place, start in zip((column, row), corner, strict=True)
+                )
+                covered += across * down
+    return covered / side**2
