@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class ArrayRule:
 
 
 MOST_CHUNK_BYTES = 4 * 2**20
-NONE_PIXELS = ArrayRule(("uint8",), ("n", "px", "px", 3), most_rows=8)
+CHUNK_TILES = 8
 _COORDINATES = ArrayRule(("int64",), ("n", 2))
 FEATURE_ARRAYS: Mapping[str, ArrayRule] = {
     "features": ArrayRule(("float16", "float32"), ("n", "d"), most_rows=256),
@@ -72,8 +72,8 @@ def tile_arrays(attributes: Json) -> Mapping[str, ArrayRule]:
     if pixels == "none":
         return others
     packed = CODECS[codec]
-    rows = 1 if packed.tile_by_tile else NONE_PIXELS.most_rows
-    return {"pixels": replace(NONE_PIXELS, most_rows=rows, codec=packed), **others}
+    rows = 1 if packed.tile_by_tile else CHUNK_TILES
+    return {"pixels": ArrayRule(("uint8",), ("n", "px", "px", 3), rows, packed), **others}
 
 
 def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:

@@ -10,12 +10,14 @@ import numpy as np
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.stores.codecs import Packed
 from hypoxia_hpc.stores.integrity import check_array, open_shard
-from hypoxia_hpc.stores.layout import NONE_PIXELS, ArrayRule, rows_per_chunk, write_array_document
+from hypoxia_hpc.stores.layout import ArrayRule, chunk_nbytes_of, rows_per_chunk, write_array_document
 from hypoxia_hpc.stores.shards import ShardWriter, crc32c_of
 
 DTYPE = "uint8"
 # One is filled, one packed, one hashed and written; with the fourth each of the three may be late once.
 BUFFERS = 4
+# Small chunks change hands together: a hand-over costs as much as packing a tenth of a tile.
+BUFFER_BYTES = 2 * 2**20
 
 
 class PixelsWriter:
@@ -31,8 +33,9 @@ class PixelsWriter:
         self._tile_shape = (tile_px, tile_px, 3)
         (folder / "pixels").mkdir()
         self._shard = ShardWriter(folder / "pixels" / rule.chunk_name)
-        self._chunk_rows = rows_per_chunk(rule, DTYPE, (1, *self._tile_shape))
-        self._buffer_rows = rows_per_chunk(NONE_PIXELS, DTYPE, (1, *self._tile_shape))
+        one_tile = (1, *self._tile_shape)
+        self._chunk_rows = rows_per_chunk(rule, DTYPE, one_tile)
+        self._buffer_rows = self._chunk_rows * max(1, BUFFER_BYTES // chunk_nbytes_of(rule, DTYPE, one_tile))
         self._buffers = [np.empty((self._buffer_rows, *self._tile_shape), dtype=np.uint8) for _ in range(BUFFERS)]
         self._written = [_done() for _ in range(BUFFERS)]
         self._packing = ThreadPoolExecutor(1, "pack")

@@ -43,7 +43,7 @@ class TileWriter:
             return self._pixels.new_tile()
 
     def append(self, pixels: UInt8Array) -> None:
-        """Add copies of tiles, uint8 (k, px, px, 3), any k. Raises ValueError for another shape or type, MachineError."""
+        """Add copies of tiles, uint8 (k, px, px, 3), any k. Raises ValueError, MachineError."""
         if pixels.dtype != np.uint8 or pixels.shape[1:] != self._tile_shape:
             raise ValueError(f"tiles must be uint8 (k, {self._tile_shape}), got {pixels.dtype} {pixels.shape}")
         for tile in pixels:
