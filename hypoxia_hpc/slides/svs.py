@@ -24,6 +24,8 @@ LIBRARY = "Aperio Image Library v11.2.1 \r\n"
 Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values); types as in struct, "s" for text
 TYPE_CODES = {"s": 2, "H": 3, "I": 4}
 JPEG, YCBCR, CONTIGUOUS = 7, 6, 1
+# Colour at half the resolution both ways.
+YCBCR_JPEG: Tags = {259: ("H", (JPEG,)), 262: ("H", (YCBCR,)), 530: ("H", (2, 2))}
 
 
 def write_svs(path: Path, pixels: UInt8Array, mpp: float, quality: int = 80) -> None:
@@ -38,7 +40,7 @@ def write_svs(path: Path, pixels: UInt8Array, mpp: float, quality: int = 80) -> 
     thumbnail, lower = shrink(pixels, THUMBNAIL_DOWNSAMPLE), shrink(pixels, LOWER_DOWNSAMPLE)
     partial = path.with_name(f".tmp-{path.name}")
     with partial.open("wb") as file:
-        link = _write_header(file)
+        link = write_header(file)
         link = _write_tiled(file, link, pixels, quality, f"{LIBRARY}{size} [0,0 {size}] {kind}{details}")
         link = _write_stripped(file, link, thumbnail, quality, f"{LIBRARY}{size} -> {_size(thumbnail)} - {details}")
         _write_tiled(file, link, lower, quality, f"{LIBRARY}{size} [0,0 {size}] -> {_size(lower)} {kind}{details}")
@@ -61,15 +63,15 @@ def _size(pixels: UInt8Array) -> str:
 
 
 def _write_tiled(file: BinaryIO, link: int, pixels: UInt8Array, quality: int, description: str) -> int:
-    offsets, counts = _write_blocks(file, _tiles(pixels, quality))
-    layout: Tags = {322: ("I", (NATIVE_PX,)), 323: ("I", (NATIVE_PX,)), 324: ("I", offsets), 325: ("I", counts)}
-    return _write_page(file, link, pixels, description, layout)
+    offsets, counts = write_blocks(file, _tiles(pixels, quality))
+    layout = tiled_layout(offsets, counts) | YCBCR_JPEG
+    return write_page(file, link, (pixels.shape[1], pixels.shape[0]), description, layout)
 
 
 def _write_stripped(file: BinaryIO, link: int, pixels: UInt8Array, quality: int, description: str) -> int:
-    offsets, counts = _write_blocks(file, iter([_jpeg(pixels, quality)]))
-    layout: Tags = {273: ("I", offsets), 278: ("I", (pixels.shape[0],)), 279: ("I", counts)}
-    return _write_page(file, link, pixels, description, layout)
+    offsets, counts = write_blocks(file, iter([_jpeg(pixels, quality)]))
+    layout: Tags = {273: ("I", offsets), 278: ("I", (pixels.shape[0],)), 279: ("I", counts), **YCBCR_JPEG}
+    return write_page(file, link, (pixels.shape[1], pixels.shape[0]), description, layout)
 
 
 def _tiles(pixels: UInt8Array, quality: int) -> Iterator[bytes]:
@@ -92,30 +94,35 @@ def _jpeg(pixels: UInt8Array, quality: int) -> bytes:
 # --- TIFF: little endian, offsets of 32 bits. ``link`` is where the offset of the next page belongs. ---
 
 
-def _write_header(file: BinaryIO) -> int:
+def write_header(file: BinaryIO) -> int:
+    """Begin a TIFF file; returns the first ``link``."""
     file.write(struct.pack("<2sHI", b"II", 42, 0))
     return 4
 
 
-def _write_blocks(file: BinaryIO, blocks: Iterator[bytes]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def write_blocks(file: BinaryIO, blocks: Iterator[bytes]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Offsets and byte counts of the blocks just written."""
     places = [(file.tell(), file.write(block)) for block in blocks]
     return tuple(offset for offset, _ in places), tuple(count for _, count in places)
 
 
-def _write_page(file: BinaryIO, link: int, pixels: UInt8Array, description: str, layout: Tags) -> int:
-    height, width = pixels.shape[:2]
+def tiled_layout(offsets: tuple[int, ...], counts: tuple[int, ...]) -> Tags:
+    """Tags that say where the native tiles lie, row by row."""
+    return {322: ("I", (NATIVE_PX,)), 323: ("I", (NATIVE_PX,)), 324: ("I", offsets), 325: ("I", counts)}
+
+
+def write_page(file: BinaryIO, link: int, size: tuple[int, int], description: str, layout: Tags) -> int:
+    """Write the directory of a page of ``size`` (width, height) whose blocks are in the file already, and return the
+    next ``link``. ``layout``: where the blocks lie and how they are packed; wins over the tags of 8 bit RGB."""
+    width, height = size
     tags: Tags = {
         254: ("I", (0,)),
         256: ("I", (width,)),
         257: ("I", (height,)),
         258: ("H", (8, 8, 8)),
-        259: ("H", (JPEG,)),
-        262: ("H", (YCBCR,)),
         270: ("s", description.encode("ascii") + b"\0"),
         277: ("H", (3,)),
         284: ("H", (CONTIGUOUS,)),
-        530: ("H", (2, 2)),  # colour at half the resolution both ways
         **layout,
     }
     entries = b"".join(_write_entry(file, number, *tags[number]) for number in sorted(tags))
