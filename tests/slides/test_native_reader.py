@@ -1,0 +1,80 @@
+"""The native reader against OpenSlide: every level of every case, pixel by pixel, and who reads which."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from tiff_cases import CASES
+from tiff_factory import Case, level_pixels, write_case
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.sources import find_page
+from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
+
+Pixels = NDArray[np.uint8]
+NAMES = {"deflate-old": "deflate", "jp2k-ycbcr": "jpeg2000", "jp2k-rgb": "jpeg2000"}
+OPENING = [case for case in CASES if case.opens]
+
+
+def whole_level(path: Path, level: int) -> Pixels:
+    """A level as OpenSlide alone shows it, on white, uint8 RGB; from (0, 0), which is whole on any level."""
+    with openslide.OpenSlide(path) as slide:
+        rgba = slide.read_region((0, 0), level, slide.level_dimensions[level])
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+
+
+def truth(case: Case, path: Path, level: int) -> Pixels:
+    """What OpenSlide shows; what was written, where this OpenSlide does not read what others do."""
+    return whole_level(path, level) if case.openslide_reads else level_pixels(case.levels[level], level)
+
+
+def test_the_cases_have_names_of_their_own() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", OPENING, ids=attrgetter("name"))
+def test_every_level_equals_openslide(case: Case, tmp_path: Path) -> None:
+    path = write_case(case, tmp_path)
+    with openslide.OpenSlide(path) as slide:
+        assert slide.properties["openslide.vendor"] == case.vendor
+        assert slide.level_count == len(case.levels)
+    with opened_slide(path) as opened:
+        for level in range(len(case.levels)):
+            if case.samples == 4:
+                continue  # partial alpha is composited: tests/tiling
+            if not case.openslide_reads:
+                with pytest.raises(openslide.OpenSlideError):
+                    whole_level(path, level)
+            image, unreadable = opened.read_level(level, 1)
+            assert unreadable == 0
+            np.testing.assert_array_equal(image[..., :3], truth(case, path, level), err_msg=f"level {level}")
+
+
+@pytest.mark.parametrize("case", OPENING, ids=attrgetter("name"))
+def test_who_reads_which_level(case: Case, tmp_path: Path) -> None:
+    """What is native stays native, what is not stays OpenSlide's: neither set can change unseen."""
+    path = write_case(case, tmp_path)
+    pages = read_tiled_pages(path)
+    with opened_slide(path) as opened:
+        pyramid = opened.pyramid
+    found = {level: find_page(pages, pyramid, level) for level in range(len(case.levels))}
+    assert tuple(level for level, page in found.items() if isinstance(page, TiffPage)) == case.native_levels
+    assert all(found[level] for level in found), "a reason is missing"
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.opens], ids=attrgetter("name"))
+def test_what_openslide_does_not_open_is_no_slide(case: Case, tmp_path: Path) -> None:
+    """OpenSlide decides what is a slide, the native reader never opens more."""
+    path = write_case(case, tmp_path)
+    with pytest.raises(openslide.OpenSlideError):
+        openslide.OpenSlide(path)
+    with pytest.raises(SlideError) as caught, opened_slide(path):
+        pass
+    assert caught.value.reason == "not-a-slide"
