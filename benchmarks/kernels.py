@@ -1,4 +1,4 @@
-"""Background kernel and cutting against NumPy and against reading the memory, in one run: python benchmarks/kernels.py
+"""Background kernel against NumPy and against reading the memory, in one run: python benchmarks/kernels.py
 
 Prints medians of paired rounds in million pixels a second and their ratios. One core.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from hypoxia_hpc.tiling.kernels import count_background, cut_band
+from hypoxia_hpc.tiling.kernels import count_background
 
 TILE_PX = 299
 TILES_IN_BAND = 200  # 71 MB: larger than any cache
@@ -57,11 +57,6 @@ def main() -> None:
         "count, NumPy, tile in cache": (lambda: numpy_count(tile, 220), packed_tile.size, 20),
         "count, out of cache": (lambda: count_background(packed_band, 0, width, 220), packed_band.size, 2),
         "read the memory, out of cache": (lambda: read_memory(packed_band), packed_band.size, 2),
-        "cut, every tile kept": (
-            lambda: cut_band(band, tile_px=TILE_PX, white=220, max_background=1.0),
-            packed_band.size,
-            1,
-        ),
     }
     rates: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(ROUNDS + 1):

@@ -67,17 +67,26 @@ def _covered(target: int, side: int, px: int) -> list[tuple[int, Fraction]]:
 
 
 def cut(
-    band: NDArray[np.uint8], tile_px: int, white: int, max_background: str
-) -> tuple[list[NDArray[np.uint8]], list[int]]:
-    """The kept tiles of a band, uint8 (side, n * side, 4), and the background pixels of all; the share as its text."""
-    side = len(band)
-    kept, counts = [], []
-    for left in range(0, band.shape[1], side):
-        tile = averaged(composited(band[:, left : left + side])[..., :3], tile_px)
-        counts.append(background_px(tile, white))
-        if counts[-1] <= Fraction(max_background) * tile_px**2:
-            kept.append(tile)
-    return kept, counts
+    plane: NDArray[np.uint8], side: int, tile_px: int, white: int, most_background: int, unreadable: NDArray[np.bool_]
+) -> tuple[list[str], list[NDArray[np.uint8]], list[int]]:
+    """Every whole square of a plane, uint8 (h, w, 3), row by row: what it is, the pixels of the kept ones, and the
+    background pixels of each. ``unreadable`` bool (h, w): pixels that nobody knows. They are black, the darkest that
+    they could be, and a square that is background even so is that."""
+    known = np.where(unreadable[..., None], 0, plane).astype(np.uint8)
+    states, kept, counts = [], [], []
+    for top in range(0, plane.shape[0] - side + 1, side):
+        for left in range(0, plane.shape[1] - side + 1, side):
+            place = np.s_[top : top + side, left : left + side]
+            tile = averaged(known[place], tile_px)
+            counts.append(background_px(tile, white))
+            if counts[-1] > most_background:
+                states.append("background")
+            elif unreadable[place].any():
+                states.append("unreadable")
+            else:
+                states.append("kept")
+                kept.append(tile)
+    return states, kept, counts
 
 
 # --- geometry ----------------------------------------------------------------------------------------------------

@@ -6,19 +6,33 @@ A rule version is raised when the output of a stage changes for the same table a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hypoxia_hpc.config import EvaluateTable, ExtractTable, TileTable, TrainTable, stage_key
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
-TILE_RULE = 1
+TILE_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 1
 EVALUATE_RULE = 1
 
 
-def tile_key(table: TileTable, slide_fingerprint: str, manifest_mpp: float | None) -> str:
-    """Key of a tile store; ``slide_fingerprint`` is ``unread: <reason>`` where the slide cannot be read."""
-    return stage_key("tile", TILE_RULE, table.model_dump(), {"fingerprint": slide_fingerprint, "mpp": manifest_mpp})
+def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> str:
+    """Key of the tile store that a slide of this fingerprint should have. Raises SlideError where its regions file
+    cannot be read; that counts by its content, not by the folder it lies in."""
+    regions = regions_digest(regions_path(Path(table.regions), slide.slide_id)) if table.regions else ""
+    inputs = {"fingerprint": slide_fingerprint, "mpp": slide.mpp, "regions": regions}
+    return stage_key("tile", TILE_RULE, _keyed(table), inputs)
+
+
+def unread_tile_key(table: TileTable, slide: Slide, reason: str) -> str:
+    """Key of the quarantine of a slide that cannot be read: it holds until the reason changes."""
+    return stage_key("tile", TILE_RULE, _keyed(table), {"fingerprint": f"unread: {reason}", "mpp": slide.mpp})
+
+
+def _keyed(table: TileTable) -> Json:
+    return table.model_dump(exclude={"regions"})
 
 
 def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json:

@@ -67,7 +67,10 @@ class RunDir:
             extract = extract.model_copy(update={"weights": str(self.root.absolute() / extract.weights)})
         if site.weights is not None:
             site = site.model_copy(update={"weights": str(self.root.absolute() / Path(site.weights).expanduser())})
-        return config.model_copy(update={"extract": extract, "site": site})
+        tile = config.tile
+        if tile.regions is not None:
+            tile = tile.model_copy(update={"regions": str(self.root.absolute() / Path(tile.regions).expanduser())})
+        return config.model_copy(update={"tile": tile, "extract": extract, "site": site})
 
     def slides(self) -> tuple[Slide, ...]:
         return read_slides(self.slides_file)

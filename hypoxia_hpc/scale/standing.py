@@ -11,7 +11,7 @@ from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.networks.backbones import resolve_backbone
 from hypoxia_hpc.records import Json, Receipt, Slide
-from hypoxia_hpc.scale.keys import extract_key, extract_spec, tile_key
+from hypoxia_hpc.scale.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
 from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides.fingerprint import fingerprint
@@ -34,10 +34,10 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
     """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
     made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file)."""
     attributes = store_attributes(run.tiles(slide.slide_id))
-    if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
-        return Standing(slide, "tile", "done", attributes["key"], read_receipt(run.receipts("tile"), slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
-    if receipt is not None and receipt.status == "quarantined" and receipt.key == _tile_key(table, slide):
+    if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
+        return Standing(slide, "tile", "done", attributes["key"], receipt)
+    if receipt is not None and receipt.status == "quarantined" and receipt.key == _key_of_slide(table, slide):
         return Standing(slide, "tile", "quarantined", receipt.key, receipt)
     return Standing(slide, "tile", "todo")
 
@@ -45,15 +45,17 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
 def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:
     header = attributes.get("slide")
     made_of = header.get("fingerprint") if isinstance(header, dict) else None
-    return tile_key(table, str(made_of), slide.mpp)
-
-
-def _tile_key(table: TileTable, slide: Slide) -> str:
     try:
-        slide_fingerprint = fingerprint(slide.path)
+        return slide_tile_key(table, slide, str(made_of))
     except SlideError as error:
-        slide_fingerprint = f"unread: {error.reason}"
-    return tile_key(table, slide_fingerprint, slide.mpp)
+        return unread_tile_key(table, slide, error.reason)
+
+
+def _key_of_slide(table: TileTable, slide: Slide) -> str:
+    try:
+        return slide_tile_key(table, slide, fingerprint(slide.path))
+    except SlideError as error:
+        return unread_tile_key(table, slide, error.reason)
 
 
 def feature_standing(run: RunDir, name: str, spec: Json, tiles: Standing) -> Standing:

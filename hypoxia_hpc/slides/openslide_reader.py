@@ -1,4 +1,4 @@
-"""Read slides with OpenSlide: the header as a ``Pyramid``, the planned squares as bands of pixels, a thumbnail.
+"""Read slides with OpenSlide: the header as a ``Pyramid``, regions of pixels, a thumbnail.
 
 The contract: a reader only obeys a plan. Whatever goes wrong in the file becomes a ``SlideError`` with a reason.
 """
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
+from hypoxia_hpc.records import Json, Pyramid, UInt8Array
+from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
 if TYPE_CHECKING:
     from openslide import OpenSlide
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 # Decoded native tiles that neighbouring bands share stay in OpenSlide's cache (its own default is 32 MiB, less than
 # one row of native tiles of a large slide).
 CACHE_BYTES = 128 * 2**20
-# One read_region call: 8 Mpx are 32 MiB as RGBA.
-MOST_PX_A_READ = 8 * 2**20
+# A handle takes some 10 ms to open; a slide with more broken places than this is lost anyway.
+MOST_REOPENED = 200
 
 
 def openslide_versions() -> Json:
@@ -108,23 +109,44 @@ def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
     return int(x), int(y), int(width), int(height)
 
 
-def read_bands(slide: OpenSlide, plan: TilePlan) -> Iterator[tuple[slice, UInt8Array]]:
-    """The squares of a plan, some of one row at a time, in the plan's order.
+class ReopenedSlide:
+    """An OpenSlide handle that is opened again after an error, for it stays dead after the first."""
 
-    Yields:
-        The indices of the squares in the plan and their pixels side by side, uint8 (side_level, n · side_level, 4),
-        straight alpha, C-contiguous and writable.
-    """
-    side = plan.side_level
-    # Where OpenSlide interpolates, every square is read from its own corner, as whoever checks a tile would read it.
-    per_read = 1 if plan.interpolated else max(1, MOST_PX_A_READ // side**2)
-    for row in range(plan.rows):
-        for column in range(0, plan.columns, per_read):
-            first = row * plan.columns + column
-            n = min(per_read, plan.columns - column)
-            x_l0, y_l0 = (int(value) for value in plan.xy_l0[first])
-            image = slide.read_region((x_l0, y_l0), plan.level, (n * side, side))
-            yield slice(first, first + n), np.array(image)
+    def __init__(self, path: Path, slide: OpenSlide) -> None:
+        self._path = path
+        self._slide = slide
+        self._reopened = 0
+
+    def read_region(self, xy_l0: tuple[int, int], level: int, size: tuple[int, int]) -> UInt8Array:
+        """Pixels, uint8 (height, width, 4), straight alpha, C-contiguous and writable.
+
+        Raises:
+            UnreadableBlockError: nothing there decodes; also when the slide has broken so often that it is given up.
+        """
+        import openslide
+
+        if self._reopened >= MOST_REOPENED:
+            raise UnreadableBlockError(f"given up after {MOST_REOPENED} errors")
+        try:
+            return np.array(self._slide.read_region(xy_l0, level, size))
+        except openslide.OpenSlideError as error:
+            self.close()
+            self._slide = openslide.OpenSlide(str(self._path))
+            self._slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            self._reopened += 1
+            raise UnreadableBlockError(str(error)) from None
+
+    def close(self) -> None:
+        """Close the handle that was opened here; the first one belongs to who opened it."""
+        if self._reopened:
+            self._slide.close()
+
+
+def native_tile_size(slide: OpenSlide, level: int) -> tuple[int, int]:
+    """Width and height of a level's native tiles in its own pixels, (0, 0) where the format does not say."""
+    names = (f"openslide.level[{level}].tile-width", f"openslide.level[{level}].tile-height")
+    width, height = (slide.properties.get(name, "") for name in names)
+    return (int(width), int(height)) if width.isdecimal() and height.isdecimal() else (0, 0)
 
 
 def read_thumbnail(slide: OpenSlide, largest_px: int) -> UInt8Array:

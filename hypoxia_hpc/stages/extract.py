@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,15 @@ from hypoxia_hpc.config import ExtractTable, RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.networks.backbones import Backbone, build_backbone, resolve_backbone
 from hypoxia_hpc.networks.feeding import compute_record, features_of
-from hypoxia_hpc.records import Float32Array, Json, Slide
+from hypoxia_hpc.records import Float32Array, Json, Slide, Tiles
 from hypoxia_hpc.scale.keys import extract_key, extract_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slidework import NOT_READY, HeldUpError, StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
+from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.pixels import ReadPixels, slide_pixels
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
@@ -99,13 +102,8 @@ class ExtractWork:
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
         tiles = open_tiles(self.run.tiles(slide.slide_id))
         model = _network(self.backbone, self.threads)
-        values = features_of(
-            model,
-            functools.partial(read_pixels, tiles),
-            len(tiles.xy),
-            batch_size=self.table.batch_size,
-            tick=tick,
-        )
+        with self._pixels(slide, tiles) as read:
+            values = features_of(model, read, len(tiles.xy), batch_size=self.table.batch_size, tick=tick)
         stored = checked_cast(values, self.table.dtype)
         attributes = {
             "slide_id": slide.slide_id,
@@ -118,6 +116,19 @@ class ExtractWork:
         }
         write_features(self.target(slide), stored, tiles.xy, attributes)
         return {}
+
+    @contextmanager
+    def _pixels(self, slide: Slide, tiles: Tiles) -> Iterator[ReadPixels]:
+        """From the store or, where it keeps none, from the slide, which must be the one that was tiled."""
+        if tiles.pixels is not None:
+            yield functools.partial(read_pixels, tiles)
+            return
+        if fingerprint(slide.path) != tiles.attributes["slide"]["fingerprint"]:
+            raise SlideError(
+                "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
+            )
+        with slide_pixels(slide.path, self.tile_table, slide.mpp, tiles.xy) as read:
+            yield read
 
 
 @functools.lru_cache(maxsize=1)

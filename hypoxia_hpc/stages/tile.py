@@ -1,4 +1,4 @@
-"""tile: slides -> tile stores. Plan from the header, read, decide and cut, commit."""
+"""tile: slides -> tile stores. Plan from the header, judge by masks, decode, decide and cut, commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Json, Pyramid, Slide, TilePlan
-from hypoxia_hpc.scale.keys import tile_key
+from hypoxia_hpc.scale.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
@@ -21,9 +21,15 @@ from hypoxia_hpc.scale.slidework import StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.slides.openslide_reader import open_slide, openslide_versions, read_bands, read_pyramid
+from hypoxia_hpc.slides.masks import Masks, judge
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.openslide_reader import openslide_versions
+from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
-from hypoxia_hpc.tiling.kernels import cut_band, most_background_px
+from hypoxia_hpc.tiling.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
+from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
+from hypoxia_hpc.tiling.kernels import most_background_px
+from hypoxia_hpc.tiling.regions import regions_path
 
 STAGE = "tile"
 
@@ -60,7 +66,7 @@ class TileWork:
 
     def key(self, slide: Slide) -> str:
         try:
-            return tile_key(self.table, fingerprint(slide.path), slide.mpp)
+            return slide_tile_key(self.table, slide, fingerprint(slide.path))
         except SlideError:
             made = tile_standing(self.run, self.table, slide)
             if made.status == "done":
@@ -68,39 +74,50 @@ class TileWork:
             raise
 
     def key_unread(self, slide: Slide, reason: str) -> str:
-        return tile_key(self.table, f"unread: {reason}", slide.mpp)
+        return unread_tile_key(self.table, slide, reason)
 
     def rows(self, slide: Slide) -> int:
         return len(open_tiles(self.target(slide)).xy)
 
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
-        with open_slide(slide.path) as opened, new_tile_store(self.target(slide), self.table.tile_px) as store:
-            pyramid = read_pyramid(opened)
-            # A slide may open and yet not read: one pixel tells, also where no tile is planned.
-            opened.read_region((0, 0), 0, (1, 1))
-            plan = plan_tiles(pyramid, self.table, slide.mpp)
-            background_px = np.zeros(plan.n_tiles, dtype=np.int64)
-            for squares, band in read_bands(opened, plan):
-                pixels, background_px[squares] = cut_band(
-                    band,
-                    tile_px=self.table.tile_px,
-                    white=self.table.white,
-                    max_background=self.table.max_background,
-                )
-                store.append(pixels)
-                tick(squares.stop - squares.start)
-            kept = background_px <= most_background_px(self.table.tile_px, self.table.max_background)
-            counts = _counts(kept)
-            if not kept.any():
-                raise _no_tissue(plan, pyramid, self.table)
-            store.commit(
-                plan.xy_l0[kept],
-                _share_of_tile(background_px[kept], self.table),
-                self._attributes(slide, pyramid, plan, counts, key),
+        table = self.table
+        stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
+        with opened_slide(slide.path) as opened, stored as store:
+            plan = plan_tiles(opened.pyramid, table, slide.mpp)
+            if plan.n_tiles == 0:
+                opened.check_readable()
+            reading = opened.reading(plan, table.reduce)
+            masks = judge(opened, plan, table, self._regions(slide))
+            cut = cut_tiles(
+                opened.source(plan, reading),
+                reading.tiles,
+                _rule(table),
+                masks.wanted & ~masks.glass,
+                store.new_tile,
+                tick,
             )
-        return {"counts": counts}
+            cut.states[masks.wanted & masks.glass] = BACKGROUND
+            counts = _counts(cut)
+            _refuse_unreadable(slide, cut, reading, plan, table)
+            if not cut.kept.any():
+                raise _no_tissue(counts, plan, opened.pyramid, table)
+            store.commit(
+                plan.xy_l0[cut.kept],
+                _share_of_tile(cut.background_px[cut.kept], table),
+                self._attributes(slide, opened.pyramid, _plan_record(plan, reading, masks), counts, plan, key),
+            )
+        return {
+            "counts": counts,
+            "reader": reading.reader,
+            "native_tiles": {"read": cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
+        }
 
-    def _attributes(self, slide: Slide, pyramid: Pyramid, plan: TilePlan, counts: Json, key: str) -> Json:
+    def _regions(self, slide: Slide) -> Path | None:
+        return regions_path(Path(self.table.regions), slide.slide_id) if self.table.regions else None
+
+    def _attributes(
+        self, slide: Slide, pyramid: Pyramid, plan_record: Json, counts: Json, plan: TilePlan, key: str
+    ) -> Json:
         return {
             "slide": {
                 "slide_id": slide.slide_id,
@@ -111,38 +128,71 @@ class TileWork:
                 "objective_power": pyramid.objective_power,
                 "fingerprint": fingerprint(slide.path),
             },
-            "spec": self.table.model_dump(),
-            "plan": {
-                "reader": "openslide",
-                "level": plan.level,
-                "downsample": plan.downsample,
-                "scale": plan.scale,
-                "side_level": plan.side_level,
-                "side_l0": plan.side_l0,
-                "interpolated": plan.interpolated,
-            },
+            "spec": self.table.model_dump(exclude={"regions"}),
+            "plan": plan_record,
             "counts": counts,
             "key": key,
             "software": {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions()},
         }
 
 
-def _counts(kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Json:
-    n_kept = int(kept.sum())
-    return {"planned": len(kept), "kept": n_kept, "background": len(kept) - n_kept, "unreadable": 0}
+def _rule(table: TileTable) -> Rule:
+    return Rule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
+
+
+def _plan_record(plan: TilePlan, reading: Reading, masks: Masks) -> Json:
+    return {
+        "reader": reading.reader,
+        "why_not_native": reading.why,
+        "level": plan.level,
+        "downsample": plan.downsample,
+        "scale": plan.scale,
+        "side_level": plan.side_level,
+        "side_l0": plan.side_l0,
+        "reduced_by": reading.reduced_by,
+        "interpolated": plan.interpolated and reading.page is None,
+        **masks.record,
+    }
+
+
+def _counts(cut: Cut) -> Json:
+    return {
+        "planned": len(cut.states),
+        "kept": int(cut.kept.sum()),
+        "background": int((cut.states == BACKGROUND).sum()),
+        "unreadable": int((cut.states == UNREADABLE).sum()),
+        "masked": int((cut.states == MASKED).sum()),
+    }
 
 
 def _share_of_tile(background_px: np.ndarray[tuple[int], np.dtype[np.int64]], table: TileTable) -> Float32Array:
     return (background_px / table.tile_px**2).astype(np.float32)
 
 
-def _no_tissue(plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
+def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan, table: TileTable) -> None:
+    unreadable = np.flatnonzero(cut.states == UNREADABLE)
+    if len(unreadable) <= table.max_unreadable * plan.n_tiles:
+        return
+    x_l0, y_l0 = plan.xy_l0[unreadable[0]]
+    first, why = next(iter(cut.unreadable.items()))
+    row, column = divmod(first, reading.blocks.columns)
+    raise SlideError(
+        "unreadable",
+        f"{slide.path}: {len(unreadable):,} of {plan.n_tiles:,} tiles do not decode, more than [tile] max_unreadable = "
+        f"{table.max_unreadable:.3g}; the first is at ({x_l0}, {y_l0}) in level 0 pixels; what broke first, piece "
+        f"{column} of row {row} on level {plan.level} ({reading.reader}): {why}",
+        remedy="fetch the file again, or leave it out; a larger max_unreadable keeps the tiles that do decode",
+    )
+
+
+def _no_tissue(counts: Json, plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
     if plan.n_tiles == 0:
         width, height = pyramid.level_sizes[plan.level]
         problem = f"no whole tile fits: level {plan.level} has {width} x {height} px, a tile needs {plan.side_level}"
     else:
         problem = (
             f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
-            f"(pixels with gray level {table.white} or more)"
+            f"(pixels with gray level {table.white} or more): {counts['background']:,} have more, "
+            f"{counts['masked']:,} are masked by tissue or regions, {counts['unreadable']:,} do not decode"
         )
     return SlideError("no-tissue", problem, remedy="look at the slide; if it has tissue, raise [tile] max_background")

@@ -1,4 +1,4 @@
-"""Numba kernels: background count, reduction and cutting, each tile while it lies in the cache, without the GIL.
+"""Numba kernels over packed pixels, without the GIL: background count, alpha, exact averaging.
 
 The background rule is all integers, so that every machine agrees:
 ``L = (19595 R + 38470 G + 7471 B + 32768) >> 16`` (ITU-R 601-2 luma as Pillow's ``convert("L")`` computes it);
@@ -18,9 +18,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.records import UInt8Array
 
 PackedArray = NDArray[np.uint32]
+BoolArray = NDArray[np.bool_]
 
 U32 = np.uint32
 BYTE = U32(255)
@@ -61,15 +62,13 @@ def composite_on_white(rgba: UInt8Array) -> None:
 
 
 @numba.njit(nogil=True)
-def copy_tile(band: PackedArray, left: int, tile: UInt8Array) -> None:
-    """Unpack the columns of a band from ``left`` on into a tile, uint8 (px, px, 3)."""
-    for y in range(tile.shape[0]):
-        row = band[y][left : left + tile.shape[1]]
-        for x in range(tile.shape[1]):
-            pixel = row[x]
-            tile[y, x, 0] = pixel & BYTE
-            tile[y, x, 1] = (pixel >> U32(8)) & BYTE
-            tile[y, x, 2] = (pixel >> U32(16)) & BYTE
+def light_pixels(image: PackedArray, white: int) -> BoolArray:
+    """Which pixels of a packed image are background, bool of the same shape."""
+    light = np.empty(image.shape, dtype=np.bool_)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            light[y, x] = count_background(image[y : y + 1], x, 1, white) == 1
+    return light
 
 
 @numba.njit(nogil=True)
@@ -106,44 +105,6 @@ def average_square(band: PackedArray, left: int, tile: PackedArray) -> None:
                 mean = (2 * sums[out_x, channel] + area) // (2 * area)
                 packed |= U32(mean) << U32(8 * channel)
             tile[out_y, out_x] = packed
-
-
-@numba.njit(nogil=True)
-def _cut(band: PackedArray, white: int, most_background: int, pixels: UInt8Array, background: Int64Array) -> int:
-    side, px = band.shape[0], pixels.shape[1]
-    reduced = np.empty((px, px), dtype=np.uint32)
-    kept = 0
-    for column in range(len(background)):
-        tile, left = band, column * side
-        if side != px:
-            average_square(band, left, reduced)
-            tile, left = reduced, 0
-        background[column] = count_background(tile, left, px, white)
-        if background[column] <= most_background:
-            copy_tile(tile, left, pixels[kept])
-            kept += 1
-    return kept
-
-
-def cut_band(rgba: UInt8Array, *, tile_px: int, white: int, max_background: float) -> tuple[UInt8Array, Int64Array]:
-    """Decide and cut one row of squares.
-
-    Args:
-        rgba: uint8 (side, n · side, 4), C-contiguous, straight alpha; composited on white in place.
-        tile_px: side of a tile, <= side; larger squares are reduced to it by exact area averaging.
-        white: gray level from which a pixel is background, 1..255.
-        max_background: largest share of background of a kept tile, 0..1.
-
-    Returns:
-        The kept tiles, uint8 (kept, tile_px, tile_px, 3), and the background pixels of every square, int64 (n,).
-    """
-    n = rgba.shape[1] // rgba.shape[0]
-    composite_on_white(rgba)
-    packed = rgba.view("<u4")[..., 0]
-    pixels = np.empty((n, tile_px, tile_px, 3), dtype=np.uint8)
-    background = np.zeros(n, dtype=np.int64)
-    kept = _cut(packed, white, most_background_px(tile_px, max_background), pixels, background)
-    return pixels[:kept], background
 
 
 def most_background_px(tile_px: int, max_background: float) -> int:

@@ -95,10 +95,24 @@ def is_socket(descriptor: int) -> bool:
 def import_everything() -> None:
     from hypoxia_hpc.networks.runtime import start_keras
     from hypoxia_hpc.stages import evaluate, extract, report, tile, train  # noqa: F401
-    from hypoxia_hpc.tiling.kernels import cut_band
 
     start_keras()
-    cut_band(np.zeros((2, 2, 4), np.uint8), tile_px=2, white=220, max_background=0.5)  # compiles
+    compile_kernels()
+
+
+def compile_kernels() -> None:
+    """Cut one tile, so that the children of this process need not compile what that takes."""
+    from hypoxia_hpc.tiling.blocks import Rule
+    from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
+
+    class Black:
+        grid = BlockGrid(0, 0, 2, 2, 1, 1)
+
+        def read(self, number: int, out: np.ndarray) -> None:
+            out[:] = number
+
+    tile = np.zeros((2, 2, 3), np.uint8)
+    cut_tiles(Black(), TileGrid(2, 2, 1, 1), Rule(220, 1, True), np.ones(1, bool), lambda: tile)
 
 
 def in_child(arguments: list[str], calls: str, n: int, run: str) -> int:

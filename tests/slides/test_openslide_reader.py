@@ -20,11 +20,13 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, Slide
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.slides import openslide_reader
+from hypoxia_hpc.slides import sources
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.slides.openslide_reader import open_slide, read_bands, read_pyramid, read_thumbnail
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid, read_thumbnail
 from hypoxia_hpc.slides.svs import write_svs
 from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.tiling.cutting import read_tiles
 
 Pixels = NDArray[np.uint8]
 SharedSlide = Callable[[str], Path]
@@ -82,7 +84,7 @@ def write_tiff(path: Path, pixels: Pixels, missing: int | None = None) -> Path:
 
 def test_the_real_slide_has_63_tiles_of_which_15_are_kept(real_slide: Path, tmp_path: Path) -> None:
     store = cut(real_slide, tmp_path, TileTable())
-    assert store.attrs["counts"] == {"planned": 63, "kept": 15, "background": 48, "unreadable": 0}
+    assert store.attrs["counts"] == {"planned": 63, "kept": 15, "background": 48, "unreadable": 0, "masked": 0}
     assert store.attrs["slide"]["mpp"] == 0.499
     assert store.attrs["slide"]["mpp_source"] == "slide"
     assert store.attrs["plan"]["interpolated"] is False
@@ -123,12 +125,12 @@ def test_no_label_no_macro_and_no_other_header_enters_the_store(real_slide: Path
         ("CMU-1-small.tiff", None, 3.2, 0, 64),
         ("CMU-1-small.tiff", None, 6.4, 1, 64),
         ("CMU-1-small.tiff", None, 9.6, 1, 96),  # 64 * 3.005 / 2, area-averaged
-        ("CMU-1-small.tiff", None, 12.8, 2, 64),  # downsample 4.0134: OpenSlide interpolates
+        ("CMU-1-small.tiff", None, 12.8, 2, 64),  # downsample 4.0134: OpenSlide would interpolate
         ("yb10kx5k.zstd.tiff", 0.5, 4.0, 3, 64),
         ("yb10kx5k.zstd.tiff", 0.5, 8.0, 4, 64),
     ],
 )
-def test_tiles_of_other_slides_equal_openslide_reduced_exactly(
+def test_tiles_of_other_slides_are_their_level_reduced_exactly(
     shared_slide: SharedSlide, tmp_path: Path, name: str, mpp: float | None, target: float, level: int, side: int
 ) -> None:
     path = shared_slide(name)
@@ -139,8 +141,11 @@ def test_tiles_of_other_slides_equal_openslide_reduced_exactly(
     with open_slide(path) as slide:
         whole = plan_tiles(read_pyramid(slide), table, mpp)
     kept = 0
-    for x_l0, y_l0 in whole.xy_l0.tolist():
-        square = shown(path, x_l0, y_l0, level, side, side)
+    decoded = tifffile.imread(path, level=level)
+    for (x_l0, y_l0), (x, y) in zip(whole.xy_l0.tolist(), whole.xy_level.tolist(), strict=True):
+        square = decoded[y : y + side, x : x + side]
+        if not whole.interpolated:
+            np.testing.assert_array_equal(square, shown(path, x_l0, y_l0, level, side, side))
         tile = square if side == 64 else naive.averaged(square, 64)
         if light_px(tile) > math.floor(0.9 * 64 * 64):
             continue
@@ -162,12 +167,14 @@ def test_half_the_resolution_is_the_exact_mean_of_two_by_two(tmp_path: Path) -> 
     write_svs(path, blotches(1400, 1250, 1), 0.25)
     store = cut(path, tmp_path, TileTable())
     assert store.attrs["plan"] == {
-        "reader": "openslide",
+        "reader": "native-jpeg",
+        "why_not_native": "",
         "level": 0,
         "downsample": 1.0,
         "scale": 2.0,
         "side_level": 598,
         "side_l0": 598.0,
+        "reduced_by": "area",
         "interpolated": False,
     }
     assert store["xy"][:].tolist() == [[0, 0], [598, 0], [0, 598], [598, 598]]
@@ -207,18 +214,24 @@ def test_what_a_slide_does_not_show_is_white(tmp_path: Path) -> None:
 # --- reading by the plan -----------------------------------------------------------------------------------------
 
 
-def test_a_long_row_is_read_in_parts(real_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_slide(real_slide) as slide:
-        plan = plan_tiles(read_pyramid(slide), TileTable(), None)
-        rows = list(read_bands(slide, plan))
-        monkeypatch.setattr(openslide_reader, "MOST_PX_A_READ", 3 * 299**2)
-        parts = list(read_bands(slide, plan))
-    assert [squares for squares, _ in rows] == [slice(start, start + 7) for start in range(0, 63, 7)]
-    assert [(part.start, part.stop) for part, _ in parts[:4]] == [(0, 3), (3, 6), (6, 7), (7, 10)]
-    assert all(band.flags.c_contiguous and band.flags.writeable for _, band in rows + parts)
-    for row, (_, band) in enumerate(rows):
-        joined = np.concatenate([part for _, part in parts[3 * row : 3 * row + 3]], axis=1)
-        np.testing.assert_array_equal(joined, band)
+def plane_of(path: Path, pages: object, most_px: int, monkeypatch: pytest.MonkeyPatch) -> Pixels:
+    """All tiles of a slide, whoever reads them."""
+    monkeypatch.setattr(sources, "MOST_PX_A_READ", most_px)
+    with opened_slide(path) as slide:
+        monkeypatch.setattr(slide, "_pages", pages or slide._pages)
+        plan = plan_tiles(slide.pyramid, TileTable(), None)
+        reading = slide.reading(plan, "area")
+        assert reading.reader == ("openslide" if pages else "native-jpeg")
+        return np.concatenate([*read_tiles(slide.source(plan, reading), reading.tiles, np.ones(plan.n_tiles, bool))])
+
+
+def test_both_readers_give_the_same_tiles_however_many_are_read_at_once(
+    real_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native = plane_of(real_slide, None, 2**22, monkeypatch)
+    assert native.shape == (63, 299, 299, 3)
+    for most_px in (1, 3 * 299**2, 2**22):
+        np.testing.assert_array_equal(plane_of(real_slide, "not asked", most_px, monkeypatch), native)
 
 
 def test_header_of_the_real_slide(real_slide: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import naive
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hypoxia_hpc.tiling import kernels
-from hypoxia_hpc.tiling.kernels import average_square, composite_on_white, count_background, cut_band
+from hypoxia_hpc.tiling.kernels import average_square, composite_on_white, count_background
 
 Pixels = NDArray[np.uint8]
 
@@ -29,13 +27,6 @@ def rgba_of(colours: Pixels) -> Pixels:
 
 def packed(rgba: Pixels) -> NDArray[np.uint32]:
     return np.ascontiguousarray(rgba).view("<u4")[..., 0]
-
-
-def even_tile(px: int, n_light: int) -> Pixels:
-    """An opaque tile, uint8 (px, px, 4), with so many white pixels, the others black."""
-    gray = np.zeros(px * px, dtype=np.uint8)
-    gray[:n_light] = 255
-    return rgba_of(np.repeat(gray.reshape(px, px, 1), 3, axis=2))
 
 
 # --- background --------------------------------------------------------------------------------------------------
@@ -91,15 +82,6 @@ def test_every_colour_with_every_alpha_lies_on_white() -> None:
     assert np.abs(rgba.astype(int) - np.asarray(on_pillow)).max() <= 1
 
 
-def test_transparent_is_white_whatever_colour_is_under_it() -> None:
-    rgba = np.zeros((16, 32, 4), dtype=np.uint8)
-    rgba[:, 16:, 3] = 255
-    pixels, background = cut_band(rgba, tile_px=16, white=255, max_background=1.0)
-    assert background.tolist() == [256, 0]
-    assert (pixels[0] == 255).all()
-    assert (pixels[1] == 0).all()
-
-
 # --- reduction ---------------------------------------------------------------------------------------------------
 
 
@@ -140,34 +122,7 @@ def test_a_whole_ratio_is_the_mean_of_squares() -> None:
     np.testing.assert_array_equal(tile.view(np.uint8).reshape(299, 299, 4)[..., :3], ((sums + 2) // 4)[..., :3])
 
 
-# --- deciding and cutting ----------------------------------------------------------------------------------------
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    band=st.integers(1, 6).flatmap(
-        lambda side: st.integers(1, 3).flatmap(lambda n: hnp.arrays(np.uint8, (side, n * side, 4)))
-    ),
-    white=whites,
-    share=st.decimals(0, 1, places=2),
-    data=st.data(),
-)
-def test_a_band_is_cut_as_its_twin_cuts_it(band: Pixels, white: int, share: object, data: st.DataObject) -> None:
-    px = data.draw(st.integers(1, len(band)))
-    kept, counts = naive.cut(band, px, white, str(share))
-    pixels, background = cut_band(band.copy(), tile_px=px, white=white, max_background=float(str(share)))
-    assert background.tolist() == counts
-    np.testing.assert_array_equal(pixels, np.array(kept, dtype=np.uint8).reshape(-1, px, px, 3))
-
-
-@pytest.mark.parametrize("px", [16, 17, 299])
-def test_the_last_background_pixel_decides(px: int) -> None:
-    limit = math.floor(0.25 * px * px)
-    band = np.concatenate([even_tile(px, limit), even_tile(px, limit + 1)], axis=1)
-    pixels, background = cut_band(band.copy(), tile_px=px, white=220, max_background=0.25)
-    assert background.tolist() == [limit, limit + 1]
-    assert len(pixels) == 1
-    np.testing.assert_array_equal(pixels[0], band[:, :px, :3])
+# --- deciding ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("px", [16, 20, 30, 299, 300, 4096])
@@ -176,23 +131,14 @@ def test_the_limit_is_floor_of_the_share_as_it_is_written(px: int) -> None:
         assert kernels.most_background_px(px, permille / 1000) == permille * px * px // 1000
 
 
-@pytest.mark.parametrize(("max_background", "kept"), [(0.0, [1]), (0.25, [1]), (1.0, [0, 1])])
-def test_all_white_and_all_black_tiles(max_background: float, kept: list[int]) -> None:
-    tiles = [even_tile(16, 256), even_tile(16, 0)]
-    band = np.concatenate(tiles, axis=1)
-    pixels, background = cut_band(band, tile_px=16, white=220, max_background=max_background)
-    assert background.tolist() == [256, 0]
-    np.testing.assert_array_equal(pixels, np.array([tiles[index][..., :3] for index in kept]))
+@settings(deadline=None)
+@given(image=hnp.arrays(np.uint8, st.tuples(sides, sides, st.just(4))), white=whites)
+def test_light_pixels_are_the_ones_that_are_counted(image: Pixels, white: int) -> None:
+    light = kernels.light_pixels(packed(image), white)
+    assert light.tolist() == [[naive.gray(*pixel[:3]) >= white for pixel in row] for row in image.tolist()]
 
 
-def test_white_1_spares_only_black_and_white_255_takes_only_white() -> None:
-    gray = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    for white, expected in ((1, 255), (255, 1)):
-        _, background = cut_band(rgba_of(gray), tile_px=16, white=white, max_background=1.0)
-        assert background.tolist() == [expected]
-
-
-@pytest.mark.parametrize("name", ["count_background", "composite_on_white", "copy_tile", "average_square", "_cut"])
+@pytest.mark.parametrize("name", ["count_background", "composite_on_white", "average_square", "light_pixels"])
 def test_kernels_release_the_gil(name: str) -> None:
     """So that threads which cut run at the same time as threads that read."""
     assert getattr(kernels, name).targetoptions["nogil"] is True

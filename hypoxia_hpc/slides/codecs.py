@@ -1,0 +1,197 @@
+"""Native tiles to packed pixels: which combinations of compression, colour and layout are read natively, and how.
+
+A combination is accepted only where the pixels equal OpenSlide's, bit by bit; ``tests/slides/test_native_reader.py``
+holds every one of them to that. All others are left to OpenSlide.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.slides.tiff import TiffPage
+from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
+
+# Decode(data, out): the bytes of one native tile into ``out``, uint8 (height, width, 4), C-contiguous.
+Decode = Callable[[bytes, UInt8Array], None]
+
+NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, ZSTD, JPEG2000_YCBCR, JPEG2000_RGB = 1, 5, 7, 8, 32946, 50000, 33003, 33005
+NAMES = {
+    NONE: "none",
+    LZW: "lzw",
+    JPEG: "jpeg",
+    DEFLATE: "deflate",
+    OLD_DEFLATE: "deflate",
+    ZSTD: "zstd",
+    JPEG2000_YCBCR: "jpeg2000",
+    JPEG2000_RGB: "jpeg2000",
+}
+RGB, YCBCR = 2, 6
+PHOTOMETRICS = {JPEG: (RGB, YCBCR), JPEG2000_YCBCR: (RGB, YCBCR), JPEG2000_RGB: (RGB, YCBCR)}
+# How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
+BYTES_A_PIXEL = {JPEG2000_YCBCR: 12, JPEG2000_RGB: 12}
+# Decoders that give 1/2, 1/4 or 1/8 of the resolution for less than the whole work.
+REDUCING = frozenset({JPEG, JPEG2000_YCBCR, JPEG2000_RGB})
+
+SOI = b"\xff\xd8"
+CODESTREAM_HEAD_BYTES = 51
+APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colour transform: 0 RGB, 1 YCbCr
+
+
+class NativeTileError(Exception):
+    """A native tile that does not decode."""
+
+
+def refusal(page: TiffPage) -> str:
+    """Why this page is not read natively; empty where it is."""
+    if page.compression not in NAMES:
+        return f"compression {page.compression}"
+    if page.compression in (JPEG2000_YCBCR, JPEG2000_RGB):
+        codestream = codestream_refusal(page.first_bytes, page.tile_width, page.tile_height)
+    else:
+        codestream = ""
+    return codestream or _layout_refusal(page)
+
+
+def _layout_refusal(page: TiffPage) -> str:
+    if page.photometric not in PHOTOMETRICS.get(page.compression, (RGB,)):
+        return f"photometric interpretation {page.photometric}"
+    if page.samples != 3 or page.extra_samples or page.bits != (8, 8, 8) or set(page.sample_formats) - {1}:
+        return f"{page.samples} samples of {page.bits} bits"
+    if page.planar != 1 or page.orientation != 1 or page.fill_order != 1:
+        return "its planes, orientation or bit order"
+    if page.predictor != 1 and (page.predictor != 2 or page.compression not in (LZW, DEFLATE, OLD_DEFLATE, ZSTD)):
+        return f"predictor {page.predictor}"
+    return ""
+
+
+def decoded_nbytes(page: TiffPage) -> int:
+    """Bytes that one native tile of this page takes while it is decoded."""
+    return page.tile_width * page.tile_height * BYTES_A_PIXEL.get(page.compression, 3)
+
+
+def decoder(page: TiffPage, reduce: Literal[1, 2, 4, 8] | int = 1) -> Decode:
+    """The function that decodes native tiles of an accepted page, at 1/``reduce`` of the resolution where ``reduce`` is
+    above 1 and the compression is in REDUCING. What it calls raises NativeTileError."""
+    if page.compression == JPEG:
+        return _jpeg(page, reduce)
+    if page.compression in (JPEG2000_RGB, JPEG2000_YCBCR):
+        pack = pack_ycbcr if page.compression == JPEG2000_YCBCR else pack_rgb
+        return _jpeg2000(pack, reduce)
+    return _lossless(page)
+
+
+def _jpeg(page: TiffPage, reduce: int) -> Decode:
+    """libjpeg-turbo guesses the colours of a JPEG from its markers, TIFF says them in a tag: so the markers are left
+    out, and one that says what the tag says goes in front, with the tables that the tiles share."""
+    import simplejpeg
+
+    transform = b"\x01" if page.photometric == YCBCR else b"\x00"
+    tables = page.jpeg_tables
+    shared = tables[_after_app_segments(tables) : -2] if tables else b""
+    head = SOI + APP14 + transform + shared
+
+    def decode(data: bytes, out: UInt8Array) -> None:
+        whole = head + data[_after_app_segments(data) :]
+        size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
+        try:
+            pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
+        except ValueError as error:
+            raise NativeTileError(str(error)) from None
+        if pixels.shape != out.shape:
+            raise NativeTileError(f"a JPEG of {pixels.shape[1]} x {pixels.shape[0]} px")
+
+    return decode
+
+
+def _after_app_segments(data: bytes) -> int:
+    """Where the first segment begins that is no APPn, behind the start-of-image marker."""
+    if data[:2] != SOI:
+        raise NativeTileError("no JPEG")
+    position = 2
+    while data[position : position + 1] == b"\xff" and 0xE0 <= data[position + 1] <= 0xEF:
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if position + 4 > len(data):
+            raise NativeTileError("a JPEG that ends in its header")
+    return position
+
+
+def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Decode:
+    import imagecodecs
+
+    def full(data: bytes) -> UInt8Array:
+        return np.asarray(imagecodecs.jpeg2k_decode(data, numthreads=1))
+
+    read = full if reduce == 1 else lambda data: _reduced_jpeg2000(data, reduce)
+
+    def decode(data: bytes, out: UInt8Array) -> None:
+        _check_codestream(data, out.shape[1] * reduce, out.shape[0] * reduce)
+        try:
+            pixels = read(data)
+        except (imagecodecs.Jpeg2kError, OSError, SyntaxError, ValueError) as error:
+            raise NativeTileError(str(error)) from None
+        if pixels.shape != (*out.shape[:2], 3) or pixels.dtype != np.uint8:
+            raise NativeTileError(f"a JPEG 2000 image of shape {pixels.shape}, {pixels.dtype}")
+        pack(pixels, out)
+
+    return decode
+
+
+def _reduced_jpeg2000(data: bytes, reduce: int) -> UInt8Array:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
+        setattr(image, "reduce", reduce.bit_length() - 1)  # noqa: B010 - an attribute here, a method in the base class
+        return np.asarray(image)
+
+
+def _check_codestream(data: bytes, width: int, height: int) -> None:
+    """Raises NativeTileError unless a codestream says what it should, before OpenJPEG allocates anything for it."""
+    problem = codestream_refusal(data, width, height)
+    if problem:
+        raise NativeTileError(problem)
+
+
+def codestream_refusal(data: bytes, width: int, height: int) -> str:
+    """Why a raw JPEG 2000 codestream is not read here; empty where it is. Its size marker (ISO 15444-1, A.5.1) must say
+    three unsigned components of 8 bits, none of them subsampled, and the native tile's size."""
+    if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
+        return "no JPEG 2000 codestream"
+    numbers = np.frombuffer(data, ">u4", 4, 8)
+    size = (int(numbers[0]) - int(numbers[2]), int(numbers[1]) - int(numbers[3]))
+    if size != (width, height):
+        return f"a JPEG 2000 codestream of {size[0]} x {size[1]} px for a native tile of {width} x {height}"
+    if data[40:51] != b"\x00\x03" + b"\x07\x01\x01" * 3:
+        return "JPEG 2000 with subsampled colour or other components than three of 8 bits"
+    return ""
+
+
+def _lossless(page: TiffPage) -> Decode:
+    import imagecodecs
+
+    shape = (page.tile_height, page.tile_width, 3)
+    nbytes = page.tile_height * page.tile_width * 3
+    unpack: Callable[[bytes], bytes | bytearray] = {
+        NONE: bytes,
+        LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
+        DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
+        OLD_DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
+        ZSTD: lambda data: imagecodecs.zstd_decode(data, out=nbytes),
+    }[page.compression]
+    errors = (imagecodecs.LzwError, imagecodecs.ZlibError, imagecodecs.ZstdError, ValueError)
+
+    def decode(data: bytes, out: UInt8Array) -> None:
+        try:
+            values = unpack(data)
+        except errors as error:
+            raise NativeTileError(str(error)) from None
+        if len(values) != nbytes:
+            raise NativeTileError(f"{len(values)} bytes for {nbytes}")
+        pixels = np.frombuffer(values, np.uint8).reshape(shape)
+        pack_rgb(imagecodecs.delta_decode(pixels, axis=1) if page.predictor == 2 else pixels, out)
+
+    return decode

@@ -1,0 +1,127 @@
+"""Which tiles of a plan are worth decoding, told from a coarse level and from drawn regions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
+from hypoxia_hpc.slides.opening import OpenedSlide
+from hypoxia_hpc.tiling.kernels import light_pixels
+from hypoxia_hpc.tiling.regions import read_regions, region_fraction
+from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
+
+BoolArray = NDArray[np.bool_]
+
+# Fine enough to see a tile's tissue (150 µm, 19 px), coarse enough to cost little.
+COARSE_UM_PER_PX = 8
+# A coarse level is read whole: 24 Mpx are 96 MB.
+MOST_COARSE_PX = 24_000_000
+# A tile should not be smaller than this on the level that it is judged by.
+LEAST_TILE_PX = 8
+# screen = "fast": a tile is taken for background where more than FAST_SHARE of its coarse pixels are lighter than
+# ``white`` by FAST_MARGIN gray levels. benchmarks/tiling.py measures how often that is wrong.
+FAST_MARGIN = 6
+FAST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CoarseLevel:
+    """A level to judge tiles by: read whole, and averaged by ``factor`` on the way (1, 2, 4 or 8). ``l0_per_px`` is the
+    side of one of its pixels in level 0."""
+
+    level: int
+    factor: int
+    l0_per_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """``wanted`` bool (n,): tiles that masks and regions leave. ``glass`` bool (n,): tiles that ``screen = "fast"``
+    takes for background. ``record``: what was done, for the store."""
+
+    wanted: BoolArray
+    glass: BoolArray
+    record: Json
+
+
+def coarse_level(pyramid: Pyramid, plan: TilePlan, *, stored: bool) -> CoarseLevel | None:
+    """The way to see the whole slide at about COARSE_UM_PER_PX, in at most MOST_COARSE_PX pixels and with tiles of at
+    least LEAST_TILE_PX; None where there is none.
+
+    ``stored``: only levels as they are stored and at least 4 times coarser than the tiles, so that reading one costs
+    next to nothing.
+    """
+    l0_per_tile_px = plan.side_l0 / plan.tile_px
+    fit = [
+        way
+        for level, downsample in enumerate(pyramid.downsamples)
+        for way in (CoarseLevel(level, factor, downsample * factor) for factor in ((1,) if stored else (1, 2, 4, 8)))
+        if math.prod(pyramid.size_l0) <= MOST_COARSE_PX * way.l0_per_px**2
+        and plan.side_l0 >= LEAST_TILE_PX * way.l0_per_px
+        and (not stored or way.l0_per_px >= 4 * l0_per_tile_px * 0.98)
+    ]
+    return min(
+        fit, key=lambda way: (abs(math.log(way.l0_per_px * plan.mpp / COARSE_UM_PER_PX)), way.factor), default=None
+    )
+
+
+def judge(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: Path | None) -> Masks:
+    """Apply ``[tile] tissue``, ``regions`` and ``screen = "fast"`` to the tiles of a plan.
+
+    Raises:
+        SlideError: ``no-coarse-level`` where a tissue mask is asked for and the slide cannot be seen as a whole,
+            ``unreadable`` where its coarse level is damaged, ``no-regions`` and ``bad-regions``.
+    """
+    wanted, glass = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
+    record: Json = {}
+    if regions_file is not None:
+        inside = region_fraction(read_regions(regions_file), plan.xy_l0, plan.side_l0)
+        wanted &= (inside if table.regions_rule == "include" else 1 - inside) >= table.min_region
+    if table.tissue != "none":
+        way = _require(coarse_level(opened.pyramid, plan, stored=False), opened.pyramid)
+        mask = tissue_mask(_see(opened, way), table.tissue, plan.mpp * way.l0_per_px)
+        wanted &= mask_fraction(mask, way.l0_per_px, plan.xy_l0, plan.side_l0) >= table.min_tissue
+        record["tissue_level"], record["tissue_factor"] = way.level, way.factor
+    if table.screen == "fast":
+        stored = coarse_level(opened.pyramid, plan, stored=True)
+        record["screen_level"] = stored and stored.level
+        if stored is not None:
+            glass = _glass(opened, plan, table, stored)
+    return Masks(wanted, glass, record)
+
+
+def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
+    if way is None:
+        width, height = pyramid.size_l0
+        raise SlideError(
+            "no-coarse-level",
+            f"no level of this slide of {width} x {height} px shows it in {MOST_COARSE_PX:,} px or fewer, "
+            "even averaged by 8, so there is no tissue mask",
+            remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
+        )
+    return way
+
+
+def _see(opened: OpenedSlide, way: CoarseLevel) -> UInt8Array:
+    image, unreadable = opened.read_level(way.level, way.factor)
+    if unreadable:
+        raise SlideError(
+            "unreadable",
+            f"{unreadable} pieces of level {way.level}, from which the tissue mask is made, do not decode",
+            remedy="fetch the file again, or leave it out",
+        )
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable, way: CoarseLevel) -> BoolArray:
+    image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
+    light = light_pixels(image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN))
+    glass: BoolArray = mask_fraction(light, way.l0_per_px, plan.xy_l0, plan.side_l0) > FAST_SHARE
+    return glass

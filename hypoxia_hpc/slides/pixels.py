@@ -1,0 +1,66 @@
+"""Pixels of chosen tiles straight from a slide, for runs whose stores keep none (``[tile] pixels = "none"``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Int64Array, TilePlan, UInt8Array
+from hypoxia_hpc.slides.geometry import plan_tiles
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.tiling.cutting import read_tiles
+
+ReadPixels = Callable[[int, int], UInt8Array]
+
+
+@contextmanager
+def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0: Int64Array) -> Iterator[ReadPixels]:
+    """A function ``read(start, stop)`` that gives tiles ``start`` to ``stop`` (not included) of those at ``xy_l0``,
+    int64 (n, 2) in reading order, uint8 (k, px, px, 3): the pixels that a store would hold. To be called from the first
+    tile to the last, each once.
+
+    Raises:
+        SlideError: what opening and reading a slide raise, and ``slide-changed`` where its plan has no such tiles.
+    """
+    with opened_slide(path) as opened:
+        plan = plan_tiles(opened.pyramid, table, manifest_mpp)
+        reading = opened.reading(plan, table.reduce)
+        rows = read_tiles(opened.source(plan, reading), reading.tiles, _chosen(path, plan, xy_l0))
+        yield _InOrder(rows).read
+
+
+def _chosen(path: Path, plan: TilePlan, xy_l0: Int64Array) -> NDArray[np.bool_]:
+    """Which tiles of the plan lie at ``xy_l0``, bool (n,)."""
+    planned = {(int(x), int(y)): number for number, (x, y) in enumerate(plan.xy_l0)}
+    numbers = [planned.get((int(x), int(y)), -1) for x, y in xy_l0]
+    if min(numbers) < 0:
+        raise SlideError(
+            "slide-changed", f"{path} has no tile where its store says one is", remedy="run tile again, then extract"
+        )
+    chosen = np.zeros(plan.n_tiles, dtype=bool)
+    chosen[numbers] = True
+    return chosen
+
+
+class _InOrder:
+    """Cuts a stream of arrays into the slices asked for."""
+
+    def __init__(self, parts: Iterator[UInt8Array]) -> None:
+        self._parts = parts
+        self._rest: UInt8Array | None = None
+
+    def read(self, start: int, stop: int) -> UInt8Array:
+        taken: list[UInt8Array] = []
+        missing = stop - start
+        while missing:
+            part = next(self._parts) if self._rest is None else self._rest
+            taken.append(part[:missing])
+            self._rest = part[missing:] if len(part) > missing else None
+            missing -= len(taken[-1])
+        return np.concatenate(taken)

@@ -1,0 +1,266 @@
+"""Readers of blocks: the file's own native tiles, or OpenSlide, both as :class:`BlockSource` in the plane of the tiles.
+
+The choice is a pure function of the header; which reader it was stands in the store. Truth is the same for both: the
+level's decoded pixels, on white.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
+from hypoxia_hpc.slides import codecs
+from hypoxia_hpc.slides.codecs import NativeTileError
+from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
+from hypoxia_hpc.slides.tiff import TiffPage
+from hypoxia_hpc.tiling.blocks import reduce_block
+from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
+from hypoxia_hpc.tiling.kernels import composite_on_white
+
+# Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
+NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")
+MOST_DECODED_BYTES = 64 * 2**20
+# One read_region call: 4 Mpx are 16 MiB as RGBA.
+MOST_PX_A_READ = 4 * 2**20
+WHITE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a plan is read, decided from the header alone.
+
+    ``reader`` is ``native-<compression>`` or ``openslide``, ``why`` the reason where it is not native. ``factor`` is
+    how much every block is reduced when it is read, by the decoder itself where ``by_decoder``; where it is 1 though
+    the plan's squares are larger than a tile, each square is averaged.
+    """
+
+    reader: str
+    why: str
+    page: TiffPage | None
+    factor: int
+    by_decoder: bool
+    tiles: TileGrid
+    blocks: BlockGrid
+
+    @property
+    def reduced_by(self) -> str:
+        """Who reduced the pixels: nobody, exact averaging, or the decoder."""
+        if self.tiles.side == self.tiles.tile_px and self.factor == 1:
+            return "none"
+        return "decoder" if self.by_decoder else "area"
+
+
+def choose_reading(pages: Sequence[TiffPage] | str, pyramid: Pyramid, plan: TilePlan, reduce: str) -> Reading:
+    """Who reads the plan's level, and in which blocks. ``pages`` is a reason instead where there are none.
+
+    Raises:
+        SlideError: ``native-tile-too-large``.
+    """
+    page = find_page(pages, pyramid, plan.level)
+    if isinstance(page, TiffPage):
+        return _native_reading(page, plan, reduce)
+    return _openslide_reading(page, plan)
+
+
+def find_page(pages: Sequence[TiffPage] | str, pyramid: Pyramid, level: int) -> TiffPage | str:
+    """The page of a level if it can be read natively, else the reason why not. Raises SlideError
+    ``native-tile-too-large``."""
+    if isinstance(pages, str):
+        return pages
+    if pyramid.vendor not in NATIVE_VENDORS:
+        return f"vendor {pyramid.vendor}"
+    matching = [page for page in pages if (page.width, page.height) == pyramid.level_sizes[level]]
+    if len(matching) != 1:
+        return f"{len(matching)} tiled pages have the size of level {level}"
+    page = matching[0]
+    refusal = codecs.refusal(page) or _missing_below(pages, pyramid, level)
+    if not refusal:
+        refuse_large(page.tile_width, page.tile_height, codecs.decoded_nbytes(page))
+    return refusal or page
+
+
+def _missing_below(pages: Sequence[TiffPage], pyramid: Pyramid, level: int) -> str:
+    """OpenSlide paints what is missing on an Aperio level from the finer one, and so on upwards: so a level is native
+    only where neither it nor any finer one misses a tile, except level 0 itself."""
+    if pyramid.vendor != "aperio" or level == 0:
+        return ""
+    finer = pyramid.level_sizes[: level + 1]
+    missing = any(np.any(page.counts == 0) for page in pages if (page.width, page.height) in finer)
+    return f"native tiles are missing at or below level {level}" if missing else ""
+
+
+def refuse_large(width: int, height: int, nbytes: int) -> None:
+    """Raises SlideError ``native-tile-too-large`` for native tiles that take more than 64 MiB to decode."""
+    if nbytes > MOST_DECODED_BYTES:
+        raise SlideError(
+            "native-tile-too-large",
+            f"native tiles of {width} x {height} px take {nbytes >> 20} MiB to decode, "
+            f"the most is {MOST_DECODED_BYTES >> 20}",
+            remedy="convert the slide to native tiles of 256 or 512 px (vips tiffsave --tile), or leave it out",
+        )
+
+
+def _origin(plan: TilePlan) -> tuple[int, int]:
+    return (int(plan.xy_level[0, 0]), int(plan.xy_level[0, 1])) if plan.n_tiles else (0, 0)
+
+
+def _native_reading(page: TiffPage, plan: TilePlan, reduce: str) -> Reading:
+    x, y = _origin(plan)
+    factor = plan.side_level // plan.tile_px
+    whole = factor in (2, 4, 8) and factor * plan.tile_px == plan.side_level
+    if not (whole and all(number % factor == 0 for number in (x, y, page.tile_width, page.tile_height))):
+        factor = 1
+    return Reading(
+        reader=f"native-{codecs.NAMES[page.compression]}",
+        why="",
+        page=page,
+        factor=factor,
+        by_decoder=reduce == "decoder" and factor > 1 and page.compression in codecs.REDUCING,
+        tiles=TileGrid(plan.side_level // factor, plan.tile_px, plan.columns, plan.rows),
+        blocks=BlockGrid(
+            -x // factor, -y // factor, page.tile_width // factor, page.tile_height // factor, page.columns, page.rows
+        ),
+    )
+
+
+def _openslide_reading(why: str, plan: TilePlan) -> Reading:
+    side = plan.side_level
+    factor = side // plan.tile_px
+    if factor not in (2, 4, 8) or factor * plan.tile_px != side:
+        factor = 1
+    squares = side // factor
+    return Reading(
+        reader="openslide",
+        why=why,
+        page=None,
+        factor=factor,
+        by_decoder=False,
+        tiles=TileGrid(squares, plan.tile_px, plan.columns, plan.rows),
+        blocks=BlockGrid(0, 0, squares, squares, plan.columns, plan.rows),
+    )
+
+
+class NativeSource:
+    """Native tiles of one page, decoded from the file itself."""
+
+    def __init__(
+        self, descriptor: int, page: TiffPage, grid: BlockGrid, factor: int = 1, *, by_decoder: bool = False
+    ) -> None:
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._offsets, self._counts = page.offsets, page.counts
+        self._factor = 1 if by_decoder else factor
+        self._decode = codecs.decoder(page, factor if by_decoder else 1)
+        self._whole = np.empty((page.tile_height, page.tile_width, 4), np.uint8) if self._factor > 1 else None
+        self._columns = page.columns
+        self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
+        self._expected_row = -1
+        self.grid = grid
+
+    def read(self, number: int, out: UInt8Array) -> None:
+        """Decode native tile ``number``; a missing one is white. Raises UnreadableBlockError, SlideError."""
+        count = int(self._counts[number])
+        if count == 0:
+            out[:] = WHITE
+            return
+        if number // self._columns > self._expected_row:
+            self._expect(number // self._columns)
+        data = self._bytes(number, count)
+        try:
+            if self._whole is None:
+                self._decode(data, out)
+            else:
+                self._decode(data, self._whole)
+                average_into(self._whole, self._factor, out)
+        except NativeTileError as error:
+            raise UnreadableBlockError(str(error)) from None
+
+    def _bytes(self, number: int, count: int) -> bytes:
+        offset = int(self._offsets[number])
+        if count > self._most_bytes or offset + count > self._size:
+            raise UnreadableBlockError(f"{count} bytes at {offset} of a file of {self._size} bytes")
+        try:
+            data = os.pread(self._descriptor, count, offset)
+        except OSError as error:
+            raise UnreadableBlockError(f"{count} bytes at {offset}: {error.strerror}") from None
+        if len(data) != count:
+            raise UnreadableBlockError(f"the file ends within {count} bytes at {offset}")
+        return data
+
+    def _expect(self, row: int) -> None:
+        """Tell the kernel that this row and the next are needed soon, so that the disk works while we decode."""
+        self._expected_row = row + 1
+        numbers = slice(row * self._columns, (row + 2) * self._columns)
+        start, stop = int(self._offsets[numbers].min()), int((self._offsets[numbers] + self._counts[numbers]).max())
+        if 0 < stop - start <= 2 * int(self._counts[numbers].sum()):
+            os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+
+
+def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8Array) -> int:
+    """Decode a whole page, averaged by ``factor``, into ``image``, uint8 (height, width, 4); returns how many native
+    tiles did not decode."""
+    width, height = page.tile_width // factor, page.tile_height // factor
+    source = NativeSource(descriptor, page, BlockGrid(0, 0, width, height, page.columns, page.rows), factor)
+    block = np.empty((height, width, 4), dtype=np.uint8)
+    unreadable = 0
+    for number in range(page.columns * page.rows):
+        y, x = (number // page.columns) * height, (number % page.columns) * width
+        target = image[y : y + height, x : x + width]
+        try:
+            source.read(number, block)
+            target[:] = block[: target.shape[0], : target.shape[1]]
+        except UnreadableBlockError:
+            unreadable += 1
+    return unreadable
+
+
+def average_into(pixels: UInt8Array, factor: int, out: UInt8Array) -> None:
+    """Average uint8 (factor · h, factor · w, 4) by ``factor`` (1, 2, 4 or 8) into (h, w, 4)."""
+    if factor == 1:
+        out[:] = pixels
+    else:
+        reduce_block(pixels.view("<u4")[..., 0], factor, out.view("<u4")[..., 0])
+
+
+class OpenSlideSource:
+    """The plan's squares, read with OpenSlide, several of a row at a time."""
+
+    def __init__(self, slide: ReopenedSlide, plan: TilePlan, reading: Reading) -> None:
+        self._slide = slide
+        self._plan = plan
+        self._factor = reading.factor
+        # Where OpenSlide interpolates, every square is read from its own corner, as whoever checks a tile would do.
+        self._most = 1 if plan.interpolated else max(1, MOST_PX_A_READ // plan.side_level**2)
+        self._run = range(0)
+        self._pixels = np.empty((0, 0, 4), dtype=np.uint8)
+        self.grid = reading.blocks
+
+    def read(self, number: int, out: UInt8Array) -> None:
+        """Read a square. Raises UnreadableBlockError, SlideError."""
+        if number not in self._run:
+            end_of_row = (number // self.grid.columns + 1) * self.grid.columns
+            self._read_run(range(number, min(number + self._most, end_of_row)))
+        side = self._plan.side_level
+        left = (number - self._run.start) * side
+        average_into(self._pixels[:, left : left + side], self._factor, out)
+
+    def _read_run(self, run: range) -> None:
+        """Read a run of squares; where that fails, its first one alone, so that it is known which one is damaged."""
+        side = self._plan.side_level
+        x_l0, y_l0 = (int(value) for value in self._plan.xy_l0[run.start])
+        self._run = range(0)
+        try:
+            pixels = self._slide.read_region((x_l0, y_l0), self._plan.level, (len(run) * side, side))
+        except UnreadableBlockError:
+            if len(run) == 1:
+                raise
+            self._most = 1
+            self._read_run(run[:1])
+            return
+        composite_on_white(pixels)
+        self._pixels, self._run = pixels, run

@@ -1,0 +1,382 @@
+"""Numba kernels over blocks: the rectangles that a reader decodes whole, which lie across the tiles as they please.
+
+Pixels are packed as in :mod:`kernels`, uint32 with R in the lowest byte. A *band* is one row of tiles. All of them run
+without the GIL.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background
+
+Int32Array = NDArray[np.int32]
+
+# What becomes of a tile.
+UNDECIDED, KEPT, BACKGROUND, UNREADABLE, MASKED = 0, 1, 2, 3, 4
+# What ``advance`` asks for, beside the number of a block to read.
+ASSEMBLE, BAND_DONE = -1, -2
+# Slots of the mutable numbers in ``Band.numbers``.
+COLUMN, N_FREE, N_CARRIED, N_RETAINED, RELEASED, SLOT = 0, 1, 2, 3, 4, 5
+EVEN_BYTES = U32(0x00FF00FF)
+# What chroma adds to a channel; green in 1/65536, half of one included for rounding.
+_CHROMA = np.arange(256) - 128
+RED_OF_CR = np.rint(1.402 * _CHROMA).astype(np.int64)
+BLUE_OF_CB = np.rint(1.772 * _CHROMA).astype(np.int64)
+GREEN_OF_CB = np.rint(65536 * (0.5 - 0.34414 * _CHROMA)).astype(np.int64)
+GREEN_OF_CR = np.rint(-65536 * 0.71414 * _CHROMA).astype(np.int64)
+
+
+class Layout(NamedTuple):
+    """Where tiles and blocks lie, in one plane of pixels: all int. Tiles begin at (0, 0); blocks at ``left``, ``top``,
+    which are 0 or below. ``reserve`` is the most blocks that one tile touches."""
+
+    side: int
+    columns: int
+    rows: int
+    left: int
+    top: int
+    block_width: int
+    block_height: int
+    block_columns: int
+    block_rows: int
+    reserve: int
+
+
+class Rule(NamedTuple):
+    """``white``: gray level from which a pixel is background. ``most_background``: pixels of a kept tile. ``screen``:
+    leave out blocks that cannot change a decision."""
+
+    white: int
+    most_background: int
+    screen: bool
+
+
+class Band(NamedTuple):
+    """The mutable state of a row of tiles and, at index 1, of the row below it.
+
+    ``pool`` uint32 (slots, h, w): the decoded blocks. Per block, (block rows, block columns): ``slots`` int32, where it
+    lies in the pool, or -1; ``counted`` int32, the last row of tiles for which its pixels are counted, -1 at first;
+    ``bad`` uint8, it did not decode; ``carried`` uint8, it was kept from the row before. ``free`` int32 (slots,): a
+    stack of slots. Per tile, (2, columns): ``counts`` int64 of background pixels, ``states`` uint8. ``numbers`` int64
+    (6,), the slots named above.
+    """
+
+    pool: PackedArray
+    slots: Int32Array
+    counted: Int32Array
+    bad: UInt8Array
+    carried: UInt8Array
+    free: Int32Array
+    counts: Int64Array
+    states: UInt8Array
+    numbers: Int64Array
+
+
+@numba.njit(nogil=True)
+def _columns_of(layout: Layout, column: int) -> tuple[int, int]:
+    """First and last block column that a tile of this column touches."""
+    left = column * layout.side - layout.left
+    return left // layout.block_width, (left + layout.side - 1) // layout.block_width
+
+
+@numba.njit(nogil=True)
+def _rows_of(layout: Layout, row: int) -> tuple[int, int]:
+    """First and last block row that the tiles of this row touch."""
+    top = row * layout.side - layout.top
+    return top // layout.block_height, (top + layout.side - 1) // layout.block_height
+
+
+@numba.njit(nogil=True)
+def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
+    return max(start, other), min(start + length, other + other_length)
+
+
+@numba.njit(nogil=True)
+def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> None:
+    """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
+    they are not counted yet. A tile that has too many already needs no exact count."""
+    left = layout.left + block_column * layout.block_width
+    top = layout.top + block_row * layout.block_height
+    stop = min(layout.columns, -(-(left + layout.block_width) // layout.side))
+    block = band.pool[band.slots[block_row, block_column]]
+    for at in range(2):
+        y0, y1 = _overlap(top, layout.block_height, (row + at) * layout.side, layout.side)
+        if band.counted[block_row, block_column] >= row + at or y0 >= y1:
+            continue
+        for column in range(max(0, left // layout.side), stop):
+            if band.states[at, column] == UNDECIDED and band.counts[at, column] <= rule.most_background:
+                x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+                band.counts[at, column] += count_background(block[y0 - top : y1 - top], x0 - left, x1 - x0, rule.white)
+    band.counted[block_row, block_column] = row + 1
+
+
+@numba.njit(nogil=True)
+def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_row: int, block_column: int) -> int:
+    """How much a block may tell: of how many undecided tiles it could, all white, prove that they are background; among
+    equals, how much of this tile it covers."""
+    left = layout.left + block_column * layout.block_width
+    top = layout.top + block_row * layout.block_height
+    proofs = 0
+    for at in range(2):
+        y0, y1 = _overlap(top, layout.block_height, (row + at) * layout.side, layout.side)
+        for other in range(column, min(layout.columns, -(-(left + layout.block_width) // layout.side))):
+            x0, x1 = _overlap(left, layout.block_width, other * layout.side, layout.side)
+            counted = band.counts[at, other]
+            undecided = band.states[at, other] == UNDECIDED and counted <= rule.most_background
+            if undecided and y1 > y0 and counted + (y1 - y0) * (x1 - x0) > rule.most_background:
+                proofs += 1
+    x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+    y0, y1 = _overlap(top, layout.block_height, row * layout.side, layout.side)
+    return int(proofs * (layout.side * layout.side + 1) + (y1 - y0) * (x1 - x0))
+
+
+@numba.njit(nogil=True)
+def _next_block(layout: Layout, rule: Rule, band: Band, row: int, column: int) -> int:
+    """Number of the block to read next for a tile, -1 when all are there."""
+    block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
+    best, most = -1, -1
+    for block_row in range(block_rows[0], block_rows[1] + 1):
+        for block_column in range(block_columns[0], block_columns[1] + 1):
+            if band.slots[block_row, block_column] < 0:
+                number = block_row * layout.block_columns + block_column
+                if not rule.screen:
+                    return number
+                worth = _worth(layout, rule, band, row, column, block_row, block_column)
+                if worth > most:
+                    best, most = number, worth
+    return best
+
+
+@numba.njit(nogil=True)
+def _touches_bad(layout: Layout, band: Band, row: int, column: int) -> bool:
+    block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
+    for block_row in range(block_rows[0], block_rows[1] + 1):
+        for block_column in range(block_columns[0], block_columns[1] + 1):
+            if band.bad[block_row, block_column]:
+                return True
+    return False
+
+
+@numba.njit(nogil=True)
+def _release(layout: Layout, band: Band, row: int, stop: int) -> None:
+    """Give back the slots of block columns before ``stop``; those that the next band needs stay while there is room."""
+    numbers = band.numbers
+    block_rows = _rows_of(layout, row)
+    next_first = _rows_of(layout, row + 1)[0] if row + 1 < layout.rows else layout.block_rows
+    for block_column in range(numbers[RELEASED], stop):
+        for block_row in range(block_rows[0], block_rows[1] + 1):
+            slot = band.slots[block_row, block_column]
+            if slot < 0:
+                continue
+            numbers[N_CARRIED] -= band.carried[block_row, block_column]
+            band.carried[block_row, block_column] = 0
+            if block_row >= next_first and numbers[N_CARRIED] + numbers[N_RETAINED] + layout.reserve < len(band.free):
+                numbers[N_RETAINED] += 1
+                band.carried[block_row, block_column] = 1
+            else:
+                band.slots[block_row, block_column] = -1
+                band.free[numbers[N_FREE]] = slot
+                numbers[N_FREE] += 1
+    numbers[RELEASED] = max(numbers[RELEASED], stop)
+
+
+@numba.njit(nogil=True)
+def begin_band(layout: Layout, rule: Rule, band: Band, row: int, counting: bool) -> None:
+    """Start a row of tiles, whose states are set: what was counted for it so far moves up, and the blocks carried over
+    are counted for the row below it (which matters where they are higher than a tile)."""
+    numbers = band.numbers
+    numbers[COLUMN] = numbers[RELEASED] = 0
+    numbers[N_CARRIED], numbers[N_RETAINED] = numbers[N_RETAINED], 0
+    band.counts[0] = band.counts[1]
+    band.counts[1] = 0
+    block_rows = _rows_of(layout, row)
+    if counting and numbers[N_CARRIED]:
+        for block_row in range(block_rows[0], block_rows[1] + 1):
+            for block_column in range(layout.block_columns):
+                if band.slots[block_row, block_column] >= 0:
+                    _count_block(layout, rule, band, row, block_row, block_column)
+
+
+@numba.njit(nogil=True)
+def _take_slot(layout: Layout, band: Band, number: int) -> None:
+    numbers = band.numbers
+    numbers[N_FREE] -= 1
+    numbers[SLOT] = band.free[numbers[N_FREE]]
+    band.slots[number // layout.block_columns, number % layout.block_columns] = numbers[SLOT]
+
+
+@numba.njit(nogil=True)
+def advance(layout: Layout, rule: Rule, band: Band, row: int, read: int, counting: bool) -> int:
+    """Go on through a band: count the block ``read`` just now (-1: none), decide tiles from left to right, and return
+    the number of the block that is needed next (to be read into SLOT of the pool), ASSEMBLE (the tile at COLUMN has all
+    its blocks and is, as far as is known, kept; the caller moves COLUMN on), or BAND_DONE.
+
+    ``counting`` is false where tiles are averaged from larger squares, so that only whole ones can be decided.
+    """
+    if counting and read >= 0:
+        _count_block(layout, rule, band, row, read // layout.block_columns, read % layout.block_columns)
+    while band.numbers[COLUMN] < layout.columns:
+        column = int(band.numbers[COLUMN])
+        _release(layout, band, row, _columns_of(layout, column)[0])
+        if band.states[0, column] == UNDECIDED:
+            if rule.screen and band.counts[0, column] > rule.most_background:
+                band.states[0, column] = BACKGROUND
+            else:
+                number = _next_block(layout, rule, band, row, column)
+                if number >= 0:
+                    _take_slot(layout, band, number)
+                    return int(number)
+                if band.counts[0, column] > rule.most_background:
+                    band.states[0, column] = BACKGROUND
+                elif counting and _touches_bad(layout, band, row, column):
+                    band.states[0, column] = UNREADABLE
+                else:
+                    return ASSEMBLE
+        band.numbers[COLUMN] += 1
+    _release(layout, band, row, layout.block_columns)
+    return BAND_DONE
+
+
+@numba.njit(nogil=True)
+def _copy_row(source: PackedArray, target: UInt8Array) -> None:
+    """Unpack a run of pixels: uint32 (n,) into uint8 (3 n,)."""
+    for x in range(source.shape[0]):
+        pixel = source[x]
+        target[3 * x] = np.uint8(pixel)
+        target[3 * x + 1] = np.uint8(pixel >> U32(8))
+        target[3 * x + 2] = np.uint8(pixel >> U32(16))
+
+
+@numba.njit(nogil=True)
+def assemble_tile(layout: Layout, band: Band, row: int, tile: UInt8Array) -> None:
+    """Copy the tile at COLUMN out of its blocks into uint8 (side, 3 · side)."""
+    column = band.numbers[COLUMN]
+    block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
+    for block_row in range(block_rows[0], block_rows[1] + 1):
+        top = layout.top + block_row * layout.block_height
+        y0, y1 = _overlap(top, layout.block_height, row * layout.side, layout.side)
+        for block_column in range(block_columns[0], block_columns[1] + 1):
+            left = layout.left + block_column * layout.block_width
+            x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+            block = band.pool[band.slots[block_row, block_column]]
+            to = 3 * (x0 - column * layout.side)
+            for y in range(y0, y1):
+                _copy_row(block[y - top, x0 - left : x1 - left], tile[y - row * layout.side, to : to + 3 * (x1 - x0)])
+
+
+@numba.njit(nogil=True)
+def _gather_square(layout: Layout, band: Band, row: int, square: PackedArray) -> None:
+    column = band.numbers[COLUMN]
+    block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
+    for block_row in range(block_rows[0], block_rows[1] + 1):
+        top = layout.top + block_row * layout.block_height
+        y0, y1 = _overlap(top, layout.block_height, row * layout.side, layout.side)
+        for block_column in range(block_columns[0], block_columns[1] + 1):
+            left = layout.left + block_column * layout.block_width
+            x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+            block = band.pool[band.slots[block_row, block_column]]
+            to = x0 - column * layout.side
+            square[y0 - row * layout.side : y1 - row * layout.side, to : to + x1 - x0] = block[
+                y0 - top : y1 - top, x0 - left : x1 - left
+            ]
+
+
+@numba.njit(nogil=True)
+def average_tile(layout: Layout, rule: Rule, band: Band, row: int, square: PackedArray, reduced: PackedArray) -> None:
+    """Average the square at COLUMN, gathered in ``square`` uint32 (side, side), to ``reduced`` uint32 (px, px), and
+    decide. A block that did not decode is black, so that the count is a lower bound."""
+    column = band.numbers[COLUMN]
+    _gather_square(layout, band, row, square)
+    average_square(square, 0, reduced)
+    band.counts[0, column] = count_background(reduced, 0, reduced.shape[1], rule.white)
+    if band.counts[0, column] > rule.most_background:
+        band.states[0, column] = BACKGROUND
+    elif _touches_bad(layout, band, row, column):
+        band.states[0, column] = UNREADABLE
+    else:
+        band.states[0, column] = KEPT
+
+
+@numba.njit(nogil=True)
+def unpack_tile(packed: PackedArray, tile: UInt8Array) -> None:
+    """Unpack uint32 (px, px) into uint8 (px, 3 · px)."""
+    for y in range(packed.shape[0]):
+        _copy_row(packed[y], tile[y])
+
+
+@numba.njit(nogil=True)
+def reduce_block(block: PackedArray, factor: int, out: PackedArray) -> None:
+    """Average squares of ``factor`` (2, 4 or 8) pixels of packed (factor · h, factor · w) into (h, w), halves rounded
+    up. Two channels travel in one number: the sum of 64 bytes needs 14 of the 16 bits that each has."""
+    if factor == 2:
+        _halve(block, out)
+    else:
+        _reduce(block, factor, out)
+
+
+@numba.njit(nogil=True)
+def _halve(block: PackedArray, out: PackedArray) -> None:
+    # Written out, it vectorises: 11,900 Mpx/s of ``block`` on one Zen 4 core where the loops of _reduce give 1,800.
+    mask, half = EVEN_BYTES, U32(0x00020002)
+    for y in range(out.shape[0]):
+        upper, lower, target = block[2 * y], block[2 * y + 1], out[y]
+        for x in range(target.shape[0]):
+            a, b, c, d = upper[2 * x], upper[2 * x + 1], lower[2 * x], lower[2 * x + 1]
+            low = U32(U32(U32(a & mask) + U32(b & mask)) + U32(U32(U32(c & mask) + U32(d & mask)) + half))
+            a, b, c, d = U32(a >> U32(8)), U32(b >> U32(8)), U32(c >> U32(8)), U32(d >> U32(8))
+            high = U32(U32(U32(a & mask) + U32(b & mask)) + U32(U32(U32(c & mask) + U32(d & mask)) + half))
+            target[x] = U32(U32(U32(low >> U32(2)) & mask) | U32(U32(U32(high >> U32(2)) & mask) << U32(8)))
+
+
+@numba.njit(nogil=True)
+def _reduce(block: PackedArray, factor: int, out: PackedArray) -> None:
+    mask, shift = EVEN_BYTES, U32(4 if factor == 4 else 6)
+    half = U32(U32(0x00010001) << U32(shift - U32(1)))
+    low, high = np.empty(block.shape[1], dtype=np.uint32), np.empty(block.shape[1], dtype=np.uint32)
+    for y in range(out.shape[0]):
+        low[:] = 0
+        high[:] = 0
+        for dy in range(factor):
+            row = block[factor * y + dy]
+            for x in range(row.shape[0]):
+                low[x] = U32(low[x] + U32(row[x] & mask))
+                high[x] = U32(high[x] + U32(U32(row[x] >> U32(8)) & mask))
+        for x in range(out.shape[1]):
+            low_sum, high_sum = half, half
+            for dx in range(factor):
+                low_sum = U32(low_sum + low[factor * x + dx])
+                high_sum = U32(high_sum + high[factor * x + dx])
+            out[y, x] = U32(U32(U32(low_sum >> shift) & mask) | U32(U32(U32(high_sum >> shift) & mask) << U32(8)))
+
+
+@numba.njit(nogil=True)
+def pack_rgb(pixels: UInt8Array, out: UInt8Array) -> None:
+    """Copy uint8 RGB (h, w, 3) into uint8 (h, w, 4)."""
+    for y in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            out[y, x, 0] = pixels[y, x, 0]
+            out[y, x, 1] = pixels[y, x, 1]
+            out[y, x, 2] = pixels[y, x, 2]
+
+
+@numba.njit(nogil=True)
+def _clamped(value: int) -> np.uint8:
+    return np.uint8(min(255, max(0, value)))
+
+
+@numba.njit(nogil=True)
+def pack_ycbcr(pixels: UInt8Array, out: UInt8Array) -> None:
+    """Convert uint8 YCbCr (h, w, 3) to RGB in uint8 (h, w, 4): JFIF's matrix, rounded as OpenSlide does it for
+    JPEG 2000 (all 16.7 million colours were compared)."""
+    for y in range(pixels.shape[0]):
+        for x in range(pixels.shape[1]):
+            luma, cb, cr = np.int64(pixels[y, x, 0]), pixels[y, x, 1], pixels[y, x, 2]
+            out[y, x, 0] = _clamped(luma + RED_OF_CR[cr])
+            out[y, x, 1] = _clamped(luma + ((GREEN_OF_CB[cb] + GREEN_OF_CR[cr]) >> 16))
+            out[y, x, 2] = _clamped(luma + BLUE_OF_CB[cb])

@@ -1,0 +1,236 @@
+"""Decide and cut the tiles of a slide from the blocks that a reader decodes.
+
+Native tiles of a file (240 px, say) and tiles of the plan (299 px) lie across each other. Every native tile is decoded
+once, its background pixels are counted in each of the plan's tiles that it touches while it is in the cache, and only a
+tile that is kept is assembled: the slide as a whole is never copied. With ``screen``, a tile that the blocks read so
+far prove to be background needs no others, and the block that may prove most is read first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.tiling import blocks
+from hypoxia_hpc.tiling.blocks import Band, Layout, Rule
+
+POOL_BYTES = 192 * 2**20
+# The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
+MOST_POOL_BYTES = 320 * 2**20
+
+
+class UnreadableBlockError(Exception):
+    """A block that cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockGrid:
+    """Blocks of equal size, row by row, from (left, top) on, in the plane of the tiles, where the first tile begins at
+    (0, 0): left and top are 0 or below."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    columns: int
+    rows: int
+
+
+class BlockSource(Protocol):
+    """A reader of blocks."""
+
+    @property
+    def grid(self) -> BlockGrid:
+        """Where the blocks lie."""
+
+    def read(self, number: int, out: UInt8Array) -> None:
+        """Decode a block into ``out``, uint8 (height, width, 4), opaque. Raises UnreadableBlockError, SlideError."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileGrid:
+    """Squares of ``side`` pixels, row by row from (0, 0) on, each to become a tile of ``tile_px``, <= side."""
+
+    side: int
+    tile_px: int
+    columns: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Cut:
+    """What became of the tiles: ``states`` uint8 (n,) of KEPT, BACKGROUND, UNREADABLE, MASKED; ``background_px`` int64
+    (n,), exact where kept, else what was counted until the decision; how many blocks were read; and those that were not
+    readable, by number, with the reason of each."""
+
+    states: UInt8Array
+    background_px: Int64Array
+    blocks_read: int = 0
+    unreadable: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        kept: NDArray[np.bool_] = self.states == blocks.KEPT
+        return kept
+
+
+def cut_tiles(
+    source: BlockSource,
+    grid: TileGrid,
+    rule: Rule,
+    wanted: NDArray[np.bool_],
+    new_tile: Callable[[], UInt8Array],
+    tick: Callable[[int], None] = lambda tiles: None,
+) -> Cut:
+    """Decide every tile of a grid, and put the pixels of the kept ones, in reading order, where ``new_tile`` says.
+
+    Args:
+        source: where the blocks come from.
+        grid: the tiles; wholly covered by the source's blocks.
+        rule: what is background.
+        wanted: bool (n,); a tile that is not wanted is MASKED, and no block is read for it.
+        new_tile: called once for each kept tile, gives uint8 (tile_px, tile_px, 3), C-contiguous, to be filled.
+        tick: told how many tiles are decided now and then.
+
+    Raises:
+        SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
+            the source raises.
+    """
+    cutter = _Cutter(source, grid, rule)
+    states = np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8)
+    cut = Cut(states, np.zeros(len(states), dtype=np.int64))
+    for row in range(grid.rows):
+        cutter.cut_row(row, cut, new_tile)
+        tick(grid.columns)
+    return cut
+
+
+def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -> Iterator[UInt8Array]:
+    """The pixels of the wanted tiles, whatever they show: for each row that has any, uint8 (k, tile_px, tile_px, 3).
+
+    Raises:
+        SlideError: ``unreadable`` where one does not decode, and as :func:`cut_tiles`.
+    """
+    cutter = _Cutter(source, grid, Rule(white=255, most_background=grid.tile_px**2, screen=False))
+    cut = Cut(np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(wanted), dtype=np.int64))
+    for row, in_row in enumerate(wanted.reshape(grid.rows, grid.columns).sum(1)):
+        if in_row:
+            pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
+            places = iter(pixels)
+            cutter.cut_row(row, cut, lambda places=places: next(places))  # type: ignore[misc]
+            if next(places, None) is not None:
+                raise SlideError(
+                    "unreadable",
+                    f"tiles of row {row} do not decode any more: {'; '.join(cut.unreadable.values())}",
+                    remedy="fetch the file again, or leave it out",
+                )
+            yield pixels
+
+
+class _Cutter:
+    def __init__(self, source: BlockSource, grid: TileGrid, rule: Rule) -> None:
+        self._source = source
+        self._grid = grid
+        self._rule = rule
+        self._layout = _layout(source.grid, grid)
+        self._band = _band(self._layout)
+        self._pool_bytes = self._band.pool.view(np.uint8).reshape(*self._band.pool.shape, 4)
+        self._averaging = grid.side != grid.tile_px
+        if self._averaging:
+            self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
+            self._reduced = np.empty((grid.tile_px, grid.tile_px), dtype=np.uint32)
+
+    def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
+        columns, band = self._grid.columns, self._band
+        tiles = slice(row * columns, (row + 1) * columns)
+        band.states[0] = cut.states[tiles]
+        band.states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
+        blocks.begin_band(self._layout, self._rule, band, row, not self._averaging)
+        request = -1
+        while request != blocks.BAND_DONE:
+            request = blocks.advance(self._layout, self._rule, band, row, request, not self._averaging)
+            if request >= 0:
+                self._read(request, cut)
+            elif request == blocks.ASSEMBLE:
+                self._assemble(row, new_tile)
+        cut.states[tiles] = band.states[0]
+        cut.background_px[tiles] = band.counts[0]
+
+    def _read(self, number: int, cut: Cut) -> None:
+        out = self._pool_bytes[self._band.numbers[blocks.SLOT]]
+        cut.blocks_read += 1
+        try:
+            self._source.read(number, out)
+        except UnreadableBlockError as error:
+            out[:] = 0  # black: never background, so that counts stay lower bounds
+            self._band.bad[divmod(number, self._layout.block_columns)] = 1
+            cut.unreadable[number] = str(error)
+
+    def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
+        band, px = self._band, self._grid.tile_px
+        column = int(band.numbers[blocks.COLUMN])
+        if self._averaging:
+            blocks.average_tile(self._layout, self._rule, band, row, self._square, self._reduced)
+            if band.states[0, column] == blocks.KEPT:
+                blocks.unpack_tile(self._reduced, new_tile().reshape(px, 3 * px))
+        else:
+            band.states[0, column] = blocks.KEPT
+            blocks.assemble_tile(self._layout, band, row, new_tile().reshape(px, 3 * px))
+        band.numbers[blocks.COLUMN] += 1
+
+
+def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:
+    touched = [
+        min(n, (grid.side - 2) // size + 2)
+        for n, size in ((of_blocks.columns, of_blocks.width), (of_blocks.rows, of_blocks.height))
+    ]
+    return Layout(
+        side=grid.side,
+        columns=grid.columns,
+        rows=grid.rows,
+        left=of_blocks.left,
+        top=of_blocks.top,
+        block_width=of_blocks.width,
+        block_height=of_blocks.height,
+        block_columns=of_blocks.columns,
+        block_rows=of_blocks.rows,
+        reserve=touched[0] * touched[1],
+    )
+
+
+def _band(layout: Layout) -> Band:
+    shape = (layout.block_rows, layout.block_columns)
+    n_slots = _slots(layout)
+    return Band(
+        pool=np.empty((n_slots, layout.block_height, layout.block_width), dtype=np.uint32),
+        slots=np.full(shape, -1, dtype=np.int32),
+        counted=np.full(shape, -1, dtype=np.int32),
+        bad=np.zeros(shape, dtype=np.uint8),
+        carried=np.zeros(shape, dtype=np.uint8),
+        free=np.arange(n_slots, dtype=np.int32)[::-1].copy(),
+        counts=np.zeros((2, layout.columns), dtype=np.int64),
+        states=np.zeros((2, layout.columns), dtype=np.uint8),
+        numbers=np.array([0, n_slots, 0, 0, 0, 0], dtype=np.int64),
+    )
+
+
+def _slots(layout: Layout) -> int:
+    """Blocks held at once: those of one tile and, as far as POOL_BYTES goes, the rows that the next band needs too."""
+    block_bytes = 4 * layout.block_width * layout.block_height
+    square_bytes = 4 * layout.side**2
+    if layout.reserve * block_bytes + square_bytes > MOST_POOL_BYTES:
+        raise SlideError(
+            "native-tile-too-large",
+            f"one tile of {layout.side} px touches {layout.reserve} native tiles of {layout.block_width} x "
+            f"{layout.block_height} px: more than {MOST_POOL_BYTES >> 20} MiB",
+            remedy="convert the slide to native tiles of 256 or 512 px (vips tiffsave --tile), or leave it out",
+        )
+    rows_shared = -(-layout.side // layout.block_height) + 1
+    most_useful = rows_shared * layout.block_columns + layout.reserve
+    return max(layout.reserve, min(most_useful, POOL_BYTES // block_bytes))

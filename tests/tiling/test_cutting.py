@@ -1,0 +1,199 @@
+"""Cutting from blocks: whatever way blocks lie across tiles, it is as if the whole plane had been there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.tiling import blocks, cutting
+from hypoxia_hpc.tiling.blocks import Rule
+from hypoxia_hpc.tiling.cutting import BlockGrid, Cut, TileGrid, UnreadableBlockError, cut_tiles, read_tiles
+
+Pixels = NDArray[np.uint8]
+NAMES = {blocks.KEPT: "kept", blocks.BACKGROUND: "background", blocks.UNREADABLE: "unreadable", blocks.MASKED: "masked"}
+
+
+@dataclass
+class PlaneSource:
+    """Blocks of a plane, uint8 (h, w, 3); it begins left of and above the first tile."""
+
+    plane: Pixels
+    grid: BlockGrid
+    broken: frozenset[int] = frozenset()
+    asked: list[int] = field(default_factory=list)
+
+    def place(self, number: int) -> tuple[slice, slice]:
+        row, column = divmod(number, self.grid.columns)
+        y, x = row * self.grid.height, column * self.grid.width
+        return np.s_[y : y + self.grid.height, x : x + self.grid.width]
+
+    def read(self, number: int, out: Pixels) -> None:
+        self.asked.append(number)
+        if number in self.broken:
+            raise UnreadableBlockError(f"block {number}")
+        pixels = self.plane[self.place(number)]
+        out[:] = 7  # what lies outside the plane is nobody's business
+        out[: pixels.shape[0], : pixels.shape[1], :3] = pixels
+
+    def unreadable(self) -> NDArray[np.bool_]:
+        unreadable = np.zeros(self.plane.shape[:2], dtype=bool)
+        for number in self.broken:
+            unreadable[self.place(number)] = True
+        return unreadable
+
+
+def source_of(plane: Pixels, left: int, top: int, width: int, height: int, broken: frozenset[int]) -> PlaneSource:
+    columns, rows = -(-plane.shape[1] // width), -(-plane.shape[0] // height)
+    return PlaneSource(plane, BlockGrid(-left, -top, width, height, columns, rows), broken)
+
+
+def cut(source: PlaneSource, grid: TileGrid, rule: Rule, wanted: NDArray[np.bool_]) -> tuple[Cut, list[Pixels]]:
+    tiles: list[Pixels] = []
+
+    def new_tile() -> Pixels:
+        tiles.append(np.zeros((grid.tile_px, grid.tile_px, 3), dtype=np.uint8))
+        return tiles[-1]
+
+    return cut_tiles(source, grid, rule, wanted, new_tile), tiles
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[PlaneSource, TileGrid, int, int]:
+    side, px = draw(st.integers(1, 7)), draw(st.integers(1, 7))
+    side = max(side, px)
+    columns, rows, left, top = (draw(st.integers(low, 4)) for low in (1, 1, 0, 0))
+    shape = (top + rows * side + draw(st.integers(0, 3)), left + columns * side + draw(st.integers(0, 3)), 3)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    pale = np.repeat(np.repeat(rng.integers(0, 2, (shape[0] // 3 + 1, shape[1] // 3 + 1, 1)), 3, 0), 3, 1)
+    plane = np.where(pale[: shape[0], : shape[1]] > 0, 255, rng.integers(0, 256, shape)).astype(np.uint8)
+    width, height = draw(st.integers(1, 12)), draw(st.integers(1, 12))
+    n = -(-shape[1] // width) * -(-shape[0] // height)
+    broken = frozenset(draw(st.sets(st.integers(0, n - 1), max_size=2)))
+    source = source_of(plane, left, top, width, height, broken)
+    return source, TileGrid(side, px, columns, rows), draw(st.integers(1, 255)), draw(st.integers(0, px * px))
+
+
+@settings(deadline=None, max_examples=300)
+@given(case=cases(), screen=st.booleans(), slots=st.sampled_from([0, 10**6]), data=st.data())
+def test_a_plane_is_cut_as_its_twin_cuts_it(
+    case: tuple[PlaneSource, TileGrid, int, int], screen: bool, slots: int, data: st.DataObject
+) -> None:
+    """With screening and without, with room in memory for the blocks of one tile or of all: the same tiles."""
+    source, grid, white, most = case
+    n = grid.columns * grid.rows
+    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    x, y = -source.grid.left, -source.grid.top
+    region = np.s_[y : y + grid.rows * grid.side, x : x + grid.columns * grid.side]
+    states, _, counts = naive.cut(
+        source.plane[region], grid.side, grid.tile_px, white, most, source.unreadable()[region]
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cutting, "POOL_BYTES", slots)
+        found, tiles = cut(source, grid, Rule(white, most, screen), wanted)
+    expected = [state if wants else "masked" for state, wants in zip(states, wanted, strict=True)]
+    assert [NAMES[int(state)] for state in found.states] == expected
+    whole = [tile for tile, state in zip(every_tile(source, grid), expected, strict=True) if state == "kept"]
+    np.testing.assert_array_equal(np.array(tiles), np.array(whole).reshape(np.array(tiles).shape))
+    for state, count, exact in zip(expected, found.background_px.tolist(), counts, strict=True):
+        assert count == exact if state == "kept" else count <= exact
+    assert found.blocks_read == len(source.asked)
+    if slots:
+        assert len(set(source.asked)) == len(source.asked), "a block was decoded twice though there was room"
+
+
+def every_tile(source: PlaneSource, grid: TileGrid) -> list[Pixels]:
+    x0, y0, side = -source.grid.left, -source.grid.top, grid.side
+    corners = [(y0 + row * side, x0 + column * side) for row in range(grid.rows) for column in range(grid.columns)]
+    return [naive.averaged(source.plane[y : y + side, x : x + side], grid.tile_px) for y, x in corners]
+
+
+@settings(deadline=None, max_examples=100)
+@given(case=cases(), data=st.data())
+def test_tiles_are_read_again_in_order(case: tuple[PlaneSource, TileGrid, int, int], data: st.DataObject) -> None:
+    source, grid, _, _ = case
+    source.broken = frozenset()
+    n = grid.columns * grid.rows
+    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    found = [tile for row in read_tiles(source, grid, wanted) for tile in row]
+    expected = [tile for tile, wants in zip(every_tile(source, grid), wanted, strict=True) if wants]
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_tile_that_breaks_on_the_second_reading_is_an_error() -> None:
+    source = source_of(np.zeros((8, 8, 3), dtype=np.uint8), 0, 0, 4, 4, frozenset({3}))
+    with pytest.raises(SlideError, match="row 1 do not decode any more: block 3"):
+        list(read_tiles(source, TileGrid(4, 4, 2, 2), np.ones(4, dtype=bool)))
+
+
+# --- screening ---------------------------------------------------------------------------------------------------
+
+
+def test_white_glass_needs_half_of_its_native_tiles() -> None:
+    plane = np.full((3000, 3000, 3), 255, dtype=np.uint8)
+    most = math.floor(0.25 * 299**2)
+    source = source_of(plane, 0, 0, 240, 240, frozenset())
+    found, tiles = cut(source, TileGrid(299, 299, 10, 10), Rule(220, most, True), np.ones(100, dtype=bool))
+    assert not tiles
+    assert found.blocks_read <= 0.55 * 13 * 13
+
+
+def test_tissue_needs_all_of_them_and_what_nobody_wants_none() -> None:
+    source = source_of(np.zeros((600, 600, 3), dtype=np.uint8), 0, 0, 240, 240, frozenset())
+    grid, rule = TileGrid(299, 299, 2, 2), Rule(220, 100, True)
+    found, tiles = cut(source, grid, rule, np.ones(4, dtype=bool))
+    assert (found.blocks_read, len(tiles)) == (9, 4)
+    found, tiles = cut(source, grid, rule, np.zeros(4, dtype=bool))
+    assert (found.blocks_read, len(tiles)) == (0, 0)
+    assert (found.states == blocks.MASKED).all()
+
+
+# --- the limit ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("screen", [False, True])
+@pytest.mark.parametrize("px", [16, 17, 299])
+def test_the_last_background_pixel_decides(px: int, screen: bool) -> None:
+    limit = math.floor(0.25 * px * px)
+    gray = np.zeros((2, px * px), dtype=np.uint8)
+    gray[0, :limit] = gray[1, : limit + 1] = 255
+    plane = np.repeat(np.concatenate(gray.reshape(2, px, px), axis=1)[..., None], 3, axis=2)
+    source = source_of(plane, 0, 0, 5, 7, frozenset())
+    found, tiles = cut(source, TileGrid(px, px, 2, 1), Rule(220, limit, screen), np.ones(2, dtype=bool))
+    assert found.states.tolist() == [blocks.KEPT, blocks.BACKGROUND]
+    assert found.background_px.tolist() == [limit, limit + 1]
+    np.testing.assert_array_equal(tiles[0], plane[:, :px])
+
+
+def test_blocks_of_a_tile_that_do_not_fit_into_memory_are_refused() -> None:
+    grid = BlockGrid(0, 0, 8192, 8192, 2, 2)
+    with pytest.raises(SlideError, match="touches 4 native tiles of 8192 x 8192 px") as caught:
+        cut_tiles(
+            PlaneSource(np.zeros((1, 1, 3), np.uint8), grid),
+            TileGrid(299, 299, 1, 1),
+            Rule(1, 1, True),
+            np.ones(1, bool),
+            lambda: np.zeros((299, 299, 3), np.uint8),
+        )
+    assert caught.value.reason == "native-tile-too-large"
+
+
+# --- kernels -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_reducing_is_the_exact_mean(factor: int) -> None:
+    rng = np.random.default_rng(factor)
+    square = rng.choice(np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (factor * 9, factor * 9, 4))
+    out = np.zeros((9, 9), dtype=np.uint32)
+    blocks.reduce_block(square.view("<u4")[..., 0], factor, out)
+    np.testing.assert_array_equal(out.view(np.uint8).reshape(9, 9, 4)[..., :3], naive.averaged(square[..., :3], 9))
