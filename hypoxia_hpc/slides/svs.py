@@ -21,9 +21,11 @@ LOWER_DOWNSAMPLE = 4
 THUMBNAIL_DOWNSAMPLE = 8
 LIBRARY = "Aperio Image Library v11.2.1 \r\n"
 
-Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values); types as in struct, "s" for text
-TYPE_CODES = {"s": 2, "H": 3, "I": 4}
+Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values)
+# Types as in struct, "s" for text, "B" for bytes without a meaning of their own.
+TYPE_CODES = {"s": 2, "H": 3, "I": 4, "B": 7}
 JPEG, YCBCR, CONTIGUOUS = 7, 6, 1
+# Colour at half the resolution both ways.
 # Colour at half the resolution both ways.
 YCBCR_JPEG: Tags = {259: ("H", (JPEG,)), 262: ("H", (YCBCR,)), 530: ("H", (2, 2))}
 
