@@ -17,8 +17,8 @@ from hypoxia_hpc.records import Json, UInt8Array
 
 Packed = bytes | bytearray | memoryview
 JPEG_QUALITY = 90
-# Colour is the stain. PSNR of 128 tiles of CMU-1-Small-Region.svs and share of their size: 33.1 dB and 25 % at 4:4:4,
-# 29.7 dB and 20 % at 4:2:2, 28.8 dB and 17 % at 4:2:0.
+# Colour is the stain. 62 tiles of CMU-1-Small-Region.svs: PSNR 33.3 dB in 25 % of the bytes at 4:4:4 (a channel changes
+# by 4.1 of 255 on average, by 48 at most), 29.8 dB in 19 % at 4:2:2, 29.0 dB in 17 % at 4:2:0.
 JPEG_SUBSAMPLING = "444"
 ZSTD_LEVEL = 1
 LZ4_LEVEL = 1

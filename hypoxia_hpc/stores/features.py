@@ -68,7 +68,7 @@ def _write_shard(folder: Path, values: NDArray[Any]) -> str:
             chunk = np.zeros((chunk_rows, values.shape[1]), dtype=values.dtype)
             rows = values[start : start + chunk_rows]
             chunk[: len(rows)] = rows
-            shard.append(*encode_chunk(chunk))
+            shard.extend([encode_chunk(chunk)])
         return shard.finish()
     finally:
         shard.close()

@@ -37,7 +37,8 @@ class PixelsWriter:
         self._chunk_rows = rows_per_chunk(rule, DTYPE, one_tile)
         self._buffer_rows = self._chunk_rows * max(1, BUFFER_BYTES // chunk_nbytes_of(rule, DTYPE, one_tile))
         self._buffers = [np.empty((self._buffer_rows, *self._tile_shape), dtype=np.uint8) for _ in range(BUFFERS)]
-        self._written = [_done() for _ in range(BUFFERS)]
+        self._last = _done()
+        self._written = [self._last] * BUFFERS
         self._packing = ThreadPoolExecutor(1, "pack")
         self._writing = ThreadPoolExecutor(1, "write")
         self.n_tiles = 0
@@ -76,8 +77,8 @@ class PixelsWriter:
 
     def _send(self, turn: int, rows: int) -> None:
         packed = self._packing.submit(self._pack, self._buffers[turn % BUFFERS][:rows])
-        before = self._written[(turn - 1) % BUFFERS]
-        self._written[turn % BUFFERS] = self._writing.submit(self._write, packed, before)
+        self._last = self._writing.submit(self._write, packed, self._last)
+        self._written[turn % BUFFERS] = self._last
 
     def _pack(self, tiles: UInt8Array) -> list[tuple[Packed, bytes]]:
         starts = range(0, len(tiles), self._chunk_rows)
@@ -86,8 +87,7 @@ class PixelsWriter:
 
     def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None]) -> None:
         before.result()  # it is over; where it failed this one fails too, and so every later one
-        for chunk, crc in packed.result():
-            self._shard.append(chunk, crc)
+        self._shard.extend(packed.result())
 
     def _wait_for(self, buffer: int) -> None:
         """Wait until the tiles of a buffer are written; raise what any of the writings so far has raised."""

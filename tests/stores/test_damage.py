@@ -1,5 +1,6 @@
 """Stores damaged by hand: always found, never a crash, never a wrong pixel."""
 
+import itertools
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.integrity import check_store, content_of, store_key
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles, read_pixels
@@ -71,10 +73,12 @@ def pixels_of(seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (N_TILES, 8, 8, 3), dtype=np.uint8)
 
 
-def write_tiles(store: Path, seed: int = 0, key: str = "k") -> Path:
-    with new_tile_store(store, 8) as writer:
-        writer.append(pixels_of(seed))
-        writer.commit(np.arange(2 * N_TILES).reshape(-1, 2), np.ones(N_TILES, np.float32), {"key": key})
+def write_tiles(store: Path, seed: int = 0, key: str = "k", **spec: str) -> Path:
+    with new_tile_store(store, 8, **spec) as writer:
+        for tile in pixels_of(seed):
+            writer.new_tile()[:] = tile
+        attributes = {"key": key, "spec": spec}
+        writer.commit(np.arange(2 * N_TILES).reshape(-1, 2), np.ones(N_TILES, np.float32), attributes)
     return store
 
 
@@ -154,6 +158,77 @@ def test_every_flipped_byte_of_the_pixels_is_found(tile_store: Path) -> None:
         path.write_bytes(sound)
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_flipped_byte_of_packed_pixels_is_found(tmp_path: Path, codec: str) -> None:
+    store = write_tiles(tmp_path / "a.zarr", codec=codec)
+    path = store / "pixels" / "c.0.0.0.0"
+    sound = path.read_bytes()
+    for position in range(0, len(sound), len(sound) // 150):
+        flip(path, position)
+        with pytest.raises(SlideError):
+            read_pixels(open_tiles(store), 0, N_TILES)
+        assert check_store(store), position
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_a_harmed_shard_of_packed_pixels_is_found(tmp_path: Path, codec: str, harm: Harm) -> None:
+    store = write_tiles(tmp_path / "tiles" / "a.zarr", codec=codec)
+    harm(store / "pixels" / "c.0.0.0.0")
+    assert_found(store, lambda: read_pixels(open_tiles(store), 0, N_TILES))
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_every_truncated_shard_is_found(tmp_path: Path, codec: str) -> None:
+    store = write_tiles(tmp_path / "a.zarr", codec=codec)
+    path = store / "pixels" / "c.0.0.0.0"
+    sound = path.read_bytes()
+    for length in range(0, len(sound), len(sound) // 150):
+        path.write_bytes(sound[:length])
+        assert_found(store, lambda: open_tiles(store))
+
+
+def set_spec(store: Path, **spec: Any) -> None:
+    document = json.loads((store / "zarr.json").read_text())
+    document["attributes"]["spec"] = spec
+    (store / "zarr.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(("written", "told"), [*itertools.permutations(CODECS, 2)])
+def test_another_codec_than_it_was_packed_with_is_found(tmp_path: Path, written: str, told: str) -> None:
+    store, other = write_tiles(tmp_path / "a.zarr", codec=written), write_tiles(tmp_path / "b.zarr", codec=told)
+    shutil.copy(other / "pixels" / "zarr.json", store / "pixels" / "zarr.json")
+    assert_found(store, lambda: open_tiles(store))  # the attributes say otherwise
+    set_spec(store, codec=told)
+    assert_found(store, lambda: read_pixels(open_tiles(store), 0, N_TILES))
+
+
+@pytest.mark.parametrize("spec", [{"codec": "pickle"}, {"codec": None}, {"codec": ["none"]}, {"pixels": True}])
+def test_a_spec_that_no_store_has_is_found(tile_store: Path, spec: Any) -> None:
+    set_spec(tile_store, **spec)
+    assert_found(tile_store, lambda: open_tiles(tile_store))
+
+
+def test_pixels_have_to_be_there_if_and_only_if_the_spec_says_so(tmp_path: Path) -> None:
+    with_pixels, without = write_tiles(tmp_path / "a.zarr"), write_tiles(tmp_path / "b.zarr", pixels="none")
+    assert (check_store(with_pixels), check_store(without)) == ([], [])
+    set_spec(with_pixels, pixels="none")
+    assert check_store(with_pixels) == ["'pixels' does not belong here"]
+    assert_found(with_pixels, lambda: open_tiles(with_pixels))
+    set_spec(without)
+    assert check_store(without) == ["pixels is missing"]
+    assert_found(without, lambda: open_tiles(without))
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+@pytest.mark.parametrize("file", [file for file in TILE_FILES if not file.startswith("pixels")])
+def test_a_harmed_store_without_pixels_is_found(tmp_path: Path, file: str, harm: Harm) -> None:
+    store = write_tiles(tmp_path / "tiles" / "a.zarr", pixels="none")
+    harm(store / file)
+    assert_found(store, lambda: open_tiles(store))
+
+
 def pickle_codec(document: Any) -> None:
     document["codecs"][0]["configuration"]["codecs"].append({"name": "numcodecs.pickle", "configuration": {}})
 
@@ -216,7 +291,8 @@ def test_a_chunk_that_the_index_calls_missing_is_found(tile_store: Path) -> None
 
 def test_arrays_of_different_length_are_found(tile_store: Path, tmp_path: Path) -> None:
     with new_tile_store(tmp_path / "b.zarr", 8) as writer:
-        writer.append(pixels_of(0)[:4])
+        for _ in range(4):
+            writer.new_tile()[:] = 0
         writer.commit(np.zeros((4, 2), np.int64), np.ones(4, np.float32), {"key": "k"})
     shutil.rmtree(tile_store / "xy")
     shutil.copytree(tmp_path / "b.zarr" / "xy", tile_store / "xy")
