@@ -29,7 +29,6 @@ class TileWriter:
         self._target = target
         self._folder = folder
         self._rules = rules
-        self._tile_shape = (tile_px, tile_px, 3)
         kept = rules.get("pixels")
         self._pixels = PixelsWriter(folder, kept, tile_px) if kept else NoPixels(tile_px)
 
@@ -41,13 +40,6 @@ class TileWriter:
         """
         with machine_errors(self._target):
             return self._pixels.new_tile()
-
-    def append(self, pixels: UInt8Array) -> None:
-        """Add copies of tiles, uint8 (k, px, px, 3), any k. Raises ValueError, MachineError."""
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != self._tile_shape:
-            raise ValueError(f"tiles must be uint8 (k, {self._tile_shape}), got {pixels.dtype} {pixels.shape}")
-        for tile in pixels:
-            self.new_tile()[:] = tile
 
     def commit(self, xy: Int64Array, background: Float32Array, attributes: Json) -> int:
         """Make the store appear under its name, and return its size in bytes.

@@ -26,7 +26,8 @@ COUNTED = ("fsync", "rename", "replace")
 
 def commit_tiles(target: Path, key: str) -> None:
     with new_tile_store(target, 6) as writer:
-        writer.append(np.full((11, 6, 6, 3), ord(key), np.uint8))
+        for _ in range(11):
+            writer.new_tile()[:] = ord(key)
         writer.commit(np.arange(22).reshape(11, 2), np.zeros(11, np.float32), {"key": key})
 
 

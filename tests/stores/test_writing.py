@@ -23,9 +23,14 @@ N_TILES = 300
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) <= before
+    assert {thread.name for thread in threading.enumerate()} & {"pack_0", "write_0", "hash_0"} == set()
+
+
+def test_a_writer_has_these_threads(tmp_path: Path) -> None:
+    with new_tile_store(tmp_path / "a.zarr", 1024) as writer:
+        fill(writer, 9)
+        assert {thread.name for thread in threading.enumerate()} >= {"pack_0", "write_0", "hash_0"}
 
 
 def commit(writer: TileWriter, n: int, **spec: str) -> int:
