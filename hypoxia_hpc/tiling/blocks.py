@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.tiling.compiling import kernel
 from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background
 
 Int32Array = NDArray[np.int32]
@@ -78,26 +78,26 @@ class Band(NamedTuple):
     numbers: Int64Array
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _columns_of(layout: Layout, column: int) -> tuple[int, int]:
     """First and last block column that a tile of this column touches."""
     left = column * layout.side - layout.left
     return left // layout.block_width, (left + layout.side - 1) // layout.block_width
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _rows_of(layout: Layout, row: int) -> tuple[int, int]:
     """First and last block row that the tiles of this row touch."""
     top = row * layout.side - layout.top
     return top // layout.block_height, (top + layout.side - 1) // layout.block_height
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
     return max(start, other), min(start + length, other + other_length)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> None:
     """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
     they are not counted yet. A tile that has too many already needs no exact count."""
@@ -116,7 +116,7 @@ def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: in
     band.counted[block_row, block_column] = row + 1
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_row: int, block_column: int) -> int:
     """How much a block may tell: of how many undecided tiles it could, all white, prove that they are background; among
     equals, how much of this tile it covers."""
@@ -136,7 +136,7 @@ def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_
     return int(proofs * (layout.side * layout.side + 1) + (y1 - y0) * (x1 - x0))
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _next_block(layout: Layout, rule: Rule, band: Band, row: int, column: int) -> int:
     """Number of the block to read next for a tile, -1 when all are there."""
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
@@ -153,7 +153,7 @@ def _next_block(layout: Layout, rule: Rule, band: Band, row: int, column: int) -
     return best
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _touches_bad(layout: Layout, band: Band, row: int, column: int) -> bool:
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
     for block_row in range(block_rows[0], block_rows[1] + 1):
@@ -163,7 +163,7 @@ def _touches_bad(layout: Layout, band: Band, row: int, column: int) -> bool:
     return False
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _release(layout: Layout, band: Band, row: int, stop: int) -> None:
     """Give back the slots of block columns before ``stop``; those that the next band needs stay while there is room."""
     numbers = band.numbers
@@ -186,7 +186,7 @@ def _release(layout: Layout, band: Band, row: int, stop: int) -> None:
     numbers[RELEASED] = max(numbers[RELEASED], stop)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def begin_band(layout: Layout, rule: Rule, band: Band, row: int, counting: bool) -> None:
     """Start a row of tiles, whose states are set: what was counted for it so far moves up, and the blocks carried over
     are counted for the row below it (which matters where they are higher than a tile)."""
@@ -203,7 +203,7 @@ def begin_band(layout: Layout, rule: Rule, band: Band, row: int, counting: bool)
                     _count_block(layout, rule, band, row, block_row, block_column)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _take_slot(layout: Layout, band: Band, number: int) -> None:
     numbers = band.numbers
     numbers[N_FREE] -= 1
@@ -211,7 +211,7 @@ def _take_slot(layout: Layout, band: Band, number: int) -> None:
     band.slots[number // layout.block_columns, number % layout.block_columns] = numbers[SLOT]
 
 
-@numba.njit(nogil=True)
+@kernel()
 def advance(layout: Layout, rule: Rule, band: Band, row: int, read: int, counting: bool) -> int:
     """Go on through a band: count the block ``read`` just now (-1: none), decide tiles from left to right, and return
     the number of the block that is needed next (to be read into SLOT of the pool), ASSEMBLE (the tile at COLUMN has all
@@ -243,7 +243,7 @@ def advance(layout: Layout, rule: Rule, band: Band, row: int, read: int, countin
     return BAND_DONE
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _copy_row(source: PackedArray, target: UInt8Array) -> None:
     """Unpack a run of pixels: uint32 (n,) into uint8 (3 n,)."""
     for x in range(source.shape[0]):
@@ -253,7 +253,7 @@ def _copy_row(source: PackedArray, target: UInt8Array) -> None:
         target[3 * x + 2] = np.uint8(pixel >> U32(16))
 
 
-@numba.njit(nogil=True)
+@kernel()
 def assemble_tile(layout: Layout, band: Band, row: int, tile: UInt8Array) -> None:
     """Copy the tile at COLUMN out of its blocks into uint8 (side, 3 · side)."""
     column = band.numbers[COLUMN]
@@ -270,7 +270,7 @@ def assemble_tile(layout: Layout, band: Band, row: int, tile: UInt8Array) -> Non
                 _copy_row(block[y - top, x0 - left : x1 - left], tile[y - row * layout.side, to : to + 3 * (x1 - x0)])
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _gather_square(layout: Layout, band: Band, row: int, square: PackedArray) -> None:
     column = band.numbers[COLUMN]
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
@@ -287,7 +287,7 @@ def _gather_square(layout: Layout, band: Band, row: int, square: PackedArray) ->
             ]
 
 
-@numba.njit(nogil=True)
+@kernel()
 def average_tile(layout: Layout, rule: Rule, band: Band, row: int, square: PackedArray, reduced: PackedArray) -> None:
     """Average the square at COLUMN, gathered in ``square`` uint32 (side, side), to ``reduced`` uint32 (px, px), and
     decide. A block that did not decode is black, so that the count is a lower bound."""
@@ -303,14 +303,14 @@ def average_tile(layout: Layout, rule: Rule, band: Band, row: int, square: Packe
         band.states[0, column] = KEPT
 
 
-@numba.njit(nogil=True)
+@kernel()
 def unpack_tile(packed: PackedArray, tile: UInt8Array) -> None:
     """Unpack uint32 (px, px) into uint8 (px, 3 · px)."""
     for y in range(packed.shape[0]):
         _copy_row(packed[y], tile[y])
 
 
-@numba.njit(nogil=True)
+@kernel()
 def reduce_block(block: PackedArray, factor: int, out: PackedArray) -> None:
     """Average squares of ``factor`` (2, 4 or 8) pixels of packed (factor · h, factor · w) into (h, w), halves rounded
     up. Two channels travel in one number: the sum of 64 bytes needs 14 of the 16 bits that each has."""
@@ -320,7 +320,7 @@ def reduce_block(block: PackedArray, factor: int, out: PackedArray) -> None:
         _reduce(block, factor, out)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _halve(block: PackedArray, out: PackedArray) -> None:
     # Written out, it vectorises: 11,900 Mpx/s of ``block`` on one Zen 4 core where the loops of _reduce give 1,800.
     mask, half = EVEN_BYTES, U32(0x00020002)
@@ -334,7 +334,7 @@ def _halve(block: PackedArray, out: PackedArray) -> None:
             target[x] = U32(U32(U32(low >> U32(2)) & mask) | U32(U32(U32(high >> U32(2)) & mask) << U32(8)))
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _reduce(block: PackedArray, factor: int, out: PackedArray) -> None:
     mask, shift = EVEN_BYTES, U32(4 if factor == 4 else 6)
     half = U32(U32(0x00010001) << U32(shift - U32(1)))
@@ -355,7 +355,7 @@ def _reduce(block: PackedArray, factor: int, out: PackedArray) -> None:
             out[y, x] = U32(U32(U32(low_sum >> shift) & mask) | U32(U32(U32(high_sum >> shift) & mask) << U32(8)))
 
 
-@numba.njit(nogil=True)
+@kernel()
 def pack_rgb(pixels: UInt8Array, out: UInt8Array) -> None:
     """Copy uint8 RGB (h, w, 3) into uint8 (h, w, 4)."""
     for y in range(pixels.shape[0]):
@@ -365,12 +365,12 @@ def pack_rgb(pixels: UInt8Array, out: UInt8Array) -> None:
             out[y, x, 2] = pixels[y, x, 2]
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _clamped(value: int) -> np.uint8:
     return np.uint8(min(255, max(0, value)))
 
 
-@numba.njit(nogil=True)
+@kernel()
 def pack_ycbcr(pixels: UInt8Array, out: UInt8Array) -> None:
     """Convert uint8 YCbCr (h, w, 3) to RGB in uint8 (h, w, 4): JFIF's matrix, rounded as OpenSlide does it for
     JPEG 2000 (all 16.7 million colours were compared)."""

@@ -14,11 +14,11 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.tiling.compiling import kernel
 
 PackedArray = NDArray[np.uint32]
 BoolArray = NDArray[np.bool_]
@@ -27,7 +27,7 @@ U32 = np.uint32
 BYTE = U32(255)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def count_background(band: PackedArray, left: int, width: int, white: int) -> int:
     """Background pixels in columns left .. left + width of a packed, C-contiguous band, uint32 (height, columns)."""
     # The rounding half and the shift move into the limit. Numba widens uint32 arithmetic to 64 bits unless every
@@ -47,7 +47,7 @@ def count_background(band: PackedArray, left: int, width: int, white: int) -> in
     return total
 
 
-@numba.njit(nogil=True)
+@kernel()
 def composite_on_white(rgba: UInt8Array) -> None:
     """Lay pixels with straight alpha, uint8 (height, width, 4), on white, in place:
     ``(c·a + 255·(255 - a) + 127) // 255``."""
@@ -61,7 +61,7 @@ def composite_on_white(rgba: UInt8Array) -> None:
                 rgba[y, x, 3] = 255
 
 
-@numba.njit(nogil=True)
+@kernel()
 def light_pixels(image: PackedArray, white: int) -> BoolArray:
     """Which pixels of a packed image are background, bool of the same shape."""
     light = np.empty(image.shape, dtype=np.bool_)
@@ -71,7 +71,7 @@ def light_pixels(image: PackedArray, white: int) -> BoolArray:
     return light
 
 
-@numba.njit(nogil=True)
+@kernel()
 def average_square(band: PackedArray, left: int, tile: PackedArray) -> None:
     """Reduce a square of a band, as wide as the band is high, to a packed tile, uint32 (px, px), px <= side, by exact
     area averaging, halves rounded up.

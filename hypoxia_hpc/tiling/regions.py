@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
+from hypoxia_hpc.tiling.compiling import kernel
 
 MOST_BYTES = 16 * 2**20  # 700,000 positions of QuPath's; parsed they take 15 times the memory
 MOST_COORDINATE = 2**31
@@ -40,11 +40,13 @@ Geometries = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """The union of the polygons of a file, in QuPath's pixels: ``whole`` a shapely (Multi)Polygon, ``pieces`` the same
-    cut into parts of few positions that do not overlap, a shapely array (n,)."""
+    """The union of the polygons of a file, in QuPath's pixels: ``whole`` a shapely (Multi)Polygon. ``pieces``, a
+    shapely array (n,), are what its outlines and its holes enclose, cut into polygons of few positions; by ``signs``,
+    int64 (n,), those count 1 and these -1."""
 
     whole: Any
     pieces: Geometries
+    signs: Int64Array
 
 
 class _Wrong(ValueError):  # noqa: N818 - one problem of a file, told with the others
@@ -93,7 +95,7 @@ def read_regions(path: Path) -> Regions:
     _refuse_tangles(path, [ring for rings in polygons for ring in rings])
     try:
         whole = shapely.union_all(_mended([shapely.Polygon(rings[0], rings[1:]) for rings in polygons]))
-        return Regions(whole, _pieces(whole))
+        return _regions(whole)
     except shapely.errors.GEOSException as error:
         raise _bad(path, f"outlines that cannot be laid over one another: {error}") from None
 
@@ -212,7 +214,7 @@ def _refuse_tangles(path: Path, rings: list[Ring]) -> None:
         raise _bad(path, f"outlines that cross one another more than {MOST_CROSSINGS:,} times")
 
 
-@numba.njit(nogil=True)
+@kernel()
 def count_crossings(segments: Float64Array, most: int, most_pairs: int) -> int:
     """How often segments, float64 (n, 4) of x0, y0, x1, y1 in order of their left ends, cross one another or run
     along one another; ``most + 1`` where it is more than ``most`` or more than ``most_pairs`` pairs were looked at."""
@@ -231,7 +233,7 @@ def count_crossings(segments: Float64Array, most: int, most_pairs: int) -> int:
     return crossings
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _meet(one: Float64Array, other: Float64Array) -> bool:
     """Whether two segments cross within both, or share more than a point."""
     start, stop = _side(one, other[0], other[1]), _side(one, other[2], other[3])
@@ -242,7 +244,7 @@ def _meet(one: Float64Array, other: Float64Array) -> bool:
     return start * stop < 0 and _side(other, one[0], one[1]) * _side(other, one[2], one[3]) < 0
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _side(line: Float64Array, x: float, y: float) -> float:
     return np.sign((line[2] - line[0]) * (y - line[1]) - (line[3] - line[1]) * (x - line[0]))
 
@@ -255,9 +257,18 @@ def _mended(polygons: list[Any]) -> Geometries:
     return found
 
 
-def _pieces(whole: Any) -> Geometries:
-    """Halve polygons of many positions again and again, so that a tile at an edge meets a short outline only."""
-    waiting, pieces = _with_area(whole), []
+def _regions(whole: Any) -> Regions:
+    parts = _with_area(whole)
+    outlines = _pieces([shapely.Polygon(part.exterior) for part in parts])
+    holes = _pieces([shapely.Polygon(hole) for part in parts for hole in part.interiors])
+    signs = np.repeat([1, -1], [len(outlines), len(holes)])
+    return Regions(whole, np.array(outlines + holes, dtype=object), signs)
+
+
+def _pieces(polygons: list[Any]) -> list[Any]:
+    """Halve polygons of many positions again and again, so that a tile at an edge meets a short outline only. (With
+    their holes they would be slow to cut: 13 s instead of 1 s for 48,000 holes.)"""
+    waiting, pieces = polygons, []
     while waiting:
         part = waiting.pop()
         left, top, right, bottom = shapely.bounds(part).tolist()
@@ -271,7 +282,7 @@ def _pieces(whole: Any) -> Geometries:
             middle = (top + bottom) / 2
             halves = [shapely.box(left, top, right, middle), shapely.box(left, middle, right, bottom)]
         waiting += [cut for half in halves for cut in _with_area(shapely.intersection(part, half))]
-    return np.array(pieces, dtype=object)
+    return pieces
 
 
 def _with_area(geometry: Any) -> list[Any]:
@@ -303,7 +314,7 @@ def _shares(regions: Regions, tree: shapely.STRtree, xy_l0: Int64Array, side_l0:
     inside = shapely.covers(regions.whole, squares)
     rest = np.flatnonzero(~inside)
     square, piece = tree.query(squares[rest], predicate="intersects")
-    areas = shapely.area(shapely.intersection(squares[rest[square]], regions.pieces[piece]))
+    areas = regions.signs[piece] * shapely.area(shapely.intersection(squares[rest[square]], regions.pieces[piece]))
     shares = inside.astype(np.float64)
     shares[rest] = np.bincount(square, areas, minlength=len(rest)) / side_l0**2
     return np.clip(shares, 0, 1).astype(np.float32)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array, UInt8Array
+from hypoxia_hpc.tiling.compiling import kernel
 
 Mask = NDArray[np.bool_]
 Int32Array = NDArray[np.int32]
@@ -105,7 +105,7 @@ def _smoothed(rgb: UInt8Array) -> UInt8Array:
     return smooth
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _looked_at(rgb: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
     """Saturation (HSV, in 255ths, halves up) and kind of every pixel, uint8 (h, w) each."""
     saturation = np.zeros(rgb.shape[:2], dtype=np.uint8)
@@ -124,7 +124,7 @@ def _looked_at(rgb: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
     return saturation, kinds
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _kind_of_ink(red: int, green: int, blue: int, chroma: int, saturation: int) -> int:
     cool = green >= red
     violet = blue > red > green and 5 * (red - green) <= chroma
@@ -166,7 +166,7 @@ def _flooded(saturation: UInt8Array, glass: Mask, tissue: Mask, foreign: Mask) -
     return flooded
 
 
-@numba.njit(nogil=True)
+@kernel()
 def flood(heights: UInt8Array, labels: UInt8Array) -> None:
     """Watershed by flooding (Meyer 1994), in place: pixels labelled 1 or 2 spread to those labelled 0, lowest first,
     first come first served. A queue for each of the 256 heights, linked through ``after``: 5 bytes a pixel."""
@@ -189,7 +189,7 @@ def flood(heights: UInt8Array, labels: UInt8Array) -> None:
                     _enqueue(v * width + u, max(level, heights[v, u]), after, first, last)
 
 
-@numba.njit(nogil=True)
+@kernel()
 def _enqueue(pixel: int, level: int, after: Int32Array, first: Int32Array, last: Int32Array) -> None:
     if first[level] < 0:
         first[level] = pixel

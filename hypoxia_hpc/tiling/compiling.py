@@ -1,0 +1,43 @@
+"""How kernels are compiled: without the GIL, and kept on this node's own disk, since compiling all of them takes some
+seconds and every worker process would do it again.
+
+Numba's cache races on network file systems and does not notice when a function in another file changes. So it lies in
+the node's temporary folder, in one of the user's own that nobody else can write to, for what is in it is executed; and
+the folder's name holds a digest of all kernels' source.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import numba
+
+KERNELS = Path(__file__).parent
+
+
+def _cache_folder() -> Path | None:
+    """The folder, made if need be; None where there can be none, or it is not safely ours."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for source in sorted(KERNELS.glob("*.py")):
+        digest.update(source.read_bytes())
+    folder = Path(tempfile.gettempdir()) / f"hypoxia_hpc-kernels-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return folder / digest.hexdigest()[:16] if ours else None
+
+
+_FOLDER = _cache_folder()
+if _FOLDER is not None and "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = str(_FOLDER)
+
+# Without a safe folder nothing is kept: Numba's own choice would be beside the source, often a network drive.
+kernel = functools.partial(numba.njit, nogil=True, cache=bool(numba.config.CACHE_DIR))
