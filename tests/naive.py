@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
 import math
 import statistics
 import struct
@@ -291,3 +292,40 @@ def mask_share(mask: NDArray[np.bool_], l0_per_mask_px: float, corner: tuple[int
                 )
                 covered += across * down
     return covered / side**2
+
+
+# --- regions ---------------------------------------------------------------------------------------------------------
+
+
+def inside(x: float, y: float, rings: list[list[list[float]]]) -> bool:
+    """Whether a point lies in a polygon with holes: a ray to the right crosses its rings an odd number of times."""
+    crossed = 0
+    for ring in rings:
+        for (x0, y0), (x1, y1) in itertools.pairwise(ring):
+            crossed += (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+    return crossed % 2 == 1
+
+
+def region_share(polygons: list[list[list[list[float]]]], corner: tuple[int, int], side: float, n: int) -> float:
+    """The share of n x n points, evenly spread over a square, that lie in any polygon."""
+    offsets = [(k + 0.5) * side / n for k in range(n)]
+    points = [(corner[0] + dx, corner[1] + dy) for dx in offsets for dy in offsets]
+    return sum(any(inside(x, y, rings) for rings in polygons) for x, y in points) / n**2
+
+
+def crossings(segments: list[tuple[int, int, int, int]]) -> int:
+    """Pairs of segments that cross within both, or that share a stretch."""
+    return sum(_meet(one, other) for i, one in enumerate(segments) for other in segments[i + 1 :])
+
+
+def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    (ax, ay, bx, by), (cx, cy, dx, dy) = one, other
+    across = (bx - ax) * (dy - cy) - (by - ay) * (dx - cx)
+    if across:  # where along each the lines meet, in exact fractions
+        along = Fraction((cx - ax) * (dy - cy) - (cy - ay) * (dx - cx), across)
+        along_other = Fraction((cx - ax) * (by - ay) - (cy - ay) * (bx - ax), across)
+        return 0 < along < 1 and 0 < along_other < 1
+    if (bx - ax) * (cy - ay) != (by - ay) * (cx - ax) or one[:2] == one[2:] or other[:2] == other[2:]:
+        return False  # parallel, or a point
+    (a, b), (c, d) = sorted([(ax, ay), (bx, by)]), sorted([(cx, cy), (dx, dy)])
+    return max(a, c) < min(b, d)

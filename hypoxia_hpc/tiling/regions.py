@@ -250,7 +250,7 @@ def _side(line: Float64Array, x: float, y: float) -> float:
 
 
 def _mended(polygons: list[Any]) -> Geometries:
-    """The same, every one valid; where an outline crosses itself, what it goes around counts as inside."""
+    """The same, every one valid; what an outline that crosses itself goes around twice is inside, not a hole."""
     found = np.array(polygons, dtype=object)
     wrong = ~shapely.is_valid(found)
     found[wrong] = shapely.make_valid(found[wrong], method="structure", keep_collapsed=False)
