@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -314,6 +314,11 @@ def run_all(run: Path) -> int:
     return _whole_path(_existing(run))
 
 
+def _read_by(readers: Mapping[str, int]) -> str:
+    """``read by native-jpeg 58, openslide 3``."""
+    return "read by " + ", ".join(f"{reader} {n}" for reader, n in readers.items()) if readers else ""
+
+
 @app.command()
 @RUN
 @JSON
@@ -332,7 +337,7 @@ def status(run: Path, as_json: bool) -> int:
             str(stage.quarantined),
             str(stage.todo),
             f"{stage.tiles_per_second:,.0f}" if stage.tiles else "",
-            stage.note,
+            stage.note or _read_by(stage.readers),
         ]
         for stage in state.stages
     ]

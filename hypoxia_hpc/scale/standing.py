@@ -21,13 +21,14 @@ from hypoxia_hpc.stores.integrity import store_attributes, store_key
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
-    that holds the slide up where it is quarantined."""
+    that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done."""
 
     slide: Slide
     stage: str
     status: Literal["done", "quarantined", "todo"]
     key: str = ""
     receipt: Receipt | None = None
+    reader: str = ""
 
 
 def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
@@ -36,10 +37,15 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
     attributes = store_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
-        return Standing(slide, "tile", "done", attributes["key"], receipt)
+        return Standing(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
     if receipt is not None and receipt.status == "quarantined" and receipt.key == _key_of_slide(table, slide):
         return Standing(slide, "tile", "quarantined", receipt.key, receipt)
     return Standing(slide, "tile", "todo")
+
+
+def _reader(attributes: Json) -> str:
+    plan = attributes.get("plan")
+    return str(plan.get("reader", "")) if isinstance(plan, dict) else ""
 
 
 def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:

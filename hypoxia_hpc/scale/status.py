@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
@@ -17,7 +18,7 @@ from hypoxia_hpc.scale.standing import Standing, feature_standing, run_spec, til
 @dataclass(frozen=True, slots=True)
 class StageStatus:
     """Counts of one stage; ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers
-    together."""
+    together, ``readers`` how many of the slides done were read by what."""
 
     stage: str
     done: int
@@ -26,6 +27,7 @@ class StageStatus:
     tiles: int = 0
     seconds: float = 0.0
     note: str = ""
+    readers: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tiles_per_second(self) -> float:
@@ -78,6 +80,7 @@ def _slide_stage(name: str, standings: Sequence[Standing]) -> StageStatus:
         todo=sum(one.status == "todo" for one in standings),
         tiles=sum(_tiles_handled(stage, receipt) for receipt in receipts),
         seconds=sum(receipt.seconds for receipt in receipts),
+        readers=dict(Counter(one.reader for one in done if one.reader).most_common()) if stage == "tile" else {},
     )
 
 
