@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
 from hypoxia_hpc.tiling.compiling import kernel
-from hypoxia_hpc.tiling.compiling import kernel
 from hypoxia_hpc.tiling.geojson import bad_regions, read_bytes, read_polygons
 
 MOST_CROSSINGS = 200_000
@@ -141,7 +140,7 @@ def _regions(whole: Any) -> Regions:
 
 def _pieces(polygons: list[Any]) -> list[Any]:
     """Halve polygons of many positions again and again, so that a tile at an edge meets a short outline only. (With
-    their holes they would be slow to cut: 13 s instead of 1 s for 48,000 holes.)"""
+    their holes they are slow to cut: a file of 48,000 holes took 17 s, without them it takes 3 s.)"""
     waiting, pieces = polygons, []
     while waiting:
         part = waiting.pop()
@@ -175,7 +174,8 @@ def region_fraction(regions: Regions, xy_l0: Int64Array, side_l0: float) -> Floa
         side_l0: side of the squares in the same pixels, need not be whole.
 
     Returns:
-        float32 (n,) in 0..1; what GEOS computes in float64 is good to nine digits, so machines agree after rounding.
+        float32 (n,) in 0..1. GEOS computes in float64; rounded, a share of exactly a half is exactly a half, so that
+        no decision hangs on the last digits.
     """
     shapely.prepare(regions.whole)
     tree = shapely.STRtree(regions.pieces)

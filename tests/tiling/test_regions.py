@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import regions as module
+from hypoxia_hpc.tiling.geojson import MOST_BYTES
 from hypoxia_hpc.tiling.regions import (
-    MOST_BYTES,
     Regions,
     count_crossings,
     read_regions,
@@ -185,7 +185,7 @@ def test_sides_need_not_be_whole(tmp_path: Path, side: float) -> None:
 def test_outlines_that_cross_themselves_are_mended(tmp_path: Path) -> None:
     bow_tie = polygon([[0, 0], [100, 100], [100, 0], [0, 100], [0, 0]])
     assert shares(regions_of(tmp_path, bow_tie), [(0, 0)], 100.0) == [0.5]
-    loop = [[0, 0], [100, 0], [100, 100], [20, 100], [20, -20], [60, -20], [60, 60], [0, 60], [0, 0]]
+    loop = [[0.0, 0.0], [100, 0], [100, 100], [20, 100], [20, -20], [60, -20], [60, 60], [0, 60], [0, 0]]
     assert shares(regions_of(tmp_path, polygon(loop)), [(25, 25), (70, 70), (200, 0)], 20.0) == [1, 1, 0]
     hole_outside = polygon(box(0, 0, 10, 10), box(50, 50, 10, 10))
     assert regions_of(tmp_path, hole_outside).whole.area >= 100
