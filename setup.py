@@ -39,7 +39,7 @@ setup(
         "safetensors>=0.5,<1",
         "scikit-learn>=1.6,<2",
         "scipy>=1.14,<2",
-        "shapely>=2.0,<3",
+        "shapely>=2.1,<3",
         "simplejpeg>=1.8,<2",
         "tensorflow>=2.20,<2.22",
         "tifffile>=2025.5.10",

@@ -14,17 +14,19 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.tiling.kernels import light_pixels
-from hypoxia_hpc.tiling.regions import read_regions, region_fraction
+from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction
 from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 
 BoolArray = NDArray[np.bool_]
 
 # Fine enough to see a tile's tissue (150 µm, 19 px), coarse enough to cost little.
 COARSE_UM_PER_PX = 8
-# A coarse level is read whole: 24 Mpx are 96 MB.
-MOST_COARSE_PX = 24_000_000
+# A coarse level is read whole. A mask of 6 Mpx takes some 250 MB while it is made (12 Mpx: 500); to find the light
+# pixels of an image takes no more than itself.
+MOST_MASK_PX = 6_000_000
+MOST_LIGHT_PX = 24_000_000
 # A tile should not be smaller than this on the level that it is judged by.
-LEAST_TILE_PX = 8
+LEAST_TILE_PX = 6
 # screen = "fast": a tile is taken for background where more than FAST_SHARE of its coarse pixels are lighter than
 # ``white`` by FAST_MARGIN gray levels. benchmarks/tiling.py measures how often that is wrong.
 FAST_MARGIN = 6
@@ -51,8 +53,8 @@ class Masks:
     record: Json
 
 
-def coarse_level(pyramid: Pyramid, plan: TilePlan, *, stored: bool) -> CoarseLevel | None:
-    """The way to see the whole slide at about COARSE_UM_PER_PX, in at most MOST_COARSE_PX pixels and with tiles of at
+def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool) -> CoarseLevel | None:
+    """The way to see the whole slide at about COARSE_UM_PER_PX, in at most ``most_px`` pixels and with tiles of at
     least LEAST_TILE_PX; None where there is none.
 
     ``stored``: only levels as they are stored and at least 4 times coarser than the tiles, so that reading one costs
@@ -63,7 +65,7 @@ def coarse_level(pyramid: Pyramid, plan: TilePlan, *, stored: bool) -> CoarseLev
         way
         for level, downsample in enumerate(pyramid.downsamples)
         for way in (CoarseLevel(level, factor, downsample * factor) for factor in ((1,) if stored else (1, 2, 4, 8)))
-        if math.prod(pyramid.size_l0) <= MOST_COARSE_PX * way.l0_per_px**2
+        if math.prod(pyramid.size_l0) <= most_px * way.l0_per_px**2
         and plan.side_l0 >= LEAST_TILE_PX * way.l0_per_px
         and (not stored or way.l0_per_px >= 4 * l0_per_tile_px * 0.98)
     ]
@@ -82,19 +84,27 @@ def judge(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: P
     wanted, glass = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
     record: Json = {}
     if regions_file is not None:
-        inside = region_fraction(read_regions(regions_file), plan.xy_l0, plan.side_l0)
-        wanted &= (inside if table.regions_rule == "include" else 1 - inside) >= table.min_region
+        wanted &= _in_regions(read_regions(regions_file), opened.pyramid, plan, table)
     if table.tissue != "none":
-        way = _require(coarse_level(opened.pyramid, plan, stored=False), opened.pyramid)
+        way = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
         mask = tissue_mask(_see(opened, way), table.tissue, plan.mpp * way.l0_per_px)
-        wanted &= mask_fraction(mask, way.l0_per_px, plan.xy_l0, plan.side_l0) >= table.min_tissue
+        wanted &= mask_fraction(mask, way.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
         record["tissue_level"], record["tissue_factor"] = way.level, way.factor
     if table.screen == "fast":
-        stored = coarse_level(opened.pyramid, plan, stored=True)
+        stored = coarse_level(opened.pyramid, plan, MOST_LIGHT_PX, stored=True)
         record["screen_level"] = stored and stored.level
         if stored is not None:
             glass = _glass(opened, plan, table, stored)
     return Masks(wanted, glass, record)
+
+
+def _in_regions(regions: Regions, pyramid: Pyramid, plan: TilePlan, table: TileTable) -> BoolArray:
+    """QuPath counts from the corner of the scanned area where a slide has bounds."""
+    corner = np.array(pyramid.bounds_l0[:2] if pyramid.bounds_l0 else (0, 0), dtype=np.int64)
+    inside = region_fraction(regions, plan.xy_l0 - corner, plan.side_l0)
+    share = inside if table.regions_rule == "include" else 1 - inside
+    enough: BoolArray = share >= np.float32(table.min_region)
+    return enough
 
 
 def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
@@ -102,7 +112,7 @@ def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
         width, height = pyramid.size_l0
         raise SlideError(
             "no-coarse-level",
-            f"no level of this slide of {width} x {height} px shows it in {MOST_COARSE_PX:,} px or fewer, "
+            f"no level of this slide of {width} x {height} px shows it in {MOST_MASK_PX:,} px or fewer, "
             "even averaged by 8, so there is no tissue mask",
             remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
         )
