@@ -34,6 +34,8 @@ from hypoxia_hpc.stores.shards import CRC_BYTES, ShardReader
 
 MOST_GROUP_BYTES = 16 * 2**20
 MOST_ARRAY_BYTES = 64 * 2**10
+MOST_ROWS = 2**28
+MOST_SHARD_CHUNK_BYTES = 64 * 2**20  # a tile of 4096 px, the largest there are, has 50 MB
 # What a broken document, checksum or folder raises; any other OSError is the machine's.
 _DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
 
@@ -188,8 +190,10 @@ def _read_shape(path: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"data type {dtype!r:.80} is not one of {', '.join(rule.dtypes)}")
     if not isinstance(shape, list) or len(shape) != len(rule.dimensions):
         raise ValueError(f"shape {shape!r:.80} has not {len(rule.dimensions)} dimensions")
-    if not all(type(size) is int and 0 < size < 2**40 for size in shape):
-        raise ValueError(f"shape {shape!r:.80} is not made of whole numbers above 0")
+    if not all(type(size) is int and 0 < size < MOST_ROWS for size in shape):
+        raise ValueError(f"shape {shape!r:.80} is not made of whole numbers from 1 to {MOST_ROWS - 1}")
+    if rule.most_rows and chunk_nbytes_of(rule, dtype, tuple(shape)) > MOST_SHARD_CHUNK_BYTES:
+        raise ValueError(f"shape {shape!r:.80} makes chunks of more than {MOST_SHARD_CHUNK_BYTES} bytes")
     if raw != json_bytes(array_document(rule, dtype, tuple(shape))):
         raise ValueError("codecs, chunks or other settings are not the ones that this version writes")
     return dtype, tuple(shape)

@@ -77,8 +77,8 @@ class TileWriter:
 def new_tile_store(target: Path, tile_px: int, *, codec: str = "none", pixels: str = "store") -> Iterator[TileWriter]:
     """Write a new tile store: fill each ``new_tile``, then ``commit``. Leaving the block without it leaves nothing.
 
-    codec, pixels: as in the [tile] table. Memory: four chunks of tiles. A store of the same key that is there already
-    stays, one of another key is replaced. Raises MachineError.
+    codec, pixels: as in the [tile] table. Memory: 32 MiB of tiles, three of those larger than that, and as much packed.
+    A store of the same key that is there already stays, one of another key is replaced. Raises MachineError.
     """
     rules = tile_arrays({"spec": {"codec": codec, "pixels": pixels}})
     with temporary_directory(target) as folder:

@@ -133,7 +133,7 @@ def test_errors_of_the_machine_say_path_rule_and_remedy(
     assert "run the same command again" in caught.value.remedy
     assert caught.value.exit_code == 4
     with pytest.raises(MachineError), new_tile_store(tmp_path / "a.zarr", 4) as writer:
-        writer.append(np.zeros((1, 4, 4, 3), np.uint8))
+        writer.new_tile()[:] = 0
         writer.commit(np.zeros((1, 2), np.int64), np.zeros(1, np.float32), {"key": "k"})
     assert names(tmp_path) == []
 
@@ -232,8 +232,8 @@ def remount(disk: Path, options: str) -> None:
 def write_all(disk: Path) -> None:
     """About 160 KB in two stores and a file."""
     with new_tile_store(disk / "tiles" / "a.zarr", 32) as writer:
-        for _ in range(10):
-            writer.append(np.full((3, 32, 32, 3), 7, np.uint8))
+        for _ in range(30):
+            writer.new_tile()[:] = 7
         writer.commit(np.zeros((30, 2), np.int64), np.zeros(30, np.float32), {"key": "k"})
     write_features(
         disk / "features" / "a.zarr", np.ones((600, 40), np.float16), np.ones((600, 2), np.int64), {"key": "k"}

@@ -17,6 +17,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.integrity import check_store, content_of, store_key
+from hypoxia_hpc.stores.layout import array_document, json_bytes, tile_arrays
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles, read_pixels
 
 N_TILES = 19
@@ -204,6 +205,16 @@ def test_another_codec_than_it_was_packed_with_is_found(tmp_path: Path, written:
     assert_found(store, lambda: read_pixels(open_tiles(store), 0, N_TILES))
 
 
+@pytest.mark.parametrize("codec", [name for name in CODECS if name != "none"])
+def test_absurd_tiles_of_a_sound_document_make_no_large_array(tmp_path: Path, codec: str) -> None:
+    store = write_tiles(tmp_path / "a.zarr", codec=codec)
+    rule = tile_arrays({"spec": {"codec": codec}})["pixels"]
+    document = json_bytes(array_document(rule, "uint8", (N_TILES, 20_000, 20_000, 3)))
+    (store / "pixels" / "zarr.json").write_bytes(document)
+    assert "makes chunks of more than" in check_store(store)[0]
+    assert_found(store, lambda: read_pixels(open_tiles(store), 0, 1))
+
+
 @pytest.mark.parametrize("spec", [{"codec": "pickle"}, {"codec": None}, {"codec": ["none"]}, {"pixels": True}])
 def test_a_spec_that_no_store_has_is_found(tile_store: Path, spec: Any) -> None:
     set_spec(tile_store, **spec)
@@ -249,6 +260,7 @@ DOCUMENTS: dict[str, Callable[[Any], object]] = {
     "type no text": lambda document: document.update(data_type=["uint8"]),
     "absurd shape": set_shape([10**12, 8, 8, 3]),
     "unspeakable shape": set_shape([10**300, 8, 8, 3]),
+    "absurd tiles": set_shape([1, 2**20, 2**20, 3]),
     "one tile more": set_shape([N_TILES + 1, 8, 8, 3]),
     "one tile less": set_shape([N_TILES - 1, 8, 8, 3]),
     "not square": set_shape([N_TILES, 4, 16, 3]),
