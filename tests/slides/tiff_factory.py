@@ -183,13 +183,12 @@ def encode(case: Case, tile: Pixels) -> bytes:
 
 
 def _packed(codec: str, data: bytes, fill_order: int) -> bytes:
-    packed = {
-        "none": lambda: data,
-        "lzw": lambda: imagecodecs.lzw_encode(data),
-        "deflate": lambda: zlib.compress(data),
-        "deflate-old": lambda: zlib.compress(data),
-        "zstd": lambda: imagecodecs.zstd_encode(data),
-    }[codec]()
+    if codec == "lzw":
+        packed = imagecodecs.lzw_encode(data)
+    elif codec == "zstd":
+        packed = imagecodecs.zstd_encode(data)
+    else:
+        packed = data if codec == "none" else zlib.compress(data)
     if fill_order == 2:
         packed = np.packbits(np.unpackbits(np.frombuffer(packed, np.uint8)), bitorder="little").tobytes()
     return bytes(packed)
