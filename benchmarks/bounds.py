@@ -1,0 +1,93 @@
+"""What no tiler can beat: the codec libraries, the store's encoder and the disk, each alone."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.stores.codecs import CODECS
+from hypoxia_hpc.stores.layout import tile_arrays
+
+BUFFERS = 128  # one row of native tiles of a slide 30,720 px wide
+WRITE_BYTES = 2**21
+ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by 0 for RGB, 1 for YCbCr
+
+
+class NativeTiles:
+    """The native tiles of level 0, as they lie in the file, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            self.is_jpeg = page.compression == 7
+            self.size_px = (page.tilelength, page.tilewidth)
+            self.is_ycbcr = page.photometric == 6
+            self.tables: bytes = page.tags[347].value if 347 in page.tags else b""
+            data = path.read_bytes()
+            self.data = [
+                data[start : start + n] for start, n in zip(page.dataoffsets, page.databytecounts, strict=True)
+            ]
+        head = b"\xff\xd8" + ADOBE + (b"\1" if self.is_ycbcr else b"\0") + self.tables[2:-2]
+        self.whole = [head + tile[2:] for tile in self.data]
+        self._buffers = {n: np.ones((BUFFERS, *self.size_px, n), dtype=np.uint8) for n in (3, 4)}  # not zeros: mapped
+
+    def buffers(self, channels: int) -> Iterator[UInt8Array]:
+        """Buffers for one native tile, in turn, without end."""
+        return itertools.cycle(self._buffers[channels])
+
+    def decoders(self) -> dict[str, Callable[[], None]]:
+        """By library: decode every native tile into preallocated buffers and do nothing else."""
+        if not self.is_jpeg:
+            return {"imagecodecs (OpenJPEG)": self._imagecodecs_j2k, "Pillow (OpenJPEG)": self._pillow_j2k}
+        return {
+            "simplejpeg": lambda: self._simplejpeg("RGB", 3),
+            "simplejpeg, RGBX": lambda: self._simplejpeg("RGBX", 4),
+            "imagecodecs": self._imagecodecs,
+        }
+
+    def _simplejpeg(self, colours: str, channels: int) -> None:
+        import simplejpeg
+
+        for tile, buffer in zip(self.whole, self.buffers(channels), strict=False):
+            simplejpeg.decode_jpeg(tile, colours, buffer=buffer)
+
+    def _imagecodecs(self) -> None:
+        import imagecodecs
+
+        colours = {"colorspace": "YCBCR" if self.is_ycbcr else "RGB", "outcolorspace": "RGB"}
+        for tile, buffer in zip(self.data, self.buffers(3), strict=False):
+            imagecodecs.jpeg8_decode(tile, tables=self.tables or None, out=buffer, **colours)
+
+    def _imagecodecs_j2k(self) -> None:
+        import imagecodecs
+
+        for tile, buffer in zip(self.data, self.buffers(3), strict=False):
+            imagecodecs.jpeg2k_decode(tile, numthreads=1, out=buffer)
+
+    def _pillow_j2k(self) -> None:
+        for tile in self.data:
+            Image.open(io.BytesIO(tile), formats=["JPEG2000"]).load()
+
+
+def packed(tiles: UInt8Array, codec: str) -> int:
+    """Pack tiles, uint8 (n, px, px, 3), as the store does, chunk by chunk; the bytes they take."""
+    rows = 1 if CODECS[codec].tile_by_tile else tile_arrays({"spec": {"codec": codec}})["pixels"].most_rows
+    return sum(len(CODECS[codec].pack(tiles[start : start + rows])) for start in range(0, len(tiles), rows))
+
+
+def write_and_fsync(folder: Path, n_bytes: int) -> None:
+    """Write as many bytes to a new file, fsync it, and delete it."""
+    path, block = folder / "bytes", np.random.default_rng(0).bytes(WRITE_BYTES)
+    with path.open("xb", buffering=0) as file:
+        for start in range(0, n_bytes, WRITE_BYTES):
+            file.write(block[: n_bytes - start])
+        os.fsync(file.fileno())
+    path.unlink()

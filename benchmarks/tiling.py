@@ -1,0 +1,95 @@
+"""The tiling benchmark, one command: python benchmarks/tiling.py [--quick] [--json FILE]
+
+Prints the table of figures (medians of paired rounds) with their targets, and before it what every competitor made.
+``--quick`` takes smaller slides and fewer rounds. benchmarks/README.md says what is measured and how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import worker
+from figures import Report
+from kernels import TILE_PX, TILES_IN_BAND, numpy_count, read_memory
+from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
+from rounds import on_one_core, paired
+
+from hypoxia_hpc.tiling.kernels import count_background
+
+WHITE = 220
+
+
+def kernels(bench: Bench) -> None:
+    """The background kernel in cache and out of it, as in benchmarks/kernels.py."""
+    band = np.random.default_rng(0).integers(150, 256, (TILE_PX, TILE_PX * TILES_IN_BAND, 4), dtype=np.uint8)
+    tile = np.ascontiguousarray(band[:, :TILE_PX])
+    packed_tile, packed_band = (array.view("<u4")[..., 0] for array in (tile, band))
+    width = packed_band.shape[1]
+    if count_background(packed_tile, 0, TILE_PX, WHITE) != numpy_count(tile, WHITE):
+        raise AssertionError("the kernel and its NumPy twin disagree")
+    read_memory(packed_band)
+    works: dict[str, Callable[[], object]] = {
+        "NumPy": lambda: [numpy_count(tile, WHITE) for _ in range(20)],
+        "kernel, 20 tiles": lambda: [count_background(packed_tile, 0, TILE_PX, WHITE) for _ in range(20)],
+        "memory": lambda: read_memory(packed_band),
+        "kernel, band": lambda: count_background(packed_band, 0, width, WHITE),
+    }
+    with on_one_core():
+        laps = paired(works, 5 * bench.rounds)
+    bench.report.add(
+        against(
+            "background kernel, tiles in cache: against its NumPy twin", laps, "NumPy", "kernel, 20 tiles", "x", 30
+        ),
+        against("background kernel, out of cache: share of reading", laps, "memory", "kernel, band", "%", 0.80),
+    )
+
+
+SECTIONS: dict[str, Callable[[Bench], None]] = {
+    "jpeg-20x": jpeg_20x,
+    "peers": peers,
+    "fast": worker.fast_screening,
+    "jpeg-40x": jpeg_40x,
+    "jpeg-2000": jpeg_2000,
+    "workers": worker.two_workers,
+    "stores": worker.stores,
+    "kernels": kernels,
+    "memory": worker.memory,
+    "inodes": worker.inodes,
+}
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypoxia_hpc" / "slides"
+    parser.add_argument("--quick", action="store_true", help="smaller slides, fewer rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found, and the machine, there")
+    parser.add_argument("--slides-dir", type=Path, default=cache, help=f"where slides are made and kept ({cache})")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="this part alone; repeatable")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments, started = parsed(), time.perf_counter()
+    bench = Bench(Report(), arguments.slides_dir, arguments.quick, 3 if arguments.quick else 5)
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    bench.report.say(f"{bench.report.machine}")
+    for name in arguments.only or SECTIONS:
+        part_started = time.perf_counter()
+        SECTIONS[name](bench)
+        bench.report.say(f"({name}: {time.perf_counter() - part_started:,.0f} s)")
+    bench.report.say(
+        f"{time.perf_counter() - started:,.0f} s; load average before {bench.report.machine['load_average']}, "
+        f"after {os.getloadavg()}"
+    )
+    bench.report.table()
+    if arguments.json:
+        bench.report.write(arguments.json)
+
+
+if __name__ == "__main__":
+    main()
