@@ -96,7 +96,7 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     head = SOI + APP14 + transform + shared
 
     def decode(data: bytes, out: UInt8Array) -> None:
-        whole = head + data[_after_app_segments(data) :]
+        whole = b"".join((head, memoryview(data)[_after_app_segments(data) :]))
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
             pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
@@ -108,11 +108,17 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     return decode
 
 
+# Tables or the frame: what tiles of a TIFF begin with, unless somebody pasted whole JPEG files.
+_USUAL_FIRST_SEGMENTS = frozenset((b"\xdb", b"\xc0", b"\xc4", b"\xdd"))
+
+
 def _after_app_segments(data: bytes) -> int:
     """Where the first segment begins that is no APPn, behind the start-of-image marker."""
     if data[:2] != SOI:
         raise NativeTileError("no JPEG")
     position = 2
+    if data[3:4] in _USUAL_FIRST_SEGMENTS:
+        return position
     while data[position : position + 1] == b"\xff" and 0xE0 <= data[position + 1] <= 0xEF:
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if position + 4 > len(data):

@@ -13,7 +13,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
-from hypoxia_hpc.tiling.kernels import light_pixels
+from hypoxia_hpc.tiling.kernels import light_shares
 from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction
 from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 
@@ -30,7 +30,7 @@ LEAST_TILE_PX = 6
 # screen = "fast": a tile is taken for background where more than FAST_SHARE of its coarse pixels are lighter than
 # ``white`` by FAST_MARGIN gray levels. benchmarks/tiling.py measures how often that is wrong.
 FAST_MARGIN = 6
-FAST_SHARE = 0.5
+FAST_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ def _see(opened: OpenedSlide, way: CoarseLevel) -> UInt8Array:
 
 def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable, way: CoarseLevel) -> BoolArray:
     image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
-    light = light_pixels(image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN))
-    glass: BoolArray = mask_fraction(light, way.l0_per_px, plan.xy_l0, plan.side_l0) > FAST_SHARE
+    packed, white = image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN)
+    shares = light_shares(packed, white, plan.xy_l0 / way.l0_per_px, plan.side_l0 / way.l0_per_px)
+    glass: BoolArray = shares > FAST_SHARE
     return glass

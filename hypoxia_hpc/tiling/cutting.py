@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling import blocks
-from hypoxia_hpc.tiling.blocks import Band, Layout, Rule
+from hypoxia_hpc.tiling.blocks import Layout, Rule
 
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
@@ -138,51 +138,53 @@ class _Cutter:
         self._source = source
         self._grid = grid
         self._rule = rule
-        self._layout = _layout(source.grid, grid)
-        self._band = _band(self._layout)
-        self._pool_bytes = self._band.pool.view(np.uint8).reshape(*self._band.pool.shape, 4)
+        layout = _layout(source.grid, grid)
+        self._block_columns = layout.block_columns
         self._averaging = grid.side != grid.tile_px
+        self._arrays = blocks.arrays_of(layout, rule, _slots(layout), counting=not self._averaging)
+        self._pool_bytes = self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4)
         if self._averaging:
             self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
             self._reduced = np.empty((grid.tile_px, grid.tile_px), dtype=np.uint32)
 
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
-        columns, band = self._grid.columns, self._band
+        columns, arrays = self._grid.columns, self._arrays
         tiles = slice(row * columns, (row + 1) * columns)
-        band.states[0] = cut.states[tiles]
-        band.states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
-        blocks.begin_band(self._layout, self._rule, band, row, not self._averaging)
+        counts, states = arrays.of_tiles
+        states[0] = cut.states[tiles]
+        states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
+        blocks.begin_band(*arrays, row)
         request = -1
         while request != blocks.BAND_DONE:
-            request = blocks.advance(self._layout, self._rule, band, row, request, not self._averaging)
+            request = blocks.advance(*arrays, row, request)
             if request >= 0:
                 self._read(request, cut)
             elif request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
-        cut.states[tiles] = band.states[0]
-        cut.background_px[tiles] = band.counts[0]
+        cut.states[tiles] = states[0]
+        cut.background_px[tiles] = counts[0]
 
     def _read(self, number: int, cut: Cut) -> None:
-        out = self._pool_bytes[self._band.numbers[blocks.SLOT]]
+        out = self._pool_bytes[self._arrays.numbers[blocks.SLOT]]
         cut.blocks_read += 1
         try:
             self._source.read(number, out)
         except UnreadableBlockError as error:
             out[:] = 0  # black: never background, so that counts stay lower bounds
-            self._band.bad[divmod(number, self._layout.block_columns)] = 1
+            self._arrays.of_blocks[2][divmod(number, self._block_columns)] = 1
             cut.unreadable[number] = str(error)
 
     def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
-        band, px = self._band, self._grid.tile_px
-        column = int(band.numbers[blocks.COLUMN])
+        arrays, px = self._arrays, self._grid.tile_px
+        states, column = arrays.of_tiles[1, 0], arrays.numbers[blocks.COLUMN]
         if self._averaging:
-            blocks.average_tile(self._layout, self._rule, band, row, self._square, self._reduced)
-            if band.states[0, column] == blocks.KEPT:
+            blocks.average_tile(*arrays, row, self._square, self._reduced)
+            if states[column] == blocks.KEPT:
                 blocks.unpack_tile(self._reduced, new_tile().reshape(px, 3 * px))
         else:
-            band.states[0, column] = blocks.KEPT
-            blocks.assemble_tile(self._layout, band, row, new_tile().reshape(px, 3 * px))
-        band.numbers[blocks.COLUMN] += 1
+            states[column] = blocks.KEPT
+            blocks.assemble_tile(*arrays, row, new_tile().reshape(px, 3 * px))
+        arrays.numbers[blocks.COLUMN] += 1
 
 
 def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:
@@ -201,22 +203,6 @@ def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:
         block_columns=of_blocks.columns,
         block_rows=of_blocks.rows,
         reserve=touched[0] * touched[1],
-    )
-
-
-def _band(layout: Layout) -> Band:
-    shape = (layout.block_rows, layout.block_columns)
-    n_slots = _slots(layout)
-    return Band(
-        pool=np.empty((n_slots, layout.block_height, layout.block_width), dtype=np.uint32),
-        slots=np.full(shape, -1, dtype=np.int32),
-        counted=np.full(shape, -1, dtype=np.int32),
-        bad=np.zeros(shape, dtype=np.uint8),
-        carried=np.zeros(shape, dtype=np.uint8),
-        free=np.arange(n_slots, dtype=np.int32)[::-1].copy(),
-        counts=np.zeros((2, layout.columns), dtype=np.int64),
-        states=np.zeros((2, layout.columns), dtype=np.uint8),
-        numbers=np.array([0, n_slots, 0, 0, 0, 0], dtype=np.int64),
     )
 
 

@@ -17,11 +17,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.records import Float64Array, UInt8Array
 from hypoxia_hpc.tiling.compiling import kernel
 
 PackedArray = NDArray[np.uint32]
-BoolArray = NDArray[np.bool_]
 
 U32 = np.uint32
 BYTE = U32(255)
@@ -62,13 +61,21 @@ def composite_on_white(rgba: UInt8Array) -> None:
 
 
 @kernel()
-def light_pixels(image: PackedArray, white: int) -> BoolArray:
-    """Which pixels of a packed image are background, bool of the same shape."""
-    light = np.empty(image.shape, dtype=np.bool_)
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            light[y, x] = count_background(image[y : y + 1], x, 1, white) == 1
-    return light
+def light_shares(image: PackedArray, white: int, corners: Float64Array, side: float) -> Float64Array:
+    """How much of each square is covered by background pixels of a packed image, 0..1, float64 (n,).
+
+    ``corners`` float64 (n, 2): x, y of the squares' upper left corners, and ``side`` their side, in the image's pixels;
+    a pixel that is cut counts in part, what lies outside the image is none.
+    """
+    shares = np.zeros(len(corners), dtype=np.float64)
+    for square in range(len(corners)):
+        left, top = corners[square]
+        for y in range(max(0, math.floor(top)), min(image.shape[0], math.ceil(top + side))):
+            height = min(y + 1.0, top + side) - max(float(y), top)
+            for x in range(max(0, math.floor(left)), min(image.shape[1], math.ceil(left + side))):
+                if count_background(image[y : y + 1], x, 1, white):
+                    shares[square] += height * (min(x + 1.0, left + side) - max(float(x), left))
+    return shares / side**2
 
 
 @kernel()

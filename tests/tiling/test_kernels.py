@@ -131,14 +131,26 @@ def test_the_limit_is_floor_of_the_share_as_it_is_written(px: int) -> None:
         assert kernels.most_background_px(px, permille / 1000) == permille * px * px // 1000
 
 
-@settings(deadline=None)
-@given(image=hnp.arrays(np.uint8, st.tuples(sides, sides, st.just(4))), white=whites)
-def test_light_pixels_are_the_ones_that_are_counted(image: Pixels, white: int) -> None:
-    light = kernels.light_pixels(packed(image), white)
-    assert light.tolist() == [[naive.gray(*pixel[:3]) >= white for pixel in row] for row in image.tolist()]
+@settings(deadline=None, max_examples=60)
+@given(
+    image=hnp.arrays(np.uint8, st.tuples(sides, sides, st.just(4))),
+    white=whites,
+    corner=st.tuples(st.integers(-20, 90), st.integers(-20, 90)),
+    side=st.integers(1, 60),
+)
+def test_light_shares_equal_areas_counted_in_tenths_of_a_pixel(
+    image: Pixels, white: int, corner: tuple[int, int], side: int
+) -> None:
+    fine = np.zeros((300, 300), dtype=bool)
+    light = np.array([[naive.gray(*pixel[:3]) >= white for pixel in row] for row in image.tolist()])
+    fine[100 : 100 + 10 * len(light), 100 : 100 + 10 * light.shape[1]] = light.repeat(10, 0).repeat(10, 1)
+    x, y = corner[0] + 100, corner[1] + 100
+    expected = fine[y : y + side, x : x + side].sum() / side**2
+    found = kernels.light_shares(packed(image), white, np.array([[corner[0] / 10, corner[1] / 10]]), side / 10)
+    assert found[0] == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", ["count_background", "composite_on_white", "average_square", "light_pixels"])
+@pytest.mark.parametrize("name", ["count_background", "composite_on_white", "average_square", "light_shares"])
 def test_kernels_release_the_gil(name: str) -> None:
     """So that threads which cut run at the same time as threads that read."""
     assert getattr(kernels, name).targetoptions["nogil"] is True
