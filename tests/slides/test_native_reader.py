@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import openslide
 import pytest
+import zarr
 from numpy.typing import NDArray
 from PIL import Image
-from tiff_cases import CASES
-from tiff_factory import Case, level_pixels, write_case
+from tiff_cases import CASES, container_cases, level_cases, sparse_cases
+from tiff_factory import MPP, Case, level_pixels, write_case
 
+from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import find_page
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
+from hypoxia_hpc.stages.tile import TileWork
 
 Pixels = NDArray[np.uint8]
-NAMES = {"deflate-old": "deflate", "jp2k-ycbcr": "jpeg2000", "jp2k-rgb": "jpeg2000"}
 OPENING = [case for case in CASES if case.opens]
 
 
@@ -67,6 +71,27 @@ def test_who_reads_which_level(case: Case, tmp_path: Path) -> None:
     found = {level: find_page(pages, pyramid, level) for level in range(len(case.levels))}
     assert tuple(level for level, page in found.items() if isinstance(page, TiffPage)) == case.native_levels
     assert all(found[level] for level in found), "a reason is missing"
+
+
+PLACED = [case for case in (*container_cases(), *level_cases(), *sparse_cases()) if case.opens]
+
+
+@pytest.mark.parametrize("case", PLACED, ids=attrgetter("name"))
+def test_tiles_lie_where_the_plan_says(case: Case, tmp_path: Path) -> None:
+    """Through the whole stage, every level read for its own resolution, tiles of 48 px that no native tile is a multiple
+    of: the store's tiles are the level's squares."""
+    path = write_case(case, tmp_path)
+    for level, (width, _) in enumerate(case.levels[:2]):
+        table = TileTable(tile_px=48, mpp=MPP * case.levels[0][0] / width, max_background=1.0, screen="off")
+        work, slide = TileWork(RunDir(tmp_path / str(level)), table), Slide("a", path, "p", 1)
+        extra = work.make(slide, work.key(slide), lambda n: None)
+        assert extra["reader"].startswith("native" if level in case.native_levels else "openslide")
+        store = zarr.open_group(work.target(slide), mode="r")
+        assert store.attrs["plan"]["level"] == level
+        shown, side = truth(case, path, level), 48
+        places = [(y, x) for y in range(0, len(shown) - 47, 48) for x in range(0, shown.shape[1] - 47, 48)]
+        expected = np.array([shown[y : y + side, x : x + side] for y, x in places])
+        np.testing.assert_array_equal(store["pixels"][:], expected, err_msg=f"level {level}")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.opens], ids=attrgetter("name"))

@@ -208,7 +208,7 @@ def _jpeg(case: Case, tile: Pixels) -> bytes:
         )
         return buffer.getvalue()
     if case.samples != 3:
-        return bytes(imagecodecs.jpeg8_encode(tile.squeeze(), level=90))
+        return bytes(imagecodecs.jpeg8_encode(np.ascontiguousarray(tile[..., 0]), level=90))
     return bytes(
         imagecodecs.jpeg8_encode(
             tile,
