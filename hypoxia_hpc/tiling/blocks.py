@@ -63,8 +63,8 @@ class Band(NamedTuple):
     """The mutable state of a row of tiles and, at index 1, of the row below it.
 
     ``pool`` uint32 (slots, h, w): the decoded blocks. Per block, int32 (block rows, block columns): ``slots``, where it
-    lies in the pool, or -1; ``counted``, the last row of tiles for which its pixels are counted, -1 at first; ``bad``, 1
-    where it did not decode; ``carried``, 1 where it was kept from the row before. Per tile, int64 (2, columns):
+    lies in the pool, or -1; ``counted``, the last row of tiles for which its pixels are counted, -1 at first; ``bad``,
+    1 where it did not decode; ``carried``, 1 where it was kept from the row before. Per tile, int64 (2, columns):
     ``counts`` of background pixels, ``states``. ``numbers`` int64: the slots named above, then the stack ``free`` of
     slots of the pool.
     """

@@ -26,22 +26,27 @@ U32 = np.uint32
 BYTE = U32(255)
 
 
+@kernel(inline="always")
+def _is_light(pixel: np.uint32, limit: np.uint32) -> np.bool_:
+    """Whether a packed pixel is background; ``limit`` is white with the rounding half and the shift moved into it."""
+    red = U32(U32(19595) * U32(pixel & BYTE))
+    green = U32(U32(38470) * U32(U32(pixel >> U32(8)) & BYTE))
+    blue = U32(U32(7471) * U32(U32(pixel >> U32(16)) & BYTE))
+    return U32(U32(red + green) + blue) >= limit
+
+
 @kernel()
 def count_background(band: PackedArray, left: int, width: int, white: int) -> int:
     """Background pixels in columns left .. left + width of a packed, C-contiguous band, uint32 (height, columns)."""
-    # The rounding half and the shift move into the limit. Numba widens uint32 arithmetic to 64 bits unless every
-    # step is narrowed again, and the loop then runs at a tenth of the speed.
+    # Numba widens uint32 arithmetic to 64 bits unless every step is narrowed again, here and in _is_light, and the loop
+    # then runs at a tenth of the speed.
     limit = U32((white << 16) - 32768)
     total = 0
     for y in range(band.shape[0]):
         row = band[y][left : left + width]
         in_row = U32(0)
         for x in range(width):
-            pixel = row[x]
-            red = U32(U32(19595) * U32(pixel & BYTE))
-            green = U32(U32(38470) * U32(U32(pixel >> U32(8)) & BYTE))
-            blue = U32(U32(7471) * U32(U32(pixel >> U32(16)) & BYTE))
-            in_row = U32(in_row + U32(U32(U32(red + green) + blue) >= limit))
+            in_row = U32(in_row + _is_light(row[x], limit))
         total += int(in_row)
     return total
 
@@ -68,13 +73,16 @@ def light_shares(image: PackedArray, white: int, corners: Float64Array, side: fl
     a pixel that is cut counts in part, what lies outside the image is none.
     """
     shares = np.zeros(len(corners), dtype=np.float64)
+    limit = U32((white << 16) - 32768)
     for square in range(len(corners)):
         left, top = corners[square]
+        first, last = max(0, math.floor(left)), min(image.shape[1], math.ceil(left + side))
         for y in range(max(0, math.floor(top)), min(image.shape[0], math.ceil(top + side))):
-            height = min(y + 1.0, top + side) - max(float(y), top)
-            for x in range(max(0, math.floor(left)), min(image.shape[1], math.ceil(left + side))):
-                if count_background(image[y : y + 1], x, 1, white):
-                    shares[square] += height * (min(x + 1.0, left + side) - max(float(x), left))
+            in_row = 0.0
+            for x in range(first, last):
+                if _is_light(image[y, x], limit):
+                    in_row += min(x + 1.0, left + side) - max(float(x), left)
+            shares[square] += in_row * (min(y + 1.0, top + side) - max(float(y), top))
     return shares / side**2
 
 
