@@ -114,7 +114,7 @@ def sparse_cases() -> Iterator[Case]:
         )
     yield Case("missing-first", tile=(128, 96), missing={0: (0, 1, 2, 8)})
     yield Case("missing-jp2k", "jp2k-rgb", "aperio", tile=(128, 96), missing={0: (3,)})
-    yield Case("missing-all-but-the-last", "lzw", tile=(240, 240), missing={0: tuple(range(8))})
+    yield Case("missing-all-but-two", "lzw", tile=(240, 240), missing={0: tuple(range(1, 8))})
     for codec in ("jpeg", "lzw"):
         yield Case(f"shared-{codec}", codec, tile=(128, 96), shared={0: (1, 7, 35)})
 
