@@ -35,6 +35,25 @@ def test_four_workers_elsewhere_make_the_same(
     assert digests(run) == digests(whole)
 
 
+@pytest.mark.parametrize(
+    ("codec", "workers"), [("none", "1"), ("none", "2"), ("none", "8"), ("zstd", "8"), ("jpeg", "8")]
+)
+def test_tile_stores_do_not_depend_on_workers(
+    untouched: Path, whole: Path, tmp_path: Path, codec: str, workers: str
+) -> None:
+    """Threads write a store while it is cut; however they fall out, with another number of workers too."""
+    run = copy_run(untouched, tmp_path / "run")
+    expected = of(digests(whole), "tiles")
+    if codec != "none":
+        change_setting(run, "tile", "codec", f'"{codec}"')
+        finish(start("tile", run, "--workers", "1"))
+        expected = of(digests(run), "tiles")
+        shutil.rmtree(run / "tiles")
+    finish(start("tile", run, "--workers", workers))
+    assert of(digests(run), "tiles") == expected
+    assert len(expected) == 12 * 7
+
+
 @pytest.mark.parametrize("threads", ["1", "16"])
 def test_features_do_not_depend_on_threads(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str
