@@ -20,6 +20,7 @@ from tiff_factory import (
     Pixels,
     Tags,
     TiffBytes,
+    abbreviated,
     encode,
     level_pixels,
     segments,
@@ -80,6 +81,15 @@ def _resized_jpeg(stream: bytes, width: int, height: int) -> bytes:
     """The JPEG whose header says another size."""
     frame = next(part for marker, part in segments(stream) if marker == 0xC0)
     return stream.replace(frame, frame[:5] + struct.pack(">HH", height, width) + frame[9:])
+
+
+def cut_off_jpegs() -> Iterator[tuple[str, bytes]]:
+    """Shared tables and native tiles that are the first bytes of a JPEG, or none."""
+    whole = encode(Case(""), _tissue())
+    tables, image = abbreviated(whole)
+    for start in (b"", b"\0" * 9, b"\xff", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe0", tables[:9], tables[:-2]):
+        yield f"tables-{start[:9].hex()}-{len(start)}.tiff", one_page([image], {347: ("B", start)})
+        yield f"tile-{start[:9].hex()}-{len(start)}.tiff", one_page([start, whole])
 
 
 def jpeg_of_scans(n: int) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import openslide
 import pytest
 import zarr
-from bombs import bombs, jpeg2000_over_reads, jpeg_of_scans
+from bombs import bombs, cut_off_jpegs, jpeg2000_over_reads, jpeg_of_scans
 from damage import damaged_files
 from PIL import Image
 
@@ -147,6 +147,12 @@ def test_a_jpeg_of_many_scans_takes_no_longer_than_others(tmp_path: Path) -> Non
     """It is refused or read, but the file's size bounds the work."""
     tiled = tile_all(iter([("scans.tiff", jpeg_of_scans(2_000))]), tmp_path)
     assert [float(str(receipt["seconds"])) < 3 for receipt in tiled.receipts.values()] == [True]
+
+
+@pytest.mark.xfail(strict=True, reason="an error is not caught where the decoder is made")
+def test_jpegs_cut_off_early_are_unreadable(tmp_path: Path) -> None:
+    tiled = tile_all(cut_off_jpegs(), tmp_path)
+    assert {str(receipt["reason"]) for receipt in tiled.receipts.values()} <= {"unreadable", ""}
 
 
 @pytest.mark.xfail(strict=True, reason="codestreams that are no plain picture go to OpenSlide unseen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 
@@ -59,6 +60,18 @@ def test_every_level_equals_openslide(case: Case, tmp_path: Path) -> None:
             image, unreadable = opened.read_level(level, 1)
             assert unreadable == 0
             np.testing.assert_array_equal(image[..., :3], truth(case, path, level), err_msg=f"level {level}")
+
+
+@pytest.mark.parametrize("name", ["CMU-1-Small-Region.svs", "CMU-1-small.tiff", "yb10kx5k.zstd.tiff"])
+def test_real_slides_are_read_natively_and_equal_openslide(shared_slide: Callable[[str], Path], name: str) -> None:
+    path = shared_slide(name)
+    pages = read_tiled_pages(path)
+    with opened_slide(path) as opened:
+        for level in range(len(opened.pyramid.level_sizes)):
+            assert isinstance(find_page(pages, opened.pyramid, level), TiffPage)
+            image, unreadable = opened.read_level(level, 1)
+            assert unreadable == 0
+            assert np.array_equal(image[..., :3], whole_level(path, level)), f"level {level}"
 
 
 @pytest.mark.parametrize("case", OPENING, ids=attrgetter("name"))
