@@ -8,7 +8,7 @@ in which everything takes turns. Columns, in tiles a second except the first:
     hash     SHA-256 of the shard alone
     disk     the disk alone: the bytes of the shard written and fsynced by one thread
     write    a store: tiles copied into place, packed, checksummed, hashed, written, fsynced
-    share    write, of the least of pack, hash and disk
+    share    write, of the least of pack, hash and disk; the three overlap, as far as there are free cores
     read     a store in batches of 32 from the page cache, one thread, every checksum compared
     zarr     the same by zarr-python's own pipeline; zarrs: by the zarrs package, if it is installed (every core)
 

@@ -129,6 +129,12 @@ def _check_nbytes(found: int, tiles: UInt8Array) -> None:
 _BLOSC = {"cname": "lz4", "clevel": LZ4_LEVEL, "shuffle": "noshuffle", "typesize": 1, "blocksize": 0}
 _JPEG = {"level": JPEG_QUALITY, "subsampling": JPEG_SUBSAMPLING}
 NONE = Codec((_BYTES,), _pack_none, _unpack_none, fixed=True)
+# benchmarks/stores.py, H&E tiles of 299 px, two free cores: KB a tile; tiles/s packed by one thread, written, read:
+#   none  268.2           5,100  22,000
+#   lz4   263.6   8,600   3,800  21,000
+#   zstd  256.2   2,500   2,500   5,200    (levels 1 to 3 pack alike, 1 is the fastest)
+#   jpeg   66.5   1,900   1,800   1,450
+# Without loss 2 to 5 % are saved and writing or reading slowed down: the default is "none".
 CODECS: Mapping[str, Codec] = {
     "none": NONE,
     "lz4": Codec((_BYTES, {"name": "blosc", "configuration": _BLOSC}), _pack_lz4, _unpack_lz4),
