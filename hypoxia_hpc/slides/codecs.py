@@ -32,12 +32,18 @@ NAMES = {
 }
 RGB, YCBCR = 2, 6
 PHOTOMETRICS = {JPEG: (RGB, YCBCR), JPEG2000_YCBCR: (RGB, YCBCR), JPEG2000_RGB: (RGB, YCBCR)}
+JPEG2000 = frozenset({JPEG2000_YCBCR, JPEG2000_RGB})
+# A progressive JPEG has some ten scans; each costs a pass over the tile, so that a small file could keep a decoder
+# busy for minutes.
+MOST_SCANS = 100
+START_OF_SCAN = b"\xff\xda"
 # How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
 BYTES_A_PIXEL = {JPEG2000_YCBCR: 12, JPEG2000_RGB: 12}
 # Decoders that give 1/2, 1/4 or 1/8 of the resolution for less than the whole work.
-REDUCING = frozenset({JPEG, JPEG2000_YCBCR, JPEG2000_RGB})
+REDUCING = JPEG2000 | {JPEG}
 
 SOI = b"\xff\xd8"
+END_OF_IMAGE = b"\xff\xd9"
 CODESTREAM_HEAD_BYTES = 51
 APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colour transform: 0 RGB, 1 YCbCr
 
@@ -50,11 +56,17 @@ def refusal(page: TiffPage) -> str:
     """Why this page is not read natively; empty where it is."""
     if page.compression not in NAMES:
         return f"compression {page.compression}"
-    if page.compression in (JPEG2000_YCBCR, JPEG2000_RGB):
-        codestream = codestream_refusal(page.first_bytes, page.tile_width, page.tile_height)
-    else:
-        codestream = ""
-    return codestream or _layout_refusal(page)
+    return _layout_refusal(page) or _content_refusal(page)
+
+
+def _content_refusal(page: TiffPage) -> str:
+    if page.compression in JPEG2000:
+        return codestream_refusal(page.first_bytes, page.tile_width, page.tile_height)
+    try:
+        _shared_tables(page.jpeg_tables)
+    except NativeTileError:
+        return "damaged JPEG tables"
+    return ""
 
 
 def _layout_refusal(page: TiffPage) -> str:
@@ -79,7 +91,7 @@ def decoder(page: TiffPage, reduce: Literal[1, 2, 4, 8] | int = 1) -> Decode:
     above 1 and the compression is in REDUCING. What it calls raises NativeTileError."""
     if page.compression == JPEG:
         return _jpeg(page, reduce)
-    if page.compression in (JPEG2000_RGB, JPEG2000_YCBCR):
+    if page.compression in JPEG2000:
         pack = pack_ycbcr if page.compression == JPEG2000_YCBCR else pack_rgb
         return _jpeg2000(pack, reduce)
     return _lossless(page)
@@ -91,21 +103,39 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     import simplejpeg
 
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
-    tables = page.jpeg_tables
-    shared = tables[_after_app_segments(tables) : -2] if tables else b""
-    head = SOI + APP14 + transform + shared
+    head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
 
     def decode(data: bytes, out: UInt8Array) -> None:
         whole = b"".join((head, memoryview(data)[_after_app_segments(data) :]))
+        if data.count(START_OF_SCAN) > MOST_SCANS:
+            raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
             pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
-        except ValueError as error:
-            raise NativeTileError(str(error)) from None
+        except ValueError:
+            pixels = without_sound_end(whole, out, size)
         if pixels.shape != out.shape:
             raise NativeTileError(f"a JPEG of {pixels.shape[1]} x {pixels.shape[0]} px")
 
+    def without_sound_end(whole: bytes, out: UInt8Array, size: dict[str, int]) -> UInt8Array:
+        """OpenSlide does not look behind the last row: the end marker may be missing, or come after stray bytes."""
+        try:
+            try:
+                return np.asarray(simplejpeg.decode_jpeg(whole + END_OF_IMAGE, "RGBX", buffer=out, **size))
+            except ValueError as error:
+                if "extraneous bytes before marker 0xd9" not in str(error):
+                    raise
+                pixels = simplejpeg.decode_jpeg(whole + END_OF_IMAGE, "RGBX", buffer=out, strict=False, **size)
+                return np.asarray(pixels)
+        except ValueError as error:
+            raise NativeTileError(str(error)) from None
+
     return decode
+
+
+def _shared_tables(tables: bytes) -> bytes:
+    """The segments of the JPEGTables tag, without its markers of start and end."""
+    return tables[_after_app_segments(tables) : -2] if tables else b""
 
 
 # Tables or the frame: what tiles of a TIFF begin with, unless somebody pasted whole JPEG files.
@@ -119,11 +149,11 @@ def _after_app_segments(data: bytes) -> int:
     position = 2
     if data[3:4] in _USUAL_FIRST_SEGMENTS:
         return position
-    while data[position : position + 1] == b"\xff" and 0xE0 <= data[position + 1] <= 0xEF:
+    while len(data) >= position + 4:
+        if data[position] != 0xFF or not 0xE0 <= data[position + 1] <= 0xEF:
+            return position
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if position + 4 > len(data):
-            raise NativeTileError("a JPEG that ends in its header")
-    return position
+    raise NativeTileError("a JPEG that ends in its header")
 
 
 def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Decode:
@@ -174,6 +204,21 @@ def codestream_refusal(data: bytes, width: int, height: int) -> str:
     if data[40:51] != b"\x00\x03" + b"\x07\x01\x01" * 3:
         return "JPEG 2000 with subsampled colour or other components than three of 8 bits"
     return ""
+
+
+def is_safe_codestream(data: bytes, width: int, height: int) -> bool:
+    """Whether OpenSlide may be given a JPEG 2000 codestream. It takes the components for what their subsampling says of
+    the native tile, and reads beyond their ends where they are smaller (OpenSlide 4.0.1 ends with SIGSEGV)."""
+    if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
+        return True  # OpenJPEG refuses it
+    numbers = np.frombuffer(data, ">u4", 8, 8).tolist()
+    sampling = data[41:51]
+    return (
+        numbers[:4] == [width, height, 0, 0]
+        and numbers[6:] == [0, 0]
+        and sampling[:1] == b"\x03"
+        and all(step in (1, 2, 4) for at in (2, 5, 8) for step in sampling[at : at + 2])
+    )
 
 
 def _lossless(page: TiffPage) -> Decode:

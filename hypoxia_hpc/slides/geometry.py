@@ -24,6 +24,8 @@ SNAP_FACTORS = (1, 2, 4, 8)
 FINEST_SCALE = 0.98
 MPP_AT_1X = 10.0
 MAX_ANISOTROPY = 0.02
+# Light cannot resolve a hundredth of a µm; [tile] and slides.csv take up to 100 too.
+FINEST_MPP, COARSEST_MPP = 0.01, 100.0
 # Ten million tiles of 299 px are 15 cm x 15 cm at 0.5 µm/px: larger than any glass slide.
 MOST_TILES = 10_000_000
 
@@ -39,14 +41,15 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
     A slide whose two axes agree within 2 % is taken at their mean.
 
     Raises:
-        SlideError: ``no-mpp`` where nobody says, ``anisotropic-mpp`` where the slide's axes disagree.
+        SlideError: ``no-mpp`` where nobody says, ``anisotropic-mpp`` where the slide's axes disagree, ``absurd-mpp``
+            where its header says what no scanner has.
     """
     if manifest_mpp is not None:
         return manifest_mpp, "manifest"
     if pyramid.mpp_x is not None and pyramid.mpp_y is not None:
-        return _mean_mpp(pyramid.mpp_x, pyramid.mpp_y), "slide"
+        return _sane(_mean_mpp(pyramid.mpp_x, pyramid.mpp_y), "slide")
     if pyramid.objective_power is not None:
-        return MPP_AT_1X / pyramid.objective_power, "objective-power"
+        return _sane(MPP_AT_1X / pyramid.objective_power, "objective-power")
     if default_mpp is not None:
         return default_mpp, "default_mpp"
     raise SlideError(
@@ -55,6 +58,17 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
         "and [tile] default_mpp is not set",
         remedy="give the slide an mpp in slides.csv, or set [tile] default_mpp",
     )
+
+
+def _sane(mpp: float, source: MppSource) -> tuple[float, MppSource]:
+    if not FINEST_MPP <= mpp <= COARSEST_MPP:
+        raise SlideError(
+            "absurd-mpp",
+            f"the header says {mpp:g} µm/px ({source}), which no scanner has: it is not within "
+            f"{FINEST_MPP:g} to {COARSEST_MPP:g}",
+            remedy="give the slide its mpp in slides.csv",
+        )
+    return mpp, source
 
 
 def _mean_mpp(mpp_x: float, mpp_y: float) -> float:

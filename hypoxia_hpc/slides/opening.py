@@ -28,6 +28,7 @@ from hypoxia_hpc.slides.sources import (
     find_page,
     read_native_page,
     refuse_large,
+    unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
 from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError
@@ -73,7 +74,20 @@ class OpenedSlide:
         if reading.page is None:
             width, height = native_tile_size(self._handle, plan.level)
             refuse_large(width, height, 3 * width * height)
+            self._refuse_unsafe(self.pyramid.level_sizes[plan.level])
         return reading
+
+    def _refuse_unsafe(self, size: tuple[int, int]) -> None:
+        """A native library that is given this could crash."""
+        pages = [] if isinstance(self._pages, str) else self._pages
+        for page in pages:
+            unsafe = unsafe_codestreams(self._descriptor, page) if (page.width, page.height) == size else 0
+            if unsafe:
+                raise SlideError(
+                    "unreadable",
+                    f"{self._path}: {unsafe:,} native tiles hold JPEG 2000 that is not of their size",
+                    remedy="fetch the file again, or leave it out",
+                )
 
     def source(self, plan: TilePlan, reading: Reading) -> BlockSource:
         """The reader of a plan's blocks."""
@@ -93,8 +107,9 @@ class OpenedSlide:
             ) from None
 
     def read_level(self, level: int, factor: int) -> tuple[UInt8Array, int]:
-        """All of a level, averaged by ``factor`` (1, 2, 4 or 8), uint8 (height, width, 4), opaque; a remainder of the
-        division is left out. And how many pieces of it were not readable: they are black.
+        """All of a level, averaged by ``factor`` (1, 2, 4 or 8), uint8 (height, width, 4), whose fourth byte
+        means nothing; a remainder of the division is left out. And how many pieces of it were not readable: they are
+        black.
 
         Raises SlideError ``native-tile-too-large``.
         """

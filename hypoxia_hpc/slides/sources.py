@@ -219,6 +219,18 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
     return unreadable
 
 
+def unsafe_codestreams(descriptor: int, page: TiffPage) -> int:
+    """How many native tiles of a JPEG 2000 page OpenSlide must not be given."""
+    if page.compression not in codecs.JPEG2000:
+        return 0
+    heads = (
+        os.pread(descriptor, codecs.CODESTREAM_HEAD_BYTES, int(offset))
+        for offset, count in zip(page.offsets, page.counts, strict=True)
+        if count
+    )
+    return sum(not codecs.is_safe_codestream(head, page.tile_width, page.tile_height) for head in heads)
+
+
 def average_into(pixels: UInt8Array, factor: int, out: UInt8Array) -> None:
     """Average uint8 (factor · h, factor · w, 4) by ``factor`` (1, 2, 4 or 8) into (h, w, 4)."""
     if factor == 1:

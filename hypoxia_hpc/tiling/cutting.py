@@ -50,7 +50,9 @@ class BlockSource(Protocol):
         """Where the blocks lie."""
 
     def read(self, number: int, out: UInt8Array) -> None:
-        """Decode a block into ``out``, uint8 (height, width, 4), opaque. Raises UnreadableBlockError, SlideError."""
+        """Decode a block into ``out``, uint8 (height, width, 4), whose fourth byte means nothing.
+
+        Raises UnreadableBlockError, SlideError."""
 
 
 @dataclass(frozen=True, slots=True)

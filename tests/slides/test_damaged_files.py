@@ -26,6 +26,7 @@ TILE_PX = 64
 # What no file may lead to: a fault of ours, and a fault of a library that takes the process with it.
 FAULTS = {"internal-error", "worker-died"}
 REASONS = {
+    "absurd-mpp",
     "absurd-size",
     "anisotropic-mpp",
     "coarser-than-target",
@@ -106,7 +107,7 @@ def test_every_file_ends_in_a_store_or_with_a_reason(tiled: Tiled) -> None:
 def test_the_corpus_reaches_every_end(tiled: Tiled) -> None:
     """Were all files damaged beyond opening, the readers would not be tested."""
     reasons = Counter(str(receipt["reason"]) for receipt in tiled.receipts.values())
-    assert reasons.keys() == REASONS | {""}
+    assert reasons.keys() == REASONS - {"coarser-than-target"} | {""}
     assert min(reasons[""], reasons["unreadable"], reasons["not-a-slide"]) >= 100
     readers = Counter(
         receipt["extra"]["reader"]  # type: ignore[index]
@@ -142,20 +143,17 @@ def test_what_was_kept_is_what_openslide_shows(tiled: Tiled) -> None:
     assert compared >= 500
 
 
-@pytest.mark.xfail(strict=True, reason="nobody counts scans yet")
 def test_a_jpeg_of_many_scans_takes_no_longer_than_others(tmp_path: Path) -> None:
     """It is refused or read, but the file's size bounds the work."""
     tiled = tile_all(iter([("scans.tiff", jpeg_of_scans(2_000))]), tmp_path)
     assert [float(str(receipt["seconds"])) < 3 for receipt in tiled.receipts.values()] == [True]
 
 
-@pytest.mark.xfail(strict=True, reason="an error is not caught where the decoder is made")
 def test_jpegs_cut_off_early_are_unreadable(tmp_path: Path) -> None:
     tiled = tile_all(cut_off_jpegs(), tmp_path)
     assert {str(receipt["reason"]) for receipt in tiled.receipts.values()} <= {"unreadable", ""}
 
 
-@pytest.mark.xfail(strict=True, reason="codestreams that are no plain picture go to OpenSlide unseen")
 def test_openslide_is_not_given_what_makes_it_read_beyond_its_buffers(tmp_path: Path) -> None:
     tiled = tile_all(jpeg2000_over_reads(), tmp_path)
     assert {str(receipt["reason"]) for receipt in tiled.receipts.values()} == {"unreadable"}
