@@ -53,6 +53,7 @@ setup(
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "ruff>=0.14,<1",
+            "zarrs>=0.2,<1",
         ],
     },
     entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.cli:main"]},

@@ -78,8 +78,8 @@ class TilePlan:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Tiles of one slide, opened from its store: ``pixels`` uint8 (n, px, px, 3) readable by slice, ``xy`` int64
-    (n, 2) top left in level 0 pixels, ``background`` float32 (n,) in 0..1."""
+    """Tiles of one slide, opened from its store: ``pixels`` uint8 (n, px, px, 3) readable by slice, or None where the
+    store keeps none, ``xy`` int64 (n, 2) top left in level 0 pixels, ``background`` float32 (n,) in 0..1."""
 
     slide_id: str
     pixels: Any

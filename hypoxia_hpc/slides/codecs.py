@@ -6,13 +6,14 @@ holds every one of them to that. All others are left to OpenSlide.
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.records import Json, UInt8Array
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
 
@@ -50,6 +51,11 @@ APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colo
 
 class NativeTileError(Exception):
     """A native tile that does not decode."""
+
+
+def codec_versions() -> Json:
+    """Versions of the libraries that decode and pack pixels."""
+    return {name: importlib.metadata.version(name) for name in ("imagecodecs", "pillow", "simplejpeg")}
 
 
 def refusal(page: TiffPage) -> str:

@@ -19,6 +19,7 @@ from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
+from hypoxia_hpc.slides.codecs import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.masks import Masks, judge
@@ -132,7 +133,12 @@ class TileWork:
             "plan": plan_record,
             "counts": counts,
             "key": key,
-            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions()},
+            "software": {
+                "hypoxia_hpc": __version__,
+                "numpy": np.__version__,
+                **openslide_versions(),
+                **codec_versions(),
+            },
         }
 
 

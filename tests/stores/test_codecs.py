@@ -118,6 +118,7 @@ def test_jpeg_changes_pixels_as_little_as_documented(tmp_path: Path, stained: An
     np.testing.assert_array_equal(alone[0], pixels[7])  # whatever its neighbours are
 
 
+@pytest.mark.long  # Zarr's own door to JPEG needs a newer Python than 3.11; Pillow is the outside truth everywhere
 def test_imagecodecs_opens_a_jpeg_store_by_the_name_in_its_document(tmp_path: Path, stained: Any) -> None:
     codecs = pytest.importorskip("imagecodecs.zarr", reason="imagecodecs has Zarr codecs from 2026.5.10, Python 3.12")
     codecs.register_codecs({"jpeg"})
