@@ -18,7 +18,7 @@ from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
 
 # Decode(data, out): the bytes of one native tile into ``out``, uint8 (height, width, 4), C-contiguous.
-Decode = Callable[[bytes, UInt8Array], None]
+Decode = Callable[[memoryview, UInt8Array], None]
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, ZSTD, JPEG2000_YCBCR, JPEG2000_RGB = 1, 5, 7, 8, 32946, 50000, 33003, 33005
 NAMES = {
@@ -110,11 +110,13 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
 
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
+    header = b"\0"  # of the tile before: most have the same, and it need not be checked again
 
-    def decode(data: bytes, out: UInt8Array) -> None:
-        whole = b"".join((head, memoryview(data)[_after_app_segments(data) :]))
-        if data.count(START_OF_SCAN) > MOST_SCANS:
-            raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
+    def decode(data: memoryview, out: UInt8Array) -> None:
+        nonlocal header
+        whole = b"".join((head, data[_after_app_segments(data) :]))
+        if not whole.startswith(header):
+            header = _checked_header(whole)
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
             pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
@@ -139,6 +141,17 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     return decode
 
 
+def _checked_header(whole: bytes) -> bytes:
+    """A JPEG's header, to the number of colours in its first scan; where others of this header may have any number of
+    scans, a header that no JPEG has. Raises NativeTileError for too many scans."""
+    header = whole[: whole.find(START_OF_SCAN) + 5]
+    if header[-1:] == b"\x03" and (b"\xff\xc0" in header or b"\xff\xc1" in header):
+        return header  # sequential, all three colours in the first scan: libjpeg reads no further one
+    if whole.count(START_OF_SCAN) > MOST_SCANS:
+        raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
+    return b"\0"
+
+
 def _shared_tables(tables: bytes) -> bytes:
     """The segments of the JPEGTables tag, without its markers of start and end."""
     return tables[_after_app_segments(tables) : -2] if tables else b""
@@ -148,7 +161,7 @@ def _shared_tables(tables: bytes) -> bytes:
 _USUAL_FIRST_SEGMENTS = frozenset((b"\xdb", b"\xc0", b"\xc4", b"\xdd"))
 
 
-def _after_app_segments(data: bytes) -> int:
+def _after_app_segments(data: bytes | memoryview) -> int:
     """Where the first segment begins that is no APPn, behind the start-of-image marker."""
     if data[:2] != SOI:
         raise NativeTileError("no JPEG")
@@ -165,12 +178,12 @@ def _after_app_segments(data: bytes) -> int:
 def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Decode:
     import imagecodecs
 
-    def full(data: bytes) -> UInt8Array:
-        return np.asarray(imagecodecs.jpeg2k_decode(data, numthreads=1))
+    def full(data: memoryview) -> UInt8Array:
+        return np.asarray(imagecodecs.jpeg2k_decode(bytes(data), numthreads=1))
 
     read = full if reduce == 1 else lambda data: _reduced_jpeg2000(data, reduce)
 
-    def decode(data: bytes, out: UInt8Array) -> None:
+    def decode(data: memoryview, out: UInt8Array) -> None:
         _check_codestream(data, out.shape[1] * reduce, out.shape[0] * reduce)
         try:
             pixels = read(data)
@@ -183,7 +196,7 @@ def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> De
     return decode
 
 
-def _reduced_jpeg2000(data: bytes, reduce: int) -> UInt8Array:
+def _reduced_jpeg2000(data: memoryview, reduce: int) -> UInt8Array:
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
@@ -191,14 +204,14 @@ def _reduced_jpeg2000(data: bytes, reduce: int) -> UInt8Array:
         return np.asarray(image)
 
 
-def _check_codestream(data: bytes, width: int, height: int) -> None:
+def _check_codestream(data: memoryview, width: int, height: int) -> None:
     """Raises NativeTileError unless a codestream says what it should, before OpenJPEG allocates anything for it."""
     problem = codestream_refusal(data, width, height)
     if problem:
         raise NativeTileError(problem)
 
 
-def codestream_refusal(data: bytes, width: int, height: int) -> str:
+def codestream_refusal(data: bytes | memoryview, width: int, height: int) -> str:
     """Why a raw JPEG 2000 codestream is not read here; empty where it is. Its size marker (ISO 15444-1, A.5.1) must say
     three unsigned components of 8 bits, none of them subsampled, and the native tile's size."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
@@ -232,7 +245,7 @@ def _lossless(page: TiffPage) -> Decode:
 
     shape = (page.tile_height, page.tile_width, 3)
     nbytes = page.tile_height * page.tile_width * 3
-    unpack: Callable[[bytes], bytes | bytearray] = {
+    unpack: Callable[[memoryview], bytes | bytearray] = {
         NONE: bytes,
         LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
         DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
@@ -241,7 +254,7 @@ def _lossless(page: TiffPage) -> Decode:
     }[page.compression]
     errors = (imagecodecs.LzwError, imagecodecs.ZlibError, imagecodecs.ZstdError, ValueError)
 
-    def decode(data: bytes, out: UInt8Array) -> None:
+    def decode(data: memoryview, out: UInt8Array) -> None:
         try:
             values = unpack(data)
         except errors as error:

@@ -25,6 +25,9 @@ from hypoxia_hpc.tiling.kernels import composite_on_white
 # Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
 NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")
 MOST_DECODED_BYTES = 64 * 2**20
+# Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
+# alone, above all over a network, though some of them may turn out not to be needed.
+WINDOW_BYTES = 256 * 2**10
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
@@ -160,6 +163,7 @@ class NativeSource:
         self._columns = page.columns
         self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
         self._expected_row = -1
+        self._windows: dict[int, tuple[int, bytes]] = {}
         self.grid = grid
 
     def read(self, number: int, out: UInt8Array) -> None:
@@ -180,21 +184,34 @@ class NativeSource:
         except NativeTileError as error:
             raise UnreadableBlockError(str(error)) from None
 
-    def _bytes(self, number: int, count: int) -> bytes:
-        offset = int(self._offsets[number])
+    def _bytes(self, number: int, count: int) -> memoryview:
+        offset, row = int(self._offsets[number]), number // self._columns
         if count > self._most_bytes or offset + count > self._size:
             raise UnreadableBlockError(f"{count} bytes at {offset} of a file of {self._size} bytes")
+        start, window = self._windows.get(row, (0, b""))
+        if not start <= offset <= offset + count <= start + len(window):
+            start, window = offset, self._read_window(number, offset, offset + count)
+            self._windows[row] = start, window
+        return memoryview(window)[offset - start : offset - start + count]
+
+    def _read_window(self, number: int, start: int, stop: int) -> bytes:
+        """What lies from ``start`` to ``stop`` and, in the same reading, the native tiles of the row that follow on."""
+        for following in range(number + 1, (number // self._columns + 1) * self._columns):
+            if int(self._offsets[following]) != stop or stop - start > WINDOW_BYTES:
+                break
+            stop += min(int(self._counts[following]), self._most_bytes)
         try:
-            data = os.pread(self._descriptor, count, offset)
+            data = os.pread(self._descriptor, min(stop, self._size) - start, start)
         except OSError as error:
-            raise UnreadableBlockError(f"{count} bytes at {offset}: {error.strerror}") from None
-        if len(data) != count:
-            raise UnreadableBlockError(f"the file ends within {count} bytes at {offset}")
+            raise UnreadableBlockError(f"{stop - start} bytes at {start}: {error.strerror}") from None
+        if len(data) < int(self._counts[number]):
+            raise UnreadableBlockError(f"the file ends within {self._counts[number]} bytes at {start}")
         return data
 
     def _expect(self, row: int) -> None:
         """Tell the kernel that this row and the next are needed soon, so that the disk works while we decode."""
         self._expected_row = row + 1
+        self._windows = {kept: window for kept, window in self._windows.items() if kept >= row - 3}
         numbers = slice(row * self._columns, (row + 2) * self._columns)
         start, stop = int(self._offsets[numbers].min()), int((self._offsets[numbers] + self._counts[numbers]).max())
         if 0 < stop - start <= 2 * int(self._counts[numbers].sum()):

@@ -144,7 +144,8 @@ class _Cutter:
         self._block_columns = layout.block_columns
         self._averaging = grid.side != grid.tile_px
         self._arrays = blocks.arrays_of(layout, rule, _slots(layout), counting=not self._averaging)
-        self._pool_bytes = self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4)
+        self._numbers = self._arrays.numbers
+        self._slots = list(self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4))
         if self._averaging:
             self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
             self._reduced = np.empty((grid.tile_px, grid.tile_px), dtype=np.uint32)
@@ -156,18 +157,18 @@ class _Cutter:
         states[0] = cut.states[tiles]
         states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
         blocks.begin_band(*arrays, row)
-        request = -1
+        request = blocks.advance(*arrays, row, -1)
         while request != blocks.BAND_DONE:
-            request = blocks.advance(*arrays, row, request)
-            if request >= 0:
-                self._read(request, cut)
-            elif request == blocks.ASSEMBLE:
+            if request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
+            else:
+                self._read(request, cut)
+            request = blocks.advance(*arrays, row, request)
         cut.states[tiles] = states[0]
         cut.background_px[tiles] = counts[0]
 
     def _read(self, number: int, cut: Cut) -> None:
-        out = self._pool_bytes[self._arrays.numbers[blocks.SLOT]]
+        out = self._slots[self._numbers[blocks.SLOT]]
         cut.blocks_read += 1
         try:
             self._source.read(number, out)
