@@ -110,12 +110,13 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
 
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
-    header = b"\0"  # of the tile before: most have the same, and it need not be checked again
+    header = b"\0"  # of the tile before: most have the same, and it need not be looked at again
 
     def decode(data: memoryview, out: UInt8Array) -> None:
         nonlocal header
-        whole = b"".join((head, data[_after_app_segments(data) :]))
-        if not whole.startswith(header):
+        whole = b"".join((head, data[2:]))
+        if data[:2] != SOI or not whole.startswith(header):
+            whole = b"".join((head, data[_after_app_segments(data) :]))
             header = _checked_header(whole)
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
@@ -157,17 +158,11 @@ def _shared_tables(tables: bytes) -> bytes:
     return tables[_after_app_segments(tables) : -2] if tables else b""
 
 
-# Tables or the frame: what tiles of a TIFF begin with, unless somebody pasted whole JPEG files.
-_USUAL_FIRST_SEGMENTS = frozenset((b"\xdb", b"\xc0", b"\xc4", b"\xdd"))
-
-
 def _after_app_segments(data: bytes | memoryview) -> int:
     """Where the first segment begins that is no APPn, behind the start-of-image marker."""
     if data[:2] != SOI:
         raise NativeTileError("no JPEG")
     position = 2
-    if data[3:4] in _USUAL_FIRST_SEGMENTS:
-        return position
     while len(data) >= position + 4:
         if data[position] != 0xFF or not 0xE0 <= data[position + 1] <= 0xEF:
             return position

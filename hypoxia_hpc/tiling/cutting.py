@@ -144,7 +144,6 @@ class _Cutter:
         self._block_columns = layout.block_columns
         self._averaging = grid.side != grid.tile_px
         self._arrays = blocks.arrays_of(layout, rule, _slots(layout), counting=not self._averaging)
-        self._numbers = self._arrays.numbers
         self._slots = list(self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4))
         if self._averaging:
             self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
@@ -162,20 +161,17 @@ class _Cutter:
             if request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
             else:
-                self._read(request, cut)
+                out = self._slots[arrays.numbers[blocks.SLOT]]
+                cut.blocks_read += 1
+                try:
+                    self._source.read(request, out)
+                except UnreadableBlockError as error:
+                    out[:] = 0  # black: never background, so that counts stay lower bounds
+                    arrays.of_blocks[2][divmod(request, self._block_columns)] = 1
+                    cut.unreadable[request] = str(error)
             request = blocks.advance(*arrays, row, request)
         cut.states[tiles] = states[0]
         cut.background_px[tiles] = counts[0]
-
-    def _read(self, number: int, cut: Cut) -> None:
-        out = self._slots[self._numbers[blocks.SLOT]]
-        cut.blocks_read += 1
-        try:
-            self._source.read(number, out)
-        except UnreadableBlockError as error:
-            out[:] = 0  # black: never background, so that counts stay lower bounds
-            self._arrays.of_blocks[2][divmod(number, self._block_columns)] = 1
-            cut.unreadable[number] = str(error)
 
     def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
         arrays, px = self._arrays, self._grid.tile_px
