@@ -21,9 +21,9 @@ BoolArray = NDArray[np.bool_]
 
 # Fine enough to see a tile's tissue (150 µm, 19 px), coarse enough to cost little.
 COARSE_UM_PER_PX = 8
-# A coarse level is read whole. A mask of 6 Mpx takes some 250 MB while it is made (12 Mpx: 500); to find the light
-# pixels of an image takes no more than itself.
-MOST_MASK_PX = 6_000_000
+# A coarse level is read whole. A mask of 10 Mpx takes some 400 MB while it is made; to find the light pixels of an
+# image takes no more than itself.
+MOST_MASK_PX = 10_000_000
 MOST_LIGHT_PX = 24_000_000
 # A tile should not be smaller than this on the level that it is judged by.
 LEAST_TILE_PX = 6
@@ -35,8 +35,8 @@ FAST_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class CoarseLevel:
-    """A level to judge tiles by: read whole, and averaged by ``factor`` on the way (1, 2, 4 or 8). ``l0_per_px`` is the
-    side of one of its pixels in level 0."""
+    """A level to judge tiles by: read whole, and averaged by ``factor`` on the way (a power of two up to 32).
+    ``l0_per_px`` is the side of one of its pixels in level 0."""
 
     level: int
     factor: int
@@ -64,7 +64,9 @@ def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool
     fit = [
         way
         for level, downsample in enumerate(pyramid.downsamples)
-        for way in (CoarseLevel(level, factor, downsample * factor) for factor in ((1,) if stored else (1, 2, 4, 8)))
+        for way in (
+            CoarseLevel(level, factor, downsample * factor) for factor in ((1,) if stored else (1, 2, 4, 8, 16, 32))
+        )
         if math.prod(pyramid.size_l0) <= most_px * way.l0_per_px**2
         and plan.side_l0 >= LEAST_TILE_PX * way.l0_per_px
         and (not stored or way.l0_per_px >= 4 * l0_per_tile_px * 0.98)
@@ -113,7 +115,7 @@ def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
         raise SlideError(
             "no-coarse-level",
             f"no level of this slide of {width} x {height} px shows it in {MOST_MASK_PX:,} px or fewer, "
-            "even averaged by 8, so there is no tissue mask",
+            "even averaged by 32, so there is no tissue mask",
             remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
         )
     return way

@@ -6,6 +6,7 @@ tiles can be decoded directly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +20,7 @@ from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide, native_tile_size, open_slide, read_pyramid
 from hypoxia_hpc.slides.sources import (
     MOST_PX_A_READ,
+    MOST_REDUCED,
     NATIVE_VENDORS,
     NativeSource,
     OpenSlideSource,
@@ -107,16 +109,24 @@ class OpenedSlide:
             ) from None
 
     def read_level(self, level: int, factor: int) -> tuple[UInt8Array, int]:
-        """All of a level, averaged by ``factor`` (1, 2, 4 or 8), uint8 (height, width, 4), whose fourth byte
-        means nothing; a remainder of the division is left out. And how many pieces of it were not readable: they are
-        black.
+        """All of a level, averaged by ``factor``, a power of two up to 32 (what the kernel cannot do at once in two
+        steps, each rounded), uint8 (height, width, 4), whose fourth byte means nothing; a remainder of the division is
+        left out. And how many pieces of it were not readable: they are black.
 
         Raises SlideError ``native-tile-too-large``.
         """
         page = find_page(self._pages, self.pyramid, level)
+        first = min(factor, MOST_REDUCED)
+        if isinstance(page, TiffPage):
+            first = math.gcd(first, page.tile_width, page.tile_height)
+        if factor > first:
+            fine, unreadable = self.read_level(level, first)
+            image = np.zeros((*(side // (factor // first) for side in fine.shape[:2]), 4), dtype=np.uint8)
+            average_into(fine, factor // first, image)
+            return image, unreadable
         width, height = (side // factor for side in self.pyramid.level_sizes[level])
         image = np.zeros((height, width, 4), dtype=np.uint8)
-        if isinstance(page, TiffPage) and page.tile_width % factor == 0 and page.tile_height % factor == 0:
+        if isinstance(page, TiffPage):
             return image, read_native_page(self._descriptor, page, factor, image)
         rows, unreadable = max(1, MOST_PX_A_READ // (width * factor**2)), 0
         for top in range(0, height, rows):

@@ -31,6 +31,8 @@ WINDOW_BYTES = 256 * 2**10
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
+# The kernel that averages adds up to 256 pixels in 16 bits.
+MOST_REDUCED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +251,7 @@ def unsafe_codestreams(descriptor: int, page: TiffPage) -> int:
 
 
 def average_into(pixels: UInt8Array, factor: int, out: UInt8Array) -> None:
-    """Average uint8 (factor · h, factor · w, 4) by ``factor`` (1, 2, 4 or 8) into (h, w, 4)."""
+    """Average uint8 (factor · h, factor · w, 4) by ``factor`` (1, 2, 4, 8 or 16) into (h, w, 4)."""
     if factor == 1:
         out[:] = pixels
     else:

@@ -383,8 +383,8 @@ def unpack_tile(packed: PackedArray, tile: UInt8Array) -> None:
 
 @kernel()
 def reduce_block(block: PackedArray, factor: int, out: PackedArray) -> None:
-    """Average squares of ``factor`` (2, 4 or 8) pixels of packed (factor · h, factor · w) into (h, w), halves rounded
-    up. Two channels travel in one number: the sum of 64 bytes needs 14 of the 16 bits that each has."""
+    """Average squares of ``factor`` (2, 4, 8 or 16) pixels of packed (factor · h, factor · w) into (h, w), halves
+    rounded up. Two channels travel in one number: the sum of 256 bytes needs the 16 bits that each has."""
     if factor == 2:
         _halve(block, out)
     else:
@@ -407,7 +407,7 @@ def _halve(block: PackedArray, out: PackedArray) -> None:
 
 @kernel()
 def _reduce(block: PackedArray, factor: int, out: PackedArray) -> None:
-    mask, shift = EVEN_BYTES, U32(4 if factor == 4 else 6)
+    mask, shift = EVEN_BYTES, U32(4 if factor == 4 else 6 if factor == 8 else 8)
     half = U32(U32(0x00010001) << U32(shift - U32(1)))
     low, high = np.empty(block.shape[1], dtype=np.uint32), np.empty(block.shape[1], dtype=np.uint32)
     for y in range(out.shape[0]):

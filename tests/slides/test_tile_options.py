@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openslide
 import pytest
 import tifffile
 from numpy.typing import NDArray
@@ -16,8 +17,9 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.pixels import slide_pixels
-from hypoxia_hpc.slides.svs import write_svs
+from hypoxia_hpc.slides.svs import shrink, write_svs
 from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.stages.tile import TileWork
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
@@ -182,6 +184,23 @@ def test_regions_enter_the_key_by_their_content(pyramid_slide: Path, tmp_path: P
     elsewhere.mkdir()
     qupath(elsewhere / "a.geojson", [[(0, 0), (9, 0), (9, 9), (0, 0)]])
     assert TileWork(RunDir(tmp_path), TileTable(regions=str(elsewhere))).key(slide) == first
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("factor", [1, 2, 4, 8, 16, 32])
+def test_a_level_is_seen_at_any_power_of_two(
+    pyramid_slide: Path, monkeypatch: pytest.MonkeyPatch, factor: int, native: bool
+) -> None:
+    """Native tiles of 240 px divide by 16, so 32 is reached in two steps."""
+    with openslide.OpenSlide(pyramid_slide) as slide:
+        whole = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
+    expected = shrink(whole, factor) if factor < 32 else shrink(shrink(whole, 16), 2)
+    with opened_slide(pyramid_slide) as opened:
+        if not native:
+            monkeypatch.setattr(opened, "_pages", "not asked")
+        image, unreadable = opened.read_level(0, factor)
+    assert unreadable == 0
+    np.testing.assert_array_equal(image[..., :3], expected)
 
 
 # --- damage ------------------------------------------------------------------------------------------------------

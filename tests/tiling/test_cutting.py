@@ -190,10 +190,11 @@ def test_blocks_of_a_tile_that_do_not_fit_into_memory_are_refused() -> None:
 # --- kernels -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
 def test_reducing_is_the_exact_mean(factor: int) -> None:
     rng = np.random.default_rng(factor)
     square = rng.choice(np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (factor * 9, factor * 9, 4))
+    square[: 2 * factor, : 2 * factor] = 255
     out = np.zeros((9, 9), dtype=np.uint32)
     blocks.reduce_block(square.view("<u4")[..., 0], factor, out)
     np.testing.assert_array_equal(out.view(np.uint8).reshape(9, 9, 4)[..., :3], naive.averaged(square[..., :3], 9))
