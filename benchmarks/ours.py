@@ -100,7 +100,7 @@ def peak_memory_mb() -> float:
 
 def main() -> None:
     path, folder, *settings = sys.argv[1:]
-    table = TileTable(**dict(setting.split("=", 1) for setting in settings))
+    table = TileTable.model_validate_strings(dict(setting.split("=", 1) for setting in settings))
     started = time.perf_counter()
     told = into_store(Path(path), table, Path(folder))
     seconds = time.perf_counter() - started

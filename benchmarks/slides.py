@@ -68,7 +68,7 @@ class Recipe:
 
 def recipes(*, quick: bool) -> dict[str, Recipe]:
     """The slides by what they are for."""
-    tall, low, slow = (2_640, 1_200, 720) if quick else (8_160, 2_400, 2_400)
+    tall, low, slow = (1_920, 960, 720) if quick else (8_160, 2_400, 2_400)
     return {
         "jpeg-20x": Recipe("jpeg-20x", tall),
         "jpeg-20x-tissue": Recipe("jpeg-20x-tissue", low, tissue=1.0),
