@@ -18,7 +18,7 @@ from hypoxia_hpc.slides import codecs
 from hypoxia_hpc.slides.codecs import NativeTileError
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
 from hypoxia_hpc.slides.tiff import TiffPage
-from hypoxia_hpc.tiling.blocks import reduce_block
+from hypoxia_hpc.tiling.blocks import reduce_block, room_for_blocks
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
 from hypoxia_hpc.tiling.kernels import composite_on_white
 
@@ -161,7 +161,7 @@ class NativeSource:
         self._offsets, self._counts = page.offsets, page.counts
         self._factor = 1 if by_decoder else factor
         self._decode = codecs.decoder(page, factor if by_decoder else 1)
-        self._whole = np.empty((page.tile_height, page.tile_width, 4), np.uint8) if self._factor > 1 else None
+        self._whole = room_for_blocks((page.tile_height, page.tile_width, 4)) if self._factor > 1 else None
         self._columns = page.columns
         self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
         self._expected_row = -1
@@ -225,7 +225,7 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
     tiles did not decode."""
     width, height = page.tile_width // factor, page.tile_height // factor
     source = NativeSource(descriptor, page, BlockGrid(0, 0, width, height, page.columns, page.rows), factor)
-    block = np.empty((height, width, 4), dtype=np.uint8)
+    block = room_for_blocks((height, width, 4))
     unreadable = 0
     for number in range(page.columns * page.rows):
         y, x = (number // page.columns) * height, (number % page.columns) * width
