@@ -20,7 +20,9 @@ from hypoxia_hpc.scale.mpi import mpi_library
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.slides.openslide_reader import open_slide, openslide_versions, read_pyramid
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.openslide_reader import openslide_versions
+from hypoxia_hpc.tiling.regions import regions_path
 
 LIBRARIES = (
     "numpy",
@@ -32,6 +34,11 @@ LIBRARIES = (
     "keras",
     "scikit-learn",
     "pandas",
+    "imagecodecs",
+    "simplejpeg",
+    "pillow",
+    "shapely",
+    "scipy",
 )
 SCRATCH_BYTES = 5 * 2**30
 
@@ -122,11 +129,17 @@ def _scratch(folder: Path) -> Check:
 def _slide(run: RunDir, slide: Slide) -> Check:
     name = f"slide {slide.slide_id}"
     try:
-        with open_slide(slide.path) as opened:
-            pyramid = read_pyramid(opened)
-            plan = plan_tiles(pyramid, run.config().tile, slide.mpp)
+        table = run.config().tile
+        if table.regions:
+            regions_path(Path(table.regions), slide.slide_id)
+        with opened_slide(slide.path) as opened:
+            pyramid = opened.pyramid
+            plan = plan_tiles(pyramid, table, slide.mpp)
+            reader = opened.reading(plan, table.reduce).reader
     except SlideError as error:
         return Check(name, "bad", f"{error.reason}: {error.problem}")
     width, height = pyramid.size_l0
     where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
-    return Check(name, "ok", f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned")
+    return Check(
+        name, "ok", f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
+    )

@@ -26,6 +26,13 @@ def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> st
     return stage_key("tile", TILE_RULE, _keyed(table), inputs)
 
 
+def tile_spec(table: TileTable) -> Json:
+    """What makes tiles of two runs comparable: the [tile] table without what changes no tile, or how it is kept."""
+    kept = table.model_dump(mode="json", exclude={"regions", "screen", "max_unreadable", "pixels", "codec"})
+    lossy = table.codec == "jpeg" and table.pixels == "store"
+    return {**kept, "regions": table.regions is not None, "screen_fast": table.screen == "fast", "lossy": lossy}
+
+
 def unread_tile_key(table: TileTable, slide: Slide, reason: str) -> str:
     """Key of the quarantine of a slide that cannot be read: it holds until the reason changes."""
     return stage_key("tile", TILE_RULE, _keyed(table), {"fingerprint": f"unread: {reason}", "mpp": slide.mpp})

@@ -20,8 +20,8 @@ from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
 from hypoxia_hpc.stores.integrity import store_key
 
 NOT_READY = "not-ready"
-# A damaged input is no property of the slide: mended, its key is the same, so this quarantine does not hold.
-TRIED_AGAIN = frozenset({"damaged-store"})
+# What is wrong here is no property of the slide: mended, its key is the same, so these quarantines do not hold.
+TRIED_AGAIN = frozenset({"damaged-store", "slide-changed", "slide-gone"})
 
 
 class HeldUpError(SlideError):

@@ -38,6 +38,9 @@ JPEG2000 = frozenset({JPEG2000_YCBCR, JPEG2000_RGB})
 # busy for minutes.
 MOST_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
+# Markers of a frame, SOF0 to SOF15 but for three that mean other things (ITU-T T.81, table B.1).
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 # How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
 BYTES_A_PIXEL = {JPEG2000_YCBCR: 12, JPEG2000_RGB: 12}
 # Decoders that give 1/2, 1/4 or 1/8 of the resolution for less than the whole work.
@@ -117,7 +120,7 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
         whole = b"".join((head, data[2:]))
         if data[:2] != SOI or not whole.startswith(header):
             whole = b"".join((head, data[_after_app_segments(data) :]))
-            header = _checked_header(whole)
+            header = _checked_header(whole, page.tile_width, page.tile_height)
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
             pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
@@ -142,12 +145,24 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     return decode
 
 
-def _checked_header(whole: bytes) -> bytes:
-    """A JPEG's header, to the number of colours in its first scan; where others of this header may have any number of
-    scans, a header that no JPEG has. Raises NativeTileError for too many scans."""
-    header = whole[: whole.find(START_OF_SCAN) + 5]
-    if header[-1:] == b"\x03" and (b"\xff\xc0" in header or b"\xff\xc1" in header):
-        return header  # sequential, all three colours in the first scan: libjpeg reads no further one
+def _checked_header(whole: bytes, width: int, height: int) -> bytes:
+    """A JPEG's header, to the end of its first scan's; where others of this header may have any number of scans, a
+    header that no JPEG has. Raises NativeTileError for another size than the native tile's, and for too many scans."""
+    frame, position = b"", 2
+    while whole[position + 1 : position + 2] != START_OF_SCAN[1:]:
+        if whole[position] != 0xFF:
+            raise NativeTileError("a JPEG whose header is damaged")
+        if whole[position + 1] in FRAMES:
+            frame = whole[position : position + 10]
+        filling = whole[position + 1] == 0xFF  # before a marker there may be any number of these
+        position += 1 if filling else 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
+        if position + 5 > len(whole):
+            raise NativeTileError("a JPEG that ends in its header")
+    size = (int.from_bytes(frame[7:9], "big"), int.from_bytes(frame[5:7], "big"))
+    if size != (width, height):
+        raise NativeTileError(f"a JPEG of {size[0]} x {size[1]} px")
+    if frame[1] in SEQUENTIAL_FRAMES and whole[position + 4] == 3:
+        return whole[: position + 5]  # all three colours in the first scan: libjpeg reads no further one
     if whole.count(START_OF_SCAN) > MOST_SCANS:
         raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
     return b"\0"
@@ -240,8 +255,8 @@ def _lossless(page: TiffPage) -> Decode:
 
     shape = (page.tile_height, page.tile_width, 3)
     nbytes = page.tile_height * page.tile_width * 3
-    unpack: Callable[[memoryview], bytes | bytearray] = {
-        NONE: bytes,
+    unpack: Callable[[memoryview], bytes | bytearray | memoryview] = {
+        NONE: lambda data: data,
         LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
         DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
         OLD_DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),

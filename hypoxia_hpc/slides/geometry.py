@@ -26,8 +26,8 @@ MPP_AT_1X = 10.0
 MAX_ANISOTROPY = 0.02
 # Light cannot resolve a hundredth of a µm; [tile] and slides.csv take up to 100 too.
 FINEST_MPP, COARSEST_MPP = 0.01, 100.0
-# Ten million tiles of 299 px are 15 cm x 15 cm at 0.5 µm/px: larger than any glass slide.
-MOST_TILES = 10_000_000
+# Three million tiles of 299 px are 26 cm x 26 cm at 0.5 µm/px: larger than any glass slide. Their plan takes 300 MB.
+MOST_TILES = 3_000_000
 
 
 def round_half_up(value: ArrayLike) -> Int64Array:

@@ -27,10 +27,10 @@ MOST_MASK_PX = 10_000_000
 MOST_LIGHT_PX = 24_000_000
 # A tile should not be smaller than this on the level that it is judged by.
 LEAST_TILE_PX = 6
-# screen = "fast": a tile is taken for background where more than FAST_SHARE of its coarse pixels are lighter than
-# ``white`` by FAST_MARGIN gray levels. benchmarks/tiling.py measures how often that is wrong.
+# screen = "fast": a tile is taken for background where the share of its coarse pixels that are as light as ``white`` +
+# FAST_MARGIN gray levels is above max_background by FAST_SHARE. benchmarks/tiling.py measures how often that is wrong.
 FAST_MARGIN = 6
-FAST_SHARE = 0.4
+FAST_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,11 @@ def _see(opened: OpenedSlide, way: CoarseLevel) -> UInt8Array:
 
 
 def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable, way: CoarseLevel) -> BoolArray:
-    image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
+    try:
+        image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
+    except SlideError:  # that level cannot be read at all, and nothing of the slide depends on it
+        return np.zeros(plan.n_tiles, dtype=bool)
     packed, white = image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN)
     shares = light_shares(packed, white, plan.xy_l0 / way.l0_per_px, plan.side_l0 / way.l0_per_px)
-    glass: BoolArray = shares > FAST_SHARE
+    glass: BoolArray = shares > table.max_background + FAST_SHARE
     return glass

@@ -6,7 +6,6 @@ tiles can be decoded directly.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,7 +16,13 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
-from hypoxia_hpc.slides.openslide_reader import ReopenedSlide, native_tile_size, open_slide, read_pyramid
+from hypoxia_hpc.slides.openslide_reader import (
+    ReopenedSlide,
+    native_tile_size,
+    open_slide,
+    read_pyramid,
+    read_thumbnail,
+)
 from hypoxia_hpc.slides.sources import (
     MOST_PX_A_READ,
     MOST_REDUCED,
@@ -25,7 +30,7 @@ from hypoxia_hpc.slides.sources import (
     NativeSource,
     OpenSlideSource,
     Reading,
-    average_into,
+    averaged,
     choose_reading,
     find_page,
     read_native_page,
@@ -38,6 +43,10 @@ from hypoxia_hpc.tiling.kernels import composite_on_white
 
 if TYPE_CHECKING:
     from openslide import OpenSlide
+
+
+# What a level may take while it is averaged, before the second step: 64 Mpx are 256 MB.
+MOST_SEEN_PX = 64_000_000
 
 
 @contextmanager
@@ -74,16 +83,17 @@ class OpenedSlide:
         """How a plan is read. Raises SlideError ``native-tile-too-large``."""
         reading = choose_reading(self._pages, self.pyramid, plan, reduce)
         if reading.page is None:
-            width, height = native_tile_size(self._handle, plan.level)
-            refuse_large(width, height, 3 * width * height)
-            self._refuse_unsafe(self.pyramid.level_sizes[plan.level])
+            self._refuse_unsuitable(plan.level)
         return reading
 
-    def _refuse_unsafe(self, size: tuple[int, int]) -> None:
-        """A native library that is given this could crash."""
-        pages = [] if isinstance(self._pages, str) else self._pages
-        for page in pages:
-            unsafe = unsafe_codestreams(self._descriptor, page) if (page.width, page.height) == size else 0
+    def _refuse_unsuitable(self, level: int) -> None:
+        """Raises SlideError for a level that OpenSlide must not be given: its native tiles are too large for memory, or
+        would make a native library read beyond its buffers."""
+        width, height = native_tile_size(self._handle, level)
+        refuse_large(width, height, 3 * width * height)
+        for page in [] if isinstance(self._pages, str) else self._pages:
+            same = (page.width, page.height) == self.pyramid.level_sizes[level]
+            unsafe = unsafe_codestreams(self._descriptor, page) if same else 0
             if unsafe:
                 raise SlideError(
                     "unreadable",
@@ -116,19 +126,21 @@ class OpenedSlide:
         Raises SlideError ``native-tile-too-large``.
         """
         page = find_page(self._pages, self.pyramid, level)
+        width, height = self.pyramid.level_sizes[level]
         first = min(factor, MOST_REDUCED)
-        if isinstance(page, TiffPage):
-            first = math.gcd(first, page.tile_width, page.tile_height)
-        if factor > first:
-            fine, unreadable = self.read_level(level, first)
-            image = np.zeros((*(side // (factor // first) for side in fine.shape[:2]), 4), dtype=np.uint8)
-            average_into(fine, factor // first, image)
-            return image, unreadable
+        is_native = isinstance(page, TiffPage) and page.tile_width % first == 0 and page.tile_height % first == 0
+        if not is_native or width * height > MOST_SEEN_PX * first**2:
+            return self._read_strips(level, factor)
+        image = np.zeros((height // first, width // first, 4), dtype=np.uint8)
+        unreadable = read_native_page(self._descriptor, page, first, image)  # type: ignore[arg-type]
+        return averaged(image, factor // first), unreadable
+
+    def _read_strips(self, level: int, factor: int) -> tuple[UInt8Array, int]:
+        """The same through OpenSlide, some rows at a time."""
+        self._refuse_unsuitable(level)
         width, height = (side // factor for side in self.pyramid.level_sizes[level])
         image = np.zeros((height, width, 4), dtype=np.uint8)
-        if isinstance(page, TiffPage):
-            return image, read_native_page(self._descriptor, page, factor, image)
-        rows, unreadable = max(1, MOST_PX_A_READ // (width * factor**2)), 0
+        rows, unreadable = max(1, MOST_PX_A_READ // max(1, width * factor**2)), 0
         for top in range(0, height, rows):
             out = image[top : top + rows]
             y_l0 = round(top * factor * self.pyramid.downsamples[level])
@@ -138,8 +150,14 @@ class OpenedSlide:
                 unreadable += 1
                 continue
             composite_on_white(pixels)
-            average_into(pixels, factor, out)
+            out[:] = averaged(pixels, factor)
         return image, unreadable
+
+    def read_thumbnail(self, largest_px: int) -> UInt8Array:
+        """The whole slide, uint8 (height, width, 3), its longer side at most ``largest_px``. Raises SlideError."""
+        for level in range(len(self.pyramid.level_sizes)):
+            self._refuse_unsuitable(level)
+        return read_thumbnail(self._handle, largest_px)
 
     def close(self) -> None:
         """Close what was opened again."""

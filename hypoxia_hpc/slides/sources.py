@@ -193,7 +193,8 @@ class NativeSource:
         start, window = self._windows.get(row, (0, b""))
         if not start <= offset <= offset + count <= start + len(window):
             start, window = offset, self._read_window(number, offset, offset + count)
-            self._windows[row] = start, window
+            if count <= WINDOW_BYTES:  # a large one is alone in its window
+                self._windows[row] = start, window
         return memoryview(window)[offset - start : offset - start + count]
 
     def _read_window(self, number: int, start: int, stop: int) -> bytes:
@@ -248,6 +249,17 @@ def unsafe_codestreams(descriptor: int, page: TiffPage) -> int:
         if count
     )
     return sum(not codecs.is_safe_codestream(head, page.tile_width, page.tile_height) for head in heads)
+
+
+def averaged(pixels: UInt8Array, factor: int) -> UInt8Array:
+    """uint8 (h, w, 4) averaged by ``factor``, a power of two: beyond 16 in two steps, each rounded. A remainder of the
+    division is left out."""
+    while factor > 1:
+        step = min(factor, MOST_REDUCED)
+        out = np.empty((pixels.shape[0] // step, pixels.shape[1] // step, 4), dtype=np.uint8)
+        average_into(pixels, step, out)
+        pixels, factor = out, factor // step
+    return pixels
 
 
 def average_into(pixels: UInt8Array, factor: int, out: UInt8Array) -> None:

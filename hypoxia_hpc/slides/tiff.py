@@ -17,7 +17,8 @@ from hypoxia_hpc.records import Int64Array
 
 MOST_PAGES = 1024
 MOST_ENTRIES = 4096
-MOST_NATIVE_TILES = 8_000_000
+# Of all pages together.
+MOST_NATIVE_TILES = 4_000_000
 MOST_TABLES_BYTES = 64 * 2**10
 FIRST_BYTES = 64
 
@@ -101,6 +102,7 @@ class _Parser:
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
         self._size = size
+        self._tiles_left = MOST_NATIVE_TILES
 
     def pages(self) -> list[TiffPage]:
         layout, position = self._header()
@@ -174,8 +176,9 @@ class _Parser:
                 raise TiffError(f"tag {tag} is missing")
             return values[0]
 
-        offsets = self._values(layout, entries[OFFSETS], MOST_NATIVE_TILES)
-        counts = self._values(layout, entries[COUNTS], MOST_NATIVE_TILES)
+        offsets = self._values(layout, entries[OFFSETS], self._tiles_left)
+        counts = self._values(layout, entries[COUNTS], self._tiles_left)
+        self._tiles_left -= len(offsets)
         tables = self._values(layout, entries[JPEG_TABLES], MOST_TABLES_BYTES) if JPEG_TABLES in entries else ()
         page = TiffPage(
             width=one(WIDTH),

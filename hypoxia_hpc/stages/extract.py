@@ -123,7 +123,11 @@ class ExtractWork:
         if tiles.pixels is not None:
             yield functools.partial(read_pixels, tiles)
             return
-        if fingerprint(slide.path) != tiles.attributes["slide"]["fingerprint"]:
+        try:
+            present = fingerprint(slide.path)
+        except SlideError as error:
+            raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
+        if present != tiles.attributes["slide"]["fingerprint"]:
             raise SlideError(
                 "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
             )

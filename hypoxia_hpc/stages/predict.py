@@ -11,6 +11,7 @@ from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.networks.frozen import FrozenModel, load_model
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.scale.cohort import each_features, listened, load_cohort
+from hypoxia_hpc.scale.keys import tile_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import gather, predict_tiles, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
@@ -43,7 +44,7 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.root}",
         )
     config = run.config()
-    refuse_other_features(config.tile.model_dump(mode="json"), run_spec(config), frozen_models(model_run))
+    refuse_other_features(tile_spec(config.tile), run_spec(config), frozen_models(model_run))
 
 
 def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threading.Event) -> Predicted:
@@ -56,7 +57,7 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
     """
     models = frozen_models(model_run)
     cohort = load_cohort(run)
-    refuse_other_features(cohort.config.tile.model_dump(mode="json"), cohort.spec, models)
+    refuse_other_features(tile_spec(cohort.config.tile), cohort.spec, models)
     if not cohort.done:
         raise NotReadyError(
             f"none of {len(cohort.standings)} slides has features, all are quarantined",
@@ -75,12 +76,12 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)
 
 
-def refuse_other_features(tile_spec: Json, extract_spec: Json, models: dict[str, FrozenModel]) -> None:
+def refuse_other_features(of_tiles: Json, extract_spec: Json, models: dict[str, FrozenModel]) -> None:
     """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
     differences = []
     for name, model in models.items():
         for table, ours, theirs in (
-            ("tile", tile_spec, model.record.tile_spec),
+            ("tile", of_tiles, model.record.tile_spec),
             ("extract", extract_spec, model.record.extract_spec),
         ):
             differences += [

@@ -37,7 +37,7 @@ from hypoxia_hpc.scale.predictions import predictions_digest
 from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing, feature_standings, run_spec, tile_standing
-from hypoxia_hpc.slides.openslide_reader import open_slide, read_thumbnail
+from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.stores.integrity import store_attributes
 from hypoxia_hpc.stores.tiles import open_tiles
@@ -223,8 +223,8 @@ def _thumbnail(run: RunDir, slide: Slide, listener: Listener) -> bytes | None:
     """None where the slide or its store can no longer be read: the note says so, the report is still made."""
     try:
         tiles = open_tiles(run.tiles(slide.slide_id))
-        with open_slide(slide.path) as opened:
-            pixels = read_thumbnail(opened, THUMBNAIL_PX)
+        with opened_slide(slide.path) as opened:
+            pixels = opened.read_thumbnail(THUMBNAIL_PX)
     except SlideError as error:
         listener.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
         return None

@@ -30,7 +30,7 @@ from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels import most_background_px
-from hypoxia_hpc.tiling.regions import regions_path
+from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
 STAGE = "tile"
 
@@ -119,6 +119,7 @@ class TileWork:
     def _attributes(
         self, slide: Slide, pyramid: Pyramid, plan_record: Json, counts: Json, plan: TilePlan, key: str
     ) -> Json:
+        regions = self._regions(slide)
         return {
             "slide": {
                 "slide_id": slide.slide_id,
@@ -131,6 +132,7 @@ class TileWork:
             },
             "spec": self.table.model_dump(exclude={"regions"}),
             "plan": plan_record,
+            **({"regions": regions_digest(regions)} if regions else {}),
             "counts": counts,
             "key": key,
             "software": {
@@ -192,6 +194,14 @@ def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan,
 
 
 def _no_tissue(counts: Json, plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
+    if plan.n_tiles and counts["masked"] == plan.n_tiles:
+        return SlideError(
+            "no-tissue",
+            f"all {plan.n_tiles:,} tiles are masked: none lies in the tissue mask and the regions as [tile] min_tissue "
+            f"= {table.min_tissue:g} and min_region = {table.min_region:g} want it",
+            remedy="look at the slide, its regions file (pixels count from the corner of the scanned area) and [tile] "
+            "tissue, regions, regions_rule",
+        )
     if plan.n_tiles == 0:
         width, height = pyramid.level_sizes[plan.level]
         problem = f"no whole tile fits: level {plan.level} has {width} x {height} px, a tile needs {plan.side_level}"

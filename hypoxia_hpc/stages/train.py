@@ -21,6 +21,7 @@ from hypoxia_hpc.networks.heads import HeadTable, OnEpoch, TileSet, train_head
 from hypoxia_hpc.networks.runtime import threads_per_operation
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort, patients_with_slides
+from hypoxia_hpc.scale.keys import tile_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
@@ -153,7 +154,7 @@ def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpo
         settings=table.model_dump(mode="json"),
         seed=seed,
         feature_length=data.tiles["train"].values.shape[1],
-        tile_spec=cohort.config.tile.model_dump(mode="json"),
+        tile_spec=tile_spec(cohort.config.tile),
         extract_spec=cohort.spec,
         sets=dict(data.counts),
         history={name: list(values) for name, values in trained.history.items()},

@@ -21,7 +21,7 @@ Int32Array = NDArray[np.int32]
 # What becomes of a tile.
 UNDECIDED, KEPT, BACKGROUND, UNREADABLE, MASKED = 0, 1, 2, 3, 4
 # What ``advance`` asks for, beside the number of a block to read.
-ASSEMBLE, BAND_DONE = -1, -2
+ASSEMBLE, BAND_DONE, NO_ROOM = -1, -2, -3
 # Slots of the mutable numbers in ``Band.numbers``.
 COLUMN, N_FREE, N_CARRIED, N_RETAINED, RELEASED, SLOT = 0, 1, 2, 3, 4, 5
 # Where ``Arrays.plan`` says whether blocks are counted.
@@ -282,7 +282,7 @@ def advance(
 ) -> int:
     """Go on through a band: count the block ``read`` just now (-1: none), decide tiles from left to right, and return
     the number of the block that is needed next (to be read into SLOT of the pool), ASSEMBLE (the tile at COLUMN has all
-    its blocks and is, as far as is known, kept; the caller moves COLUMN on), or BAND_DONE."""
+    its blocks and is, as far as is known, kept; the caller moves COLUMN on), BAND_DONE, or NO_ROOM, which cannot be."""
     layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     if plan[COUNTING] and read >= 0:
         _count_block(layout, rule, band, row, read // layout.block_columns, read % layout.block_columns)
@@ -295,6 +295,8 @@ def advance(
             else:
                 number = _next_block(layout, rule, band, row, column)
                 if number >= 0:
+                    if band.numbers[N_FREE] == 0:
+                        return NO_ROOM
                     _take_slot(layout, band, number)
                     return int(number)
                 if band.counts[0, column] > rule.most_background:

@@ -122,16 +122,17 @@ def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -
     cutter = _Cutter(source, grid, Rule(white=255, most_background=grid.tile_px**2, screen=False))
     cut = Cut(np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(wanted), dtype=np.int64))
     for row, in_row in enumerate(wanted.reshape(grid.rows, grid.columns).sum(1)):
+        pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
+        places = iter(pixels)
+        # Also where nothing is wanted: what the row before kept for this one has to be given back.
+        cutter.cut_row(row, cut, lambda places=places: next(places))  # type: ignore[misc]
+        if next(places, None) is not None:
+            raise SlideError(
+                "unreadable",
+                f"tiles of row {row} do not decode any more: {'; '.join(cut.unreadable.values())}",
+                remedy="fetch the file again, or leave it out",
+            )
         if in_row:
-            pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
-            places = iter(pixels)
-            cutter.cut_row(row, cut, lambda places=places: next(places))  # type: ignore[misc]
-            if next(places, None) is not None:
-                raise SlideError(
-                    "unreadable",
-                    f"tiles of row {row} do not decode any more: {'; '.join(cut.unreadable.values())}",
-                    remedy="fetch the file again, or leave it out",
-                )
             yield pixels
 
 
@@ -160,6 +161,8 @@ class _Cutter:
         while request != blocks.BAND_DONE:
             if request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
+            elif request == blocks.NO_ROOM:
+                raise RuntimeError(f"no slot of the pool is free in row {row}")  # a bug: better than a wrong tile
             else:
                 out = self._slots[arrays.numbers[blocks.SLOT]]
                 cut.blocks_read += 1
@@ -209,6 +212,12 @@ def _slots(layout: Layout) -> int:
     """Blocks held at once: those of one tile and, as far as POOL_BYTES goes, the rows that the next band needs too."""
     block_bytes = 4 * layout.block_width * layout.block_height
     square_bytes = 4 * layout.side**2
+    if square_bytes > MOST_POOL_BYTES // 2:
+        raise SlideError(
+            "tile-too-large",
+            f"a tile is {layout.side} px wide on the level that is read: more than {MOST_POOL_BYTES >> 21} MiB",
+            remedy="choose a smaller [tile] tile_px, or a finer [tile] mpp",
+        )
     if layout.reserve * block_bytes + square_bytes > MOST_POOL_BYTES:
         raise SlideError(
             "native-tile-too-large",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.slides import opening
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.pixels import slide_pixels
 from hypoxia_hpc.slides.svs import shrink, write_svs
@@ -62,6 +64,13 @@ def test_screening_changes_nothing(pyramid_slide: Path, tmp_path: Path, tile_px:
     assert_same_tiles(full, exact)
     assert fast.attributes["plan"]["screen_level"] == 1
     assert_same_tiles(full, fast)
+
+
+@pytest.mark.parametrize("max_background", [0.5, 0.8, 1.0])
+def test_fast_screening_goes_by_the_limit(pyramid_slide: Path, tmp_path: Path, max_background: float) -> None:
+    options = {"max_background": max_background}
+    exact, fast = (cut(pyramid_slide, tmp_path / s, screen=s, **options) for s in ("exact", "fast"))
+    np.testing.assert_array_equal(exact.xy, fast.xy)
 
 
 def test_fast_screening_without_a_coarse_level_is_exact(real_slide: Path, tmp_path: Path) -> None:
@@ -201,6 +210,43 @@ def test_a_level_is_seen_at_any_power_of_two(
         image, unreadable = opened.read_level(0, factor)
     assert unreadable == 0
     np.testing.assert_array_equal(image[..., :3], expected)
+
+
+def test_a_large_slide_without_a_coarse_level_is_seen_in_bounded_memory(
+    pyramid_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Native tiles of 240 px do not divide by 32; were the level too large for a step between, OpenSlide reads it."""
+    monkeypatch.setattr(opening, "MOST_SEEN_PX", 1000)
+    monkeypatch.setattr(opening, "read_native_page", None)
+    with opened_slide(pyramid_slide) as opened:
+        image, _ = opened.read_level(0, 32)
+    assert image.shape == (2600 // 32, 3000 // 32, 4)
+
+
+def test_regions_that_hold_no_tile_are_named(pyramid_slide: Path, tmp_path: Path) -> None:
+    qupath(tmp_path / "a.geojson", [[(90000, 0), (90009, 0), (90009, 9), (90000, 0)]])
+    with pytest.raises(SlideError, match="all 80 tiles are masked") as caught:
+        cut(pyramid_slide, tmp_path / "run", regions=str(tmp_path))
+    assert "regions" in caught.value.remedy
+
+
+@pytest.mark.parametrize("size", [60, 120, 239, 480])
+def test_a_jpeg_of_another_size_is_unreadable_at_any_reduction(tmp_path: Path, size: int) -> None:
+    """The decoder's own half of 480 px would be just as large as half of 240 should be."""
+    good = render_slide(SyntheticSlide(6, 0.3, True, (1300, 1300)))
+    path = tmp_path / "a.svs"
+    write_svs(path, good, 0.25)
+    with tifffile.TiffFile(path) as file:
+        offset, nbytes = file.pages[0].dataoffsets[14], file.pages[0].databytecounts[14]
+    data = bytearray(path.read_bytes())
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), "purple").save(buffer, "JPEG", quality=20)
+    data[offset : offset + nbytes] = buffer.getvalue().ljust(nbytes, b"\0")
+    path.write_bytes(data)
+    for reduce in ("area", "decoder"):
+        with pytest.raises(SlideError, match=f"a JPEG of {size} x {size} px") as caught:
+            cut(path, tmp_path / reduce, reduce=reduce, max_background=1.0)
+        assert caught.value.reason == "unreadable"
 
 
 # --- damage ------------------------------------------------------------------------------------------------------

@@ -129,6 +129,21 @@ def test_tiles_are_read_again_in_order(case: tuple[PlaneSource, TileGrid, int, i
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("height", [240, 254, 256, 512, 1024])
+@pytest.mark.parametrize("every", [2, 3, 7])
+def test_rows_between_the_wanted_ones_give_back_what_was_kept_for_them(height: int, every: int) -> None:
+    """Two pieces of tissue with glass between them: what the last wanted row kept for the next must not stay there."""
+    rng = np.random.default_rng(height)
+    plane = rng.integers(0, 256, (30 * 299, 3 * 299, 3), dtype=np.uint8)
+    source, grid = source_of(plane, 0, 0, 240, height, frozenset()), TileGrid(299, 299, 3, 30)
+    wanted = np.repeat(np.arange(30) % every == 0, 3)
+    found = [tile for row in read_tiles(source, grid, wanted) for tile in row]
+    places = [(row * 299, column * 299) for row in range(0, 30, every) for column in range(3)]
+    assert len(found) == len(places)
+    for tile, (y, x) in zip(found, places, strict=True):
+        np.testing.assert_array_equal(tile, plane[y : y + 299, x : x + 299])
+
+
 def test_a_tile_that_breaks_on_the_second_reading_is_an_error() -> None:
     source = source_of(np.zeros((8, 8, 3), dtype=np.uint8), 0, 0, 4, 4, frozenset({3}))
     with pytest.raises(SlideError, match="row 1 do not decode any more: block 3"):
