@@ -130,9 +130,10 @@ class ReopenedSlide:
         try:
             return np.array(self._slide.read_region(xy_l0, level, size))
         except openslide.OpenSlideError as error:
+            fresh = openslide.OpenSlide(str(self._path))  # where that fails too, the old handle is still there to close
+            fresh.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
             self.close()
-            self._slide = openslide.OpenSlide(str(self._path))
-            self._slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            self._slide = fresh
             self._reopened += 1
             raise UnreadableBlockError(str(error)) from None
 
