@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import io
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
@@ -95,7 +94,7 @@ def decoded_nbytes(page: TiffPage) -> int:
     return page.tile_width * page.tile_height * BYTES_A_PIXEL.get(page.compression, 3)
 
 
-def decoder(page: TiffPage, reduce: Literal[1, 2, 4, 8] | int = 1) -> Decode:
+def decoder(page: TiffPage, reduce: int = 1) -> Decode:
     """The function that decodes native tiles of an accepted page, at 1/``reduce`` of the resolution where ``reduce`` is
     above 1 and the compression is in REDUCING. What it calls raises NativeTileError."""
     if page.compression == JPEG:
@@ -194,7 +193,9 @@ def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> De
     read = full if reduce == 1 else lambda data: _reduced_jpeg2000(data, reduce)
 
     def decode(data: memoryview, out: UInt8Array) -> None:
-        _check_codestream(data, out.shape[1] * reduce, out.shape[0] * reduce)
+        problem = codestream_refusal(data, out.shape[1] * reduce, out.shape[0] * reduce)
+        if problem:  # said before OpenJPEG allocates anything
+            raise NativeTileError(problem)
         try:
             pixels = read(data)
         except (imagecodecs.Jpeg2kError, OSError, SyntaxError, ValueError) as error:
@@ -212,13 +213,6 @@ def _reduced_jpeg2000(data: memoryview, reduce: int) -> UInt8Array:
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
         setattr(image, "reduce", reduce.bit_length() - 1)  # noqa: B010 - an attribute here, a method in the base class
         return np.asarray(image)
-
-
-def _check_codestream(data: memoryview, width: int, height: int) -> None:
-    """Raises NativeTileError unless a codestream says what it should, before OpenJPEG allocates anything for it."""
-    problem = codestream_refusal(data, width, height)
-    if problem:
-        raise NativeTileError(problem)
 
 
 def codestream_refusal(data: bytes | memoryview, width: int, height: int) -> str:

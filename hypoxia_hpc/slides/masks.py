@@ -93,10 +93,7 @@ def judge(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: P
         wanted &= mask_fraction(mask, way.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
         record["tissue_level"], record["tissue_factor"] = way.level, way.factor
     if table.screen == "fast":
-        stored = coarse_level(opened.pyramid, plan, MOST_LIGHT_PX, stored=True)
-        record["screen_level"] = stored and stored.level
-        if stored is not None:
-            glass = _glass(opened, plan, table, stored)
+        record["screen_level"], glass = _glass(opened, plan, table)
     return Masks(wanted, glass, record)
 
 
@@ -132,12 +129,17 @@ def _see(opened: OpenedSlide, way: CoarseLevel) -> UInt8Array:
     return np.ascontiguousarray(image[..., :3])
 
 
-def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable, way: CoarseLevel) -> BoolArray:
+def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable) -> tuple[int | None, BoolArray]:
+    """Tiles that a coarse level shows as background, and which level that was; None, and no tile, where there is none
+    or it cannot be read: no pixel of a tile comes from it."""
+    nothing = None, np.zeros(plan.n_tiles, dtype=bool)
+    way = coarse_level(opened.pyramid, plan, MOST_LIGHT_PX, stored=True)
+    if way is None:
+        return nothing
     try:
         image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
-    except SlideError:  # that level cannot be read at all, and nothing of the slide depends on it
-        return np.zeros(plan.n_tiles, dtype=bool)
+    except SlideError:
+        return nothing
     packed, white = image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN)
     shares = light_shares(packed, white, plan.xy_l0 / way.l0_per_px, plan.side_l0 / way.l0_per_px)
-    glass: BoolArray = shares > table.max_background + FAST_SHARE
-    return glass
+    return way.level, shares > table.max_background + FAST_SHARE

@@ -128,11 +128,12 @@ class OpenedSlide:
         page = find_page(self._pages, self.pyramid, level)
         width, height = self.pyramid.level_sizes[level]
         first = min(factor, MOST_REDUCED)
-        is_native = isinstance(page, TiffPage) and page.tile_width % first == 0 and page.tile_height % first == 0
-        if not is_native or width * height > MOST_SEEN_PX * first**2:
+        if not isinstance(page, TiffPage) or page.tile_width % first or page.tile_height % first:
+            return self._read_strips(level, factor)
+        if width * height > MOST_SEEN_PX * first**2:
             return self._read_strips(level, factor)
         image = np.zeros((height // first, width // first, 4), dtype=np.uint8)
-        unreadable = read_native_page(self._descriptor, page, first, image)  # type: ignore[arg-type]
+        unreadable = read_native_page(self._descriptor, page, first, image)
         return averaged(image, factor // first), unreadable
 
     def _read_strips(self, level: int, factor: int) -> tuple[UInt8Array, int]:

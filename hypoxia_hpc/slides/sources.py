@@ -77,8 +77,6 @@ def find_page(pages: Sequence[TiffPage] | str, pyramid: Pyramid, level: int) -> 
     ``native-tile-too-large``."""
     if isinstance(pages, str):
         return pages
-    if pyramid.vendor not in NATIVE_VENDORS:
-        return f"vendor {pyramid.vendor}"
     matching = [page for page in pages if (page.width, page.height) == pyramid.level_sizes[level]]
     if len(matching) != 1:
         return f"{len(matching)} tiled pages have the size of level {level}"
@@ -114,11 +112,16 @@ def _origin(plan: TilePlan) -> tuple[int, int]:
     return (int(plan.xy_level[0, 0]), int(plan.xy_level[0, 1])) if plan.n_tiles else (0, 0)
 
 
+def _whole_factor(plan: TilePlan) -> int:
+    """How much blocks may be reduced when they are read: 2, 4 or 8; 1 where tiles are not a whole part of squares."""
+    factor, rest = divmod(plan.side_level, plan.tile_px)
+    return factor if factor in (2, 4, 8) and not rest else 1
+
+
 def _native_reading(page: TiffPage, plan: TilePlan, reduce: str) -> Reading:
     x, y = _origin(plan)
-    factor = plan.side_level // plan.tile_px
-    whole = factor in (2, 4, 8) and factor * plan.tile_px == plan.side_level
-    if not (whole and all(number % factor == 0 for number in (x, y, page.tile_width, page.tile_height))):
+    factor = _whole_factor(plan)
+    if any(number % factor for number in (x, y, page.tile_width, page.tile_height)):
         factor = 1
     return Reading(
         reader=f"native-{codecs.NAMES[page.compression]}",
@@ -134,11 +137,8 @@ def _native_reading(page: TiffPage, plan: TilePlan, reduce: str) -> Reading:
 
 
 def _openslide_reading(why: str, plan: TilePlan) -> Reading:
-    side = plan.side_level
-    factor = side // plan.tile_px
-    if factor not in (2, 4, 8) or factor * plan.tile_px != side:
-        factor = 1
-    squares = side // factor
+    factor = _whole_factor(plan)
+    squares = plan.side_level // factor
     return Reading(
         reader="openslide",
         why=why,

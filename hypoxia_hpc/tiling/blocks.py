@@ -332,35 +332,33 @@ def assemble_tile(
 ) -> None:
     """Copy the tile at COLUMN out of its blocks into uint8 (side, 3 · side)."""
     layout, _, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
-    column = band.numbers[COLUMN]
-    block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
-    for block_row in range(block_rows[0], block_rows[1] + 1):
-        top = layout.top + block_row * layout.block_height
-        y0, y1 = _overlap(top, layout.block_height, row * layout.side, layout.side)
-        for block_column in range(block_columns[0], block_columns[1] + 1):
-            left = layout.left + block_column * layout.block_width
-            x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
-            block = band.pool[band.slots[block_row, block_column]]
-            to = 3 * (x0 - column * layout.side)
-            for y in range(y0, y1):
-                _copy_row(block[y - top, x0 - left : x1 - left], tile[y - row * layout.side, to : to + 3 * (x1 - x0)])
+    for piece in _pieces(layout, band, row):
+        slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
+        height, width = piece[5], piece[6]
+        for line in range(height):
+            _copy_row(pool[slot, y + line, x : x + width], tile[tile_y + line, 3 * tile_x : 3 * (tile_x + width)])
 
 
 @kernel()
-def _gather_square(layout: Layout, band: Band, row: int, square: PackedArray) -> None:
+def _pieces(layout: Layout, band: Band, row: int) -> Int64Array:
+    """Where the tile at COLUMN lies in its blocks, int64 (n, 7): slot of the pool, y, x in the block, y, x in the tile,
+    height, width."""
     column = band.numbers[COLUMN]
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
-    for block_row in range(block_rows[0], block_rows[1] + 1):
+    n_across = block_columns[1] - block_columns[0] + 1
+    pieces = np.empty(((block_rows[1] - block_rows[0] + 1) * n_across, 7), dtype=np.int64)
+    for number in range(len(pieces)):
+        block_row, block_column = block_rows[0] + number // n_across, block_columns[0] + number % n_across
         top = layout.top + block_row * layout.block_height
+        left = layout.left + block_column * layout.block_width
         y0, y1 = _overlap(top, layout.block_height, row * layout.side, layout.side)
-        for block_column in range(block_columns[0], block_columns[1] + 1):
-            left = layout.left + block_column * layout.block_width
-            x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
-            block = band.pool[band.slots[block_row, block_column]]
-            to = x0 - column * layout.side
-            square[y0 - row * layout.side : y1 - row * layout.side, to : to + x1 - x0] = block[
-                y0 - top : y1 - top, x0 - left : x1 - left
-            ]
+        x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+        piece = pieces[number]
+        piece[0] = band.slots[block_row, block_column]
+        piece[1], piece[2] = y0 - top, x0 - left
+        piece[3], piece[4] = y0 - row * layout.side, x0 - column * layout.side
+        piece[5], piece[6] = y1 - y0, x1 - x0
+    return pieces
 
 
 @kernel()
@@ -378,7 +376,10 @@ def average_tile(
     decide. A block that did not decode is black, so that the count is a lower bound."""
     layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     column = band.numbers[COLUMN]
-    _gather_square(layout, band, row, square)
+    for piece in _pieces(layout, band, row):
+        slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
+        height, width = piece[5], piece[6]
+        square[tile_y : tile_y + height, tile_x : tile_x + width] = pool[slot, y : y + height, x : x + width]
     average_square(square, 0, reduced)
     band.counts[0, column] = count_background(reduced, 0, reduced.shape[1], rule.white)
     if band.counts[0, column] > rule.most_background:

@@ -125,7 +125,7 @@ def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -
         pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
         places = iter(pixels)
         # Also where nothing is wanted: what the row before kept for this one has to be given back.
-        cutter.cut_row(row, cut, lambda places=places: next(places))  # type: ignore[misc]
+        cutter.cut_row(row, cut, places.__next__)
         if next(places, None) is not None:
             raise SlideError(
                 "unreadable",

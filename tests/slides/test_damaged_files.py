@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openslide
@@ -43,7 +44,7 @@ class Tiled:
     """A tiled run: its folder, the receipts, the slides' files, and the memory of its largest process."""
 
     run: Path
-    receipts: dict[str, dict[str, object]]
+    receipts: dict[str, dict[str, Any]]
     files: dict[str, Path]
     most_mib: float
 
@@ -109,11 +110,7 @@ def test_the_corpus_reaches_every_end(tiled: Tiled) -> None:
     reasons = Counter(str(receipt["reason"]) for receipt in tiled.receipts.values())
     assert reasons.keys() == REASONS - {"coarser-than-target"} | {""}
     assert min(reasons[""], reasons["unreadable"], reasons["not-a-slide"]) >= 100
-    readers = Counter(
-        receipt["extra"]["reader"]  # type: ignore[index]
-        for receipt in tiled.receipts.values()
-        if receipt["status"] == "done"
-    )
+    readers = Counter(receipt["extra"]["reader"] for receipt in tiled.receipts.values() if receipt["status"] == "done")
     assert set(readers) == {"openslide", *(f"native-{name}" for name in "jpeg jpeg2000 lzw deflate zstd none".split())}  # noqa: SIM905
 
 

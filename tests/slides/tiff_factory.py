@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -145,7 +146,7 @@ def _cut(pixels: Pixels, tile: Size) -> list[Pixels]:
     ]
 
 
-def _samples(case: Case, level: int) -> Pixels:
+def _samples(case: Case, level: int) -> NDArray[Any]:
     """The level as the file stores it, (h, w, samples), uint8 or uint16."""
     pixels = level_pixels(case.levels[level], level)
     if case.codec == "jp2k-ycbcr":
@@ -157,7 +158,7 @@ def _samples(case: Case, level: int) -> Pixels:
         pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
     elif case.samples == 4:
         pixels = np.dstack([pixels, 255 - pixels[..., :1] // 2])
-    return pixels.astype(np.uint16) * 257 if case.bits == 16 else pixels  # type: ignore[return-value]
+    return pixels.astype(np.uint16) * 257 if case.bits == 16 else pixels
 
 
 # --- native tiles ------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Writing tile stores: places for tiles, threads that end, errors that come out, stores without pixels."""
 
 import errno
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -126,20 +125,6 @@ def test_an_error_of_the_packing_thread_comes_out(tmp_path: Path, monkeypatch: p
     with pytest.raises(ZeroDivisionError), new_tile_store(tmp_path / "a.zarr", 256, codec="zstd") as writer:
         fill(writer, N_TILES)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize(("n", "codec"), [(20, "none"), (N_TILES, "none"), (N_TILES, "lz4")])
