@@ -22,6 +22,8 @@ from hypoxia_hpc.records import Json
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# Goes into scripts, quoted: one line, nothing that a terminal would obey.
+Word = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Head = Literal["tanh", "funnel", "logistic"]
 HEADS: tuple[Head, ...] = get_args(Head)
 
@@ -173,6 +175,33 @@ class ReportTable(Table):
     thumbnails: int = Field(100, ge=0, le=10000, description="slides shown with their kept tiles drawn on them")
 
 
+class SlurmTable(Table):
+    """[site.slurm]: what ``submit`` asks SLURM for. Nothing in it is a shell command."""
+
+    image: Word | None = Field(
+        None, description="Apptainer image to run in; default: the Python environment that submit runs in"
+    )
+    binds: tuple[Word, ...] = Field((), strict=False, description='folders the image sees, "/data" or "/data:/mnt"')
+    modules: tuple[Word, ...] = Field((), strict=False, description="environment modules to load before anything else")
+    account: Word | None = Field(None, description="account to charge")
+    qos: Word | None = Field(None, description="quality of service")
+    partition: Word | None = Field(None, description="partition of stages that need no GPU")
+    gpu_partition: Word | None = Field(None, description="partition of extract and train; default: partition")
+    gres: Word | None = Field(None, description='what extract and train ask for, as "gpu:1"; default: no GPU')
+    nodes: int = Field(1, ge=1, le=1024, description="nodes of one array element")
+    ranks: int = Field(1, ge=1, le=65536, description="MPI ranks of one array element; 1: no MPI")
+    mpi: Word = Field("pmi2", description="srun --mpi: how ranks find each other (see srun --mpi=list)")
+    cpus: int = Field(4, ge=1, le=1024, description="cores of one rank, one worker each")
+    memory_gb: float | None = Field(None, gt=0, le=65536, description="memory of one rank; default: by its workers")
+    hours: float = Field(4.0, gt=0, le=720, description="how long one array element should take")
+    most_elements: int = Field(1000, ge=1, le=1000000, description="most elements of an array")
+    throttle: int | None = Field(None, ge=1, description="most elements that run at once")
+    stop_seconds: int = Field(
+        300, ge=10, le=86400, description="time before the limit at which a job stops and requeues"
+    )
+    most_requeues: int = Field(10, ge=0, le=1000, description="most times that one element is requeued")
+
+
 class SiteTable(Table):
     """[site]: this machine. Enters no key: changing it never makes work again."""
 
@@ -180,6 +209,11 @@ class SiteTable(Table):
     weights: str | None = Field(
         None, description="folder of weight files; default: $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models"
     )
+    scratch: str | None = Field(
+        None, min_length=1, description='folder on a disk of the node itself; $NAMES are filled in, as "$TMPDIR"'
+    )
+    stage_slides: bool = Field(False, description="copy each slide to scratch before it is read, and delete it after")
+    slurm: SlurmTable = SlurmTable()
 
 
 class RunConfig(Table):

@@ -112,14 +112,15 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
 
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
-    header = b"\0"  # of the tile before: most have the same, and it need not be looked at again
+    seen, start = b"", 0  # the header of a tile before: most have the same, and it need not be looked at again
 
     def decode(data: memoryview, out: UInt8Array) -> None:
-        nonlocal header
-        whole = b"".join((head, data[2:]))
-        if data[:2] != SOI or not whole.startswith(header):
-            whole = b"".join((head, data[_after_app_segments(data) :]))
-            header = _checked_header(whole, page.tile_width, page.tile_height)
+        nonlocal seen, start
+        if not seen or bytes(data[: len(seen)]) != seen:
+            start = _after_app_segments(data)
+            in_header = _checked_header(b"".join((head, data[start:])), page.tile_width, page.tile_height)
+            seen = bytes(data[: start + in_header - len(head)]) if in_header else b""
+        whole = b"".join((head, data[start:]))
         size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
         try:
             pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
@@ -144,9 +145,10 @@ def _jpeg(page: TiffPage, reduce: int) -> Decode:
     return decode
 
 
-def _checked_header(whole: bytes, width: int, height: int) -> bytes:
-    """A JPEG's header, to the end of its first scan's; where others of this header may have any number of scans, a
-    header that no JPEG has. Raises NativeTileError for another size than the native tile's, and for too many scans."""
+def _checked_header(whole: bytes, width: int, height: int) -> int:
+    """Bytes of a JPEG's header, to the end of its first scan's; 0 where others of the same header may have any number
+    of scans, so that each has to be looked at. Raises NativeTileError for another size than the native tile's, and for
+    too many scans."""
     frame, position = b"", 2
     while whole[position + 1 : position + 2] != START_OF_SCAN[1:]:
         if whole[position] != 0xFF:
@@ -161,10 +163,10 @@ def _checked_header(whole: bytes, width: int, height: int) -> bytes:
     if size != (width, height):
         raise NativeTileError(f"a JPEG of {size[0]} x {size[1]} px")
     if frame[1] in SEQUENTIAL_FRAMES and whole[position + 4] == 3:
-        return whole[: position + 5]  # all three colours in the first scan: libjpeg reads no further one
+        return position + 5  # all three colours in the first scan: libjpeg reads no further one
     if whole.count(START_OF_SCAN) > MOST_SCANS:
         raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
-    return b"\0"
+    return 0
 
 
 def _shared_tables(tables: bytes) -> bytes:

@@ -28,6 +28,7 @@ MOST_DECODED_BYTES = 64 * 2**20
 # Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
 # alone, above all over a network, though some of them may turn out not to be needed.
 WINDOW_BYTES = 256 * 2**10
+NO_WINDOW = (0, memoryview(b""))
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
@@ -165,18 +166,19 @@ class NativeSource:
         self._columns = page.columns
         self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
         self._expected_row = -1
-        self._windows: dict[int, tuple[int, bytes]] = {}
+        self._windows: dict[int, tuple[int, memoryview]] = {}
         self.grid = grid
 
     def read(self, number: int, out: UInt8Array) -> None:
         """Decode native tile ``number``; a missing one is white. Raises UnreadableBlockError, SlideError."""
-        count = int(self._counts[number])
+        count: int = self._counts.item(number)
         if count == 0:
             out[:] = WHITE
             return
-        if number // self._columns > self._expected_row:
-            self._expect(number // self._columns)
-        data = self._bytes(number, count)
+        row = number // self._columns
+        if row > self._expected_row:
+            self._expect(row)
+        data = self._bytes(number, row, count)
         try:
             if self._whole is None:
                 self._decode(data, out)
@@ -186,16 +188,16 @@ class NativeSource:
         except NativeTileError as error:
             raise UnreadableBlockError(str(error)) from None
 
-    def _bytes(self, number: int, count: int) -> memoryview:
-        offset, row = int(self._offsets[number]), number // self._columns
+    def _bytes(self, number: int, row: int, count: int) -> memoryview:
+        offset: int = self._offsets.item(number)
         if count > self._most_bytes or offset + count > self._size:
             raise UnreadableBlockError(f"{count} bytes at {offset} of a file of {self._size} bytes")
-        start, window = self._windows.get(row, (0, b""))
+        start, window = self._windows.get(row, NO_WINDOW)
         if not start <= offset <= offset + count <= start + len(window):
-            start, window = offset, self._read_window(number, offset, offset + count)
+            start, window = offset, memoryview(self._read_window(number, offset, offset + count))
             if count <= WINDOW_BYTES:  # a large one is alone in its window
                 self._windows[row] = start, window
-        return memoryview(window)[offset - start : offset - start + count]
+        return window[offset - start : offset - start + count]
 
     def _read_window(self, number: int, start: int, stop: int) -> bytes:
         """What lies from ``start`` to ``stop`` and, in the same reading, the native tiles of the row that follow on."""

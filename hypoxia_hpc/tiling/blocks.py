@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling.compiling import kernel
-from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background
+from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background, count_columns
 
 Int32Array = NDArray[np.int32]
 
@@ -150,21 +150,42 @@ def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[in
 
 
 @kernel()
+def _touched_by(layout: Layout, block_column: int) -> tuple[int, int]:
+    """First column of tiles that a block of this column touches, and the one behind the last."""
+    left = layout.left + block_column * layout.block_width
+    return max(0, left // layout.side), min(layout.columns, -(-(left + layout.block_width) // layout.side))
+
+
+@kernel()
+def _first_open(rule: Rule, band: Band, at: int, column: int, stop: int) -> int:
+    """The first column from ``column`` on whose tile is undecided and, as far as is counted, may be kept; else
+    ``stop``."""
+    while column < stop and (band.states[at, column] != UNDECIDED or band.counts[at, column] > rule.most_background):
+        column += 1
+    return column
+
+
+@kernel()
 def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> None:
     """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
     they are not counted yet. A tile that has too many already needs no exact count."""
     left = layout.left + block_column * layout.block_width
     top = layout.top + block_row * layout.block_height
-    stop = min(layout.columns, -(-(left + layout.block_width) // layout.side))
+    first, stop = _touched_by(layout, block_column)
     block = band.pool[band.slots[block_row, block_column]]
+    light = np.empty(layout.block_width, dtype=np.uint32)
     for at in range(2):
         y0, y1 = _overlap(top, layout.block_height, (row + at) * layout.side, layout.side)
         if band.counted[block_row, block_column] >= row + at or y0 >= y1:
             continue
-        for column in range(max(0, left // layout.side), stop):
-            if band.states[at, column] == UNDECIDED and band.counts[at, column] <= rule.most_background:
-                x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
-                band.counts[at, column] += count_background(block[y0 - top : y1 - top], x0 - left, x1 - x0, rule.white)
+        column = _first_open(rule, band, at, first, stop)
+        if column < stop:
+            count_columns(block[y0 - top : y1 - top], rule.white, light)
+        while column < stop:
+            x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
+            for x in range(x0 - left, x1 - left):
+                band.counts[at, column] += light[x]
+            column = _first_open(rule, band, at, column + 1, stop)
     band.counted[block_row, block_column] = row + 1
 
 
@@ -190,12 +211,15 @@ def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_
 
 @kernel()
 def _next_block(layout: Layout, rule: Rule, band: Band, row: int, column: int) -> int:
-    """Number of the block to read next for a tile, -1 when all are there."""
+    """Number of the block to read next for a tile, -1 when all are there, or were once: a tile that is proven to be
+    background needs none of them again."""
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
+    proven = band.counts[0, column] > rule.most_background
     best, most = -1, -1
     for block_row in range(block_rows[0], block_rows[1] + 1):
         for block_column in range(block_columns[0], block_columns[1] + 1):
-            if band.slots[block_row, block_column] < 0:
+            read_before = proven and band.counted[block_row, block_column] >= row
+            if band.slots[block_row, block_column] < 0 and not read_before:
                 number = block_row * layout.block_columns + block_column
                 if not rule.screen:
                     return number
@@ -216,7 +240,17 @@ def _touches_bad(layout: Layout, band: Band, row: int, column: int) -> bool:
 
 
 @kernel()
-def _release(layout: Layout, band: Band, row: int, stop: int) -> None:
+def _needed_below(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> bool:
+    """Whether the next band, or one below it, may want a block's pixels again. On a slide with much background this
+    halves what is held, and so leaves the caches to the rest."""
+    if layout.top + (block_row + 1) * layout.block_height > (row + 2) * layout.side:
+        return True
+    first, stop = _touched_by(layout, block_column)
+    return bool(_first_open(rule, band, 1, first, stop) < stop)
+
+
+@kernel()
+def _release(layout: Layout, rule: Rule, band: Band, row: int, stop: int) -> None:
     """Give back the slots of block columns before ``stop``; those that the next band needs stay while there is room."""
     numbers = band.numbers
     block_rows = _rows_of(layout, row)
@@ -228,7 +262,8 @@ def _release(layout: Layout, band: Band, row: int, stop: int) -> None:
                 continue
             numbers[N_CARRIED] -= band.carried[block_row, block_column]
             band.carried[block_row, block_column] = 0
-            if block_row >= next_first and numbers[N_CARRIED] + numbers[N_RETAINED] + layout.reserve < len(band.free):
+            room = numbers[N_CARRIED] + numbers[N_RETAINED] + layout.reserve < len(band.free)
+            if block_row >= next_first and room and _needed_below(layout, rule, band, row, block_row, block_column):
                 numbers[N_RETAINED] += 1
                 band.carried[block_row, block_column] = 1
             else:
@@ -288,7 +323,7 @@ def advance(
         _count_block(layout, rule, band, row, read // layout.block_columns, read % layout.block_columns)
     while band.numbers[COLUMN] < layout.columns:
         column = int(band.numbers[COLUMN])
-        _release(layout, band, row, _columns_of(layout, column)[0])
+        _release(layout, rule, band, row, _columns_of(layout, column)[0])
         if band.states[0, column] == UNDECIDED:
             if rule.screen and band.counts[0, column] > rule.most_background:
                 band.states[0, column] = BACKGROUND
@@ -306,7 +341,7 @@ def advance(
                 else:
                     return ASSEMBLE
         band.numbers[COLUMN] += 1
-    _release(layout, band, row, layout.block_columns)
+    _release(layout, rule, band, row, layout.block_columns)
     return BAND_DONE
 
 

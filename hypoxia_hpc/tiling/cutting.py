@@ -157,22 +157,23 @@ class _Cutter:
         states[0] = cut.states[tiles]
         states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
         blocks.begin_band(*arrays, row)
-        request = blocks.advance(*arrays, row, -1)
+        advance, read, numbers, slots = blocks.advance, self._source.read, arrays.numbers, self._slots
+        request = advance(*arrays, row, -1)
         while request != blocks.BAND_DONE:
-            if request == blocks.ASSEMBLE:
-                self._assemble(row, new_tile)
-            elif request == blocks.NO_ROOM:
-                raise RuntimeError(f"no slot of the pool is free in row {row}")  # a bug: better than a wrong tile
-            else:
-                out = self._slots[arrays.numbers[blocks.SLOT]]
+            if request >= 0:
                 cut.blocks_read += 1
+                out = slots[numbers.item(blocks.SLOT)]
                 try:
-                    self._source.read(request, out)
+                    read(request, out)
                 except UnreadableBlockError as error:
                     out[:] = 0  # black: never background, so that counts stay lower bounds
                     arrays.of_blocks[2][divmod(request, self._block_columns)] = 1
                     cut.unreadable[request] = str(error)
-            request = blocks.advance(*arrays, row, request)
+            elif request == blocks.ASSEMBLE:
+                self._assemble(row, new_tile)
+            else:
+                raise RuntimeError(f"no slot of the pool is free in row {row}")  # a bug: better than a wrong tile
+            request = advance(*arrays, row, request)
         cut.states[tiles] = states[0]
         cut.background_px[tiles] = counts[0]
 

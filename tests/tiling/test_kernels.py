@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hypoxia_hpc.tiling import kernels
-from hypoxia_hpc.tiling.kernels import average_square, composite_on_white, count_background
+from hypoxia_hpc.tiling.kernels import average_square, composite_on_white, count_background, count_columns
 
 Pixels = NDArray[np.uint8]
 
@@ -42,6 +42,14 @@ def test_count_equals_its_twin_in_any_part_of_a_band(band: Pixels, white: int, l
     width = band.shape[1] - left
     assert count_background(packed(band), left, width, white) == naive.background_px(band[:, left:], white)
     assert count_background(packed(band), left, 1, white) == naive.background_px(band[:, left : left + 1], white)
+
+
+@settings(deadline=None)
+@given(band=hnp.arrays(np.uint8, st.tuples(sides, st.integers(1, 70), st.just(4))), white=whites)
+def test_columns_are_counted_as_their_twin_does(band: Pixels, white: int) -> None:
+    counts = np.full(band.shape[1], 7, dtype=np.uint32)
+    count_columns(packed(band), white, counts)
+    assert counts.tolist() == [naive.background_px(band[:, x : x + 1], white) for x in range(band.shape[1])]
 
 
 def test_every_colour_falls_on_the_side_that_pillow_says() -> None:
