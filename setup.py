@@ -51,6 +51,7 @@ setup(
             "mypy>=1.18,<3",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<1",
             "tifffile>=2025.5.10",
             "zarrs>=0.2,<1",
