@@ -1,0 +1,106 @@
+"""How long a slide takes and how much it leaves, per unit of its cost: measured from receipts, else assumed. Pure.
+
+``cost`` of slides.csv is the expected milliseconds of one core to tile a slide; in older runs it is the file's bytes.
+What is measured holds for either, what is assumed for milliseconds only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hypoxia_hpc.records import Receipt
+
+SlideStage = Literal["tile", "extract"]
+# Below this many slides their spread says nothing: half to twice the value instead.
+FEWEST_FOR_A_SPREAD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with the range it should lie in, and where it comes from: measured on ``slides`` slides of this run, or
+    assumed, where ``slides`` is 0."""
+
+    value: float
+    low: float
+    high: float
+    origin: str
+    slides: int = 0
+
+    def times(self, factor: float) -> Figure:
+        """The figure for ``factor`` units of cost."""
+        return Figure(self.value * factor, self.low * factor, self.high * factor, self.origin, self.slides)
+
+
+# Cost is tile's milliseconds by definition; processors and file systems make it half or three times that.
+TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "cost is milliseconds of one core")
+# Tiles kept per millisecond of tiling, 40 % of those planned: JPEG at 40x; low is JPEG 2000 at 40x, high JPEG at 20x
+# (benchmarks/README.md: 230-570 Mpx/s, 17-25 Mpx/s, 3,500-4,800 tiles/s).
+TILES_KEPT = Figure(0.45, 0.04, 1.6, "benchmarks/README.md: JPEG at 40x, 40 % of the tiles kept")
+# InceptionV3 of 299 px, float32. TensorFlow 2.21 on two Zen 5 cores: 24-29 images/s together.
+CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "InceptionV3, 12 tiles/s a core of an AMD Zen 5")
+# No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
+GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed 1,000 tiles/s a GPU, not measured")
+
+
+def seconds_per_cost(
+    stage: SlideStage, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False
+) -> Figure:
+    """Seconds of one core (``extract`` with ``gpu``: of one GPU) per unit of cost.
+
+    ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where a receipt
+    is of work on this kind of device, else assumed.
+    """
+    return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, gpu)
+
+
+def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
+    """Seconds of cores (or of a GPU) that a slide took; 0 where its receipt tells of another kind of device, or was
+    written after a kill and knows no time."""
+    if (receipt.extra.get("device", "cpu") != "cpu") != gpu:
+        return 0.0
+    return receipt.seconds if gpu else receipt.seconds * int(receipt.extra.get("threads", 1))
+
+
+def measured(
+    receipts: Iterable[Receipt], costs: Mapping[str, int], amount: Callable[[Receipt], float]
+) -> Figure | None:
+    """An amount per unit of cost over the slides that are done and have one; None where there is none."""
+    pairs = [
+        (amount(receipt), costs[receipt.slide_id])
+        for receipt in receipts
+        if receipt.status == "done" and costs.get(receipt.slide_id, 0) > 0
+    ]
+    known = [(found, cost) for found, cost in pairs if found > 0]
+    return ratio([found for found, _ in known], [cost for _, cost in known]) if known else None
+
+
+def ratio(amounts: Sequence[float], costs: Sequence[float]) -> Figure:
+    """Sum of ``amounts`` over sum of ``costs`` (above 0), within two standard errors of that ratio."""
+    value, n = sum(amounts) / sum(costs), len(amounts)
+    origin = f"measured on {n:,} {'slide' if n == 1 else 'slides'}"
+    if n < FEWEST_FOR_A_SPREAD:
+        return Figure(value, value / 2, value * 2, origin, n)
+    squares = sum((amount - value * cost) ** 2 for amount, cost in zip(amounts, costs, strict=True))
+    error = 2 * math.sqrt(squares * n / (n - 1)) / sum(costs)
+    return Figure(value, max(value - error, value / 10), value + error, origin, n)
+
+
+def _assumed(stage: SlideStage, gpu: bool) -> Figure:
+    if stage == "tile":
+        return TILE_SECONDS
+    a_tile = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE
+    return product(TILES_KEPT, a_tile)
+
+
+def product(one: Figure, other: Figure) -> Figure:
+    """Both figures multiplied, low with low and high with high; measured only where both are."""
+    return Figure(
+        one.value * other.value,
+        one.low * other.low,
+        one.high * other.high,
+        one.origin if one.origin == other.origin else f"{one.origin}; {other.origin}",
+        min(one.slides, other.slides),
+    )
