@@ -9,11 +9,11 @@ demo: .venv/installed
 
 # The live cluster claims both cores of a small machine for itself, so its tests come after all others.
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not long and not cluster"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not cluster"
 	$(BIN)/pytest -m "cluster and not long"
 
 test-long: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not cluster"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not cluster"
 	$(BIN)/pytest -m cluster
 
 lint: .venv/installed

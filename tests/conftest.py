@@ -15,14 +15,6 @@ SHARED_SLIDES = REPOSITORY.parent / "shared" / "data" / "slides"
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those of one file stay together, for they share what is dear to make; those of the
-    journey share its demo runs."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "journey" else f"{folder}/{item.path.name}"))
-
-
 @pytest.fixture(scope="session")
 def real_slide() -> Path:
     """CMU-1-Small-Region.svs, of the package: 2220 x 2967 px, 0.499 µm/px, one level."""
