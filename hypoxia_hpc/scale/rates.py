@@ -50,8 +50,8 @@ def seconds_per_cost(
 ) -> Figure:
     """Seconds of one core (``extract`` with ``gpu``: of one GPU) per unit of cost.
 
-    ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where a receipt
-    is of work on this kind of device, else assumed.
+    ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where receipts
+    tell of work on this kind of device, else assumed.
     """
     return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, gpu)
 
@@ -61,7 +61,8 @@ def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
     written after a kill and knows no time."""
     if (receipt.extra.get("device", "cpu") != "cpu") != gpu:
         return 0.0
-    return receipt.seconds if gpu else receipt.seconds * int(receipt.extra.get("threads", 1))
+    threads = receipt.extra.get("threads")
+    return receipt.seconds * (threads if isinstance(threads, int) and not gpu else 1)
 
 
 def measured(

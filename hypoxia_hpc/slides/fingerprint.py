@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hypoxia_hpc.errors import SlideError
@@ -21,7 +23,7 @@ def fingerprint(path: Path) -> str:
         SlideError: ``missing-file``, ``no-permission``, ``not-a-slide`` (a folder, a pipe), ``unreadable``.
     """
     digest = hashlib.sha256()
-    try:
+    with slide_errors(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
             raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
@@ -31,15 +33,22 @@ def fingerprint(path: Path) -> str:
             for offset, length in _ranges(size):
                 file.seek(offset)
                 digest.update(file.read(length))
-        for companion in _companions(path):
+        for companion in companions(path):
             digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def slide_errors(path: Path) -> Iterator[None]:
+    """Turn what the file system says of a slide's file into SlideError, with the reasons of :func:`fingerprint`."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv") from None
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
     except OSError as error:
         raise SlideError("unreadable", f"{path}: {error.strerror}", remedy="check the file system") from None
-    return digest.hexdigest()
 
 
 def _ranges(size: int) -> list[tuple[int, int]]:
@@ -48,7 +57,7 @@ def _ranges(size: int) -> list[tuple[int, int]]:
     return ranges + [(index * step, BLOCK_BYTES) for index in range(N_BLOCKS)]
 
 
-def _companions(path: Path) -> list[Path]:
+def companions(path: Path) -> list[Path]:
     """The other files of a multi-file slide: a MIRAX folder of the same name, the Hamamatsu VMS/VMU files that share
     its stem, the folder of a DICOM series."""
     suffix = path.suffix.lower()

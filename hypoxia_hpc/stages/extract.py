@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from hypoxia_hpc.scale.keys import extract_key, extract_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.scale.slidework import NOT_READY, HeldUpError, StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.slides.fingerprint import fingerprint
@@ -51,7 +52,10 @@ def extract(
             "Fit for a demo or a test, not for results."
         )
     title = f"{STAGE} {config.extract.name}"
-    return work_through(title, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
+    reads_slides = config.site.stage_slides and config.tile.pixels == "none"
+    with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
+        work = replace(work, scratch=scratch)
+        return work_through(title, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
 
 
 def extract_work(run: RunDir, config: RunConfig, threads: int) -> ExtractWork:
@@ -70,6 +74,7 @@ class ExtractWork:
     tile_table: TileTable
     backbone: Backbone
     threads: int
+    scratch: Scratch | None = None
 
     @property
     def receipts(self) -> Path:
@@ -105,7 +110,7 @@ class ExtractWork:
         with self._pixels(slide, tiles) as read:
             values = features_of(model, read, len(tiles.xy), batch_size=self.table.batch_size, tick=tick)
         stored = checked_cast(values, self.table.dtype)
-        attributes = {
+        attributes: Json = {
             "slide_id": slide.slide_id,
             "spec": self.spec(),
             "tile_spec": tiles.attributes["spec"],
@@ -115,7 +120,7 @@ class ExtractWork:
             "software": {"hypoxia_hpc": __version__, "numpy": np.__version__},
         }
         write_features(self.target(slide), stored, tiles.xy, attributes)
-        return {}
+        return {"threads": self.threads, "device": attributes["compute"].get("device", "cpu")}
 
     @contextmanager
     def _pixels(self, slide: Slide, tiles: Tiles) -> Iterator[ReadPixels]:
@@ -131,7 +136,10 @@ class ExtractWork:
             raise SlideError(
                 "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
             )
-        with slide_pixels(slide.path, self.tile_table, slide.mpp, tiles.xy) as read:
+        with (
+            staged(slide.path, self.scratch) as path,
+            slide_pixels(path, self.tile_table, slide.mpp, tiles.xy) as read,
+        ):
             yield read
 
 

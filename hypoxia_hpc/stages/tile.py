@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from hypoxia_hpc.scale.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
 from hypoxia_hpc.slides.codecs import codec_versions
@@ -47,8 +48,9 @@ def tile(
     """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core)."""
     config = run.config()
     crew = workers or config.site.workers or usable_cores()
-    work = TileWork(run, config.tile)
-    return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
+    with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
+        work = TileWork(run, config.tile, scratch)
+        return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class TileWork:
 
     run: RunDir
     table: TileTable
+    scratch: Scratch | None = None
 
     @property
     def receipts(self) -> Path:
@@ -81,6 +84,10 @@ class TileWork:
         return len(open_tiles(self.target(slide)).xy)
 
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+        with staged(slide.path, self.scratch) as path:
+            return self._make(replace(slide, path=path), key, tick)
+
+    def _make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
         table = self.table
         stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
         with opened_slide(slide.path) as opened, stored as store:
