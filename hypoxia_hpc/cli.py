@@ -155,6 +155,8 @@ def init(
         patients=patients,
         patient_column=patient_column,
         rule=_rule(rule),
+        listener=_listener(),
+        stop=STOP,
     )
     if made.labels is not None:
         _say_labels(made.labels)
@@ -297,7 +299,7 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
 
     other = _existing(model_run)
     if slides is not None:
-        init_run(_run_dir(run), other.config(), slides)
+        init_run(_run_dir(run), other.config(), slides, listener=_listener(), stop=STOP)
     run_dir = _existing(run)
     refuse_other_run(run_dir, other)
     codes = [_slide_stage(stage, run) for stage in (tile_stage, extract_stage)]

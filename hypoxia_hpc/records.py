@@ -18,8 +18,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """One row of ``slides.csv``. ``path`` is absolute, ``cost`` the expected work (bytes of the file), ``mpp`` the
-    manifest's micrometres per level 0 pixel or None, ``name`` the original name for display."""
+    """One row of ``slides.csv``. ``path`` is absolute, ``cost`` the expected milliseconds of one core to tile
+    it, ``mpp`` the manifest's micrometres per level 0 pixel or None, ``name`` the original name for display."""
 
     slide_id: str
     path: Path

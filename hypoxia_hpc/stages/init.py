@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
 from hypoxia_hpc.cohorts.manifests import Candidate, candidates_from_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, Rule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
-from hypoxia_hpc.config import RunConfig, render_config
+from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Json
+from hypoxia_hpc.scale.listening import Listener, Silence
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.slides.costs import slide_costs
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
 # What OpenSlide 4 may open, by suffix; a manifest may name anything.
@@ -44,12 +47,15 @@ def init(
     patients: Path | None = None,
     patient_column: str | None = None,
     rule: Rule = "type-median",
+    listener: Listener | None = None,
+    stop: threading.Event | None = None,
 ) -> Initialised:
     """Make a run directory. The same call again finds it made.
 
     Raises:
         InputError: input that is wrong, or files there already that say something else.
         MachineError: disk or permission.
+        Stopped: on request.
     """
     if scores is not None and patients is not None:
         raise InputError("--scores and --patients both give labels", remedy="give one of them")
@@ -58,8 +64,9 @@ def init(
     candidates = find_slides(slides, patient_column)
     table = slide_table(candidates, None if known is None else list(known["patient_id"]))
     with_slides = _patients(table, known)
+    priced = _with_costs(table.slides, config.tile, listener or Silence(), stop or threading.Event())
     files = {
-        run.slides_file: slides_csv(table.slides),
+        run.slides_file: slides_csv(priced),
         run.patients_file: patients_csv(with_slides),
         run.receipts("init") / "cohort.json": json.dumps(_left_out(table, labels), indent=1),
         # Last, since a run.toml is what makes a folder a run directory.
@@ -69,6 +76,19 @@ def init(
     for path, text in files.items():
         committed_file(path, text.encode())
     return Initialised(table, with_slides, labels)
+
+
+def _with_costs(slides: pd.DataFrame, table: TileTable, listener: Listener, stop: threading.Event) -> pd.DataFrame:
+    """The slides with what each costs to tile (milliseconds of one core, from its header) as their cost."""
+    known = [
+        (Path(path), None if pd.isna(mpp) else float(mpp))
+        for path, mpp in zip(slides["path"], slides["mpp"], strict=True)
+    ]
+    listener.begin("init", len(known), len(known), "headers")
+    try:
+        return slides.assign(cost=slide_costs(known, table, lambda: listener.item(1), stop))
+    finally:
+        listener.end()
 
 
 def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
