@@ -1,0 +1,178 @@
+"""What SLURM says of the jobs of a run: ``squeue`` of those that wait and run, ``sacct`` of those that have ended.
+
+Both are asked with fixed fields, for a few seconds, and may not be there: then a sentence stands for the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hypoxia_hpc.scale.rundir import RunDir
+
+PATIENCE_SECONDS = 10
+# Array job, index ("N/A" without an array), job, state, nodes, reason: the last may hold anything.
+SQUEUE_FORMAT = "%F|%K|%A|%T|%N|%r"
+SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
+# What a job says while it holds no place on a node but will.
+_WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+_UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One submission, as RUN/slurm/jobs.json has it; ``elements`` is None for a job that is no array."""
+
+    stage: str
+    job_id: str
+    elements: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A job or array element in the queue. ``job`` is its name as tasks know it: ``123_4``, or ``123``."""
+
+    job: str
+    state: str
+    reason: str
+    node: str
+
+    @property
+    def standing(self) -> Literal["running", "pending", "held"]:
+        """Held is what starts only after somebody releases it."""
+        if self.state not in _WAITING:
+            return "running"
+        return "held" if "held" in self.reason.lower() or self.reason == "JobHoldMaxRequeue" else "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last attempt of a job or array element that is over: SLURM's state, exit code and signal as ``4:0``, and the
+    most memory that a task of its steps had, in bytes (0: not known)."""
+
+    stage: str
+    job: str
+    state: str
+    exit_code: str
+    elapsed: str
+    most_memory: int
+    node: str
+
+
+def sent_jobs(run: RunDir) -> list[Sent]:
+    """What was submitted for a run, oldest first; entries that are none are left out."""
+    try:
+        entries = json.loads((run.root / "slurm" / "jobs.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return []
+    found = [_sent(entry) for entry in entries] if isinstance(entries, list) else []
+    return [one for one in found if one is not None]
+
+
+def _sent(entry: object) -> Sent | None:
+    if not isinstance(entry, dict):
+        return None
+    stage, job_id, elements = entry.get("stage"), entry.get("job_id"), entry.get("elements")
+    if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+        return None
+    return Sent(stage, job_id, tuple(map(int, elements)) if isinstance(elements, list) else None)
+
+
+def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
+    """The jobs of these ids that are in the queue, every array element on its own; or None, and why nobody knows."""
+    answer, why = _ask("squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}")
+    if answer is None and "Invalid job id" in why:
+        return [], ""  # the controller has forgotten them all
+    return (None, why) if answer is None else (parse_squeue(answer), "")
+
+
+def ask_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
+    """How the ended ones of these ids ended, without their stage; or None, and why nobody knows."""
+    answer, why = _ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
+    return (None, why) if answer is None else (parse_sacct(answer), "")
+
+
+def parse_squeue(text: str) -> list[Queued]:
+    """The lines of ``squeue`` in `SQUEUE_FORMAT`; others are left out."""
+    rows = [line.strip().split("|", 5) for line in text.splitlines()]
+    return [
+        Queued(f"{array}_{index}" if index.isdigit() else job, state, "" if reason == "None" else reason, node)
+        for array, index, job, state, node, reason in (row for row in rows if len(row) == 6)
+    ]
+
+
+def parse_sacct(text: str) -> list[Ended]:
+    """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are over; the lines of a job's steps know its memory."""
+    rows = [row for row in (line.strip().split("|") for line in text.splitlines()) if len(row) == 6]
+    memory: dict[str, int] = {}
+    for name, *_, most, _node in rows:
+        job = name.partition(".")[0]
+        memory[job] = max(memory.get(job, 0), memory_bytes(most))
+    return [
+        Ended("", name, state.split(" ")[0], exit_code, elapsed, memory[name], node)  # "CANCELLED by 1000"
+        for name, state, exit_code, elapsed, _, node in rows
+        if _JOB.fullmatch(name) and state.split(" ")[0] not in _UNENDED
+    ]
+
+
+def memory_bytes(text: str) -> int:
+    """``1234K``, ``1.20G`` or nothing, as sacct writes it."""
+    match = _MEMORY.fullmatch(text)
+    return round(float(match[1]) * _UNITS[match[2]]) if match else 0
+
+
+def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[Ended]:
+    """Those that did not complete, each with its stage, and that were neither requeued nor sent again since."""
+    waiting, place = {one.job for one in queued}, {one.job_id: number for number, one in enumerate(sent)}
+    failed = []
+    for one in ended:
+        job_id, _, element = one.job.partition("_")
+        number = place.get(job_id)
+        if one.state == "COMPLETED" or one.job in waiting or number is None:
+            continue
+        stage, later = sent[number].stage, sent[number + 1 :]
+        if not any(_covers(other, stage, element) for other in later):
+            failed.append(replace(one, stage=stage))
+    return failed
+
+
+def _covers(sent: Sent, stage: str, element: str) -> bool:
+    return sent.stage == stage and (not element or sent.elements is None or int(element) in sent.elements)
+
+
+def _ask(program: str, *arguments: str) -> tuple[str | None, str]:
+    """What a program prints, or None and why not, in one line."""
+    found = shutil.which(program)
+    if found is None:
+        return None, f"{program} is not on this machine"
+    # Its own variables would change what it shows.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
+    try:
+        done = subprocess.run(  # noqa: S603 - digits and constants only
+            [found, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=PATIENCE_SECONDS,
+            stdin=subprocess.DEVNULL,
+            env={**kept, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"{program} did not answer within {PATIENCE_SECONDS} s"
+    except OSError as error:
+        return None, f"{program}: {error.strerror}"
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[0]
+        return None, f"{program}: {said}"
+    return done.stdout, ""
