@@ -6,17 +6,14 @@ Both are asked with fixed fields, for a few seconds, and may not be there: then 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from hypoxia_hpc.scale.asking import ask
 from hypoxia_hpc.scale.rundir import RunDir
 
-PATIENCE_SECONDS = 10
 # Array job, index ("N/A" without an array), job, state, nodes, reason: the last may hold anything.
 SQUEUE_FORMAT = "%F|%K|%A|%T|%N|%r"
 SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
@@ -90,7 +87,7 @@ def _sent(entry: object) -> Sent | None:
 
 def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
     """The jobs of these ids that are in the queue, every array element on its own; or None, and why nobody knows."""
-    answer, why = _ask("squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}")
+    answer, why = ask("squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}")
     if answer is None and "Invalid job id" in why:
         return [], ""  # the controller has forgotten them all
     return (None, why) if answer is None else (parse_squeue(answer), "")
@@ -98,7 +95,7 @@ def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
 
 def ask_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
     """How the ended ones of these ids ended, without their stage; or None, and why nobody knows."""
-    answer, why = _ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
+    answer, why = ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
     return (None, why) if answer is None else (parse_sacct(answer), "")
 
 
@@ -148,31 +145,3 @@ def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence
 
 def _covers(sent: Sent, stage: str, element: str) -> bool:
     return sent.stage == stage and (not element or sent.elements is None or int(element) in sent.elements)
-
-
-def _ask(program: str, *arguments: str) -> tuple[str | None, str]:
-    """What a program prints, or None and why not, in one line."""
-    found = shutil.which(program)
-    if found is None:
-        return None, f"{program} is not on this machine"
-    # Its own variables would change what it shows.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    try:
-        done = subprocess.run(  # noqa: S603 - digits and constants only
-            [found, *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=PATIENCE_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env={**kept, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"{program} did not answer within {PATIENCE_SECONDS} s"
-    except OSError as error:
-        return None, f"{program}: {error.strerror}"
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[0]
-        return None, f"{program}: {said}"
-    return done.stdout, ""

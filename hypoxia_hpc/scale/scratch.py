@@ -25,6 +25,7 @@ from pathlib import Path
 
 from hypoxia_hpc.config import SiteTable
 from hypoxia_hpc.errors import MachineError, SlideError
+from hypoxia_hpc.scale.disks import free_bytes
 from hypoxia_hpc.slides.fingerprint import companions, slide_errors
 
 COPY_BYTES = 8 * 2**20
@@ -171,15 +172,6 @@ def _full(scratch: Path, slide: Path, needed: int) -> MachineError:
         remedy="free space there, set [site] scratch to a larger disk, take fewer [site] workers (each has one slide "
         f"there) or stage_slides = false, {_RUN_AGAIN}",
     )
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes that this user may still write there; 0 where that cannot be asked."""
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize
 
 
 def _of_this_host() -> str:
