@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs in %post of an image, after packages.sh: package.sh COMMIT installs our own code, without asking any index,
+# and notes in the image's labels and environment what it is made of.
+set -eu
+
+commit=$1
+python=/opt/hypoxia/bin/python
+
+if ! python3.11 -c '' 2>/dev/null; then
+    apt-get update
+    apt-get install -y --no-install-recommends ca-certificates python3
+fi
+cd /opt/hypoxia-build/source
+find . -name __pycache__ -prune -exec rm -r {} +
+$python -m pip install --quiet --no-index --no-deps --no-build-isolation --no-compile .
+$python -m pip check
+$python -m compileall -q --invalidation-mode unchecked-hash /opt/hypoxia/lib/python3.11/site-packages/hypoxia_hpc
+
+{
+    echo "org.opencontainers.image.title hypoxia-hpc"
+    echo "org.opencontainers.image.version $(/opt/hypoxia/bin/hypoxia-hpc --version | grep -o '[^ ]*$')"
+    echo "org.opencontainers.image.revision $commit"
+    echo "org.opencontainers.image.licenses Apache-2.0"
+    echo "hypoxia-hpc.lock sha256:$(cat /opt/hypoxia/lock.sha256)"
+} >>"$APPTAINER_LABELS"
+
+if ls /opt/hypoxia/weights/*.h5 >/dev/null 2>&1; then
+    # shellcheck disable=SC2016 # filled in when the image is run
+    echo 'export HYPOXIA_HPC_WEIGHTS="${HYPOXIA_HPC_WEIGHTS:-/opt/hypoxia/weights}"' >>"$APPTAINER_ENVIRONMENT"
+fi
