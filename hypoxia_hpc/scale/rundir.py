@@ -59,6 +59,10 @@ class RunDir:
     def receipts(self, *stage: str) -> Path:
         return self.root.joinpath("receipts", *stage)
 
+    @property
+    def running(self) -> Path:
+        return self.root / "running"
+
     def config(self) -> RunConfig:
         """run.toml, the paths in it made absolute: a relative one is relative to the run directory."""
         config = load_config(self.config_file)

@@ -8,15 +8,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.scale.dealing import Attended, Desk, News, desk_of
 from hypoxia_hpc.scale.listening import Listener
+from hypoxia_hpc.scale.parts import WHOLE, Part
 from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
-from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.running import Progress, RunningFile
+from hypoxia_hpc.scale.workers import Crew, Failed, Finished, Nothing, Ticked, refuse_left
 from hypoxia_hpc.stores.integrity import store_key
 
 NOT_READY = "not-ready"
@@ -30,6 +35,10 @@ class HeldUpError(SlideError):
 
 class SlideWork(Protocol):
     """What a stage does to one slide. Must be picklable."""
+
+    @property
+    def run(self) -> RunDir:
+        """The run whose slides these are."""
 
     @property
     def receipts(self) -> Path:
@@ -49,14 +58,6 @@ class SlideWork(Protocol):
 
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
         """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attended:
-    """What became of a slide: its receipt, and whether anything was done now."""
-
-    receipt: Receipt
-    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,39 +146,92 @@ def work_through(
     retry: bool,
     listener: Listener,
     stop: threading.Event,
+    part: Part = WHOLE,
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
 
+    Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
+    outcome is that of all of them, another rank's its own.
+
     Raises:
         MachineError, InputError, NotReadyError: what no other slide would survive either.
-        Stopped: on request.
+        Stopped: on request; on every rank.
     """
-    attended: list[Attended] = []
-    bugs: list[Receipt] = []
-    listener.begin(title, len(slides), sum(slide.cost for slide in slides), "slides")
+    gathered = _Gathered(slides, listener)
+    desk = desk_of(part, slides, stop, gathered.hear)
+    crew = Crew(Attend(work, retry), min(workers, len(slides)))
+    total = sum(slide.cost for slide in slides)
+    file = RunningFile(work.run, title, part, len(slides), total)
+    station = _Station(work, desk, crew, file)
+    listener.begin(title, len(slides), total, "slides")
     try:
-        for event in deal(slides, Attend(work, retry), workers=workers, stop=stop):
-            if isinstance(event, Ticked):
-                listener.count(event.tiles)
-                continue
-            if isinstance(event, Finished):
-                attended.append(event.result)
-            else:
-                receipt = _quarantine(work, event)
-                attended.append(Attended(receipt, True))
-                if event.why == "internal-error":
-                    bugs.append(receipt)
-            latest = attended[-1]
-            if latest.fresh and latest.receipt.status == "quarantined":
-                first_line = latest.receipt.detail.partition("\n")[0]
-                listener.note(f"quarantined {event.item.slide_id}: {latest.receipt.reason}: {first_line}")
-            listener.item(event.item.cost)
+        with file.kept(station.progress):
+            station.attend()
+            refuse_left(desk.end(len(slides) - len(gathered.attended)))
     finally:
         listener.end()
-    return _sum_up(title, attended, bugs)
+    return _sum_up(title, gathered.attended)
 
 
-def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Receipt:
+class _Gathered:
+    """The news of all processes that work on the slides, as the listener hears them."""
+
+    def __init__(self, slides: Sequence[Slide], listener: Listener) -> None:
+        self.attended: list[Attended] = []
+        self._costs = {slide.slide_id: slide.cost for slide in slides}
+        self._listener = listener
+
+    def hear(self, news: News) -> None:
+        if isinstance(news, Ticked):
+            self._listener.count(news.tiles)
+            return
+        self.attended.append(news)
+        receipt = news.receipt
+        if news.fresh and receipt.status == "quarantined":
+            first_line = receipt.detail.partition("\n")[0]
+            self._listener.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
+        self._listener.item(self._costs[receipt.slide_id])
+
+
+class _Station:
+    """The slides that this process itself works on, from its desk to its crew."""
+
+    def __init__(self, work: SlideWork, desk: Desk, crew: Crew[Slide, Attended], file: RunningFile) -> None:
+        self._work, self._desk, self._crew, self._file = work, desk, crew, file
+        self._slides, self._cost, self._tiles = 0, 0, 0
+
+    def attend(self) -> None:
+        """Work until the desk has no more."""
+        with closing(self._crew.events(self)) as events:
+            for event in events:
+                if isinstance(event, Ticked):
+                    self._tiles += event.tiles
+                    self._desk.tell(event)
+                    continue
+                self._slides += 1
+                self._cost += event.item.cost
+                self._desk.tell(event.result if isinstance(event, Finished) else _quarantine(self._work, event))
+
+    def next_item(self) -> Slide | Nothing:
+        return self._desk.next_item()
+
+    def turn(self) -> float:
+        self._file.now_and_then(self.progress)
+        return self._desk.turn()
+
+    def progress(self) -> Progress:
+        busy, idle = self._crew.seconds()
+        return Progress(
+            self._slides,
+            self._cost,
+            self._tiles,
+            in_flight=tuple(slide.slide_id for slide in self._crew.in_flight),
+            busy_seconds=tuple(round(seconds, 1) for seconds in busy),
+            idle_seconds=tuple(round(seconds, 1) for seconds in idle),
+        )
+
+
+def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Attended:
     try:
         key = work.key(failed.item)
     except SlideError as error:
@@ -191,10 +245,10 @@ def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Receipt:
         attempts=failed.attempts,
     )
     write_receipt(work.receipts, receipt)
-    return receipt
+    return Attended(receipt, fresh=True, bug=failed.why == "internal-error")
 
 
-def _sum_up(stage: str, attended: Sequence[Attended], bugs: Sequence[Receipt]) -> StageOutcome:
+def _sum_up(stage: str, attended: Sequence[Attended]) -> StageOutcome:
     in_order = sorted(attended, key=lambda one: one.receipt.slide_id)
     done = [one for one in in_order if one.receipt.status == "done"]
     waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
@@ -206,7 +260,7 @@ def _sum_up(stage: str, attended: Sequence[Attended], bugs: Sequence[Receipt]) -
             one.receipt for one in in_order if one.receipt.status == "quarantined" and one.receipt.reason != NOT_READY
         ),
         not_ready=tuple(waiting),
-        bugs=tuple(bugs),
+        bugs=tuple(one.receipt for one in in_order if one.bug),
     )
 
 

@@ -10,20 +10,23 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
+import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from enum import Enum
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from hypoxia_hpc.errors import HypoxiaError, Stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Dealt_co = TypeVar("Dealt_co", covariant=True)
 Tick = Callable[[int], None]
 
 MOST_ATTEMPTS = 2
@@ -58,11 +61,35 @@ class Failed(Generic[Item]):
     attempts: int
 
 
-@dataclass(slots=True)
-class _Worker(Generic[Item]):
-    process: BaseProcess
-    pipe: Connection
-    item: Item | None = None
+class Nothing(Enum):
+    """What a source says when it has no item."""
+
+    NOT_YET = "ask again"
+    NO_MORE = "there will be none"
+
+
+class Source(Protocol[Dealt_co]):
+    """Where items come from."""
+
+    def next_item(self) -> Dealt_co | Nothing:
+        """An item for a worker that is free, without waiting for one."""
+
+    def turn(self) -> float:
+        """Do whatever else is due; the most seconds until the next call. Called over and over until all is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder(Generic[Item]):
+    """A source of a row of items, until ``stop`` is set."""
+
+    items: deque[Item]
+    stop: threading.Event
+
+    def next_item(self) -> Item | Nothing:
+        return self.items.popleft() if self.items and not self.stop.is_set() else Nothing.NO_MORE
+
+    def turn(self) -> float:
+        return POLL_SECONDS
 
 
 def deal(
@@ -76,45 +103,150 @@ def deal(
         HypoxiaError: one that ``work`` raised, at once (disk full, bad weights); Stopped when ``stop`` was set before
             the end.
     """
-    queue = deque((item, 1) for item in items)
-    attempts: dict[int, int] = {}
-    crew = [_hire(work) for _ in range(min(workers, len(items)))]
-    try:
-        while queue or any(worker.item is not None for worker in crew):
-            for worker in crew:
-                if worker.item is None and queue and not stop.is_set():
-                    worker.item, attempts[id(worker)] = queue.popleft()
-                    with suppress(BrokenPipeError):  # a worker that has died is found below
-                        worker.pipe.send(worker.item)
-            busy = [worker for worker in crew if worker.item is not None]
-            if not busy:
-                raise Stopped(
-                    f"stopped on request; {len(queue)} left to do", remedy="run the same command again to go on"
-                )
-            ready = set(wait([worker.pipe for worker in busy], POLL_SECONDS))
-            for worker in busy:
-                if worker.pipe not in ready:
-                    continue
-                attempt = attempts[id(worker)]
-                event: Finished[Item, Result] | Ticked | Failed[Item] = _hear(worker)
-                if isinstance(event, Failed) and event.why == "worker-died":
-                    item = event.item
-                    crew[crew.index(worker)] = _hire(work)
-                    if attempt < MOST_ATTEMPTS:
-                        queue.appendleft((item, attempt + 1))
-                        continue
-                    event = Failed(item, event.why, event.detail, attempt)
+    left = len(items)
+    with closing(Crew(work, min(workers, len(items))).events(InOrder(deque(items), stop))) as events:
+        for event in events:
+            left -= not isinstance(event, Ticked)
+            yield event
+    refuse_left(left)
+
+
+def refuse_left(left: int) -> None:
+    """Raises Stopped where anything is left to do."""
+    if left:
+        raise Stopped(f"stopped on request; {left} left to do", remedy="run the same command again to go on")
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+
+
+@dataclass(slots=True)
+class _Place(Generic[Item]):
+    """Room for one worker process, which is started when there is something to do, and what it has spent its time on
+    (seconds; it is idle until it is started, and busy while another one takes the place of one that died)."""
+
+    worker: _Worker | None = None
+    item: Item | None = None
+    attempt: int = 0
+    busy: float = 0.0
+    idle: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    def count(self) -> None:
+        """Add the time since the last call to what the place is doing."""
+        now = time.monotonic()
+        if self.item is None:
+            self.idle += now - self.since
+        else:
+            self.busy += now - self.since
+        self.since = now
+
+
+class Crew(Generic[Item, Result]):
+    """At most ``size`` worker processes (at least one), which all do the same ``work``; it must be picklable."""
+
+    def __init__(self, work: Callable[[Item, Tick], Result], size: int) -> None:
+        self._work = work
+        self._places: list[_Place[Item]] = [_Place() for _ in range(max(1, size))]
+
+    def events(self, source: Source[Item]) -> Generator[Finished[Item, Result] | Ticked | Failed[Item]]:
+        """Work on all that ``source`` gives, one item for each worker that is free, and yield what happens as it
+        happens. Close it: that ends the workers.
+
+        Raises:
+            HypoxiaError: one that ``work`` raised, at once.
+        """
+        try:
+            while self._deal(source) or self.in_flight:
+                yield from self._hear_all(source.turn())
+        finally:
+            self._dismiss()
+
+    @property
+    def in_flight(self) -> list[Item]:
+        """What is being worked on."""
+        return [place.item for place in self._places if place.item is not None]
+
+    def seconds(self) -> tuple[list[float], list[float]]:
+        """How long each worker has been busy so far, and how long idle."""
+        for place in self._places:
+            place.count()
+        return [place.busy for place in self._places], [place.idle for place in self._places]
+
+    def _deal(self, source: Source[Item]) -> bool:
+        """Give an item to everyone who is free; false where there will be no more."""
+        for place in self._places:
+            if place.item is None:
+                item = source.next_item()
+                if isinstance(item, Nothing):
+                    return item is Nothing.NOT_YET
+                self._give(place, item, attempt=1)
+        return True
+
+    def _give(self, place: _Place[Item], item: Item, attempt: int) -> None:
+        place.count()
+        place.item, place.attempt = item, attempt
+        if place.worker is None:
+            place.worker = _hire(self._work)
+        with suppress(BrokenPipeError):  # a worker that has died is found when it is listened to
+            place.worker.pipe.send(item)
+
+    def _hear_all(self, seconds: float) -> Iterator[Finished[Item, Result] | Ticked | Failed[Item]]:
+        """One message of everyone who has one; waits so long for the first."""
+        busy = {place.worker.pipe: place for place in self._places if place.worker and place.item is not None}
+        for pipe in wait([*busy], seconds):
+            assert isinstance(pipe, Connection)  # noqa: S101 - wait takes other things, too
+            event = self._hear(busy[pipe], pipe)
+            if event is not None:
                 yield event
-    finally:
-        for worker in crew:
+
+    def _hear(self, place: _Place[Item], pipe: Connection) -> Finished[Item, Result] | Ticked | Failed[Item] | None:
+        """One message; frees the place when its item is over."""
+        item = place.item
+        assert item is not None  # noqa: S101 - only busy workers are listened to
+        try:
+            kind, value = pipe.recv()
+        except (EOFError, OSError):  # OSError: it was killed in the middle of a message
+            return self._bury(place, item)
+        if kind == "ticked":
+            return Ticked(value)
+        self._free(place)
+        if kind == "raised":
+            raise value
+        if kind == "bug":
+            return Failed(item, "internal-error", value, 1)
+        return Finished(item, value)
+
+    def _bury(self, place: _Place[Item], item: Item) -> Failed[Item] | None:
+        """A worker died: somebody else tries its item once more, if it was the first to."""
+        worker, place.worker = place.worker, None
+        assert worker is not None  # noqa: S101 - it was listened to
+        worker.pipe.close()
+        worker.process.join()
+        if place.attempt < MOST_ATTEMPTS:
+            self._give(place, item, place.attempt + 1)
+            return None
+        self._free(place)
+        return Failed(item, "worker-died", _how_it_ended(worker.process.exitcode), place.attempt)
+
+    def _free(self, place: _Place[Item]) -> None:
+        place.count()
+        place.item = None
+
+    def _dismiss(self) -> None:
+        hired = [(place, place.worker) for place in self._places if place.worker is not None]
+        for _, worker in hired:
             worker.pipe.close()
-        for worker in crew:
-            if worker.item is not None:
+        for place, worker in hired:
+            if place.item is not None:
                 worker.process.kill()  # they ignore SIGTERM; what they were making is made again
             worker.process.join()
 
 
-def _hire(work: Callable[[Item, Tick], Result]) -> _Worker[Item]:
+def _hire(work: Callable[[Item, Tick], Result]) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
@@ -127,26 +259,6 @@ def _hire(work: Callable[[Item, Tick], Result]) -> _Worker[Item]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return _Worker(process, ours)
-
-
-def _hear(worker: _Worker[Item]) -> Finished[Item, Result] | Ticked | Failed[Item]:
-    """One message of a worker; frees the worker when its item is over."""
-    assert worker.item is not None  # noqa: S101 - only busy workers are listened to
-    item = worker.item
-    try:
-        kind, value = worker.pipe.recv()
-    except (EOFError, OSError):  # OSError: it was killed in the middle of a message
-        worker.item = None
-        worker.process.join()
-        return Failed(item, "worker-died", _how_it_ended(worker.process.exitcode), 1)
-    if kind == "ticked":
-        return Ticked(value)
-    worker.item = None
-    if kind == "raised":
-        raise value
-    if kind == "bug":
-        return Failed(item, "internal-error", value, 1)
-    return Finished(item, value)
 
 
 def _how_it_ended(exit_code: int | None) -> str:

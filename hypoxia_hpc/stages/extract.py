@@ -20,7 +20,7 @@ from hypoxia_hpc.networks.feeding import compute_record, features_of
 from hypoxia_hpc.records import Float32Array, Json, Slide, Tiles
 from hypoxia_hpc.scale.keys import extract_key, extract_spec
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.machine import usable_cores
+from hypoxia_hpc.scale.parts import WHOLE, Part
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.scale.slidework import NOT_READY, HeldUpError, StageOutcome, work_through
@@ -41,11 +41,12 @@ def extract(
     retry: bool,
     listener: Listener,
     stop: threading.Event,
+    part: Part = WHOLE,
 ) -> StageOutcome:
     """Features of the slides' tiles, in ``workers`` processes (default: one, which has every core or the GPU)."""
     config = run.config()
     crew = workers or 1
-    work = extract_work(run, config, threads=max(1, usable_cores() // crew))
+    work = extract_work(run, config, threads=max(1, part.cores // crew))
     if work.backbone.is_random:
         listener.note(
             f"{work.backbone.name}: RANDOM weights (seed {config.extract.seed}), not a trained network. "
@@ -55,7 +56,7 @@ def extract(
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
         work = replace(work, scratch=scratch)
-        return work_through(title, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
+        return work_through(title, slides, work, workers=crew, retry=retry, listener=listener, stop=stop, part=part)
 
 
 def extract_work(run: RunDir, config: RunConfig, threads: int) -> ExtractWork:

@@ -15,7 +15,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Json, Pyramid, Slide, TilePlan
 from hypoxia_hpc.scale.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.machine import usable_cores
+from hypoxia_hpc.scale.parts import WHOLE, Part
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
@@ -44,13 +44,14 @@ def tile(
     retry: bool,
     listener: Listener,
     stop: threading.Event,
+    part: Part = WHOLE,
 ) -> StageOutcome:
     """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core)."""
     config = run.config()
-    crew = workers or config.site.workers or usable_cores()
+    crew = workers or config.site.workers or part.cores
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileWork(run, config.tile, scratch)
-        return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop)
+        return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop, part=part)
 
 
 @dataclass(frozen=True, slots=True)

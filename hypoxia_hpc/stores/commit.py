@@ -58,18 +58,21 @@ def machine_errors(path: Path) -> Iterator[None]:
         raise MachineError(f"{error.filename or path}: {rule} ({error.strerror})", remedy=remedy) from error
 
 
-def committed_file(target: Path, data: bytes) -> None:
-    """Make ``target`` a file of these bytes, replacing an older one, all or nothing. Raises MachineError."""
+def committed_file(target: Path, data: bytes, *, durable: bool = True) -> None:
+    """Make ``target`` a file of these bytes, replacing an older one, all or nothing; with ``durable`` off a crash of the
+    machine, not of a process, may lose it. Raises MachineError."""
     with machine_errors(target):
         _make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")
         try:
             temporary.write_bytes(data)
-            _fsync(temporary)
+            if durable:
+                _fsync(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - the fault tests count calls of os.replace and os.rename
         finally:
             _discard(temporary)
-        _fsync(target.parent)
+        if durable:
+            _fsync(target.parent)
 
 
 @contextmanager

@@ -139,8 +139,9 @@ def digests(run: Path) -> dict[str, str]:
 
 
 def names(run: Path) -> set[str]:
-    """Paths of all that a run holds but for leftovers."""
-    return {path.relative_to(run).as_posix() for path in entries(run)}
+    """Paths of all that a run holds but for leftovers, and files that have a process number in their names."""
+    found = {path.relative_to(run).as_posix() for path in entries(run)}
+    return {name for name in found if not name.startswith("running/")}
 
 
 def of(found: Mapping[str, str], *prefixes: str) -> dict[str, str]:
