@@ -6,8 +6,10 @@ import json
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +20,7 @@ from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, Stopped
 from hypoxia_hpc.terminal import listener_for, metrics_table, outcome_line, say, table, tell
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.scale.mpi import Ranks
     from hypoxia_hpc.scale.rundir import RunDir
     from hypoxia_hpc.scale.slidework import StageOutcome
     from hypoxia_hpc.stages.predict import Predicted
@@ -26,6 +29,7 @@ EXIT_BUG, EXIT_QUARANTINED, EXIT_NOT_READY, EXIT_STOPPED = 1, 3, 5, 75
 # If several apply: 1, 2, 4, 75, 5, 3.
 WORST_FIRST = (EXIT_BUG, 2, 4, EXIT_STOPPED, EXIT_NOT_READY, EXIT_QUARANTINED, 0)
 MANY_REMEDIES = 20
+SECONDS_FOR_THE_FIRST = 1.0
 
 STOP = threading.Event()
 RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), metavar="RUN")
@@ -67,6 +71,7 @@ def per_slide(command: Command) -> Command:
             help="Only the slides named in FILE, one id a line.",
         ),
         click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Worker processes."),
+        click.option("--mpi", is_flag=True, help="Deal the slides to the ranks of this MPI job (mpiexec, srun)."),
         click.option("--retry", is_flag=True, help="Try quarantined slides again."),
     ]
     for option in reversed(options):
@@ -420,8 +425,10 @@ def _existing(run: Path) -> RunDir:
     return run_dir
 
 
-def _listener() -> Any:
-    return listener_for(sys.stderr.isatty())
+def _listener(*, speaks: bool = True) -> Any:
+    from hypoxia_hpc.scale.listening import Silence
+
+    return listener_for(sys.stderr.isatty()) if speaks else Silence()
 
 
 def _rule(rule: str) -> Any:
@@ -440,14 +447,48 @@ def _slide_stage(
     wanted: Sequence[str] = (),
     slides_from: Path | None = None,
     workers: int | None = None,
+    mpi: bool = False,
     retry: bool = False,
 ) -> int:
+    from hypoxia_hpc.scale.parts import Part
     from hypoxia_hpc.scale.shares import choose_slides, parse_share
 
-    run_dir = _existing(run)
-    wanted = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
-    slides = choose_slides(run_dir.slides(), parse_share(share), wanted)
-    outcome = stage(run_dir, slides, workers=workers, retry=retry, listener=_listener(), stop=STOP)
+    with _ranks(mpi) as ranks:
+        run_dir = _existing(run)
+        wanted = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
+        part = Part(parse_share(share), ranks)
+        slides = choose_slides(run_dir.slides(), part.share, wanted)
+        listener = _listener(speaks=part.rank == 0)
+        outcome = stage(run_dir, slides, workers=workers, retry=retry, listener=listener, stop=STOP, part=part)
+        if ranks is None:
+            return _say_outcome(outcome, run)
+        return ranks.agreed(_say_outcome(outcome, run) if part.rank == 0 else 0)
+
+
+@contextmanager
+def _ranks(mpi: bool) -> Iterator[Ranks | None]:
+    """The ranks of this MPI job; None without ``--mpi``. What goes wrong on one of them ends them all: those that wait
+    for it would wait for ever."""
+    if not mpi:
+        yield None
+        return
+    from hypoxia_hpc.scale.mpi import joined_ranks
+    from hypoxia_hpc.stores.commit import machine_errors
+
+    ranks = joined_ranks()
+    try:
+        with machine_errors(Path.cwd()):
+            yield ranks
+    except Stopped:  # they stop together
+        raise
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
+        # What is wrong for all of them is said once, by the first.
+        time.sleep(SECONDS_FOR_THE_FIRST if ranks.rank else 0)
+        ranks.abort(_tell_end(error, f" on {ranks}"))
+
+
+def _say_outcome(outcome: StageOutcome, run: Path) -> int:
+    """What a stage did; its exit code."""
     say(outcome_line(outcome))
     for bug in outcome.bugs:
         tell(f"internal error on {bug.slide_id}:\n{bug.detail}")
@@ -566,16 +607,21 @@ def _exit_code() -> int:
 
         with machine_errors(Path.cwd()):
             return int(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
+        return _tell_end(error)
+
+
+def _tell_end(error: BaseException, where: str = "") -> int:
+    """Say what ended the program, and where; its exit code."""
+    if isinstance(error, click.ClickException):
         error.show()
         return 2
-    except (KeyboardInterrupt, click.exceptions.Abort, Stopped) as error:
-        tell(str(error) or "stopped at once; run the same command again to go on")
+    if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort, Stopped)):
+        tell(str(error) or f"stopped at once{where}; run the same command again to go on")
         return EXIT_STOPPED
-    except HypoxiaError as error:
-        tell(f"error: {error}")
+    if isinstance(error, HypoxiaError):
+        tell(f"error{where}: {error}")
         return error.exit_code
-    except Exception:  # noqa: BLE001 - the border of the program
-        traceback.print_exc()
-        tell("This is a bug in hypoxia_hpc, not in your input. Please report it with the lines above.")
-        return EXIT_BUG
+    traceback.print_exception(error)
+    tell(f"This is a bug in hypoxia_hpc{where}, not in your input. Please report it with the lines above.")
+    return EXIT_BUG
