@@ -321,42 +321,20 @@ def run_all(run: Path) -> int:
     return _whole_path(_existing(run))
 
 
-def _read_by(readers: Mapping[str, int]) -> str:
-    """``read by native-jpeg 58, openslide 3``."""
-    return "read by " + ", ".join(f"{reader} {n}" for reader, n in readers.items()) if readers else ""
-
-
 @app.command()
 @RUN
 @JSON
 def status(run: Path, as_json: bool) -> int:
-    """How far a run is, and every quarantined slide with its reason."""
+    """How far a run is, who works on it, what SLURM says, and every quarantined slide with its reason."""
     from hypoxia_hpc.scale.status import run_status
+    from hypoxia_hpc.views import status_text
 
     state = run_status(_existing(run))
     if as_json:
         say(json.dumps(state.as_json(), indent=1))
-        return 0
-    rows = [
-        [
-            stage.stage,
-            str(stage.done),
-            str(stage.quarantined),
-            str(stage.todo),
-            f"{stage.tiles_per_second:,.0f}" if stage.tiles else "",
-            stage.note or _read_by(stage.readers),
-        ]
-        for stage in state.stages
-    ]
-    say(table(["stage", "done", "quarantined", "to do", "tiles/s a worker", ""], rows))
-    if state.quarantined:
-        say("")
-        held = [
-            [stage, one.slide_id, one.reason, str(one.attempts), _first_line(one.detail)]
-            for stage, one in state.quarantined
-        ]
-        say(table(["quarantined in", "slide", "reason", "attempts", "detail"], held))
-        say(f"\nTo try them again: hypoxia-hpc tile {run} --retry (or extract)")
+    else:
+        for block in status_text(state, str(run)):
+            say(block)
     return 0
 
 
@@ -404,12 +382,13 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 def doctor(run: Path | None, as_json: bool) -> int:
     """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""
     from hypoxia_hpc.scale.doctor import examine_machine, examine_run
+    from hypoxia_hpc.views import first_line
 
     checks = [*examine_machine(), *(examine_run(_existing(run)) if run is not None else ())]
     if as_json:
         say(json.dumps([{"name": one.name, "verdict": one.verdict, "detail": one.detail} for one in checks], indent=1))
     else:
-        say(table(["check", "", "found"], [[one.name, one.verdict, _first_line(one.detail)] for one in checks]))
+        say(table(["check", "", "found"], [[one.name, one.verdict, first_line(one.detail)] for one in checks]))
     return EXIT_NOT_READY if any(one.verdict == "bad" for one in checks) else 0
 
 
@@ -581,10 +560,6 @@ def _call(probability: float, threshold: float) -> str:
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:MANY_REMEDIES])
     return shown if len(names) <= MANY_REMEDIES else f"{shown} and {len(names) - MANY_REMEDIES} more"
-
-
-def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
 
 
 def _on_signal(number: int, _: object) -> None:

@@ -15,7 +15,7 @@ import hypoxia_hpc
 PACKAGE = Path(hypoxia_hpc.__file__).parent
 # From the top down. A room imports from its own and from lower tiers.
 TIERS = (
-    {"__main__", "cli", "terminal"},
+    {"__main__", "cli", "terminal", "views"},
     {"stages"},
     {"scale", "reports"},
     {"networks", "stores", "slides"},
@@ -43,7 +43,7 @@ HOMES = {
     "matplotlib": {"reports"},
     "click": {"cli"},
     "rich": {"terminal"},
-    "pydantic": {"config", "networks.frozen", "scale.receipts"},
+    "pydantic": {"config", "networks.frozen", "scale.receipts", "scale.running"},
     "pydantic_core": {"config"},
 }
 HEAVY = ("tensorflow", "keras", "openslide", "mpi4py", "zarr", "sklearn", "matplotlib", "h5py", "jinja2")

@@ -22,7 +22,8 @@ _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQU
 _UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
-_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
+# A step has a dot; elements that never started stand together, as 7_[2-9%4].
+_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9}|_\[[^.|]+\])?", re.ASCII)
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 
 
@@ -116,10 +117,14 @@ def parse_sacct(text: str) -> list[Ended]:
         job = name.partition(".")[0]
         memory[job] = max(memory.get(job, 0), memory_bytes(most))
     return [
-        Ended("", name, state.split(" ")[0], exit_code, elapsed, memory[name], node)  # "CANCELLED by 1000"
+        Ended("", name, state.split(" ")[0], exit_code, elapsed, memory[name], _on(node))  # "CANCELLED by 1000"
         for name, state, exit_code, elapsed, _, node in rows
         if _JOB.fullmatch(name) and state.split(" ")[0] not in _UNENDED
     ]
+
+
+def _on(nodes: str) -> str:
+    return "" if nodes == "None assigned" else nodes
 
 
 def memory_bytes(text: str) -> int:
@@ -144,4 +149,4 @@ def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence
 
 
 def _covers(sent: Sent, stage: str, element: str) -> bool:
-    return sent.stage == stage and (not element or sent.elements is None or int(element) in sent.elements)
+    return sent.stage == stage and (not element.isdigit() or sent.elements is None or int(element) in sent.elements)

@@ -67,17 +67,19 @@ def staging(folder: Path | None) -> Iterator[Scratch | None]:
 
 
 def scratch_folder(site: SiteTable, root: Path) -> Path:
-    """[site] scratch with $NAMES and ~ filled in, relative to the run directory ``root``; without it the temporary
-    folder. Raises MachineError for a name that is not set here."""
+    """[site] scratch with $NAMES and ~ filled in, relative to the run directory ``root``; the temporary folder without
+    it, and where that lies in it: the job's own. Raises MachineError for a name that is not set here."""
+    temporary = Path(tempfile.gettempdir())
     if site.scratch is None:
-        return Path(tempfile.gettempdir())
+        return temporary
     filled = os.path.expandvars(site.scratch)
     if "$" in filled:
         raise MachineError(
             f"[site] scratch = {site.scratch!r}: {filled!r} has a $NAME that is not set here ({platform.node()})",
             remedy="set it in the job, or name a folder that every node has",
         )
-    return root.absolute() / Path(filled).expanduser()
+    folder = root.absolute() / Path(filled).expanduser()
+    return temporary if temporary.is_relative_to(folder) else folder
 
 
 @contextmanager

@@ -31,16 +31,26 @@ class Standing:
     reader: str = ""
 
 
-def tile_standing(run: RunDir, table: TileTable, slide: Slide) -> Standing:
+def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> Standing:
     """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
-    made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file)."""
+    made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file).
+
+    Without ``read_slides`` a quarantine is taken for one of the slide that its receipt tells of.
+    """
     attributes = store_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
         return Standing(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
-    if receipt is not None and receipt.status == "quarantined" and receipt.key == _key_of_slide(table, slide):
+    if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
         return Standing(slide, "tile", "quarantined", receipt.key, receipt)
     return Standing(slide, "tile", "todo")
+
+
+def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
+    if read_slides:
+        return receipt.key == _key_of_slide(table, slide)
+    made_of = receipt.extra.get("fingerprint")
+    return made_of is None or receipt.key == _key_of(table, slide, str(made_of))
 
 
 def _reader(attributes: Json) -> str:
@@ -50,9 +60,12 @@ def _reader(attributes: Json) -> str:
 
 def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:
     header = attributes.get("slide")
-    made_of = header.get("fingerprint") if isinstance(header, dict) else None
+    return _key_of(table, slide, str(header.get("fingerprint") if isinstance(header, dict) else None))
+
+
+def _key_of(table: TileTable, slide: Slide, made_of: str) -> str:
     try:
-        return slide_tile_key(table, slide, str(made_of))
+        return slide_tile_key(table, slide, made_of)
     except SlideError as error:
         return unread_tile_key(table, slide, error.reason)
 

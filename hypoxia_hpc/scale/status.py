@@ -1,24 +1,42 @@
-"""status: how far a run is, stage by stage, from what lies on disk."""
+"""status: how far a run is, stage by stage, who works on it now, and what SLURM says. Only small files are read."""
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
-from hypoxia_hpc.records import Receipt
-from hypoxia_hpc.scale.cohort import load_cohort
+from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.scale.cohort import Cohort, patients_with_slides
+from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
+from hypoxia_hpc.scale.queue import Ended, Queued, Sent, ask_sacct, ask_squeue, failed_ones, sent_jobs
+from hypoxia_hpc.scale.rates import measured
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.standing import Standing, feature_standing, run_spec, tile_standing
+from hypoxia_hpc.scale.running import Running, read_running
+from hypoxia_hpc.scale.standing import Standing, feature_standing, require_ready, run_spec, tile_standing
+
+# Opening a file takes a millisecond on a network file system, and waits for nothing else.
+READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
-    """Counts of one stage; ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers
-    together, ``readers`` how many of the slides done were read by what."""
+    """Counts of one stage.
+
+    ``todo`` slides are neither done nor quarantined; ``running`` of them are being worked on by ``workers`` in all.
+    ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers together,
+    ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
+    work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where nobody works.
+    ``readers``: how many of the slides done were read by what.
+    """
 
     stage: str
     done: int
@@ -28,6 +46,13 @@ class StageStatus:
     seconds: float = 0.0
     note: str = ""
     readers: Mapping[str, int] = field(default_factory=dict)
+    running: int = 0
+    workers: int = 0
+    tiles_per_second_now: float = 0.0
+    cost_done: int = 0
+    cost_total: int = 0
+    worker_seconds_left: float | None = None
+    seconds_left: float | None = None
 
     @property
     def tiles_per_second(self) -> float:
@@ -35,52 +60,140 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows, and ``notes`` says why. ``sent`` is empty
+    for a run that was never submitted."""
+
+    sent: tuple[Sent, ...] = ()
+    queued: tuple[Queued, ...] | None = None
+    failed: tuple[Ended, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
-    """Every stage, and every quarantined slide with its reason."""
+    """Every stage, every quarantined slide with its reason, the processes that work or died, and the jobs."""
 
     stages: tuple[StageStatus, ...]
     quarantined: tuple[tuple[str, Receipt], ...]
+    processes: tuple[Process, ...]
+    jobs: Jobs
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> Json:
         return {
             "stages": [{**asdict(stage), "tiles_per_second": stage.tiles_per_second} for stage in self.stages],
             "quarantined": [{"stage": stage, **asdict(receipt)} for stage, receipt in self.quarantined],
+            "processes": [
+                {
+                    **asdict(one.running),
+                    "standing": one.standing,
+                    "why": one.why,
+                    "seconds_silent": one.seconds_silent,
+                    "tiles_per_second": one.tiles_per_second,
+                    "idle_shares": one.idle_shares,
+                }
+                for one in self.processes
+            ],
+            "jobs": asdict(self.jobs),
         }
 
 
 def run_status(run: RunDir) -> RunStatus:
     """Where the run stands. Raises InputError for a folder that is no run, or bad tables."""
-    config, slides = run.config(), run.slides()
-    tiles = [tile_standing(run, config.tile, slide) for slide in slides]
-    stages = [_slide_stage("tile", tiles)]
-    try:
-        spec = run_spec(config)
-    except HypoxiaError as error:
+    config, slides, sent = run.config(), run.slides(), tuple(sent_jobs(run))
+    spec, problem = _spec(config)
+    with ThreadPoolExecutor(READERS) as pool:
+        jobs = pool.submit(_ask, sent)
+        tiles = list(pool.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
+        features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
+    titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles}
+    todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
+    processes = _processes(run, jobs.result(), todo)
+    stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
+    if spec is None:
         # Without the weights nobody can tell which features are current; what is known is still shown.
-        waiting = sum(standing.status != "quarantined" for standing in tiles)
-        held = len(tiles) - waiting
-        stages.append(StageStatus(f"extract {config.extract.name}", 0, held, waiting, note=error.problem))
-        features = tiles
-    else:
-        features = [feature_standing(run, config.extract.name, spec, standing) for standing in tiles]
-        stages.append(_slide_stage(f"extract {config.extract.name}", features))
-    stages += _cohort_stages(run, config.train.heads)
-    quarantined = [(one.stage, one.receipt) for one in features if one.status == "quarantined" and one.receipt]
-    return RunStatus(tuple(stages), tuple(quarantined))
+        stages[1] = _unknown(stages[1], problem)
+    stages += _cohort_stages(run, config, spec, problem, features)
+    quarantined = [(one.stage, one.receipt) for one in features or tiles if one.status == "quarantined" and one.receipt]
+    unfinished = {stage.stage.partition(" ")[0] for stage in stages if stage.todo}
+    return RunStatus(tuple(stages), tuple(quarantined), processes, _that_matter(jobs.result(), unfinished))
 
 
-def _slide_stage(name: str, standings: Sequence[Standing]) -> StageStatus:
-    stage = name.partition(" ")[0]
+def _spec(config: RunConfig) -> tuple[Json | None, str]:
+    try:
+        return run_spec(config), ""
+    except HypoxiaError as error:
+        return None, error.problem
+
+
+def _features(run: RunDir, config: RunConfig, spec: Json, tiles: Standing) -> Standing:
+    return feature_standing(run, config.extract.name, spec, tiles)
+
+
+def _unknown(stage: StageStatus, problem: str) -> StageStatus:
+    return StageStatus(stage.stage, 0, stage.quarantined, stage.done + stage.todo, note=problem, running=stage.running)
+
+
+def _ask(sent: Sequence[Sent]) -> Jobs:
+    if not sent:
+        return Jobs()
+    ids = list(dict.fromkeys(one.job_id for one in sent))
+    with ThreadPoolExecutor(2) as pool:
+        squeue, sacct = pool.submit(ask_squeue, ids), pool.submit(ask_sacct, ids)
+    queued, why_not_queued = squeue.result()
+    ended, why_not_ended = sacct.result()
+    return Jobs(
+        tuple(sent),
+        None if queued is None else tuple(queued),
+        None if ended is None else tuple(failed_ones(ended, queued or (), sent)),
+        tuple(why for why in (why_not_queued, why_not_ended) if why),
+    )
+
+
+def _that_matter(jobs: Jobs, unfinished: Collection[str]) -> Jobs:
+    """A job that failed is past and gone once its stage is done."""
+    if jobs.failed is None:
+        return jobs
+    return replace(jobs, failed=tuple(one for one in jobs.failed if one.stage in unfinished))
+
+
+def _processes(run: RunDir, jobs: Jobs, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:
+    queue = None if jobs.queued is None else {one.job: one for one in jobs.queued}
+    now = datetime.now(UTC)
+    judged = [judge(running, queue, now, _is_alive) for running in read_running(run)]
+    return tuple(process for process in judged if still_matters(process, todo))
+
+
+def _is_alive(running: Running) -> bool | None:
+    """Of a process of this machine; None for another's."""
+    return Path("/proc", str(running.pid)).exists() if running.host == platform.node() else None
+
+
+def _slide_stage(title: str, standings: Sequence[Standing], processes: Sequence[Process]) -> StageStatus:
+    stage = title.partition(" ")[0]
     done = [one for one in standings if one.status == "done"]
+    todo = [one for one in standings if one.status == "todo"]
     receipts = [one.receipt for one in done if one.receipt is not None and one.receipt.key == one.key]
+    costs = {one.slide.slide_id: one.slide.cost for one in standings}
+    pace = measured(receipts, costs, lambda receipt: receipt.seconds)
+    cost_left = sum(one.slide.cost for one in todo)
+    mine = [one for one in processes if one.title == title]
+    at_work = [one for one in mine if one.standing == "working"]
     return StageStatus(
-        name,
+        title,
         done=len(done),
         quarantined=sum(one.status == "quarantined" for one in standings),
-        todo=sum(one.status == "todo" for one in standings),
+        todo=len(todo),
         tiles=sum(_tiles_handled(stage, receipt) for receipt in receipts),
         seconds=sum(receipt.seconds for receipt in receipts),
         readers=dict(Counter(one.reader for one in done if one.reader).most_common()) if stage == "tile" else {},
+        running=sum(len(one.running.in_flight) for one in mine if one.standing in ("working", "silent")),
+        workers=sum(one.running.workers for one in at_work),
+        tiles_per_second_now=sum(one.tiles_per_second for one in at_work),
+        cost_done=sum(costs.values()) - cost_left,
+        cost_total=sum(costs.values()),
+        worker_seconds_left=None if pace is None else cost_left * pace.value,
+        seconds_left=None if pace is None else seconds_left(cost_left, pace.value, at_work),
     )
 
 
@@ -91,12 +204,13 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
     return int(receipt.extra.get("counts", {}).get("planned", 0)) if stage == "tile" else receipt.rows
 
 
-def _cohort_stages(run: RunDir, heads: Sequence[str]) -> list[StageStatus]:
+def _cohort_stages(
+    run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]
+) -> list[StageStatus]:
     """train, evaluate and report; what was made of another cohort or run.toml counts as to do."""
+    heads = config.train.heads
     try:
-        if all(patient.label is None for patient in run.patients()):
-            raise NotReadyError("no patient has a label")
-        cohort = load_cohort(run)
+        cohort = _cohort(run, config, spec, problem, features)
         sets = cohort.sets()
     except HypoxiaError as error:
         waiting = [StageStatus("train", 0, 0, len(heads), note=error.problem), StageStatus("evaluate", 0, 0, 1)]
@@ -110,6 +224,17 @@ def _cohort_stages(run: RunDir, heads: Sequence[str]) -> list[StageStatus]:
         _file_stage("evaluate", evaluated),
         _file_stage("report", evaluated and _is_newer(run.report_file, run.metrics_file)),
     ]
+
+
+def _cohort(run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]) -> Cohort:
+    patients = run.patients()
+    if all(patient.label is None for patient in patients):
+        raise NotReadyError("no patient has a label")
+    if spec is None:
+        raise NotReadyError(problem)
+    require_ready(run, features)
+    known = patients_with_slides([one.slide for one in features], patients)
+    return Cohort(run, config, spec, tuple(features), known)
 
 
 def _is_newer(file: Path, than: Path) -> bool:

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -196,6 +197,15 @@ def test_names_in_scratch_are_filled_in(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("NODE_DISK")
     with pytest.raises(MachineError, match=r"NODE_DISK.*not set"):
         scratch_folder(SiteTable(scratch="$NODE_DISK/slides"), tmp_path)
+
+
+def test_a_job_stages_in_its_own_temporary_folder_where_that_lies_in_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "disk" / "job-7"))
+    assert scratch_folder(SiteTable(scratch=str(tmp_path / "disk")), tmp_path) == tmp_path / "disk" / "job-7"
+    assert scratch_folder(SiteTable(scratch=str(tmp_path / "other")), tmp_path) == tmp_path / "other"
+    assert scratch_folder(SiteTable(), tmp_path) == tmp_path / "disk" / "job-7"
 
 
 def test_what_killed_jobs_left_is_removed_by_the_next_one(scratch: Path) -> None:
