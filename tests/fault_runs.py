@@ -1,4 +1,4 @@
-"""Runs of a small cohort, whole or killed, and the bytes they leave: what the tests of this folder have in common."""
+"""Runs of a small cohort, whole or killed, and the bytes they leave: what tests of faults and of clusters share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from hypoxia_hpc.slides.synthetic import slide_file_name, synthetic_cohort, write_synthetic_slide
 from hypoxia_hpc.stores.commit import LEFTOVER_NAME
 
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = Path(__file__).parent / "faults" / "driver.py"
 N_SLIDES = 12
 SIZE_PX = (340, 320)
 # About 36 tiles a slide, a backbone that is built in a second, heads that are trained in two.
@@ -42,11 +42,11 @@ LIMIT_SECONDS = 240
 Forked = Callable[[Path, Sequence[str], int], int]  # the fixture of that name
 
 
-def make_cohort(folder: Path) -> Path:
-    """A run directory of twelve synthetic slides, nothing done yet."""
+def make_cohort(folder: Path, n_slides: int = N_SLIDES) -> Path:
+    """A run directory of synthetic slides, nothing done yet."""
     (folder / "slides").mkdir(parents=True)
     rows = ["patient_id,label"]
-    for patient_id, hypoxic, slide in synthetic_cohort(N_SLIDES, seed=1):
+    for patient_id, hypoxic, slide in synthetic_cohort(n_slides, seed=1):
         write_synthetic_slide(
             folder / "slides" / slide_file_name(patient_id), dataclasses.replace(slide, size_px=SIZE_PX)
         )
