@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -175,7 +175,7 @@ def init(
     labelled = int((made.patients["label"] != "").sum())
     say(
         f"{run}: {len(made.slides.slides)} slides of {len(made.patients)} patients, {labelled} with a label. "
-        f"Look at run.toml, then: hypoxia-hpc run {run}"
+        f"Look at run.toml, then: hypoxia-hpc run {run} (here) or submit {run} (as SLURM jobs)"
     )
     return 0
 
@@ -323,6 +323,51 @@ def run_all(run: Path) -> int:
 
 @app.command()
 @RUN
+@click.option("--dry-run", is_flag=True, help="Print the scripts and the sbatch lines; send and write nothing.")
+@click.option("--retry", is_flag=True, help="Try quarantined slides again.")
+def submit(run: Path, dry_run: bool, retry: bool) -> int:
+    """All stages of the study as SLURM jobs: tile and extract as arrays, then train, evaluate and report.
+
+    \b
+    Where and how is in [site.slurm] of RUN/run.toml: image, binds, modules, account,
+    partition, gpu_partition, gres, cpus, ranks, hours, throttle and others, each explained.
+    How many elements an array has, and the memory and time of each, follow from the slides.
+
+    Each stage begins when the one before has ended. A job that meets its time limit stops before it, requeues itself
+    and goes on; of a node that dies only the slides in flight are lost. Given again, submit sends only what is not
+    done; while jobs of this run are in the queue it refuses. A run without labels ends after extract.
+
+    \b
+    hypoxia-hpc submit RUN --dry-run     what would be sent; needs no SLURM
+    hypoxia-hpc submit RUN               send it
+    hypoxia-hpc status RUN               look, from anywhere that sees RUN
+    """
+    from hypoxia_hpc.scale.submission import plan_submission
+    from hypoxia_hpc.scale.submission import submit as submit_plan
+    from hypoxia_hpc.views import asked_table, dry_run_text
+
+    run_dir = _existing(run)
+    plan = plan_submission(run_dir, retry=retry)
+    for note in plan.notes:
+        tell(f"note: {note}")
+    if not plan.jobs:
+        say(f"nothing to send: everything is done or in quarantine, see hypoxia-hpc status {run}")
+        return 0
+    asks = [job.ask for job in plan.jobs]
+    if dry_run:
+        for block in dry_run_text(plan):
+            say(f"{block}\n")
+        say(asked_table(asks, {}))
+        return 0
+    sent: dict[str, tuple[str, ...]] = {job.ask.stage: job.ids for job in submit_plan(run_dir, plan)}
+    say(asked_table(asks, sent))
+    ids = " ".join(one for several in sent.values() for one in several)
+    say(f"\nlook: hypoxia-hpc status {run} · logs: {plan.logs} · take back: scancel {ids}")
+    return 0
+
+
+@app.command()
+@RUN
 @JSON
 def status(run: Path, as_json: bool) -> int:
     """How far a run is, who works on it, what SLURM says, and every quarantined slide with its reason."""
@@ -333,8 +378,23 @@ def status(run: Path, as_json: bool) -> int:
     if as_json:
         say(json.dumps(state.as_json(), indent=1))
     else:
-        for block in status_text(state, str(run)):
-            say(block)
+        _say_blocks(status_text(state, str(run)))
+    return 0
+
+
+@app.command()
+@RUN
+@JSON
+def estimate(run: Path, as_json: bool) -> int:
+    """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers."""
+    from hypoxia_hpc.scale.estimate import estimate_run
+    from hypoxia_hpc.views import estimate_text
+
+    found = estimate_run(_existing(run))
+    if as_json:
+        say(json.dumps(found.as_json(), indent=1))
+    else:
+        _say_blocks(estimate_text(found, str(run)))
     return 0
 
 
@@ -382,13 +442,17 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 def doctor(run: Path | None, as_json: bool) -> int:
     """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""
     from hypoxia_hpc.scale.doctor import examine_machine, examine_run
-    from hypoxia_hpc.views import first_line
+    from hypoxia_hpc.views import doctor_text
 
-    checks = [*examine_machine(), *(examine_run(_existing(run)) if run is not None else ())]
+    if run is None:
+        checks = [*examine_machine()]
+    else:
+        run_dir = _existing(run)
+        checks = [*examine_machine(run_dir.config().site.slurm), *examine_run(run_dir)]
     if as_json:
         say(json.dumps([{"name": one.name, "verdict": one.verdict, "detail": one.detail} for one in checks], indent=1))
     else:
-        say(table(["check", "", "found"], [[one.name, one.verdict, first_line(one.detail)] for one in checks]))
+        _say_blocks(doctor_text(checks))
     return EXIT_NOT_READY if any(one.verdict == "bad" for one in checks) else 0
 
 
@@ -519,6 +583,11 @@ def _whole_path(run_dir: RunDir) -> int:
 
 def _worst(codes: Sequence[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
+
+
+def _say_blocks(blocks: Iterable[str]) -> None:
+    for block in blocks:
+        say(block)
 
 
 def _say_metrics(metrics: dict[str, Any]) -> None:

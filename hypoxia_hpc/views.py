@@ -1,7 +1,8 @@
-"""What ``status``, ``estimate`` and ``doctor`` show: values of these commands as plain text."""
+"""What ``status``, ``submit``, ``estimate`` and ``doctor`` show: values of these commands as plain text."""
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -9,12 +10,19 @@ from typing import TYPE_CHECKING
 from hypoxia_hpc.terminal import duration, reasons, table
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.scale.checks import Check
+    from hypoxia_hpc.scale.disks import Room
+    from hypoxia_hpc.scale.estimate import RunEstimate, StageEstimate
     from hypoxia_hpc.scale.processes import Process
     from hypoxia_hpc.scale.queue import Ended, Queued
+    from hypoxia_hpc.scale.rates import Figure
+    from hypoxia_hpc.scale.slurm import Ask
     from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus
+    from hypoxia_hpc.scale.submission import Plan
 
 # Longer tables end in "and N more": --json has them whole.
 MOST_ROWS = 20
+PREFIXES = ("", "k", "M", "G", "T", "P")
 EXIT_MEANINGS = {
     "1": "a bug: the end of its log",
     "2": "bad configuration or table: the end of its log",
@@ -110,8 +118,10 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield "\nfailed, and not sent again since:"
         yield _cut(["stage", "job", "node", "", "ran", "most memory"], [_failed_row(one) for one in jobs.failed])
         yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {run}"
-    for note in jobs.notes:
-        yield f"\nnote: {note}"
+    if jobs.queued is None and jobs.sent:
+        yield f"\nnote: nobody knows what waits or runs: {jobs.why_not_queued}"
+    if jobs.failed is None and jobs.sent:
+        yield f"\nnote: nobody knows how jobs ended: {jobs.why_not_ended}"
 
 
 def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
@@ -132,7 +142,7 @@ def _failed_row(ended: Ended) -> list[str]:
     code = ended.exit_code.partition(":")[0]
     meaning = f" {code}: {EXIT_MEANINGS[code]}" if ended.state == "FAILED" and code in EXIT_MEANINGS else ""
     shown = meaning or (f" {ended.exit_code}" if ended.exit_code not in ("0:0", "") else "")
-    memory = f"{ended.most_memory / 2**30:.1f} GiB" if ended.most_memory else ""
+    memory = amount(ended.most_memory, "B") if ended.most_memory else ""
     return [ended.stage, ended.job, ended.node, f"{ended.state}{shown}", ended.elapsed, memory]
 
 
@@ -157,6 +167,85 @@ def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
     yield f"\nTo try them again: hypoxia-hpc tile {run} --retry (or extract)"
 
 
+def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
+    """Blocks of lines."""
+    yield table(
+        ["still to do", "slides", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"],
+        [_estimate_row(stage) for stage in estimate.stages],
+    )
+    if estimate.train_bytes is not None:
+        yield f"train holds {within(estimate.train_bytes, 'B')} in memory: features of training and validation patients"
+    yield f"\nroom in {root} ({estimate.mount.kind or 'file system of unknown kind'}):"
+    yield from (_room_line(estimate, room) for room in estimate.rooms)
+    if not any(room.source != "free" for room in estimate.rooms):
+        yield "  quota: no program here tells of one"
+    yield "\nreckoned from these, in brackets the range they should lie in:"
+    rates = [[name, figure_text, figure.origin] for name, figure_text, figure in _rates(estimate)]
+    yield table(["", "", "origin"], rates)
+    if estimate.unread:
+        yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see hypoxia-hpc doctor {root}"
+
+
+def _estimate_row(stage: StageEstimate) -> list[str]:
+    gpu = "" if stage.gpu_hours is None else _hours(stage.gpu_hours)
+    tiles, nbytes = within(stage.tiles), within(stage.nbytes, "B")
+    return [stage.stage, f"{stage.slides:,}", tiles, f"{stage.files:,}", nbytes, _hours(stage.core_hours), gpu]
+
+
+def _hours(figure: Figure) -> str:
+    return within(figure) if figure.high >= 0.01 or not figure.high else "below 0.01"
+
+
+def _room_line(estimate: RunEstimate, room: Room) -> str:
+    nbytes = "no limit of bytes" if room.nbytes is None else amount(room.nbytes, "B")
+    files = "no limit of files" if room.files is None else f"{room.files:,} files"
+    verdict = "enough" if estimate.is_enough(room) else "NOT ENOUGH, if all comes as large as it may"
+    return f"  {room.source}: {nbytes}, {files}: {verdict}"
+
+
+def _rates(estimate: RunEstimate) -> list[tuple[str, str, Figure]]:
+    rates, cost = estimate.rates, estimate.mean_cost
+    device = "a GPU" if rates.gpu else "a core"
+    return [
+        ("to tile a slide of mean cost on a core", within(rates.tile_seconds.times(cost), "s"), rates.tile_seconds),
+        ("tiles kept of such a slide", within(rates.tiles.times(cost)), rates.tiles),
+        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
+        (
+            f"to extract a thousand tiles on {device}",
+            within(rates.extract_seconds.times(1000), "s"),
+            rates.extract_seconds,
+        ),
+        ("a feature vector", within(rates.feature_bytes, "B"), rates.feature_bytes),
+    ]
+
+
+def within(figure: Figure, unit: str = "") -> str:
+    """``6.9 TB (2.1 TB - 12 TB)``; no range where there is none."""
+    value, low, high = (amount(number, unit) for number in (figure.value, figure.low, figure.high))
+    return value if low == high else f"{value} ({low} - {high})"
+
+
+def amount(number: float, unit: str = "") -> str:
+    """Three digits that count, and k, M, G, T or P: ``6.93 TB``, ``412``, ``3.2 M``."""
+    power = 0
+    while abs(number) >= 999.5 and power < len(PREFIXES) - 1:
+        number, power = number / 1000, power + 1
+    return f"{number:.3g} {PREFIXES[power]}{unit}".rstrip()
+
+
+def doctor_text(found: Sequence[Check]) -> Iterator[str]:
+    """Everything but the slides that are well, where these are many."""
+    well = [one for one in found if one.name.startswith("slide ") and one.verdict == "ok"]
+    left_out = well if len(well) > MOST_ROWS else []
+    shown = [one for one in found if one not in left_out]
+    yield table(["check", "", "found"], [[one.name, one.verdict, first_line(one.detail)] for one in shown])
+    if left_out:
+        yield f"… and {_some(len(left_out), 'slide')} ok (--json has all)"
+    bad = [one for one in found if one.verdict == "bad"]
+    yield from (f"\n{one.name}: {one.detail}" for one in bad if "\n" in one.detail)
+    yield f"\n{len(bad)} bad" if bad else "\nnothing bad"
+
+
 def first_line(text: str) -> str:
     return text.partition("\n")[0]
 
@@ -169,3 +258,35 @@ def _cut(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _some(n: int, noun: str) -> str:
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{n:,} {noun if n == 1 else plural}"
+
+
+def asked_table(asks: Sequence[Ask], ids: Mapping[str, Sequence[str]]) -> str:
+    """What was asked for, a line for each stage; ``ids`` are those of its jobs, none where it was not sent."""
+    rows = []
+    for ask in asks:
+        part = f"{ranges(ask.elements)} of {ask.of}" if ask.elements is not None else "1 job"
+        most = f", {ask.throttle} at once" if ask.throttle is not None and ask.elements is not None else ""
+        where = f"{ask.ranks} ranks x {ask.cpus} cores on {ask.nodes} nodes" if ask.ranks > 1 else f"{ask.cpus} cores"
+        gres = f", {ask.gres}" if ask.gres else ""
+        memory = f"{ask.memory_mb / 1000:.1f} GB{' a node' if ask.nodes > 1 else ''}"
+        jobs = " ".join(ids.get(ask.stage, ()))
+        rows.append(
+            [ask.stage, jobs, part + most, where + gres, memory, f"{ask.minutes // 60} h {ask.minutes % 60:02d} min"]
+        )
+    return table(["stage", "job", "elements", "each: cores", "memory", "time limit"], rows)
+
+
+def dry_run_text(plan: Plan) -> Iterator[str]:
+    """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name."""
+    yield f"# {plan.script}\n{plan.text}"
+    lines: list[str] = []
+    before: list[str] = []
+    for job in plan.jobs:
+        names = [f"{job.ask.stage}_{number}" for number, _ in enumerate(job.arrays)]
+        for name, array in zip(names, job.arrays, strict=True):
+            arguments = plan.arguments(job, array, [f"${other}" for other in before])
+            # Of the arguments only the dependency names variables, and it holds nothing else that a shell would read.
+            words = [one if one.startswith("--dependency=") else shlex.quote(one) for one in ["sbatch", *arguments]]
+            lines.append(f"{name}=$({' '.join(words)})")
+        before = names
+    yield "\n".join(lines)

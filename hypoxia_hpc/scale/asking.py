@@ -9,7 +9,9 @@ import subprocess
 PATIENCE_SECONDS = 10
 
 
-def ask(program: str, *arguments: str, also: tuple[int, ...] = ()) -> tuple[str | None, str]:
+def ask(
+    program: str, *arguments: str, also: tuple[int, ...] = (), patience: float = PATIENCE_SECONDS
+) -> tuple[str | None, str]:
     """What a program prints; or None, and why not in one line. Exit codes in ``also`` count as an answer too."""
     found = shutil.which(program)
     if found is None:
@@ -23,12 +25,12 @@ def ask(program: str, *arguments: str, also: tuple[int, ...] = ()) -> tuple[str 
             text=True,
             errors="replace",
             check=False,
-            timeout=PATIENCE_SECONDS,
+            timeout=patience,
             stdin=subprocess.DEVNULL,
             env={**kept, "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
-        return None, f"{program} did not answer within {PATIENCE_SECONDS} s"
+        return None, f"{program} did not answer within {patience:g} s"
     except OSError as error:
         return None, f"{program}: {error.strerror}"
     if done.returncode and done.returncode not in also:

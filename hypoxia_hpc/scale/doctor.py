@@ -2,134 +2,81 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
+from hypoxia_hpc.config import RunConfig, SlurmTable, TileTable
 from hypoxia_hpc.errors import HypoxiaError, SlideError
-from hypoxia_hpc.networks.runtime import gpu_names, start_keras
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import Pyramid, Slide, TilePlan
+from hypoxia_hpc.scale import checks
+from hypoxia_hpc.scale.checks import Check, Verdict
 from hypoxia_hpc.scale.machine import usable_cores
-from hypoxia_hpc.scale.mpi import mpi_library
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
 from hypoxia_hpc.slides.geometry import plan_tiles
+from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.tiling.regions import regions_path
 
-LIBRARIES = (
-    "numpy",
-    "numba",
-    "zarr",
-    "openslide-python",
-    "openslide-bin",
-    "tensorflow",
-    "keras",
-    "scikit-learn",
-    "pandas",
-    "imagecodecs",
-    "simplejpeg",
-    "pillow",
-    "shapely",
-    "scipy",
-)
-SCRATCH_BYTES = 5 * 2**30
+# Nearly all of reading a header is waiting for a network drive.
+READERS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the table: ``ok``, ``note`` (missing, but not needed for everything) or ``bad``."""
-
-    name: str
-    verdict: Literal["ok", "note", "bad"]
-    detail: str
-
-
-def examine_machine() -> Iterator[Check]:
-    """Python, libraries, OpenSlide, the backend and its devices, MPI, Apptainer, SLURM, cores, scratch."""
+def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
+    """Python, libraries, OpenSlide, the backend and its devices, MPI, Apptainer, SLURM with the partitions of
+    [site.slurm], cores, the temporary folder."""
     yield Check("python", "ok", platform.python_version())
-    yield _libraries()
-    yield _openslide()
-    yield _backend()
-    yield _mpi()
-    for program, use in (("apptainer", "containers"), ("sbatch", "SLURM jobs")):
-        found = shutil.which(program)
-        yield Check(program, "ok" if found else "note", found or f"not on PATH; needed only for {use}")
+    yield checks.libraries()
+    yield checks.openslide()
+    yield checks.backend()
+    yield checks.mpi()
+    yield checks.apptainer()
+    yield checks.slurm(table)
     yield Check("cores", "ok", f"{usable_cores()} for this process")
-    yield _scratch(Path(tempfile.gettempdir()))
+    yield checks.disk(Path(tempfile.gettempdir()))
 
 
 def examine_run(run: RunDir) -> Iterator[Check]:
-    """run.toml, tables, weights, and every slide's header planned by the tiling rule."""
+    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule."""
     config = run.config()
     yield Check("run.toml", "ok", f"study {config.study}")
     slides, patients = run.slides(), run.patients()
     labelled = sum(patient.label is not None for patient in patients)
     yield Check("tables", "ok", f"{len(slides)} slides, {len(patients)} patients, {labelled} with a label")
+    image = config.site.slurm.image
+    yield _weights(config, may_be_inside=image is not None)
+    if image is not None:
+        yield checks.image(run.root.absolute() / Path(image).expanduser())
+    yield checks.disk(run.root)
+    with ThreadPoolExecutor(READERS) as readers:
+        sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
+        yield checks.scratch(config.site, run.root, sizes)
+        yield from readers.map(partial(_slide, config.tile), slides)
+
+
+def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
     try:
-        yield Check("weights", "ok", str(run_spec(config)["weights_digest"]))
+        return Check("weights", "ok", str(run_spec(config)["weights_digest"]))
     except HypoxiaError as error:
-        yield Check("weights", "bad", str(error))
-    yield _scratch(run.root)
-    for slide in slides:
-        yield _slide(run, slide)
+        if may_be_inside:
+            return Check("weights", "note", f"{error.problem}; the image may have them")
+        return Check("weights", "bad", str(error))
 
 
-def _libraries() -> Check:
-    missing = [name for name in LIBRARIES if not _version(name)]
-    if missing:
-        return Check("libraries", "bad", f"not installed: {', '.join(missing)}; pip install hypoxia-hpc again")
-    return Check("libraries", "ok", ", ".join(f"{name} {_version(name)}" for name in LIBRARIES))
-
-
-def _version(name: str) -> str:
+def _size(slide: Slide) -> int:
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+        return slide.path.stat().st_size
+    except OSError:  # its header says why
+        return 0
 
 
-def _openslide() -> Check:
-    try:
-        versions = openslide_versions()
-    except (ImportError, OSError) as error:
-        return Check("openslide", "bad", f"{error}; pip install openslide-bin")
-    return Check("openslide", "ok", f"library {versions['openslide']}")
-
-
-def _backend() -> Check:
-    backend = start_keras().backend.backend()
-    if backend != "tensorflow":
-        return Check("backend", "note", f"{backend}; this suite is tested on tensorflow")
-    gpus = gpu_names()
-    return Check("backend", "ok" if gpus else "note", ", ".join(gpus) or "tensorflow on CPU: it sees no GPU")
-
-
-def _mpi() -> Check:
-    library, found = mpi_library()
-    return (
-        Check("mpi", "ok", library) if found else Check("mpi", "note", f"{library}; needed only to spread over nodes")
-    )
-
-
-def _scratch(folder: Path) -> Check:
-    free = shutil.disk_usage(folder).free
-    writable = os.access(folder, os.W_OK)
-    verdict: Literal["ok", "note", "bad"] = "bad" if not writable else "ok" if free > SCRATCH_BYTES else "note"
-    return Check(f"disk {folder}", verdict, f"{free / 2**30:.1f} GiB free" + ("" if writable else ", not writable"))
-
-
-def _slide(run: RunDir, slide: Slide) -> Check:
+def _slide(table: TileTable, slide: Slide) -> Check:
     name = f"slide {slide.slide_id}"
     try:
-        table = run.config().tile
         if table.regions:
             regions_path(Path(table.regions), slide.slide_id)
         with opened_slide(slide.path) as opened:
@@ -140,6 +87,15 @@ def _slide(run: RunDir, slide: Slide) -> Check:
         return Check(name, "bad", f"{error.reason}: {error.problem}")
     width, height = pyramid.size_l0
     where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
-    return Check(
-        name, "ok", f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
-    )
+    verdict, lacking = coarse_verdict(pyramid, plan, table)
+    found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
+    return Check(name, verdict, f"{found}{lacking}")
+
+
+def coarse_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:
+    """Has the slide the coarse levels that [tile] tissue and screen want?"""
+    if table.tissue != "none" and coarse_level(pyramid, plan, MOST_MASK_PX, stored=False) is None:
+        return "bad", f'; no level to make the mask of [tile] tissue = "{table.tissue}" from: it will be quarantined'
+    if table.screen == "fast" and coarse_level(pyramid, plan, MOST_LIGHT_PX, stored=True) is None:
+        return "note", '; no stored coarse level: [tile] screen = "fast" does as "exact" does'
+    return "ok", ""

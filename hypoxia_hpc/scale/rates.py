@@ -35,14 +35,14 @@ class Figure:
 
 
 # Cost is tile's milliseconds by definition; processors and file systems make it half or three times that.
-TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "cost is milliseconds of one core")
+TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "assumed: cost is milliseconds of one core")
 # Tiles kept per millisecond of tiling, 40 % of those planned: JPEG at 40x; low is JPEG 2000 at 40x, high JPEG at 20x
 # (benchmarks/README.md: 230-570 Mpx/s, 17-25 Mpx/s, 3,500-4,800 tiles/s).
-TILES_KEPT = Figure(0.45, 0.04, 1.6, "benchmarks/README.md: JPEG at 40x, 40 % of the tiles kept")
+TILES_KEPT = Figure(0.45, 0.04, 1.6, "assumed: JPEG at 40x, 40 % of the tiles kept")
 # InceptionV3 of 299 px, float32. TensorFlow 2.21 on two Zen 5 cores: 24-29 images/s together.
-CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "InceptionV3, 12 tiles/s a core of an AMD Zen 5")
+CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
 # No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
-GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed 1,000 tiles/s a GPU, not measured")
+GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed: 1,000 tiles/s a GPU, never measured")
 
 
 def seconds_per_cost(

@@ -61,13 +61,14 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows, and ``notes`` says why. ``sent`` is empty
-    for a run that was never submitted."""
+    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows. ``sent`` is empty for a run that was
+    never submitted."""
 
     sent: tuple[Sent, ...] = ()
     queued: tuple[Queued, ...] | None = None
     failed: tuple[Ended, ...] | None = None
-    notes: tuple[str, ...] = ()
+    why_not_queued: str = ""
+    why_not_ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ def _ask(sent: Sequence[Sent]) -> Jobs:
         tuple(sent),
         None if queued is None else tuple(queued),
         None if ended is None else tuple(failed_ones(ended, queued or (), sent)),
-        tuple(why for why in (why_not_queued, why_not_ended) if why),
+        why_not_queued,
+        why_not_ended,
     )
 
 
