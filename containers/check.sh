@@ -5,6 +5,7 @@ set -eu
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+export MPLCONFIGDIR="$folder"
 slides=$(python -c 'import hypoxia_hpc, pathlib; print(pathlib.Path(hypoxia_hpc.__file__).parent / "slides")')
 
 echo "check: one real slide into tiles and features"
@@ -16,12 +17,16 @@ hypoxia-hpc tile "$folder/run"
 hypoxia-hpc extract "$folder/run"
 hypoxia-hpc verify "$folder/run"
 
-echo "check: messages between two ranks"
-mpiexec -n 2 python -c '
+ranks_see_each_other() {
+    "$@" -n 2 python -c '
 from mpi4py import MPI
 ranks = MPI.COMM_WORLD.allgather(MPI.COMM_WORLD.Get_rank())
 assert ranks == [0, 1], f"ranks that see each other: {ranks}"
-'
+print(MPI.Get_library_version()[:20].partition("\n")[0].split(",")[0])'
+}
+echo "check: messages between two ranks, by MPICH and by Open MPI"
+ranks_see_each_other mpiexec
+ranks_see_each_other /opt/hypoxia/openmpi/bin/mpirun --oversubscribe --allow-run-as-root
 
 echo "check: GPU"
 if nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then

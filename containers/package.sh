@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs in %post of an image, after packages.sh: package.sh COMMIT installs our own code, without asking any index,
-# and notes in the image's labels and environment what it is made of.
+# and writes on the image's labels what it is made of.
 set -eu
 
 commit=$1
 python=/opt/hypoxia/bin/python
+site=/opt/hypoxia/lib/python3.11/site-packages
 
 if ! python3.11 -c '' 2>/dev/null; then
     apt-get update
@@ -14,7 +15,9 @@ cd /opt/hypoxia-build/source
 find . -name __pycache__ -prune -exec rm -r {} +
 $python -m pip install --quiet --no-index --no-deps --no-build-isolation --no-compile .
 $python -m pip check
-$python -m compileall -q --invalidation-mode unchecked-hash /opt/hypoxia/lib/python3.11/site-packages/hypoxia_hpc
+cp ../hypoxia_image.py "$site/"
+echo 'import hypoxia_image' >"$site/hypoxia_image.pth"
+$python -m compileall -q --invalidation-mode unchecked-hash "$site/hypoxia_hpc" "$site/hypoxia_image.py"
 
 {
     echo "org.opencontainers.image.title hypoxia-hpc"
@@ -23,8 +26,3 @@ $python -m compileall -q --invalidation-mode unchecked-hash /opt/hypoxia/lib/pyt
     echo "org.opencontainers.image.licenses Apache-2.0"
     echo "hypoxia-hpc.lock sha256:$(cat /opt/hypoxia/lock.sha256)"
 } >>"$APPTAINER_LABELS"
-
-if ls /opt/hypoxia/weights/*.h5 >/dev/null 2>&1; then
-    # shellcheck disable=SC2016 # filled in when the image is run
-    echo 'export HYPOXIA_HPC_WEIGHTS="${HYPOXIA_HPC_WEIGHTS:-/opt/hypoxia/weights}"' >>"$APPTAINER_ENVIRONMENT"
-fi

