@@ -83,7 +83,10 @@ def _sent(entry: object) -> Sent | None:
     stage, job_id, elements = entry.get("stage"), entry.get("job_id"), entry.get("elements")
     if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
-    return Sent(stage, job_id, tuple(map(int, elements)) if isinstance(elements, list) else None)
+    if elements is None:
+        return Sent(stage, job_id, None)
+    sound = isinstance(elements, list) and all(type(one) is int for one in elements)
+    return Sent(stage, job_id, tuple(elements)) if sound else None
 
 
 def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:

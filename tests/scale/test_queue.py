@@ -1,0 +1,151 @@
+"""What squeue and sacct say, read from what they really printed (SLURM 22.05.8, Debian 12)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from hypoxia_hpc.scale.asking import ask
+from hypoxia_hpc.scale.queue import (
+    Ended,
+    Queued,
+    Sent,
+    ask_sacct,
+    ask_squeue,
+    failed_ones,
+    memory_bytes,
+    parse_sacct,
+    parse_squeue,
+    sent_jobs,
+)
+from hypoxia_hpc.scale.rundir import RunDir
+
+SQUEUE = """\
+1|1|1|PENDING||JobArrayTaskLimit
+1|2|1|PENDING||JobArrayTaskLimit
+5|N/A|5|PENDING||DependencyNeverSatisfied
+8|1|8|PENDING||None
+2|0|2|PENDING||JobHeldUser
+1|0|7|RUNNING|n1|None
+"""
+SACCT = """\
+3|FAILED|4:0|00:00:00||n1
+3.batch|FAILED|4:0|00:00:00||n1
+5|CANCELLED by 1001|0:0|00:00:00||None assigned
+6|COMPLETED|0:0|00:00:05||n2
+6.batch|COMPLETED|0:0|00:00:05|3248K|n2
+1_0|COMPLETED|0:0|00:00:25||n1
+1_0.batch|COMPLETED|0:0|00:00:25|132272K|n1
+1_1|CANCELLED by 1001|0:0|00:00:05||n1
+1_1.batch|CANCELLED|0:15|00:00:05||n1
+1_2|RUNNING|0:0|00:00:20||n1
+1_2.batch|RUNNING|0:0|00:00:20||n1
+1_[2-3%1]|PENDING|0:0|00:00:00||None assigned
+2_[0-1]|CANCELLED by 1001|0:0|00:00:00||None assigned
+"""
+
+
+def test_squeue_every_element_by_the_name_that_its_task_knows() -> None:
+    queued = parse_squeue(SQUEUE)
+    assert [one.job for one in queued] == ["1_1", "1_2", "5", "8_1", "2_0", "1_0"]
+    assert [one.standing for one in queued] == ["pending", "pending", "pending", "pending", "held", "running"]
+    assert queued[-1] == Queued("1_0", "RUNNING", "", "n1")
+    assert queued[0].reason == "JobArrayTaskLimit"
+
+
+def test_sacct_the_jobs_that_are_over_with_the_memory_of_their_steps() -> None:
+    ended = {one.job: one for one in parse_sacct(SACCT)}
+    assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_[0-1]"}
+    assert ended["1_0"] == Ended("", "1_0", "COMPLETED", "0:0", "00:00:25", 132272 * 1024, "n1")
+    assert (ended["3"].state, ended["3"].exit_code) == ("FAILED", "4:0")
+    assert (ended["5"].state, ended["5"].node) == ("CANCELLED", "")
+
+
+@pytest.mark.parametrize("text", ["", "slurm_load_jobs error: Unable to contact slurm controller", "1|2|3\n||\n"])
+def test_lines_of_another_kind_are_left_out(text: str) -> None:
+    assert parse_squeue(text) == []
+    assert parse_sacct(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"), [("3248K", 3248 * 1024), ("1.50G", 3 * 2**29), ("0", 0), ("", 0), ("12M", 12 * 2**20)]
+)
+def test_memory_as_sacct_writes_it(text: str, nbytes: int) -> None:
+    assert memory_bytes(text) == nbytes
+
+
+def test_what_failed_and_was_not_sent_again() -> None:
+    sent = [
+        Sent("tile", "1", (0, 1, 2, 3)),
+        Sent("extract", "2", (0, 1)),
+        Sent("train", "3", None),
+        Sent("tile", "6", (1,)),
+    ]
+    failed = failed_ones(parse_sacct(SACCT), [], sent)
+    assert [(one.stage, one.job) for one in failed] == [("train", "3"), ("extract", "2_[0-1]")]
+    waiting_again = [Queued("3", "PENDING", "BeginTime", "")]
+    assert [one.job for one in failed_ones(parse_sacct(SACCT), waiting_again, sent)] == ["2_[0-1]"]
+    assert [one.job for one in failed_ones(parse_sacct(SACCT), [], sent[:3])] == ["3", "1_1", "2_[0-1]"]
+
+
+def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    assert sent_jobs(run) == []
+    (tmp_path / "slurm").mkdir()
+    file = tmp_path / "slurm" / "jobs.json"
+    good = {"stage": "tile", "job_id": "123", "elements": [0, 2], "of": 8, "submitted": "2026-01-01T00:00:00+00:00"}
+    whole = {"stage": "train", "job_id": "124", "elements": None, "of": 1, "submitted": "2026-01-01T00:00:00+00:00"}
+    bad = [
+        {**good, "job_id": "1;reboot"},
+        {**good, "job_id": 7},
+        {**good, "elements": ["x"]},
+        {"stage": "tile"},
+        "tile",
+        None,
+    ]
+    file.write_text(json.dumps([good, *bad, whole]))
+    assert sent_jobs(run) == [Sent("tile", "123", (0, 2)), Sent("train", "124", None)]
+    for damaged in ("", "{", "{}", "7"):
+        file.write_text(damaged)
+        assert sent_jobs(run) == []
+
+
+def test_a_program_that_is_missing_or_fails_or_hangs_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = time.monotonic()
+    assert ask("sleep", "60", patience=0.3) == (None, "sleep did not answer within 0.3 s")
+    assert time.monotonic() - started < 5
+    assert ask("ls", "/does/not/exist")[0] is None
+    assert "No such file" in ask("ls", "/does/not/exist")[1]
+    assert ask("false", also=(1,)) == ("", "")
+    monkeypatch.setenv("PATH", "/does/not/exist")
+    assert ask_squeue(["1"]) == (None, "squeue is not on this machine")
+    assert ask_sacct(["1"]) == (None, "sacct is not on this machine")
+
+
+def test_settings_of_the_user_do_not_change_what_squeue_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUEUE_STATES", "SUSPENDED")
+    monkeypatch.setenv("SACCT_FORMAT", "JobName")
+    monkeypatch.setenv("KEPT", "1")
+    answer, _ = ask("env")
+    assert answer is not None
+    assert "KEPT=1" in answer.splitlines()
+    assert "SQUEUE_STATES" not in answer
+    assert "SACCT_FORMAT" not in answer
+
+
+def test_a_controller_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("squeue") is None:
+        pytest.skip("squeue is not installed")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\nAuthType=auth/none\n")
+    monkeypatch.setenv("SLURM_CONF", str(conf))
+    started = time.monotonic()
+    answer, why = ask_squeue(["1"])
+    assert answer is None
+    assert why.startswith("squeue")
+    assert "\n" not in why
+    assert time.monotonic() - started < 15
