@@ -29,11 +29,13 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One submission, as RUN/slurm/jobs.json has it; ``elements`` is None for a job that is no array."""
+    """One submission, as RUN/slurm/jobs.json has it: the parts that it does, None for a job that is no array; element
+    ``index`` does part ``first + index``."""
 
     stage: str
     job_id: str
     elements: tuple[int, ...] | None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ def _sent(entry: object) -> Sent | None:
         return None
     if elements is None:
         return Sent(stage, job_id, None)
-    sound = isinstance(elements, list) and all(type(one) is int for one in elements)
-    return Sent(stage, job_id, tuple(elements)) if sound else None
+    first = entry.get("first", 0)
+    sound = isinstance(elements, list) and all(type(one) is int for one in (first, *elements))
+    return Sent(stage, job_id, tuple(elements), first) if sound else None
 
 
 def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
@@ -141,15 +144,16 @@ def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence
     waiting, place = {one.job for one in queued}, {one.job_id: number for number, one in enumerate(sent)}
     failed = []
     for one in ended:
-        job_id, _, element = one.job.partition("_")
+        job_id, _, index = one.job.partition("_")
         number = place.get(job_id)
         if one.state == "COMPLETED" or one.job in waiting or number is None:
             continue
-        stage, later = sent[number].stage, sent[number + 1 :]
-        if not any(_covers(other, stage, element) for other in later):
-            failed.append(replace(one, stage=stage))
+        mine = sent[number]
+        part = mine.first + int(index) if index.isdigit() else None
+        if not any(_covers(other, mine.stage, part) for other in sent[number + 1 :]):
+            failed.append(replace(one, stage=mine.stage))
     return failed
 
 
-def _covers(sent: Sent, stage: str, element: str) -> bool:
-    return sent.stage == stage and (not element.isdigit() or sent.elements is None or int(element) in sent.elements)
+def _covers(sent: Sent, stage: str, part: int | None) -> bool:
+    return sent.stage == stage and (part is None or sent.elements is None or part in sent.elements)

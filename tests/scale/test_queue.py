@@ -92,23 +92,37 @@ def test_what_failed_and_was_not_sent_again() -> None:
     assert [one.job for one in failed_ones(parse_sacct(SACCT), [], sent[:3])] == ["3", "1_1", "2_[0-1]"]
 
 
+def test_an_element_counts_by_the_part_that_it_does() -> None:
+    ended = parse_sacct("7_2|FAILED|1:0|00:00:05||n1\n")
+    sent = [Sent("tile", "7", (1001, 1003), 1001)]
+    assert [one.job for one in failed_ones(ended, [], sent)] == ["7_2"]
+    assert [one.job for one in failed_ones(ended, [], [*sent, Sent("tile", "8", (2,))])] == ["7_2"]
+    assert failed_ones(ended, [], [*sent, Sent("tile", "8", (1003,), 1001)]) == []
+
+
 def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     assert sent_jobs(run) == []
     (tmp_path / "slurm").mkdir()
     file = tmp_path / "slurm" / "jobs.json"
     good = {"stage": "tile", "job_id": "123", "elements": [0, 2], "of": 8, "submitted": "2026-01-01T00:00:00+00:00"}
+    far = {**good, "job_id": "125", "elements": [1001, 1003], "first": 1001}
     whole = {"stage": "train", "job_id": "124", "elements": None, "of": 1, "submitted": "2026-01-01T00:00:00+00:00"}
     bad = [
         {**good, "job_id": "1;reboot"},
         {**good, "job_id": 7},
         {**good, "elements": ["x"]},
+        {**far, "first": "x"},
         {"stage": "tile"},
         "tile",
         None,
     ]
-    file.write_text(json.dumps([good, *bad, whole]))
-    assert sent_jobs(run) == [Sent("tile", "123", (0, 2)), Sent("train", "124", None)]
+    file.write_text(json.dumps([good, *bad, far, whole]))
+    assert sent_jobs(run) == [
+        Sent("tile", "123", (0, 2)),
+        Sent("tile", "125", (1001, 1003), 1001),
+        Sent("train", "124", None),
+    ]
     for damaged in ("", "{", "{}", "7"):
         file.write_text(damaged)
         assert sent_jobs(run) == []
