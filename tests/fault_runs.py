@@ -42,8 +42,8 @@ LIMIT_SECONDS = 240
 Forked = Callable[[Path, Sequence[str], int], int]  # the fixture of that name
 
 
-def make_cohort(folder: Path, n_slides: int = N_SLIDES) -> Path:
-    """A run directory of synthetic slides, nothing done yet."""
+def make_cohort(folder: Path, n_slides: int = N_SLIDES, broken: str = "") -> Path:
+    """A run directory of synthetic slides, nothing done yet; with ``broken``, one more of that name that is cut off."""
     (folder / "slides").mkdir(parents=True)
     rows = ["patient_id,label"]
     for patient_id, hypoxic, slide in synthetic_cohort(n_slides, seed=1):
@@ -51,6 +51,9 @@ def make_cohort(folder: Path, n_slides: int = N_SLIDES) -> Path:
             folder / "slides" / slide_file_name(patient_id), dataclasses.replace(slide, size_px=SIZE_PX)
         )
         rows.append(f"{patient_id},{int(hypoxic)}")
+    if broken:
+        whole = next((folder / "slides").iterdir()).read_bytes()
+        (folder / "slides" / broken).write_bytes(whole[: len(whole) // 10])
     (folder / "patients.csv").write_text("\n".join(rows) + "\n")
     run = folder / "run"
     finish(start("init", run, "--slides", folder / "slides", "--patients", folder / "patients.csv"))
