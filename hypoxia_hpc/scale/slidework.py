@@ -53,6 +53,10 @@ class SlideWork(Protocol):
     def key_unread(self, slide: Slide, reason: str) -> str:
         """Key of a quarantine where the inputs cannot be read: holds until that changes."""
 
+    def made_of(self, slide: Slide) -> Json:
+        """What of the inputs entered the key, for the receipt of a quarantine: it is told to hold without reading them
+        again."""
+
     def rows(self, slide: Slide) -> int:
         """Rows of the committed store."""
 
@@ -105,6 +109,7 @@ class Attend:
                 reason=error.reason,
                 detail=str(error),
                 seconds=time.perf_counter() - started,
+                extra=self.work.made_of(slide),
             )
         return Receipt(
             slide.slide_id,
@@ -243,6 +248,7 @@ def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Attended:
         reason=failed.why,
         detail=failed.detail,
         attempts=failed.attempts,
+        extra=work.made_of(failed.item),
     )
     write_receipt(work.receipts, receipt)
     return Attended(receipt, fresh=True, bug=failed.why == "internal-error")

@@ -35,7 +35,8 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: b
     """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
     made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file).
 
-    Without ``read_slides`` a quarantine is taken for one of the slide that its receipt tells of.
+    Without ``read_slides`` a quarantine is one of the slide that its receipt tells of, whatever lies there now. Only
+    where it tells of none (the slide could not be read; an older version) it is looked at.
     """
     attributes = store_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
@@ -47,10 +48,10 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: b
 
 
 def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
-    if read_slides:
-        return receipt.key == _key_of_slide(table, slide)
     made_of = receipt.extra.get("fingerprint")
-    return made_of is None or receipt.key == _key_of(table, slide, str(made_of))
+    if read_slides or made_of is None:
+        return receipt.key == _key_of_slide(table, slide)
+    return receipt.key == _key_of(table, slide, str(made_of))
 
 
 def _reader(attributes: Json) -> str:

@@ -99,6 +99,9 @@ class ExtractWork:
     def key_unread(self, slide: Slide, reason: str) -> str:
         return extract_key(self.spec(), f"unread: {reason}")
 
+    def made_of(self, _: Slide) -> Json:
+        return {}  # the key of the tiles, which their store tells
+
     def spec(self) -> Json:
         return extract_spec(self.table, self.backbone.tile_px, self.backbone.weights_digest)
 

@@ -81,6 +81,12 @@ class TileWork:
     def key_unread(self, slide: Slide, reason: str) -> str:
         return unread_tile_key(self.table, slide, reason)
 
+    def made_of(self, slide: Slide) -> Json:
+        try:
+            return {"fingerprint": fingerprint(slide.path)}
+        except SlideError:
+            return {}
+
     def rows(self, slide: Slide) -> int:
         return len(open_tiles(self.target(slide)).xy)
 
