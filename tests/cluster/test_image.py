@@ -1,0 +1,91 @@
+"""The CPU image: its own test passes without root, it says what it is, and every launcher joins its ranks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from image import CONTAINERS, cpu_image
+from live_cluster import Cluster
+
+import hypoxia_hpc
+
+SAY_RANK = "from mpi4py import MPI; print(MPI.COMM_WORLD.allgather(MPI.COMM_WORLD.rank), MPI.get_vendor()[0])"
+# Larger than what MPICH copies itself: the receiver would read the sender's memory.
+EXCHANGE_8_MB = (
+    "from mpi4py import MPI; import numpy; c = MPI.COMM_WORLD; got = numpy.empty(10**6); "
+    "c.Sendrecv(numpy.full(10**6, float(c.rank)), 1 - c.rank, 0, got, 1 - c.rank); assert (got == 1 - c.rank).all()"
+)
+
+
+@pytest.fixture(scope="module")
+def image(cluster: Cluster) -> Path:
+    return cpu_image(cluster)
+
+
+def test_its_own_test_passes(cluster: Cluster, image: Path) -> None:
+    done = cluster.run(["apptainer", "test", image], timeout=300, check=True)
+    lines = done.stdout.splitlines()
+    assert "tile: 1 done now, 0 done before" in lines
+    assert "extract inception_v3: 1 done now, 0 done before" in lines
+    assert lines.count("MPICH") == lines.count("Open MPI") == 2
+    assert lines[-1] == "check: ok"
+
+
+def test_it_is_hypoxia_hpc(cluster: Cluster, image: Path) -> None:
+    said = cluster.run(["apptainer", "run", image, "--version"], check=True).stdout
+    assert said == f"hypoxia-hpc, version {hypoxia_hpc.__version__}\n"
+
+
+def test_labels_say_what_it_is_made_of(cluster: Cluster, image: Path) -> None:
+    said = json.loads(cluster.run(["apptainer", "inspect", "--json", image], check=True).stdout)
+    labels = said["data"]["attributes"]["labels"]
+    locks = [(CONTAINERS / name).read_bytes() for name in ("cpu.lock", "openmpi.lock")]
+    assert labels["org.opencontainers.image.version"] == hypoxia_hpc.__version__
+    assert labels["hypoxia-hpc.lock"] == f"sha256:{hashlib.sha256(b''.join(locks)).hexdigest()}"
+    assert labels["org.opencontainers.image.revision"]
+
+
+def test_help_has_the_lines_to_type(cluster: Cluster, image: Path) -> None:
+    said = cluster.run(["apptainer", "run-help", image], check=True).stdout
+    for line in (
+        "apptainer build --fakeroot cpu.sif containers/cpu.def",
+        "apptainer run cpu.sif",
+        "hypoxia-hpc submit",
+    ):
+        assert line in said
+
+
+def test_it_needs_no_network(cluster: Cluster, image: Path) -> None:
+    alone = ["unshare", "--user", "--map-root-user", "--net"]
+    cluster.run([*alone, "apptainer", "run", image, "doctor"], timeout=120, check=True)
+
+
+def test_what_is_installed_fits_together(cluster: Cluster, image: Path) -> None:
+    said = cluster.run(["apptainer", "exec", image, "pip", "check"], timeout=120, check=True).stdout
+    assert said == "No broken requirements found.\n"
+
+
+def test_mpiexec_outside_joins_containers(cluster: Cluster, image: Path) -> None:
+    mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+    assert mpiexec, "MPICH of the test extras is not installed beside python"
+    ranks = [mpiexec, "-n", "2", "apptainer", "exec", image, "python", "-c"]
+    assert cluster.run([*ranks, SAY_RANK], check=True).stdout == "[0, 1] MPICH\n" * 2
+    cluster.run([*ranks, EXCHANGE_8_MB], check=True)
+
+
+def test_mpirun_of_open_mpi_joins_containers(cluster: Cluster, image: Path) -> None:
+    cluster.run(["apptainer", "exec", image, "cp", "-r", "/opt/hypoxia/openmpi", cluster.folder], check=True)
+    mpirun = cluster.folder / "openmpi" / "bin" / "mpirun"
+    ranks = [mpirun, "--oversubscribe", "-n", "2", "apptainer", "exec", image, "python", "-c"]
+    assert cluster.run([*ranks, SAY_RANK], check=True).stdout == "[0, 1] Open MPI\n" * 2
+    cluster.run([*ranks, EXCHANGE_8_MB], check=True)
+
+
+def test_srun_joins_containers_on_two_nodes(cluster: Cluster, image: Path) -> None:
+    ranks = ["srun", "--mpi=pmi2", "-N2", "-n4", "apptainer", "exec", image, "python", "-c", SAY_RANK]
+    assert cluster.run(ranks, timeout=120, check=True).stdout == "[0, 1, 2, 3] MPICH\n" * 4

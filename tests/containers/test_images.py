@@ -1,0 +1,112 @@
+"""What the images are made of, read without building them: locks that fit setup.py, and definition files that agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+CONTAINERS = ROOT / "containers"
+LOCKS = ("cpu.lock", "gpu.lock", "openmpi.lock")
+SHIPPED = sorted(path for path in CONTAINERS.rglob("*") if path.is_file() and path.suffix not in {".pyc", ".h5"})
+PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ]+)(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (CONTAINERS / lock).read_text()
+    return {match["name"]: match["version"] for match in PIN.finditer(text)}
+
+
+def setup_argument(name: str) -> Any:
+    """What setup.py gives to setup() by this name."""
+    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
+    keywords = [word for call in calls for word in call.keywords if word.arg == name]
+    return ast.literal_eval(keywords[0].value)
+
+
+def requirements(lock: str) -> list[Requirement]:
+    """What has to be in a lock: of setup.py and of the .in files."""
+    own = (CONTAINERS / ("openmpi.in" if lock == "openmpi.lock" else "image.in")).read_text().splitlines()
+    lines = [line for line in own if not line.startswith("#")]
+    if lock != "openmpi.lock":
+        lines += setup_argument("install_requires")
+    if lock == "gpu.lock":
+        lines += setup_argument("extras_require")["gpu"]
+    return [Requirement(line) for line in lines]
+
+
+def sections(definition: str) -> dict[str, str]:
+    """Text of each section, ``%post`` of the first stage and of the second one as two."""
+    text = (CONTAINERS / definition).read_text()
+    parts = re.split(r"^%(.+)\n", text, flags=re.MULTILINE)[1:]
+    found: dict[str, str] = {}
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        found[name if name not in found else f"{name} of the last stage"] = body.strip()
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_what_is_required(lock: str) -> None:
+    pinned = pins(lock)
+    wanted = requirements(lock)
+    assert wanted
+    wrong = [
+        f"{one}: {pinned.get(canonicalize_name(one.name), 'not pinned')} (make locks)"
+        for one in wanted
+        if not one.specifier.contains(pinned.get(canonicalize_name(one.name), "0"))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_hashed_pins_and_nothing_else(lock: str) -> None:
+    text = (CONTAINERS / lock).read_text()
+    rest = re.sub(r"^ *#.*\n", "", PIN.sub("", text), flags=re.MULTILINE)
+    assert rest == ""
+
+
+def test_both_images_hold_the_same_versions() -> None:
+    cpu, gpu = pins("cpu.lock"), pins("gpu.lock")
+    assert {name: gpu.get(name) for name in cpu} == cpu
+    assert {name.split("-")[0] for name in gpu.keys() - cpu.keys()} == {"nvidia"}
+
+
+def test_both_definitions_do_the_same() -> None:
+    cpu, gpu = sections("cpu.def"), sections("gpu.def")
+    for found in (cpu, gpu):
+        assert {"test", "help", "runscript", "environment", "arguments", "post of the last stage"} <= found.keys()
+    assert cpu.pop("help") != gpu.pop("help")
+    assert {name: body.replace("cpu.lock", "gpu.lock") for name, body in cpu.items()} == gpu
+    assert gpu["runscript"] == 'exec hypoxia-hpc "$@"'
+
+
+@pytest.mark.parametrize("definition", ["cpu.def", "gpu.def", "packages.def"])
+def test_the_base_can_be_chosen(definition: str) -> None:
+    text = (CONTAINERS / definition).read_text()
+    headers = re.findall(r"^Bootstrap: (.+)\nFrom: (.+)$", text, flags=re.MULTILINE)
+    assert set(headers) == {("{{ BOOTSTRAP }}", "{{ BASE }}")}
+    defaults = dict(line.strip().split("=") for line in sections(definition)["arguments"].splitlines() if "=" in line)
+    assert defaults["BOOTSTRAP"] == "docker"
+    assert re.fullmatch(r"debian:bookworm-\d{8}-slim", defaults["BASE"])
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_no_host_is_named(path: Path) -> None:
+    named = re.findall(r"\w+://\S+|\b[\w-]+\.(?:org|com|net|io|dev)\b(?!\.)", path.read_text())
+    assert named == []
+
+
+@pytest.mark.parametrize("script", [*CONTAINERS.glob("*.sh"), ROOT / "tests/cluster/live/apptainer.sh"], ids=str)
+def test_scripts_are_shellcheck_clean(script: Path) -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("not installed: shellcheck")
+    done = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
