@@ -30,6 +30,7 @@ SQUEUE = """\
 5|N/A|5|PENDING||DependencyNeverSatisfied
 8|1|8|PENDING||None
 2|0|2|PENDING||JobHeldUser
+9|N/A|9|PENDING||BeginTime
 1|0|7|RUNNING|n1|None
 """
 SACCT = """\
@@ -46,20 +47,24 @@ SACCT = """\
 1_2.batch|RUNNING|0:0|00:00:20||n1
 1_[2-3%1]|PENDING|0:0|00:00:00||None assigned
 2_[0-1]|CANCELLED by 1001|0:0|00:00:00||None assigned
+9|TIMEOUT|0:0|00:01:27||n1
+9.batch|FAILED|15:0|00:01:27|10644K|n1
+9.0|CANCELLED|0:15|00:01:27|1780K|n1
 """
 
 
 def test_squeue_every_element_by_the_name_that_its_task_knows() -> None:
     queued = parse_squeue(SQUEUE)
-    assert [one.job for one in queued] == ["1_1", "1_2", "5", "8_1", "2_0", "1_0"]
-    assert [one.standing for one in queued] == ["pending", "pending", "pending", "pending", "held", "running"]
+    assert [one.job for one in queued] == ["1_1", "1_2", "5", "8_1", "2_0", "9", "1_0"]
+    assert [one.standing for one in queued] == ["pending"] * 4 + ["held", "pending", "running"]
     assert queued[-1] == Queued("1_0", "RUNNING", "", "n1")
     assert queued[0].reason == "JobArrayTaskLimit"
 
 
 def test_sacct_the_jobs_that_are_over_with_the_memory_of_their_steps() -> None:
     ended = {one.job: one for one in parse_sacct(SACCT)}
-    assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_[0-1]"}
+    assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_[0-1]", "9"}
+    assert (ended["9"].state, ended["9"].most_memory) == ("TIMEOUT", 10644 * 1024)
     assert ended["1_0"] == Ended("", "1_0", "COMPLETED", "0:0", "00:00:25", 132272 * 1024, "n1")
     assert (ended["3"].state, ended["3"].exit_code) == ("FAILED", "4:0")
     assert (ended["5"].state, ended["5"].node) == ("CANCELLED", "")

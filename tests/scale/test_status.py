@@ -1,0 +1,258 @@
+"""status: what lies on disk, who works on it, and a text that users read."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.keys import extract_key, slide_tile_key
+from hypoxia_hpc.scale.listening import Silence
+from hypoxia_hpc.scale.queue import Ended, Queued, Sent
+from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.running import Running
+from hypoxia_hpc.scale.standing import run_spec
+from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus, run_status
+from hypoxia_hpc.stages.tile import tile
+from hypoxia_hpc.views import ranges, status_text
+
+CONFIG = preset("hypoxia", {"extract": {"weights": "random"}})
+
+
+def new_run(root: Path, slides: dict[str, tuple[Path, int]]) -> RunDir:
+    run = RunDir(root)
+    root.mkdir(exist_ok=True)
+    run.config_file.write_text(render_config(CONFIG))
+    rows = [f"{name},{path},P-{name},{cost}" for name, (path, cost) in slides.items()]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
+    return run
+
+
+def stand_in_store(folder: Path, attributes: dict[str, object]) -> None:
+    """What status looks at of a store."""
+    folder.mkdir(parents=True)
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (folder / "zarr.json").write_text(json.dumps(document))
+
+
+def told_by(run: RunDir, **changes: object) -> Running:
+    """A process of this run, as its file says it."""
+    now = datetime.now(UTC)
+    running = Running(
+        stage="tile",
+        name="",
+        share=(0, 1),
+        rank=0,
+        ranks=1,
+        host=platform.node(),
+        pid=os.getpid(),
+        job="",
+        workers=2,
+        started=(now - timedelta(seconds=100)).isoformat(timespec="seconds"),
+        updated=now.isoformat(timespec="seconds"),
+        state="working",
+        slides_done=0,
+        slides_total=3,
+        cost_done=0.0,
+        cost_total=6.0,
+        tiles=500,
+        in_flight=("b",),
+        busy_seconds=(75.0, 100.0),
+        idle_seconds=(25.0, 0.0),
+    )
+    running = replace(running, **changes)  # type: ignore[arg-type]
+    run.running.mkdir(exist_ok=True)
+    (run.running / f"tile-{running.job or running.pid}.json").write_text(json.dumps(asdict(running)))
+    return running
+
+
+def shown(state: RunStatus) -> str:
+    return "\n".join(status_text(state, "RUN"))
+
+
+@pytest.fixture(scope="module")
+def one_of_three_once(tmp_path_factory: pytest.TempPathFactory, real_slide: Path) -> RunDir:
+    root = tmp_path_factory.mktemp("status") / "run"
+    run = new_run(root, {"a": (real_slide, 2), "b": (real_slide, 3), "c": (real_slide, 5)})
+    tile(run, run.slides()[:1], workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    return run
+
+
+@pytest.fixture
+def one_of_three(one_of_three_once: RunDir, tmp_path: Path) -> RunDir:
+    """Slide a of cost 2 is tiled, in 10 seconds; b of 3 and c of 5 are to do."""
+    run = RunDir(Path(shutil.copytree(one_of_three_once.root, tmp_path / "run")))
+    shutil.rmtree(run.running, ignore_errors=True)
+    receipt = read_receipt(run.receipts("tile"), "a")
+    assert receipt is not None
+    write_receipt(run.receipts("tile"), replace(receipt, seconds=10.0))
+    return run
+
+
+def test_nobody_works(one_of_three: RunDir) -> None:
+    state = run_status(one_of_three)
+    made = state.stages[0]
+    assert (made.done, made.todo, made.running, made.workers) == (1, 2, 0, 0)
+    assert (made.cost_done, made.cost_total) == (2, 10)
+    assert made.worker_seconds_left == 40
+    assert made.seconds_left is None
+    assert state.processes == ()
+    assert state.jobs == Jobs()
+    assert "40 s of one worker" in shown(state)
+    assert "squeue" not in shown(state)
+
+
+def test_time_left_counts_the_whole_run_and_the_workers_at_work(one_of_three: RunDir) -> None:
+    told_by(one_of_three)
+    told_by(one_of_three, pid=1, host="elsewhere", workers=2, in_flight=("c",))
+    state = run_status(one_of_three)
+    made = state.stages[0]
+    assert (made.running, made.workers, made.tiles_per_second_now) == (2, 4, 10)
+    # 40 s of work for 4 workers, each idle for 12.5 % of its time.
+    assert made.seconds_left == pytest.approx(40 / 4 / 0.875)
+    assert "11 s with 4 workers" in shown(state)
+    assert f"at work: 2 processes on elsewhere, {platform.node()}" in shown(state)
+    assert "25% 0%" in shown(state)
+
+
+def test_a_process_that_died_is_said_to_be_dead_while_its_slides_are_to_do(one_of_three: RunDir) -> None:
+    long_ago = (datetime.now(UTC) - timedelta(minutes=10)).isoformat(timespec="seconds")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    told_by(one_of_three, pid=gone.pid, updated=long_ago)
+    state = run_status(one_of_three)
+    assert [one.standing for one in state.processes] == ["dead"]
+    assert (state.stages[0].running, state.stages[0].workers) == (0, 0)
+    assert f"dead: process {gone.pid} is gone" in shown(state)
+    told_by(one_of_three, pid=gone.pid, updated=long_ago, in_flight=("a",))
+    assert run_status(one_of_three).processes == ()
+
+
+def test_without_slurm_there_is_one_line_each_and_no_error(
+    one_of_three: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one_of_three.root / "slurm").mkdir()
+    sent = [{"stage": "tile", "job_id": "7", "elements": [0, 1], "first": 0, "of": 2}]
+    (one_of_three.root / "slurm" / "jobs.json").write_text(json.dumps(sent))
+    monkeypatch.setenv("PATH", "/does/not/exist")
+    state = run_status(one_of_three)
+    assert state.jobs.queued is None
+    assert "nobody knows what waits or runs: squeue is not on this machine" in shown(state)
+    assert "nobody knows how jobs ended: sacct is not on this machine" in shown(state)
+    assert json.loads(json.dumps(state.as_json()))["jobs"]["sent"][0]["job_id"] == "7"
+
+
+def test_the_queue_in_words() -> None:
+    stage = StageStatus("tile", 5, 0, 95)
+    jobs = Jobs(
+        sent=(Sent("tile", "7", tuple(range(8))), Sent("extract", "8", (0, 1)), Sent("train", "9", None)),
+        queued=(
+            Queued("7_0", "RUNNING", "", "n1"),
+            Queued("7_1", "RUNNING", "", "n1"),
+            Queued("7_2", "COMPLETING", "", "n2"),
+            *(Queued(f"7_{index}", "PENDING", "Priority", "") for index in (3, 4, 6)),
+            Queued("7_5", "PENDING", "launch failed requeued held", ""),
+            Queued("8_0", "PENDING", "Dependency", ""),
+            Queued("9", "PENDING", "DependencyNeverSatisfied", ""),
+        ),
+        failed=(
+            Ended("tile", "7_7", "FAILED", "4:0", "00:01:02", 0, "n1"),
+            Ended("tile", "6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2"),
+        ),
+    )
+    text = shown(RunStatus((stage,), (), (), jobs))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "tile 7 running 0-2 n1 2, n2" in lines
+    assert "tile 7 pending 3-4,6 Priority" in lines
+    assert "tile 7 held 5 launch failed requeued held" in lines
+    assert "train 9 pending DependencyNeverSatisfied" in lines
+    assert any("scontrol release" in line for line in lines)
+    assert any("scancel" in line for line in lines)
+    assert any("tile 7_7 n1 FAILED 4: cannot go on there" in line for line in lines)
+    assert "tile 6_1 n2 OUT_OF_MEMORY 0:125 00:10:00 3.9 GB" in lines
+    assert any("hypoxia-hpc submit RUN" in line for line in lines)
+
+
+def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
+    failed = tuple(Ended("tile", f"7_{index}", "TIMEOUT", "0:0", "", 0, "n1") for index in range(500))
+    state = RunStatus((StageStatus("tile", 0, 0, 1),), (), (), Jobs((Sent("tile", "7", None),), (), failed))
+    assert len(shown(state).splitlines()) < 40
+    assert "and 480 more" in shown(state)
+    assert len(state.as_json()["jobs"]["failed"]) == 500
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"), [([], ""), ([3], "3"), ([0, 1, 2, 5, 7, 8], "0-2,5,7-8"), ([2, 1, 1], "1-2")]
+)
+def test_ranges(numbers: list[int], text: str) -> None:
+    assert ranges(numbers) == text
+
+
+def many_slides(root: Path, n: int) -> RunDir:
+    """Receipts and the attributes of stores, half of the slides extracted, one in a hundred quarantined."""
+    run = new_run(root, {f"S{number:05d}": (Path(f"/slides/{number}.svs"), 1000 + number) for number in range(n)})
+    spec, name = run_spec(CONFIG), CONFIG.extract.name
+    for number, slide in enumerate(run.slides()):
+        key = slide_tile_key(CONFIG.tile, slide, "f" * 64)
+        if number % 100 == 0:
+            held = Receipt(slide.slide_id, "quarantined", key, reason="no-tissue", extra={"fingerprint": "f" * 64})
+            _plain_receipt(run.receipts("tile"), held)
+            continue
+        header = {"fingerprint": "f" * 64}
+        stand_in_store(run.tiles(slide.slide_id), {"key": key, "slide": header, "plan": {"reader": "native-jpeg"}})
+        counts = {"counts": {"planned": 900}}
+        _plain_receipt(run.receipts("tile"), Receipt(slide.slide_id, "done", key, rows=300, seconds=1.5, extra=counts))
+        if number < n // 2:
+            features = extract_key(spec, key)
+            stand_in_store(run.features(name, slide.slide_id), {"key": features})
+            _plain_receipt(
+                run.receipts("extract", name), Receipt(slide.slide_id, "done", features, rows=300, seconds=9.0)
+            )
+    return run
+
+
+def _plain_receipt(folder: Path, receipt: Receipt) -> None:
+    """As ``write_receipt``, without fsync."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{receipt.slide_id}.json").write_text(json.dumps(asdict(receipt)))
+
+
+@pytest.mark.parametrize("n", [1_300, pytest.param(13_000, marks=pytest.mark.long)])
+def test_thousands_of_slides_take_seconds(tmp_path: Path, n: int) -> None:
+    run = many_slides(tmp_path / "run", n)
+    started = time.process_time()
+    state = run_status(run)
+    seconds = time.process_time() - started
+    held, extracted = n // 100, sum(number % 100 != 0 for number in range(n // 2))
+    assert [(one.done, one.quarantined, one.todo) for one in state.stages[:2]] == [
+        (n - held, held, 0),
+        (extracted, held, n - held - extracted),
+    ]
+    # 0.2 ms a slide on a quiet machine: 2.6 s for 13,000.
+    assert seconds < 1 + n * 0.001, f"{seconds:.1f} s of processor time"
+
+
+def test_the_command_as_users_give_it(
+    one_of_three: RunDir, hypoxia: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    told_by(one_of_three)
+    done = hypoxia("status", one_of_three.root)
+    assert done.returncode == 0, done.stderr
+    assert "at work: 1 process" in done.stdout
+    answer = json.loads(hypoxia("status", one_of_three.root, "--json").stdout)
+    assert set(answer) == {"stages", "quarantined", "processes", "jobs"}
+    assert answer["processes"][0]["standing"] == "working"
+    assert answer["stages"][0]["cost_total"] == 10
