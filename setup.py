@@ -16,7 +16,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
-    package_data={"hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css"]},
+    package_data={
+        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css", "scale/job.bash"],
+    },
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
     install_requires=[
         "click>=8.1,<9",
@@ -48,6 +50,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "test": [
             "hypothesis>=6.120,<7",
+            "mpich>=5.0,<5.1",
             "mypy>=1.18,<3",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",

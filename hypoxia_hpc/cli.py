@@ -29,7 +29,7 @@ EXIT_BUG, EXIT_QUARANTINED, EXIT_NOT_READY, EXIT_STOPPED = 1, 3, 5, 75
 # If several apply: 1, 2, 4, 75, 5, 3.
 WORST_FIRST = (EXIT_BUG, 2, 4, EXIT_STOPPED, EXIT_NOT_READY, EXIT_QUARANTINED, 0)
 MANY_REMEDIES = 20
-SECONDS_FOR_THE_FIRST = 1.0
+SECONDS_FOR_THE_FIRST = 2.0
 
 STOP = threading.Event()
 RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), metavar="RUN")
@@ -522,7 +522,9 @@ def _ranks(mpi: bool) -> Iterator[Ranks | None]:
     try:
         with machine_errors(Path.cwd()):
             yield ranks
-    except Stopped:  # they stop together
+        ranks.leave()
+    except Stopped:  # all of them
+        ranks.leave()
         raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
         # What is wrong for all of them is said once, by the first.

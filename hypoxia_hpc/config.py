@@ -201,6 +201,12 @@ class SlurmTable(Table):
     )
     most_requeues: int = Field(10, ge=0, le=1000, description="most times that one element is requeued")
 
+    @model_validator(mode="after")
+    def _a_rank_for_every_node(self) -> SlurmTable:
+        if self.nodes > self.ranks:
+            raise ValueError(f"nodes = {self.nodes} needs as many ranks or more, and ranks = {self.ranks}")
+        return self
+
 
 class SiteTable(Table):
     """[site]: this machine. Enters no key: changing it never makes work again."""

@@ -29,19 +29,23 @@ def costliest_first(slides: Sequence[Slide]) -> list[Slide]:
 
 
 def slides_of_share(slides: Sequence[Slide], share: Share) -> list[Slide]:
-    """One part of all slides of a run, costliest first.
+    """One part of all slides of a run, costliest first. Depends on ``slides.csv`` alone, never on what is done."""
+    return slides_of_shares(slides, share.count)[share.index]
+
+
+def slides_of_shares(slides: Sequence[Slide], count: int) -> list[list[Slide]]:
+    """Every part of all slides of a run, each costliest first.
 
     Every slide goes, costliest first, to the part that has least to do so far (longest processing time first: Graham
-    1969, no part costs more than 4/3 of the best possible). Depends on ``slides.csv`` alone, never on what is done.
+    1969, no part costs more than 4/3 of the best possible).
     """
-    loads = [(0, 0, index) for index in range(share.count)]
-    mine = []
+    loads = [(0, 0, index) for index in range(count)]
+    shares: list[list[Slide]] = [[] for _ in range(count)]
     for slide in costliest_first(slides):
         cost, n, index = heapq.heappop(loads)
         heapq.heappush(loads, (cost + slide.cost, n + 1, index))
-        if index == share.index:
-            mine.append(slide)
-    return mine
+        shares[index].append(slide)
+    return shares
 
 
 def choose_slides(slides: Sequence[Slide], share: Share, wanted: Sequence[str]) -> list[Slide]:

@@ -1,0 +1,89 @@
+# --- What follows is the same in every job. It knows only the command line of hypoxia-hpc. ---------------------------
+
+element=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+say() { echo "$(date +%FT%T) job $element: $*"; }
+
+if [ -n "$HYPOXIA_MODULES" ]; then
+    read -ra modules <<<"$HYPOXIA_MODULES"
+    module load "${modules[@]}" || exit 4
+fi
+
+work=("$STAGE" "$RUN")
+mpi=none
+if [ -n "$SHARES" ]; then
+    : "${SLURM_ARRAY_TASK_ID:?this stage is an array: sbatch --array=0-$((SHARES - 1)) ...}"
+    # N is given, never SLURM_ARRAY_TASK_COUNT: that changes when only some elements are sent again.
+    work+=(--share "$((FIRST + SLURM_ARRAY_TASK_ID))/$SHARES")
+    if [ "$STAGE" = tile ]; then work+=(--workers "$SLURM_CPUS_PER_TASK"); fi
+    if [ "$SLURM_NTASKS" -gt 1 ]; then mpi=$HYPOXIA_MPI && work+=(--mpi); fi
+    if [ -n "$RETRY" ]; then work+=(--retry); fi
+fi
+
+# A folder of this job alone on the disk of each of its nodes: for Numba's cache, and whatever else goes to $TMPDIR.
+export TMPDIR="${HYPOXIA_SCRATCH:-${TMPDIR:-/tmp}}/hypoxia-$SLURM_JOB_ID"
+on_each_node() {
+    if [ "$SLURM_NNODES" = 1 ]; then
+        "$@"
+    else
+        srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --overlap --mpi=none "$@"
+    fi
+}
+on_each_node mkdir -p -m 700 -- "$TMPDIR" || exit 4
+
+inside=()
+if [ -n "$HYPOXIA_IMAGE" ]; then
+    inside=(apptainer exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}")
+    if [ -n "$HYPOXIA_BINDS" ]; then inside+=(--bind "$HYPOXIA_BINDS"); fi
+    if [ -n "${SLURM_JOB_GPUS:-}" ]; then inside+=(--nv); fi
+    inside+=("$HYPOXIA_IMAGE")
+    # MPI ranks in user namespaces of their own cannot read each other's memory; they talk by TCP instead.
+    export APPTAINERENV_UCX_TLS=self,tcp APPTAINERENV_MPIR_CVAR_CH4_CMA_ENABLE=0
+fi
+
+# Signals. Shortly before the time limit SLURM sends USR1 to this shell alone (--signal=B:USR1@...), which passes it on;
+# hypoxia-hpc finishes the slides it is at and exits with 75. Where that takes too long, a second USR1 stops it at once.
+# It goes to the first process of each task only. Neither srun nor scancel could do that: they signal every process of
+# a step, and so kill the one that has the image mounted (squashfuse) before hypoxia-hpc has finished.
+# scancel and preemption send TERM to the step themselves, and KILL a little later: what is in flight is done again.
+# Bash runs a trap only while it waits; so srun is in the background.
+# shellcheck disable=SC2016,SC2317
+pass_on() {
+    on_each_node bash -c 'kill -USR1 $(cat "$TMPDIR/$SLURMD_NODENAME"-*.pid)'
+}
+# shellcheck disable=SC2317
+stop() {
+    heard=1
+    say "the time limit is near: asking hypoxia-hpc to stop"
+    pass_on
+    { sleep "$HYPOXIA_PATIENCE" && pass_on; } 2>/dev/null &
+}
+trap stop USR1
+trap 'heard=1' TERM
+
+# A rank that dies alone ends the others after --wait seconds. --kill-on-bad-exit=1 would do so at once, but also where
+# ranks end with 3 or 75, one a little before the others: 137 would be left of that.
+heard=0
+say "on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): hypoxia-hpc ${work[*]}"
+# shellcheck disable=SC2016
+srun --kill-on-bad-exit=0 --wait=30 --cpus-per-task="$SLURM_CPUS_PER_TASK" --mpi="$mpi" \
+    bash -c 'echo $$ >"$TMPDIR/$SLURMD_NODENAME-$SLURM_PROCID.pid" && exec "$@"' task \
+    "${inside[@]}" "$HYPOXIA_PROGRAM" "${work[@]}" &
+step=$!
+while wait "$step"; code=$?; [ "$heard" = 1 ]; do heard=0; done
+
+on_each_node rm -rf -- "$TMPDIR"
+rm -rf -- "$TMPDIR" # SLURM starts no step any more where the job was cancelled
+case $code in
+    3)
+        say "done; some slides are quarantined: hypoxia-hpc status $RUN"
+        code=0 ;;
+    75) # stopped: go on later, unless somebody cancelled the job
+        if [ "$(squeue --noheader --jobs="$element" --format=%T)" != RUNNING ]; then
+            say "cancelled"
+        elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$HYPOXIA_REQUEUES" ]; then
+            say "stopped $((SLURM_RESTART_COUNT + 1)) times, not requeued again: hypoxia-hpc submit $RUN sends the rest"
+        else
+            say "requeued" && scontrol requeue "$element"
+        fi ;;
+esac
+exit "$code"
