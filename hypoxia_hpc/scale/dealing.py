@@ -182,7 +182,7 @@ class RanksDesk:
         slide = self._by_id.get(message[SLIDE])
         if slide is None:
             raise InputError(
-                f"{self._ranks} was given slide {message[SLIDE]!r}, which its slides.csv does not have",
+                f"rank 0 dealt slide {message[SLIDE]!r}, which slides.csv does not have here",
                 remedy="every node has to see the same run directory; then run the same command again",
             )
         self._dealt.append(slide)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from hypoxia_hpc.errors import MachineError
 # How launchers say how many ranks they started; what stands first is nearest to the ranks.
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "SLURM_NTASKS")
 _TELLING_LOCAL = "MPI_LOCALNRANKS"
+SECONDS_BETWEEN_LOOKS = 0.001
+SECONDS_TO_BE_HEARD = 1.0  # mpiexec loses what a rank says right before it aborts
 
 
 class Ranks:
@@ -35,10 +38,10 @@ class Ranks:
         return f"rank {self.rank} of {self.size} on {platform.node()}"
 
     def send(self, text: str, to: int) -> None:
-        """Send a text to a rank, without waiting until it is received."""
+        """Send a text to a rank. Does not wait until it is received; ``leave`` does, therefore a synchronous send."""
         data = text.encode()
         self._sending = [(request, kept) for request, kept in self._sending if not request.Test()]
-        self._sending.append((self._world.Isend([data, self._mpi.BYTE], to), data))
+        self._sending.append((self._world.Issend([data, self._mpi.BYTE], to), data))
 
     def received(self) -> Iterator[tuple[int, str]]:
         """What has come so far: who sent it, and the text."""
@@ -50,13 +53,25 @@ class Ranks:
 
     def agreed(self, code: int) -> int:
         """The code of rank 0, on every rank; all have to call this."""
-        self._mpi.Request.Waitall([request for request, _ in self._sending])
         codes = array("i", [code])
         self._world.Bcast([codes, self._mpi.INT])
         return codes[0]
 
+    def leave(self) -> None:
+        """End MPI on this rank, when the others do; all have to call this. What nobody has received is received before:
+        MPI_Finalize fails over messages that are under way, and mpiexec then takes all ranks for lost."""
+        nobody_sends = None
+        while nobody_sends is None or not nobody_sends.Test():
+            for _ in self.received():
+                pass
+            if nobody_sends is None and all(request.Test() for request, _ in self._sending):
+                nobody_sends = self._world.Ibarrier()
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        self._mpi.Finalize()
+
     def abort(self, code: int) -> NoReturn:
-        """End all ranks at once, wherever they are, with this exit code."""
+        """End all ranks, wherever they are, with this exit code."""
+        time.sleep(SECONDS_TO_BE_HEARD)
         self._world.Abort(code)
         raise AssertionError("MPI_Abort returned")
 
@@ -122,10 +137,10 @@ def _started_mpi() -> Any:
 
 
 def _mpi() -> Any:
-    """mpi4py's module, MPI not started by the import, but ended when the process does."""
+    """mpi4py's module; its import starts nothing."""
     import mpi4py
 
-    mpi4py.rc(initialize=False, finalize=True)
+    mpi4py.rc(initialize=False)
     from mpi4py import MPI
 
     return MPI
