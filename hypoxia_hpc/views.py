@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.scale.disks import Room
     from hypoxia_hpc.scale.estimate import RunEstimate, StageEstimate
     from hypoxia_hpc.scale.processes import Process
-    from hypoxia_hpc.scale.queue import Ended, Queued
+    from hypoxia_hpc.scale.queue import Failed, Queued
     from hypoxia_hpc.scale.rates import Figure
     from hypoxia_hpc.scale.slurm import Ask
     from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus
@@ -28,6 +28,7 @@ EXIT_MEANINGS = {
     "2": "bad configuration or table: the end of its log",
     "4": "cannot go on there (disk, permission, image, device): the end of its log",
     "5": "an earlier stage is incomplete",
+    "9": "killed (too little memory?): the end of its log",
     "75": "stopped, and requeued as often as it may be",
 }
 
@@ -125,25 +126,28 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
 
 
 def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
-    """One row for all elements of a job that stand alike."""
+    """One row for all elements of a job that stand alike, in the order in which jobs were sent, running ones first."""
     stages = {one.job_id: one.stage for one in jobs.sent}
-    groups: dict[tuple[str, str, str], list[Queued]] = {}
+    place = {job_id: number for number, job_id in enumerate(stages)}
+    groups: dict[tuple[int, bool, str, str, str], list[Queued]] = {}
     for one in queued:
-        why = "" if one.standing == "running" else one.reason
-        groups.setdefault((one.job.partition("_")[0], one.standing, why), []).append(one)
-    for (job, standing, why), alike in groups.items():
+        job, is_running = one.job.partition("_")[0], one.standing == "running"
+        why = "" if is_running else one.reason
+        groups.setdefault((place.get(job, -1), not is_running, job, one.standing, why), []).append(one)
+    for (_, _, job, standing, why), alike in sorted(groups.items()):
         nodes = Counter(one.node for one in alike if one.node)
         elements = [int(index) for one in alike if (index := one.job.partition("_")[2])]
         where = ", ".join(f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items()))
         yield [stages.get(job, ""), job, standing, ranges(elements), why or where]
 
 
-def _failed_row(ended: Ended) -> list[str]:
-    code = ended.exit_code.partition(":")[0]
-    meaning = f" {code}: {EXIT_MEANINGS[code]}" if ended.state == "FAILED" and code in EXIT_MEANINGS else ""
-    shown = meaning or (f" {ended.exit_code}" if ended.exit_code not in ("0:0", "") else "")
-    memory = amount(ended.most_memory, "B") if ended.most_memory else ""
-    return [ended.stage, ended.job, ended.node, f"{ended.state}{shown}", ended.elapsed, memory]
+def _failed_row(failed: Failed) -> list[str]:
+    how = failed.how
+    code = how.exit_code.partition(":")[0]
+    meaning = f" {code}: {EXIT_MEANINGS[code]}" if how.state == "FAILED" and code in EXIT_MEANINGS else ""
+    shown = meaning or (f" {how.exit_code}" if how.exit_code not in ("0:0", "") else "")
+    memory = amount(how.most_memory, "B") if how.most_memory else ""
+    return [failed.stage, how.job, how.node, f"{how.state}{shown}", how.elapsed, memory]
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -10,8 +10,8 @@ from typing import Literal
 from hypoxia_hpc.scale.queue import Queued
 from hypoxia_hpc.scale.running import Running
 
-# Ten times as long as a process takes to write its file anew.
-SILENT_SECONDS = 120
+# A process writes its file every five seconds, but may wait for a disk; and the queue is asked before files are read.
+FRESH_SECONDS, SILENT_SECONDS = 30, 120
 Silent = Literal["silent", "dead"]
 
 
@@ -64,9 +64,11 @@ def judge(
     """What to think of a process. ``queue``: jobs by name, None where nobody knows; ``is_alive``: of a process without
     a job, None where it cannot be asked."""
     silent = (now - _time(running.updated)).total_seconds()
-    if running.state != "working" or silent < SILENT_SECONDS:
+    if running.state != "working" or silent < FRESH_SECONDS:
         return Process(running, running.state, "", silent)
     standing, why = _by_job(running.job, queue) if running.job else _by_itself(running, is_alive(running))
+    if standing == "silent" and silent < SILENT_SECONDS:
+        return Process(running, "working", "", silent)
     return Process(running, standing, why, silent)
 
 

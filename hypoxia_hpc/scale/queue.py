@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hypoxia_hpc.scale.asking import ask
@@ -20,22 +20,32 @@ SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
 # What a job says while it holds no place on a node but will.
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 _UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
+NEVER_STARTED = "CANCELLED before it started"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
-# A step has a dot; elements that never started stand together, as 7_[2-9%4].
-_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9}|_\[[^.|]+\])?", re.ASCII)
+_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
+_TOGETHER = re.compile(
+    r"([0-9]{1,18})_\[([0-9]{1,7}(?:-[0-9]{1,7})?(?:,[0-9]{1,7}(?:-[0-9]{1,7})?)*)(?:%[0-9]+)?\]", re.ASCII
+)
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One submission, as RUN/slurm/jobs.json has it: the parts that it does, None for a job that is no array; element
-    ``index`` does part ``first + index``."""
+    """One submission, as RUN/slurm/jobs.json has it: ``elements`` are the parts that it does of ``of``, None for a job
+    that is no array; the array's ``index`` does part ``first + index``."""
 
     stage: str
     job_id: str
     elements: tuple[int, ...] | None
+    of: int = 1
     first: int = 0
+
+    def jobs(self) -> dict[str, int | None]:
+        """Every job of it by name, and its part."""
+        if self.elements is None:
+            return {self.job_id: None}
+        return {f"{self.job_id}_{part - self.first}": part for part in self.elements}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,22 @@ class Ended:
     """The last attempt of a job or array element that is over: SLURM's state, exit code and signal as ``4:0``, and the
     most memory that a task of its steps had, in bytes (0: not known)."""
 
-    stage: str
     job: str
     state: str
-    exit_code: str
-    elapsed: str
-    most_memory: int
-    node: str
+    exit_code: str = ""
+    elapsed: str = ""
+    most_memory: int = 0
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array."""
+
+    stage: str
+    part: int | None
+    of: int
+    how: Ended
 
 
 def sent_jobs(run: RunDir) -> list[Sent]:
@@ -87,9 +106,9 @@ def _sent(entry: object) -> Sent | None:
         return None
     if elements is None:
         return Sent(stage, job_id, None)
-    first = entry.get("first", 0)
-    sound = isinstance(elements, list) and all(type(one) is int for one in (first, *elements))
-    return Sent(stage, job_id, tuple(elements), first) if sound else None
+    of, first = entry.get("of", 0), entry.get("first", 0)
+    sound = isinstance(elements, list) and all(type(one) is int for one in (of, first, *elements))
+    return Sent(stage, job_id, tuple(elements), of, first) if sound else None
 
 
 def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
@@ -101,7 +120,7 @@ def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
 
 
 def ask_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
-    """How the ended ones of these ids ended, without their stage; or None, and why nobody knows."""
+    """How the ended ones of these ids ended; or None, and why nobody knows."""
     answer, why = ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
     return (None, why) if answer is None else (parse_sacct(answer), "")
 
@@ -123,10 +142,23 @@ def parse_sacct(text: str) -> list[Ended]:
         job = name.partition(".")[0]
         memory[job] = max(memory.get(job, 0), memory_bytes(most))
     return [
-        Ended("", name, state.split(" ")[0], exit_code, elapsed, memory[name], _on(node))  # "CANCELLED by 1000"
+        Ended(job, state.split(" ")[0], exit_code, elapsed, memory[name], _on(node))  # "CANCELLED by 1000"
         for name, state, exit_code, elapsed, _, node in rows
-        if _JOB.fullmatch(name) and state.split(" ")[0] not in _UNENDED
+        if state.split(" ")[0] not in _UNENDED
+        for job in _jobs_of(name)
     ]
+
+
+def _jobs_of(name: str) -> list[str]:
+    """The jobs that a line of sacct is about: elements that never started stand together, as ``7_[2-9,12%4]``; a step,
+    as ``7.batch``, is none."""
+    if _JOB.fullmatch(name):
+        return [name]
+    match = _TOGETHER.fullmatch(name)
+    if match is None:
+        return []
+    spans = [span.partition("-") for span in match[2].split(",")]
+    return [f"{match[1]}_{index}" for low, _, high in spans for index in range(int(low), int(high or low) + 1)]
 
 
 def _on(nodes: str) -> str:
@@ -139,19 +171,18 @@ def memory_bytes(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2]]) if match else 0
 
 
-def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[Ended]:
-    """Those that did not complete, each with its stage, and that were neither requeued nor sent again since."""
-    waiting, place = {one.job for one in queued}, {one.job_id: number for number, one in enumerate(sent)}
+def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[Failed]:
+    """What did not complete, is not in the queue (again), and was not sent again since. An element that was cancelled
+    before it started leaves no trace in either: it is said to have been."""
+    over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
     failed = []
-    for one in ended:
-        job_id, _, index = one.job.partition("_")
-        number = place.get(job_id)
-        if one.state == "COMPLETED" or one.job in waiting or number is None:
-            continue
-        mine = sent[number]
-        part = mine.first + int(index) if index.isdigit() else None
-        if not any(_covers(other, mine.stage, part) for other in sent[number + 1 :]):
-            failed.append(replace(one, stage=mine.stage))
+    for number, one in enumerate(sent):
+        for job, part in one.jobs().items():
+            how = over.get(job, Ended(job, NEVER_STARTED))
+            if job in waiting or how.state == "COMPLETED":
+                continue
+            if not any(_covers(later, one.stage, part) for later in sent[number + 1 :]):
+                failed.append(Failed(one.stage, part, one.of, how))
     return failed
 
 

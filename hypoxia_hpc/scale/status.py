@@ -14,13 +14,14 @@ from pathlib import Path
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
-from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.scale.cohort import Cohort, patients_with_slides
 from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
-from hypoxia_hpc.scale.queue import Ended, Queued, Sent, ask_sacct, ask_squeue, failed_ones, sent_jobs
+from hypoxia_hpc.scale.queue import Failed, Queued, Sent, ask_sacct, ask_squeue, failed_ones, sent_jobs
 from hypoxia_hpc.scale.rates import measured
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running, read_running
+from hypoxia_hpc.scale.shares import slides_of_shares
 from hypoxia_hpc.scale.standing import Standing, feature_standing, require_ready, run_spec, tile_standing
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
@@ -66,7 +67,7 @@ class Jobs:
 
     sent: tuple[Sent, ...] = ()
     queued: tuple[Queued, ...] | None = None
-    failed: tuple[Ended, ...] | None = None
+    failed: tuple[Failed, ...] | None = None
     why_not_queued: str = ""
     why_not_ended: str = ""
 
@@ -116,8 +117,8 @@ def run_status(run: RunDir) -> RunStatus:
         stages[1] = _unknown(stages[1], problem)
     stages += _cohort_stages(run, config, spec, problem, features)
     quarantined = [(one.stage, one.receipt) for one in features or tiles if one.status == "quarantined" and one.receipt]
-    unfinished = {stage.stage.partition(" ")[0] for stage in stages if stage.todo}
-    return RunStatus(tuple(stages), tuple(quarantined), processes, _that_matter(jobs.result(), unfinished))
+    left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
+    return RunStatus(tuple(stages), tuple(quarantined), processes, that_matter(jobs.result(), slides, left))
 
 
 def _spec(config: RunConfig) -> tuple[Json | None, str]:
@@ -152,11 +153,20 @@ def _ask(sent: Sequence[Sent]) -> Jobs:
     )
 
 
-def _that_matter(jobs: Jobs, unfinished: Collection[str]) -> Jobs:
-    """A job that failed is past and gone once its stage is done."""
-    if jobs.failed is None:
+def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collection[str] | None]) -> Jobs:
+    """Without what failed and was done by somebody else since. ``left``: ids of the slides to do of every stage that is
+    not done, None for one that sees the whole cohort."""
+    if not jobs.failed:
         return jobs
-    return replace(jobs, failed=tuple(one for one in jobs.failed if one.stage in unfinished))
+    parts = {of: slides_of_shares(slides, of) for of in {one.of for one in jobs.failed if one.part is not None}}
+
+    def matters(one: Failed) -> bool:
+        ids = left.get(one.stage)
+        if one.stage not in left or ids is None or one.part is None:
+            return one.stage in left
+        return one.part < one.of and any(slide.slide_id in ids for slide in parts[one.of][one.part])
+
+    return replace(jobs, failed=tuple(one for one in jobs.failed if matters(one)))
 
 
 def _processes(run: RunDir, jobs: Jobs, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:

@@ -34,6 +34,7 @@ RUNNING = Running(
     busy_seconds=(540.0, 600.0),
     idle_seconds=(60.0, 0.0),
 )
+QUIET = replace(RUNNING, updated=(NOW - timedelta(minutes=1)).isoformat())
 SILENT = replace(RUNNING, updated=(NOW - timedelta(minutes=5)).isoformat())
 ON_NODE = Queued("123_4", "RUNNING", "", "n1")
 REQUEUED = Queued("123_4", "PENDING", "BeginTime", "")
@@ -47,6 +48,9 @@ def thought(running: Running, queue: dict[str, Queued] | None, alive: bool | Non
     ("running", "queue", "alive", "standing", "why"),
     [
         (RUNNING, {}, None, "working", ""),
+        (QUIET, {"123_4": ON_NODE}, None, "working", ""),
+        (QUIET, None, None, "working", ""),
+        (QUIET, {}, None, "dead", "job 123_4 is not in the queue any more"),
         (SILENT, {"123_4": ON_NODE}, None, "silent", "job 123_4 is RUNNING on n1"),
         (SILENT, {}, None, "dead", "job 123_4 is not in the queue any more"),
         (SILENT, {"123_4": REQUEUED}, None, "dead", "job 123_4 waits to start again"),

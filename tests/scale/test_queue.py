@@ -11,7 +11,9 @@ import pytest
 
 from hypoxia_hpc.scale.asking import ask
 from hypoxia_hpc.scale.queue import (
+    NEVER_STARTED,
     Ended,
+    Failed,
     Queued,
     Sent,
     ask_sacct,
@@ -63,11 +65,26 @@ def test_squeue_every_element_by_the_name_that_its_task_knows() -> None:
 
 def test_sacct_the_jobs_that_are_over_with_the_memory_of_their_steps() -> None:
     ended = {one.job: one for one in parse_sacct(SACCT)}
-    assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_[0-1]", "9"}
-    assert (ended["9"].state, ended["9"].most_memory) == ("TIMEOUT", 10644 * 1024)
-    assert ended["1_0"] == Ended("", "1_0", "COMPLETED", "0:0", "00:00:25", 132272 * 1024, "n1")
+    assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_0", "2_1", "9"}
+    assert ended["1_0"] == Ended("1_0", "COMPLETED", "0:0", "00:00:25", 132272 * 1024, "n1")
     assert (ended["3"].state, ended["3"].exit_code) == ("FAILED", "4:0")
     assert (ended["5"].state, ended["5"].node) == ("CANCELLED", "")
+    assert (ended["9"].state, ended["9"].most_memory) == ("TIMEOUT", 10644 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [
+        ("7_[0-2,5,8-9%4]", ["7_0", "7_1", "7_2", "7_5", "7_8", "7_9"]),
+        ("7_[3]", ["7_3"]),
+        ("7_[0-2,...]", []),  # as SLURM cuts long lists
+        ("7_3.batch", []),
+        ("7.0", []),
+        ("7+1", []),
+    ],
+)
+def test_names_of_sacct(name: str, jobs: list[str]) -> None:
+    assert [one.job for one in parse_sacct(f"{name}|CANCELLED by 0|0:0|00:00:00||None assigned")] == jobs
 
 
 @pytest.mark.parametrize("text", ["", "slurm_load_jobs error: Unable to contact slurm controller", "1|2|3\n||\n"])
@@ -83,26 +100,40 @@ def test_memory_as_sacct_writes_it(text: str, nbytes: int) -> None:
     assert memory_bytes(text) == nbytes
 
 
+def names(failed: list[Failed]) -> list[str]:
+    return [one.how.job for one in failed]
+
+
 def test_what_failed_and_was_not_sent_again() -> None:
     sent = [
-        Sent("tile", "1", (0, 1, 2, 3)),
-        Sent("extract", "2", (0, 1)),
+        Sent("tile", "1", (0, 1), 4),
+        Sent("extract", "2", (0, 1), 2),
         Sent("train", "3", None),
-        Sent("tile", "6", (1,)),
+        Sent("tile", "6", (1,), 4),
     ]
-    failed = failed_ones(parse_sacct(SACCT), [], sent)
-    assert [(one.stage, one.job) for one in failed] == [("train", "3"), ("extract", "2_[0-1]")]
-    waiting_again = [Queued("3", "PENDING", "BeginTime", "")]
-    assert [one.job for one in failed_ones(parse_sacct(SACCT), waiting_again, sent)] == ["2_[0-1]"]
-    assert [one.job for one in failed_ones(parse_sacct(SACCT), [], sent[:3])] == ["3", "1_1", "2_[0-1]"]
+    ended = [*parse_sacct(SACCT), Ended("6_1", "COMPLETED")]
+    failed = failed_ones(ended, [], sent)
+    assert [(one.stage, one.part, one.of) for one in failed] == [
+        ("extract", 0, 2),
+        ("extract", 1, 2),
+        ("train", None, 1),
+    ]
+    assert names(failed_ones(ended, [Queued("3", "PENDING", "BeginTime", "")], sent)) == ["2_0", "2_1"]
+    assert names(failed_ones(ended, [], sent[:3])) == ["1_1", "2_0", "2_1", "3"]
 
 
 def test_an_element_counts_by_the_part_that_it_does() -> None:
-    ended = parse_sacct("7_2|FAILED|1:0|00:00:05||n1\n")
-    sent = [Sent("tile", "7", (1001, 1003), 1001)]
-    assert [one.job for one in failed_ones(ended, [], sent)] == ["7_2"]
-    assert [one.job for one in failed_ones(ended, [], [*sent, Sent("tile", "8", (2,))])] == ["7_2"]
-    assert failed_ones(ended, [], [*sent, Sent("tile", "8", (1003,), 1001)]) == []
+    ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1\n7_2|FAILED|1:0|00:00:05||n1\n8_2|COMPLETED|0:0|00:00:05||n1\n")
+    sent = [Sent("tile", "7", (1001, 1003), 2000, 1001)]
+    assert [(one.how.job, one.part) for one in failed_ones(ended, [], sent)] == [("7_2", 1003)]
+    assert names(failed_ones(ended, [], [*sent, Sent("tile", "8", (2,), 2000)])) == ["7_2"]
+    assert names(failed_ones(ended, [], [*sent, Sent("tile", "8", (1003,), 2000, 1001)])) == []
+
+
+def test_an_element_of_which_nobody_knows_was_cancelled_before_it_started() -> None:
+    ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1")
+    failed = failed_ones(ended, [Queued("7_1", "RUNNING", "", "n1")], [Sent("tile", "7", (0, 1, 2), 3)])
+    assert failed == [Failed("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
 
 
 def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
@@ -124,8 +155,8 @@ def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
     ]
     file.write_text(json.dumps([good, *bad, far, whole]))
     assert sent_jobs(run) == [
-        Sent("tile", "123", (0, 2)),
-        Sent("tile", "125", (1001, 1003), 1001),
+        Sent("tile", "123", (0, 2), 8),
+        Sent("tile", "125", (1001, 1003), 8, 1001),
         Sent("train", "124", None),
     ]
     for damaged in ("", "{", "{}", "7"):

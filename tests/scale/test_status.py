@@ -20,12 +20,12 @@ from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.scale.keys import extract_key, slide_tile_key
 from hypoxia_hpc.scale.listening import Silence
-from hypoxia_hpc.scale.queue import Ended, Queued, Sent
+from hypoxia_hpc.scale.queue import Ended, Failed, Queued, Sent
 from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running
 from hypoxia_hpc.scale.standing import run_spec
-from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus, run_status
+from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus, run_status, that_matter
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.views import ranges, status_text
 
@@ -169,8 +169,8 @@ def test_the_queue_in_words() -> None:
             Queued("9", "PENDING", "DependencyNeverSatisfied", ""),
         ),
         failed=(
-            Ended("tile", "7_7", "FAILED", "4:0", "00:01:02", 0, "n1"),
-            Ended("tile", "6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2"),
+            Failed("tile", 7, 8, Ended("7_7", "FAILED", "4:0", "00:01:02", 0, "n1")),
+            Failed("tile", 1, 8, Ended("6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2")),
         ),
     )
     text = shown(RunStatus((stage,), (), (), jobs))
@@ -187,11 +187,22 @@ def test_the_queue_in_words() -> None:
 
 
 def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
-    failed = tuple(Ended("tile", f"7_{index}", "TIMEOUT", "0:0", "", 0, "n1") for index in range(500))
+    failed = tuple(Failed("tile", part, 500, Ended(f"7_{part}", "TIMEOUT")) for part in range(500))
     state = RunStatus((StageStatus("tile", 0, 0, 1),), (), (), Jobs((Sent("tile", "7", None),), (), failed))
     assert len(shown(state).splitlines()) < 40
     assert "and 480 more" in shown(state)
     assert len(state.as_json()["jobs"]["failed"]) == 500
+
+
+def test_a_failure_is_forgotten_once_its_slides_are_done(one_of_three: RunDir) -> None:
+    slides = one_of_three.slides()
+    failed = tuple(Failed("tile", part, 3, Ended(f"7_{part}", "TIMEOUT")) for part in range(3))
+    left = {"tile": {"b", "c"}, "train": None}
+    jobs = that_matter(Jobs(failed=(*failed, Failed("train", None, 1, Ended("9", "FAILED")))), slides, left)
+    # Parts of three slides by falling cost: c, b, a; and a is done.
+    assert jobs.failed is not None
+    assert [one.how.job for one in jobs.failed] == ["7_0", "7_1", "9"]
+    assert that_matter(Jobs(failed=failed), slides, {"train": None}).failed == ()
 
 
 @pytest.mark.parametrize(
