@@ -344,7 +344,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     """
     from hypoxia_hpc.scale.submission import plan_submission
     from hypoxia_hpc.scale.submission import submit as submit_plan
-    from hypoxia_hpc.views import asked_table, dry_run_text
+    from hypoxia_hpc.views.submission import asked_table, dry_run_text
 
     run_dir = _existing(run)
     plan = plan_submission(run_dir, retry=retry)
@@ -372,7 +372,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
 def status(run: Path, as_json: bool) -> int:
     """How far a run is, who works on it, what SLURM says, and every quarantined slide with its reason."""
     from hypoxia_hpc.scale.status import run_status
-    from hypoxia_hpc.views import status_text
+    from hypoxia_hpc.views.status import status_text
 
     state = run_status(_existing(run))
     if as_json:
@@ -388,7 +388,7 @@ def status(run: Path, as_json: bool) -> int:
 def estimate(run: Path, as_json: bool) -> int:
     """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers."""
     from hypoxia_hpc.scale.estimate import estimate_run
-    from hypoxia_hpc.views import estimate_text
+    from hypoxia_hpc.views.estimate import estimate_text
 
     found = estimate_run(_existing(run))
     if as_json:
@@ -442,7 +442,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 def doctor(run: Path | None, as_json: bool) -> int:
     """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""
     from hypoxia_hpc.scale.doctor import examine_machine, examine_run
-    from hypoxia_hpc.views import doctor_text
+    from hypoxia_hpc.views.doctor import doctor_text
 
     if run is None:
         checks = [*examine_machine()]

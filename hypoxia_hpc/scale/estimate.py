@@ -15,13 +15,15 @@ from hypoxia_hpc.networks.backbones import NETWORKS
 from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.scale.disks import Mount, Room, free_room, mount_of, quota_room
 from hypoxia_hpc.scale.rates import (
-    CORE_SECONDS_A_TILE,
-    GPU_SECONDS_A_TILE,
+    KEPT_SHARE,
     Figure,
     device_seconds,
     measured,
     product,
     ratio,
+    raw_feature_bytes,
+    raw_tile_bytes,
+    seconds_a_tile,
     seconds_per_cost,
 )
 from hypoxia_hpc.scale.receipts import read_receipt
@@ -33,17 +35,9 @@ Receipts = Mapping[str, Receipt]
 
 # Headers that are looked at, spread over the costs.
 SAMPLE = 40
-KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
-# Of raw pixels: lossless codecs find little in H&E, JPEG of quality 90 keeps a quarter (README.md).
-PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
 # Files and folders of a store and its receipt: tile with pixels and without, extract.
 FILES = {"store": 12, "none": 9, "extract": 9}
-# A tile's position and background; the position of a feature vector.
-TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
-# Multiply-adds against InceptionV3's on as many pixels.
-WORK_OF_BACKBONE = {"inception_v3": 1.0, "resnet50": 1.3, "vgg16": 5.0}
 HOUR = 3600.0
-EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,8 @@ def rates_of(
         tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
         tiles=kept or product(planned, KEPT_SHARE),
         tile_bytes=_a_row(tiled, lambda receipt: float(receipt.bytes)) or raw_tile_bytes(config.tile),
-        extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu)) or _a_tile(config, gpu=gpu),
+        extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
+        or seconds_a_tile(config, gpu=gpu),
         feature_bytes=_a_row(extracted, lambda receipt: float(receipt.bytes)) or raw_feature_bytes(config),
         gpu=gpu,
     )
@@ -171,29 +166,6 @@ def _a_row(receipts: Receipts, amount: Callable[[Receipt], float]) -> Figure | N
     """An amount per tile, over the slides that are done."""
     rows = {slide_id: receipt.rows for slide_id, receipt in receipts.items()}
     return measured(receipts.values(), rows, amount)
-
-
-def raw_tile_bytes(table: TileTable) -> Figure:
-    """Bytes of a kept tile in its store: exact for codec none."""
-    if table.pixels == "none":
-        return Figure(TILE_ROW_BYTES, TILE_ROW_BYTES, TILE_ROW_BYTES, EXACT)
-    pixels, (value, low, high) = 3 * table.tile_px**2, PACKED[table.codec]
-    origin = EXACT if table.codec == "none" else f"assumed: codec {table.codec} keeps {value:.0%} (README.md)"
-    return Figure(pixels * value + TILE_ROW_BYTES, pixels * low, pixels * high + TILE_ROW_BYTES, origin)
-
-
-def raw_feature_bytes(config: RunConfig) -> Figure:
-    """Bytes of a feature vector in its store."""
-    width = 2 if config.extract.dtype == "float16" else 4
-    nbytes = NETWORKS[config.extract.backbone].feature_length * width + FEATURE_ROW_BYTES
-    return Figure(nbytes, nbytes, nbytes, EXACT)
-
-
-def _a_tile(config: RunConfig, *, gpu: bool) -> Figure:
-    """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299."""
-    base, name = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE, config.extract.backbone
-    scaled = base.times(WORK_OF_BACKBONE[name] * (config.tile.tile_px / 299) ** 2)
-    return scaled if name == "inception_v3" else replace(scaled, origin=f"{base.origin}, by the operations of {name}")
 
 
 def tile_estimate(config: RunConfig, slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> StageEstimate:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from hypoxia_hpc.config import RunConfig, TileTable
+from hypoxia_hpc.networks.backbones import NETWORKS
 from hypoxia_hpc.records import Receipt
 
 SlideStage = Literal["tile", "extract"]
@@ -43,6 +45,15 @@ TILES_KEPT = Figure(0.45, 0.04, 1.6, "assumed: JPEG at 40x, 40 % of the tiles ke
 CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
 # No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
 GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed: 1,000 tiles/s a GPU, never measured")
+
+KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
+# Of raw pixels: lossless codecs find little in H&E, JPEG of quality 90 keeps a quarter (README.md).
+PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
+# A tile's position and background; the position of a feature vector.
+TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
+# Multiply-adds against InceptionV3's on as many pixels.
+WORK_OF_BACKBONE = {"inception_v3": 1.0, "resnet50": 1.3, "vgg16": 5.0}
+EXACT = "exact"
 
 
 def seconds_per_cost(
@@ -105,3 +116,26 @@ def product(one: Figure, other: Figure) -> Figure:
         one.origin if one.origin == other.origin else f"{one.origin}; {other.origin}",
         min(one.slides, other.slides),
     )
+
+
+def raw_tile_bytes(table: TileTable) -> Figure:
+    """Bytes of a kept tile in its store: exact for codec none."""
+    if table.pixels == "none":
+        return Figure(TILE_ROW_BYTES, TILE_ROW_BYTES, TILE_ROW_BYTES, EXACT)
+    pixels, (value, low, high) = 3 * table.tile_px**2, PACKED[table.codec]
+    origin = EXACT if table.codec == "none" else f"assumed: codec {table.codec} keeps {value:.0%} (README.md)"
+    return Figure(pixels * value + TILE_ROW_BYTES, pixels * low, pixels * high + TILE_ROW_BYTES, origin)
+
+
+def raw_feature_bytes(config: RunConfig) -> Figure:
+    """Bytes of a feature vector in its store."""
+    width = 2 if config.extract.dtype == "float16" else 4
+    nbytes = NETWORKS[config.extract.backbone].feature_length * width + FEATURE_ROW_BYTES
+    return Figure(nbytes, nbytes, nbytes, EXACT)
+
+
+def seconds_a_tile(config: RunConfig, *, gpu: bool) -> Figure:
+    """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299."""
+    base, name = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE, config.extract.backbone
+    scaled = base.times(WORK_OF_BACKBONE[name] * (config.tile.tile_px / 299) ** 2)
+    return scaled if name == "inception_v3" else replace(scaled, origin=f"{base.origin}, by the operations of {name}")

@@ -6,7 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,14 +14,14 @@ from pathlib import Path
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.scale.cohort import Cohort, patients_with_slides
+from hypoxia_hpc.scale.jobs import Jobs, ask_jobs, that_matter
 from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
-from hypoxia_hpc.scale.queue import Failed, Queued, Sent, ask_sacct, ask_squeue, failed_ones, sent_jobs
+from hypoxia_hpc.scale.queue import sent_jobs
 from hypoxia_hpc.scale.rates import measured
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running, read_running
-from hypoxia_hpc.scale.shares import slides_of_shares
 from hypoxia_hpc.scale.standing import Standing, feature_standing, require_ready, run_spec, tile_standing
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
@@ -61,18 +61,6 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Jobs:
-    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows. ``sent`` is empty for a run that was
-    never submitted."""
-
-    sent: tuple[Sent, ...] = ()
-    queued: tuple[Queued, ...] | None = None
-    failed: tuple[Failed, ...] | None = None
-    why_not_queued: str = ""
-    why_not_ended: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class RunStatus:
     """Every stage, every quarantined slide with its reason, the processes that work or died, and the jobs."""
 
@@ -105,7 +93,7 @@ def run_status(run: RunDir) -> RunStatus:
     config, slides, sent = run.config(), run.slides(), tuple(sent_jobs(run))
     spec, problem = _spec(config)
     with ThreadPoolExecutor(READERS) as pool:
-        jobs = pool.submit(_ask, sent)
+        jobs = pool.submit(ask_jobs, sent)
         tiles = list(pool.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
         features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
     titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles}
@@ -134,39 +122,6 @@ def _features(run: RunDir, config: RunConfig, spec: Json, tiles: Standing) -> St
 
 def _unknown(stage: StageStatus, problem: str) -> StageStatus:
     return StageStatus(stage.stage, 0, stage.quarantined, stage.done + stage.todo, note=problem, running=stage.running)
-
-
-def _ask(sent: Sequence[Sent]) -> Jobs:
-    if not sent:
-        return Jobs()
-    ids = list(dict.fromkeys(one.job_id for one in sent))
-    with ThreadPoolExecutor(2) as pool:
-        squeue, sacct = pool.submit(ask_squeue, ids), pool.submit(ask_sacct, ids)
-    queued, why_not_queued = squeue.result()
-    ended, why_not_ended = sacct.result()
-    return Jobs(
-        tuple(sent),
-        None if queued is None else tuple(queued),
-        None if ended is None else tuple(failed_ones(ended, queued or (), sent)),
-        why_not_queued,
-        why_not_ended,
-    )
-
-
-def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collection[str] | None]) -> Jobs:
-    """Without what failed and was done by somebody else since. ``left``: ids of the slides to do of every stage that is
-    not done, None for one that sees the whole cohort."""
-    if not jobs.failed:
-        return jobs
-    parts = {of: slides_of_shares(slides, of) for of in {one.of for one in jobs.failed if one.part is not None}}
-
-    def matters(one: Failed) -> bool:
-        ids = left.get(one.stage)
-        if one.stage not in left or ids is None or one.part is None:
-            return one.stage in left
-        return one.part < one.of and any(slide.slide_id in ids for slide in parts[one.of][one.part])
-
-    return replace(jobs, failed=tuple(one for one in jobs.failed if matters(one)))
 
 
 def _processes(run: RunDir, jobs: Jobs, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:

@@ -14,7 +14,7 @@ from hypoxia_hpc.scale.checks import Check
 from hypoxia_hpc.scale.doctor import coarse_verdict, examine_run
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides.geometry import plan_tiles
-from hypoxia_hpc.views import doctor_text
+from hypoxia_hpc.views.doctor import doctor_text
 
 GIB = 2**30
 

@@ -20,7 +20,6 @@ from hypoxia_hpc.scale.estimate import (
     estimate_run,
     extract_estimate,
     rates_of,
-    raw_tile_bytes,
     sample,
     tile_estimate,
 )
@@ -32,12 +31,14 @@ from hypoxia_hpc.scale.rates import (
     measured,
     product,
     ratio,
+    raw_tile_bytes,
     seconds_per_cost,
 )
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.tile import tile
-from hypoxia_hpc.views import amount, estimate_text, within
+from hypoxia_hpc.views.estimate import estimate_text
+from hypoxia_hpc.views.words import amount, within
 
 PLANNED = Figure(1.0, 0.5, 2.0, "from headers")
 SLIDES = [Slide(f"s{number}", Path(f"/s{number}.svs"), f"p{number}", 1000 * (number + 1)) for number in range(10)]

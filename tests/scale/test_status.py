@@ -18,6 +18,7 @@ import pytest
 
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.jobs import Jobs, that_matter
 from hypoxia_hpc.scale.keys import extract_key, slide_tile_key
 from hypoxia_hpc.scale.listening import Silence
 from hypoxia_hpc.scale.queue import Ended, Failed, Queued, Sent
@@ -25,9 +26,10 @@ from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running
 from hypoxia_hpc.scale.standing import run_spec
-from hypoxia_hpc.scale.status import Jobs, RunStatus, StageStatus, run_status, that_matter
+from hypoxia_hpc.scale.status import RunStatus, StageStatus, run_status
 from hypoxia_hpc.stages.tile import tile
-from hypoxia_hpc.views import ranges, status_text
+from hypoxia_hpc.views.status import status_text
+from hypoxia_hpc.views.words import ranges
 
 CONFIG = preset("hypoxia", {"extract": {"weights": "random"}})
 

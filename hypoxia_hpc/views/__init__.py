@@ -1,0 +1,1 @@
+"""Values of commands as the plain text that users read."""
