@@ -175,16 +175,10 @@ def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence
     """What did not complete, is not in the queue (again), and was not sent again since. An element that was cancelled
     before it started leaves no trace in either: it is said to have been."""
     over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
-    failed = []
-    for number, one in enumerate(sent):
-        for job, part in one.jobs().items():
-            how = over.get(job, Ended(job, NEVER_STARTED))
-            if job in waiting or how.state == "COMPLETED":
-                continue
-            if not any(_covers(later, one.stage, part) for later in sent[number + 1 :]):
-                failed.append(Failed(one.stage, part, one.of, how))
-    return failed
-
-
-def _covers(sent: Sent, stage: str, part: int | None) -> bool:
-    return sent.stage == stage and (part is None or sent.elements is None or part in sent.elements)
+    latest = {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}
+    failed = [
+        Failed(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)))
+        for (stage, part), (job, one) in latest.items()
+        if job not in waiting
+    ]
+    return [one for one in failed if one.how.state != "COMPLETED"]
