@@ -6,10 +6,8 @@ import json
 import signal
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -496,40 +494,37 @@ def _slide_stage(
     from hypoxia_hpc.scale.parts import Part
     from hypoxia_hpc.scale.shares import choose_slides, parse_share
 
-    with _ranks(mpi) as ranks:
+    def on_rank(ranks: Ranks | None) -> int:
         run_dir = _existing(run)
-        wanted = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
+        ids = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
         part = Part(parse_share(share), ranks)
-        slides = choose_slides(run_dir.slides(), part.share, wanted)
+        slides = choose_slides(run_dir.slides(), part.share, ids)
         listener = _listener(speaks=part.rank == 0)
         outcome = stage(run_dir, slides, workers=workers, retry=retry, listener=listener, stop=STOP, part=part)
-        if ranks is None:
-            return _say_outcome(outcome, run)
-        return ranks.agreed(_say_outcome(outcome, run) if part.rank == 0 else 0)
+        return _say_outcome(outcome, run) if part.rank == 0 else 0
+
+    return _on_all_ranks(on_rank) if mpi else on_rank(None)
 
 
-@contextmanager
-def _ranks(mpi: bool) -> Iterator[Ranks | None]:
-    """The ranks of this MPI job; None without ``--mpi``. What goes wrong on one of them ends them all: those that wait
-    for it would wait for ever."""
-    if not mpi:
-        yield None
-        return
+def _on_all_ranks(work: Callable[[Ranks], int]) -> int:
+    """Do it on every rank of this MPI job; the exit code, the same on all of them. What goes wrong on one of them ends
+    them all: those that wait for it would wait for ever."""
     from hypoxia_hpc.scale.mpi import joined_ranks
     from hypoxia_hpc.stores.commit import machine_errors
 
     ranks = joined_ranks()
     try:
         with machine_errors(Path.cwd()):
-            yield ranks
-        ranks.leave()
-    except Stopped:  # all of them
-        ranks.leave()
-        raise
+            code = work(ranks)
+    except Stopped as stopped:  # all of them
+        code = _tell_end(stopped) if ranks.rank == 0 else EXIT_STOPPED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
         # What is wrong for all of them is said once, by the first.
-        time.sleep(SECONDS_FOR_THE_FIRST if ranks.rank else 0)
-        ranks.abort(_tell_end(error, f" on {ranks}"))
+        heard = ranks.code_of_the_first(SECONDS_FOR_THE_FIRST if ranks.rank else 0)
+        code = _tell_end(error, f" on {ranks}") if heard is None else heard
+        if heard is None:
+            ranks.fail(code)
+    return ranks.leave(code)
 
 
 def _say_outcome(outcome: StageOutcome, run: Path) -> int:

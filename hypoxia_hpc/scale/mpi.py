@@ -1,6 +1,8 @@
 """The one place that imports mpi4py, and only when asked for.
 
-Ranks exchange texts. Nothing here waits for another rank, but joining at the start and agreeing at the end.
+Ranks exchange texts. Nobody waits for another one but when they join and leave. An error does not call MPI_Abort
+where there is another way: under srun that ends all ranks with 137, whatever the exit code, and mpiexec loses what was
+said right before.
 """
 
 from __future__ import annotations
@@ -11,15 +13,21 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from hypoxia_hpc.errors import MachineError
 
 # How launchers say how many ranks they started; what stands first is nearest to the ranks.
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "SLURM_NTASKS")
 _TELLING_LOCAL = "MPI_LOCALNRANKS"
+_NEWS, _CODE, _FAILURE = 1, 2, 3  # tags
 SECONDS_BETWEEN_LOOKS = 0.001
-SECONDS_TO_BE_HEARD = 1.0  # mpiexec loses what a rank says right before it aborts
+# Less than the 30 that the jobs of ``submit`` give ranks to end after the first.
+SECONDS_TO_LEAVE = 15.0
+
+
+class RankFailedError(Exception):
+    """Another rank failed, and has said why."""
 
 
 class Ranks:
@@ -33,47 +41,82 @@ class Ranks:
         self.size: int = self._world.size
         self.on_same_cores = _on_same_cores(mpi)
         self._sending: list[tuple[Any, bytes]] = []
+        self._code = 0
+        self._failed_with: int | None = None
 
     def __str__(self) -> str:
         return f"rank {self.rank} of {self.size} on {platform.node()}"
 
     def send(self, text: str, to: int) -> None:
-        """Send a text to a rank. Does not wait until it is received; ``leave`` does, therefore a synchronous send."""
-        data = text.encode()
-        self._sending = [(request, kept) for request, kept in self._sending if not request.Test()]
-        self._sending.append((self._world.Issend([data, self._mpi.BYTE], to), data))
+        """Send a text to a rank. Does not wait until it is received; ``leave`` does."""
+        self._send(text, to, _NEWS)
 
     def received(self) -> Iterator[tuple[int, str]]:
-        """What has come so far: who sent it, and the text."""
-        status = self._mpi.Status()
-        while self._world.Iprobe(status=status):
-            data = bytearray(status.Get_count(self._mpi.BYTE))
-            self._world.Recv([data, self._mpi.BYTE], status.source)
-            yield status.source, data.decode()
+        """What has come so far: who sent it, and the text. Raises RankFailedError where a rank told that it failed."""
+        yield from self._take()
+        if self._failed_with is not None:
+            raise RankFailedError(f"another rank failed, with exit code {self._failed_with}")
 
-    def agreed(self, code: int) -> int:
-        """The code of rank 0, on every rank; all have to call this."""
-        codes = array("i", [code])
-        self._world.Bcast([codes, self._mpi.INT])
-        return codes[0]
+    def code_of_the_first(self, seconds: float) -> int | None:
+        """With what exit code another rank failed; None where none tells of it within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._failed_with is None and time.monotonic() < deadline:
+            for _ in self._take():
+                pass
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        return self._failed_with
 
-    def leave(self) -> None:
-        """End MPI on this rank, when the others do; all have to call this. What nobody has received is received before:
-        MPI_Finalize fails over messages that are under way, and mpiexec then takes all ranks for lost."""
-        nobody_sends = None
+    def fail(self, code: int) -> None:
+        """Tell all others that this rank failed: they stop what they are doing and leave."""
+        self._failed_with = code
+        self._send_to_others(str(code), _FAILURE)
+
+    def leave(self, code: int) -> int:
+        """End MPI on this rank, when the others do; all have to call this. Returns the exit code for all of them: of a
+        failure, else what rank 0 gave.
+
+        After a failure it waits a while only, and then ends all by force: whoever does not come may be anywhere. What
+        nobody has received is received here: MPI_Finalize fails over messages that are under way.
+        """
+        if self.rank == 0:
+            self._code = code
+            self._send_to_others(str(code), _CODE)
+        nobody_sends = force_at = None
         while nobody_sends is None or not nobody_sends.Test():
-            for _ in self.received():
+            for _ in self._take():
                 pass
             if nobody_sends is None and all(request.Test() for request, _ in self._sending):
                 nobody_sends = self._world.Ibarrier()
+            if self._failed_with is not None:
+                force_at = force_at or time.monotonic() + SECONDS_TO_LEAVE
+                if time.monotonic() > force_at:
+                    self._world.Abort(self._failed_with)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self._mpi.Finalize()
+        return self._code if self._failed_with is None else self._failed_with
 
-    def abort(self, code: int) -> NoReturn:
-        """End all ranks, wherever they are, with this exit code."""
-        time.sleep(SECONDS_TO_BE_HEARD)
-        self._world.Abort(code)
-        raise AssertionError("MPI_Abort returned")
+    def _send_to_others(self, text: str, tag: int) -> None:
+        for rank in range(self.size):
+            if rank != self.rank:
+                self._send(text, rank, tag)
+
+    def _send(self, text: str, to: int, tag: int) -> None:
+        data = text.encode()
+        self._sending = [(request, kept) for request, kept in self._sending if not request.Test()]
+        # Synchronous, so that it is known when it has been received.
+        self._sending.append((self._world.Issend([data, self._mpi.BYTE], to, tag), data))
+
+    def _take(self) -> Iterator[tuple[int, str]]:
+        status = self._mpi.Status()
+        while self._world.Iprobe(status=status):
+            data = bytearray(status.Get_count(self._mpi.BYTE))
+            self._world.Recv([data, self._mpi.BYTE], status.source, status.tag)
+            if status.tag == _CODE:
+                self._code = int(data)
+            elif status.tag == _FAILURE:
+                self._failed_with = min(int(data), self._failed_with or int(data))  # the same on all ranks
+            else:
+                yield status.source, data.decode()
 
 
 def joined_ranks() -> Ranks:
@@ -137,10 +180,14 @@ def _started_mpi() -> Any:
 
 
 def _mpi() -> Any:
-    """mpi4py's module; its import starts nothing."""
+    """mpi4py's module; its import starts nothing, and who starts MPI and does not leave ends it with the process."""
     import mpi4py
 
-    mpi4py.rc(initialize=False)
+    mpi4py.rc(initialize=False, finalize=True)
+    if "PMI_FD" in os.environ and "SLURM_PROCID" in os.environ:
+        # srun --mpi=pmi2 breaks lines of more than 1,024 bytes, and MPICH over UCX sends such lines: its addresses take
+        # 4,096 bytes, filled up with what memory held before (SLURM 22.05, MPICH 5.0.2). Those of OFI are short.
+        os.environ.setdefault("MPIR_CVAR_CH4_NETMOD", "ofi")
     from mpi4py import MPI
 
     return MPI

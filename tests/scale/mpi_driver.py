@@ -1,10 +1,11 @@
 """The command line with a fault in it. Run by test_mpi.py; worker processes import this file again.
 
-FAULT=rank: an exception nobody foresaw in the process of one rank. FAULT=<slide_id>: the same in whichever worker
-process has that slide.
+FAULT=rank: an exception nobody foresaw in the process of one rank. FAULT=late: a rank that begins seconds after the
+others. FAULT=lost: one that never does. FAULT=<slide_id>: an exception in whichever worker process has that slide.
 """
 
 import os
+import time
 from collections.abc import Callable
 
 from hypoxia_hpc import cli
@@ -13,11 +14,18 @@ from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stages.tile import TileWork
 
 FAULT = os.environ["FAULT"]
+SECONDS = {"late": 3.0, "lost": 3600.0}
 make = TileWork.make
+slides = RunDir.slides
 
 
 def slip(run: RunDir) -> tuple[Slide, ...]:
     raise KeyError("a slip of ours")
+
+
+def slides_later(run: RunDir) -> tuple[Slide, ...]:
+    time.sleep(SECONDS[FAULT])
+    return slides(run)
 
 
 def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
@@ -29,6 +37,8 @@ def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], N
 TileWork.make = make_but_one  # type: ignore[method-assign]
 if FAULT == "rank":
     RunDir.slides = slip  # type: ignore[method-assign]
+if FAULT in SECONDS:
+    RunDir.slides = slides_later  # type: ignore[method-assign]
 
 if __name__ == "__main__":
     cli.main()

@@ -272,22 +272,32 @@ def test_what_is_wrong_for_all_is_said_once(run: Path) -> None:
 def test_ranks_that_see_another_table_are_told(run: Path, untouched: Path, tmp_path: Path) -> None:
     other = copy_of(untouched, tmp_path / "other")
     rows = (other / "slides.csv").read_text().splitlines(keepends=True)
-    (other / "slides.csv").write_text(rows[0])
-    command = [sys.executable, "-m", "hypoxia_hpc", "tile"]
-    process = mpiexec(["-n", "1", *command, str(run), "--mpi", ":", "-n", "1", *command, str(other), "--mpi"])
+    (other / "slides.csv").write_text(rows[0] + rows[-1])
+    first = ["-n", "1", "-env", "FAULT", "late", sys.executable, str(DRIVER), "tile", str(run), "--mpi"]
+    process = mpiexec([*first, ":", "-n", "1", sys.executable, "-m", "hypoxia_hpc", "tile", str(other), "--mpi"])
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 2
     assert f"error on rank 1 of 2 on {HOST}" in log
+    assert "every node has to see the same run directory" in log
 
 
 def test_a_bug_in_one_rank_ends_all(run: Path) -> None:
-    command = [sys.executable, "-m", "hypoxia_hpc", "tile", str(run), "--mpi"]
+    sound = [sys.executable, "-m", "hypoxia_hpc", "tile", str(run), "--mpi"]
     faulty = ["-env", "FAULT", "rank", sys.executable, str(DRIVER), "tile", str(run), "--mpi"]
-    process = mpiexec(["-n", "2", *command, ":", "-n", "1", *faulty])
+    process = mpiexec(["-n", "2", *sound, ":", "-n", "1", *faulty])
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1
     assert "KeyError: 'a slip of ours'" in log
     assert f"This is a bug in hypoxia_hpc on rank 2 of 3 on {HOST}" in log
+
+
+@pytest.mark.long
+def test_ranks_that_hear_of_nothing_are_ended_by_force(run: Path) -> None:
+    command = [sys.executable, str(DRIVER), "tile", str(run), "--mpi"]
+    process = mpiexec(["-n", "1", "-env", "FAULT", "lost", *command, ":", "-n", "1", "-env", "FAULT", "rank", *command])
+    _, log = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 1
+    assert f"This is a bug in hypoxia_hpc on rank 1 of 2 on {HOST}" in log
 
 
 def test_a_bug_in_a_worker_costs_its_slide_alone(run: Path, alone: Path) -> None:
