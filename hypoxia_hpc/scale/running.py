@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -80,11 +81,11 @@ def read_running(run: RunDir) -> list[Running]:
     return [one for one in found if one is not None]
 
 
-def _read(path: os.PathLike[str]) -> Running | None:
+def _read(path: Path) -> Running | None:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with path.open("rb") as file:
             return _RUNNING.validate_json(file.read(MOST_BYTES), strict=True)
-    except (FileNotFoundError, IsADirectoryError, ValidationError):
+    except (OSError, ValidationError):  # OSError: it has gone or was replaced on a network file system, or is no file
         return None
 
 

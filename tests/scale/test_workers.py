@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hypoxia_hpc.errors import MachineError, SlideError, Stopped
-from hypoxia_hpc.scale.workers import Failed, Finished, Ticked, deal
+from hypoxia_hpc.scale.workers import Crew, Failed, Finished, Nothing, Ticked, deal
 
 Tick = Callable[[int], None]
 Events = list[Finished[str, str] | Ticked | Failed[str]]
@@ -244,6 +244,49 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.wait()
     wait_until(lambda: not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text())
     assert not (tmp_path / "b").exists()
+
+
+class Slowly:
+    """A source that has its items ready one after the other, each some turns after the one before."""
+
+    def __init__(self, items: list[str], turns: int) -> None:
+        self.items, self.turns, self.to_wait = [*items], turns, turns
+
+    def next_item(self) -> str | Nothing:
+        if not self.items:
+            return Nothing.NO_MORE
+        return Nothing.NOT_YET if self.to_wait else self.items.pop(0)
+
+    def turn(self) -> float:
+        self.to_wait = self.to_wait - 1 if self.to_wait else self.turns
+        return 0.01
+
+
+def test_items_may_come_late(tmp_path: Path) -> None:
+    work, items = Work(tmp_path), ["a", "b:dies_once", "c", "d"]
+    events = list(Crew(work, 2).events(Slowly(items, turns=20)))
+    assert finished(events) == {item: item[0].upper() for item in items}
+
+
+def test_workers_are_started_when_there_is_something_to_do(tmp_path: Path) -> None:
+    crew = Crew(Work(tmp_path), 8)
+    assert finished(list(crew.events(Slowly(["a"], turns=5)))) == {"a": "A"}
+    busy, idle = crew.seconds()
+    assert len(busy) == len(idle) == 8
+    assert [seconds > 0 for seconds in busy] == [True] + 7 * [False]
+
+
+def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
+    started = time.monotonic()
+    crew = Crew(Work(tmp_path), 2)
+    for event in crew.events(Slowly(["a:waits", "b"], turns=5)):
+        if event == Ticked(1000):
+            assert crew.in_flight == ["a:waits"]
+    busy, idle = crew.seconds()
+    spent = time.monotonic() - started
+    assert busy[0] > 0.7
+    assert crew.in_flight == []
+    assert [one + other for one, other in zip(busy, idle, strict=True)] == pytest.approx([spent, spent], abs=0.1)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
