@@ -281,7 +281,7 @@ def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
     crew = Crew(Work(tmp_path), 2)
     for event in crew.events(Slowly(["a:waits", "b"], turns=5)):
         if event == Ticked(1000):
-            assert crew.in_flight == ["a:waits"]
+            assert "a:waits" in crew.in_flight
     busy, idle = crew.seconds()
     spent = time.monotonic() - started
     assert busy[0] > 0.7
