@@ -13,6 +13,7 @@ import functools
 import io
 import itertools
 import math
+import os
 import sys
 import tempfile
 import zlib
@@ -64,6 +65,11 @@ class Recipe:
     mpp: float = 0.5
     tissue: float = 0.42  # 40 % of the output tiles are kept
     glass: str = "real"
+
+
+def slides_dir() -> Path:
+    """Where slides are made and kept by default."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypoxia_hpc" / "slides"
 
 
 def recipes(*, quick: bool) -> dict[str, Recipe]:

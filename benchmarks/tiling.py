@@ -21,6 +21,7 @@ from figures import Figure, Report
 from kernels import TILE_PX, numpy_count
 from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
 from rounds import on_one_core, paired
+from slides import slides_dir
 
 from hypoxia_hpc.tiling.kernels import count_background
 
@@ -65,7 +66,7 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypoxia_hpc" / "slides"
+    cache = slides_dir()
     parser.add_argument("--quick", action="store_true", help="smaller slides, fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was found, and the machine, there")
     parser.add_argument("--slides-dir", type=Path, default=cache, help=f"where slides are made and kept ({cache})")

@@ -48,7 +48,7 @@ def two_workers(bench: Bench) -> None:
     if len(cores) < 2:
         bench.report.add(Figure(figure, None, "%", 0.95, note="needs two cores"))
         return
-    decoder, gains = _fastest_decoder(path), {"ours": [], "decoder": []}
+    decoder, gains = fastest_decoder(path), {"ours": [], "decoder": []}
     with crew(path, decoder, cores[:2]) as ends:
         for _ in range(2 * bench.rounds + 1):
             for work, found in gains.items():
@@ -60,7 +60,7 @@ def two_workers(bench: Bench) -> None:
     bench.report.add(Figure(figure, statistics.median(shares), "%", 0.95))
 
 
-def _fastest_decoder(path: Path) -> str:
+def fastest_decoder(path: Path) -> str:
     with on_one_core():
         laps = paired(NativeTiles(path).decoders(), 3)
     return min(laps, key=lambda name: min(one.clock for one in laps[name]))
@@ -70,7 +70,7 @@ def stores(bench: Bench) -> None:
     """One worker, all cores; the bounds have one thread each."""
     path, table = bench.slide("jpeg-20x"), TileTable(screen="off")
     tiles = np.stack(collected(lambda new_tile: ours.deliver(path, table, new_tile).kept).tiles)
-    decoder, default = _fastest_decoder(path), table.codec
+    decoder, default = fastest_decoder(path), table.codec
     n_planned = ours.plan_of(path, table).n_tiles
     bench.report.say(f"\ntiles into Zarr: {n_planned:,} tiles planned, {len(tiles):,} kept")
     for codec in (default, *(name for name in CODECS if name != default)):

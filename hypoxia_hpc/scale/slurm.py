@@ -33,6 +33,8 @@ EXTRACT_GB, EXTRACT_GB_GPU = 6.0, 12.0
 COHORT_GB, TRAIN_GB_A_TILE, EVALUATE_GB_A_TILE = 4.0, 2 * 2048 * 4 / 1e9, 500 / 1e9
 # 20 epochs of three heads at 50,000 rows/s; predictions and bootstrap; half a second for each slide in the report.
 TRAIN_SECONDS_A_TILE, EVALUATE_SECONDS_A_TILE, REPORT_SECONDS_A_SLIDE = 0.0012, 0.0003, 0.5
+# Many partitions allow a day and no more; a head that is trained stays trained when the job is stopped and goes on.
+MOST_COHORT_SECONDS = 23 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,20 @@ class Array:
 
 
 def ask_by_slide(
-    stage: SlideStage, slides: Sequence[Slide], undone: Collection[str], of: int | None, pace: Figure, table: SlurmTable
+    stage: SlideStage,
+    slides: Sequence[Slide],
+    undone: Collection[str],
+    earlier: int | None,
+    pace: Figure,
+    table: SlurmTable,
 ) -> Ask:
     """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``undone`` the ids of those to
-    do (at least one), ``of`` into how many parts an earlier submission cut them, ``pace`` the seconds of a core (of a
-    GPU, for extract with gres) per unit of cost."""
+    do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds of a core
+    (of a GPU, for extract with gres) per unit of cost."""
     todo = [slide for slide in slides if slide.slide_id in undone]
     lanes, speed = _lanes(stage, table)
-    if of is None:
-        seconds = sum(slide.cost for slide in todo) * pace.value / speed
-        of = count_of_shares(seconds, len(todo), lanes, table)
+    seconds = sum(slide.cost for slide in todo) * pace.value / speed
+    of = max(earlier or 1, count_of_shares(seconds, len(todo), lanes, table))
     parts = [[slide.cost for slide in part if slide.slide_id in undone] for part in slides_of_shares(slides, of)]
     longest = max(seconds_of_part(part, lanes) for part in parts)
     expected = longest * min(pace.high, MOST_SAFETY * pace.value) / speed
@@ -119,7 +125,7 @@ def ask_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: Slur
         ranks=1,
         cpus=table.cpus,
         memory_mb=math.ceil(1000 * (table.memory_gb or COHORT_GB + gigabytes)),
-        minutes=minutes_to_ask(MOST_SAFETY * seconds, table),
+        minutes=minutes_to_ask(min(MOST_SAFETY * seconds, MOST_COHORT_SECONDS), table),
         partition=_partition(stage, table),
         gres=_gres(stage, table),
     )

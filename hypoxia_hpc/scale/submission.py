@@ -102,13 +102,13 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         NotReadyError: jobs of this run that are in the queue.
         InputError: SLURM would not take a job.
     """
+    image = _image(plan.run, plan.table)
+    if image is not None and not image.exists():
+        raise MachineError(f"[site.slurm] image {image} is not there", remedy="build or copy it, or mend run.toml")
     if shutil.which("sbatch") is None:
         raise MachineError(
             "sbatch is not on this machine", remedy="log in to the cluster; to see what would be sent: --dry-run"
         )
-    image = _image(plan.run, plan.table)
-    if image is not None and not image.exists():
-        raise MachineError(f"[site.slurm] image {image} is not there", remedy="build or copy it, or mend run.toml")
     _refuse_queued(run)
     _write_script(plan)
     for job in plan.jobs:
@@ -161,7 +161,7 @@ def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
 
 
 def _image(root: Path, table: SlurmTable) -> Path | None:
-    return root / Path(table.image).expanduser() if table.image is not None else None
+    return Path(os.path.normpath(root / Path(table.image).expanduser())) if table.image is not None else None
 
 
 def _folders(config: RunConfig, slides: Sequence[Slide]) -> set[Path]:
@@ -220,11 +220,18 @@ def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) ->
         said = done.stderr.strip() or f"sbatch ended with exit code {done.returncode}"
         first = f"scancel {' '.join(sent)}, which are sent already; then " if sent else ""
         raise InputError(
-            f"SLURM does not take the job of {job.ask.stage}",
+            f"SLURM does not take the job of {job.ask.stage}: {_in_words(job.ask)}",
             culprits=said.splitlines(),
-            remedy=f"{first}mend [site.slurm] in run.toml (see sinfo; sacctmgr show assoc) and submit again",
+            remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
         )
     return done.stdout
+
+
+def _in_words(ask: Ask) -> str:
+    where = f" in partition {ask.partition}" if ask.partition else ""
+    gres = f" and {ask.gres}" if ask.gres else ""
+    cores = f"{ask.nodes} node(s), {ask.ranks} x {ask.cpus} cores"
+    return f"{cores}, {ask.memory_mb / 1000:g} GB a node{gres} for {ask.minutes} min{where}"
 
 
 def _job_id(job: Job, printed: str) -> str:

@@ -103,6 +103,8 @@ def _cohort_stages(run: RunDir, *, again: bool) -> tuple[CohortStage, ...]:
     a run without labels."""
     if all(patient.label is None for patient in run.patients()):
         return ()
+    if again:
+        return COHORT_STAGES
     todo = {stage.stage for stage in run_status(run).stages if stage.todo}
-    first = 0 if again else next((n for n, stage in enumerate(COHORT_STAGES) if stage in todo), len(COHORT_STAGES))
+    first = next((n for n, stage in enumerate(COHORT_STAGES) if stage in todo), len(COHORT_STAGES))
     return COHORT_STAGES[first:]

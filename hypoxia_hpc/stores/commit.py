@@ -59,8 +59,8 @@ def machine_errors(path: Path) -> Iterator[None]:
 
 
 def committed_file(target: Path, data: bytes, *, durable: bool = True) -> None:
-    """Make ``target`` a file of these bytes, replacing an older one, all or nothing; with ``durable`` off a crash of the
-    machine, not of a process, may lose it. Raises MachineError."""
+    """Make ``target`` a file of these bytes, replacing an older one, all or nothing; with ``durable`` off a crash of
+    the machine, not of a process, may lose it. Raises MachineError."""
     with machine_errors(target):
         _make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")

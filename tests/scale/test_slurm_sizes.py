@@ -79,6 +79,12 @@ def test_a_later_submission_keeps_the_parts() -> None:
     assert len(again.elements) == 2
 
 
+def test_finer_parts_where_they_are_wanted_now() -> None:
+    slides = slides_of([5_000_000] * 100)
+    everything = {slide.slide_id for slide in slides}
+    assert ask_by_slide("tile", slides, everything, 5, PACE, SlurmTable(hours=0.5, cpus=4)).of > 50
+
+
 def test_a_log_normal_cohort_of_13000_slides_over_128_parts_is_even() -> None:
     """Slowest over mean, as the tasks see it: each asks for its own share."""
     costs = np.random.default_rng(1).lognormal(np.log(12_000), 0.9, 13_000).astype(int) + 1
@@ -163,6 +169,7 @@ def test_the_cohort_s_stages_follow_its_size_and_gpu_goes_to_training() -> None:
     assert (small.gres, small.partition, small.nodes, small.ranks, small.elements) == ("gpu:1", "g", 1, 1, None)
     assert small.minutes < large.minutes
     assert small.memory_mb < large.memory_mb
+    assert ask_of_cohort("train", 100, 1e9, table).minutes <= 24 * 60
     report = ask_of_cohort("report", 100, 1e6, table)
     assert (report.gres, report.partition) == (None, "c")
     assert ask_of_cohort("train", 100, 1e6, SlurmTable(memory_gb=2.0)).memory_mb == 2000
