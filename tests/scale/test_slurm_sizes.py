@@ -80,7 +80,7 @@ def test_a_later_submission_keeps_the_parts() -> None:
 
 
 def test_finer_parts_where_they_are_wanted_now() -> None:
-    slides = slides_of([5_000_000] * 100)
+    slides = slides_of([500_000] * 1000)
     everything = {slide.slide_id for slide in slides}
     assert ask_by_slide("tile", slides, everything, 5, PACE, SlurmTable(hours=0.5, cpus=4)).of > 50
 
@@ -144,8 +144,12 @@ def test_extract_counts_cores_or_gpus() -> None:
     slides = slides_of([60_000] * 64)
     everything = {slide.slide_id for slide in slides}
     pace = Figure(0.1, 0.1, 0.1, "measured", 30)
-    cores = ask_by_slide("extract", slides, everything, 4, pace, SlurmTable(cpus=8, gpu_partition="g", partition="c"))
-    gpus = ask_by_slide("extract", slides, everything, 4, pace, SlurmTable(cpus=8, gres="gpu:1", gpu_partition="g"))
+    cores = ask_by_slide(
+        "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gpu_partition="g", partition="c")
+    )
+    gpus = ask_by_slide(
+        "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gres="gpu:1", gpu_partition="g")
+    )
     assert (cores.gres, gpus.gres, cores.partition, gpus.partition) == (None, "gpu:1", "g", "g")
     assert gpus.minutes > 6 * cores.minutes
     assert gpus.memory_mb > cores.memory_mb
