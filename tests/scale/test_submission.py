@@ -84,9 +84,8 @@ def test_one_slide_that_is_lost_is_one_element(
     change_setting(run, "site.slurm", "hours", "0.000001")
     shutil.rmtree(next((run / "tiles").iterdir()))
     first = sent(submit(run, "--dry-run").stdout)[0]
-    assert first[-3:-1] == ["tile", str(N_SLIDES + 1)]
-    array = next(word for word in first if word.startswith("--array="))
-    assert array.removeprefix("--array=").isdecimal()
+    assert first[-3:] == ["tile", "1", "0"]
+    assert "--array=0" in first
 
 
 def test_a_run_without_labels_ends_after_extract(
