@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
-from hypoxia_hpc.errors import HypoxiaError, Stopped
+from hypoxia_hpc.errors import HypoxiaError, MachineError, Stopped
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -121,6 +121,7 @@ def refuse_left(left: int) -> None:
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    began: bool = False  # it has said so: Python and all that it imports are there
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ class Crew(Generic[Item, Result]):
 
         Raises:
             HypoxiaError: one that ``work`` raised, at once.
+            MachineError: a worker process that ends before it has begun to work; no item is to blame for that.
         """
         try:
             while self._deal(source) or self.in_flight:
@@ -205,12 +207,15 @@ class Crew(Generic[Item, Result]):
 
     def _hear(self, place: _Place[Item], pipe: Connection) -> Finished[Item, Result] | Ticked | Failed[Item] | None:
         """One message; frees the place when its item is over."""
-        item = place.item
-        assert item is not None  # noqa: S101 - only busy workers are listened to
+        item, worker = place.item, place.worker
+        assert item is not None and worker is not None  # noqa: S101 - only busy workers are listened to
         try:
             kind, value = pipe.recv()
         except (EOFError, OSError):  # OSError: it was killed in the middle of a message
             return self._bury(place, item)
+        if kind == "began":
+            worker.began = True
+            return None
         if kind == "ticked":
             return Ticked(value)
         self._free(place)
@@ -226,11 +231,17 @@ class Crew(Generic[Item, Result]):
         assert worker is not None  # noqa: S101 - it was listened to
         worker.pipe.close()
         worker.process.join()
+        how = _how_it_ended(worker.process.exitcode)
+        if not worker.began:  # the image it runs from was unmounted, a library or memory is missing
+            raise MachineError(
+                f"a worker process could not begin: {how}",
+                remedy="what it said is above; nothing is lost, run the same command again to go on",
+            )
         if place.attempt < MOST_ATTEMPTS:
             self._give(place, item, place.attempt + 1)
             return None
         self._free(place)
-        return Failed(item, "worker-died", _how_it_ended(worker.process.exitcode), place.attempt)
+        return Failed(item, "worker-died", how, place.attempt)
 
     def _free(self, place: _Place[Item]) -> None:
         place.count()
@@ -276,6 +287,8 @@ def _serve(pipe: Connection, work: Callable[[Item, Tick], Result]) -> None:
     def tick(tiles: int) -> None:
         pipe.send(("ticked", tiles))
 
+    with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
+        pipe.send(("began", None))
     while True:
         try:
             item = pipe.recv()

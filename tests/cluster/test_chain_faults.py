@@ -64,6 +64,11 @@ def until_at_work(desk: Desk, run: Path, n: int = 1) -> list[dict[str, Any]]:
     return working()
 
 
+def until_said(desk: Desk, run: Path, words: str, timeout: float) -> None:
+    """Wait until a job of the run has said so."""
+    until(lambda: words in logs(run), timeout, lambda: desk.cluster.explain(f"{words!r}\n{logs(run)}"))
+
+
 def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -155,17 +160,18 @@ def test_one_element_cancelled(desk: Desk, new_run: Callable[..., Path], referen
 
 
 def test_the_time_limit(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
-    """SLURM warns 50 seconds before a limit of one minute: the job stops, is requeued, and goes on."""
+    """SLURM warns 50 seconds before a limit of one minute: the job stops, is requeued, and goes on. The worker sleeps
+    until the warning comes, so that there is something left to do."""
     run = new_run(*ONE, ("site.slurm", "stop_seconds", "50"))
     desk.cluster.scontrol("update", "partitionname=normal", "state=down")
     job = submit_tile(desk, run)
     desk.cluster.scontrol("update", f"jobid={job}", "timelimit=1")
     desk.cluster.scontrol("update", "partitionname=normal", "state=up")
-
-    def requeued() -> bool:
-        return "requeued" in logs(run)
-
-    until(requeued, 120, lambda: desk.cluster.explain(f"requeued\n{logs(run)}"))
+    worker = spawned(until_at_work(desk, run)[0]["pid"])
+    os.kill(worker, signal.SIGSTOP)
+    until_said(desk, run, "the time limit is near", 90)
+    os.kill(worker, signal.SIGCONT)
+    until_said(desk, run, "requeued", 60)
     desk.cluster.scontrol("update", f"jobid={job}", "timelimit=10")
     finish(desk, run, job, reference, again=False)
     assert "start 2" in logs(run)

@@ -96,6 +96,13 @@ class Startled(Work):
             os.kill(os.getpid(), number)
 
 
+class Unbegun(Work):
+    """Ends a worker process that is still starting."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        os._exit(255)
+
+
 def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
     return list(deal(items, work, workers=workers, stop=threading.Event()))
 
@@ -294,3 +301,10 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     while not is_so():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="could not begin: .* exit code 255") as found:
+        all_events(["a", "b"], Unbegun(tmp_path))
+    assert "run the same command again" in found.value.remedy
+    assert not (tmp_path / "a").exists()
