@@ -8,6 +8,7 @@ waits for a message: all is done in turns, between listening to its own workers.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -25,8 +26,10 @@ from hypoxia_hpc.scale.workers import POLL_SECONDS, InOrder, Nothing, Source, Ti
 WANT, ATTENDED, TILES, STOP = "want", "attended", "tiles", "stop"
 # From rank 0: a slide to work on; nothing is under way any more, and so many slides are left to do.
 SLIDE, END = "slide", "end"
-# A turn of a rank that waits for a message: 40 µs of the processor. After a second it is not in a hurry any more.
-SOON_SECONDS, LATER_SECONDS, HURRY_SECONDS = 0.005, 0.05, 1.0
+# A turn of a rank that waits for a message: 40 µs of the processor. A message takes some turns of both ranks, so both
+# hurry while they talk (at 5 ms a turn a worker waited 30 ms for its next slide); after a while they do not any more.
+AT_ONCE_SECONDS, SOON_SECONDS, LATER_SECONDS = 0.0005, 0.005, 0.05
+TALK_SECONDS, HURRY_SECONDS = 0.02, 1.0
 TILES_SECONDS = 1.0
 
 
@@ -84,6 +87,7 @@ class DealersDesk:
         self._stopped_elsewhere = False
         self._asking: deque[int] = deque()
         self._n_out = 0
+        self._heard_at = -math.inf
         self.tell = hear
 
     def next_item(self) -> Slide | Nothing:
@@ -93,10 +97,13 @@ class DealersDesk:
 
     def turn(self) -> float:
         for rank, text in self._ranks.received():
+            self._heard_at = time.monotonic()
             self._take(rank, json.loads(text))
         while self._asking and self._is_dealing:
             self._send(self._asking.popleft(), {SLIDE: self._slides.popleft().slide_id})
             self._n_out += 1
+        if time.monotonic() - self._heard_at < TALK_SECONDS:
+            return AT_ONCE_SECONDS
         return SOON_SECONDS if self._is_dealing else LATER_SECONDS
 
     def end(self, left: int) -> int:
@@ -161,7 +168,7 @@ class RanksDesk:
             return 0.0
         if self._asked_at is None:
             return POLL_SECONDS
-        return SOON_SECONDS if time.monotonic() - self._asked_at < HURRY_SECONDS else LATER_SECONDS
+        return AT_ONCE_SECONDS if time.monotonic() - self._asked_at < HURRY_SECONDS else LATER_SECONDS
 
     def tell(self, news: News) -> None:
         self._hear(news)

@@ -304,7 +304,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="could not begin: .* exit code 255") as found:
+    with pytest.raises(MachineError, match=r"could not begin: .* exit code 255") as found:
         all_events(["a", "b"], Unbegun(tmp_path))
     assert "run the same command again" in found.value.remedy
     assert not (tmp_path / "a").exists()
