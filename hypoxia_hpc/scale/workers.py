@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 Dealt_co = TypeVar("Dealt_co", covariant=True)
 Tick = Callable[[int], None]
 
-MOST_ATTEMPTS = 2
+MOST_ATTEMPTS = MOST_STARTS = 2
 POLL_SECONDS = 0.5
 # The terminal and SLURM signal every process of the job; the parent decides what to do about it.
 FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -132,6 +132,7 @@ class _Place(Generic[Item]):
     worker: _Worker | None = None
     item: Item | None = None
     attempt: int = 0
+    false_starts: int = 0
     busy: float = 0.0
     idle: float = 0.0
     since: float = field(default_factory=time.monotonic)
@@ -159,7 +160,7 @@ class Crew(Generic[Item, Result]):
 
         Raises:
             HypoxiaError: one that ``work`` raised, at once.
-            MachineError: a worker process that ends before it has begun to work; no item is to blame for that.
+            MachineError: worker processes that end before they have begun; no item is to blame for that.
         """
         try:
             while self._deal(source) or self.in_flight:
@@ -215,6 +216,7 @@ class Crew(Generic[Item, Result]):
             return self._bury(place, item)
         if kind == "began":
             worker.began = True
+            place.false_starts = 0
             return None
         if kind == "ticked":
             return Ticked(value)
@@ -226,17 +228,21 @@ class Crew(Generic[Item, Result]):
         return Finished(item, value)
 
     def _bury(self, place: _Place[Item], item: Item) -> Failed[Item] | None:
-        """A worker died: somebody else tries its item once more, if it was the first to."""
+        """A worker died: somebody else tries its item once more, if it was the first to or had not begun."""
         worker, place.worker = place.worker, None
         assert worker is not None  # noqa: S101 - it was listened to
         worker.pipe.close()
         worker.process.join()
         how = _how_it_ended(worker.process.exitcode)
-        if not worker.began:  # the image it runs from was unmounted, a library or memory is missing
-            raise MachineError(
-                f"a worker process could not begin: {how}",
-                remedy="what it said is above; nothing is lost, run the same command again to go on",
-            )
+        if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
+            place.false_starts += 1
+            if place.false_starts == MOST_STARTS:
+                raise MachineError(
+                    f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
+                    remedy="what they said is above; nothing is lost, run the same command again to go on",
+                )
+            self._give(place, item, place.attempt)
+            return None
         if place.attempt < MOST_ATTEMPTS:
             self._give(place, item, place.attempt + 1)
             return None

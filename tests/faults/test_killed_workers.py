@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from os import kill
 from pathlib import Path
 from subprocess import Popen
@@ -33,12 +33,17 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-def kill_worker_in_a_slide(process: Popen[bytes], run: Path) -> None:
+def kill_worker_in_a_slide(process: Popen[bytes], run: Path, dead: Collection[int] = ()) -> int:
     """SIGKILL to the worker that is writing a store: its process id is in the store's temporary name."""
-    wait_for(lambda: list(run.glob("tiles/.tmp-*")))
-    writing = next(run.glob("tiles/.tmp-*"))
-    kill(int(writing.name.split("-")[-2]), signal.SIGKILL)
+
+    def writers() -> set[int]:
+        return {int(writing.name.split("-")[-2]) for writing in run.glob("tiles/.tmp-*")} - {*dead}
+
+    wait_for(writers)
+    worker = writers().pop()
+    kill(worker, signal.SIGKILL)
     assert process.poll() is None
+    return worker
 
 
 def receipts(run: Path, stage: str) -> list[dict[str, object]]:
@@ -70,12 +75,8 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_and_can_be_tried_aga
 ) -> None:
     run = copy_run(untouched, tmp_path / "run")
     process = start("tile", run, "--workers", "1")
-    dead: set[int] = set()
-    for _ in range(2):
-        wait_for(lambda: {*workers_of(process)} - dead)
-        (worker,) = {*workers_of(process)} - dead
-        kill(worker, signal.SIGKILL)
-        dead.add(worker)
+    first = kill_worker_in_a_slide(process, run)
+    kill_worker_in_a_slide(process, run, {first})
     finish(process, EXIT_QUARANTINED)
     (held,) = [receipt for receipt in receipts(run, "tile") if receipt["status"] == "quarantined"]
     assert (held["reason"], held["attempts"]) == ("worker-died", 2)

@@ -2,9 +2,11 @@
 
 FAULT=rank: an exception nobody foresaw in the process of one rank. FAULT=late: a rank that begins seconds after the
 others. FAULT=lost: one that never does. FAULT=<slide_id>: an exception in whichever worker process has that slide.
+FAULT=dies-<slide_id>: that process is killed.
 """
 
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -31,6 +33,8 @@ def slides_later(run: RunDir) -> tuple[Slide, ...]:
 def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
     if slide.slide_id == FAULT:
         raise KeyError("a slip of ours")
+    if f"dies-{slide.slide_id}" == FAULT:
+        os.kill(os.getpid(), signal.SIGKILL)
     return make(work, slide, key, tick)
 
 

@@ -314,19 +314,23 @@ def test_a_bug_in_a_worker_costs_its_slide_alone(run: Path, alone: Path) -> None
 
 
 def test_a_slide_that_kills_its_worker_twice_is_quarantined_on_any_rank(run: Path, alone: Path) -> None:
-    process = start_ranks("tile", run, "--workers", "1", n=2)
-    wait_for(lambda: len(ranks_of(process)) == 2 and workers_of(ranks_of(process)[1]))
-    rank, dead = ranks_of(process)[1], set()
-    for _ in range(2):
-        wait_for(lambda: {*workers_of(rank)} - dead)
-        (worker,) = {*workers_of(rank)} - dead
-        os.kill(worker, signal.SIGKILL)
-        dead.add(worker)
-    told, _ = process.communicate(timeout=LIMIT_SECONDS)
+    faulty = [
+        "-env",
+        "FAULT",
+        f"dies-{GOOD[0]}",
+        sys.executable,
+        str(DRIVER),
+        "tile",
+        str(run),
+        "--workers",
+        "1",
+        "--mpi",
+    ]
+    told, _ = (process := mpiexec(["-n", "2", *faulty])).communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 3
     assert "worker-died 1" in told
-    (held,) = [one for one in receipts(run).values() if one["reason"] == "worker-died"]
-    assert held["attempts"] == 2
+    held = receipts(run)[GOOD[0]]
+    assert (held["reason"], held["attempts"]) == ("worker-died", 2)
     assert ended(start("tile", run, "--retry")) == 3
     assert digests(run) == digests(alone)
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,16 @@ class Unbegun(Work):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         os._exit(255)
+
+
+class BegunLate(Work):
+    """Ends the first worker process while that is still starting."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        with suppress(FileExistsError):
+            (self.folder / "ended").touch(exist_ok=False)
+            os._exit(255)
 
 
 def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
@@ -304,7 +315,12 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match=r"could not begin: .* exit code 255") as found:
+    with pytest.raises(MachineError, match=r"could not begin, 2 times in a row: .* exit code 255") as found:
         all_events(["a", "b"], Unbegun(tmp_path))
     assert "run the same command again" in found.value.remedy
     assert not (tmp_path / "a").exists()
+
+
+def test_a_worker_that_ends_while_it_starts_costs_no_attempt(tmp_path: Path) -> None:
+    events = all_events(["a:dies_once", "b"], BegunLate(tmp_path), workers=1)
+    assert finished(events) == {"a:dies_once": "A", "b": "B"}
