@@ -164,7 +164,7 @@ def work_through(
     """
     gathered = _Gathered(slides, listener)
     desk = desk_of(part, slides, stop, gathered.hear)
-    crew = Crew(Attend(work, retry), min(workers, len(slides)))
+    crew = Crew(Attend(work, retry), min(workers, len(slides)), stop)
     total = sum(slide.cost for slide in slides)
     file = RunningFile(work.run, title, part, len(slides), total)
     station = _Station(work, desk, crew, file)

@@ -31,6 +31,8 @@ Tick = Callable[[int], None]
 
 MOST_ATTEMPTS = MOST_STARTS = 2
 POLL_SECONDS = 0.5
+# How long after its worker this process may hear that the whole job is being ended.
+NEWS_SECONDS = 2.0
 # The terminal and SLURM signal every process of the job; the parent decides what to do about it.
 FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -104,7 +106,7 @@ def deal(
             the end.
     """
     left = len(items)
-    with closing(Crew(work, min(workers, len(items))).events(InOrder(deque(items), stop))) as events:
+    with closing(Crew(work, min(workers, len(items)), stop).events(InOrder(deque(items), stop))) as events:
         for event in events:
             left -= not isinstance(event, Ticked)
             yield event
@@ -148,10 +150,12 @@ class _Place(Generic[Item]):
 
 
 class Crew(Generic[Item, Result]):
-    """At most ``size`` worker processes (at least one), which all do the same ``work``; it must be picklable."""
+    """At most ``size`` worker processes (at least one), which all do the same ``work``; it must be picklable. A death
+    after ``stop`` was set is no fault of an item."""
 
-    def __init__(self, work: Callable[[Item, Tick], Result], size: int) -> None:
+    def __init__(self, work: Callable[[Item, Tick], Result], size: int, stop: threading.Event) -> None:
         self._work = work
+        self._stop = stop
         self._places: list[_Place[Item]] = [_Place() for _ in range(max(1, size))]
 
     def events(self, source: Source[Item]) -> Generator[Finished[Item, Result] | Ticked | Failed[Item]]:
@@ -160,7 +164,8 @@ class Crew(Generic[Item, Result]):
 
         Raises:
             HypoxiaError: one that ``work`` raised, at once.
-            MachineError: worker processes that end before they have begun; no item is to blame for that.
+            MachineError: worker processes that end before they have begun, or while all is being stopped; no item is
+                to blame for that.
         """
         try:
             while self._deal(source) or self.in_flight:
@@ -234,6 +239,11 @@ class Crew(Generic[Item, Result]):
         worker.pipe.close()
         worker.process.join()
         how = _how_it_ended(worker.process.exitcode)
+        if self._ended_with_the_job(worker.process.exitcode):
+            raise MachineError(
+                f"a worker process did not live to finish what it was at, while all was being stopped: {how}",
+                remedy="nothing is lost, run the same command again to go on",
+            )
         if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
             place.false_starts += 1
             if place.false_starts == MOST_STARTS:
@@ -248,6 +258,11 @@ class Crew(Generic[Item, Result]):
             return None
         self._free(place)
         return Failed(item, "worker-died", how, place.attempt)
+
+    def _ended_with_the_job(self, exit_code: int | None) -> bool:
+        """SLURM signals every process of a job, also the one that has the image mounted: where that goes first, reading
+        from the image raises SIGBUS, perhaps before this process has heard that it is to stop."""
+        return self._stop.wait(NEWS_SECONDS if exit_code == -signal.SIGBUS else 0)
 
     def _free(self, place: _Place[Item]) -> None:
         place.count()

@@ -56,6 +56,11 @@ class Work:
         if attempt == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def _loses_its_image(self, attempt: int, tick: Tick) -> None:
+        tick(1000)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGBUS)
+
     def _dies_in_the_middle_of_a_message(self, attempt: int, tick: Tick) -> None:
         if attempt == 1:
             pipe = next(cell.cell_contents for cell in tick.__closure__ or ())
@@ -282,12 +287,12 @@ class Slowly:
 
 def test_items_may_come_late(tmp_path: Path) -> None:
     work, items = Work(tmp_path), ["a", "b:dies_once", "c", "d"]
-    events = list(Crew(work, 2).events(Slowly(items, turns=20)))
+    events = list(Crew(work, 2, threading.Event()).events(Slowly(items, turns=20)))
     assert finished(events) == {item: item[0].upper() for item in items}
 
 
 def test_workers_are_started_when_there_is_something_to_do(tmp_path: Path) -> None:
-    crew = Crew(Work(tmp_path), 8)
+    crew = Crew(Work(tmp_path), 8, threading.Event())
     assert finished(list(crew.events(Slowly(["a"], turns=5)))) == {"a": "A"}
     busy, idle = crew.seconds()
     assert len(busy) == len(idle) == 8
@@ -296,7 +301,7 @@ def test_workers_are_started_when_there_is_something_to_do(tmp_path: Path) -> No
 
 def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
     started = time.monotonic()
-    crew = Crew(Work(tmp_path), 2)
+    crew = Crew(Work(tmp_path), 2, threading.Event())
     for event in crew.events(Slowly(["a:waits", "b"], turns=5)):
         if event == Ticked(1000):
             assert "a:waits" in crew.in_flight
@@ -324,3 +329,20 @@ def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> N
 def test_a_worker_that_ends_while_it_starts_costs_no_attempt(tmp_path: Path) -> None:
     events = all_events(["a:dies_once", "b"], BegunLate(tmp_path), workers=1)
     assert finished(events) == {"a:dies_once": "A", "b": "B"}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.7], ids=["heard before", "heard after"])
+def test_a_worker_that_dies_with_the_whole_job_costs_no_attempt(tmp_path: Path, seconds: float) -> None:
+    stop = threading.Event()
+    work = Work(tmp_path)
+    with pytest.raises(MachineError, match=r"while all was being stopped: .* SIGBUS"):
+        for event in deal(["a:loses_its_image", "b"], work, workers=1, stop=stop):
+            assert event == Ticked(1000)
+            threading.Timer(seconds, stop.set).start()
+    assert len(work.pids("a")) == 1
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_worker_that_dies_alone_by_the_same_signal_costs_attempts(tmp_path: Path) -> None:
+    (lost,) = failed(all_events(["a:loses_its_image", "b"], Work(tmp_path)))
+    assert (lost.why, lost.attempts) == ("worker-died", 2)
