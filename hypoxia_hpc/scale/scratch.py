@@ -31,6 +31,8 @@ from hypoxia_hpc.slides.fingerprint import companions, slide_errors
 COPY_BYTES = 8 * 2**20
 # A folder is locked right after it is made; and a file system without locks leaves only its age.
 NEW_SECONDS, DAY_SECONDS = 60, 24 * 60 * 60
+# What scale/job.bash makes for each job, and points TMPDIR at.
+_OF_A_JOB = re.compile(r"hypoxia-[0-9]+", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _RUN_AGAIN = "then run the same command again; what is done stays done"
 
@@ -47,7 +49,8 @@ class Scratch:
 def staging(folder: Path | None) -> Iterator[Scratch | None]:
     """Make ``folder`` ready for the copies of this process' workers; None for a stage that reads slides where they lie.
 
-    What killed jobs left there on this host is removed before, what killed workers left, after. Raises MachineError.
+    What killed jobs left on this host, there or in folders of their own beside it, is removed before; what killed
+    workers left, after. Raises MachineError.
     """
     if folder is None:
         yield None
@@ -181,12 +184,22 @@ def _of_this_host() -> str:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Folders of this user's processes on this host which nobody holds any more."""
-    with os.scandir(folder) as entries:
-        ours = [entry for entry in entries if entry.name.startswith(_of_this_host()) and _is_ours(entry)]
-    for entry in ours:
-        if _is_abandoned(Path(entry.path)):
-            shutil.rmtree(entry.path, ignore_errors=True)
+    """Copies of this user's processes on this host which nobody holds any more: here, and where jobs that crashed kept
+    theirs. The folders of those jobs stay: one may be starting again, and has no lock while it stages nothing."""
+    others = folder.parent if _OF_A_JOB.fullmatch(folder.name) else folder
+    jobs = [Path(entry.path) for entry in _our_folders(others) if _OF_A_JOB.fullmatch(entry.name)]
+    for place in dict.fromkeys([folder, *jobs]):
+        copies = [Path(entry.path) for entry in _our_folders(place) if entry.name.startswith(_of_this_host())]
+        for copy in filter(_is_abandoned, copies):
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _our_folders(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if _is_ours(entry)]
+    except OSError:  # a job ends and its folder goes; or nobody may list it
+        return []
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:

@@ -230,6 +230,39 @@ def test_what_is_new_or_of_another_host_or_no_folder_of_ours_stays(tmp_path: Pat
     assert (tmp_path / "precious").is_dir()
 
 
+def job_folder(disk: Path, name: str) -> Path:
+    """What a job that crashed leaves: a copy of a slide, and other things."""
+    folder = disk / name
+    folder.mkdir(mode=0o700)
+    (folder / "n1-0.pid").write_text("4711")
+    abandon(folder)
+    return folder
+
+
+@pytest.mark.parametrize("own", ["hypoxia-8", "."])
+def test_copies_of_crashed_jobs_are_removed_by_a_later_one(tmp_path: Path, scratch: Path, own: str) -> None:
+    crashed = [job_folder(scratch, f"hypoxia-{number}") for number in (7, 123456)]
+    with staging(scratch / own):
+        assert [list(folder.iterdir()) for folder in crashed] == [[folder / "n1-0.pid"] for folder in crashed]
+
+
+def test_what_other_jobs_hold_or_others_own_or_links_point_at_stays(tmp_path: Path, scratch: Path) -> None:
+    slide = tmp_path / "a.svs"
+    slide.write_bytes(b"x")
+    (scratch / "hypoxia-7").mkdir()
+    elsewhere = job_folder(tmp_path, "hypoxia-1")
+    (scratch / "hypoxia-2").symlink_to(elsewhere)
+    kept = [elsewhere, job_folder(scratch, "hypoxia-results")]
+    if os.getuid() == 0:
+        kept.append(job_folder(scratch, "hypoxia-3"))
+        os.chown(kept[-1], 12345, 12345)
+    with staging(scratch / "hypoxia-7") as area, staged(slide, area) as copy:
+        os.utime(copy.parent, (0, 0))
+        with staging(scratch / "hypoxia-8"):
+            assert copy.exists()
+            assert [len(list(folder.rglob("slide.svs"))) for folder in kept] == [1] * len(kept)
+
+
 def _hold(folder: Path, slide: Path, pipe: object) -> None:
     with staging(folder) as area, staged(slide, area) as copy:
         pipe.send(str(copy))  # type: ignore[attr-defined]
