@@ -1,16 +1,17 @@
 """estimate: files, bytes, core- and GPU-hours that a run still takes, against what its disk and the quota leave.
 
-Every figure is measured on this run where there are receipts, else assumed, and says which.
+Every figure is measured on this run where slides are done for the present run.toml, else assumed, and says which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import HypoxiaError, SlideError
 from hypoxia_hpc.networks.backbones import NETWORKS
 from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.scale.disks import Mount, Room, free_room, mount_of, quota_room
@@ -26,13 +27,16 @@ from hypoxia_hpc.scale.rates import (
     seconds_a_tile,
     seconds_per_cost,
 )
-from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.standing import Standing, feature_standing, run_spec, tile_standing
 from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.opening import opened_slide
 
+# Of the slides that need no more work in a stage, by id.
 Receipts = Mapping[str, Receipt]
 
+# Opening a file takes a millisecond on a network file system, and waits for nothing else.
+READERS = 16
 # Headers that are looked at, spread over the costs.
 SAMPLE = 40
 # Files and folders of a store and its receipt: tile with pixels and without, extract.
@@ -70,7 +74,7 @@ class StageEstimate:
 class RunEstimate:
     """The stages that go slide by slide, the rates behind them, and the room for their results. ``train_bytes``: memory
     that the features of training and validation patients take, None without labels. ``unread``: slides looked at whose
-    headers are bad."""
+    headers are bad. ``unknown``: why nobody can tell here what is extracted, so that all of it counts as to do."""
 
     stages: tuple[StageEstimate, ...]
     rates: Rates
@@ -79,6 +83,7 @@ class RunEstimate:
     mount: Mount
     rooms: tuple[Room, ...]
     unread: tuple[str, ...]
+    unknown: str = ""
 
     def as_json(self) -> Json:
         return {**asdict(self), "rooms": [{**asdict(room), "enough": self.is_enough(room)} for room in self.rooms]}
@@ -90,10 +95,10 @@ class RunEstimate:
 
 
 def estimate_run(run: RunDir) -> RunEstimate:
-    """What is still to do for the slides that have no receipt yet. Raises InputError for bad tables."""
+    """What is still to do, as ``status`` counts it. Raises InputError for bad tables."""
     config, slides = run.config(), run.slides()
-    tiled = _receipts(run.receipts("tile"), slides)
-    extracted = _receipts(run.receipts("extract", config.extract.name), slides)
+    tiles, features, unknown = _standings(run, config, slides)
+    tiled, extracted = _receipts("tile", tiles), _receipts("extract", features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     rates = rates_of(config, slides, tiled, extracted, planned)
     stages = (tile_estimate(config, slides, tiled, rates), extract_estimate(config, slides, tiled, extracted, rates))
@@ -108,12 +113,30 @@ def estimate_run(run: RunDir) -> RunEstimate:
         mount,
         tuple(rooms),
         tuple(unread),
+        unknown,
     )
 
 
-def _receipts(folder: Path, slides: Sequence[Slide]) -> Receipts:
-    found = (read_receipt(folder, slide.slide_id) for slide in slides)
-    return {receipt.slide_id: receipt for receipt in found if receipt is not None}
+def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> tuple[list[Standing], list[Standing], str]:
+    """Of the slides in tile and extract, none in the latter where the weights are missing, and why."""
+    with ThreadPoolExecutor(READERS) as readers:
+        tiles = list(readers.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
+        try:
+            spec = run_spec(config)
+        except HypoxiaError as error:
+            return tiles, [], error.problem
+        return tiles, list(readers.map(partial(feature_standing, run, config.extract.name, spec), tiles)), ""
+
+
+def _receipts(stage: str, standings: Sequence[Standing]) -> Receipts:
+    """Where a receipt is missing or tells of something older, one stands for it that knows no more than the store."""
+    return {
+        one.slide.slide_id: one.receipt
+        if one.receipt is not None and one.receipt.key == one.key
+        else Receipt(one.slide.slide_id, one.status, one.key)
+        for one in standings
+        if one.stage == stage and one.status != "todo"
+    }
 
 
 def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, list[str]]:
@@ -208,9 +231,10 @@ def extract_estimate(
 
 
 def _tiles_of(slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> Figure:
-    """Tiles kept of these slides: counted where they are tiled, reckoned where they are not."""
-    counted = sum(tiled[slide.slide_id].rows for slide in slides if slide.slide_id in tiled)
-    rest = rates.tiles.times(sum(slide.cost for slide in slides if slide.slide_id not in tiled))
+    """Tiles kept of these slides: counted where receipts tell, reckoned where not."""
+    known = {one: receipt.rows for one, receipt in tiled.items() if receipt.rows or receipt.status == "quarantined"}
+    counted = sum(known.get(slide.slide_id, 0) for slide in slides)
+    rest = rates.tiles.times(sum(slide.cost for slide in slides if slide.slide_id not in known))
     return replace(rest, value=counted + rest.value, low=counted + rest.low, high=counted + rest.high)
 
 

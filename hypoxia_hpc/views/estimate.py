@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,11 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
     yield "\nreckoned from these, in brackets the range they should lie in:"
     rates = [[name, figure_text, figure.origin] for name, figure_text, figure in _rates(estimate)]
     yield table(["", "", "origin"], rates)
+    if estimate.unknown:
+        yield f"\nnote: {estimate.unknown}: what is extracted already cannot be told, and counts as to do"
     if estimate.unread:
-        yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see hypoxia-hpc doctor {root}"
+        look = f"hypoxia-hpc doctor {shlex.quote(root)}"
+        yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see {look}"
 
 
 def _estimate_row(stage: StageEstimate) -> list[str]:

@@ -35,6 +35,7 @@ from hypoxia_hpc.scale.rates import (
     seconds_per_cost,
 )
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.status import run_status
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.views.estimate import estimate_text
@@ -199,6 +200,28 @@ def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:
     assert after.rates.extract_seconds.slides == after.rates.tile_seconds.slides == 1
 
 
+def counts_of(run: RunDir) -> list[list[int]]:
+    """Slides to do, as estimate and as status say it."""
+    return [[one.slides for one in estimate_run(run).stages], [one.todo for one in run_status(run).stages[:2]]]
+
+
+def test_what_was_made_for_another_run_toml_is_to_do_as_status_says(tmp_path: Path, real_slide: Path) -> None:
+    run = RunDir(tmp_path)
+    settings = {"tile": {"tile_px": 299}, "extract": {"weights": "random"}}
+    run.config_file.write_text(render_config(preset("hypoxia", settings)))
+    rows = [f"{name},{path},p,800" for name, path in (("a", real_slide), ("b", tmp_path / "gone"))]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
+    tile(run, run.slides(), workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    assert counts_of(run) == [[0, 1], [0, 1]]
+    assert estimate_run(run).rates.tiles.slides == 1
+    run.receipts("tile").joinpath("a.json").unlink()
+    assert counts_of(run) == [[0, 1], [0, 1]]
+    assert estimate_run(run).stages[1].tiles.value > 0
+    run.config_file.write_text(render_config(preset("hypoxia", settings | {"tile": {"tile_px": 200}})))
+    assert counts_of(run) == [[2, 2], [2, 2]]
+    assert estimate_run(run).rates.tiles.slides == 0
+
+
 def test_inodes_of_a_store_without_pixels(tmp_path: Path, real_slide: Path) -> None:
     run = RunDir(tmp_path)
     run.config_file.write_text(render_config(preset("hypoxia", {"tile": {"pixels": "none"}})))
@@ -240,6 +263,7 @@ def test_the_command(
     done = hypoxia("estimate", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "assumed: 40 % of the tiles are tissue" in done.stdout
+    assert "what is extracted already cannot be told" in done.stdout
     answer = json.loads(hypoxia("estimate", tmp_path, "--json").stdout)
     assert answer["stages"][0]["files"] == 12
     assert answer["rooms"][0]["enough"] is True
