@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from hypoxia_hpc.scale.queue import Queued
 from hypoxia_hpc.scale.running import Running
 
-# A process writes its file every five seconds, but may wait for a disk; and the queue is asked before files are read.
+# A process writes its file every five seconds, but may wait for a disk.
 FRESH_SECONDS, SILENT_SECONDS = 30, 120
+# Files tell whole seconds, by the clock of the node.
+CLOCK_SECONDS = 10
 Silent = Literal["silent", "dead"]
 
 
@@ -59,28 +61,35 @@ def idle_share_of(processes: Iterable[Process]) -> float:
 
 
 def judge(
-    running: Running, queue: Mapping[str, Queued] | None, now: datetime, is_alive: Callable[[Running], bool | None]
+    running: Running,
+    queue: Mapping[str, Queued] | None,
+    asked: datetime,
+    now: datetime,
+    is_alive: Callable[[Running], bool | None],
 ) -> Process:
-    """What to think of a process. ``queue``: jobs by name, None where nobody knows; ``is_alive``: of a process without
-    a job, None where it cannot be asked."""
+    """What to think of a process. ``queue``: jobs by name as of ``asked``, before files were read, None where nobody
+    knows; ``is_alive``: of a process without a job, None where it cannot be asked."""
     silent = (now - _time(running.updated)).total_seconds()
-    if running.state != "working" or silent < FRESH_SECONDS:
+    if running.state != "working" or (silent < FRESH_SECONDS and not running.job):
         return Process(running, running.state, "", silent)
-    standing, why = _by_job(running.job, queue) if running.job else _by_itself(running, is_alive(running))
+    standing, why = _by_job(running, queue, asked) if running.job else _by_itself(running, is_alive(running))
     if standing == "silent" and silent < SILENT_SECONDS:
         return Process(running, "working", "", silent)
     return Process(running, standing, why, silent)
 
 
-def _by_job(name: str, queue: Mapping[str, Queued] | None) -> tuple[Silent, str]:
+def _by_job(running: Running, queue: Mapping[str, Queued] | None, asked: datetime) -> tuple[Silent, str]:
+    """The queue knows at once what a file cannot tell; but not what began after it was asked."""
     if queue is None:
         return "silent", "nobody can say whether its job lives"
-    job = queue.get(name)
+    if _time(running.started) > asked - timedelta(seconds=CLOCK_SECONDS):
+        return "silent", "it started after the queue was asked"
+    job = queue.get(running.job)
     if job is None:
-        return "dead", f"job {name} is not in the queue any more"
+        return "dead", f"job {running.job} is not in the queue any more"
     if job.standing != "running":
-        return "dead", f"job {name} waits to start again"
-    return "silent", f"job {name} is {job.state} on {job.node}"
+        return "dead", f"job {running.job} waits to start again"
+    return "silent", f"job {running.job} is {job.state} on {job.node}"
 
 
 def _by_itself(running: Running, alive: bool | None) -> tuple[Silent, str]:

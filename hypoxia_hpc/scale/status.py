@@ -93,12 +93,12 @@ def run_status(run: RunDir) -> RunStatus:
     config, slides, sent = run.config(), run.slides(), tuple(sent_jobs(run))
     spec, problem = _spec(config)
     with ThreadPoolExecutor(READERS) as pool:
-        jobs = pool.submit(ask_jobs, sent)
+        asked, jobs = datetime.now(UTC), pool.submit(ask_jobs, sent)
         tiles = list(pool.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
         features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
     titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles}
     todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
-    processes = _processes(run, jobs.result(), todo)
+    processes = processes_of(run, jobs.result(), asked, todo)
     stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
     if spec is None:
         # Without the weights nobody can tell which features are current; what is known is still shown.
@@ -124,10 +124,15 @@ def _unknown(stage: StageStatus, problem: str) -> StageStatus:
     return StageStatus(stage.stage, 0, stage.quarantined, stage.done + stage.todo, note=problem, running=stage.running)
 
 
-def _processes(run: RunDir, jobs: Jobs, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:
+def processes_of(run: RunDir, jobs: Jobs, asked: datetime, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:
+    """The queue was asked for what was sent, and says nothing of jobs that users began by hand."""
     queue = None if jobs.queued is None else {one.job: one for one in jobs.queued}
+    sent = {one.job_id for one in jobs.sent}
     now = datetime.now(UTC)
-    judged = [judge(running, queue, now, _is_alive) for running in read_running(run)]
+    judged = [
+        judge(running, queue if running.job.partition("_")[0] in sent else None, asked, now, _is_alive)
+        for running in read_running(run)
+    ]
     return tuple(process for process in judged if still_matters(process, todo))
 
 

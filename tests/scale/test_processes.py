@@ -36,18 +36,27 @@ RUNNING = Running(
 )
 QUIET = replace(RUNNING, updated=(NOW - timedelta(minutes=1)).isoformat())
 SILENT = replace(RUNNING, updated=(NOW - timedelta(minutes=5)).isoformat())
+JUST_STARTED = replace(RUNNING, started=(NOW + timedelta(seconds=1)).isoformat())
 ON_NODE = Queued("123_4", "RUNNING", "", "n1")
 REQUEUED = Queued("123_4", "PENDING", "BeginTime", "")
 
 
 def thought(running: Running, queue: dict[str, Queued] | None, alive: bool | None = None) -> Process:
-    return judge(running, queue, NOW, lambda _: alive)
+    """As of files read a second after the queue was asked."""
+    return judge(running, queue, NOW, NOW + timedelta(seconds=1), lambda _: alive)
 
 
 @pytest.mark.parametrize(
     ("running", "queue", "alive", "standing", "why"),
     [
-        (RUNNING, {}, None, "working", ""),
+        (RUNNING, {"123_4": ON_NODE}, None, "working", ""),
+        (RUNNING, None, None, "working", ""),
+        (RUNNING, {}, None, "dead", "job 123_4 is not in the queue any more"),
+        (RUNNING, {"123_4": REQUEUED}, None, "dead", "job 123_4 waits to start again"),
+        (JUST_STARTED, {}, None, "working", ""),
+        (JUST_STARTED, {"123_4": REQUEUED}, None, "working", ""),
+        (replace(JUST_STARTED, started=NOW.isoformat(timespec="seconds")), {}, None, "working", ""),
+        (replace(RUNNING, job=""), {}, False, "working", ""),
         (QUIET, {"123_4": ON_NODE}, None, "working", ""),
         (QUIET, None, None, "working", ""),
         (QUIET, {}, None, "dead", "job 123_4 is not in the queue any more"),
@@ -73,7 +82,8 @@ def test_what_to_think(
 @pytest.mark.parametrize(
     ("running", "todo", "matters"),
     [
-        (RUNNING, set(), True),
+        (replace(RUNNING, job=""), set(), True),
+        (RUNNING, set(), False),  # its job is gone
         (SILENT, {"b", "z"}, True),
         (SILENT, {"z"}, False),  # others did what it left
         (replace(SILENT, in_flight=()), {"z"}, True),

@@ -26,7 +26,7 @@ from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running
 from hypoxia_hpc.scale.standing import run_spec
-from hypoxia_hpc.scale.status import RunStatus, StageStatus, run_status
+from hypoxia_hpc.scale.status import RunStatus, StageStatus, processes_of, run_status
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.views.status import status_text
 from hypoxia_hpc.views.words import ranges
@@ -141,6 +141,16 @@ def test_a_process_that_died_is_said_to_be_dead_while_its_slides_are_to_do(one_o
     assert f"dead: process {gone.pid} is gone" in shown(state)
     told_by(one_of_three, pid=gone.pid, updated=long_ago, in_flight=("a",))
     assert run_status(one_of_three).processes == ()
+
+
+def test_the_queue_says_more_of_a_job_than_its_fresh_file_but_nothing_of_jobs_begun_by_hand(
+    one_of_three: RunDir,
+) -> None:
+    told_by(one_of_three, job="7_1")
+    told_by(one_of_three, job="8")
+    jobs = Jobs(sent=(Sent("tile", "7", (0, 1), 2),), queued=(Queued("7_0", "RUNNING", "", "n1"),))
+    found = processes_of(one_of_three, jobs, datetime.now(UTC), {"tile": {"b"}})
+    assert [(one.running.job, one.standing) for one in found] == [("7_1", "dead"), ("8", "working")]
 
 
 def test_without_slurm_there_is_one_line_each_and_no_error(
