@@ -23,6 +23,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 # Apptainer images, built without root in $(IMAGES). Settings: see containers/build.sh; BASE=debootstrap needs no registry.
+# `make images` makes both, and the one for GPUs is some 4 GB: without a GPU, `make image-cpu` is all you need.
 images: image-cpu image-gpu
 
 image-cpu image-gpu: image-%:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds an image, as a user without root: containers/build.sh cpu|gpu FOLDER makes FOLDER/cpu.sif or FOLDER/gpu.sif.
+# `make image-cpu` and `make image-gpu` call it for one of them, `make images` for both, with build/images as FOLDER.
 #
 # Base, packages and image are each kept in FOLDER, and made again only when what they are made of has changed: after a
 # change of our own code a build takes a minute or two, half of it the image's test. Settings, in the environment:
@@ -15,7 +16,8 @@
 set -euo pipefail
 
 kind=${1:?usage: build.sh cpu|gpu FOLDER}
-folder=$(realpath "${2:?usage: build.sh cpu|gpu FOLDER}")
+mkdir -p "${2:?usage: build.sh cpu|gpu FOLDER}"
+folder=$(realpath "$2")
 weights=$(realpath "${WEIGHTS:-$(dirname "$0")/weights}")
 [[ -z ${BASE:-} || $BASE == docker || $BASE == debootstrap ]] || BASE=$(realpath -e "$BASE")
 cd "$(dirname "$0")/.."
@@ -75,7 +77,6 @@ image() {
         --build-arg "BASE=$folder/$kind-packages.sif" --build-arg "WEIGHTS=$weights" --build-arg "COMMIT=$(commit)"
 }
 
-mkdir -p "$folder"
 exec 9>"$folder/lock"
 flock 9
 base

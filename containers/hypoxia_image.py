@@ -14,5 +14,7 @@ if "PMIX_NAMESPACE" in os.environ and "MPI4PY_LIBMPI" not in os.environ:
     os.environ["MPI4PY_LIBMPI"] = f"{OPENMPI}/lib/libmpi.so.40"
     os.environ["OPAL_PREFIX"] = os.environ["PMIX_PREFIX"] = OPENMPI
 
-if "HYPOXIA_HPC_WEIGHTS" not in os.environ and any(WEIGHTS.glob("*.h5")):
+# The host's own setting may name a folder that no container sees. To take the image's weights then is safe: whatever
+# folder they lie in, ImageNet weights are known by their digest. Path.is_dir() raises where it may not look.
+if not os.path.isdir(os.environ.get("HYPOXIA_HPC_WEIGHTS", "")) and any(WEIGHTS.glob("*.h5")):  # noqa: PTH112
     os.environ["HYPOXIA_HPC_WEIGHTS"] = str(WEIGHTS)

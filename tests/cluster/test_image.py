@@ -54,6 +54,7 @@ def test_help_has_the_lines_to_type(cluster: Cluster, image: Path) -> None:
     said = cluster.run(["apptainer", "run-help", image], check=True).stdout
     for line in (
         "apptainer build --fakeroot cpu.sif containers/cpu.def",
+        "make image-cpu",
         "apptainer run cpu.sif",
         "hypoxia-hpc submit",
     ):
@@ -63,6 +64,37 @@ def test_help_has_the_lines_to_type(cluster: Cluster, image: Path) -> None:
 def test_it_needs_no_network(cluster: Cluster, image: Path) -> None:
     alone = ["unshare", "--user", "--map-root-user", "--net"]
     cluster.run([*alone, "apptainer", "run", image, "doctor"], timeout=120, check=True)
+
+
+def test_python_settings_of_the_host_stay_outside(cluster: Cluster, image: Path) -> None:
+    modules = cluster.folder / "modules"
+    modules.mkdir()
+    (modules / "numpy.py").write_text("raise ImportError('numpy of the host')\n")
+    host = {"PYTHONPATH": str(modules), "PYTHONHOME": "/no/such/python", "PYTHONSTARTUP": str(modules / "numpy.py")}
+    look = f"import numpy, os; print(os.environ.keys() & {[*host]})"
+    command = ["apptainer", "exec", "--bind", modules, image, "python", "-c", look]
+    assert cluster.run(command, env=host, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [("/no/such/folder", "/opt/hypoxia/weights"), ("", "/opt/hypoxia/weights"), ("/opt/hypoxia", "/opt/hypoxia")],
+)
+def test_weights_of_the_image_serve_where_the_host_names_no_folder(
+    cluster: Cluster, image: Path, named: str, taken: str
+) -> None:
+    assert folder_of_weights(cluster, image, named) == named
+    weights = cluster.folder / "weights"
+    weights.mkdir(exist_ok=True)
+    (weights / "resnet50.h5").touch()
+    assert folder_of_weights(cluster, image, named, "--bind", f"{weights}:/opt/hypoxia/weights") == taken
+
+
+def folder_of_weights(cluster: Cluster, image: Path, named: str, *flags: str) -> str:
+    """$HYPOXIA_HPC_WEIGHTS of a Python in the image, where the host says ``named``."""
+    look = "import os; print(os.environ['HYPOXIA_HPC_WEIGHTS'])"
+    command = ["apptainer", "exec", *flags, image, "python", "-c", look]
+    return cluster.run(command, env={"HYPOXIA_HPC_WEIGHTS": named}, check=True).stdout.strip()
 
 
 def test_what_is_installed_fits_together(cluster: Cluster, image: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -53,6 +54,18 @@ def sections(definition: str) -> dict[str, str]:
     return found
 
 
+def stages(definition: str) -> list[str]:
+    """Text of each stage, its header first, without comments."""
+    text = re.sub(r"^ *#.*\n", "", (CONTAINERS / definition).read_text(), flags=re.MULTILINE)
+    return re.split(r"^(?=Bootstrap:)", text, flags=re.MULTILINE)[1:]
+
+
+def arguments(stage: str) -> dict[str, str]:
+    """Defaults of what may be given to a stage by --build-arg."""
+    found = re.search(r"^%arguments\n((?: +\w+=.*\n)+)", stage, flags=re.MULTILINE)
+    return dict(line.strip().split("=", maxsplit=1) for line in found[1].splitlines()) if found else {}
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_what_is_required(lock: str) -> None:
     pinned = pins(lock)
@@ -93,9 +106,32 @@ def test_the_base_can_be_chosen(definition: str) -> None:
     text = (CONTAINERS / definition).read_text()
     headers = re.findall(r"^Bootstrap: (.+)\nFrom: (.+)$", text, flags=re.MULTILINE)
     assert set(headers) == {("{{ BOOTSTRAP }}", "{{ BASE }}")}
-    defaults = dict(line.strip().split("=") for line in sections(definition)["arguments"].splitlines() if "=" in line)
-    assert defaults["BOOTSTRAP"] == "docker"
-    assert re.fullmatch(r"debian:bookworm-\d{8}-slim", defaults["BASE"])
+    defaults = {(arguments(stage)["BOOTSTRAP"], arguments(stage)["BASE"]) for stage in stages(definition)}
+    assert len(defaults) == 1
+    bootstrap, base = defaults.pop()
+    assert bootstrap == "docker"
+    assert re.fullmatch(r"debian:bookworm-\d{8}-slim", base)
+
+
+@pytest.mark.parametrize(("definition", "number"), [("cpu.def", 2), ("gpu.def", 2), ("packages.def", 1)])
+def test_each_stage_has_a_default_for_what_it_uses(definition: str, number: int) -> None:
+    found = stages(definition)
+    assert len(found) == number
+    without = [set(re.findall(r"{{ (\w+) }}", stage)) - arguments(stage).keys() for stage in found]
+    assert without == [set()] * number
+
+
+def test_build_makes_its_folder(tmp_path: Path) -> None:
+    images, no_base = tmp_path / "build" / "images", tmp_path / "none.sif"
+    done = subprocess.run(
+        ["make", "--silent", "-C", ROOT, "image-cpu", f"IMAGES={images}"],
+        env={**os.environ, "LC_ALL": "C", "BASE": str(no_base)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"realpath: {no_base}: No such file" in done.stderr
+    assert images.is_dir()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
