@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -349,7 +350,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     for note in plan.notes:
         tell(f"note: {note}")
     if not plan.jobs:
-        say(f"nothing to send: everything is done or in quarantine, see hypoxia-hpc status {run}")
+        say(f"nothing to send: everything is done or in quarantine, see hypoxia-hpc status {shlex.quote(str(run))}")
         return 0
     asks = [job.ask for job in plan.jobs]
     if dry_run:
@@ -360,7 +361,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     sent: dict[str, tuple[str, ...]] = {job.ask.stage: job.ids for job in submit_plan(run_dir, plan)}
     say(asked_table(asks, sent))
     ids = " ".join(one for several in sent.values() for one in several)
-    say(f"\nlook: hypoxia-hpc status {run} · logs: {plan.logs} · take back: scancel {ids}")
+    say(f"\nlook: hypoxia-hpc status {shlex.quote(str(run))} · logs: {plan.logs} · take back: scancel {ids}")
     return 0
 
 
@@ -547,8 +548,9 @@ def _say_outcome(outcome: StageOutcome, run: Path) -> int:
 def _ids_in(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise InputError(f"--slides-from {file}: {error}", remedy="give a text file with one slide id a line") from None
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
+        why = f"is no text in UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else "does not exist"
+        raise InputError(f"--slides-from {file} {why}", remedy="give a text file with one slide id a line") from None
     ids = [line.strip() for line in lines if line.strip()]
     if not ids:
         raise InputError(f"--slides-from {file} names no slide", remedy="write one slide id a line")

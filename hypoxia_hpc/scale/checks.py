@@ -122,11 +122,16 @@ def slurm(table: SlurmTable | None) -> Check:
     if answer is None:
         return Check("slurm", "note", f"{why}; needed only for submit")
     there = sorted(set(answer.split()))
-    wanted = () if table is None else (table.partition, table.gpu_partition)
-    missing = [name for name in dict.fromkeys(wanted) if name is not None and name not in there]
+    missing = [] if table is None else missing_partitions(table, there)
     if missing:
         return Check("slurm", "bad", f"no partition {' or '.join(missing)} here; there are: {', '.join(there)}")
     return Check("slurm", "ok", f"partitions {', '.join(there)}")
+
+
+def missing_partitions(table: SlurmTable, there: Collection[str]) -> list[str]:
+    """Those of [site.slurm], each of which may be a list as sbatch takes it, that are not ``there``."""
+    wanted = ",".join(filter(None, (table.partition, table.gpu_partition))).split(",")
+    return [name for name in dict.fromkeys(wanted) if name and name not in there]
 
 
 def disk(folder: Path) -> Check:

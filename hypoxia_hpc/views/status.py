@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,18 +17,29 @@ if TYPE_CHECKING:
     from hypoxia_hpc.scale.queue import Failed, Queued
     from hypoxia_hpc.scale.status import RunStatus, StageStatus
 
+NOT_STARTED = "the program or the image could not be started"
+# In front of where to look. What ended with 1 may be a bug as well as srun's own refusal, which ends so, too.
 EXIT_MEANINGS = {
-    "1": "a bug: the end of its log",
-    "2": "bad configuration or table: the end of its log",
-    "4": "cannot go on there (disk, permission, image, device): the end of its log",
+    "1": "",
+    "2": "bad configuration or table",
+    "4": "cannot go on there (disk, permission, image, device)",
     "5": "an earlier stage is incomplete",
-    "9": "killed (too little memory?): the end of its log",
+    "9": "killed (too little memory?)",
     "75": "stopped, and requeued as often as it may be",
+    "126": NOT_STARTED,
+    "127": NOT_STARTED,
+    "137": "killed (too little memory?)",
+    "255": NOT_STARTED,
 }
+# Reasons of squeue that time does not mend: the job asks for what it may not have.
+NEVER_STARTS = re.compile(
+    "BadConstraints|Partition(Time|Node)Limit|InvalidAccount|InvalidQOS|(Account|QOS)NotAllowed"
+    "|(Assoc|QOS)Max[A-Za-z]+PerJob(Limit)?"
+)
 
 
 def status_text(state: RunStatus, run: str) -> Iterator[str]:
-    """Blocks of lines."""
+    """Blocks of lines. ``run`` is the run directory as the user gave it."""
     yield table(
         ["stage", "done", "quarantined", "to do", "running", "tiles/s a worker", "time left", ""],
         [_stage_row(stage) for stage in state.stages],
@@ -107,16 +120,30 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield "\nin the queue: nothing of this run"
     if any(one.standing == "held" for one in jobs.queued or ()):
         yield "held ones start after: scontrol release JOB"
-    if any(one.reason == "DependencyNeverSatisfied" for one in jobs.queued or ()):
-        yield "a dependency that is never satisfied: scancel that job, mend what failed, and submit again"
+    yield from _never_start(jobs.queued or (), shlex.quote(run))
     if jobs.failed:
         yield "\nfailed, and not sent again since:"
         yield cut_table(["stage", "job", "node", "", "ran", "most memory"], [_failed_row(one) for one in jobs.failed])
-        yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {run}"
+        yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}"
     if jobs.queued is None and jobs.sent:
         yield f"\nnote: nobody knows what waits or runs: {jobs.why_not_queued}"
     if jobs.failed is None and jobs.sent:
         yield f"\nnote: nobody knows how jobs ended: {jobs.why_not_ended}"
+
+
+def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:
+    remedies = {"[site.slurm] in run.toml": _is_refused, "what it waits for": _waits_in_vain}
+    for what, is_so in remedies.items():
+        if jobs := " ".join(dict.fromkeys(one.job.partition("_")[0] for one in queued if is_so(one))):
+            yield f"what will not start: scancel {jobs}, mend {what}, then hypoxia-hpc submit {run}"
+
+
+def _is_refused(job: Queued) -> bool:
+    return job.standing == "pending" and NEVER_STARTS.fullmatch(job.reason) is not None
+
+
+def _waits_in_vain(job: Queued) -> bool:
+    return job.reason == "DependencyNeverSatisfied"
 
 
 def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
@@ -126,7 +153,8 @@ def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
     groups: dict[tuple[int, bool, str, str, str], list[Queued]] = {}
     for one in queued:
         job, is_running = one.job.partition("_")[0], one.standing == "running"
-        why = "" if is_running else one.reason
+        never = "will not start: " if _is_refused(one) or _waits_in_vain(one) else ""
+        why = "" if is_running else never + one.reason
         groups.setdefault((place.get(job, -1), not is_running, job, one.standing, why), []).append(one)
     for (_, _, job, standing, why), alike in sorted(groups.items()):
         nodes = Counter(one.node for one in alike if one.node)
@@ -137,11 +165,17 @@ def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
 
 def _failed_row(failed: Failed) -> list[str]:
     how = failed.how
-    code = how.exit_code.partition(":")[0]
-    meaning = f" {code}: {EXIT_MEANINGS[code]}" if how.state == "FAILED" and code in EXIT_MEANINGS else ""
-    shown = meaning or (f" {how.exit_code}" if how.exit_code not in ("0:0", "") else "")
     memory = amount(how.most_memory, "B") if how.most_memory else ""
-    return [failed.stage, how.job, how.node, f"{how.state}{shown}", how.elapsed, memory]
+    return [failed.stage, how.job, how.node, f"{how.state} {_exit_words(failed)}".rstrip(), how.elapsed, memory]
+
+
+def _exit_words(failed: Failed) -> str:
+    """The name of the log is as submit asks for it."""
+    how = failed.how
+    code = how.exit_code.partition(":")[0]
+    if how.state != "FAILED" or code not in EXIT_MEANINGS:
+        return how.exit_code if how.exit_code != "0:0" else ""
+    return f"{code}: " + "; ".join(filter(None, [EXIT_MEANINGS[code], f"see the end of {failed.stage}-{how.job}.out"]))
 
 
 def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
@@ -151,4 +185,4 @@ def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
         [stage, one.slide_id, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
     ]
     yield table(["quarantined in", "slide", "reason", "attempts", "detail"], rows)
-    yield f"\nTo try them again: hypoxia-hpc tile {run} --retry (or extract)"
+    yield f"\nTo try them again: hypoxia-hpc tile {shlex.quote(run)} --retry (or extract)"

@@ -121,6 +121,14 @@ def test_a_machine_without_slurm_or_apptainer_is_no_error(monkeypatch: pytest.Mo
     assert checks.apptainer().verdict == "note"
 
 
+def test_a_list_of_partitions_is_looked_at_one_by_one() -> None:
+    there = ["gpu", "normal", "urgent"]
+    assert checks.missing_partitions(SlurmTable(), there) == []
+    assert checks.missing_partitions(SlurmTable(partition="normal,urgent", gpu_partition="gpu"), there) == []
+    lacking = SlurmTable(partition="normal,slow", gpu_partition="slow,fast")
+    assert checks.missing_partitions(lacking, there) == ["slow", "fast"]
+
+
 def test_weights_that_only_the_image_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPOXIA_HPC_WEIGHTS", str(tmp_path))
     slides = {"a": tmp_path / "a.svs"}

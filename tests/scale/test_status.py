@@ -190,12 +190,49 @@ def test_the_queue_in_words() -> None:
     assert "tile 7 running 0-2 n1 2, n2" in lines
     assert "tile 7 pending 3-4,6 Priority" in lines
     assert "tile 7 held 5 launch failed requeued held" in lines
-    assert "train 9 pending DependencyNeverSatisfied" in lines
+    assert "train 9 pending will not start: DependencyNeverSatisfied" in lines
     assert any("scontrol release" in line for line in lines)
-    assert any("scancel" in line for line in lines)
+    assert "what will not start: scancel 9, mend what it waits for, then hypoxia-hpc submit RUN" in lines
     assert any("tile 7_7 n1 FAILED 4: cannot go on there" in line for line in lines)
     assert "tile 6_1 n2 OUT_OF_MEMORY 0:125 00:10:00 3.9 GB" in lines
     assert any("hypoxia-hpc submit RUN" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("reason", "never"),
+    [
+        ("PartitionTimeLimit", True),
+        ("BadConstraints", True),
+        ("AccountNotAllowed", True),
+        ("AssocMaxWallDurationPerJobLimit", True),
+        ("QOSMaxMemoryPerJob", True),
+        ("QOSMaxJobsPerUserLimit", False),
+        ("AssocMaxJobsLimit", False),
+        ("ReqNodeNotAvail, UnavailableNodes:n2", False),
+        ("Resources", False),
+    ],
+)
+def test_what_never_starts_is_said_to(reason: str, never: bool) -> None:
+    queued = tuple(Queued(f"7_{index}", "PENDING", reason, "") for index in range(2))
+    text = "\n".join(status_text(RunStatus((), (), (), Jobs((Sent("tile", "7", (0, 1)),), queued, ())), "my run"))
+    assert (f"will not start: {reason}" in text) == never
+    remedy = "scancel 7, mend [site.slurm] in run.toml, then hypoxia-hpc submit 'my run'"
+    assert (remedy in text) == never
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("1:0", "FAILED 1: see the end of tile-7_3.out"),
+        ("127:0", "FAILED 127: the program or the image could not be started; see the end of tile-7_3.out"),
+        ("255:0", "FAILED 255: the program or the image could not be started; see the end of tile-7_3.out"),
+        ("2:0", "FAILED 2: bad configuration or table; see the end of tile-7_3.out"),
+        ("44:0", "FAILED 44:0"),
+    ],
+)
+def test_exit_codes_in_words(code: str, says: str) -> None:
+    jobs = Jobs((Sent("tile", "7", (3,)),), (), (Failed("tile", 3, 8, Ended("7_3", "FAILED", code)),))
+    assert says in " ".join("\n".join(status_text(RunStatus((), (), (), jobs), "RUN")).split())
 
 
 def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
