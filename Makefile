@@ -8,13 +8,14 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
 
-# The live cluster claims both cores of a small machine for itself, so its tests come after all others.
+# The live cluster claims both cores of a small machine for itself, so its tests come after all others. Files keep their
+# order: by default those with few tests come last, and the longest tests are in them.
 test: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile -m "not long and not cluster"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not cluster"
 	$(BIN)/pytest -m "cluster and not long"
 
 test-long: .venv/installed
-	$(BIN)/pytest -n 2 --dist loadfile -m "not cluster"
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
 	$(BIN)/pytest -m cluster
 
 lint: .venv/installed
