@@ -197,7 +197,7 @@ class SlurmTable(Table):
     most_elements: int = Field(1000, ge=1, le=1000000, description="most elements of an array")
     throttle: int | None = Field(None, ge=1, description="most elements that run at once")
     stop_seconds: int = Field(
-        300, ge=10, le=86400, description="time before the limit at which a job stops and requeues"
+        300, ge=10, le=65535, description="time before the limit at which a job stops and requeues"
     )
     most_requeues: int = Field(10, ge=0, le=1000, description="most times that one element is requeued")
 

@@ -37,7 +37,7 @@ def find_weights(table: ExtractTable, known_file: str, known_md5: str, weights_d
 
 
 def _known_path(known_file: str, weights_dir: Path | None) -> Path:
-    folder = weights_dir or _default_folder()
+    folder = weights_dir or default_folder()
     if not (folder / known_file).is_file():
         raise MachineError(
             f"the ImageNet weights are not on this machine: no file {known_file}",
@@ -47,7 +47,8 @@ def _known_path(known_file: str, weights_dir: Path | None) -> Path:
     return folder / known_file
 
 
-def _default_folder() -> Path:
+def default_folder() -> Path:
+    """Where weights lie for whom [site] weights names no other folder."""
     named = os.environ.get("HYPOXIA_HPC_WEIGHTS")
     return Path(named) if named else Path.home() / ".keras" / "models"
 

@@ -7,6 +7,22 @@ import shutil
 import subprocess
 
 PATIENCE_SECONDS = 10
+# What an allocation (salloc, srun) tells of itself, and what changes how SLURM's programs print.
+_TOLD = ("SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SINFO_")
+_WHICH_CLUSTER = ("SLURM_CONF", "SLURM_CLUSTERS")
+# What sbatch would take beside its arguments, and then refuse, send otherwise, or wait for.
+_CONTRADICTING = frozenset(
+    f"SBATCH_{name}" for name in ("ARRAY_INX", "CPUS_PER_GPU", "EXPORT", "MEM_PER_CPU", "MEM_PER_GPU", "WAIT")
+)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment for SLURM's programs: without what an allocation around it would make of them."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _WHICH_CLUSTER or not (name.startswith(_TOLD) or name in _CONTRADICTING)
+    }
 
 
 def ask(
@@ -16,8 +32,6 @@ def ask(
     found = shutil.which(program)
     if found is None:
         return None, f"{program} is not on this machine"
-    # SLURM's variables would change what its programs show.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_", "SINFO_"))}
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and no argument that anybody else wrote
             [found, *arguments],
@@ -27,7 +41,7 @@ def ask(
             check=False,
             timeout=patience,
             stdin=subprocess.DEVNULL,
-            env={**kept, "LC_ALL": "C"},
+            env={**environment(), "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
         return None, f"{program} did not answer within {patience:g} s"

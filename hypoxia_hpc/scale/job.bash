@@ -8,6 +8,13 @@ if [ -n "$HYPOXIA_MODULES" ]; then
     module load "${modules[@]}" || exit 4
 fi
 
+if [ -n "$HYPOXIA_IMAGE" ] && [ ! -r "$HYPOXIA_IMAGE" ]; then
+    say "the image $(printf %q "$HYPOXIA_IMAGE") is not there or cannot be read: build or copy it, and submit again"
+    exit 4
+fi
+# sbatch from within another allocation passes that one's on; srun takes one of them only.
+if [ -n "${SLURM_MEM_PER_NODE:-}" ]; then unset SLURM_MEM_PER_CPU SLURM_MEM_PER_GPU; fi
+
 work=("$STAGE" "$RUN")
 mpi=none
 if [ -n "$SHARES" ]; then
@@ -28,7 +35,11 @@ on_each_node() {
         srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --overlap --mpi=none "$@"
     fi
 }
-on_each_node mkdir -p -m 700 -- "$TMPDIR" || exit 4
+# shellcheck disable=SC2016
+if ! on_each_node bash -c 'mkdir -p -m 700 -- "$TMPDIR" && [ -O "$TMPDIR" ] && [ ! -L "$TMPDIR" ]'; then
+    say "$(printf %q "$TMPDIR") cannot be made, or is somebody else's: mend [site] scratch or \$TMPDIR, or delete it"
+    exit 4
+fi
 
 inside=()
 if [ -n "$HYPOXIA_IMAGE" ]; then
@@ -63,7 +74,7 @@ trap 'heard=1' TERM
 # A rank that dies alone ends the others after --wait seconds. --kill-on-bad-exit=1 would do so at once, but also where
 # ranks end with 3 or 75, one a little before the others: 137 would be left of that.
 heard=0
-say "on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): hypoxia-hpc ${work[*]}"
+say "on $SLURM_JOB_NODELIST, start $((${SLURM_RESTART_COUNT:-0} + 1)): hypoxia-hpc$(printf ' %q' "${work[@]}")"
 # shellcheck disable=SC2016
 srun --kill-on-bad-exit=0 --wait=30 --cpus-per-task="$SLURM_CPUS_PER_TASK" --mpi="$mpi" \
     bash -c 'echo $$ >"$TMPDIR/$SLURMD_NODENAME-$SLURM_PROCID.pid" && exec "$@"' task \
@@ -75,13 +86,14 @@ on_each_node rm -rf -- "$TMPDIR"
 rm -rf -- "$TMPDIR" # SLURM starts no step any more where the job was cancelled
 case $code in
     3)
-        say "done; some slides are quarantined: hypoxia-hpc status $RUN"
+        say "done; some slides are quarantined: hypoxia-hpc status $(printf %q "$RUN")"
         code=0 ;;
     75) # stopped: go on later, unless somebody cancelled the job
         if [ "$(squeue --noheader --jobs="$element" --format=%T)" != RUNNING ]; then
             say "cancelled"
         elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$HYPOXIA_REQUEUES" ]; then
-            say "stopped $((SLURM_RESTART_COUNT + 1)) times, not requeued again: hypoxia-hpc submit $RUN sends the rest"
+            say "stopped $((SLURM_RESTART_COUNT + 1)) times, not requeued again; what sends the rest:" \
+                "hypoxia-hpc submit $(printf %q "$RUN")"
         else
             say "requeued" && scontrol requeue "$element"
         fi ;;

@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from hypoxia_hpc.records import Json
 from hypoxia_hpc.scale.asking import ask
 from hypoxia_hpc.scale.rundir import RunDir
 
@@ -32,8 +34,8 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One submission, as RUN/slurm/jobs.json has it: ``elements`` are the parts that it does of ``of``, None for a job
-    that is no array; the array's ``index`` does part ``first + index``."""
+    """One submission, as a file in RUN/slurm/jobs has it: ``elements`` are the parts that it does of ``of``, None for a
+    job that is no array; the array's ``index`` does part ``first + index``."""
 
     stage: str
     job_id: str
@@ -89,18 +91,21 @@ class Failed:
 
 
 def sent_jobs(run: RunDir) -> list[Sent]:
-    """What was submitted for a run, oldest first; entries that are none are left out."""
+    """What was submitted for a run, oldest first; files that tell of no job are left out."""
+    entries = [_entry(file) for file in (run.root / "slurm" / "jobs").glob("*.json")]
+    dated = [(str(entry.get("submitted")), one) for entry in entries if (one := _sent(entry)) is not None]
+    return [one for _, one in sorted(dated, key=lambda pair: (pair[0], int(pair[1].job_id)))]
+
+
+def _entry(file: Path) -> Json:
     try:
-        entries = json.loads((run.root / "slurm" / "jobs.json").read_bytes())
+        entry = json.loads(file.read_bytes())
     except (FileNotFoundError, ValueError):
-        return []
-    found = [_sent(entry) for entry in entries] if isinstance(entries, list) else []
-    return [one for one in found if one is not None]
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
-def _sent(entry: object) -> Sent | None:
-    if not isinstance(entry, dict):
-        return None
+def _sent(entry: Json) -> Sent | None:
     stage, job_id, elements = entry.get("stage"), entry.get("job_id"), entry.get("elements")
     if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from hypoxia_hpc.config import SlurmTable
@@ -135,6 +135,45 @@ def minutes_to_ask(seconds: float, table: SlurmTable) -> int:
     """A time limit for so many seconds of work: with start and the time before the limit at which a job is stopped."""
     minutes = (START_SECONDS + seconds + table.stop_seconds) / 60
     return STEP_MINUTES * math.ceil(minutes / STEP_MINUTES)
+
+
+def time_limits(partitions: str) -> dict[str, float]:
+    """Most minutes of a job in each partition (inf: no limit), from the words of ``scontrol --oneliner show
+    partition``; that of the default partition stands under "", too."""
+    limits: dict[str, float] = {}
+    for line in partitions.splitlines():
+        told = dict(word.partition("=")[::2] for word in line.split())
+        minutes = _minutes(told.get("MaxTime", ""))
+        if "PartitionName" in told and minutes is not None:
+            limits[told["PartitionName"]] = minutes
+            if told.get("Default") == "YES":
+                limits[""] = minutes
+    return limits
+
+
+def _minutes(text: str) -> float | None:
+    """From ``1-12:00:00``, ``12:00:00`` or ``UNLIMITED``; None for other words."""
+    if text.upper() in ("UNLIMITED", "INFINITE"):
+        return math.inf
+    match = re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-9]+):[0-9]+", text)
+    return int(match[1] or 0) * 1440 + int(match[2]) * 60 + int(match[3]) if match else None
+
+
+def most_minutes(partition: str | None, limits: Mapping[str, float]) -> float:
+    """What a job may ask for in a partition, in the best of ``a,b``, or in the default one; inf where nobody knows."""
+    return max((limits.get(name, math.inf) for name in (partition or "").split(",")), default=math.inf)
+
+
+def within(ask: Ask, limit: float) -> Ask:
+    """No more than ``limit`` minutes: SLURM takes a job that asks for more, and never starts it."""
+    return replace(ask, minutes=int(min(ask.minutes, limit)))
+
+
+def mpi_types(printed: str) -> frozenset[str]:
+    """What ``srun --mpi=list`` names: a line each, and versions of pmix after a colon."""
+    lines = [line.rpartition(":")[2].replace(",", " ").split() for line in printed.splitlines()]
+    alone = {words[0] for words in lines if len(words) == 1}
+    return frozenset(alone | {word for words in lines for word in words if word.startswith("pmi")})
 
 
 def _gres(stage: Stage, table: SlurmTable) -> str | None:

@@ -1,4 +1,4 @@
-"""submit: what a run still needs, as jobs that wait for each other; sent to SLURM, and recorded in RUN/slurm/jobs.json.
+"""submit: what a run still needs, as jobs that wait for each other; sent to SLURM, and recorded in RUN/slurm/jobs.
 
 Each job waits for the end of the one before, however that ends (``afterok`` would hang for ever behind one failed
 element), and the command line itself refuses to go on where an earlier stage is not complete.
@@ -11,20 +11,32 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypoxia_hpc.config import RunConfig, SlurmTable
+from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.records import Json, Slide
-from hypoxia_hpc.scale.asking import ask
+from hypoxia_hpc.scale.asking import ask, environment
+from hypoxia_hpc.scale.binds import needed_folders
 from hypoxia_hpc.scale.jobscript import bound_folders, job_script, refuse_unusable, sbatch_arguments
 from hypoxia_hpc.scale.queue import ask_squeue, sent_jobs
 from hypoxia_hpc.scale.rates import SlideStage
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.slurm import Array, Ask, arrays_of, ask_by_slide, ask_of_cohort, max_array_size
+from hypoxia_hpc.scale.slurm import (
+    Array,
+    Ask,
+    arrays_of,
+    ask_by_slide,
+    ask_of_cohort,
+    max_array_size,
+    most_minutes,
+    mpi_types,
+    time_limits,
+    within,
+)
 from hypoxia_hpc.scale.undone import Undone, undone
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
@@ -73,32 +85,38 @@ class SentJob:
 
 
 def plan_submission(run: RunDir, *, retry: bool) -> Plan:
-    """What is not done yet, as jobs. Writes nothing, sends nothing; SLURM is asked for its MaxArraySize if it is here.
+    """What is not done yet, as jobs. Writes nothing, sends nothing; SLURM is asked for its limits if it is here.
 
     Raises:
-        InputError: values that cannot be passed on to bash, SLURM or Apptainer.
+        InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
+            no time; ranks that srun cannot start.
         MachineError: weights that are not here, where there is no image that may have them; no program to run.
     """
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
     work = undone(run, config, slides, retry=retry)
     image = _image(root, table)
-    folders = [] if image is None else bound_folders(_folders(config, slides))
+    folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
-    program, limit = _program() if image is None else PROGRAM, _max_array_size()
+    _refuse_unknown_mpi(table)
+    program = _program() if image is None else PROGRAM
+    max_size, limits = _limits()
+    wanted = list(_asks(run, slides, work, table))
+    asks = [_in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry)
     jobs = [
-        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, limit)))
-        for asked in _asks(run, slides, work, table)
+        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size))) for asked in asks
     ]
-    return Plan(root, table, text, tuple(jobs), work.notes)
+    cut = (_cut_short(one.minutes, other) for one, other in zip(wanted, asks, strict=True) if other != one)
+    unseen = _unseen_binds(root, table) if image is not None else ()
+    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
     """Send the jobs of a plan, each to begin when the one before has ended, and yield each when it is sent.
 
     Raises:
-        MachineError: no sbatch, no image, no answer from SLURM.
+        MachineError: no sbatch, no image, no answer from SLURM's controller.
         NotReadyError: jobs of this run that are in the queue.
         InputError: SLURM would not take a job.
     """
@@ -109,6 +127,8 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         raise MachineError(
             "sbatch is not on this machine", remedy="log in to the cluster; to see what would be sent: --dry-run"
         )
+    if said := _why_silent():
+        raise _silent(said)
     _refuse_queued(run)
     _write_script(plan)
     for job in plan.jobs:
@@ -135,46 +155,21 @@ def _asks(run: RunDir, slides: Sequence[Slide], work: Undone, table: SlurmTable)
 
 def _earlier_count(run: RunDir, stage: SlideStage) -> int | None:
     """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
-    counts = [entry.get("of") for entry in _entries(run) if entry.get("stage") == stage]
-    known = [count for count in counts if isinstance(count, int) and 0 < count <= 999_999]
-    return known[-1] if known else None
-
-
-def _entries(run: RunDir) -> list[Json]:
-    try:
-        entries = json.loads(_jobs_file(run).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return []
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-
-
-def _jobs_file(run: RunDir) -> Path:
-    return run.root / "slurm" / "jobs.json"
+    counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
+    return counts[-1] if counts else None
 
 
 def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
+    """A file for each job, so that of two submissions at once neither loses what the other writes."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry: Json = {"stage": job.ask.stage, "job_id": job_id, "elements": None, "of": job.ask.of, "submitted": now}
     if array is not None:
         entry |= {"elements": [array.first + index for index in array.indices], "first": array.first}
-    committed_file(_jobs_file(run), json.dumps([*_entries(run), entry], indent=1).encode())
+    committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
 
 
 def _image(root: Path, table: SlurmTable) -> Path | None:
     return Path(os.path.normpath(root / Path(table.image).expanduser())) if table.image is not None else None
-
-
-def _folders(config: RunConfig, slides: Sequence[Slide]) -> set[Path]:
-    """What an image must see beside the run itself: where slides lie (and what links lead to), weights, regions."""
-    named = [
-        config.site.weights,
-        config.tile.regions,
-        *([config.extract.weights] if config.extract.weights_sha256 else []),
-    ]
-    others = [Path(name) for name in named if name is not None]
-    folders = {slide.path.parent for slide in slides} | {Path(os.path.realpath(slide.path)).parent for slide in slides}
-    folders |= {path if path.is_dir() else path.parent for path in others}
-    return {Path(os.path.normpath(folder)) for folder in folders if folder.is_dir()}
 
 
 def _program() -> str:
@@ -187,9 +182,54 @@ def _program() -> str:
     return str(program)
 
 
-def _max_array_size() -> int:
-    answer, _ = ask("scontrol", "show", "config")
-    return max_array_size(answer or "")
+def _limits() -> tuple[int, dict[str, float]]:
+    """MaxArraySize, and the time limit of each partition; none where SLURM is not here or does not answer."""
+    config, _ = ask("scontrol", "show", "config")
+    if config is None:
+        return max_array_size(""), {}
+    partitions, _ = ask("scontrol", "--all", "--oneliner", "show", "partition")
+    return max_array_size(config), time_limits(partitions or "")
+
+
+def _in_time(asked: Ask, limits: Mapping[str, float], table: SlurmTable) -> Ask:
+    partition = asked.partition or os.environ.get("SBATCH_PARTITION")
+    limit = most_minutes(partition, limits)
+    if 60 * limit <= table.stop_seconds:
+        raise InputError(
+            f"{_named(partition)} lets a job of {asked.stage} run for {limit:g} min, and [site.slurm] stop_seconds = "
+            f"{table.stop_seconds} leaves nothing of them",
+            remedy="choose another partition, or fewer stop_seconds",
+        )
+    return within(asked, limit)
+
+
+def _cut_short(wanted: int, asked: Ask) -> str:
+    where = _named(asked.partition or os.environ.get("SBATCH_PARTITION"))
+    return (
+        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: what is not done by then is stopped "
+        "in time, requeued, and goes on"
+    )
+
+
+def _named(partition: str | None) -> str:
+    return f"partition {partition}" if partition else "the default partition"
+
+
+def _refuse_unknown_mpi(table: SlurmTable) -> None:
+    printed, _ = ask("srun", "--mpi=list") if table.ranks > 1 else (None, "")
+    known = mpi_types(printed or "")
+    if known and table.mpi not in known:
+        raise InputError(
+            f"[site.slurm] mpi = {table.mpi!r} is none of those that srun knows here",
+            culprits=sorted(known),
+            remedy="choose one of these, pmi2 or pmix if they are there",
+        )
+
+
+def _unseen_binds(root: Path, table: SlurmTable) -> Iterator[str]:
+    for source in (bind.partition(":")[0] for bind in table.binds):
+        if not (root / source).exists():
+            yield f"[site.slurm] binds: {source} is not on this machine; a job ends at once where its node has none"
 
 
 def _refuse_queued(run: RunDir) -> None:
@@ -219,12 +259,28 @@ def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) ->
     if done.returncode:
         said = done.stderr.strip() or f"sbatch ended with exit code {done.returncode}"
         first = f"scancel {' '.join(sent)}, which are sent already; then " if sent else ""
+        if "timed out" in said or _why_silent():
+            raise _silent(said, first)
         raise InputError(
             f"SLURM does not take the job of {job.ask.stage}: {_in_words(job.ask)}",
             culprits=said.splitlines(),
             remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
         )
     return done.stdout
+
+
+def _why_silent() -> str:
+    """Empty where a controller of SLURM answers."""
+    answer, why = ask("scontrol", "ping")
+    return why if answer is None else "" if " UP" in answer else answer
+
+
+def _silent(said: str, first: str = "") -> MachineError:
+    return MachineError(
+        "SLURM does not answer",
+        culprits=said.splitlines(),
+        remedy=f"{first}look at scontrol ping, $SLURM_CONF and squeue --me, and try again later",
+    )
 
 
 def _in_words(ask: Ask) -> str:
@@ -254,6 +310,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             check=False,
             timeout=PATIENCE_SECONDS,
             stdin=subprocess.DEVNULL,
+            env=environment(),
         )
     except subprocess.TimeoutExpired:
         raise MachineError(

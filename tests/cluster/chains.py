@@ -98,10 +98,9 @@ def own(cluster: Cluster, folder: Path) -> None:
 
 
 def jobs(run: Path) -> list[dict[str, Any]]:
-    """What submit has recorded."""
-    file = run / "slurm" / "jobs.json"
-    entries: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
-    return entries
+    """What submit has recorded, oldest first."""
+    files = (run / "slurm" / "jobs").glob("*.json")
+    return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: int(file.stem))]
 
 
 def stage(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:

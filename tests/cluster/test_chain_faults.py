@@ -225,7 +225,7 @@ def test_two_submissions_at_once(desk: Desk, new_run: Callable[..., Path], refer
     """Where the second comes too early to see the first, both are sent, and work side by side on the same slides."""
     run = new_run()
     job = submit_tile(desk, run)
-    shutil.move(run / "slurm" / "jobs.json", run / "slurm" / "first.json")
+    shutil.move(run / "slurm" / "jobs", run / "slurm" / "first")
     other = submit_tile(desk, run)
     desk.wait({"tile": job}, 240)
     desk.wait({"tile": other}, 240)

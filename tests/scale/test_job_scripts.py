@@ -239,7 +239,7 @@ def test_on_term_the_script_waits_for_the_program_and_clears_up(job: Job) -> Non
 
 def test_several_nodes_are_cleared_up_by_srun(job: Job) -> None:
     ran = job.run(job.script(), "tile", "8", "0", **ELEMENT, SLURM_NNODES="2", SLURM_NTASKS="2")
-    assert [("rm" in call, "mkdir" in call) for call in ran.of("srun")] == [
+    assert [("rm" in call, any("mkdir" in word for word in call)) for call in ran.of("srun")] == [
         (False, True),
         (False, False),
         (True, False),
@@ -252,12 +252,56 @@ def test_modules_are_loaded_first(job: Job) -> None:
 
 def test_an_image_sees_the_run_the_scratch_and_the_folders(job: Job) -> None:
     site = SiteTable(scratch=str(job.folder / "fast"), slurm=SlurmTable(binds=("/data:/mnt",)))
-    script = job_script(Path("/data/run"), "hypoxia-hpc", Path("/images/cpu.sif"), ["/slides/a b"], site, retry=False)
+    image = job.folder / "cpu.sif"
+    image.touch()
+    script = job_script(Path("/data/run"), "hypoxia-hpc", image, ["/slides/a b"], site, retry=False)
     (call,) = job.run(script, "train", SLURM_JOB_GPUS="0").of("srun")
     assert call[call.index("apptainer") :] == [
         *("apptainer", "exec", "--bind", "/data/run", "--bind", str(job.folder / "fast")),
-        *("--bind", "/data:/mnt,/slides/a b", "--nv", "/images/cpu.sif", "hypoxia-hpc", "train", "/data/run"),
+        *("--bind", "/data:/mnt,/slides/a b", "--nv", str(image), "hypoxia-hpc", "train", "/data/run"),
     ]
+
+
+def test_an_image_that_is_gone_is_told(job: Job) -> None:
+    script = job_script(Path("/data/run"), "hypoxia-hpc", job.folder / "a b.sif", [], SiteTable(), retry=False)
+    ran = job.run(script, "train")
+    assert ran.code == 4
+    assert f"the image {job.folder}/a\\ b.sif is not there" in ran.printed
+    assert ran.of("srun") == []
+
+
+def test_memory_of_another_allocation_does_not_reach_srun(job: Job) -> None:
+    job.does(f'env >"{job.folder}/environment"')
+    around = {"SLURM_MEM_PER_NODE": "4000", "SLURM_MEM_PER_CPU": "512", "SLURM_MEM_PER_GPU": "512"}
+    assert job.run(job.script(), "train", **around).code == 0
+    told = (job.folder / "environment").read_text()
+    assert "SLURM_MEM_PER_NODE" in told
+    assert "SLURM_MEM_PER_CPU" not in told and "SLURM_MEM_PER_GPU" not in told
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_temporary_folder_of_somebody_else_is_left_alone(job: Job, link: bool) -> None:
+    folder = job.folder / "tmp dir" / "hypoxia-70"
+    theirs = job.folder / "theirs" if link else folder
+    theirs.mkdir(parents=True)
+    (theirs / "kept").touch()
+    if link:
+        folder.parent.mkdir()
+        folder.symlink_to(theirs)
+    elif os.geteuid():
+        pytest.skip("only root can make a folder of somebody else's")
+    else:
+        os.chown(theirs, 12345, 12345)
+    ran = job.run(job.script(), "train")
+    assert (ran.code, ran.of("srun")) == (4, [])
+    assert "is somebody else's" in ran.printed
+    assert (theirs / "kept").exists()
+
+
+def test_commands_that_are_told_can_be_pasted(job: Job) -> None:
+    job.does("exit 3")
+    printed = job.run(job.script(run="/data/a b;c"), "train").printed
+    assert shlex.split(printed.splitlines()[-1])[-3:] == ["hypoxia-hpc", "status", "/data/a b;c"]
 
 
 def test_names_of_any_kind_reach_the_program_unchanged(job: Job) -> None:

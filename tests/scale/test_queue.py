@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hypoxia_hpc.scale.asking import ask
+from hypoxia_hpc.scale.asking import ask, environment
 from hypoxia_hpc.scale.queue import (
     NEVER_STARTED,
     Ended,
@@ -136,14 +136,14 @@ def test_an_element_of_which_nobody_knows_was_cancelled_before_it_started() -> N
     assert failed == [Failed("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
 
 
-def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
+def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     assert sent_jobs(run) == []
-    (tmp_path / "slurm").mkdir()
-    file = tmp_path / "slurm" / "jobs.json"
-    good = {"stage": "tile", "job_id": "123", "elements": [0, 2], "of": 8, "submitted": "2026-01-01T00:00:00+00:00"}
-    far = {**good, "job_id": "125", "elements": [1001, 1003], "first": 1001}
-    whole = {"stage": "train", "job_id": "124", "elements": None, "of": 1, "submitted": "2026-01-01T00:00:00+00:00"}
+    folder = tmp_path / "slurm" / "jobs"
+    folder.mkdir(parents=True)
+    good = {"stage": "tile", "job_id": "1230", "elements": [0, 2], "of": 8, "submitted": "2026-01-01T00:00:00+00:00"}
+    far = {**good, "job_id": "1231", "elements": [1001, 1003], "first": 1001}
+    later = {"stage": "train", "job_id": "99", "elements": None, "of": 1, "submitted": "2026-01-02T00:00:00+00:00"}
     bad = [
         {**good, "job_id": "1;reboot"},
         {**good, "job_id": 7},
@@ -152,16 +152,17 @@ def test_jobs_json_and_what_is_wrong_in_it(tmp_path: Path) -> None:
         {"stage": "tile"},
         "tile",
         None,
+        [good],
     ]
-    file.write_text(json.dumps([good, *bad, far, whole]))
+    texts = [*(json.dumps(entry) for entry in (later, *bad, far, good)), "", "{", json.dumps(good)[:-9], "7", "\x80"]
+    for number, text in enumerate(texts):
+        (folder / f"{number}.json").write_bytes(text.encode("latin-1"))
+    (folder / ".tmp-5.json-host-1-00000000").write_text(json.dumps(good))
     assert sent_jobs(run) == [
-        Sent("tile", "123", (0, 2), 8),
-        Sent("tile", "125", (1001, 1003), 8, 1001),
-        Sent("train", "124", None),
+        Sent("tile", "1230", (0, 2), 8),
+        Sent("tile", "1231", (1001, 1003), 8, 1001),
+        Sent("train", "99", None),
     ]
-    for damaged in ("", "{", "{}", "7"):
-        file.write_text(damaged)
-        assert sent_jobs(run) == []
 
 
 def test_a_program_that_is_missing_or_fails_or_hangs_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +186,18 @@ def test_settings_of_the_user_do_not_change_what_squeue_shows(monkeypatch: pytes
     assert "KEPT=1" in answer.splitlines()
     assert "SQUEUE_STATES" not in answer
     assert "SACCT_FORMAT" not in answer
+
+
+def test_an_allocation_around_does_not_reach_slurm_s_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``sbatch`` would pass it on: SLURM_MEM_PER_CPU beside --mem ends every step of the job."""
+    around = ["SLURM_MEM_PER_CPU", "SLURM_JOB_ID", "SLURM_NNODES", "SLURMD_NODENAME", "SRUN_CPUS_PER_TASK"]
+    refused = ["SBATCH_MEM_PER_CPU", "SBATCH_EXPORT", "SBATCH_ARRAY_INX"]
+    kept = ["SLURM_CONF", "SLURM_CLUSTERS", "SBATCH_ACCOUNT", "SBATCH_PARTITION"]
+    for name in (*around, *refused, *kept):
+        monkeypatch.setenv(name, "1")
+    names = set(environment())
+    assert not names & {*around, *refused}
+    assert names >= {*kept, "PATH"}
 
 
 def test_a_controller_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.records import Share, Slide
@@ -20,7 +22,11 @@ from hypoxia_hpc.scale.slurm import (
     index_ranges,
     max_array_size,
     minutes_to_ask,
+    most_minutes,
+    mpi_types,
     seconds_of_part,
+    time_limits,
+    within,
 )
 
 PACE = Figure(0.001, 0.0005, 0.003, "test")
@@ -200,3 +206,51 @@ def test_parts_beyond_max_array_size_go_into_further_arrays() -> None:
 )
 def test_max_array_size_is_read_from_scontrol(told: str, size: int) -> None:
     assert max_array_size(told) == size
+
+
+PARTITIONS = """\
+PartitionName=normal AllowGroups=ALL Default=YES DefaultTime=00:10:00 MaxNodes=UNLIMITED MaxTime=1-00:00:00 LLN=NO
+PartitionName=short AllowGroups=ALL Default=NO QoS=N/A DefaultTime=NONE MaxNodes=UNLIMITED MaxTime=00:45:30 LLN=NO
+PartitionName=long AllowGroups=ALL Default=NO QoS=N/A DefaultTime=NONE MaxNodes=1 MaxTime=UNLIMITED LLN=NO Nodes=n[1-2]
+PartitionName=odd AllowGroups=ALL Default=NO MaxTime=some
+No partitions in the system
+"""
+
+
+@pytest.mark.parametrize(
+    ("partition", "minutes"),
+    [
+        (None, 1440),
+        ("normal", 1440),
+        ("short", 45),
+        ("long", math.inf),
+        ("short,normal", 1440),
+        ("normal,long", math.inf),
+        ("odd", math.inf),
+        ("not there", math.inf),
+    ],
+)
+def test_the_time_limit_of_a_partition_is_read_from_scontrol(partition: str | None, minutes: float) -> None:
+    assert most_minutes(partition, time_limits(PARTITIONS)) == minutes
+    assert most_minutes(partition, time_limits("")) == math.inf
+
+
+def test_nothing_asks_for_more_than_its_partition_allows() -> None:
+    """SLURM takes such a job, and it pends for ever: PartitionTimeLimit."""
+    ask = ask_of_cohort("train", 100, 1e7, SlurmTable())
+    assert ask.minutes > 45
+    assert within(ask, 45.0).minutes == 45
+    assert within(ask, math.inf) == ask
+
+
+def test_what_srun_knows_of_mpi() -> None:
+    new = "MPI plugin types are...\n\tpmix\n\tnone\n\tpmi2\nspecific pmix plugin versions available: pmix_v3,pmix_v4\n"
+    assert mpi_types(new) == {"pmix", "none", "pmi2", "pmix_v3", "pmix_v4"}
+    assert mpi_types("srun: MPI types are...\nsrun: none\nsrun: openmpi\n") >= {"none", "openmpi"}
+    assert mpi_types("") == set()
+
+
+def test_sbatch_takes_no_signal_further_before_the_end_than_16_bits() -> None:
+    assert SlurmTable(stop_seconds=65_535).stop_seconds == 65_535
+    with pytest.raises(ValidationError):
+        SlurmTable(stop_seconds=65_536)

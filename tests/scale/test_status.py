@@ -156,9 +156,10 @@ def test_the_queue_says_more_of_a_job_than_its_fresh_file_but_nothing_of_jobs_be
 def test_without_slurm_there_is_one_line_each_and_no_error(
     one_of_three: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (one_of_three.root / "slurm").mkdir()
-    sent = [{"stage": "tile", "job_id": "7", "elements": [0, 1], "first": 0, "of": 2}]
-    (one_of_three.root / "slurm" / "jobs.json").write_text(json.dumps(sent))
+    jobs = one_of_three.root / "slurm" / "jobs"
+    jobs.mkdir(parents=True)
+    sent = {"stage": "tile", "job_id": "7", "elements": [0, 1], "first": 0, "of": 2}
+    (jobs / "7.json").write_text(json.dumps(sent))
     monkeypatch.setenv("PATH", "/does/not/exist")
     state = run_status(one_of_three)
     assert state.jobs.queued is None

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from fault_runs import change_setting, copy_run, finish, make_cohort, start
 
+from hypoxia_hpc.scale.binds import folders_on_the_way, needed_folders
+from hypoxia_hpc.scale.queue import sent_jobs
+from hypoxia_hpc.scale.rundir import RunDir
+
 N_SLIDES = 4
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
 CHAIN = ["tile", "extract", "train", "evaluate", "report"]
@@ -132,3 +136,124 @@ def test_a_folder_that_the_image_cannot_see_is_refused(
     done = submit(run, "--dry-run")
     assert done.returncode == 2
     assert "a,b" in done.stderr and "comma" in done.stderr
+
+
+def test_folders_of_links_to_links_and_of_links_among_the_folders(tmp_path: Path) -> None:
+    base = tmp_path.resolve()
+    for name in ("cohort", "pool/one", "store/2026", "real"):
+        (base / name).mkdir(parents=True)
+    (base / "real" / "a.svs").touch()
+    (base / "store" / "2026" / "a.svs").symlink_to("../../real/a.svs")
+    (base / "pool" / "now").symlink_to(base / "store" / "2026")
+    (base / "pool" / "one" / "a.svs").symlink_to("../now/a.svs")
+    (base / "cohort" / "a.svs").symlink_to(base / "pool" / "one" / "a.svs")
+    ways = [base / name for name in ("cohort", "pool/one", "pool", "store/2026", "real")]
+    assert folders_on_the_way([base / "cohort" / "a.svs"]) == set(ways)
+    (base / "loop").symlink_to("loop")
+    assert folders_on_the_way([base / "loop" / "a.svs"]) == {base, base / "loop"}
+
+
+def test_a_link_to_links_can_be_opened_where_only_what_is_bound_is_seen(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = tmp_path / "run"
+    for name in ("slides", "middle"):
+        (tmp_path / name).mkdir()
+    for slide in sorted((untouched.parent / "slides").glob("*.svs")):
+        (tmp_path / "middle" / slide.name).symlink_to(slide)
+        (tmp_path / "slides" / slide.name).symlink_to(tmp_path / "middle" / slide.name)
+    finish(start("init", run, "--slides", tmp_path / "slides"))
+    slides = RunDir(run).slides()
+    assert needed_folders(RunDir(run).config(), slides) >= {
+        tmp_path / "slides",
+        tmp_path / "middle",
+        (untouched.parent / "slides").resolve(),
+    }
+
+
+def test_weights_that_will_be_used_are_seen_by_the_image(
+    untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, named, far = tmp_path / "home", tmp_path / "named", tmp_path / "far"
+    for folder in (home / ".keras" / "models", named, far):
+        folder.mkdir(parents=True)
+        (folder / "w.h5").touch()
+    (named / "v.h5").symlink_to(far / "w.h5")
+    regions = tmp_path / "regions"
+    regions.mkdir()
+    (regions / "a.geojson").symlink_to(far / "w.h5")
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "extract", "weights", '"imagenet"')
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("HYPOXIA_HPC_WEIGHTS", raising=False)
+    config = RunDir(run).config()
+    assert needed_folders(config, []) == {home / ".keras" / "models"}
+    monkeypatch.setenv("HYPOXIA_HPC_WEIGHTS", str(named))
+    assert needed_folders(config, []) == {named, far}
+    change_setting(run, "site", "weights", f'"{far}"')
+    change_setting(run, "tile", "regions", f'"{regions}"')
+    assert needed_folders(RunDir(run).config(), []) == {far, regions}
+
+
+def test_of_many_submissions_at_once_none_loses_what_the_others_sent(tmp_path: Path) -> None:
+    """Real processes; one of them is killed while it writes, over and over."""
+    code = (
+        "import sys; from pathlib import Path; from hypoxia_hpc.scale.rundir import RunDir\n"
+        "from hypoxia_hpc.scale.slurm import Ask, Array; from hypoxia_hpc.scale.submission import Job, _record\n"
+        "array = Array(0, (0, 1)); job = Job(Ask('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "[_record(RunDir(Path(sys.argv[1])), job, array, str(n)) for n in range(int(sys.argv[2]), int(sys.argv[3]))]"
+    )
+
+    def write(first: int, stop: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", code, str(tmp_path), str(first), str(stop)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    processes = [write(100, 150), write(200, 250), write(1000, 100_000)]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    assert [process.wait(60) for process in processes[:2]] == [0, 0]
+    processes[2].kill()
+    processes[2].wait()
+    sent = [int(one.job_id) for one in sent_jobs(RunDir(tmp_path))]
+    assert {*range(100, 150), *range(200, 250)} <= set(sent)
+    ours = [job for job in sent if job >= 1000]
+    assert sorted(ours) == list(range(1000, 1000 + len(ours)))
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_bind_that_is_not_here_is_told(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "site.slurm", "image", '"cpu.sif"')
+    change_setting(run, "site.slurm", "binds", f'["{tmp_path}:/here:ro", "/no/such:/there"]')
+    done = submit(run, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "/no/such is not on this machine" in done.stderr
+    assert f"{tmp_path} is not" not in done.stderr
+
+
+def test_a_controller_that_is_down_is_the_machine_s_fault(untouched: Path, tmp_path: Path) -> None:
+    if shutil.which("sbatch") is None:
+        pytest.skip("SLURM is not installed")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\nAuthType=auth/none\n")
+    run = copy_run(untouched, tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-m", "hypoxia_hpc", "submit", run],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SLURM_CONF": str(conf)},
+        timeout=120,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "SLURM does not answer" in done.stderr and "DOWN" in done.stderr
+    assert not (run / "slurm").exists()
