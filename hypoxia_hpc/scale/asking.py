@@ -43,8 +43,9 @@ def ask(
             stdin=subprocess.DEVNULL,
             env={**environment(), "LC_ALL": "C"},
         )
-    except subprocess.TimeoutExpired:
-        return None, f"{program} did not answer within {patience:g} s"
+    except subprocess.TimeoutExpired as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()[:1]  # bytes, in spite of text
+        return None, ": ".join([f"{program} did not answer within {patience:g} s", *said])
     except OSError as error:
         return None, f"{program}: {error.strerror}"
     if done.returncode and done.returncode not in also:

@@ -107,7 +107,7 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     jobs = [
         Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size))) for asked in asks
     ]
-    cut = (_cut_short(one.minutes, other) for one, other in zip(wanted, asks, strict=True) if other != one)
+    cut = (_cut_short(one.minutes, other, table) for one, other in zip(wanted, asks, strict=True) if other != one)
     unseen = _unseen_binds(root, table) if image is not None else ()
     return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
 
@@ -203,11 +203,11 @@ def _in_time(asked: Ask, limits: Mapping[str, float], table: SlurmTable) -> Ask:
     return within(asked, limit)
 
 
-def _cut_short(wanted: int, asked: Ask) -> str:
+def _cut_short(wanted: int, asked: Ask, table: SlurmTable) -> str:
     where = _named(asked.partition or os.environ.get("SBATCH_PARTITION"))
     return (
-        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: what is not done by then is stopped "
-        "in time, requeued, and goes on"
+        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: it is stopped in time and requeued, "
+        f"at most {table.most_requeues} times; what is done stays done"
     )
 
 

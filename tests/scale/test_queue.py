@@ -169,6 +169,7 @@ def test_a_program_that_is_missing_or_fails_or_hangs_is_a_sentence(monkeypatch: 
     started = time.monotonic()
     assert ask("sleep", "60", patience=0.3) == (None, "sleep did not answer within 0.3 s")
     assert time.monotonic() - started < 5
+    assert ask("bash", "-c", "echo so >&2; sleep 60", patience=0.5) == (None, "bash did not answer within 0.5 s: so")
     assert ask("ls", "/does/not/exist")[0] is None
     assert "No such file" in ask("ls", "/does/not/exist")[1]
     assert ask("false", also=(1,)) == ("", "")
