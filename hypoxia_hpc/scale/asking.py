@@ -44,8 +44,8 @@ def ask(
             env={**environment(), "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()[:1]  # bytes, in spite of text
-        return None, ": ".join([f"{program} did not answer within {patience:g} s", *said])
+        printed = (error.stderr or b"").decode(errors="replace").strip().splitlines()  # bytes, in spite of text
+        return None, ": ".join([f"{program} did not answer within {patience:g} s", *printed[:1]])
     except OSError as error:
         return None, f"{program}: {error.strerror}"
     if done.returncode and done.returncode not in also:

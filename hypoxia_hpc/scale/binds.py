@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hypoxia_hpc.config import RunConfig
+from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.networks.weights import default_folder
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.stores.commit import machine_errors
@@ -74,3 +74,10 @@ def _readlink(path: Path) -> str | None:
         return os.readlink(path)  # noqa: PTH115 - a Path would drop the dots
     except OSError:  # no link, or not there
         return None
+
+
+def unseen_binds(root: Path, table: SlurmTable) -> Iterator[str]:
+    """A sentence on each bind of [site.slurm] that is not here; nodes may have it."""
+    for source in (bind.partition(":")[0] for bind in table.binds):
+        if not (root / source).exists():
+            yield f"[site.slurm] binds: {source} is not on this machine; a job ends at once where its node has none"

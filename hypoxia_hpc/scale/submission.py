@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,23 +20,13 @@ from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.scale.asking import ask, environment
-from hypoxia_hpc.scale.binds import needed_folders
+from hypoxia_hpc.scale.binds import needed_folders, unseen_binds
 from hypoxia_hpc.scale.jobscript import bound_folders, job_script, refuse_unusable, sbatch_arguments
+from hypoxia_hpc.scale.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
 from hypoxia_hpc.scale.queue import ask_squeue, sent_jobs
 from hypoxia_hpc.scale.rates import SlideStage
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.slurm import (
-    Array,
-    Ask,
-    arrays_of,
-    ask_by_slide,
-    ask_of_cohort,
-    max_array_size,
-    most_minutes,
-    mpi_types,
-    time_limits,
-    within,
-)
+from hypoxia_hpc.scale.slurm import Array, Ask, arrays_of, ask_by_slide, ask_of_cohort
 from hypoxia_hpc.scale.undone import Undone, undone
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
@@ -98,17 +88,17 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     image = _image(root, table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
-    _refuse_unknown_mpi(table)
+    refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
-    max_size, limits = _limits()
+    max_size, limits = slurm_limits()
     wanted = list(_asks(run, slides, work, table))
-    asks = [_in_time(one, limits, table) for one in wanted]
+    asks = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry)
     jobs = [
         Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size))) for asked in asks
     ]
-    cut = (_cut_short(one.minutes, other, table) for one, other in zip(wanted, asks, strict=True) if other != one)
-    unseen = _unseen_binds(root, table) if image is not None else ()
+    cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, asks, strict=True) if other != one)
+    unseen = unseen_binds(root, table) if image is not None else ()
     return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
 
 
@@ -180,56 +170,6 @@ def _program() -> str:
             remedy="pip install hypoxia-hpc into this environment, or set [site.slurm] image",
         )
     return str(program)
-
-
-def _limits() -> tuple[int, dict[str, float]]:
-    """MaxArraySize, and the time limit of each partition; none where SLURM is not here or does not answer."""
-    config, _ = ask("scontrol", "show", "config")
-    if config is None:
-        return max_array_size(""), {}
-    partitions, _ = ask("scontrol", "--all", "--oneliner", "show", "partition")
-    return max_array_size(config), time_limits(partitions or "")
-
-
-def _in_time(asked: Ask, limits: Mapping[str, float], table: SlurmTable) -> Ask:
-    partition = asked.partition or os.environ.get("SBATCH_PARTITION")
-    limit = most_minutes(partition, limits)
-    if 60 * limit <= table.stop_seconds:
-        raise InputError(
-            f"{_named(partition)} lets a job of {asked.stage} run for {limit:g} min, and [site.slurm] stop_seconds = "
-            f"{table.stop_seconds} leaves nothing of them",
-            remedy="choose another partition, or fewer stop_seconds",
-        )
-    return within(asked, limit)
-
-
-def _cut_short(wanted: int, asked: Ask, table: SlurmTable) -> str:
-    where = _named(asked.partition or os.environ.get("SBATCH_PARTITION"))
-    return (
-        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: it is stopped in time and requeued, "
-        f"at most {table.most_requeues} times; what is done stays done"
-    )
-
-
-def _named(partition: str | None) -> str:
-    return f"partition {partition}" if partition else "the default partition"
-
-
-def _refuse_unknown_mpi(table: SlurmTable) -> None:
-    printed, _ = ask("srun", "--mpi=list") if table.ranks > 1 else (None, "")
-    known = mpi_types(printed or "")
-    if known and table.mpi not in known:
-        raise InputError(
-            f"[site.slurm] mpi = {table.mpi!r} is none of those that srun knows here",
-            culprits=sorted(known),
-            remedy="choose one of these, pmi2 or pmix if they are there",
-        )
-
-
-def _unseen_binds(root: Path, table: SlurmTable) -> Iterator[str]:
-    for source in (bind.partition(":")[0] for bind in table.binds):
-        if not (root / source).exists():
-            yield f"[site.slurm] binds: {source} is not on this machine; a job ends at once where its node has none"
 
 
 def _refuse_queued(run: RunDir) -> None:

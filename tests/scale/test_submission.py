@@ -16,10 +16,10 @@ from fault_runs import change_setting, copy_run, finish, make_cohort, start
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.scale.binds import folders_on_the_way, needed_folders
+from hypoxia_hpc.scale.limits import in_time
 from hypoxia_hpc.scale.queue import sent_jobs
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.slurm import Ask
-from hypoxia_hpc.scale.submission import _in_time
 
 N_SLIDES = 4
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
@@ -247,10 +247,10 @@ def test_a_bind_that_is_not_here_is_told(
 def test_a_partition_that_leaves_no_time_to_stop_is_refused() -> None:
     ask = Ask("tile", (0,), 1, 1, 1, 4, 4000, 75, "short,tiny", None)
     table = SlurmTable(stop_seconds=300)
-    assert _in_time(ask, {"short": 30, "tiny": 5}, table).minutes == 30
+    assert in_time(ask, {"short": 30, "tiny": 5}, table).minutes == 30
     for limit in (5, 0):
         with pytest.raises(InputError, match="stop_seconds = 300"):
-            _in_time(ask, {"short": limit, "tiny": limit}, table)
+            in_time(ask, {"short": limit, "tiny": limit}, table)
 
 
 def test_a_controller_that_is_down_is_the_machine_s_fault(untouched: Path, tmp_path: Path) -> None:
