@@ -363,7 +363,7 @@ def test_slides_by_name(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     refused(hypoxia("tile", run, "--slides-from", names), 2, "  - nobody\n  - nothing\n", "not in slides.csv")
     names.write_text("\n")
     refused(hypoxia("tile", run, "--slides-from", names), 2, "names no slide")
-    refused(hypoxia("tile", run, "--slides-from", tmp_path / "none"), 2, "none")
+    refused(hypoxia("tile", run, "--slides-from", tmp_path / "none"), 2, "none does not exist")
 
 
 def test_usage(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
