@@ -150,9 +150,15 @@ def test_a_node_set_down(desk: Desk, new_run: Callable[..., Path], reference: di
 def test_one_element_cancelled(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
     job = submit_tile(desk, run)
-    desk.cluster.run(["scancel", f"{job}_2"], check=True)
+    element = f"{job}_2"  # one that waits would leave no trace in the queue
+    until(
+        lambda: desk.cluster.squeue_states(job).get(element) == "RUNNING",
+        60,
+        lambda: desk.cluster.explain(f"{element} runs"),
+    )
+    desk.cluster.run(["scancel", element], check=True)
     desk.wait({"tile": job}, 240)
-    assert desk.cluster.squeue_states(job)[f"{job}_2"] == "CANCELLED"
+    assert desk.cluster.squeue_states(job)[element] == "CANCELLED"
     again = submit_tile(desk, run)
     assert jobs(run)[-5]["job_id"] == again and jobs(run)[-5]["elements"] == [2]
     desk.wait({"tile": again}, 240)
