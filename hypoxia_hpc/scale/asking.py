@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 
 PATIENCE_SECONDS = 10
 # What an allocation (salloc, srun) tells of itself, and what changes how SLURM's programs print.
@@ -25,6 +26,22 @@ def environment() -> dict[str, str]:
     }
 
 
+def run_program(
+    command: Sequence[str], environment: Mapping[str, str], patience: float
+) -> subprocess.CompletedProcess[str]:
+    """What became of a program that may take ``patience`` seconds. Raises TimeoutExpired, OSError."""
+    return subprocess.run(  # noqa: S603 - a list, no shell; every value is checked
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=patience,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    )
+
+
 def ask(
     program: str, *arguments: str, also: tuple[int, ...] = (), patience: float = PATIENCE_SECONDS
 ) -> tuple[str | None, str]:
@@ -33,16 +50,7 @@ def ask(
     if found is None:
         return None, f"{program} is not on this machine"
     try:
-        done = subprocess.run(  # noqa: S603 - no shell, and no argument that anybody else wrote
-            [found, *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=patience,
-            stdin=subprocess.DEVNULL,
-            env={**environment(), "LC_ALL": "C"},
-        )
+        done = run_program([found, *arguments], {**environment(), "LC_ALL": "C"}, patience)
     except subprocess.TimeoutExpired as error:
         printed = (error.stderr or b"").decode(errors="replace").strip().splitlines()  # bytes, in spite of text
         return None, ": ".join([f"{program} did not answer within {patience:g} s", *printed[:1]])

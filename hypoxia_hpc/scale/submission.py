@@ -19,7 +19,7 @@ from pathlib import Path
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.records import Json, Slide
-from hypoxia_hpc.scale.asking import ask, environment
+from hypoxia_hpc.scale.asking import ask, environment, run_program
 from hypoxia_hpc.scale.binds import needed_folders, unseen_binds
 from hypoxia_hpc.scale.jobscript import bound_folders, job_script, refuse_unusable, sbatch_arguments
 from hypoxia_hpc.scale.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
@@ -242,16 +242,8 @@ def _job_id(job: Job, printed: str) -> str:
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(  # noqa: S603 - a list, no shell; every value is checked
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=PATIENCE_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env=environment(),
-        )
+        # No LC_ALL here: sbatch hands its environment on to the jobs.
+        return run_program(command, environment(), PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
         raise MachineError(
             f"{command[0]} did not answer within {PATIENCE_SECONDS} s", remedy="try again later"

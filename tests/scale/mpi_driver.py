@@ -38,6 +38,7 @@ def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], N
     return make(work, slide, key, tick)
 
 
+# Real ranks and workers, which import this file: nothing but an attribute can put a fault into them.
 TileWork.make = make_but_one  # type: ignore[method-assign]
 if FAULT == "rank":
     RunDir.slides = slip  # type: ignore[method-assign]

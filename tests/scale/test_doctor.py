@@ -61,7 +61,7 @@ def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
 def test_coarse_levels_that_a_run_wants(downsamples: tuple[float, ...], table: dict[str, object], verdict: str) -> None:
     sizes = tuple((int(60_000 / one), int(60_000 / one)) for one in downsamples)
     pyramid = Pyramid(sizes, downsamples, mpp_x=0.5, mpp_y=0.5)
-    tile_table = TileTable(**table)  # type: ignore[arg-type]
+    tile_table = TileTable.model_validate(table)
     found, why = coarse_verdict(pyramid, plan_tiles(pyramid, tile_table, None), tile_table)
     assert found == verdict
     assert bool(why) == (verdict != "ok")
