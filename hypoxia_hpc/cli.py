@@ -350,7 +350,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     for note in plan.notes:
         tell(f"note: {note}")
     if not plan.jobs:
-        say(f"nothing to send: everything is done or in quarantine, see hypoxia-hpc status {shlex.quote(str(run))}")
+        say(f"nothing to send: what can be done is done, see hypoxia-hpc status {shlex.quote(str(run))}")
         return 0
     asks = [job.ask for job in plan.jobs]
     if dry_run:
