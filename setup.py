@@ -43,11 +43,16 @@ setup(
         "scipy>=1.14,<2",
         "shapely>=2.1,<3",
         "simplejpeg>=1.9,<2",
-        "tensorflow>=2.20,<2.22",
         "zarr>=3.1,<4",
     ],
+    # Keras runs on one of the first three; none of them is needed to init, tile, submit or look at a run.
     extras_require={
+        "tensorflow": ["tensorflow>=2.20,<2.22"],
+        "jax": ["jax>=0.10,<0.11"],
+        "torch": ["torch>=2.13,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
+        "openvino": ["openvino>=2026.1"],
         "test": [
             "hypothesis>=6.120,<7",
             "mpich>=5.0,<5.1",
@@ -56,6 +61,7 @@ setup(
             "pytest>=8.3,<10",
             "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<1",
+            "tensorflow>=2.20,<2.22",
             "tifffile>=2025.5.10",
             "zarrs>=0.2,<1",
         ],

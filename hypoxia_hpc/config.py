@@ -24,8 +24,11 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # Goes into scripts, quoted: one line, nothing that a terminal would obey.
 Word = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Head = Literal["tanh", "funnel", "logistic"]
+Head = Literal["tanh", "funnel", "logistic", "attention", "finetune"]
 HEADS: tuple[Head, ...] = get_args(Head)
+FEATURE_HEADS: tuple[Head, ...] = ("tanh", "funnel", "logistic", "attention")
+# The name of a network: of this package, of keras.applications, of an entry point, or timm's behind "timm:".
+NETWORK_PATTERN = r"^(timm:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
 
 class Table(BaseModel):
@@ -77,13 +80,16 @@ class ExtractTable(Table):
     """[extract]: tiles to feature vectors."""
 
     name: Name = Field("inception_v3", description="features/<name>/: choose another to keep two sets side by side")
-    backbone: Literal["inception_v3", "resnet50", "vgg16"] = Field(
-        "inception_v3", description="network without its top, average-pooled"
+    backbone: str = Field(
+        "inception_v3",
+        pattern=NETWORK_PATTERN,
+        description="network without its top, average-pooled: inception_v3, resnet50, vgg16, densenet121, another of "
+        "keras.applications, one that an installed package adds, or timm:NAME",
     )
     weights: str = Field(
         "imagenet",
         min_length=1,
-        description='"imagenet" (the known file, from [site] weights), a .weights.h5 path, or "random"',
+        description='"imagenet" (the known file, from [site] weights), a .weights.h5 or .safetensors path, or "random"',
     )
     weights_sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
@@ -91,6 +97,11 @@ class ExtractTable(Table):
     seed: int = Field(0, ge=0, lt=2**63, description='seed of weights = "random"')
     batch_size: int = Field(32, ge=1, le=4096, description="tiles per step; the shape is fixed, the last batch padded")
     dtype: Literal["float16", "float32"] = Field("float16", description="stored type of the features")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description='"bfloat16": matrix products in 16 bits; faster where the device has them, not the same bits',
+    )
+    xla: bool = Field(False, description="let XLA compile the network; changes the last bits of the features")
 
     @model_validator(mode="after")
     def _hash_goes_with_path(self) -> ExtractTable:
@@ -102,6 +113,15 @@ class ExtractTable(Table):
         return self
 
 
+Balance = Literal["sample", "weight", "none"]
+BALANCE_DESCRIPTION = (
+    '"sample": the smaller class is drawn as often as the larger; "weight": its loss counts more; "none": as they come'
+)
+PATIENCE_DESCRIPTION = (
+    "stop when the loss on validation patients has not fallen for so many epochs, and keep the best; default: never"
+)
+
+
 class TanhTable(Table):
     """[train.tanh]: Dense 2048, BatchNorm, tanh, Dropout, Dense 2 softmax; cross-entropy."""
 
@@ -111,6 +131,8 @@ class TanhTable(Table):
     momentum: float = Field(0.8, ge=0, lt=1, description="SGD momentum")
     epochs: int = Field(75, ge=1, le=100000, description="passes over the balanced training tiles")
     batch_size: int = Field(500, ge=2, le=1000000, description="tiles per step")
+    balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
+    patience: int | None = Field(None, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
 
 
 class FunnelTable(Table):
@@ -124,6 +146,8 @@ class FunnelTable(Table):
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum, Nesterov")
     epochs: int = Field(100, ge=1, le=100000, description="passes over the balanced training tiles")
     batch_size: int = Field(500, ge=2, le=1000000, description="tiles per step")
+    balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
+    patience: int | None = Field(None, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
 
 
 class LogisticTable(Table):
@@ -133,10 +157,97 @@ class LogisticTable(Table):
     max_iter: int = Field(1000, ge=1, le=1000000, description="most iterations of L-BFGS")
 
 
+class AttentionTable(Table):
+    """[train.attention]: gated-attention multiple-instance learning, one bag of tiles a patient (Ilse et al. 2018)."""
+
+    units: int = Field(512, ge=1, le=65536, description="width of a tile's embedding")
+    attention_units: int = Field(256, ge=1, le=65536, description="width of the gated attention")
+    dropout: float = Field(0.25, ge=0, lt=1, description="share of units dropped while training")
+    learning_rate: float = Field(0.0002, gt=0, description="AdamW learning rate")
+    weight_decay: float = Field(0.0001, ge=0, description="AdamW weight decay")
+    epochs: int = Field(50, ge=1, le=100000, description="passes over the balanced training patients")
+    batch_size: int = Field(4, ge=1, le=4096, description="patients per step")
+    bag_tiles: int = Field(
+        512,
+        ge=1,
+        le=1000000,
+        description="tiles of a patient in a step, drawn anew each time; all of them when predicting",
+    )
+    balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
+    patience: int | None = Field(10, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
+
+
+class FinetuneTable(Table):
+    """[train.finetune]: a whole network on tiles: a new top on the frozen base first, then all of it."""
+
+    backbone: str = Field("resnet50", pattern=NETWORK_PATTERN, description="network, named as in [extract]")
+    weights: str = Field("imagenet", min_length=1, description="what it begins with, as in [extract]")
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
+    )
+    input_px: int = Field(224, ge=16, le=4096, description="side that tiles are resized to, on the device")
+    frozen_epochs: int = Field(4, ge=0, le=100000, description="passes over the training tiles with the base frozen")
+    unfrozen_epochs: int = Field(0, ge=0, le=100000, description="passes after those, with nothing frozen")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description='"sgd" (momentum 0.9, Nesterov) or "adamw"')
+    learning_rate: float = Field(0.01, gt=0, description="largest learning rate while the base is frozen")
+    unfrozen_learning_rate: float = Field(0.001, gt=0, description="largest learning rate when nothing is frozen")
+    schedule: Literal["constant", "one-cycle", "step"] = Field(
+        "constant",
+        description='"one-cycle": up and down in each of the two phases; "step": a tenth after each third of it',
+    )
+    batch_size: int = Field(200, ge=2, le=65536, description="tiles per step")
+    flips: bool = Field(True, description="mirror tiles and turn them by quarters, at random")
+    colour_jitter: float = Field(
+        0.0, ge=0, le=1, description="largest random change of brightness, contrast and saturation"
+    )
+    stain_jitter: float = Field(0.0, ge=0, le=1, description="largest random change of haematoxylin and eosin")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description='"bfloat16": mixed precision, weights stay float32'
+    )
+    balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
+    patience: int | None = Field(None, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
+
+    @model_validator(mode="after")
+    def _trains_at_all(self) -> FinetuneTable:
+        if self.frozen_epochs + self.unfrozen_epochs == 0:
+            raise ValueError("frozen_epochs and unfrozen_epochs are both 0: nothing would be trained")
+        if (self.weights not in ("imagenet", "random")) != (self.weights_sha256 is not None):
+            raise ValueError("weights_sha256 goes with weights = a path, and with nothing else")
+        return self
+
+
+class DeepKMeansTable(Table):
+    """[train.deep_kmeans]: clusters of tiles: an autoencoder with k-means in its code space, trained jointly."""
+
+    clusters: int = Field(10, ge=2, le=1000, description="number of clusters")
+    units: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (512,), strict=False, description="widths of the encoder's hidden layers; the decoder mirrors them"
+    )
+    code: int = Field(32, ge=1, le=4096, description="width of the code")
+    weight: float = Field(0.1, gt=0, description="weight of the clustering loss beside the reconstruction")
+    learning_rate: float = Field(0.001, gt=0, description="Adam learning rate")
+    pretrain_epochs: int = Field(
+        5, ge=1, le=100000, description="passes with reconstruction alone, before k-means begins"
+    )
+    epochs: int = Field(10, ge=1, le=100000, description="passes with both losses")
+    batch_size: int = Field(256, ge=2, le=1000000, description="tiles per step")
+
+
 class TrainTable(Table):
     """[train]: the split and the top models. Everything is fitted on training patients only."""
 
-    heads: tuple[Head, ...] = Field(HEADS, min_length=1, strict=False, description="top models to train")
+    heads: tuple[Head, ...] = Field(
+        ("tanh", "funnel", "logistic"),
+        min_length=1,
+        strict=False,
+        description=f"models to train: {', '.join(HEADS)}",
+    )
+    clusterings: tuple[Literal["deep_kmeans"], ...] = Field(
+        (), max_length=1, strict=False, description='clusters of tiles: "deep_kmeans" or nothing'
+    )
+    folds: int = Field(
+        1, ge=1, le=100, description="above 1: cross-validation by patient, each patient in the test set once"
+    )
     split: tuple[Fraction, Fraction, Fraction] = Field(
         (0.70, 0.15, 0.15), strict=False, description="shares of patients for train, valid, test"
     )
@@ -144,6 +255,9 @@ class TrainTable(Table):
     tanh: TanhTable = TanhTable()
     funnel: FunnelTable = FunnelTable()
     logistic: LogisticTable = LogisticTable()
+    attention: AttentionTable = AttentionTable()
+    finetune: FinetuneTable = FinetuneTable()
+    deep_kmeans: DeepKMeansTable = DeepKMeansTable()
 
     @field_validator("heads")
     @classmethod
@@ -218,6 +332,14 @@ class SiteTable(Table):
     scratch: str | None = Field(
         None, min_length=1, description='folder on a disk of the node itself; $NAMES are filled in, as "$TMPDIR"'
     )
+    gpus: int | None = Field(
+        None, ge=1, le=64, description="GPUs of a node that extract uses, one process each; default: one process"
+    )
+    engine: Literal["keras", "openvino"] = Field(
+        "keras",
+        description='what runs the network in extract: Keras, or "openvino" (faster on Intel and AMD CPUs)',
+    )
+    checkpoint_minutes: float = Field(10.0, gt=0, le=1440, description="how often training writes down where it is")
     stage_slides: bool = Field(False, description="copy each slide to scratch before it is read, and delete it after")
     slurm: SlurmTable = SlurmTable()
 

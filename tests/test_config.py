@@ -73,7 +73,7 @@ def test_unknown_keys_in_any_table(raw: dict[str, object], table: str) -> None:
 def test_all_mistakes_are_told_at_once() -> None:
     raw = {
         "tile": {"tile_px": 1, "mpp": -1.0, "nonsense": 0},
-        "extract": {"backbone": "vit"},
+        "extract": {"backbone": "../vit"},
         "train": {"split": [0.5, 0.2, 0.2], "heads": ["tanh", "tanh"], "funnel": {"units": []}},
         "site": {"workers": 0},
     }
