@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-long lint images image-cpu image-gpu locks clean
+.PHONY: demo test test-long test-backends lint images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -17,6 +17,18 @@ test: .venv/installed
 test-long: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
 	$(BIN)/pytest -m cluster
+
+# The same tests where there is no TensorFlow, on JAX and on PyTorch; those of them that have to do with networks. PyTorch
+# brings the libraries of CUDA with it: some 7 GB, and none of them is used on a machine without a GPU.
+KERAS_TESTS = tests/networks tests/journey tests/faults tests/test_bad_input.py tests/test_sealed_results.py
+test-backends: .venv-backends/installed
+	KERAS_BACKEND=jax .venv-backends/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(KERAS_TESTS)
+	KERAS_BACKEND=torch .venv-backends/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(KERAS_TESTS)
+
+.venv-backends/installed: setup.py pyproject.toml
+	$(PYTHON) -m venv .venv-backends
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[jax,torch,timm,openvino,test]'
+	touch $@
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -42,8 +54,8 @@ locks: .venv/installed
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hypoxia_hpc needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tensorflow,test]'
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-backends build dist *.egg-info

@@ -61,7 +61,6 @@ setup(
             "pytest>=8.3,<10",
             "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<1",
-            "tensorflow>=2.20,<2.22",
             "tifffile>=2025.5.10",
             "zarrs>=0.2,<1",
         ],
