@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
 
 # --- tiling ------------------------------------------------------------------------------------------------------
 
@@ -329,3 +330,41 @@ def _meet(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> b
         return False  # parallel, or a point
     (a, b), (c, d) = sorted([(ax, ay), (bx, by)]), sorted([(cx, cy), (dx, dy)])
     return max(a, c) < min(b, d)
+
+
+# --- augmentation of tiles -----------------------------------------------------------------------------------------
+
+
+def turned(tile: NDArray[np.float32], symmetry: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One tile (px, px, 3), mirrored across, mirrored down, transposed as the three numbers say."""
+    across, down, transposed = symmetry.tolist()
+    side = len(tile)
+    result = np.empty_like(tile)
+    for y in range(side):
+        for x in range(side):
+            from_y, from_x = (x, y) if transposed else (y, x)
+            from_y = side - 1 - from_y if down else from_y
+            result[y, x] = tile[from_y, side - 1 - from_x if across else from_x]
+    return result
+
+
+def restained(tile: NDArray[np.float32], stain: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Absorbance of one tile taken apart into haematoxylin, eosin and a rest, the first two changed, put together."""
+    haematoxylin, eosin = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])
+    stains = np.array([haematoxylin, eosin, np.cross(haematoxylin, eosin)])
+    result = np.empty(tile.shape)
+    for place in np.ndindex(*tile.shape[:2]):
+        absorbance = -np.log10(np.maximum(tile[place], 1) / 255)
+        concentrations = np.linalg.solve(stains.T, absorbance)
+        concentrations[:2] = concentrations[:2] * stain[0] + stain[1]
+        result[place] = np.minimum(255 * 10 ** -(concentrations @ stains), 255)
+    return result
+
+
+def recoloured(tile: NDArray[np.uint8], colour: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Brightness, contrast, saturation of one tile by Pillow, rounded after each."""
+    image = Image.fromarray(tile)
+    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for kind, factor in zip(kinds, colour.tolist(), strict=True):
+        image = kind(image).enhance(factor)
+    return np.asarray(image)

@@ -1,0 +1,34 @@
+"""Learning rates over the steps of a phase of training: pure functions of the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Schedule = Literal["constant", "one-cycle", "step"]
+
+# As torch.optim.lr_scheduler.OneCycleLR has them by default.
+RISING_SHARE = 0.3
+START_DIVISOR = 25.0
+END_DIVISOR = 1e4
+
+
+def learning_rate(schedule: Schedule, largest: float, step: int, n_steps: int) -> float:
+    """Learning rate of step ``step`` (from 0) of the ``n_steps`` of a phase; ``largest`` is the most it becomes.
+
+    "step" is a tenth after each third of the steps. "one-cycle" (Smith 2018, arXiv 1803.09820) rises from a 25th to
+    ``largest`` over 30 % of the steps and falls to a 250,000th, along cosines, step for step as PyTorch's OneCycleLR;
+    the momentum, which that one moves the other way, stays.
+    """
+    if schedule == "constant":
+        return largest
+    if schedule == "step":
+        return largest * 0.1 ** (3 * step // n_steps)
+    start, top, end = largest / START_DIVISOR, RISING_SHARE * n_steps - 1, n_steps - 1
+    if step <= top:
+        return _along_cosine(start, largest, step / top)
+    return _along_cosine(largest, start / END_DIVISOR, (step - top) / (end - top))
+
+
+def _along_cosine(first: float, last: float, share: float) -> float:
+    return last + (first - last) / 2 * (1 + math.cos(math.pi * share))
