@@ -42,7 +42,10 @@ class Program(Protocol[Batch]):
     def patience(self) -> int | None: ...
 
     def variables(self) -> Sequence[keras.Variable]:
-        """All that a step changes, always in the same order: weights, moving averages, optimizer, random seeds."""
+        """All that a step changes, always in the same order: weights, moving averages, optimizer (built), random seeds.
+
+        Give ``Dropout`` and its like a ``seed``: on PyTorch one without draws from a generator that is none of them.
+        """
 
     def steps(self, epoch: int, first: int) -> Generator[Batch, None, None]:
         """The batches of an epoch from step ``first`` on, a pure function of seed and epoch; closed in any case."""
