@@ -7,13 +7,15 @@ it enters no key.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from hypoxia_hpc.errors import InputError
@@ -233,6 +235,49 @@ class DeepKMeansTable(Table):
     batch_size: int = Field(256, ge=2, le=1000000, description="tiles per step")
 
 
+class Grid(Table):
+    """Values to try, a list for each key of a head's table. One that is empty is not searched."""
+
+
+def _grid_of(table: type[Table]) -> Any:
+    """The type of the grid of a head's table: each value is checked as one of that table is."""
+    entries: dict[str, Any] = {}
+    for name, info in table.model_fields.items():
+        value: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        entries[name] = (tuple[value, ...], Field((), min_length=1, strict=False, description=info.description))
+    return create_model(f"{table.__name__}Grid", __base__=Grid, __doc__="values to try", **entries)
+
+
+MOST_POINTS = 64  # of one head's grid
+TanhGrid, FunnelGrid = _grid_of(TanhTable), _grid_of(FunnelTable)
+LogisticGrid, AttentionGrid = _grid_of(LogisticTable), _grid_of(AttentionTable)
+
+
+class SearchTable(Table):
+    """[train.search]: lists of values to try, judged by validation patients alone.
+
+    ``[train.search.tanh]`` with ``units = [512, 2048]`` and ``momentum = [0.8, 0.9]`` trains that head four times and
+    keeps the one whose validation patients have the largest ROC AUC.
+    """
+
+    tanh: TanhGrid = TanhGrid()  # type: ignore[valid-type]
+    funnel: FunnelGrid = FunnelGrid()  # type: ignore[valid-type]
+    logistic: LogisticGrid = LogisticGrid()  # type: ignore[valid-type]
+    attention: AttentionGrid = AttentionGrid()  # type: ignore[valid-type]
+
+    def points(self, head: str) -> list[Json]:
+        """Every combination of a head's values, the last key of its table varying fastest; none without a grid."""
+        tried = self._tried(head)
+        return [dict(zip(tried, point, strict=True)) for point in itertools.product(*tried.values())] if tried else []
+
+    def n_points(self, head: str) -> int:
+        tried = self._tried(head)
+        return math.prod(map(len, tried.values())) if tried else 0
+
+    def _tried(self, head: str) -> dict[str, tuple[Any, ...]]:
+        return {name: values for name, values in getattr(self, head, ()) if values}
+
+
 class TrainTable(Table):
     """[train]: the split and the top models. Everything is fitted on training patients only."""
 
@@ -258,6 +303,7 @@ class TrainTable(Table):
     attention: AttentionTable = AttentionTable()
     finetune: FinetuneTable = FinetuneTable()
     deep_kmeans: DeepKMeansTable = DeepKMeansTable()
+    search: SearchTable = SearchTable()
 
     @field_validator("heads")
     @classmethod
@@ -272,6 +318,29 @@ class TrainTable(Table):
         if abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[2] == 0:
             raise ValueError(f"three shares that sum to 1, train and test above 0; got {list(split)}")
         return split
+
+    @model_validator(mode="after")
+    def _searches_what_can_be_tried(self) -> TrainTable:
+        problems = [problem for head in SearchTable.model_fields for problem in self._wrong_points(head)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _wrong_points(self, head: str) -> list[str]:
+        n_points = self.search.n_points(head)
+        problems = []
+        if n_points and head not in self.heads:
+            problems.append(f"search.{head}: heads does not list {head}")
+        if n_points and not self.split[1]:
+            problems.append(f"search.{head}: no validation patients to judge by, split[1] is 0")
+        if n_points > MOST_POINTS:
+            problems.append(f"search.{head}: {n_points:,} points, at most {MOST_POINTS}")
+        return problems
+
+    def settings_of(self, head: str, point: Json) -> Table:
+        """The table of a head with the values of a search's point in it. Raises ValidationError."""
+        table: Table = getattr(self, head)
+        return type(table).model_validate({**table.model_dump(), **point})
 
 
 class EvaluateTable(Table):
@@ -459,6 +528,8 @@ def _render_table(table: Table, path: str) -> list[str]:
     inner: list[str] = []
     for name, info in type(table).model_fields.items():
         value = getattr(table, name)
+        if _is_not_searched(table, value):
+            continue
         if isinstance(value, Table):
             inner_path = f"{path}.{name}" if path else name
             summary = (type(value).__doc__ or "").strip().split("\n", maxsplit=1)[0].split(": ", maxsplit=1)[-1]
@@ -467,6 +538,10 @@ def _render_table(table: Table, path: str) -> list[str]:
             entry = f"# {name} =" if value is None else f"{name} = {toml_value(value)}"
             lines.append(f"{entry:<36}  # {info.description}")
     return lines + inner
+
+
+def _is_not_searched(table: Table, value: object) -> bool:
+    return not value if isinstance(table, Grid) else isinstance(value, Grid) and value == type(value)()
 
 
 def canonical_json(value: object) -> str:

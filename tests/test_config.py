@@ -112,6 +112,11 @@ def test_all_mistakes_are_told_at_once() -> None:
         ('study = "sclc"', 'study = "sclc"'),
         ("[study]\nname = 1", "study"),
         ('[extract]\nname = "../elsewhere"', 'extract.name = "../elsewhere"'),
+        ("[train.search.funnel]\nunits = [[8, 0], [4]]", "train.search.funnel.units.0.1 = 0"),
+        ("[train.search.tanh]\nmomentum = []", "train.search.tanh.momentum = []"),
+        ("[train.search.tanh]\nbalance = ['sample', 'all']", 'train.search.tanh.balance.1 = "all"'),
+        ("[train.search.logistic]\nepochs = [1]", "train.search.logistic.epochs: unknown key"),
+        ("[train.search.finetune]\nepochs = [1]", "train.search.finetune: unknown key"),
         ('[extract]\nweights = "a.h5"', "extract: weights names a file"),
         (f'[extract]\nweights_sha256 = "{SHA256}"', "extract: weights_sha256 is for a file"),
     ],
@@ -206,6 +211,36 @@ def test_a_rendered_configuration_is_read_as_the_same(
     assert again == config
     for table in ("tile", "extract", "train", "evaluate"):
         assert key_of(again, table) == key_of(config, table)
+
+
+def test_a_grid_is_every_combination_and_is_read_again() -> None:
+    config = parsed("[train.search.funnel]\nmomentum = [0.8, 0.9]\nunits = [[8, 4], [2]]")
+    assert config.train.search.points("funnel") == [
+        {"units": (8, 4), "momentum": 0.8},
+        {"units": (8, 4), "momentum": 0.9},
+        {"units": (2,), "momentum": 0.8},
+        {"units": (2,), "momentum": 0.9},
+    ]
+    assert config.train.search.points("tanh") == []
+    text = render_config(config)
+    assert parsed(text) == config
+    assert text.count("[train.search.") == 1
+    assert config.train.settings_of("funnel", config.train.search.points("funnel")[3]) == FunnelTable(
+        units=(2,), momentum=0.9
+    )
+
+
+def test_all_that_is_wrong_with_grids_is_told_at_once() -> None:
+    many = [value / 1000 for value in range(1, 1000)]
+    grids = {"funnel": {"dropout": many, "momentum": many, "learning_rate": [*many, 1.0]}, "tanh": {"epochs": [1]}}
+    raw: dict[str, object] = {"train": {"heads": ["tanh"], "split": [0.5, 0.0, 0.5], "search": grids}}
+    (culprit,) = refused(raw).culprits
+    for problem in (
+        "search.tanh: no validation patients to judge by",
+        "search.funnel: heads does not list funnel",
+        "search.funnel: 998,001,000 points, at most 64",
+    ):
+        assert problem in culprit
 
 
 def test_the_rendered_text_states_every_key_and_its_meaning() -> None:

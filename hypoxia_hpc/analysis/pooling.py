@@ -1,4 +1,4 @@
-"""From tiles to slides to patients: the mean probability over all tiles."""
+"""From tiles to slides to patients: the mean probability over all tiles, or their evidence weighed by attention."""
 
 from __future__ import annotations
 
@@ -7,23 +7,82 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from hypoxia_hpc.records import Float64Array, Int64Array
 
-def pool_tiles(tiles: pd.DataFrame, level: Literal["slide", "patient"]) -> pd.DataFrame:
+Level = Literal["slide", "patient"]
+ATTENTION, LOGIT = "attention_logit", "logit"
+
+
+def pool_tiles(tiles: pd.DataFrame, level: Level) -> pd.DataFrame:
     """id, patient_id, probability (float64), n_tiles (int64), one row a slide or patient, sorted by id.
 
-    ``tiles`` has one row a tile: slide_id, patient_id, probability (0..1); every tile weighs the same, so a patient's
-    probability is the mean over the tiles of all its slides. The order of the rows does not matter, to the last bit.
+    ``tiles`` has one row a tile: slide_id, patient_id, and either probability (0..1), of which the mean is taken (a
+    patient's is that over the tiles of all its slides); or ``attention_logit`` and ``logit``, float64 of any size: then
+    the probability is the logistic function of the logits' mean, a tile weighing as much as the softmax of the
+    attention logits of its slide or patient says. The order of the rows does not matter, to the last bit.
     """
     codes, ids = pd.factorize(tiles[f"{level}_id"], sort=True)
-    values = tiles["probability"].to_numpy(dtype=np.float64)
-    order = np.lexsort((values, codes))  # a sum depends on its order: smallest first, for any order of the input
+    if ATTENTION in tiles:
+        pooled, order = _attention_mean(codes, len(ids), _floats(tiles, LOGIT), _floats(tiles, ATTENTION))
+        probability = logistic(pooled)
+    else:
+        probability, order = _mean(codes, len(ids), _floats(tiles, "probability"))
     n_tiles = np.bincount(codes, minlength=len(ids))
     first = order[np.cumsum(n_tiles) - n_tiles]
     return pd.DataFrame(
         {
             "id": np.asarray(ids),
             "patient_id": tiles["patient_id"].to_numpy()[first],
-            "probability": np.bincount(codes[order], weights=values[order], minlength=len(ids)) / n_tiles,
+            "probability": probability,
             "n_tiles": n_tiles,
         }
     )
+
+
+def attention_weights(tiles: pd.DataFrame) -> Float64Array:
+    """How much each tile weighs in its patient's bag, float64 (n,) in 0..1, summing to 1 over a patient's tiles."""
+    codes, ids = pd.factorize(tiles["patient_id"], sort=True)
+    attention = _floats(tiles, ATTENTION)
+    order = np.lexsort((attention, codes))
+    weights = _softmax_terms(codes, attention, order)
+    totals = np.bincount(codes[order], weights=weights[order], minlength=len(ids))
+    shares: Float64Array = weights / totals[codes]
+    return shares
+
+
+def logistic(logits: Float64Array) -> Float64Array:
+    """1 / (1 + exp(-x)), float64 in 0..1; NaN stays NaN."""
+    from scipy.special import expit
+
+    probabilities: Float64Array = expit(logits)
+    return probabilities
+
+
+def _floats(tiles: pd.DataFrame, column: str) -> Float64Array:
+    return tiles[column].to_numpy(dtype=np.float64)
+
+
+def _mean(codes: Int64Array, n_ids: int, values: Float64Array) -> tuple[Float64Array, Int64Array]:
+    """The mean by code, and the order of the rows in which it was summed, code by code."""
+    order = np.lexsort((values, codes))  # a sum depends on its order: smallest first, for any order of the input
+    counts = np.bincount(codes, minlength=n_ids)
+    return np.bincount(codes[order], weights=values[order], minlength=n_ids) / counts, order
+
+
+def _attention_mean(
+    codes: Int64Array, n_ids: int, values: Float64Array, attention: Float64Array
+) -> tuple[Float64Array, Int64Array]:
+    """The mean by code, weighed by the softmax of ``attention`` within the code (Ilse et al. 2018, equation 8)."""
+    order = np.lexsort((values, attention, codes))
+    weights = _softmax_terms(codes, attention, order)[order]
+    ranked = codes[order]
+    total = np.bincount(ranked, weights=weights, minlength=n_ids)
+    return np.bincount(ranked, weights=weights * values[order], minlength=n_ids) / total, order
+
+
+def _softmax_terms(codes: Int64Array, attention: Float64Array, order: Int64Array) -> Float64Array:
+    """exp(attention - the largest of its code), by row: ``order`` has the codes together, attention rising in each."""
+    last_of_code = np.flatnonzero(np.diff(codes[order], append=-1))
+    largest = attention[order[last_of_code]]
+    terms: Float64Array = np.exp(attention - largest[codes])
+    return terms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -27,16 +28,41 @@ def split_patients(patients: Sequence[Patient], fractions: tuple[float, float, f
     not empty to have one of each class.
     """
     _check(patients, fractions)
-    by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
-    counts = _class_counts(len(by_class[0]), len(by_class[1]), fractions)
-    rank, turns = _random_ranks(patients, seed)
+    _check_sets(patients, fractions)
     sets = {each.patient_id: UNLABELLED for each in patients if each.label is None}
-    for members, count, turn in zip(by_class, counts, turns, strict=True):
-        # Turned round by a random number of places, so that a type of one patient is not nailed to one set.
-        places = np.roll(_spread(count), turn % len(members))
-        sets |= {each.patient_id: SETS[i] for each, i in zip(_types_together(members, rank), places, strict=True)}
+    sets |= {name: SETS[place] for name, place in _deal(patients, fractions, seed).items()}
     patient_ids = sorted(sets)
     return pd.DataFrame({"patient_id": patient_ids, "fold": 0, "set": [sets[name] for name in patient_ids]})
+
+
+def split_folds(
+    patients: Sequence[Patient], fractions: tuple[float, float, float], folds: int, seed: int
+) -> pd.DataFrame:
+    """patient_id, fold, set: every patient once in each of ``folds`` folds, sorted by fold and patient_id.
+
+    Every labelled patient is in the test set of exactly one fold; each class is spread over the test sets within one
+    patient of its share, each tumour type of a class within two. The others of a fold are its training and validation
+    patients, split as the first two of ``fractions`` (above 0 the first) are to each other. With one fold this is
+    `split_patients`. Raises InputError as that one does, naming the numbers.
+    """
+    if folds == 1:
+        return split_patients(patients, fractions, seed)
+    _check(patients, fractions)
+    labelled = [each for each in patients if each.label is not None]
+    train, valid = (fraction / (fractions[0] + fractions[1]) for fraction in fractions[:2])
+    _check_folds(labelled, (train, valid), folds)
+    test_fold = _deal(labelled, (1 / folds,) * folds, seed)
+    unlabelled = [each.patient_id for each in patients if each.label is None]
+    parts = []
+    for fold in range(folds):
+        others = [each for each in labelled if test_fold[each.patient_id] != fold]
+        fitted = split_patients(others, (train, valid, 0.0), seed + fold + 1)  # other validation patients in each fold
+        tested = [name for name, where in test_fold.items() if where == fold]
+        left = pd.DataFrame({"patient_id": [*tested, *unlabelled]})
+        left["set"] = [SETS[2]] * len(tested) + [UNLABELLED] * len(unlabelled)
+        part = pd.concat([fitted[["patient_id", "set"]], left]).sort_values("patient_id")
+        parts.append(part.assign(fold=fold)[["patient_id", "fold", "set"]])
+    return pd.concat(parts, ignore_index=True)
 
 
 def largest_remainder(total: int, fractions: Sequence[float]) -> list[int]:
@@ -56,8 +82,56 @@ def _check(patients: Sequence[Patient], fractions: tuple[float, float, float]) -
     refuse("patients that stand twice", sorted(repeated), "give each patient one row")
 
 
-def _class_counts(n_0: int, n_1: int, fractions: tuple[float, float, float]) -> tuple[list[int], list[int]]:
-    """How many patients of either class each set gets."""
+def _deal(patients: Sequence[Patient], fractions: Sequence[float], seed: int) -> dict[str, int]:
+    """Which of ``len(fractions)`` places each labelled patient gets, enough of either class being there."""
+    by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
+    rank, turns = _random_ranks(patients, seed)
+    sizes = largest_remainder(len(by_class[0]) + len(by_class[1]), fractions)
+    ones = _ones_per_set(len(by_class[1]), sizes)
+    counts = [size - one for size, one in zip(sizes, ones, strict=True)], ones
+    dealt: dict[str, int] = {}
+    for members, count, turn in zip(by_class, counts, turns, strict=True):
+        # Turned round by a random number of places, so that a type of one patient is not nailed to one place.
+        places = np.roll(_spread(count), turn % len(members)).tolist()
+        dealt |= {each.patient_id: place for each, place in zip(_types_together(members, rank), places, strict=True)}
+    return dealt
+
+
+def _class_sizes(patients: Sequence[Patient]) -> tuple[int, int]:
+    counts = Counter(each.label for each in patients)
+    return counts[0], counts[1]
+
+
+def _check_folds(labelled: Sequence[Patient], shares: tuple[float, float], folds: int) -> None:
+    """Of each class one patient for the test set of every fold, and what is left of any fold can be split by
+    ``shares`` into training and validation."""
+    n_0, n_1 = _class_sizes(labelled)
+    used = sum(share > 0 for share in shares)
+    needed = max(folds, _least_for(used, folds))
+    culprits = [f"label {label}: {n} patients, needed {needed}" for label, n in ((0, n_0), (1, n_1)) if n < needed]
+    others = n_0 + n_1 - math.ceil((n_0 + n_1) / folds)
+    culprits += [
+        f"set {name} of a fold: {size} of {others} patients outside its test set (share {share:.2g}), needed 2"
+        for name, size, share in zip(SETS, largest_remainder(others, shares), shares, strict=False)
+        if share > 0 and size < 2
+    ]
+    if culprits:
+        raise InputError(
+            f"too few patients for [train] folds = {folds}: {n_0} with label 0, {n_1} with label 1; every fold needs "
+            "one of each class in each of its sets",
+            culprits=culprits,
+            remedy="give more labelled patients, lower [train] folds, or change [train] split",
+        )
+
+
+def _least_for(sets: int, folds: int) -> int:
+    """The fewest patients of a class of which ``sets`` are left when the largest of ``folds`` parts is taken away."""
+    return next(n for n in itertools.count(1) if n - math.ceil(n / folds) >= sets)
+
+
+def _check_sets(patients: Sequence[Patient], fractions: tuple[float, float, float]) -> None:
+    """Each set that is used gets at least one patient of either class."""
+    n_0, n_1 = _class_sizes(patients)
     sizes = largest_remainder(n_0 + n_1, fractions)
     used = sum(fraction > 0 for fraction in fractions)
     culprits = [f"label {label}: {n} patients, needed {used}" for label, n in ((0, n_0), (1, n_1)) if n < used]
@@ -74,8 +148,6 @@ def _class_counts(n_0: int, n_1: int, fractions: tuple[float, float, float]) -> 
             culprits=culprits,
             remedy=f"give {enough} or more labelled patients, {used} or more of each class, or change [train] split",
         )
-    ones = _ones_per_set(n_1, sizes)
-    return [size - one for size, one in zip(sizes, ones, strict=True)], ones
 
 
 def _ones_per_set(n_1: int, sizes: list[int]) -> list[int]:

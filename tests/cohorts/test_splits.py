@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.splits import largest_remainder, split_patients
+from hypoxia_hpc.cohorts.splits import largest_remainder, split_folds, split_patients
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Patient
 
@@ -143,3 +143,70 @@ def test_repeated_patients_are_named():
 def test_shares_that_are_no_split(fractions):
     with pytest.raises(InputError, match="no split"):
         split_patients([Patient("a", 0)], fractions, 0)
+
+
+@st.composite
+def cohorts_for_folds(draw):
+    """Patients that can just be cross-validated with that many folds, and up to 60 more."""
+    folds = draw(st.integers(2, 6))
+    labels = [0, 1] * max(folds, 12) + draw(st.lists(st.sampled_from([0, 1, 1, None]), max_size=60))
+    kinds = draw(st.lists(st.sampled_from("AAABC"), min_size=len(labels), max_size=len(labels)))
+    return folds, [Patient(f"p{i:03d}", *each) for i, each in enumerate(zip(labels, kinds, strict=True))]
+
+
+@settings(deadline=None)
+@given(cohorts_for_folds(), st.randoms(use_true_random=False), st.integers(0, 2**31 - 1))
+def test_folds(case, chance, seed):
+    folds, patients = case
+    fractions = (0.7, 0.15, 0.15)
+    split = split_folds(patients, fractions, folds, seed)
+    assert split.equals(split_folds(chance.sample(patients, len(patients)), fractions, folds, seed))
+    by_fold = [sets_of(split[split["fold"] == fold]) for fold in range(folds)]
+    everyone = sorted(each.patient_id for each in patients)
+    assert all(sorted(sets) == everyone for sets in by_fold)
+    for each in patients:
+        where = [sets[each.patient_id] for sets in by_fold]
+        assert where.count("test") == (each.label is not None)
+        assert where.count("unlabelled") == (folds if each.label is None else 0)
+    for sets in by_fold:
+        for label in (0, 1):
+            members = [each for each in patients if each.label == label]
+            tested = [each for each in members if sets[each.patient_id] == "test"]
+            assert abs(len(tested) - len(members) / folds) < 1
+            assert {sets[each.patient_id] for each in members} == {"train", "valid", "test"}
+            for kind in "ABC":
+                of_kind = sum(each.tumour_type == kind for each in members)
+                assert abs(sum(each.tumour_type == kind for each in tested) - of_kind / folds) < 2
+        sizes = Counter(sets[each.patient_id] for each in patients if each.label is not None)
+        fitted = sizes["train"] + sizes["valid"]
+        assert abs(sizes["valid"] - fitted * 0.15 / 0.85) < 1
+
+
+def test_folds_watch_other_validation_patients():
+    patients = [Patient(f"p{i:02d}", i % 2) for i in range(60)]
+    split = split_folds(patients, (0.7, 0.15, 0.15), 5, 0)
+    watched = [frozenset(part["patient_id"]) for _, part in split[split["set"] == "valid"].groupby("fold")]
+    assert len(set(watched)) == 5
+
+
+def test_one_fold_is_the_split():
+    patients = [Patient(f"p{i:02d}", i % 2) for i in range(30)]
+    assert split_folds(patients, (0.7, 0.15, 0.15), 1, 4).equals(split_patients(patients, (0.7, 0.15, 0.15), 4))
+
+
+def test_too_few_patients_for_the_folds_names_the_numbers():
+    patients = [Patient(f"p{i}", int(i < 4)) for i in range(10)]
+    with pytest.raises(InputError, match=r"folds = 5: 6 with label 0, 4 with label 1") as caught:
+        split_folds(patients, (0.7, 0.15, 0.15), 5, 0)
+    assert caught.value.culprits == (
+        "label 1: 4 patients, needed 5",
+        "set valid of a fold: 1 of 8 patients outside its test set (share 0.18), needed 2",
+    )
+
+
+@given(st.integers(2, 8), st.integers(0, 1000))
+def test_what_is_enough_for_folds_is_enough(folds, seed):
+    """The fewest of one class, and as many of the other as the validation sets take: no split below fails."""
+    least = max(folds, 3 if folds > 2 else 4)
+    patients = [Patient(f"p{i}", int(i < least)) for i in range(least + 14 + folds)]
+    split_folds(patients, (0.7, 0.15, 0.15), folds, seed)
