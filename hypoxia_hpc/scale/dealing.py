@@ -22,8 +22,8 @@ from hypoxia_hpc.scale.mpi import Ranks
 from hypoxia_hpc.scale.parts import Part
 from hypoxia_hpc.scale.workers import POLL_SECONDS, InOrder, Nothing, Source, Ticked
 
-# To rank 0: a worker is free; a slide is over; so many tiles were done; a signal came.
-WANT, ATTENDED, TILES, STOP = "want", "attended", "tiles", "stop"
+# To rank 0: a worker is free; a slide is over; one is not begun any more; so many tiles were done; a signal came.
+WANT, ATTENDED, GIVEN_BACK, TILES, STOP = "want", "attended", "given back", "tiles", "stop"
 # From rank 0: a slide to work on; nothing is under way any more, and so many slides are left to do.
 SLIDE, END = "slide", "end"
 # A turn of a rank that waits for a message: 40 µs of the processor. A message takes some turns of both ranks, so both
@@ -51,6 +51,9 @@ class Desk(Source[Slide], Protocol):
     def tell(self, news: News) -> None:
         """Something happened here."""
 
+    def give_back(self, slide: Slide) -> None:
+        """It was dealt and is not begun any more, since all is to stop."""
+
     def end(self, left: int) -> int:
         """How many slides are left to do in the whole share, after the last event; ``left`` is what this process
         knows, which counts where it is alone or rank 0."""
@@ -70,6 +73,9 @@ class OnlyDesk(InOrder[Slide]):
     """One process alone."""
 
     tell: Callable[[News], None]
+
+    def give_back(self, slide: Slide) -> None:
+        """Nobody waits for it."""
 
     def end(self, left: int) -> int:
         return left
@@ -106,6 +112,9 @@ class DealersDesk:
             return AT_ONCE_SECONDS
         return SOON_SECONDS if self._is_dealing else LATER_SECONDS
 
+    def give_back(self, slide: Slide) -> None:
+        """Nobody waits for it."""
+
     def end(self, left: int) -> int:
         for rank in range(1, self._ranks.size):
             self._send(rank, {END: left})
@@ -121,6 +130,8 @@ class DealersDesk:
         elif ATTENDED in message:
             self._n_out -= 1
             self.tell(Attended(Receipt(**message[ATTENDED]), message["fresh"], message["bug"]))
+        elif GIVEN_BACK in message:
+            self._n_out -= 1
         elif TILES in message:
             self.tell(Ticked(message[TILES]))
         else:
@@ -177,6 +188,9 @@ class RanksDesk:
             return
         self._tell_tiles()
         self._send({ATTENDED: asdict(news.receipt), "fresh": news.fresh, "bug": news.bug})
+
+    def give_back(self, slide: Slide) -> None:
+        self._send({GIVEN_BACK: slide.slide_id})
 
     def end(self, left: int) -> int:
         return self._left or 0

@@ -21,7 +21,7 @@ from hypoxia_hpc.scale.parts import WHOLE, Part
 from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Progress, RunningFile
-from hypoxia_hpc.scale.workers import Crew, Failed, Finished, Nothing, Ticked, refuse_left
+from hypoxia_hpc.scale.workers import Crew, Dropped, Failed, Finished, Nothing, Ticked, refuse_left
 from hypoxia_hpc.stores.integrity import store_key
 
 NOT_READY = "not-ready"
@@ -152,8 +152,13 @@ def work_through(
     listener: Listener,
     stop: threading.Event,
     part: Part = WHOLE,
+    at_once: int = 1,
+    settle: Callable[[int], None] | None = None,
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
+
+    A worker attends ``at_once`` slides in as many threads: ``work`` sees to it that they get along. ``settle`` is the
+    first thing that a worker process does, as in ``Crew``.
 
     Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
     outcome is that of all of them, another rank's its own.
@@ -164,7 +169,7 @@ def work_through(
     """
     gathered = _Gathered(slides, listener)
     desk = desk_of(part, slides, stop, gathered.hear)
-    crew = Crew(Attend(work, retry), min(workers, len(slides)), stop)
+    crew = Crew(Attend(work, retry), min(workers, len(slides)), stop, at_once=at_once, settle=settle)
     total = sum(slide.cost for slide in slides)
     file = RunningFile(work.run, title, part, len(slides), total)
     station = _Station(work, desk, crew, file)
@@ -212,6 +217,9 @@ class _Station:
                 if isinstance(event, Ticked):
                     self._tiles += event.tiles
                     self._desk.tell(event)
+                    continue
+                if isinstance(event, Dropped):
+                    self._desk.give_back(event.item)
                     continue
                 self._slides += 1
                 self._cost += event.item.cost

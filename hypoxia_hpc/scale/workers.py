@@ -1,17 +1,19 @@
-"""Worker processes: items are dealt one at a time to whichever worker is free; a worker that dies costs one item one
-attempt and is replaced.
+"""Worker processes: items are dealt to whichever worker is free; a worker that dies costs one item one attempt and is
+replaced.
 
 ``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. Workers are spawned, never
-forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes.
+forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes; what they
+do is in serving.py. A worker may hold several items at once. Where it dies then, nobody knows whose fault it was: each
+of them has a worker to itself when it is tried again, so that only the one that kills that worker, too, is to blame.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import signal
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
@@ -22,19 +24,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
-from hypoxia_hpc.errors import HypoxiaError, MachineError, Stopped
+from hypoxia_hpc.errors import MachineError, Stopped
+from hypoxia_hpc.scale.serving import FOR_THE_PARENT, Tick, serve
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Dealt_co = TypeVar("Dealt_co", covariant=True)
-Tick = Callable[[int], None]
 
 MOST_ATTEMPTS = MOST_STARTS = 2
 POLL_SECONDS = 0.5
 # How long after its worker this process may hear that the whole job is being ended.
 NEWS_SECONDS = 2.0
-# The terminal and SLURM signal every process of the job; the parent decides what to do about it.
-FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,16 @@ class Failed(Generic[Item]):
     why: str
     detail: str
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Generic[Item]):
+    """An item that its worker held, but had done no tile of when all was to stop. Nothing is lost, it is to do."""
+
+    item: Item
+
+
+Event = Finished[Item, Result] | Ticked | Failed[Item] | Dropped[Item]
 
 
 class Nothing(Enum):
@@ -96,7 +106,7 @@ class InOrder(Generic[Item]):
 
 def deal(
     items: Sequence[Item], work: Callable[[Item, Tick], Result], *, workers: int, stop: threading.Event
-) -> Iterator[Finished[Item, Result] | Ticked | Failed[Item]]:
+) -> Iterator[Event[Item, Result]]:
     """Work on every item in ``workers`` processes, in the order given, and yield what happens as it happens.
 
     ``work`` must be picklable. After ``stop`` is set no item is dealt any more; those in flight are finished.
@@ -127,40 +137,74 @@ class _Worker:
 
 
 @dataclass(slots=True)
+class _Try(Generic[Item]):
+    """An item on its way through a worker."""
+
+    item: Item
+    attempt: int = 1
+    has_ticked: bool = False
+
+
+@dataclass(slots=True)
 class _Place(Generic[Item]):
     """Room for one worker process, which is started when there is something to do, and what it has spent its time on
-    (seconds; it is idle until it is started, and busy while another one takes the place of one that died)."""
+    (seconds; it is idle until it is started, and busy while another one takes the place of one that died).
 
+    ``given`` is what the worker holds, by number; ``apart`` waits to be tried again, each with the worker to itself.
+    """
+
+    number: int
     worker: _Worker | None = None
-    item: Item | None = None
-    attempt: int = 0
+    given: dict[int, _Try[Item]] = field(default_factory=dict)
+    apart: deque[_Try[Item]] = field(default_factory=deque)
     false_starts: int = 0
     busy: float = 0.0
     idle: float = 0.0
     since: float = field(default_factory=time.monotonic)
 
+    @property
+    def tries(self) -> list[_Try[Item]]:
+        return [*self.given.values(), *self.apart]
+
+    def takes_more(self, holding: int) -> bool:
+        """May it have another item, as long as it holds so many?"""
+        return len(self.given) == holding and not any(one.attempt > 1 for one in self.tries)
+
     def count(self) -> None:
         """Add the time since the last call to what the place is doing."""
         now = time.monotonic()
-        if self.item is None:
-            self.idle += now - self.since
-        else:
+        if self.given:
             self.busy += now - self.since
+        else:
+            self.idle += now - self.since
         self.since = now
 
 
 class Crew(Generic[Item, Result]):
-    """At most ``size`` worker processes (at least one), which all do the same ``work``; it must be picklable. A death
-    after ``stop`` was set is no fault of an item."""
+    """At most ``size`` worker processes (at least one), which all do the same ``work`` on up to ``at_once`` items each,
+    in as many threads. A death after ``stop`` was set is no fault of an item.
 
-    def __init__(self, work: Callable[[Item, Tick], Result], size: int, stop: threading.Event) -> None:
-        self._work = work
+    ``settle`` is called first of all in a worker process, with the number of its place, 0 to size - 1. It and ``work``
+    must be picklable.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Item, Tick], Result],
+        size: int,
+        stop: threading.Event,
+        *,
+        at_once: int = 1,
+        settle: Callable[[int], None] | None = None,
+    ) -> None:
+        self._work, self._settle = work, settle
         self._stop = stop
-        self._places: list[_Place[Item]] = [_Place() for _ in range(max(1, size))]
+        self._at_once = at_once
+        self._numbers = itertools.count()
+        self._places: list[_Place[Item]] = [_Place(number) for number in range(max(1, size))]
 
-    def events(self, source: Source[Item]) -> Generator[Finished[Item, Result] | Ticked | Failed[Item]]:
-        """Work on all that ``source`` gives, one item for each worker that is free, and yield what happens as it
-        happens. Close it: that ends the workers.
+    def events(self, source: Source[Item]) -> Generator[Event[Item, Result]]:
+        """Work on all that ``source`` gives, and yield what happens as it happens. Close it: that ends the workers.
 
         Raises:
             HypoxiaError: one that ``work`` raised, at once.
@@ -170,13 +214,15 @@ class Crew(Generic[Item, Result]):
         try:
             while self._deal(source) or self.in_flight:
                 yield from self._hear_all(source.turn())
+                if self._stop.is_set() and self._at_once > 1:
+                    yield from self._drop()
         finally:
             self._dismiss()
 
     @property
     def in_flight(self) -> list[Item]:
         """What is being worked on."""
-        return [place.item for place in self._places if place.item is not None]
+        return [one.item for place in self._places for one in place.tries]
 
     def seconds(self) -> tuple[list[float], list[float]]:
         """How long each worker has been busy so far, and how long idle."""
@@ -185,57 +231,85 @@ class Crew(Generic[Item, Result]):
         return [place.busy for place in self._places], [place.idle for place in self._places]
 
     def _deal(self, source: Source[Item]) -> bool:
-        """Give an item to everyone who is free; false where there will be no more."""
-        for place in self._places:
-            if place.item is None:
-                item = source.next_item()
-                if isinstance(item, Nothing):
-                    return item is Nothing.NOT_YET
-                self._give(place, item, attempt=1)
+        """Give an item to everyone who has room, first to those with the least; false where there will be no more."""
+        for holding in range(self._at_once):
+            for place in self._places:
+                if place.takes_more(holding):
+                    item = source.next_item()
+                    if isinstance(item, Nothing):
+                        return item is Nothing.NOT_YET
+                    self._give(place, _Try(item))
         return True
 
-    def _give(self, place: _Place[Item], item: Item, attempt: int) -> None:
+    def _give(self, place: _Place[Item], one: _Try[Item]) -> None:
         place.count()
-        place.item, place.attempt = item, attempt
+        number = next(self._numbers)
+        place.given[number] = one
         if place.worker is None:
-            place.worker = _hire(self._work)
+            place.worker = _hire(self._work, self._at_once, self._settle, place.number)
         with suppress(BrokenPipeError):  # a worker that has died is found when it is listened to
-            place.worker.pipe.send(item)
+            place.worker.pipe.send((number, one.item))
 
-    def _hear_all(self, seconds: float) -> Iterator[Finished[Item, Result] | Ticked | Failed[Item]]:
+    def _hear_all(self, seconds: float) -> Iterator[Event[Item, Result]]:
         """One message of everyone who has one; waits so long for the first."""
-        busy = {place.worker.pipe: place for place in self._places if place.worker and place.item is not None}
+        busy = {place.worker.pipe: place for place in self._places if place.worker and place.given}
         for pipe in wait([*busy], seconds):
             assert isinstance(pipe, Connection)  # noqa: S101 - wait takes other things, too
             event = self._hear(busy[pipe], pipe)
             if event is not None:
                 yield event
 
-    def _hear(self, place: _Place[Item], pipe: Connection) -> Finished[Item, Result] | Ticked | Failed[Item] | None:
-        """One message; frees the place when its item is over."""
-        item, worker = place.item, place.worker
-        assert item is not None and worker is not None  # noqa: S101 - only busy workers are listened to
+    def _hear(self, place: _Place[Item], pipe: Connection) -> Event[Item, Result] | None:
+        """One message; makes room when an item is over."""
+        worker = place.worker
+        assert worker is not None  # noqa: S101 - only busy workers are listened to
         try:
-            kind, value = pipe.recv()
+            kind, number, value = pipe.recv()
         except (EOFError, OSError):  # OSError: it was killed in the middle of a message
-            return self._bury(place, item)
+            return self._bury(place, worker)
         if kind == "began":
             worker.began = True
             place.false_starts = 0
             return None
         if kind == "ticked":
+            place.given[number].has_ticked = True
             return Ticked(value)
-        self._free(place)
+        item = self._over(place, number)
         if kind == "raised":
             raise value
         if kind == "bug":
             return Failed(item, "internal-error", value, 1)
         return Finished(item, value)
 
-    def _bury(self, place: _Place[Item], item: Item) -> Failed[Item] | None:
-        """A worker died: somebody else tries its item once more, if it was the first to or had not begun."""
-        worker, place.worker = place.worker, None
-        assert worker is not None  # noqa: S101 - it was listened to
+    def _over(self, place: _Place[Item], number: int) -> Item:
+        place.count()
+        item = place.given.pop(number).item
+        self._try_again(place)
+        return item
+
+    def _try_again(self, place: _Place[Item]) -> None:
+        if place.apart and not place.given:
+            self._give(place, place.apart.popleft())
+
+    def _bury(self, place: _Place[Item], worker: _Worker) -> Failed[Item] | None:
+        """A worker died. What it held is tried once more, one by one; all of it at once where it had not begun."""
+        how = self._end(place, worker)
+        lost, place.given = [*place.given.values()], {}
+        if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
+            self._count_false_start(place, how)
+            for one in lost:
+                self._give(place, one)
+            return None
+        place.apart.extend(_Try(one.item, one.attempt + 1) for one in lost if one.attempt < MOST_ATTEMPTS)
+        self._try_again(place)
+        # Whatever was tried before had the worker to itself.
+        dead = [one for one in lost if one.attempt == MOST_ATTEMPTS]
+        return Failed(dead[0].item, "worker-died", how, MOST_ATTEMPTS) if dead else None
+
+    def _end(self, place: _Place[Item], worker: _Worker) -> str:
+        """Bury the process; how it ended. Raises MachineError where that was with the whole job."""
+        place.count()
+        place.worker = None
         worker.pipe.close()
         worker.process.join()
         how = _how_it_ended(worker.process.exitcode)
@@ -244,44 +318,56 @@ class Crew(Generic[Item, Result]):
                 f"a worker process did not live to finish what it was at, while all was being stopped: {how}",
                 remedy="nothing is lost, run the same command again to go on",
             )
-        if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
-            place.false_starts += 1
-            if place.false_starts == MOST_STARTS:
-                raise MachineError(
-                    f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
-                    remedy="what they said is above; nothing is lost, run the same command again to go on",
-                )
-            self._give(place, item, place.attempt)
-            return None
-        if place.attempt < MOST_ATTEMPTS:
-            self._give(place, item, place.attempt + 1)
-            return None
-        self._free(place)
-        return Failed(item, "worker-died", how, place.attempt)
+        return how
+
+    def _count_false_start(self, place: _Place[Item], how: str) -> None:
+        place.false_starts += 1
+        if place.false_starts == MOST_STARTS:
+            raise MachineError(
+                f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
+                remedy="what they said is above; nothing is lost, run the same command again to go on",
+            )
 
     def _ended_with_the_job(self, exit_code: int | None) -> bool:
         """SLURM signals every process of a job, also the one that has the image mounted: where that goes first, reading
         from the image raises SIGBUS, perhaps before this process has heard that it is to stop."""
         return self._stop.wait(NEWS_SECONDS if exit_code == -signal.SIGBUS else 0)
 
-    def _free(self, place: _Place[Item]) -> None:
-        place.count()
-        place.item = None
+    def _drop(self) -> Iterator[Dropped[Item]]:
+        """All is to stop: what waits behind an item that is over now is not begun any more."""
+        for place in self._places:
+            if place.worker is not None and place.given and not any(one.has_ticked for one in place.given.values()):
+                _kill(place.worker)
+                place.count()
+                items = [one.item for one in place.tries]
+                place.worker = None
+                place.given.clear()
+                place.apart.clear()
+                yield from map(Dropped, items)
 
     def _dismiss(self) -> None:
         hired = [(place, place.worker) for place in self._places if place.worker is not None]
         for _, worker in hired:
             worker.pipe.close()
         for place, worker in hired:
-            if place.item is not None:
-                worker.process.kill()  # they ignore SIGTERM; what they were making is made again
+            if place.given:
+                _kill(worker)
             worker.process.join()
 
 
-def _hire(work: Callable[[Item, Tick], Result]) -> _Worker:
+def _kill(worker: _Worker) -> None:
+    """They ignore SIGTERM; what they were making is made again."""
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()
+
+
+def _hire(
+    work: Callable[[Item, Tick], Result], at_once: int, settle: Callable[[int], None] | None, number: int
+) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    process = context.Process(target=serve, args=(theirs, work, at_once, settle, number), daemon=True)
     # The process inherits what is held back here, so that a signal cannot end it while it is still importing.
     resource_tracker.ensure_running()  # else the first start would do it, and let the signals through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
@@ -299,29 +385,3 @@ def _how_it_ended(exit_code: int | None) -> str:
         hint = " (out of memory? see dmesg or the job's memory limit)" if name == "SIGKILL" else ""
         return f"its worker process was ended by {name}{hint}"
     return f"its worker process ended with exit code {exit_code}"
-
-
-def _serve(pipe: Connection, work: Callable[[Item, Tick], Result]) -> None:
-    for number in FOR_THE_PARENT:
-        signal.signal(number, signal.SIG_IGN)
-
-    def tick(tiles: int) -> None:
-        pipe.send(("ticked", tiles))
-
-    with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
-        pipe.send(("began", None))
-    while True:
-        try:
-            item = pipe.recv()
-        except EOFError:
-            return
-        try:
-            answer: tuple[str, object] = ("finished", work(item, tick))
-        except HypoxiaError as error:
-            answer = ("raised", error)
-        except Exception:  # noqa: BLE001 - the border of the process: nothing is lost, the parent reports it as a bug
-            answer = ("bug", traceback.format_exc())
-        try:
-            pipe.send(answer)
-        except BrokenPipeError:
-            return  # the parent is gone, or has given up

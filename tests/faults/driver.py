@@ -69,7 +69,7 @@ def serve() -> None:
     import_everything()
     fork = multiprocessing.get_context("fork")
     workers.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
-    workers._serve = partial(serve_alone, workers._serve)
+    workers.serve = partial(serve_alone, workers.serve)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -77,13 +77,13 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
 
 
-def serve_alone(serve: Callable[..., None], pipe: Connection, work: Callable[..., Any]) -> None:
+def serve_alone(serve: Callable[..., None], pipe: Connection, *others: Any) -> None:
     """A forked worker has the parent's end of its pipe too, and would wait for itself to close it: give that up."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if descriptor not in (nothing, pipe.fileno()) and is_socket(descriptor):
             os.dup2(nothing, descriptor)
-    serve(pipe, work)
+    serve(pipe, *others)
 
 
 def is_socket(descriptor: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,10 +20,10 @@ from pathlib import Path
 import pytest
 
 from hypoxia_hpc.errors import MachineError, SlideError, Stopped
-from hypoxia_hpc.scale.workers import Crew, Failed, Finished, Nothing, Ticked, deal
+from hypoxia_hpc.scale.workers import Crew, Dropped, Failed, Finished, InOrder, Nothing, Ticked, deal
 
 Tick = Callable[[int], None]
-Events = list[Finished[str, str] | Ticked | Failed[str]]
+Events = list[Finished[str, str] | Ticked | Failed[str] | Dropped[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,7 @@ class Work:
 
     def _dies_in_the_middle_of_a_message(self, attempt: int, tick: Tick) -> None:
         if attempt == 1:
-            pipe = next(cell.cell_contents for cell in tick.__closure__ or ())
+            pipe = tick.func.__self__.pipe  # type: ignore[attr-defined]
             os.write(pipe.fileno(), struct.pack("!i", 100) + b"half")
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -91,6 +93,26 @@ class Work:
     def _waits_for_ever(self, attempt: int, tick: Tick) -> None:
         tick(1000)
         time.sleep(600)
+
+    def _stands_by(self, attempt: int, tick: Tick) -> None:
+        time.sleep(600)
+
+    def _dies_beside_others(self, attempt: int, tick: Tick) -> None:
+        self._meet_others(attempt)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _exits_beside_others(self, attempt: int, tick: Tick) -> None:
+        self._meet_others(attempt)
+        sys.exit(7)
+
+    def _is_killed_beside_others(self, attempt: int, tick: Tick) -> None:
+        self._meet_others(attempt)
+        time.sleep(600 if attempt == 1 else 0.2)
+
+    def _meet_others(self, attempt: int) -> None:
+        (self.folder / f"met-{threading.get_ident()}").touch()
+        while attempt == 1 and len([*self.folder.glob("met-*")]) < 2:
+            time.sleep(0.01)
 
 
 class Startled(Work):
@@ -121,6 +143,12 @@ class BegunLate(Work):
 
 def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
     return list(deal(items, work, workers=workers, stop=threading.Event()))
+
+
+def two_at_once(items: list[str], work: Work, workers: int = 1, stop: threading.Event | None = None) -> Events:
+    stop = stop or threading.Event()
+    crew: Crew[str, str] = Crew(work, workers, stop, at_once=2)
+    return list(crew.events(InOrder(deque(items), stop)))
 
 
 def finished(events: Events) -> dict[str, str]:
@@ -346,3 +374,114 @@ def test_a_worker_that_dies_with_the_whole_job_costs_no_attempt(tmp_path: Path, 
 def test_a_worker_that_dies_alone_by_the_same_signal_costs_attempts(tmp_path: Path) -> None:
     (lost,) = failed(all_events(["a:loses_its_image", "b"], Work(tmp_path)))
     assert (lost.why, lost.attempts) == ("worker-died", 2)
+
+
+# --- several items at once ---------------------------------------------------------------------------------------
+
+
+class Logged(Work):
+    """Writes down when each attempt began and ended; one that was killed has no end."""
+
+    def __call__(self, item: str, tick: Tick) -> str:
+        self._log("begin", item)
+        result = super().__call__(item, tick)
+        self._log("end", item)
+        return result
+
+    def _log(self, what: str, item: str) -> None:
+        with (self.folder / "log").open("a") as file:
+            file.write(f"{what} {os.getpid()} {item}\n")
+
+    def companies(self) -> dict[str, list[set[str]]]:
+        """For every attempt at an item, who else was in its process meanwhile."""
+        held: dict[str, dict[str, set[str]]] = {}
+        found: dict[str, list[set[str]]] = {}
+        for line in (self.folder / "log").read_text().splitlines():
+            what, pid, item = line.split(" ", 2)
+            here = held.setdefault(pid, {})
+            if what == "end":
+                del here[item]
+                continue
+            company = set(here)
+            for other in here.values():
+                other.add(item)
+            here[item] = company
+            found.setdefault(item, []).append(company)
+        return found
+
+
+def test_a_worker_holds_as_many_items_as_it_may(tmp_path: Path) -> None:
+    work, items = Logged(tmp_path), [f"item{n}:waits" for n in range(4)]
+    events = two_at_once(items, work)
+    assert finished(events) == {item: item[:5].upper() for item in items}
+    assert max(len(company) for attempts in work.companies().values() for company in attempts) == 1
+    assert len({pid for item in items for pid in work.pids(item[:5])}) == 1
+
+
+def test_everyone_has_one_before_anyone_has_two(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    two_at_once(["a:waits", "b:waits"], work, workers=2)
+    assert work.pids("a") != work.pids("b")
+
+
+@pytest.mark.parametrize("how", ["dies", "exits"])
+def test_who_was_beside_a_killer_is_never_set_aside(tmp_path: Path, how: str) -> None:
+    """The killer dies beside another and then alone: two attempts. The other is tried again, alone, and is done."""
+    work, killer, innocent = Logged(tmp_path), f"killer:{how}_beside_others", "innocent:is_killed_beside_others"
+    for items in ([killer, innocent, "c", "d"], [innocent, killer, "c", "d"]):
+        for left in tmp_path.iterdir():
+            left.unlink()
+        events = two_at_once(items, work)
+        assert finished(events) == {innocent: "INNOCENT", "c": "C", "d": "D"}
+        (lost,) = failed(events)
+        assert (lost.item, lost.why, lost.attempts) == (killer, "worker-died", 2)
+        assert [len(company) for company in work.companies()[killer]] == [1, 0]
+        assert [len(company) for company in work.companies()[innocent]] == [1, 0]
+        assert [len(work.pids(name)) for name in ("killer", "innocent", "c", "d")] == [2, 2, 1, 1]
+
+
+def test_a_death_beside_another_may_be_nobodys_fault(tmp_path: Path) -> None:
+    items = ["a:dies_once", "b:waits", "c"]
+    events = two_at_once(items, Work(tmp_path))
+    assert finished(events) == {item: item[0].upper() for item in items}
+    assert failed(events) == []
+
+
+def test_a_worker_that_ends_while_it_starts_costs_none_of_its_items_an_attempt(tmp_path: Path) -> None:
+    events = two_at_once(["a:dies_once", "b:dies_once"], BegunLate(tmp_path))
+    assert finished(events) == {"a:dies_once": "A", "b:dies_once": "B"}
+
+
+def test_what_is_not_begun_is_dropped_when_all_is_to_stop(tmp_path: Path) -> None:
+    """An item that has done some tiles is finished, one that waits beside it is not begun any more."""
+    stop, events = threading.Event(), []
+    crew: Crew[str, str] = Crew(Work(tmp_path), 1, stop, at_once=2)
+    for event in crew.events(InOrder(deque(["a:waits", "b:stands_by", "c"]), stop)):
+        events.append(event)
+        stop.set()  # at the first tick of "a"
+    assert finished(events) == {"a:waits": "A"}
+    assert [event.item for event in events if isinstance(event, Dropped)] == ["b:stands_by"]
+    assert not (tmp_path / "c").exists()
+
+
+def test_one_error_of_the_machine_ends_all_at_once(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="the disk is full"):
+        two_at_once(["a:waits_for_ever", "b:finds_no_space"], Work(tmp_path))
+
+
+def settle(folder: Path, number: int) -> None:
+    os.environ["SEAT"] = str(number)
+    (folder / f"seat-{number}").touch(exist_ok=False)
+
+
+class Seated(Work):
+    def __call__(self, item: str, tick: Tick) -> str:
+        super().__call__(item, tick)
+        return os.environ["SEAT"]
+
+
+def test_a_worker_knows_its_place(tmp_path: Path) -> None:
+    stop = threading.Event()
+    crew: Crew[str, str] = Crew(Seated(tmp_path), 2, stop, settle=functools.partial(settle, tmp_path))
+    events = list(crew.events(InOrder(deque(["a:waits", "b:waits", "c"]), stop)))
+    assert {item: seat for item, seat in finished(events).items() if item != "c"} == {"a:waits": "0", "b:waits": "1"}
