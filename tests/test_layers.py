@@ -24,8 +24,13 @@ TIERS = (
     {"records", "errors"},
 )
 TIER_OF = {room: tier for tier, rooms in enumerate(TIERS) for room in rooms}
-# Beside each other on one tier and yet allowed: a trained model is committed as everything else is.
-ACROSS = {("networks.frozen", "stores.commit")}
+# Beside each other on one tier and yet allowed: a trained model and a checkpoint are committed as everything else is, and
+# training reads the rows of stores that do not fit in memory.
+ACROSS = {
+    ("networks.frozen", "stores.commit"),
+    ("networks.checkpoints", "stores.commit"),
+    ("networks.rows", "stores.features"),
+}
 # Where each library lives: a room (folder), or a module.
 HOMES = {
     "openslide": {"slides"},

@@ -1,9 +1,28 @@
-"""Rows of many feature stores, which need not fit in memory, for training."""
+"""Rows of many feature stores, which need not fit in memory: checked when they are opened, read ahead in threads."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import canonical_json
+from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
+from hypoxia_hpc.networks.order import chunks_of
+from hypoxia_hpc.records import Int64Array, Json
+from hypoxia_hpc.stores.features import FeatureRows
+
+# Reading, its checksums and arithmetic in NumPy leave the interpreter to others; more threads than cores hide the disk.
+READERS = 4
+AHEAD = 8 * READERS
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +42,124 @@ class TrainingData:
     train: tuple[LabelledStore, ...]
     valid: tuple[LabelledStore, ...]
     feature_length: int
+
+
+class Rows:
+    """Open feature stores as one table of rows, float16 or float32 (n, feature_length), each store with a label.
+
+    Reading raises SlideError (damaged-store), MachineError.
+    """
+
+    def __init__(self, stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], pool: Executor) -> None:
+        self.stores = tuple(stores)
+        self.counts = np.array([store.n for store in stores], dtype=np.int64)
+        self.labels = np.array([store.label for store in stores], dtype=np.int64)
+        self.readers = tuple(readers)
+        self._pool = pool
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def empty(self, n_rows: int) -> NDArray[Any]:
+        """A buffer for so many rows."""
+        reader = self.readers[0]
+        return np.empty((n_rows, reader.feature_length), dtype=reader.dtype)
+
+    def read(self, store: int, start: int, stop: int) -> NDArray[Any]:
+        """Rows ``start`` to ``stop`` of a store by its number."""
+        values = self.empty(stop - start)
+        self.readers[store].read_into(start, stop, values)
+        return values
+
+    def labels_of(self, stretches: Int64Array) -> Int64Array:
+        """The label of every row of stretches, int64 (k, 3)."""
+        labels: Int64Array = np.repeat(self.labels[stretches[:, 0]], stretches[:, 2] - stretches[:, 1])
+        return labels
+
+    def start_reading(self, stretches: Int64Array, out: NDArray[Any]) -> list[Future[None]]:
+        """Have threads read the rows of stretches into ``out``, one behind the other; wait for all of these."""
+        ends = np.cumsum(stretches[:, 2] - stretches[:, 1]).tolist()
+        return [
+            self._pool.submit(self.readers[store].read_into, start, stop, out[end - (stop - start) : end])
+            for (store, start, stop), end in zip(stretches.tolist(), ends, strict=True)
+        ]
+
+    def each_chunk(self, use: Callable[[NDArray[Any]], Result]) -> Iterator[tuple[int, Result]]:
+        """``use`` on the rows of every chunk, in threads; the store's number and the result, in the order of the rows.
+
+        The chunks are those of the stores, so what is summed up in this order depends on no thread and no window.
+        """
+
+        def work(store: int, start: int, stop: int) -> Result:
+            return use(self.read(store, start, stop))
+
+        chunks = chunks_of(self.counts).tolist()
+        for first in range(0, len(chunks), AHEAD):
+            part = chunks[first : first + AHEAD]
+            for (store, _, _), result in zip(part, self._pool.map(work, *zip(*part, strict=True)), strict=True):
+                yield store, result
+
+
+@contextmanager
+def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
+    """The rows of training and of validation patients, every store opened and looked at short of its values.
+
+    Raises:
+        NotReadyError: damaged stores, all of them named.
+        InputError: stores of other features than the most, all of them named.
+    """
+    stores = (*data.train, *data.valid)
+    readers = _opened(stores)
+    _refuse_mixed(stores, readers, data.feature_length)
+    n_train = len(data.train)
+    with ThreadPoolExecutor(READERS, "read") as pool:
+        yield Rows(data.train, readers[:n_train], pool), Rows(data.valid, readers[n_train:], pool)
+
+
+def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:
+    readers, damaged = [], []
+    for store in stores:
+        try:
+            readers.append(FeatureRows(store.path))
+        except SlideError as error:
+            damaged.append(error.problem)
+    if damaged:
+        raise NotReadyError(
+            f"{len(damaged)} feature stores are damaged",
+            culprits=damaged,
+            remedy="delete these folders, then run the same command again",
+        )
+    return readers
+
+
+def _refuse_mixed(stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], feature_length: int) -> None:
+    """Raises InputError naming every store whose features are not made as those of the most are."""
+    told = [_made_as(reader) for reader in readers]
+    common = {
+        name: Counter(canonical_json(one.get(name)) for one in told).most_common(1)[0][0]
+        for name in sorted({name for one in told for name in one})
+    }
+    common["feature_length"] = canonical_json(feature_length)
+    wrong = []
+    for store, reader, one in zip(stores, readers, told, strict=True):
+        others = {**common, "rows": canonical_json(store.n)}
+        mine = {name: canonical_json({**one, "rows": reader.n}.get(name)) for name in others}
+        wrong += [
+            f"{store.path.name}: {name} is {mine[name]}, not {others[name]}"
+            for name in others
+            if mine[name] != others[name]
+        ]
+    if wrong:
+        raise InputError(
+            "these features are not of the same kind as the others",
+            culprits=wrong,
+            remedy="run extract again, so that one [extract] table makes all of them",
+        )
+
+
+def _made_as(reader: FeatureRows) -> Json:
+    entries: Json = {"dtype": reader.dtype.name, "feature_length": reader.feature_length}
+    for table in ("spec", "tile_spec"):
+        held = reader.attributes.get(table)
+        entries |= {f"{table}.{name}": value for name, value in held.items()} if isinstance(held, dict) else {}
+    return entries

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Features, Int64Array, Json
 from hypoxia_hpc.stores.commit import committing_directory
-from hypoxia_hpc.stores.integrity import reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.integrity import open_shard, reading_store, sound_attributes, store_key
 from hypoxia_hpc.stores.layout import (
+    DOCUMENT,
     FEATURE_ARRAYS,
     check_attributes,
     rows_per_chunk,
@@ -56,6 +59,50 @@ def open_features(path: Path) -> Features:
         values = zarr.open_array(path / "features", mode="r")[:]
         xy = zarr.open_array(path / "xy", mode="r")[:]
         return Features(path.name.removesuffix(".zarr"), np.asarray(values), np.asarray(xy), attributes)
+
+
+class FeatureRows:
+    """The rows of a feature store, read as they are asked for: ``n`` vectors of ``feature_length`` values, float16 or
+    float32. Opening checks all but the values: entries, documents, sizes of files, the shard's index.
+
+    Raises SlideError (damaged-store), MachineError, on opening and on reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading_store(path):
+            self.attributes = sound_attributes(path, FEATURE_ARRAYS)
+            document = json.loads((path / "features" / DOCUMENT).read_bytes())
+            self.n, self.feature_length = document["shape"]
+            self.dtype = np.dtype(document["data_type"])
+            shape = (self.n, self.feature_length)
+            self._chunk_rows = rows_per_chunk(RULE, self.dtype.name, shape)
+            self._shard = open_shard(path / "features", RULE, self.dtype.name, shape)
+
+    def read_into(self, start: int, stop: int, out: NDArray[Any]) -> None:
+        """Read rows ``start`` to ``stop`` into ``out`` (stop - start, feature_length), of this dtype and in one piece.
+
+        Whole chunks go straight into it; the checksum of every chunk that is touched is compared.
+        """
+        if not 0 <= start <= stop <= self.n or out.shape != (stop - start, self.feature_length):
+            raise ValueError(f"rows {start} to {stop} of {self.n} do not fit in {out.shape}")
+        if out.dtype != self.dtype or not out.flags.c_contiguous:
+            raise ValueError(f"out has to be {self.dtype} in one piece")
+        with reading_store(self.path), self._shard.opened() as file:
+            for first in range(start - start % self._chunk_rows, stop, self._chunk_rows):
+                self._read_chunk(file, first, start, stop, out)
+
+    def _read_chunk(self, file: BufferedReader, first: int, start: int, stop: int, out: NDArray[Any]) -> None:
+        last = first + self._chunk_rows
+        is_whole = start <= first and last <= stop
+        chunk = out[first - start : last - start] if is_whole else self._empty_chunk()
+        self._shard.read_chunk(file, first // self._chunk_rows, chunk.reshape(-1).view(np.uint8))
+        if not is_whole:
+            begin, end = max(start, first), min(stop, last)
+            out[begin - start : end - start] = chunk[begin - first : end - first]
+
+    def _empty_chunk(self) -> NDArray[Any]:
+        return np.empty((self._chunk_rows, self.feature_length), dtype=self.dtype)
 
 
 def _write_shard(folder: Path, values: NDArray[Any]) -> str:

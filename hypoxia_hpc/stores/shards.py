@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,7 +101,7 @@ class ShardReader:
             self._offsets = _read_index(file, n_chunks, sizes)
 
     @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
+    def opened(self) -> Iterator[BufferedReader]:
         """The file, for :meth:`chunk`. Raises ValueError where it is another one than was checked, OSError."""
         with self._path.open("rb") as file:
             if _identity(file) != self._identity:
@@ -112,9 +113,18 @@ class ShardReader:
         start, stop = self._offsets[number : number + 2]
         file.seek(start)
         data = file.read(stop - start - CRC_BYTES)
+        self._compare(data, file, number)
+        return data
+
+    def read_chunk(self, file: BufferedReader, number: int, out: UInt8Array) -> None:
+        """Read an inner chunk, which is as long as ``out`` (uint8, in one piece), into it. Raises as ``chunk``."""
+        file.seek(self._offsets[number])
+        file.readinto(out.data)
+        self._compare(out, file, number)
+
+    def _compare(self, data: Packed | UInt8Array, file: BinaryIO, number: int) -> None:
         if crc32c_of(data) != file.read(CRC_BYTES):
             raise ValueError(f"{self._path.name}: the checksum of chunk {number} is wrong")
-        return data
 
 
 def encode_chunk(chunk: NDArray[Any]) -> tuple[memoryview, bytes]:
