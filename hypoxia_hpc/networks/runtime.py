@@ -1,55 +1,207 @@
-"""Starts Keras: quiet, and deterministic. Everything that needs Keras imports it through here."""
+"""Starts Keras on one of its backends: quiet, and deterministic. Everything that needs Keras imports it through here.
+
+What a backend needs of its own lives here: its settings, the names of its devices, its threads, its kinds of error.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Literal, cast, get_args
+
+from hypoxia_hpc.errors import InputError, MachineError
+
+Backend = Literal["tensorflow", "jax", "torch"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)  # the first that is installed is the default
+# Each backend reads its own when it starts. PJRT_NPROC is JAX's, for its CPU; PyTorch goes by OpenMP's.
+THREAD_VARIABLES: dict[Backend, str] = {
+    "tensorflow": "TF_NUM_INTRAOP_THREADS",
+    "jax": "PJRT_NPROC",
+    "torch": "OMP_NUM_THREADS",
+}
+# XLA's own; JAX ends the process when it meets a flag that it does not know, these two it does.
+XLA_DETERMINISM = "--xla_gpu_deterministic_ops=true --xla_gpu_exclude_nondeterministic_ops=true"
+# Sums of cuBLAS repeat only with workspaces of fixed size, says PyTorch's page on reproducibility.
+CUBLAS_WORKSPACE = ":4096:8"
+
+_OUT_OF_MEMORY = re.compile(
+    r"RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
+    r"|can't allocate memory"
+)
+_DEVICE_LOST = re.compile(
+    r"CUDA_ERROR_(?!OUT_OF_MEMORY)|CUDA error: (?!out of memory)|uncorrectable ECC|GPU is lost|fallen off the bus"
+    r"|CU(BLAS|DNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)"
+)
+
+
+def backend_name() -> Backend:
+    """The backend that Keras runs on, or will: $KERAS_BACKEND, else the first of tensorflow, jax and torch that is
+    installed. Imports none of them. Raises InputError (another one is asked for), MachineError (not installed)."""
+    if "keras" in sys.modules:
+        return cast(Backend, sys.modules["keras"].backend.backend())
+    asked = os.environ.get("KERAS_BACKEND")
+    if not asked:
+        return _first_installed()
+    if asked not in BACKENDS:
+        raise InputError(
+            f"$KERAS_BACKEND is {asked!r}, and this suite runs on {', '.join(BACKENDS)}",
+            remedy="export KERAS_BACKEND=tensorflow (or jax, torch), or unset it",
+        )
+    if importlib.util.find_spec(asked) is None:
+        raise MachineError(
+            f"$KERAS_BACKEND is {asked!r}, which is not installed",
+            remedy=f"pip install 'hypoxia-hpc[{asked}]', or unset KERAS_BACKEND",
+        )
+    return asked
+
+
+def _first_installed() -> Backend:
+    for name in BACKENDS:
+        if importlib.util.find_spec(name) is not None:
+            return name
+    raise MachineError(
+        f"Keras has nothing to run on: none of {', '.join(BACKENDS)} is installed",
+        remedy="pip install 'hypoxia-hpc[tensorflow]' (or [jax], [torch])",
+    )
 
 
 def start_keras() -> ModuleType:
-    """Import Keras without TensorFlow's start-up chatter, with deterministic operations; the module.
+    """Import Keras without start-up chatter, with deterministic operations and float32 that is no TF32; the module.
 
-    Precision and layout are set, for a user's ~/.keras/keras.json may ask for others.
+    Precision and layout are set, for a user's ~/.keras/keras.json may ask for others. Raises what :func:`backend_name`
+    does.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_startup_log():
+    name = backend_name()
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = name
+        _prepare(name)
+    with _without_startup_log(name):
         import keras
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
+    _SETTLE[name]()
     return keras  # type: ignore[no-any-return]
 
 
+def _prepare(name: Backend) -> None:
+    """What has to stand in the environment before the backend is imported."""
+    if name == "tensorflow":
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    elif name == "jax":
+        os.environ["XLA_FLAGS"] = f"{XLA_DETERMINISM} {os.environ.get('XLA_FLAGS', '')}".strip()
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+
+
+def _settle_tensorflow() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def _settle_jax() -> None:
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def _settle_torch() -> None:
+    import torch
+
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+
+
+_SETTLE = {"tensorflow": _settle_tensorflow, "jax": _settle_jax, "torch": _settle_torch}
+
+
+def compiler(xla: bool) -> str:
+    """What compiles a network here when [extract] asks for ``xla``: "xla", "inductor" or "none". JAX knows nothing but
+    XLA; what PyTorch has of the kind is ``torch.compile``."""
+    name = backend_name()
+    if name == "jax":
+        return "xla"
+    return {"tensorflow": "xla", "torch": "inductor"}[name] if xla else "none"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Keras and its backend, by the names of their packages."""
+    names = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}[backend_name()]
+    return {name: importlib.metadata.version(name) for name in ("keras", *names)}
+
+
 def gpu_names() -> list[str]:
-    """Device models of the GPUs that TensorFlow sees."""
+    """Device models of the GPUs that the backend sees. Starts it."""
+    return _GPU_NAMES[backend_name()]()
+
+
+def _tensorflow_gpus() -> list[str]:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(gpu)["device_name"] for gpu in gpus]
 
 
+def _jax_gpus() -> list[str]:
+    import jax
+
+    return [device.device_kind for device in jax.local_devices() if device.platform == "gpu"]
+
+
+def _torch_gpus() -> list[str]:
+    import torch
+
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+_GPU_NAMES = {"tensorflow": _tensorflow_gpus, "jax": _jax_gpus, "torch": _torch_gpus}
+
+
+def set_threads(n: int) -> None:
+    """Give an operation ``n`` threads, unless the environment says how many. Before the backend is imported."""
+    os.environ.setdefault(THREAD_VARIABLES[backend_name()], str(n))
+
+
 def threads_per_operation() -> int:
-    """Threads that TensorFlow gives an operation: $TF_NUM_INTRAOP_THREADS, else one for each core it may use.
+    """Threads that the backend gives an operation: as the environment says, else one for each core it may use.
 
     ``tf.config.threading.get_intra_op_parallelism_threads`` says 0 for both.
     """
-    wanted = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    wanted = os.environ.get(THREAD_VARIABLES[backend_name()], "")
     return int(wanted) if wanted.isdigit() and int(wanted) else len(os.sched_getaffinity(0))
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Has the device (or the machine) no memory left for what raised this? A smaller batch may fit."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if kinds & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}:
+        return True
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Is the GPU gone, or in a state that only another process mends?"""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    of_backend = isinstance(error, RuntimeError) or "OpError" in kinds
+    return of_backend and not is_out_of_memory(error) and _DEVICE_LOST.search(str(error)) is not None
+
+
 @contextmanager
-def _without_startup_log() -> Iterator[None]:
+def _without_startup_log(name: Backend) -> Iterator[None]:
     """TensorFlow 2.21 logs while it is loaded, before it obeys any log level: hold standard error back, drop those
     lines, pass all others on."""
-    if "tensorflow" in sys.modules:
+    if name != "tensorflow" or "tensorflow" in sys.modules:
         yield
         return
     sys.stderr.flush()

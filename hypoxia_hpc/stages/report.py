@@ -44,7 +44,8 @@ from hypoxia_hpc.stores.tiles import open_tiles
 
 STAGE = "report"
 THUMBNAIL_PX = 360
-SHOWN_VERSIONS = ("numpy", "tensorflow", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
+# Those that are installed here: a report needs no backend of Keras.
+SHOWN_VERSIONS = ("numpy", "tensorflow", "jax", "torch", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
 
 
 def report(run: RunDir, *, listener: Listener) -> Path:
@@ -269,7 +270,8 @@ def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecor
         models = predicted.extra.get("models", {})
         keys |= {f"{name}, trained in {predicted.extra.get('model_run')}": str(key) for name, key in models.items()}
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
-    versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS}
+    installed = {one.name.lower() for one in importlib.metadata.distributions()}
+    versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS if name in installed}
     return Provenance(
         {"hypoxia_hpc": __version__, "python": platform.python_version(), **versions},
         keys,
