@@ -42,7 +42,7 @@ def draws(strengths: Strengths, n: int, seed: int, step: int) -> dict[str, Float
     as often. ``stain`` (n, 2, 2): factor in 1 ± strength and shift in ± strength (optical density) of haematoxylin
     and eosin. ``colour`` (n, 3): factors in 1 ± strength of brightness, contrast, saturation.
     """
-    rng = np.random.default_rng([seed, step])
+    rng = np.random.default_rng([seed, step, 0, 1])  # apart from the order of the tiles, [seed, epoch, window]
     uniform = rng.random((n, 10), dtype=np.float32)
     around_zero = 2 * uniform - 1
     drawn: dict[str, Float32Array] = {}

@@ -23,6 +23,7 @@ WINDOW_RUNS = 128
 READERS = 4
 
 TileBatch = tuple[UInt8Array, Int64Array]
+ReadTiles = Callable[[int, int], UInt8Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class TileSource:
     """``n`` tiles, all of class ``label``, 0 or 1; ``read(start, stop)`` gives pixels uint8 (stop - start, px, px, 3),
     in any thread."""
 
-    read: Callable[[int, int], UInt8Array]
+    read: ReadTiles
     n: int
     label: int
 
@@ -73,7 +74,7 @@ class TileStream:
         ahead: deque[_Window] = deque()
         for number in range(first, -(-len(runs) // WINDOW_RUNS)):
             part = runs[number * WINDOW_RUNS : (number + 1) * WINDOW_RUNS]
-            rng = np.random.default_rng([self._seed, epoch, number])
+            rng = np.random.default_rng([self._seed, epoch, 1 + number])
             ahead.append(_Window(self._sources, part, self._tile_px, rng, readers))
             if len(ahead) == 2:
                 yield ahead.popleft().tiles()
@@ -132,6 +133,21 @@ def _joined(parts: list[TileBatch]) -> TileBatch:
     if len(parts) == 1:
         return parts[0]
     return np.concatenate([pixels for pixels, _ in parts]), np.concatenate([labels for _, labels in parts])
+
+
+def one_after_another(sources: Sequence[TileSource]) -> ReadTiles:
+    """All tiles of the sources as those of one."""
+    ends = np.cumsum([source.n for source in sources])
+
+    def read(start: int, stop: int) -> UInt8Array:
+        parts = []
+        for source, end in zip(sources, ends.tolist(), strict=True):
+            begin = end - source.n
+            if start < end and begin < stop:
+                parts.append(source.read(max(start, begin) - begin, min(stop, end) - begin))
+        return np.concatenate(parts)
+
+    return read
 
 
 def epoch_runs(sources: Sequence[TileSource], balance: Balance, rng: np.random.Generator) -> Int64Array:

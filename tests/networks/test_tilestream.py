@@ -10,7 +10,7 @@ import pytest
 
 from hypoxia_hpc.config import Balance
 from hypoxia_hpc.networks import tilestream
-from hypoxia_hpc.networks.tilestream import RUN_TILES, TileSource, TileStream, epoch_runs
+from hypoxia_hpc.networks.tilestream import RUN_TILES, TileSource, TileStream, epoch_runs, one_after_another
 
 PX = 2
 SIZES = ((23, 0), (8, 1), (1, 0), (40, 0), (17, 1))
@@ -118,3 +118,14 @@ def test_what_a_read_raises_comes_out_and_no_thread_stays() -> None:
 def test_runs_of_one_class_alone_are_an_epoch_where_nothing_is_balanced() -> None:
     runs = epoch_runs(sources()[:1], "none", np.random.default_rng(0))
     assert sorted(map(tuple, runs.tolist())) == [(0, 0, 8), (0, 8, 16), (0, 16, 23)]
+
+
+def test_sources_one_after_another_are_one() -> None:
+    every = one_after_another(sources())
+    n_tiles = sum(n for n, _ in SIZES)
+    whole = every(0, n_tiles)
+    assert told([(whole, np.repeat([label for _, label in SIZES], [n for n, _ in SIZES]))]) == [
+        (index, number) for index, (n, _) in enumerate(SIZES) for number in range(n)
+    ]
+    for start, stop in ((0, 1), (22, 24), (23, 31), (30, 33), (20, n_tiles)):
+        assert np.array_equal(every(start, stop), whole[start:stop])
