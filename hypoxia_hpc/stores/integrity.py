@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json
@@ -30,7 +33,7 @@ from hypoxia_hpc.stores.layout import (
     n_chunks_of,
     tile_arrays,
 )
-from hypoxia_hpc.stores.shards import CRC_BYTES, ShardReader
+from hypoxia_hpc.stores.shards import CRC_BYTES, ShardReader, crc32c_of
 
 MOST_GROUP_BYTES = 16 * 2**20
 MOST_ARRAY_BYTES = 64 * 2**10
@@ -133,9 +136,19 @@ def check_array(folder: Path, rule: ArrayRule) -> tuple[int, ...]:
     problems = _entry_problems(folder, {DOCUMENT: stat.S_ISREG, rule.chunk_name: stat.S_ISREG})
     if problems:
         raise ValueError("; ".join(problems))
-    dtype, shape = _read_shape(folder / DOCUMENT, rule)
+    dtype, shape = read_shape(folder, rule)
     _check_chunk_file(folder, rule, dtype, shape)
     return shape
+
+
+def read_array(folder: Path, rule: ArrayRule) -> NDArray[Any]:
+    """An array that is one chunk, its checksum compared. Raises ValueError where it is not what was written."""
+    dtype, shape = read_shape(folder, rule)
+    data = (folder / rule.chunk_name).read_bytes()
+    values, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
+    if len(values) != chunk_nbytes_of(rule, dtype, shape) or crc32c_of(values) != crc:
+        raise ValueError(f"{folder.name}: the checksum of its chunk is wrong")
+    return np.frombuffer(values, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
 
 
 def open_shard(folder: Path, rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> ShardReader:
@@ -180,8 +193,9 @@ def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
     return problems + [f"{name} is a symbolic link or of another kind" for name in wrong]
 
 
-def _read_shape(path: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
-    raw = _read_plain(path, MOST_ARRAY_BYTES)
+def read_shape(folder: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
+    """Data type and shape of an array, from its document, which is checked. Raises ValueError, OSError."""
+    raw = _read_plain(folder / DOCUMENT, MOST_ARRAY_BYTES)
     document = json.loads(raw)
     if not isinstance(document, dict):
         raise ValueError(f"{DOCUMENT} is no Zarr array")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.stores.codecs import Packed
-from hypoxia_hpc.stores.integrity import check_array, open_shard
+from hypoxia_hpc.stores.integrity import open_shard, read_shape
 from hypoxia_hpc.stores.layout import ArrayRule, chunk_nbytes_of, rows_per_chunk, write_array_document
 from hypoxia_hpc.stores.shards import ShardWriter, crc32c_of
 
@@ -120,7 +122,8 @@ class NoPixels:
 
 
 class PixelsReader:
-    """Pixels of a tile store, uint8 (n, px, px, 3), readable by slices ``[start:stop]`` that are unpacked into place.
+    """Pixels of a tile store, uint8 (n, px, px, 3), readable by slices ``[start:stop]``, or into place; several threads
+    may read at once.
 
     Raises ValueError where the array or a chunk that is read is not what was written, OSError.
     """
@@ -128,9 +131,10 @@ class PixelsReader:
     def __init__(self, store: Path, rule: ArrayRule) -> None:
         self.store = store
         self._codec = rule.codec
-        self.shape = check_array(store / "pixels", rule)
+        _, self.shape = read_shape(store / "pixels", rule)
         self._rows = rows_per_chunk(rule, DTYPE, self.shape)
         self._shard = open_shard(store / "pixels", rule, DTYPE, self.shape)
+        self._spare = threading.local()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -138,17 +142,47 @@ class PixelsReader:
     def __getitem__(self, rows: slice) -> UInt8Array:
         start, stop, _ = rows.indices(len(self))
         tiles = np.empty((max(0, stop - start), *self.shape[1:]), dtype=np.uint8)
+        self.read_into(start, max(start, stop), tiles)
+        return tiles
+
+    def nbytes(self, start: int, stop: int) -> int:
+        """Bytes in the file of the chunks that hold tiles ``start`` to ``stop`` (not included)."""
+        return self._shard.nbytes(start // self._rows, -(-stop // self._rows))
+
+    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
+        """Read tiles ``start`` to ``stop`` (not included), of those there are, into the first rows of ``out``, uint8
+        (at least stop - start, px, px, 3) in C order; the number of rows that were written.
+
+        Those may be more, as far as there is room: what follows in the last chunk goes along, for nothing is copied.
+        """
+        if not 0 <= start <= stop <= len(self) or len(out) < stop - start or out.shape[1:] != self.shape[1:]:
+            raise IndexError(f"tiles {start} to {stop} of {self.shape} do not go into {out.shape}")
+        written = 0
         with self._shard.opened() as file:
             for first in range(start - start % self._rows, stop, self._rows):
-                chunk = self._shard.chunk(file, first // self._rows)
-                if start <= first and first + self._rows <= stop:
-                    self._codec.unpack(chunk, tiles[first - start : first - start + self._rows])
+                place = first - start
+                if place >= 0 and place + self._rows <= len(out):
+                    self._unpack(file, first, out[place : place + self._rows])
+                    written = place + self._rows
                 else:
-                    whole = np.empty((self._rows, *self.shape[1:]), dtype=np.uint8)
-                    self._codec.unpack(chunk, whole)
-                    part = slice(max(start, first), min(stop, first + self._rows))
-                    tiles[part.start - start : part.stop - start] = whole[part.start - first : part.stop - first]
-        return tiles
+                    written = self._copy_part(file, first, start, stop, out)
+        return written
+
+    def _copy_part(self, file: BinaryIO, first: int, start: int, stop: int, out: UInt8Array) -> int:
+        """A chunk that begins before ``out`` or ends behind it, by way of a chunk of this thread's own."""
+        if not hasattr(self._spare, "tiles"):
+            self._spare.tiles = np.empty((self._rows, *self.shape[1:]), dtype=np.uint8)
+        self._unpack(file, first, self._spare.tiles)
+        begin, end = max(start, first), min(stop, first + self._rows)
+        out[begin - start : end - start] = self._spare.tiles[begin - first : end - first]
+        return end - start
+
+    def _unpack(self, file: BinaryIO, first: int, tiles: UInt8Array) -> None:
+        number = first // self._rows
+        if self._codec.fixed:
+            self._shard.read_chunk(file, number, tiles.reshape(-1))
+        else:
+            self._codec.unpack(self._shard.chunk(file, number), tiles)
 
 
 def _chunk_size(rule: ArrayRule, tile_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -122,6 +122,10 @@ class ShardReader:
         file.readinto(out.data)
         self._compare(out, file, number)
 
+    def nbytes(self, first: int, last: int) -> int:
+        """Bytes of chunks ``first`` to ``last`` (not included), CRC and all."""
+        return int(self._offsets[last] - self._offsets[first])
+
     def _compare(self, data: Packed | UInt8Array, file: BinaryIO, number: int) -> None:
         if crc32c_of(data) != file.read(CRC_BYTES):
             raise ValueError(f"{self._path.name}: the checksum of chunk {number} is wrong")

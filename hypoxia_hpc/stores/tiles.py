@@ -10,7 +10,7 @@ import numpy as np
 
 from hypoxia_hpc.records import Float32Array, Int64Array, Json, Tiles, UInt8Array
 from hypoxia_hpc.stores.commit import commit_directory, machine_errors, temporary_directory
-from hypoxia_hpc.stores.integrity import read_attributes, reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.integrity import read_array, read_attributes, reading_store, sound_attributes, store_key
 from hypoxia_hpc.stores.layout import (
     ArrayRule,
     check_attributes,
@@ -96,16 +96,14 @@ def open_tiles(path: Path) -> Tiles:
 
     ``pixels`` of the result is None where the store keeps none. Raises SlideError (damaged-store), MachineError.
     """
-    import zarr
-
     with reading_store(path):
         rules = tile_arrays(read_attributes(path))
         attributes = sound_attributes(path, rules)
         tiles = Tiles(
             slide_id=path.name.removesuffix(".zarr"),
             pixels=PixelsReader(path, rules["pixels"]) if "pixels" in rules else None,
-            xy=np.asarray(zarr.open_array(path / "xy", mode="r")[:], dtype=np.int64),
-            background=np.asarray(zarr.open_array(path / "background", mode="r")[:], dtype=np.float32),
+            xy=read_array(path / "xy", rules["xy"]),
+            background=read_array(path / "background", rules["background"]),
             attributes=attributes,
         )
         if read_attributes(path) != attributes:
@@ -121,3 +119,10 @@ def read_pixels(tiles: Tiles, start: int, stop: int) -> UInt8Array:
     """
     with reading_store(tiles.pixels.store):
         return np.asarray(tiles.pixels[start:stop])
+
+
+def read_pixels_into(tiles: Tiles, start: int, stop: int, out: UInt8Array) -> int:
+    """The same into the first rows of ``out``, which may be more than stop - start; how many rows were written, as
+    ``PixelsReader.read_into`` does it. Raises as :func:`read_pixels`."""
+    with reading_store(tiles.pixels.store):
+        return int(tiles.pixels.read_into(start, stop, out))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypoxia_hpc.stores.integrity import check_store, content_of, store_attributes, store_key
-from hypoxia_hpc.stores.tiles import TileWriter, new_tile_store, open_tiles, read_pixels
+from hypoxia_hpc.stores.tiles import TileWriter, new_tile_store, open_tiles, read_pixels, read_pixels_into
 
 MOST_INODES = 14
 
@@ -33,11 +33,11 @@ def fill(writer: TileWriter, pixels: Any) -> None:
         writer.new_tile()[:] = tile
 
 
-def write(target: Path, slide: tuple[Any, Any, Any], key: str = "k") -> None:
+def write(target: Path, slide: tuple[Any, Any, Any], key: str = "k", codec: str = "none") -> None:
     pixels, xy, background = slide
-    with new_tile_store(target, pixels.shape[1]) as writer:
+    with new_tile_store(target, pixels.shape[1], codec=codec) as writer:
         fill(writer, pixels)
-        writer.commit(xy, background, {"key": key, "counts": {"kept": len(pixels)}})
+        writer.commit(xy, background, {"key": key, "counts": {"kept": len(pixels)}, "spec": {"codec": codec}})
 
 
 def bytes_of(store: Path) -> dict[str, bytes]:
@@ -87,6 +87,36 @@ def test_any_shape_and_any_slice(data: st.DataObject) -> None:
         assert bytes_of(first) == bytes_of(second)
         assert check_store(second) == []
         np.testing.assert_array_equal(read_pixels(open_tiles(second), start, stop), slide[0][start:stop])
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_pixels_go_into_place_whatever_is_there(data: st.DataObject) -> None:
+    """Rows that were asked for are right, and of the others no more are touched than is said."""
+    n, tile_px = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 8))
+    codec = data.draw(st.sampled_from(["none", "lz4"]))
+    start = data.draw(st.integers(0, n - 1))
+    stop = data.draw(st.integers(start + 1, n))
+    out = np.full((stop - start + data.draw(st.integers(0, 20)), tile_px, tile_px, 3), 77, np.uint8)
+    slide = slide_of(n, tile_px)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.zarr")
+        write(path, slide, codec=codec)
+        written = read_pixels_into(open_tiles(path), start, stop, out)
+    assert stop - start <= written <= len(out)
+    np.testing.assert_array_equal(out[: stop - start], slide[0][start:stop])
+    assert (out[written:] == 77).all()
+    assert not out[stop - start : written].any() or stop < n
+
+
+def test_pixels_do_not_go_where_they_do_not_fit(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", slide_of(9))
+    tiles = open_tiles(tmp_path / "a.zarr")
+    for start, stop, shape in ((0, 3, (2, 20, 20, 3)), (8, 10, (8, 20, 20, 3)), (0, 3, (3, 21, 20, 3))):
+        with pytest.raises(IndexError, match="do not go into"):
+            read_pixels_into(tiles, start, stop, np.empty(shape, np.uint8))
+    assert tiles.pixels.nbytes(3, 9) == 2 * (8 * 20 * 20 * 3 + 4)
+    assert tiles.pixels.nbytes(8, 9) == 8 * 20 * 20 * 3 + 4
 
 
 def test_inodes_do_not_depend_on_the_number_of_tiles(tmp_path: Path) -> None:
