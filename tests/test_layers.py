@@ -24,7 +24,7 @@ TIERS = (
     {"records", "errors"},
 )
 TIER_OF = {room: tier for tier, rooms in enumerate(TIERS) for room in rooms}
-# Beside each other on one tier and yet allowed: a trained model and a checkpoint are committed as everything else is, and
+# Beside each other on one tier and yet allowed: trained models and checkpoints are committed as everything else is, and
 # training reads the rows of stores that do not fit in memory.
 ACROSS = {
     ("networks.frozen", "stores.commit"),
@@ -44,6 +44,7 @@ HOMES = {
     "h5py": {"networks"},
     "safetensors": {"networks"},
     "mpi4py": {"scale.mpi"},
+    "tensorboardX": {"scale.tensorboard"},
     "jinja2": {"reports"},
     "matplotlib": {"reports"},
     "click": {"cli"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import Balance
-from hypoxia_hpc.networks.order import EpochPlan, epoch_plan, rows_of
+from hypoxia_hpc.networks.order import EpochPlan, chunks_of, epoch_plan, part_of, rows_of
 from hypoxia_hpc.networks.rows import Rows
 from hypoxia_hpc.records import Int64Array
 
+IN_ORDER_ROWS = 8192
 _HELD = (-1, -1)
 
 
@@ -70,6 +71,19 @@ class ShuffledRows:
                 return
             plan, number = self.plan(plan.epoch + 1), 0
         self._windows.read_ahead(_name(plan, number), plan.windows[number])
+
+
+def rows_in_order(rows: Rows) -> Iterator[RowBatch]:
+    """All rows in the order of their stores, the last batch smaller; ``values`` are a batch's only until the next."""
+    chunks, windows = chunks_of(rows.counts), _Windows(rows)
+    parts = [
+        part_of(chunks, start, min(start + IN_ORDER_ROWS, len(rows))) for start in range(0, len(rows), IN_ORDER_ROWS)
+    ]
+    for number, part in enumerate(parts):
+        values = windows.read((0, number), part)
+        if number + 1 < len(parts):
+            windows.read_ahead((0, number + 1), parts[number + 1])
+        yield RowBatch(values, rows.labels_of(part))
 
 
 def _name(plan: EpochPlan, number: int) -> tuple[int, int]:

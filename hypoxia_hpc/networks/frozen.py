@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable, canonical_json
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.networks.heads import Arrays, HeadTable
+from hypoxia_hpc.networks.heads import HeadTable
+from hypoxia_hpc.networks.trained import Arrays
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
 from hypoxia_hpc.networks.order import chunks_of
-from hypoxia_hpc.records import Int64Array, Json
+from hypoxia_hpc.records import Float32Array, Int64Array, Json
 from hypoxia_hpc.stores.features import FeatureRows
 
 # Reading, its checksums and arithmetic in NumPy leave the interpreter to others; more threads than cores hide the disk.
@@ -60,10 +60,19 @@ class Rows:
     def __len__(self) -> int:
         return int(self.counts.sum())
 
+    @property
+    def feature_length(self) -> int:
+        """Values of a row."""
+        return self.readers[0].feature_length
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values as stored: float16 or float32."""
+        return self.readers[0].dtype
+
     def empty(self, n_rows: int) -> NDArray[Any]:
         """A buffer for so many rows."""
-        reader = self.readers[0]
-        return np.empty((n_rows, reader.feature_length), dtype=reader.dtype)
+        return np.empty((n_rows, self.feature_length), dtype=self.dtype)
 
     def read(self, store: int, start: int, stop: int) -> NDArray[Any]:
         """Rows ``start`` to ``stop`` of a store by its number."""
@@ -84,14 +93,14 @@ class Rows:
             for (store, start, stop), end in zip(stretches.tolist(), ends, strict=True)
         ]
 
-    def each_chunk(self, use: Callable[[NDArray[Any]], Result]) -> Iterator[tuple[int, Result]]:
-        """``use`` on the rows of every chunk, in threads; the store's number and the result, in the order of the rows.
+    def each_chunk(self, use: Callable[[int, NDArray[Any]], Result]) -> Iterator[tuple[int, Result]]:
+        """``use(store, rows)`` on every chunk, in threads; the store's number and the result, in the order of the rows.
 
         The chunks are those of the stores, so what is summed up in this order depends on no thread and no window.
         """
 
         def work(store: int, start: int, stop: int) -> Result:
-            return use(self.read(store, start, stop))
+            return use(store, self.read(store, start, stop))
 
         chunks = chunks_of(self.counts).tolist()
         for first in range(0, len(chunks), AHEAD):
@@ -114,6 +123,23 @@ def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
     n_train = len(data.train)
     with ThreadPoolExecutor(READERS, "read") as pool:
         yield Rows(data.train, readers[:n_train], pool), Rows(data.valid, readers[n_train:], pool)
+
+
+def require_two_classes(train: Rows) -> None:
+    """Raises InputError where all training rows have one label."""
+    present = sorted(set(train.labels.tolist()))
+    if present != [0, 1]:
+        raise InputError(
+            f"the training patients have tiles of {len(present)} class(es), two are needed; labels: {present}",
+            remedy="add patients of the class that is missing, or bring back their quarantined slides",
+        )
+
+
+def class_weights(rows: Rows) -> Float32Array:
+    """What a row of class 0 and of class 1 counts, float32 (2,): both classes the same in all, 1 on average."""
+    counts = np.array([rows.counts[rows.labels == label].sum() for label in (0, 1)])
+    weights: Float32Array = (counts.sum() / (2 * counts)).astype(np.float32)
+    return weights
 
 
 def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:

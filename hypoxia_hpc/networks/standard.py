@@ -68,7 +68,7 @@ def _merged(rows: Rows) -> tuple[Moments | None, list[str]]:
     """Moments of all rows, and the names of the stores with features that are not finite."""
     merged: Moments | None = None
     bad: dict[str, None] = {}
-    for store, found in rows.each_chunk(moments_of):
+    for store, found in rows.each_chunk(lambda _, values: moments_of(values)):
         if not np.isfinite(found.mean).all():
             bad[rows.stores[store].path.name] = None
         else:

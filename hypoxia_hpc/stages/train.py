@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,13 @@ import pandas as pd
 from hypoxia_hpc import __version__
 from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.cohorts.tables import split_csv
-from hypoxia_hpc.errors import InputError, Stopped
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.feeding import compute_record
 from hypoxia_hpc.networks.frozen import ModelRecord, model_key, save_model
-from hypoxia_hpc.networks.heads import HeadTable, OnEpoch, TileSet, train_head
+from hypoxia_hpc.networks.heads import HeadTable, train_head
+from hypoxia_hpc.networks.loop import OnEpoch
+from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
 from hypoxia_hpc.networks.runtime import threads_per_operation
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort, patients_with_slides
@@ -47,7 +49,7 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
         NotReadyError: slides without features.
         InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
             stands under two patients.
-        Stopped: on request, between two epochs; the head under way starts again next time.
+        Stopped: on request; the head under way goes on from its checkpoint next time.
     """
     cohort = load_cohort(run)
     refuse_shared_slides(cohort)
@@ -64,7 +66,7 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
         for head in todo:
             listener.begin(f"{STAGE} {head}", *_epochs(cohort, head), "epochs")
             try:
-                _train_one(cohort, head, keys[head], data, functools.partial(_on_epoch, listener, stop, head))
+                _train_one(cohort, head, keys[head], data, lambda _: listener.item(1), stop)
             finally:
                 listener.end()
     return Trained(tuple(todo), tuple(head for head in keys if head not in todo), unlabelled)
@@ -97,33 +99,34 @@ def refuse_shared_slides(cohort: Cohort) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    tiles: Mapping[str, TileSet]
+    stores: TrainingData
     counts: Mapping[str, dict[str, int]]
 
 
 def _load_sets(cohort: Cohort, sets: Mapping[str, str]) -> _Data:
-    tiles, counts = {}, {}
+    stores: dict[str, tuple[LabelledStore, ...]] = {}
+    counts = {}
+    length = 0
     for name in FITTED:
         standings = [standing for standing in cohort.done if sets[standing.slide.patient_id] == name]
-        values, labels = [], []
+        found = []
         for standing, features in each_features(cohort, standings):
-            values.append(features.values.astype(np.float32))
-            labels.append(np.full(len(features.values), cohort.label(standing.slide), dtype=np.int64))
-        tiles[name] = TileSet(
-            np.concatenate(values) if values else np.empty((0, 0), dtype=np.float32),
-            np.concatenate(labels) if labels else np.empty(0, dtype=np.int64),
-        )
+            slide = standing.slide
+            path = cohort.run.features(cohort.config.extract.name, slide.slide_id)
+            found.append(LabelledStore(path, len(features.values), cohort.label(slide), slide.patient_id))
+            length = features.values.shape[1]
+        stores[name] = tuple(found)
         counts[name] = {
             "patients": len({one.slide.patient_id for one in standings}),
             "slides": len(standings),
-            "tiles": len(tiles[name].labels),
+            "tiles": sum(store.n for store in found),
         }
-    _require_both_classes(cohort, tiles["train"])
-    return _Data(tiles, counts)
+    _require_both_classes(cohort, stores["train"])
+    return _Data(TrainingData(stores["train"], stores["valid"], length), counts)
 
 
-def _require_both_classes(cohort: Cohort, train_tiles: TileSet) -> None:
-    present = set(train_tiles.labels.tolist())
+def _require_both_classes(cohort: Cohort, stores: Sequence[LabelledStore]) -> None:
+    present = {store.label for store in stores}
     if present != {0, 1}:
         raise InputError(
             f"the training patients have tiles of {len(present)} class(es), two are needed",
@@ -137,23 +140,19 @@ def _epochs(cohort: Cohort, head: str) -> tuple[int, int]:
     return epochs, epochs
 
 
-def _on_epoch(listener: Listener, stop: threading.Event, head: str, _: Mapping[str, float]) -> None:
-    listener.item(1)
-    if stop.is_set():
-        raise Stopped(f"stopped on request while training {head}", remedy="run the same command again to go on")
-
-
-def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpoch) -> None:
+def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpoch, stop: threading.Event) -> None:
     table: HeadTable = getattr(cohort.config.train, head)
     started = time.perf_counter()
     seed = cohort.config.train.seed
-    trained = train_head(table, data.tiles["train"], data.tiles["valid"], seed=seed, on_epoch=on_epoch)
+    folder = cohort.run.root / "checkpoints" / head
+    checkpoints = Checkpoints(folder, key, cohort.config.site.checkpoint_minutes)
+    trained = train_head(table, data.stores, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
     record = ModelRecord(
         head=head,
         key=key,
         settings=table.model_dump(mode="json"),
         seed=seed,
-        feature_length=data.tiles["train"].values.shape[1],
+        feature_length=data.stores.feature_length,
         tile_spec=tile_spec(cohort.config.tile),
         extract_spec=cohort.spec,
         sets=dict(data.counts),
@@ -162,6 +161,7 @@ def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpo
         software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
     )
     save_model(cohort.run.model(head), record, trained.arrays)
+    checkpoints.clear()
     n_tiles = sum(counts["tiles"] for counts in data.counts.values())
     seconds = time.perf_counter() - started
     write_receipt(cohort.run.receipts(STAGE), Receipt(head, "done", key, rows=n_tiles, seconds=seconds))

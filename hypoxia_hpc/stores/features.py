@@ -73,8 +73,9 @@ class FeatureRows:
         with reading_store(path):
             self.attributes = sound_attributes(path, FEATURE_ARRAYS)
             document = json.loads((path / "features" / DOCUMENT).read_bytes())
-            self.n, self.feature_length = document["shape"]
-            self.dtype = np.dtype(document["data_type"])
+            self.n: int = document["shape"][0]
+            self.feature_length: int = document["shape"][1]
+            self.dtype: np.dtype[Any] = np.dtype(document["data_type"])
             shape = (self.n, self.feature_length)
             self._chunk_rows = rows_per_chunk(RULE, self.dtype.name, shape)
             self._shard = open_shard(path / "features", RULE, self.dtype.name, shape)
