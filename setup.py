@@ -43,6 +43,7 @@ setup(
         "scipy>=1.14,<2",
         "shapely>=2.1,<3",
         "simplejpeg>=1.9,<2",
+        "tensorboardX>=2.6.2.2,<3",
         "zarr>=3.1,<4",
     ],
     # Keras runs on one of the first three; none of them is needed to init, tile, submit or look at a run.

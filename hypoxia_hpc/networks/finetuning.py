@@ -18,7 +18,7 @@ from hypoxia_hpc.config import FinetuneTable
 from hypoxia_hpc.networks.augmentation import SHAPES, Strengths, augment, draws, resize
 from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.runtime import start_keras
+from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.networks.schedules import learning_rate
 from hypoxia_hpc.networks.tilestream import ReadTiles, TileBatch, TileSource, TileStream, one_after_another
 from hypoxia_hpc.networks.trained import Arrays, TrainedHead
@@ -84,7 +84,7 @@ def build_network(table: FinetuneTable, base: keras.Model, preprocess: Preproces
     drawn = {name: keras.Input(SHAPES[name], name=name) for name in draws(_strengths(table), 1, 0, 0)}
     resized = resize(pixels, tile_px, table.input_px)
     predicting = keras.Model(pixels, keras.ops.softmax(logits(resized)))
-    predicting.compile(jit_compile=_compiles())
+    predicting.compile(jit_compile=compiler(xla=False) != "none")
     return Network(
         base,
         keras.Model({"pixels": pixels, **drawn}, logits(augment(resized, drawn) if drawn else resized)),
@@ -213,7 +213,7 @@ class _Finetuning:
                 optimizer=phase.optimizer,
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 metrics=["accuracy"],
-                jit_compile=_compiles(),
+                jit_compile=compiler(xla=False) != "none",
             )
         return phase
 
@@ -276,8 +276,3 @@ def _class_weight(sources: Sequence[TileSource]) -> dict[int, float]:
     """So that both classes weigh the same, 1 on average."""
     tiles = [sum(source.n for source in sources if source.label == label) for label in (0, 1)]
     return {label: sum(tiles) / (2 * n) for label, n in enumerate(tiles)}
-
-
-def _compiles() -> bool:
-    """JAX runs nothing else at speed; TensorFlow and PyTorch compute otherwise where they compile, and need not."""
-    return bool(start_keras().backend.backend() == "jax")

@@ -143,7 +143,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, Trai
 def test_learns_the_planted_difference(undisturbed: tuple[Network, TrainedHead, Said]) -> None:
     made, head, _ = undisturbed
     assert patient_auc(made, cohort(9, 12)) > 0.95
-    assert head.history["valid_accuracy"][-1] > 0.9
+    assert head.history["valid_accuracy"][-1] > 0.8
     assert head.history["loss"][-1] < head.history["loss"][0]
 
 
