@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from sklearn.preprocessing import StandardScaler
 from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.cohorts.splits import split_patients
-from hypoxia_hpc.networks.heads import HeadTable, TileSet, predictor, train_head
+from hypoxia_hpc.networks.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads import HeadTable, predictor, train_head
+from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
 from hypoxia_hpc.records import Patient
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.features import FeatureRows, open_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
 DemoOf = Callable[..., Path]
@@ -89,36 +92,39 @@ def _check_chance(areas: list[Interval]) -> None:
     "head",
     ["logistic", *(pytest.param(name, marks=pytest.mark.long) for name in ("tanh", "funnel"))],
 )
-def test_permuted_labels_give_chance(demo_of: DemoOf, head: str) -> None:
+def test_permuted_labels_give_chance(demo_of: DemoOf, tmp_path: Path, head: str) -> None:
     """Nothing planted, 20 permutations of the labels on the stored features: each split, trained and measured anew."""
     run = RunDir(demo_of(SEEDS[0], 0.0) / "run")
     table: HeadTable = getattr(run.config().train, head)
     patients = [patient for patient in run.patients() if patient.label is not None]
     slides = {slide.patient_id: slide.slide_id for slide in run.slides()}
-    values = {
-        patient.patient_id: open_features(run.features("inception_v3", slides[patient.patient_id])).values
-        for patient in patients
-    }
+    stores = {patient.patient_id: run.features("inception_v3", slides[patient.patient_id]) for patient in patients}
     areas = []
     for permutation in range(PERMUTATIONS):
         labels = np.random.default_rng(permutation).permutation([patient.label for patient in patients])
         permuted = [Patient(one.patient_id, int(label)) for one, label in zip(patients, labels, strict=True)]
-        areas.append(_auc(table, permuted, values, seed=permutation))
+        checkpoints = Checkpoints(tmp_path, f"{permutation}", minutes=60)
+        areas.append(_auc(table, permuted, stores, checkpoints, seed=permutation))
     _check_chance(areas)
 
 
-def _auc(table: HeadTable, patients: list[Patient], values: dict[str, np.ndarray], seed: int) -> Interval:
+def _auc(
+    table: HeadTable, patients: list[Patient], stores: dict[str, Path], checkpoints: Checkpoints, seed: int
+) -> Interval:
     split = split_patients(patients, (0.4, 0.2, 0.4), seed).set_index("patient_id")["set"]
     sets = {
         name: [patient for patient in patients if split[patient.patient_id] == name]
         for name in ("train", "valid", "test")
     }
-    train, valid = (_tiles(sets[name], values) for name in ("train", "valid"))
-    trained = train_head(table, train, valid, seed=seed, on_epoch=lambda _: None)
-    predict = predictor(table, trained.arrays, train.values.shape[1])
-    test = _tiles(sets["test"], values)
-    owner = np.repeat([one.patient_id for one in sets["test"]], [len(values[one.patient_id]) for one in sets["test"]])
-    frame = pd.DataFrame({"slide_id": owner, "patient_id": owner, "probability": predict(test.values)})
+    values = {one.patient_id: open_features(stores[one.patient_id]).values for one in sets["test"]}
+    length = values[sets["test"][0].patient_id].shape[1]
+    data = TrainingData(_labelled(sets["train"], stores), _labelled(sets["valid"], stores), length)
+    stop = threading.Event()
+    trained = train_head(table, data, seed=seed, checkpoints=checkpoints, on_epoch=lambda _: None, stop=stop)
+    predict = predictor(table, trained.arrays, length)
+    owner = np.repeat([*values], [len(rows) for rows in values.values()])
+    called = predict(np.concatenate([*values.values()]).astype(np.float32))
+    frame = pd.DataFrame({"slide_id": owner, "patient_id": owner, "probability": called})
     pooled = pool_tiles(frame, "patient")
     labels = {patient.patient_id: patient.label for patient in patients}
     return binary_metrics(
@@ -132,7 +138,9 @@ def _auc(table: HeadTable, patients: list[Patient], values: dict[str, np.ndarray
     )["roc_auc"]
 
 
-def _tiles(patients: list[Patient], values: dict[str, np.ndarray]) -> TileSet:
-    parts = [values[patient.patient_id].astype(np.float32) for patient in patients]
-    labels = [np.full(len(part), patient.label, dtype=np.int64) for part, patient in zip(parts, patients, strict=True)]
-    return TileSet(np.concatenate(parts), np.concatenate(labels))
+def _labelled(patients: list[Patient], stores: dict[str, Path]) -> tuple[LabelledStore, ...]:
+    paths = [stores[patient.patient_id] for patient in patients]
+    return tuple(
+        LabelledStore(path, FeatureRows(path).n, int(patient.label or 0), patient.patient_id)
+        for path, patient in zip(paths, patients, strict=True)
+    )
