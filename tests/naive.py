@@ -368,3 +368,99 @@ def recoloured(tile: NDArray[np.uint8], colour: NDArray[np.float32]) -> NDArray[
     for kind, factor in zip(kinds, colour.tolist(), strict=True):
         image = kind(image).enhance(factor)
     return np.asarray(image)
+
+
+# --- attention ---------------------------------------------------------------------------------------------------
+
+
+def gated_attention(arrays, bag):
+    """(probability of the bag, weight of each tile, probability of each tile) of feature vectors (n, d): Ilse et al.
+    2018, equations 8 and 9, tile by tile."""
+    terms, scores = [], []
+    for tile in bag:
+        standard = [(x - m) / s for x, m, s in zip(tile, arrays["mean"], arrays["scale"], strict=True)]
+        embedded = [max(0.0, x) for x in _dense(arrays, "embedding", standard)]
+        tanh = [math.tanh(x) for x in _dense(arrays, "gate_tanh", embedded)]
+        sigmoid = [1 / (1 + math.exp(-x)) for x in _dense(arrays, "gate_sigmoid", embedded)]
+        gated = [t * s for t, s in zip(tanh, sigmoid, strict=True)]
+        terms.append(math.exp(_dense(arrays, "attention", gated)[0]))
+        scores.append(_dense(arrays, "score", embedded)[0])
+    weights = [term / math.fsum(terms) for term in terms]
+    logit = math.fsum(w * s for w, s in zip(weights, scores, strict=True))
+    return 1 / (1 + math.exp(-logit)), weights, [1 / (1 + math.exp(-score)) for score in scores]
+
+
+def _dense(arrays, name, values):
+    kernel = arrays[f"{name}.kernel"]
+    bias = arrays.get(f"{name}.bias", [0.0] * len(kernel[0]))
+    return [
+        math.fsum(x * row[unit] for x, row in zip(values, kernel, strict=True)) + bias[unit]
+        for unit in range(len(bias))
+    ]
+
+
+def attention_pooled(tiles, level):
+    """id -> (probability, number of tiles): softmax of the attention logits, with exact sums."""
+    by_id = defaultdict(list)
+    for row in tiles.itertuples():
+        by_id[getattr(row, f"{level}_id")].append((math.exp(row.attention_logit), row.logit))
+    return {
+        name: (1 / (1 + math.exp(-math.fsum(w * s for w, s in rows) / math.fsum(w for w, _ in rows))), len(rows))
+        for name, rows in by_id.items()
+    }
+
+
+# --- training on rows of stores ----------------------------------------------------------------------------------
+
+
+def batches_of(plan, stores, labels):
+    """Batches of (row, label) as an epoch plan says, row by row from lists of rows by store."""
+    batches = []
+    for number, stretches in enumerate(plan.windows):
+        window = [(stores[s][row], labels[s]) for s, start, stop in stretches.tolist() for row in range(start, stop)]
+        used = [window[index] for index in plan.order(number).tolist()]
+        batches += [used[i : i + plan.batch_size] for i in range(0, len(used), plan.batch_size)]
+    return [batch for batch in batches if len(batch) == plan.batch_size]
+
+
+def most_and_least_uses(counts, labels, balance):
+    """How often each row of a class may be used in an epoch, (least, most) by label."""
+    rows = {label: sum(n for n, of in zip(counts, labels, strict=True) if of == label) for label in set(labels)}
+    largest = max(rows.values())
+    if balance != "sample":
+        return dict.fromkeys(rows, (1, 1))
+    return {label: (largest // n, -(-largest // n)) for label, n in rows.items()}
+
+
+def mean_and_deviation(column):
+    """Mean and population standard deviation of numbers, in exact fractions until the root."""
+    exact = [Fraction(float(value)) for value in column]
+    mean = sum(exact) / len(exact)
+    return float(mean), math.sqrt(sum((value - mean) ** 2 for value in exact) / len(exact))
+
+
+def dense_probability(weights, epsilon, activation, vector):
+    """Probability of class 1 that a dense head in use gives a standardised vector; ``weights`` by layer: kernel, bias,
+    then gamma, beta, mean and variance of BatchNormalization; the last two are those of the top."""
+    *hidden, kernel, bias = weights
+    for k, b, gamma, beta, mean, variance in zip(*[iter(hidden)] * 6, strict=True):
+        vector = [
+            activation(g * (math.fsum([*(x * row[u] for x, row in zip(vector, k, strict=True)), b[u]]) - m)
+                       / math.sqrt(v + epsilon) + t)
+            for u, (g, t, m, v) in enumerate(zip(gamma, beta, mean, variance, strict=True))
+        ]  # fmt: skip
+    logits = [
+        math.fsum([*(x * row[u] for x, row in zip(vector, kernel, strict=True)), bias[u]]) for u in range(len(bias))
+    ]
+    odds = logits[0] if len(logits) == 1 else logits[1] - logits[0]
+    return 1 / (1 + math.exp(-odds))
+
+
+def logistic_loss(rows, labels, coefficients, intercept, c):
+    """Mean of the log loss, each class weighing half, and the penalty: |w|² / (2 c n)."""
+    terms = []
+    for row, label in zip(rows, labels, strict=True):
+        logit = math.fsum(w * x for w, x in zip(coefficients, row, strict=True)) + intercept
+        weight = len(labels) / (2 * list(labels).count(label))
+        terms.append(weight * math.log1p(math.exp(-logit if label else logit)))
+    return (math.fsum(terms) + math.fsum(w * w for w in coefficients) / (2 * c)) / len(labels)

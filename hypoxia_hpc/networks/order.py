@@ -57,20 +57,15 @@ def epoch_plan(
     batch is of all of them.
     """
     chunks = chunks_of(counts)
-    of_chunk = labels[chunks[:, 0]]
-    classes = np.unique(labels) if balance == "sample" else labels[:1]
-    groups = [chunks[of_chunk == label] if balance == "sample" else chunks for label in classes]
-    each = max(rows_of(group) for group in groups)
+    groups = [labels == label for label in np.unique(labels)] if balance == "sample" else [np.full(len(labels), True)]
+    each = max(int(counts[group].sum()) for group in groups)  # rows that are used of a group
     size = min(batch_size, each * len(groups))
     rng = np.random.default_rng([seed, epoch])
     if counts.sum() <= HELD_ROWS:
-        of_row = np.repeat(labels, counts)
-        members = (
-            [np.flatnonzero(of_row == label) for label in classes] if len(groups) > 1 else [np.arange(len(of_row))]
-        )
-        drawn = np.concatenate([np.resize(rng.permutation(part), each) for part in members])
+        members = [np.flatnonzero(np.repeat(group, counts)) for group in groups]
+        drawn = np.concatenate([np.resize(rng.permutation(rows), each) for rows in members])
         return EpochPlan((chunks,), drawn, size, seed, epoch)
-    sequences = [_repeated(group, each, rng) for group in groups]
+    sequences = [_repeated(chunks[group[chunks[:, 0]]], each, rng) for group in groups]
     step = max(size, WINDOW_ROWS // len(groups) // size * size)
     windows = tuple(
         np.concatenate([part_of(sequence, start, min(start + step, each)) for sequence in sequences])
