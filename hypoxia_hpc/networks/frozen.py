@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable, canonical_json
+from hypoxia_hpc.config import AttentionTable, FunnelTable, LogisticTable, TanhTable, canonical_json
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads import HeadTable
 from hypoxia_hpc.networks.trained import Arrays
@@ -21,7 +21,12 @@ from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
 ARRAYS_FILE = "weights.safetensors"
 RECORD_FILE = "model.json"
-TABLES: Mapping[str, type[HeadTable]] = {"tanh": TanhTable, "funnel": FunnelTable, "logistic": LogisticTable}
+TABLES: Mapping[str, type[HeadTable]] = {
+    "tanh": TanhTable,
+    "funnel": FunnelTable,
+    "logistic": LogisticTable,
+    "attention": AttentionTable,
+}
 
 
 class ModelRecord(BaseModel):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable
+from hypoxia_hpc.config import AttentionTable, FunnelTable, LogisticTable, TanhTable
+from hypoxia_hpc.networks.attention import attention_predictor, train_attention
 from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.dense import dense_predictor, train_dense
 from hypoxia_hpc.networks.logistic import logistic_predictor, train_logistic
@@ -12,7 +13,7 @@ from hypoxia_hpc.networks.loop import OnEpoch
 from hypoxia_hpc.networks.rows import TrainingData
 from hypoxia_hpc.networks.trained import Arrays, Predictor, TrainedHead
 
-HeadTable = TanhTable | FunnelTable | LogisticTable
+HeadTable = TanhTable | FunnelTable | LogisticTable | AttentionTable
 
 
 def train_head(
@@ -40,6 +41,8 @@ def train_head(
         trained = train_logistic(table, data, checkpoints=checkpoints, stop=stop)
         on_epoch({})
         return trained
+    if isinstance(table, AttentionTable):
+        return train_attention(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
     return train_dense(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
 
 
@@ -47,4 +50,6 @@ def predictor(table: HeadTable, arrays: Arrays, feature_length: int) -> Predicto
     """A trained head as a function: feature vectors float32 (n, d) -> probability of class 1, float64 (n,) in 0..1."""
     if isinstance(table, LogisticTable):
         return logistic_predictor(arrays)
+    if isinstance(table, AttentionTable):
+        return attention_predictor(table, arrays)
     return dense_predictor(table, arrays, feature_length)
