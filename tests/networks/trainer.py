@@ -1,4 +1,4 @@
-"""Run by test_loop.py in a process of its own, which starts Keras and then forks: ``trainer.py FOLDER HEAD KILLS SEED``.
+"""Run by test_loop.py in a process of its own, which starts Keras and forks: ``trainer.py FOLDER HEAD KILLS SEED``.
 
 Trains a head once undisturbed. Then again and again, with a checkpoint after every step, each time in a child that is
 killed after a random while, KILLS times, and at last to its end. Prints a JSON line: whether the bytes are the same.
