@@ -60,12 +60,12 @@ def train_dense(
 
 def dense_predictor(table: DenseTable, arrays: Arrays, feature_length: int) -> Predictor:
     """Feature vectors float32 (n, d) -> probability of class 1, float64 (n,)."""
-    network = _network(table, arrays, feature_length, "float32", seed=0)
+    network = dense_network(table, arrays, feature_length, "float32", seed=0)
     network.set_weights([arrays[name] for name in sorted(arrays) if name not in (MEAN, SCALE)])
     return lambda values: _predict(network, values)
 
 
-def _network(table: DenseTable, standard: Arrays, feature_length: int, dtype: str, *, seed: int) -> keras.Model:
+def dense_network(table: DenseTable, standard: Arrays, feature_length: int, dtype: str, *, seed: int) -> keras.Model:
     """Feature vectors of ``dtype`` (b, d), standardised inside -> probabilities float32 (b, 2 or 1)."""
     keras = start_keras()
     layers = keras.layers
@@ -92,7 +92,7 @@ class _Program:
 
     def __init__(self, table: DenseTable, train: Rows, valid: Rows, standard: Arrays, seed: int) -> None:
         self.epochs, self.patience = table.epochs, table.patience
-        self.network = _network(table, standard, train.feature_length, train.dtype.name, seed=seed)
+        self.network = dense_network(table, standard, train.feature_length, train.dtype.name, seed=seed)
         self.network.optimizer.build(self.network.trainable_variables)
         self._loss = _cross_entropy if isinstance(table, TanhTable) else _squared_error
         self._rows = ShuffledRows(train, table.balance, table.batch_size, seed=seed, epochs=table.epochs)
