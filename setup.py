@@ -44,6 +44,7 @@ setup(
         "shapely>=2.1,<3",
         "simplejpeg>=1.9,<2",
         "tensorboardX>=2.6.2.2,<3",
+        "threadpoolctl>=3.5,<4",
         "zarr>=3.1,<4",
     ],
     # Keras runs on one of the first three; none of them is needed to init, tile, submit or look at a run.
