@@ -30,8 +30,8 @@ class Drift:
         keras = start_keras()
         self.epochs, self.patience = len(losses), patience
         self._losses = losses
-        self.place = keras.Variable(np.zeros(4, dtype="float32"))
-        self.count = keras.Variable(0, dtype="int32")
+        self.place = keras.Variable(np.zeros(4, dtype="float32"), trainable=False)
+        self.count = keras.Variable(0, dtype="int32", trainable=False)
         self.seen: list[tuple[int, int]] = []
 
     def variables(self) -> Sequence[Any]:
@@ -43,8 +43,9 @@ class Drift:
 
     def step(self, epoch: int, number: int, batch: np.ndarray) -> dict[str, float]:
         self.seen.append((epoch, number))
-        self.place.assign(self.place.numpy() * np.float32(0.9) + batch)
-        self.count.assign(self.count.numpy() + 1)
+        ops = start_keras().ops
+        self.place.assign(ops.add(ops.multiply(self.place, 0.9), batch))
+        self.count.assign(ops.add(self.count, 1))
         return {"loss": float(batch.sum())}
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
@@ -69,7 +70,8 @@ def never() -> threading.Event:
 
 def run(program: Drift, checkpoints: Checkpoints, stop: threading.Event) -> tuple[bytes, int, dict[str, list[float]]]:
     history = fit(program, checkpoints, on_epoch=lambda _: None, stop=stop)
-    return program.place.numpy().tobytes(), int(program.count.numpy()), dict(history)
+    place, count = (start_keras().ops.convert_to_numpy(one) for one in program.variables())
+    return place.tobytes(), int(count), dict(history)
 
 
 LOSSES = (3.0, 1.0, 2.0, 1.5, 0.5)
