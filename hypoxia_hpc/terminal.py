@@ -194,17 +194,27 @@ def _one_line(cell: str) -> str:
 
 
 def metrics_table(metrics: Json) -> str:
-    """Models by metrics of the test patients, each value with its interval; slide and tile AUC beside them."""
-    rows = []
+    """Models by metrics of the test patients, each value with its interval; slide and tile AUC beside them, and of a
+    cross-validation the AUC of its folds."""
+    rows, folds = [], metrics.get("folds", {})
     for model, sets in metrics["models"].items():
         levels = sets.get("test", {})
         cells = [_interval(levels.get("patient", {}).get(name)) for name in HEADLINE_METRICS]
         others = [_value(levels.get(level, {}).get("roc_auc")) for level in ("slide", "tile")]
-        rows.append([model, *cells, *others])
+        rows.append([model, *cells, *others, *([_span(folds.get(model, {}))] if folds else [])])
     n = max((count for count in map(_patients, metrics["models"].values()) if count), default=0)
     if not n:
         return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
-    return table([f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"], rows)
+    n_folds = max(map(len, folds.values()), default=0)
+    header = [f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"]
+    return table([*header, f"AUC of {n_folds} folds"] if folds else header, rows)
+
+
+def _span(folds: Json) -> str:
+    """Smallest and largest patient AUC of the folds' test sets."""
+    areas = [sets.get("test", {}).get("patient", {}).get("roc_auc", {}).get("value") for sets in folds.values()]
+    known = [area for area in areas if area is not None]
+    return f"{min(known):.2f} to {max(known):.2f}" if known else "-"
 
 
 def _patients(sets: Json) -> int:

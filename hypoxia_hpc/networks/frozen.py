@@ -31,12 +31,13 @@ TABLES: Mapping[str, type[HeadTable]] = {
 
 class ModelRecord(BaseModel):
     """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set;
-    ``content`` is the SHA-256 of the arrays' file."""
+    ``search`` says which settings were tried and how each did; ``content`` is the SHA-256 of the arrays' file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_: int = 1
     head: str
+    fold: int = 0
     key: str
     settings: Json
     seed: int
@@ -45,6 +46,7 @@ class ModelRecord(BaseModel):
     extract_spec: Json
     sets: dict[str, dict[str, int]]
     history: dict[str, list[float]]
+    search: Json | None = None
     compute: Json
     content: str = ""
     software: dict[str, str]

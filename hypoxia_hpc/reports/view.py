@@ -93,7 +93,9 @@ def lead_model(data: ReportData) -> tuple[str, str]:
     known = {model: auc for model, auc in aucs.items() if auc is not None}
     if known:
         lead = max(known, key=lambda model: known[model])
-        return lead, f"{lead} was chosen among {len(models)} models by its ROC AUC on the validation patients."
+        chosen = f"{lead} was chosen among {len(models)} models by its ROC AUC on the validation patients"
+        # Everyone is a test patient of one fold and may be a validation patient of another.
+        return lead, f"{chosen}, who are test patients of other folds." if n_folds(data) else f"{chosen}."
     choice = f"No ROC AUC on validation patients to choose by: {models[0]} is the first of {len(models)} models."
     return models[0], choice
 
@@ -104,7 +106,7 @@ def headline(data: ReportData) -> Headline:
     auc = metric(data, lead, "test", "patient", "roc_auc")
     if auc.get("value") is not None:
         answer = f"Patient ROC AUC {_value_and_span(auc)} on {count_of(auc['n'], 'test patient')}, model {lead}."
-        notes = (_against_chance(auc, data.confidence), _against_baseline(data), choice)
+        notes = (_across_folds(data, lead), _against_chance(auc, data.confidence), _against_baseline(data), choice)
         return Headline(answer, tuple(filter(None, notes)))
     probabilities = [row.probability for row in data.predictions if row.model == lead and row.set_name in CALLED]
     if probabilities:
@@ -123,6 +125,21 @@ def _no_auc(data: ReportData, lead: str) -> str:
         "it was not computed",
     )
     return f"There is no ROC AUC: {reasons[len({row.label for row in rows} - {None})]}."
+
+
+def n_folds(data: ReportData) -> int:
+    """Folds of the cross-validation, 0 where there was none."""
+    return max((len(folds) for folds in data.metrics.get("folds", {}).values()), default=0)
+
+
+def _across_folds(data: ReportData, lead: str) -> str:
+    if not n_folds(data):
+        return ""
+    of_lead = data.metrics["folds"].get(lead, {}).values()
+    areas = [sets.get("test", {}).get("patient", {}).get("roc_auc", {}).get("value") for sets in of_lead]
+    known = [area for area in areas if area is not None]
+    span = f"; fold by fold it is {min(known):.2f} to {max(known):.2f}" if known else ""
+    return f"Cross-validated in {n_folds(data)} folds, each patient predicted by the model that did not see it{span}."
 
 
 def _against_chance(auc: Json, confidence: float) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.splits import split_patients
-from hypoxia_hpc.config import RunConfig
+from hypoxia_hpc.cohorts.splits import split_folds
+from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.scale.keys import evaluate_key, train_key
@@ -19,6 +20,16 @@ from hypoxia_hpc.scale.standing import Standing, feature_standings, require_read
 from hypoxia_hpc.stores.features import open_features
 
 FITTED = ("train", "valid")
+FoldSets = tuple[Mapping[str, str], ...]  # of each fold, the set of every patient
+
+
+class Planned(NamedTuple):
+    """A model that [train] asks for: the name of its folder, of which head or clustering and fold, and its key."""
+
+    name: str
+    head: str
+    fold: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +52,42 @@ class Cohort:
 
     def split(self) -> pd.DataFrame:
         """patient_id, fold, set of every patient with a slide. Raises InputError where no split can be made."""
-        table = self.config.train
-        return split_patients(list(self.patients.values()), table.split, table.seed)
+        return split_of(self.config.train, list(self.patients.values()))
 
-    def sets(self) -> dict[str, str]:
-        """Set by patient_id. Raises as ``split``."""
-        split = self.split()
-        return dict(zip(split["patient_id"], split["set"], strict=True))
+    def fold_sets(self) -> FoldSets:
+        """Raises as ``split``."""
+        return sets_by_fold(self.split())
 
-    def model_key(self, head: str, sets: Mapping[str, str]) -> str:
-        """Key of a head trained on this cohort; only slides of training and validation patients enter."""
-        inputs = [
-            (sets[slide.patient_id], slide.patient_id, slide.slide_id, self.label(slide), standing.key)
-            for standing in self.done
-            if sets[(slide := standing.slide).patient_id] in FITTED
-        ]
-        return train_key(self.config.train, head, inputs)
+    def planned(self, folds: FoldSets) -> tuple[Planned, ...]:
+        """Every model that [train] asks for, with its key on this cohort."""
+        return tuple(
+            Planned(name, head, fold, self._model_key(head, folds[fold]))
+            for name, head, fold in model_names(self.config.train)
+        )
 
-    def model_keys(self, sets: Mapping[str, str]) -> dict[str, str]:
-        """Key of every head of [train] on this cohort."""
-        return {head: self.model_key(head, sets) for head in self.config.train.heads}
-
-    def evaluation_key(self, sets: Mapping[str, str]) -> str:
-        """Key of predictions and metrics of every head of [train] on this cohort."""
+    def evaluation_key(self, folds: FoldSets) -> str:
+        """Key of predictions and metrics of every model of [train] on this cohort."""
         rows = []
         for standing in self.done:
             patient = self.patients[standing.slide.patient_id]
             known = f"{patient.label}/{patient.tumour_type}"
-            rows.append((sets[patient.patient_id], patient.patient_id, standing.slide.slide_id, known, standing.key))
-        return evaluate_key(self.config.evaluate, self.model_keys(sets), rows)
+            places = ",".join(sets[patient.patient_id] for sets in folds)
+            rows.append((places, patient.patient_id, standing.slide.slide_id, known, standing.key))
+        keys = {model.name: model.key for model in self.planned(folds)}
+        return evaluate_key(self.config.evaluate, keys, rows)
+
+    def of_set(self, sets: Mapping[str, str], name: str) -> tuple[Standing, ...]:
+        """The slides with features whose patients are in a set of one fold."""
+        return tuple(standing for standing in self.done if sets[standing.slide.patient_id] == name)
+
+    def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
+        """Only slides of training and validation patients enter."""
+        inputs = [
+            (set_name, standing.slide.patient_id, standing.slide.slide_id, self.label(standing.slide), standing.key)
+            for set_name in FITTED
+            for standing in self.of_set(sets, set_name)
+        ]
+        return train_key(self.config.train, name, inputs)
 
     def label(self, slide: Slide) -> int:
         """Label of a slide's patient, who must have one."""
@@ -91,11 +109,36 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
     return Cohort(run, config, spec, tuple(standings), patients_with_slides(slides, run.patients()))
 
 
+def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
+    """The split that [train] asks for. Raises InputError where it cannot be made."""
+    return split_folds(patients, table.split, table.folds, table.seed)
+
+
+def sets_by_fold(split: pd.DataFrame) -> FoldSets:
+    """Of each fold, the set of every patient."""
+    return tuple(dict(zip(part["patient_id"], part["set"], strict=True)) for _, part in split.groupby("fold"))
+
+
+def model_names(table: TrainTable) -> list[tuple[str, str, int]]:
+    """Name, head or clustering, and fold of every model that [train] asks for: ``tanh``, or with more folds than one
+    ``tanh.fold0``, ``tanh.fold1``, ..."""
+    return [
+        (f"{head}.fold{fold}" if table.folds > 1 else head, head, fold)
+        for head in (*table.heads, *table.clusterings)
+        for fold in range(table.folds)
+    ]
+
+
 def patients_with_slides(slides: Sequence[Slide], patients: Sequence[Patient]) -> dict[str, Patient]:
     """Every patient that has a slide, by id; one that patients.csv lacks has no label."""
     known = {patient.patient_id: patient for patient in patients}
     with_slides = sorted({slide.patient_id for slide in slides})
     return {patient_id: known.get(patient_id, Patient(patient_id, None)) for patient_id in with_slides}
+
+
+def by_patient(standings: Sequence[Standing]) -> list[Standing]:
+    """Slides of a patient together, patients by id, otherwise in their order."""
+    return sorted(standings, key=lambda standing: standing.slide.patient_id)
 
 
 def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tuple[Standing, Features]]:

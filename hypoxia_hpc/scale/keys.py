@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hypoxia_hpc.config import EvaluateTable, ExtractTable, TileTable, TrainTable, stage_key
+from hypoxia_hpc.config import EvaluateTable, ExtractTable, Table, TileTable, TrainTable, stage_key
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
 TILE_RULE = 2
 EXTRACT_RULE = 1
-TRAIN_RULE = 1
-EVALUATE_RULE = 1
+TRAIN_RULE = 2
+EVALUATE_RULE = 2
 
 
 def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> str:
@@ -53,11 +53,21 @@ def extract_key(spec: Json, key_of_tiles: str) -> str:
     return stage_key("extract", EXTRACT_RULE, spec, key_of_tiles)
 
 
-def train_key(table: TrainTable, head: str, inputs: Sequence[tuple[str, str, str, int, str]]) -> str:
-    """Key of a top model. ``inputs``: set, patient_id, slide_id, label, key of features of every slide it may see:
-    those of training and validation patients."""
-    mine = {"head": head, "seed": table.seed, "settings": getattr(table, head).model_dump()}
+def train_key(table: TrainTable, name: str, inputs: Sequence[tuple[str, str, str, int, str]]) -> str:
+    """Key of the model of a head or clustering. ``inputs``: set, patient_id, slide_id, label, key of features of every
+    slide it may see: those of training and validation patients."""
+    settings = getattr(table, name).model_dump()
+    if settings.get("weights_sha256") is not None:
+        del settings["weights"]  # where the file lies
+    mine = {"head": name, "seed": table.seed, "settings": settings}
+    if table.search.n_points(name):
+        mine["search"] = getattr(table.search, name).model_dump()
     return stage_key("train", TRAIN_RULE, mine, sorted(inputs))
+
+
+def point_key(model_key: str, settings: Table) -> str:
+    """Key of one training of a search for the model of this key."""
+    return stage_key("search", TRAIN_RULE, settings.model_dump(), model_key)
 
 
 def evaluate_key(table: EvaluateTable, models: Json, rows: Sequence[tuple[str, str, str, str, str]]) -> str:

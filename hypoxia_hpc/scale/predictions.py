@@ -3,90 +3,166 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
 from hypoxia_hpc.cohorts.csvfiles import csv_text
-from hypoxia_hpc.networks.frozen import FrozenModel
-from hypoxia_hpc.networks.heads import predictor
-from hypoxia_hpc.records import Features, Patient
+from hypoxia_hpc.cohorts.splits import SETS
+from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
+from hypoxia_hpc.scale.outputs import Columns, TileOutputs
 from hypoxia_hpc.scale.standing import Standing
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 from hypoxia_hpc.stores.layout import content_digest
 
 COLUMNS = ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
+TILE_COLUMNS = [
+    *("model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0", "label", "probability", "attention")
+]
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
+PART_TILES = 200_000  # about so many are pooled at a time, patients whole
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A trained model of one fold: the set of every patient in that fold, and what it says of a slide's tiles."""
+
+    fold: int
+    sets: Mapping[str, str]
+    outputs: TileOutputs
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Three tables of the same models. ``tiles``: model, fold, set, slide_id, patient_id, x_l0, y_l0, label,
-    probability; ``slides`` and ``patients``: `COLUMNS` and patient_id. Labels are Int64, <NA> where nobody knows."""
+    """Three tables of the same models. ``tiles``: `TILE_COLUMNS`, ``attention`` being what the tile weighs in its
+    patient's bag, NaN for models that have none; ``slides`` and ``patients``: `COLUMNS` and patient_id. Labels are
+    Int64, <NA> where nobody knows; so is the fold where a row is the mean over the models of all folds."""
 
     tiles: pd.DataFrame
     slides: pd.DataFrame
     patients: pd.DataFrame
 
 
-def predict_tiles(
-    models: Mapping[str, FrozenModel], features: Iterable[tuple[Standing, Features]]
-) -> dict[str, pd.DataFrame]:
-    """slide_id, patient_id, x_l0, y_l0, probability of every tile, by model."""
-    predictors = {
-        name: predictor(model.table, model.arrays, model.record.feature_length) for name, model in models.items()
-    }
-    places, probabilities = [], {name: [np.empty(0)] for name in models}
-    for standing, found in features:
-        places.append((standing.slide, found.xy))
-        for name, predict in predictors.items():
-            probabilities[name].append(predict(found.values.astype(np.float32)))
-    n_tiles = [len(xy) for _, xy in places]
-    frame = pd.DataFrame(
-        {
-            "slide_id": _repeated([slide.slide_id for slide, _ in places], n_tiles),
-            "patient_id": _repeated([slide.patient_id for slide, _ in places], n_tiles),
-            "x_l0": np.concatenate([xy[:, 0] for _, xy in places] or [np.empty(0, dtype=np.int64)]),
-            "y_l0": np.concatenate([xy[:, 1] for _, xy in places] or [np.empty(0, dtype=np.int64)]),
-        }
-    )
-    return {name: frame.assign(probability=np.concatenate(parts)) for name, parts in probabilities.items()}
-
-
-def _repeated(names: Sequence[str], times: Sequence[int]) -> pd.Categorical:
-    # As categories: 26 million tiles with a string each would take gigabytes.
-    unique = pd.Categorical(list(names))
-    return unique.take(np.repeat(np.arange(len(names)), times))
-
-
-def gather(
-    tiles_by_model: Mapping[str, pd.DataFrame], patients: Mapping[str, Patient], sets: Mapping[str, str]
+def predict_cohort(
+    models: Mapping[str, Sequence[Member]],
+    standings: Sequence[Standing],
+    features: Iterable[tuple[Standing, Features]],
+    patients: Mapping[str, Patient],
 ) -> Predictions:
-    """Pool tiles to slides and patients, and say for each its set and label."""
-    labels = {patient_id: patient.label for patient_id, patient in patients.items()}
+    """Every tile through every model, pooled to slides and patients. ``features`` of ``standings``, in their order,
+    which has the slides of a patient together.
 
-    def told(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-        patient_ids = frame["patient_id"].astype(object)
-        return frame.assign(
-            model=name,
-            fold=0,
-            set=patient_ids.map(sets),
-            label=patient_ids.map(labels).astype("Int64"),
-        )
+    A model of one fold says all there is. Of several, each predicts the patients of its sets, and tiles are kept from
+    the fold that has their patient in its test set; who is in no set (no label, another cohort) gets the mean over the
+    folds' models. So every tile stands once for each model.
+    """
+    found: dict[str, list[Predictions]] = {name: [] for name in models}
+    for part in _parts(models, features):
+        base = _base(part, standings)
+        for name, members in models.items():
+            frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
+            found[name].append(_of_part(name, members, frames, patients))
+    return Predictions(*(_joined(models, found, level) for level in ("tiles", "slides", "patients")))
 
-    tiles = [told(name, frame) for name, frame in tiles_by_model.items()]
-    slides = [told(name, pool_tiles(frame, "slide")) for name, frame in tiles_by_model.items()]
-    pooled = [told(name, pool_tiles(frame, "patient")) for name, frame in tiles_by_model.items()]
-    tile_columns = ["model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0", "label", "probability"]
-    return Predictions(
-        pd.concat(tiles, ignore_index=True)[tile_columns],
-        pd.concat(slides, ignore_index=True)[[*COLUMNS, "patient_id"]],
-        pd.concat(pooled, ignore_index=True)[[*COLUMNS, "patient_id"]],
+
+@dataclass(slots=True)
+class _Part:
+    """Slides of some patients, all of each, and what every member of every model said of their tiles."""
+
+    slides: list[tuple[Slide, Int64Array]]
+    said: dict[tuple[str, int], list[Columns]]
+    n_tiles: int = 0
+
+
+def _parts(models: Mapping[str, Sequence[Member]], features: Iterable[tuple[Standing, Features]]) -> Iterator[_Part]:
+    part = _Part([], defaultdict(list))
+    for _, slides in itertools.groupby(features, lambda pair: pair[0].slide.patient_id):
+        for standing, found in slides:
+            part.slides.append((standing.slide, found.xy))
+            part.n_tiles += len(found.xy)
+            values = found.values.astype(np.float32)
+            for name, members in models.items():
+                for number, member in enumerate(members):
+                    part.said[name, number].append(member.outputs(values))
+        if part.n_tiles >= PART_TILES:
+            yield part
+            part = _Part([], defaultdict(list))
+    if part.slides:
+        yield part
+
+
+def _whole(said: Sequence[Columns]) -> Columns:
+    return {column: np.concatenate([one[column] for one in said]) for column in said[0]}
+
+
+def _base(part: _Part, standings: Sequence[Standing]) -> pd.DataFrame:
+    n_tiles = [len(xy) for _, xy in part.slides]
+    xy_l0 = np.concatenate([xy for _, xy in part.slides])
+    slides = pd.Categorical(
+        [slide.slide_id for slide, _ in part.slides], sorted({one.slide.slide_id for one in standings})
     )
+    patients = [slide.patient_id for slide, _ in part.slides]
+    owners = pd.Categorical(patients, sorted({one.slide.patient_id for one in standings}))
+    # As categories: 26 million tiles with a string each would take gigabytes.
+    rows = np.repeat(np.arange(len(part.slides)), n_tiles)
+    return pd.DataFrame(
+        {"slide_id": slides.take(rows), "patient_id": owners.take(rows), "x_l0": xy_l0[:, 0], "y_l0": xy_l0[:, 1]}
+    )
+
+
+def _of_part(
+    name: str, members: Sequence[Member], frames: Sequence[pd.DataFrame], patients: Mapping[str, Patient]
+) -> Predictions:
+    """``frames``: the tiles of a part as each member sees them."""
+    labels = {patient_id: patient.label for patient_id, patient in patients.items()}
+    tiles, slides, pooled = [], [], []
+    for member, frame in zip(members, frames, strict=True):
+
+        def told(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
+            owners = rows["patient_id"].astype(object)
+            return rows.assign(
+                model=name, fold=member.fold, set=owners.map(member.sets), label=owners.map(labels).astype("Int64")
+            ).astype({"fold": "Int64"})
+
+        attention = attention_weights(frame) if ATTENTION in frame else np.nan
+        tiles.append(told(frame.assign(attention=attention))[TILE_COLUMNS])
+        slides.append(told(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
+        pooled.append(told(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
+    return Predictions(_of_folds(tiles, SETS[-1:]), _of_folds(slides, SETS), _of_folds(pooled, SETS))
+
+
+def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFrame:
+    """The same rows by the models of all folds: those of the ``kept`` sets from each fold; of rows in no set of any
+    fold one, the mean."""
+    if len(frames) == 1:
+        return frames[0]
+    in_none = ~frames[0]["set"].isin(SETS)
+    others = [frame[in_none] for frame in frames]
+    means = {
+        column: np.mean([frame[column].to_numpy() for frame in others], axis=0)
+        for column in ("probability", "attention")
+        if column in frames[0]
+    }
+    mean = others[0].assign(fold=pd.array([pd.NA] * len(others[0]), dtype="Int64"), **means)
+    whole: pd.DataFrame = pd.concat([*(frame[frame["set"].isin(kept)] for frame in frames), mean])
+    return whole.sort_index(kind="stable")
+
+
+def _joined(
+    models: Mapping[str, Sequence[Member]], found: Mapping[str, Sequence[Predictions]], level: str
+) -> pd.DataFrame:
+    """All parts of a level, model by model; slides and patients by fold and id."""
+    frames = []
+    for name in models:
+        whole = pd.concat([getattr(part, level) for part in found[name]], ignore_index=True)
+        frames.append(whole if level == "tiles" else whole.sort_values(["fold", "id"], kind="stable"))
+    return pd.concat(frames, ignore_index=True)
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> str:

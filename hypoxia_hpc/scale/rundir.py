@@ -56,6 +56,9 @@ class RunDir:
     def model(self, name: str) -> Path:
         return self.root / "models" / name
 
+    def checkpoint(self, name: str) -> Path:
+        return self.root / "checkpoints" / name
+
     def receipts(self, *stage: str) -> Path:
         return self.root.joinpath("receipts", *stage)
 
@@ -89,10 +92,13 @@ class RunDir:
             metrics = json.loads(self.metrics_file.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
-        sound = isinstance(metrics, dict) and metrics.get("content") == metrics_content(metrics.get("models"))
+        sound = isinstance(metrics, dict) and metrics.get("content") == metrics_content(metrics)
         return metrics if sound else None
 
 
-def metrics_content(models: object) -> str:
-    """SHA-256 (hex) of the canonical JSON of metrics.json's ``models``, which stands beside them as ``content``."""
-    return hashlib.sha256(canonical_json(models).encode()).hexdigest()
+def metrics_content(metrics: Json) -> str:
+    """SHA-256 (hex) of the canonical JSON of metrics.json's ``models``, with ``folds`` where it has them; it stands
+    beside them as ``content``."""
+    models = metrics.get("models")
+    measured = {"models": models, "folds": metrics["folds"]} if "folds" in metrics else models
+    return hashlib.sha256(canonical_json(measured).encode()).hexdigest()

@@ -15,7 +15,7 @@ from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.scale.cohort import Cohort, patients_with_slides
+from hypoxia_hpc.scale.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.scale.jobs import Jobs, ask_jobs, that_matter
 from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
 from hypoxia_hpc.scale.queue import sent_jobs
@@ -180,19 +180,19 @@ def _cohort_stages(
     run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]
 ) -> list[StageStatus]:
     """train, evaluate and report; what was made of another cohort or run.toml counts as to do."""
-    heads = config.train.heads
+    n_models = len(model_names(config.train))
     try:
         cohort = _cohort(run, config, spec, problem, features)
-        sets = cohort.sets()
+        folds = cohort.fold_sets()
     except HypoxiaError as error:
-        waiting = [StageStatus("train", 0, 0, len(heads), note=error.problem), StageStatus("evaluate", 0, 0, 1)]
+        waiting = [StageStatus("train", 0, 0, n_models, note=error.problem), StageStatus("evaluate", 0, 0, 1)]
         shown = run.report_file.exists() and not run.metrics_file.exists()
         return [*waiting, _file_stage("report", shown)]
-    trained = sum(model_key(run.model(head)) == key for head, key in cohort.model_keys(sets).items())
+    trained = sum(model_key(run.model(model.name)) == model.key for model in cohort.planned(folds))
     metrics = run.metrics()
-    evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(sets)
+    evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
     return [
-        StageStatus("train", trained, 0, len(heads) - trained),
+        StageStatus("train", trained, 0, n_models - trained),
         _file_stage("evaluate", evaluated),
         _file_stage("report", evaluated and _is_newer(run.report_file, run.metrics_file)),
     ]

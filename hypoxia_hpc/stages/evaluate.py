@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.metrics import binary_metrics, tumour_type_baseline
-from hypoxia_hpc.config import EvaluateTable
+from hypoxia_hpc.config import EvaluateTable, RunConfig
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.networks.frozen import FrozenModel, load_model, model_key
-from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.cohort import Cohort, each_features, listened, load_cohort
+from hypoxia_hpc.networks.frozen import model_key
+from hypoxia_hpc.records import Float64Array, Json, Patient
+from hypoxia_hpc.scale.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import Predictions, gather, predict_tiles, predictions_digest, write_predictions
+from hypoxia_hpc.scale.outputs import frozen_models, outputs_of
+from hypoxia_hpc.scale.predictions import Member, Predictions, predict_cohort, predictions_digest, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir, metrics_content
 from hypoxia_hpc.stores.commit import committed_file
@@ -41,72 +43,101 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
         Stopped: on request.
     """
     cohort = load_cohort(run)
-    sets = cohort.sets()
-    _require_models(cohort, sets)
-    key = cohort.evaluation_key(sets)
+    folds = cohort.fold_sets()
+    _require_models(cohort, folds)
+    key = cohort.evaluation_key(folds)
     held = run.metrics()
     found = predictions_digest(run.predictions)
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), "cohort", key):
-        predictions = _predict(cohort, sets, listener, stop)
-        measured = _measure(predictions, cohort.config.evaluate)
+        predictions = _predict(cohort, folds, listener, stop)
+        measured = _measured(predictions, cohort.config)
         digest = write_predictions(run.predictions, predictions)
         seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
-        metrics = {"schema": 1, **seals, "models": measured}
+        metrics = {"schema": 1, **seals, **measured}
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
     return Evaluated(metrics, fresh=True)
 
 
-def _require_models(cohort: Cohort, sets: Mapping[str, str]) -> None:
-    keys = cohort.model_keys(sets)
-    missing = [head for head, key in keys.items() if model_key(cohort.run.model(head)) != key]
+def _require_models(cohort: Cohort, folds: FoldSets) -> None:
+    models = cohort.planned(folds)
+    missing = [model.name for model in models if model_key(cohort.run.model(model.name)) != model.key]
     if missing:
         raise NotReadyError(
-            f"{len(missing)} of {len(keys)} models are not trained (on the present cohort and run.toml)",
+            f"{len(missing)} of {len(models)} models are not trained (on the present cohort and run.toml)",
             culprits=missing,
             remedy=f"hypoxia-hpc train {cohort.run.root}",
         )
 
 
-def _predict(cohort: Cohort, sets: Mapping[str, str], listener: Listener, stop: threading.Event) -> Predictions:
-    models: dict[str, FrozenModel] = {head: load_model(cohort.run.model(head)) for head in cohort.config.train.heads}
-    listener.begin(STAGE, len(cohort.done), len(cohort.done), "slides")
+def _predict(cohort: Cohort, folds: FoldSets, listener: Listener, stop: threading.Event) -> Predictions:
+    models = {
+        head: [
+            Member(fold, sets, outputs_of(model)) for (fold, sets), model in zip(enumerate(folds), found, strict=True)
+        ]
+        for head, found in frozen_models(cohort.run).items()
+    }
+    standings = by_patient(cohort.done)
+    listener.begin(STAGE, len(standings), len(standings), "slides")
     try:
-        tiles = predict_tiles(models, listened(each_features(cohort, cohort.done), listener, stop))
+        features = listened(each_features(cohort, standings), listener, stop)
+        predictions = predict_cohort(models, standings, features, cohort.patients)
     finally:
         listener.end()
-    predictions = gather(tiles, cohort.patients, sets)
-    baseline = _baseline(cohort, predictions.patients, sets)
+    baseline = _baseline(cohort, predictions.patients, folds)
     patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
-    return Predictions(predictions.tiles, predictions.slides, patients)
+    return replace(predictions, patients=patients)
 
 
-def _baseline(cohort: Cohort, pooled: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
+def _baseline(cohort: Cohort, pooled: pd.DataFrame, folds: FoldSets) -> pd.DataFrame:
     """What a guess from the tumour type alone would say of the same patients; empty where no type is known."""
-    first = pooled[pooled["model"] == cohort.config.train.heads[0]]
+    first: pd.DataFrame = pooled[pooled["model"] == pooled["model"].iloc[0]]
     patients = [cohort.patients[patient_id] for patient_id in first["patient_id"]]
     if not any(patient.tumour_type for patient in patients):
         return first.iloc[:0]
+    guesses = np.array([_guesses(cohort, sets, patients) for sets in folds])
+    of_fold = first["fold"].fillna(len(folds)).to_numpy(dtype=np.int64)
+    guessed = np.vstack([guesses, guesses.mean(axis=0)])[of_fold, np.arange(len(first))]
+    return first.assign(model=BASELINE, probability=guessed, n_tiles=0)
+
+
+def _guesses(cohort: Cohort, sets: Mapping[str, str], patients: Sequence[Patient]) -> Float64Array:
     training = [patient for patient in cohort.patients.values() if sets[patient.patient_id] == "train"]
-    return first.assign(model=BASELINE, probability=tumour_type_baseline(training, patients), n_tiles=0)
+    return tumour_type_baseline(training, patients)
 
 
-def _measure(predictions: Predictions, table: EvaluateTable) -> Json:
+def _measured(predictions: Predictions, config: RunConfig) -> Json:
+    """``models`` of metrics.json; and, with more folds than one, ``folds``: patients of each by itself."""
     levels = {"tile": predictions.tiles, "slide": predictions.slides, "patient": predictions.patients}
-    measured: Json = {}
+    models: Json = {}
     for level, frame in levels.items():
-        labelled = frame[frame["label"].notna()]
-        for (model, set_name), rows in labelled.groupby(["model", "set"], sort=True, observed=True):
-            metrics = binary_metrics(
-                rows["label"].to_numpy(dtype="int64"),
-                rows["probability"].to_numpy(dtype="float64"),
-                rows["patient_id"].astype(object),
-                threshold=table.threshold,
-                bootstrap=table.bootstrap,
-                confidence=table.confidence,
-                seed=table.seed,
-            )
-            as_json = {name: asdict(interval) for name, interval in metrics.items()}
-            measured.setdefault(str(model), {}).setdefault(str(set_name), {})[level] = as_json
-    return measured
+        for (model, set_name), rows in _labelled(frame).groupby(["model", "set"], sort=True, observed=True):
+            found = _metrics(rows, config.evaluate)
+            models.setdefault(str(model), {}).setdefault(str(set_name), {})[level] = found
+    if config.train.folds == 1:
+        return {"models": models}
+    folds: Json = {}
+    by_fold = _labelled(predictions.patients).groupby(["model", "fold", "set"], sort=True, observed=True)
+    for (model, fold, set_name), rows in by_fold:
+        found = _metrics(rows, config.evaluate)
+        folds.setdefault(str(model), {}).setdefault(str(fold), {})[str(set_name)] = {"patient": found}
+    return {"models": models, "folds": folds}
+
+
+def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    labelled: pd.DataFrame = frame[frame["label"].notna()]
+    return labelled
+
+
+def _metrics(rows: pd.DataFrame, table: EvaluateTable) -> Json:
+    metrics = binary_metrics(
+        rows["label"].to_numpy(dtype="int64"),
+        rows["probability"].to_numpy(dtype="float64"),
+        rows["patient_id"].astype(object),
+        threshold=table.threshold,
+        bootstrap=table.bootstrap,
+        confidence=table.confidence,
+        seed=table.seed,
+    )
+    return {name: asdict(interval) for name, interval in metrics.items()}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.networks.frozen import FrozenModel, load_model
+from hypoxia_hpc.networks.frozen import FrozenModel
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.cohort import each_features, listened, load_cohort
+from hypoxia_hpc.scale.cohort import by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.scale.keys import tile_spec
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import gather, predict_tiles, write_predictions
+from hypoxia_hpc.scale.outputs import frozen_models, outputs_of
+from hypoxia_hpc.scale.predictions import Member, predict_cohort, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
@@ -28,11 +30,6 @@ class Predicted:
 
     patients: pd.DataFrame
     threshold: float
-
-
-def frozen_models(model_run: RunDir) -> dict[str, FrozenModel]:
-    """The models of a run, by head, in the order of its run.toml. Raises NotReadyError where any is missing."""
-    return {head: load_model(model_run.model(head)) for head in model_run.config().train.heads}
 
 
 def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
@@ -56,6 +53,11 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
         Stopped: on request.
     """
     models = frozen_models(model_run)
+    n_folds = model_run.config().train.folds
+    if n_folds > 1:
+        listener.note(
+            f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"
+        )
     cohort = load_cohort(run)
     refuse_other_features(tile_spec(cohort.config.tile), cohort.spec, models)
     if not cohort.done:
@@ -63,26 +65,32 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
             f"none of {len(cohort.standings)} slides has features, all are quarantined",
             remedy=f"hypoxia-hpc status {run.root}",
         )
-    listener.begin(STAGE, len(cohort.done), len(cohort.done), "slides")
-    keys = {name: model.record.key for name, model in models.items()}
+    names = model_names(model_run.config().train)
+    keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     used = {"model_run": model_run.root.absolute().name, "models": keys}
+    sets = dict.fromkeys(cohort.patients, SET)
+    members = {
+        head: [Member(fold, sets, outputs_of(one)) for fold, one in enumerate(found)] for head, found in models.items()
+    }
+    standings = by_patient(cohort.done)
+    listener.begin(STAGE, len(standings), len(standings), "slides")
     with timed_receipt(run.receipts(STAGE), "cohort", next(iter(keys.values())), used):
         try:
-            tiles = predict_tiles(models, listened(each_features(cohort, cohort.done), listener, stop))
+            features = listened(each_features(cohort, standings), listener, stop)
+            predictions = predict_cohort(members, standings, features, cohort.patients)
         finally:
             listener.end()
-        predictions = gather(tiles, cohort.patients, dict.fromkeys(cohort.patients, SET))
         write_predictions(run.predictions, predictions)
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)
 
 
-def refuse_other_features(of_tiles: Json, extract_spec: Json, models: dict[str, FrozenModel]) -> None:
+def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[FrozenModel]]) -> None:
     """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
     differences = []
-    for name, model in models.items():
+    for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml
         for table, ours, theirs in (
-            ("tile", of_tiles, model.record.tile_spec),
-            ("extract", extract_spec, model.record.extract_spec),
+            ("tile", of_tiles, first.record.tile_spec),
+            ("extract", extract_spec, first.record.extract_spec),
         ):
             differences += [
                 f"[{table}] {entry}: {ours.get(entry)!r} here, {theirs.get(entry)!r} where {name} was trained"

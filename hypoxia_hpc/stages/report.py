@@ -13,7 +13,7 @@ import pandas as pd
 from hypoxia_hpc import __version__
 from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_split
-from hypoxia_hpc.config import HEADS, RunConfig, render_config
+from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.networks.frozen import ModelRecord, read_record
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
@@ -30,7 +30,7 @@ from hypoxia_hpc.reports.page import (
     render_report,
 )
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-from hypoxia_hpc.scale.cohort import load_cohort, patients_with_slides
+from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
 from hypoxia_hpc.scale.keys import extract_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import predictions_digest
@@ -65,7 +65,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         title="/".join(run.root.absolute().parts[-2:]),
         metrics=metrics,
         predictions=_predictions(run),
-        histories=tuple(_history(record) for record in records.values()),
+        histories=tuple(_history(name, record) for name, record in records.items()),
         patients=_cohort(run, patients),
         dropped=_dropped(run),
         slides=_slide_rows(run, config, standings, listener),
@@ -112,7 +112,7 @@ def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) ->
         raise _stale(run, "or predictions/ is damaged")
     if spec is not None:
         cohort = load_cohort(run, spec)
-        if metrics.get("key") == cohort.evaluation_key(cohort.sets()):
+        if metrics.get("key") == cohort.evaluation_key(cohort.fold_sets()):
             return metrics
     raise _stale(run, "is of another cohort or another run.toml")
 
@@ -148,25 +148,34 @@ def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
 
 
 def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
-    return {head: read_record(run.model(head)) for head in config.train.heads if run.model(head).is_dir()}
+    names = [name for name, _, _ in model_names(config.train)]
+    return {name: read_record(run.model(name)) for name in names if run.model(name).is_dir()}
 
 
-def _history(record: ModelRecord) -> History:
+def _history(name: str, record: ModelRecord) -> History:
     series = {
         name: tuple(record.history.get(name, ())) for name in ("loss", "accuracy", "valid_loss", "valid_accuracy")
     }
-    return History(record.head, **series)
+    return History(name, **series)
 
 
 def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient, ...]:
     sets: dict[str, str] = {}
     if run.split_file.exists():
-        split = read_split(run.split_file)
-        sets = dict(zip(split["patient_id"], split["set"], strict=True))
+        sets = _shown_sets(read_split(run.split_file))
     return tuple(
         CohortPatient(patient.patient_id, patient.label, patient.tumour_type, sets.get(patient.patient_id, ""))
         for patient in patients.values()
     )
+
+
+def _shown_sets(split: pd.DataFrame) -> dict[str, str]:
+    """The set of each patient; in cross-validation, where everyone is in several, the fold in which it is tested."""
+    if split["fold"].max() == 0:
+        return dict(zip(split["patient_id"], split["set"], strict=True))
+    shown = split[split["set"].isin(["test", "unlabelled"])]
+    words = shown["set"].where(shown["set"] == "unlabelled", "test of fold " + shown["fold"].astype(str))
+    return dict(zip(shown["patient_id"], words, strict=True))
 
 
 def _dropped(run: RunDir) -> tuple[Dropped, ...]:
@@ -243,7 +252,7 @@ def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tup
     by_stage = {
         "tile": [read_receipt(run.receipts("tile"), slide_id) for slide_id in slide_ids],
         "extract": [read_receipt(run.receipts("extract", config.extract.name), slide_id) for slide_id in slide_ids],
-        **{f"train {head}": [read_receipt(run.receipts("train"), head)] for head in HEADS},
+        **{f"train {name}": [read_receipt(run.receipts("train"), name)] for name, _, _ in model_names(config.train)},
         "evaluate": [read_receipt(run.receipts("evaluate"), "cohort")],
         "predict": [read_receipt(run.receipts("predict"), "cohort")],
     }

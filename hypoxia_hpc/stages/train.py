@@ -1,41 +1,35 @@
-"""train: features of training patients -> top models. Valid patients are watched; test patients are not looked at."""
+"""train: features of training patients -> models. Validation patients are watched; test patients are not looked at."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import numpy as np
-import pandas as pd
-
-from hypoxia_hpc import __version__
-from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.cohorts.tables import split_csv
+from hypoxia_hpc.config import Table
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.checkpoints import Checkpoints
-from hypoxia_hpc.networks.feeding import compute_record
-from hypoxia_hpc.networks.frozen import ModelRecord, model_key, save_model
-from hypoxia_hpc.networks.heads import HeadTable, train_head
-from hypoxia_hpc.networks.loop import OnEpoch
-from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
-from hypoxia_hpc.networks.runtime import threads_per_operation
-from hypoxia_hpc.records import Receipt
-from hypoxia_hpc.scale.cohort import FITTED, Cohort, each_features, load_cohort, patients_with_slides
-from hypoxia_hpc.scale.keys import tile_spec
+from hypoxia_hpc.networks.frozen import model_key, save_model
+from hypoxia_hpc.networks.trained import TrainedHead
+from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.scale.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
+from hypoxia_hpc.scale.fitting import Fitting, Trainer, fit_head, model_record, n_epochs, set_counts, training_data
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.scale.search import point_folders, search
+from hypoxia_hpc.stores.commit import committed_file, remove_directory
 from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
+# What trains a model; every other one is a top model on features.
+TRAINERS: Mapping[str, Trainer] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What train did: heads trained now and found done, and the patients without label, who were left out."""
+    """What train did: models trained now and found done, and the patients without label, who were left out."""
 
     made: tuple[str, ...]
     found: tuple[str, ...]
@@ -43,40 +37,37 @@ class Trained:
 
 
 def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
-    """Split the patients, write split.csv, train every head of [train] that is not done.
+    """Split the patients, write split.csv, train every model of [train] that is not done.
 
     Raises:
-        NotReadyError: slides without features.
+        NotReadyError: slides without features, damaged stores.
         InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
-            stands under two patients.
-        Stopped: on request; the head under way goes on from its checkpoint next time.
+            stands under two patients; features that are no numbers.
+        Stopped: on request; the model under way goes on from its checkpoint next time.
     """
     cohort = load_cohort(run)
     refuse_shared_slides(cohort)
     split = cohort.split()
     committed_file(run.split_file, split_csv(split).encode())
-    sets = dict(zip(split["patient_id"], split["set"], strict=True))
-    unlabelled = tuple(sorted(name for name, set_name in sets.items() if set_name == "unlabelled"))
+    folds = sets_by_fold(split)
+    unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
         listener.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
-    keys = cohort.model_keys(sets)
-    todo = [head for head in keys if model_key(run.model(head)) != keys[head]]
-    if todo:
-        data = _load_sets(cohort, sets)
-        for head in todo:
-            listener.begin(f"{STAGE} {head}", *_epochs(cohort, head), "epochs")
-            try:
-                _train_one(cohort, head, keys[head], data, lambda _: listener.item(1), stop)
-            finally:
-                listener.end()
-    return Trained(tuple(todo), tuple(head for head in keys if head not in todo), unlabelled)
+    models = cohort.planned(folds)
+    todo = [model for model in models if model_key(run.model(model.name)) != model.key]
+    for model in todo:
+        _train_one(cohort, model, folds[model.fold], listener, stop)
+    for model in models:
+        for folder in point_folders(run, model):
+            remove_directory(folder)
+    found = tuple(model.name for model in models if model not in todo)
+    return Trained(tuple(model.name for model in todo), found, unlabelled)
 
 
 def require_splittable(run: RunDir) -> None:
     """Raises InputError where no split of this run's patients can be made: to be known before the slides are read."""
     patients = patients_with_slides(run.slides(), run.patients())
-    table = run.config().train
-    split_patients(list(patients.values()), table.split, table.seed)
+    split_of(run.config().train, list(patients.values()))
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:
@@ -97,71 +88,33 @@ def refuse_shared_slides(cohort: Cohort) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Data:
-    stores: TrainingData
-    counts: Mapping[str, dict[str, int]]
-
-
-def _load_sets(cohort: Cohort, sets: Mapping[str, str]) -> _Data:
-    stores: dict[str, tuple[LabelledStore, ...]] = {}
-    counts = {}
-    length = 0
-    for name in FITTED:
-        standings = [standing for standing in cohort.done if sets[standing.slide.patient_id] == name]
-        found = []
-        for standing, features in each_features(cohort, standings):
-            slide = standing.slide
-            path = cohort.run.features(cohort.config.extract.name, slide.slide_id)
-            found.append(LabelledStore(path, len(features.values), cohort.label(slide), slide.patient_id))
-            length = features.values.shape[1]
-        stores[name] = tuple(found)
-        counts[name] = {
-            "patients": len({one.slide.patient_id for one in standings}),
-            "slides": len(standings),
-            "tiles": sum(store.n for store in found),
-        }
-    _require_both_classes(cohort, stores["train"])
-    return _Data(TrainingData(stores["train"], stores["valid"], length), counts)
-
-
-def _require_both_classes(cohort: Cohort, stores: Sequence[LabelledStore]) -> None:
-    present = {store.label for store in stores}
-    if present != {0, 1}:
-        raise InputError(
-            f"the training patients have tiles of {len(present)} class(es), two are needed",
-            culprits=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
-            remedy="mend the quarantined slides, or add patients of the class that is missing",
-        )
-
-
-def _epochs(cohort: Cohort, head: str) -> tuple[int, int]:
-    epochs = getattr(getattr(cohort.config.train, head), "epochs", 1)
-    return epochs, epochs
-
-
-def _train_one(cohort: Cohort, head: str, key: str, data: _Data, on_epoch: OnEpoch, stop: threading.Event) -> None:
-    table: HeadTable = getattr(cohort.config.train, head)
+def _train_one(
+    cohort: Cohort, model: Planned, sets: Mapping[str, str], listener: Listener, stop: threading.Event
+) -> None:
     started = time.perf_counter()
-    seed = cohort.config.train.seed
-    folder = cohort.run.root / "checkpoints" / head
-    checkpoints = Checkpoints(folder, key, cohort.config.site.checkpoint_minutes)
-    trained = train_head(table, data.stores, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    record = ModelRecord(
-        head=head,
-        key=key,
-        settings=table.model_dump(mode="json"),
-        seed=seed,
-        feature_length=data.stores.feature_length,
-        tile_spec=tile_spec(cohort.config.tile),
-        extract_spec=cohort.spec,
-        sets=dict(data.counts),
-        history={name: list(values) for name, values in trained.history.items()},
-        compute={**compute_record(), "threads": threads_per_operation()},
-        software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
-    )
-    save_model(cohort.run.model(head), record, trained.arrays)
-    checkpoints.clear()
-    n_tiles = sum(counts["tiles"] for counts in data.counts.values())
+    settings = cohort.config.train
+    data = training_data(cohort, sets, model.fold)
+    train_set, valid_set = (cohort.of_set(sets, name) for name in FITTED)
+    table: Table = getattr(settings, model.head)
+    fitting = Fitting(cohort, model, table, train_set, valid_set, data, stop)
+    record: Json | None = None
+    if points := settings.search.points(model.head):
+        found = search(fitting, points, lambda one, point: _fit(one, f"{model.name}, point {point}", listener))
+        fitting, trained, record = replace(fitting, table=found.table), found.trained, found.record
+    else:
+        trained = _fit(fitting, model.name, listener)
+    save_model(cohort.run.model(model.name), model_record(fitting, trained, record), trained.arrays)
+    fitting.checkpoints.clear()
+    n_tiles = sum(counts["tiles"] for counts in set_counts(data).values())
     seconds = time.perf_counter() - started
-    write_receipt(cohort.run.receipts(STAGE), Receipt(head, "done", key, rows=n_tiles, seconds=seconds))
+    write_receipt(cohort.run.receipts(STAGE), Receipt(model.name, "done", model.key, rows=n_tiles, seconds=seconds))
+
+
+def _fit(fitting: Fitting, title: str, listener: Listener) -> TrainedHead:
+    trainer = TRAINERS.get(fitting.model.head, fit_head)
+    epochs = n_epochs(fitting.table)
+    listener.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
+    try:
+        return trainer(fitting, lambda _: listener.item(1))
+    finally:
+        listener.end()

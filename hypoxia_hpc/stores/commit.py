@@ -34,6 +34,7 @@ _MACHINE_ERRORS = {
     errno.EROFS: _READ_ONLY,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,
+    errno.EFBIG: ("the file is larger than this file system or a limit (ulimit -f) allows", "choose another disk"),
     errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter run directory or slide_id"),
     errno.EIO: ("the disk reports an error", f"check it or choose another, {_RUN_AGAIN}"),
     errno.ESTALE: ("the network file system lost it", f"check the mount, {_RUN_AGAIN}"),
@@ -61,11 +62,20 @@ def machine_errors(path: Path) -> Iterator[None]:
 def committed_file(target: Path, data: bytes, *, durable: bool = True) -> None:
     """Make ``target`` a file of these bytes, replacing an older one, all or nothing; with ``durable`` off a crash of
     the machine, not of a process, may lose it. Raises MachineError."""
+    with committing_file(target, durable=durable) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def committing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield the name of a file to write; when the block ends well it becomes ``target``, replacing an older one,
+    otherwise it vanishes. ``durable`` as in :func:`committed_file`. Raises MachineError, for the block's own OSErrors
+    too."""
     with machine_errors(target):
         _make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")
         try:
-            temporary.write_bytes(data)
+            yield temporary
             if durable:
                 _fsync(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - the fault tests count calls of os.replace and os.rename
@@ -115,6 +125,12 @@ def commit_directory(folder: Path, target: Path, is_same: Callable[[Path], bool]
         _fsync(target.parent)
     for old in replaced:
         _discard(old)
+
+
+def remove_directory(folder: Path) -> None:
+    """Delete a folder with all that is in it, where it is there; a kill may leave a part of it. Raises MachineError."""
+    with machine_errors(folder), suppress(FileNotFoundError):
+        _delete(folder)
 
 
 def leftovers(run_dir: Path) -> list[Path]:
