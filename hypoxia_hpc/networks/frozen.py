@@ -1,4 +1,4 @@
-"""Trained top models on disk: arrays as safetensors and a JSON record. Loading runs nothing from either file."""
+"""Trained models on disk: arrays as safetensors and a JSON record. Loading runs nothing from either file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hypoxia_hpc.config import AttentionTable, FunnelTable, LogisticTable, TanhTable, canonical_json
+from hypoxia_hpc.config import (
+    AttentionTable,
+    DeepKMeansTable,
+    FinetuneTable,
+    FunnelTable,
+    LogisticTable,
+    Table,
+    TanhTable,
+    canonical_json,
+)
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.networks.heads import HeadTable
 from hypoxia_hpc.networks.trained import Arrays
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
 ARRAYS_FILE = "weights.safetensors"
 RECORD_FILE = "model.json"
-TABLES: Mapping[str, type[HeadTable]] = {
+TABLES: Mapping[str, type[Table]] = {
     "tanh": TanhTable,
     "funnel": FunnelTable,
     "logistic": LogisticTable,
     "attention": AttentionTable,
+    "finetune": FinetuneTable,
+    "deep_kmeans": DeepKMeansTable,
 }
 
 
@@ -54,10 +64,10 @@ class ModelRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FrozenModel:
-    """A trained top model, ready to predict."""
+    """A trained model, ready to predict."""
 
     record: ModelRecord
-    table: HeadTable
+    table: Table
     arrays: Arrays
 
 

@@ -15,8 +15,13 @@ import pandas as pd
 from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
+from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.networks.frozen import load_model
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
-from hypoxia_hpc.scale.outputs import Columns, TileOutputs
+from hypoxia_hpc.scale.clusters import ClusterTables
+from hypoxia_hpc.scale.cohort import model_names
+from hypoxia_hpc.scale.outputs import Columns, SlideOutputs, kept_outputs, outputs_of
+from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 from hypoxia_hpc.stores.layout import content_digest
@@ -26,6 +31,7 @@ TILE_COLUMNS = [
     *("model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0", "label", "probability", "attention")
 ]
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
+CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
 PART_TILES = 200_000  # about so many are pooled at a time, patients whole
 
 
@@ -35,7 +41,7 @@ class Member:
 
     fold: int
     sets: Mapping[str, str]
-    outputs: TileOutputs
+    outputs: SlideOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,19 @@ class Predictions:
     tiles: pd.DataFrame
     slides: pd.DataFrame
     patients: pd.DataFrame
+
+
+def frozen_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> dict[str, list[Member]]:
+    """The models of ``model_run``'s heads, by head and fold, to predict slides of ``run``; ``folds`` has for each fold
+    the set of every patient. Raises NotReadyError where a model is missing or damaged."""
+    table = model_run.config().train
+    members: dict[str, list[Member]] = {head: [] for head in table.heads}
+    for name, head, fold in model_names(table):
+        if head in members:
+            model = load_model(model_run.model(name))
+            outputs = kept_outputs(run, name) if isinstance(model.table, FinetuneTable) else outputs_of(model)
+            members[head].append(Member(fold, folds[fold], outputs))
+    return members
 
 
 def predict_cohort(
@@ -89,7 +108,7 @@ def _parts(models: Mapping[str, Sequence[Member]], features: Iterable[tuple[Stan
             values = found.values.astype(np.float32)
             for name, members in models.items():
                 for number, member in enumerate(members):
-                    part.said[name, number].append(member.outputs(values))
+                    part.said[name, number].append(member.outputs(standing.slide, values))
         if part.n_tiles >= PART_TILES:
             yield part
             part = _Part([], defaultdict(list))
@@ -165,8 +184,9 @@ def _joined(
     return pd.concat(frames, ignore_index=True)
 
 
-def write_predictions(folder: Path, predictions: Predictions) -> str:
-    """Commit patients.csv, slides.csv and tiles.parquet as one folder; equal predictions give equal bytes.
+def write_predictions(folder: Path, predictions: Predictions, clusters: ClusterTables | None = None) -> str:
+    """Commit patients.csv, slides.csv and tiles.parquet as one folder, with clusters.csv and tile_clusters.parquet
+    where there are clusters; equal predictions give equal bytes.
 
     Returns their :func:`predictions_digest`.
     """
@@ -174,12 +194,15 @@ def write_predictions(folder: Path, predictions: Predictions) -> str:
         (made / SLIDES_FILE).write_text(csv_text(predictions.slides[COLUMNS]), encoding="utf-8")
         (made / PATIENTS_FILE).write_text(csv_text(predictions.patients[COLUMNS]), encoding="utf-8")
         predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
+        if clusters is not None:
+            (made / CLUSTERS_FILE).write_text(csv_text(clusters.shares), encoding="utf-8")
+            clusters.tiles.to_parquet(made / TILE_CLUSTERS_FILE, index=False, compression="zstd")
         return _digest(made)
 
 
 def predictions_digest(folder: Path) -> str | None:
-    """What tells these predictions from others: SHA-256 (hex) over the two tables made of those of the tiles, None
-    where a file is missing. Raises MachineError.
+    """What tells these predictions from others: SHA-256 (hex) over the tables made of those of the tiles, None where a
+    file is missing. Raises MachineError.
 
     metrics.json names it, for it is another file: whatever comes between the two (a kill, ``predict``) must not pair it
     with predictions of something else. The Parquet file stays out: its bytes depend on the version of its writer.
@@ -192,5 +215,7 @@ def predictions_digest(folder: Path) -> str | None:
 
 
 def _digest(folder: Path) -> str:
-    names = (PATIENTS_FILE, SLIDES_FILE)
+    names = [PATIENTS_FILE, SLIDES_FILE]
+    if (folder / CLUSTERS_FILE).exists() or (folder / TILE_CLUSTERS_FILE).exists():
+        names.append(CLUSTERS_FILE)
     return content_digest({name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})

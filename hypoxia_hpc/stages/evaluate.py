@@ -15,10 +15,16 @@ from hypoxia_hpc.config import EvaluateTable, RunConfig
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
 from hypoxia_hpc.records import Float64Array, Json, Patient
+from hypoxia_hpc.scale.clusters import ClusterTables, ClusterTally, frozen_clusterings
 from hypoxia_hpc.scale.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.outputs import frozen_models, outputs_of
-from hypoxia_hpc.scale.predictions import Member, Predictions, predict_cohort, predictions_digest, write_predictions
+from hypoxia_hpc.scale.predictions import (
+    Predictions,
+    frozen_members,
+    predict_cohort,
+    predictions_digest,
+    write_predictions,
+)
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir, metrics_content
 from hypoxia_hpc.stores.commit import committed_file
@@ -51,9 +57,9 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), "cohort", key):
-        predictions = _predict(cohort, folds, listener, stop)
+        predictions, clusters = _predict(cohort, folds, listener, stop)
         measured = _measured(predictions, cohort.config)
-        digest = write_predictions(run.predictions, predictions)
+        digest = write_predictions(run.predictions, predictions, clusters)
         seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
         metrics = {"schema": 1, **seals, **measured}
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
@@ -71,23 +77,21 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
         )
 
 
-def _predict(cohort: Cohort, folds: FoldSets, listener: Listener, stop: threading.Event) -> Predictions:
-    models = {
-        head: [
-            Member(fold, sets, outputs_of(model)) for (fold, sets), model in zip(enumerate(folds), found, strict=True)
-        ]
-        for head, found in frozen_models(cohort.run).items()
-    }
+def _predict(
+    cohort: Cohort, folds: FoldSets, listener: Listener, stop: threading.Event
+) -> tuple[Predictions, ClusterTables | None]:
+    models = frozen_members(cohort.run, cohort.run, folds)
+    tally = ClusterTally(frozen_clusterings(cohort.run, folds))
     standings = by_patient(cohort.done)
     listener.begin(STAGE, len(standings), len(standings), "slides")
     try:
-        features = listened(each_features(cohort, standings), listener, stop)
+        features = tally.passing(listened(each_features(cohort, standings), listener, stop))
         predictions = predict_cohort(models, standings, features, cohort.patients)
     finally:
         listener.end()
     baseline = _baseline(cohort, predictions.patients, folds)
     patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
-    return replace(predictions, patients=patients)
+    return replace(predictions, patients=patients), tally.tables()
 
 
 def _baseline(cohort: Cohort, pooled: pd.DataFrame, folds: FoldSets) -> pd.DataFrame:

@@ -11,11 +11,12 @@ import pandas as pd
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.networks.frozen import FrozenModel
 from hypoxia_hpc.records import Json
+from hypoxia_hpc.scale.clusters import ClusterTally, frozen_clusterings
 from hypoxia_hpc.scale.cohort import by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.scale.keys import tile_spec
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.outputs import frozen_models, outputs_of
-from hypoxia_hpc.scale.predictions import Member, predict_cohort, write_predictions
+from hypoxia_hpc.scale.outputs import frozen_models
+from hypoxia_hpc.scale.predictions import frozen_members, predict_cohort, write_predictions
 from hypoxia_hpc.scale.receipts import timed_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
@@ -69,18 +70,17 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     used = {"model_run": model_run.root.absolute().name, "models": keys}
     sets = dict.fromkeys(cohort.patients, SET)
-    members = {
-        head: [Member(fold, sets, outputs_of(one)) for fold, one in enumerate(found)] for head, found in models.items()
-    }
+    members = frozen_members(run, model_run, [sets] * n_folds)
+    tally = ClusterTally(frozen_clusterings(model_run, [sets] * n_folds))
     standings = by_patient(cohort.done)
     listener.begin(STAGE, len(standings), len(standings), "slides")
     with timed_receipt(run.receipts(STAGE), "cohort", next(iter(keys.values())), used):
         try:
-            features = listened(each_features(cohort, standings), listener, stop)
+            features = tally.passing(listened(each_features(cohort, standings), listener, stop))
             predictions = predict_cohort(members, standings, features, cohort.patients)
         finally:
             listener.end()
-        write_predictions(run.predictions, predictions)
+        write_predictions(run.predictions, predictions, tally.tables())
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)
 
 

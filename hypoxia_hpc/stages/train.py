@@ -13,6 +13,7 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.frozen import model_key, save_model
 from hypoxia_hpc.networks.trained import TrainedHead
 from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.scale.clusters import fit_deep_kmeans
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
 from hypoxia_hpc.scale.fitting import Fitting, Trainer, fit_head, model_record, n_epochs, set_counts, training_data
 from hypoxia_hpc.scale.listening import Listener
@@ -24,7 +25,7 @@ from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
 # What trains a model; every other one is a top model on features.
-TRAINERS: Mapping[str, Trainer] = {}
+TRAINERS: Mapping[str, Trainer] = {"deep_kmeans": fit_deep_kmeans}
 
 
 @dataclass(frozen=True, slots=True)
