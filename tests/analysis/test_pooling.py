@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.analysis.pooling import attention_weights, pool_tiles
 
 
 def tiles_of(n, seed):
@@ -66,3 +66,68 @@ def test_categories_and_no_tiles():
     as_categories = tiles.astype({"slide_id": "category", "patient_id": "category"})
     assert pool_tiles(as_categories, "slide").to_numpy().tolist() == pool_tiles(tiles, "slide").to_numpy().tolist()
     assert len(pool_tiles(tiles[:0], "slide")) == 0
+
+
+# --- attention ---------------------------------------------------------------------------------------------------
+
+
+def weighed_tiles_of(n, seed):
+    generator = np.random.default_rng(seed)
+    tiles = tiles_of(n, seed).drop(columns="probability")
+    return tiles.assign(attention_logit=generator.normal(0, 3, n), logit=generator.normal(0, 2, n))
+
+
+def test_attention_by_hand():
+    tiles = pd.DataFrame(
+        {
+            "slide_id": ["b", "b", "a"],
+            "patient_id": ["q", "q", "q"],
+            "attention_logit": [np.log(1.0), np.log(3.0), np.log(4.0)],
+            "logit": [8.0, 0.0, -1.0],
+        }
+    )
+    slides = pool_tiles(tiles, "slide")
+    assert slides["probability"].tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + np.exp(-2.0))])
+    assert slides["n_tiles"].tolist() == [1, 2]
+    # (1 · 8 + 3 · 0 - 4 · 1) / 8 = 0.5: over the tiles of all slides, not over slides.
+    assert pool_tiles(tiles, "patient")["probability"].tolist() == pytest.approx([1 / (1 + np.exp(-0.5))])
+    assert attention_weights(tiles).tolist() == pytest.approx([1 / 8, 3 / 8, 4 / 8])
+
+
+@pytest.mark.parametrize("level", ["slide", "patient"])
+def test_attention_equals_twin(level):
+    tiles = weighed_tiles_of(500, 6)
+    pooled = pool_tiles(tiles, level)
+    expected = naive.attention_pooled(tiles, level)
+    assert pooled["id"].tolist() == sorted(expected)
+    for row in pooled.itertuples():
+        probability, n_tiles = expected[row.id]
+        assert row.probability == pytest.approx(probability, abs=1e-12)
+        assert row.n_tiles == n_tiles
+
+
+@pytest.mark.parametrize("level", ["slide", "patient"])
+def test_with_attention_too_the_order_does_not_matter_to_the_last_bit(level):
+    tiles = weighed_tiles_of(2000, 7)
+    tiles.loc[:99, "attention_logit"] = 1.0  # ties
+    shuffled = tiles.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(pool_tiles(tiles, level), pool_tiles(shuffled, level), check_exact=True)
+    assert (
+        attention_weights(tiles).tolist()
+        == pd.Series(attention_weights(shuffled), shuffled.index).sort_index().tolist()
+    )
+
+
+def test_equal_attention_is_the_mean_of_the_logits():
+    tiles = weighed_tiles_of(300, 8).assign(attention_logit=-5.0)
+    means = tiles.groupby("patient_id")["logit"].mean()
+    assert pool_tiles(tiles, "patient")["probability"].tolist() == pytest.approx((1 / (1 + np.exp(-means))).tolist())
+
+
+def test_attention_of_any_size_overflows_nowhere():
+    tiles = weighed_tiles_of(100, 9)
+    tiles["attention_logit"] *= 1000
+    assert pool_tiles(tiles, "patient")["probability"].between(0, 1).all()
+    sums = pd.Series(attention_weights(tiles)).groupby(tiles["patient_id"]).sum()
+    assert sums.tolist() == pytest.approx([1.0] * len(sums))
+    assert len(pool_tiles(tiles[:0], "slide")) == len(attention_weights(tiles[:0])) == 0
