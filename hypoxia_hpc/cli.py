@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -453,6 +454,59 @@ def doctor(run: Path | None, as_json: bool) -> int:
     else:
         _say_blocks(doctor_text(checks))
     return EXIT_NOT_READY if any(one.verdict == "bad" for one in checks) else 0
+
+
+@app.group()
+def weights() -> None:
+    """Weight files of pretrained networks: fetch them once where there is internet, check them anywhere.
+
+    They lie in [site] weights of a run.toml, else in $HYPOXIA_HPC_WEIGHTS, else in ~/.keras/models. Nothing else
+    downloads anything.
+    """
+
+
+@weights.command(name="fetch")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN",
+    help="What run.toml of RUN needs, into its [site] weights.",
+)
+@click.option("--mirror", metavar="URL", help="Take the files from this folder on a web server of your own.")
+def fetch_weights(names: tuple[str, ...], run: Path | None, mirror: str | None) -> int:
+    """Fetch the ImageNet weights that keras.applications publishes, each verified by its hash.
+
+    NAMEs are networks as in [extract] backbone; without any, those of the four studies: inception_v3, resnet50, vgg16,
+    densenet121. What is there and sound is not fetched again.
+    """
+    from hypoxia_hpc.scale.fetching import fetch_files
+    from hypoxia_hpc.scale.weightfiles import STUDIES, imagenet_networks, known_files, weights_folder
+
+    config = None if run is None else _existing(run).config()
+    wanted = names or (STUDIES if config is None else imagenet_networks(config))
+    folder = weights_folder(config)
+    done = fetch_files(known_files(wanted), folder, mirror=mirror, listener=_listener(), stop=STOP)
+    say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
+    return 0
+
+
+@weights.command(name="check")
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
+@JSON
+def check_weights(run: Path | None, as_json: bool) -> int:
+    """Are the weight files here, and sound? Without network; exit code 5 if any is not.
+
+    Those that RUN needs, else those of the four studies' networks and whatever other known file lies beside them.
+    """
+    from hypoxia_hpc.scale.weightfiles import check_known, check_run, weights_folder
+
+    found = [*check_known(weights_folder(None))] if run is None else [*check_run(_existing(run).config())]
+    if as_json:
+        say(json.dumps([asdict(one) for one in found], indent=1))
+    else:
+        say(table(["network", "status", "file"], [[one.network, one.status, one.told] for one in found]))
+    return 0 if all(one.is_fit for one in found) else EXIT_NOT_READY
 
 
 def _run_dir(run: Path) -> RunDir:

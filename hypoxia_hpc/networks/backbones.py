@@ -1,183 +1,152 @@
 """Networks without their top: uint8 tiles in, one feature vector a tile out, preprocessing inside.
 
-`resolve_backbone` decides which weights, without Keras; `build_backbone` makes the network of them.
+`resolve_backbone` decides which network with which weights, without Keras; `build_backbone` makes the network of them.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.initialisation import RANDOM_RULE, random_kernel
-from hypoxia_hpc.networks.runtime import start_keras
+from hypoxia_hpc.networks import applications, timm_networks
+from hypoxia_hpc.networks.preprocessing import Preprocess
+from hypoxia_hpc.networks.registry import (
+    Network,
+    installed_networks,
+    load_entry,
+    not_a_network,
+    unknown_network,
+)
+from hypoxia_hpc.networks.runtime import compiler, start_keras
+from hypoxia_hpc.networks.timm_networks import TimmNetwork
 from hypoxia_hpc.networks.weights import find_weights
 
 if TYPE_CHECKING:
     import keras
 
-# ResNet50 adds 16 branches to its trunk. Each enters with 1/4 of its amplitude, so that the mean square grows by no
-# more than (1 + 1/16)^16 < e; at full amplitude features came out near 150 with a maximum above 1,300.
-RESIDUAL_END = "_3_conv"
-RESIDUAL_SCALE = np.float32(0.25)
+RANDOM = "random"
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """Which network, for which tiles, with which weights. ``weights_digest`` is the SHA-256 (hex) of the file at
-    ``weights_path``, or ``random:<rule>:<seed>`` where there is none."""
+    """Which network, for which tiles, with which weights, at which precision.
+
+    ``weights_digest`` is the SHA-256 (hex) of the file at ``weights_path``, or ``random:<rule>:<seed>`` where there is
+    none. ``published``: the file is the one that the network's makers publish.
+    """
 
     name: str
     tile_px: int
     feature_length: int
     weights_digest: str
     weights_path: Path | None
+    seed: int = 0
+    precision: str = "float32"
+    xla: bool = False
+    published: bool = False
 
     @property
     def is_random(self) -> bool:
         return self.weights_path is None
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """``half_range`` is about the largest size of a preprocessed pixel value."""
-
-    application: str
-    feature_length: int
-    min_px: int
-    half_range: int
-    known_file: str
-    known_md5: str
+def network_names() -> list[str]:
+    """Every network that is known here by name; those of timm come on top."""
+    return sorted({*applications.NETWORKS, *installed_networks()})
 
 
-# The files that Keras publishes for its own applications; md5 as in keras.applications.
-NETWORKS = {
-    "inception_v3": _Network(
-        "InceptionV3",
-        2048,
-        75,
-        1,
-        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "bcbd6486424b2319ff4ef7d526e38f63",
-    ),
-    "resnet50": _Network(
-        "ResNet50",
-        2048,
-        32,
-        128,
-        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "4d473c1dd8becc155b73f8504c6f6626",
-    ),
-    "vgg16": _Network(
-        "VGG16",
-        512,
-        32,
-        128,
-        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "6d6bbae143d832006294945121d1f1fc",
-    ),
-}
+def find_network(name: str) -> Network | TimmNetwork:
+    """The network of this name: of keras.applications, of an installed package, or of timm. Raises InputError (unknown,
+    or known twice), MachineError (what it needs is not installed)."""
+    if name.startswith(timm_networks.PREFIX):
+        return timm_networks.timm_network(name.removeprefix(timm_networks.PREFIX))
+    entries = installed_networks().get(name, [])
+    if not entries:
+        if name not in applications.NETWORKS:
+            raise unknown_network(name, network_names())
+        return applications.NETWORKS[name]
+    found = load_entry(name, entries, taken=name in applications.NETWORKS)
+    if not isinstance(found, Network | TimmNetwork):
+        raise not_a_network(name, entries[0], found)
+    return found
+
+
+def feature_length(name: str, tile_px: int) -> int:
+    """Values of a feature vector, whatever the weights. Raises what :func:`find_network` does, and InputError where the
+    network does not take tiles of this size."""
+    return find_network(name).length_at(name, tile_px)
 
 
 def resolve_backbone(table: ExtractTable, tile_px: int, weights_dir: Path | None) -> Backbone:
-    """Which network [extract] asks for, its weights found and checked; Keras is not imported.
+    """Which network [extract] asks for, its weights found and checked; Keras is not imported (timm is, for its own).
 
     A path in ``table.weights`` is used as it stands: the caller has made it absolute. ``weights_dir`` is `[site]
-    weights`; without it $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models. Raises InputError (tile size, or a file that is
-    no weights file), MachineError (no such file), NotReadyError (another hash than expected).
+    weights`; without it $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models. Raises InputError (network, tile size, or a file
+    that is no weights file), MachineError (no such file, timm is missing), NotReadyError (another hash than expected).
     """
-    network = NETWORKS[table.backbone]
-    if tile_px < network.min_px:
-        raise InputError(
-            f"[tile] tile_px = {tile_px} is too small for {table.backbone}, which takes {network.min_px} px and more",
-            remedy=f"set tile_px to {network.min_px} or more, or choose another [extract] backbone",
-        )
-    if table.weights == "random":
-        return Backbone(table.backbone, tile_px, network.feature_length, f"random:{RANDOM_RULE}:{table.seed}", None)
-    path, digest = find_weights(table, network.known_file, network.known_md5, weights_dir)
-    return Backbone(table.backbone, tile_px, network.feature_length, digest, path)
+    network = find_network(table.backbone)
+    length = network.length_at(table.backbone, tile_px)
+    if table.weights == RANDOM:
+        path, digest, published = None, network.random_digest(table.seed), False
+    else:
+        found = find_weights(table, network.known, network.suffixes, weights_dir)
+        path, digest, published = found.path, found.sha256, found.published
+    if network.rule != 1:
+        digest = f"{digest}:rule-{network.rule}"
+    return Backbone(table.backbone, tile_px, length, digest, path, table.seed, table.precision, table.xla, published)
 
 
 def build_backbone(backbone: Backbone) -> keras.Model:
     """The network: uint8 RGB (b, tile_px, tile_px, 3) -> float32 (b, feature_length), average-pooled.
 
-    Weights only are read, never a whole model. Compiled with ``jit_compile=False``: left to itself
-    ``predict_on_batch`` may switch XLA on, which moves features by up to 1e-2. Raises InputError where the weights
-    are those of another network.
+    Weights only are read, never a whole model. ``predict_on_batch`` runs it without XLA, except on JAX, which has
+    nothing else: left to itself Keras may switch XLA on, which moves features by up to 1e-2. `engines` compiles it as
+    ``backbone.xla`` says. Raises InputError where the weights are those of another network.
     """
     keras = start_keras()
-    network = NETWORKS[backbone.name]
-    side = (backbone.tile_px, backbone.tile_px, 3)
-    inner = getattr(keras.applications, network.application)(
-        include_top=False, weights=None, input_shape=side, pooling="avg"
-    )
-    if backbone.weights_path is None:
-        _fill_at_random(inner, int(backbone.weights_digest.rpartition(":")[2]), network.half_range)
-    else:
-        _load_weights(inner, backbone.weights_path, backbone.name)
-    pixels = keras.Input(side, dtype="uint8", name="pixels")
-    model = keras.Model(pixels, inner(_PREPROCESSING[backbone.name](keras, pixels)), name=backbone.name)
+    inner, preprocess = build_inner(backbone)
+    pixels = keras.Input((backbone.tile_px, backbone.tile_px, 3), dtype="uint8", name="pixels")
+    features = keras.ops.cast(inner(preprocess(keras, pixels)), "float32")
+    model = keras.Model(pixels, features, name=re.sub(r"[^A-Za-z0-9_]", "_", backbone.name))
     model.trainable = False
-    model.compile(jit_compile=False)
+    model.compile(jit_compile=compiler(xla=False) != "none")
     return model
 
 
-def _scale_to_one(keras: Any, pixels: Any) -> Any:
-    """0..255 -> -1..1 (keras.applications.inception_v3.preprocess_input)."""
-    return keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
+def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
+    """The network with its weights, trainable, and what makes its input of pixels.
+
+    ``preprocess(keras, pixels)`` takes RGB pixels of 0..255, uint8 or float, and gives float32; the model takes that
+    (b, tile_px, tile_px, 3), and gives (b, feature_length) in the precision it computes in. Raises InputError where the
+    weights are those of another network.
+    """
+    keras = start_keras()
+    network = find_network(backbone.name)
+    with _precision(keras, backbone.precision):
+        inner = network.build(backbone.tile_px)
+    if tuple(inner.output_shape) != (None, backbone.feature_length):
+        raise InputError(
+            f"the network {backbone.name} gives {inner.output_shape}, not (None, {backbone.feature_length})",
+            remedy="mend feature_length where it is registered, or let it end in a vector for each tile",
+        )
+    if backbone.weights_path is None:
+        network.fill(inner, backbone.seed)
+    else:
+        network.load(inner, backbone.weights_path, backbone.name, published=backbone.published)
+    return inner, network.preprocess
 
 
-def _subtract_mean(keras: Any, pixels: Any) -> Any:
-    """RGB -> BGR less ImageNet's mean (keras.applications.resnet50 and vgg16 preprocess_input)."""
-    bgr = keras.ops.flip(keras.ops.cast(pixels, "float32"), axis=-1)
-    return bgr - np.array([103.939, 116.779, 123.68], dtype=np.float32)
-
-
-_PREPROCESSING: dict[str, Callable[[Any, Any], Any]] = {
-    "inception_v3": _scale_to_one,
-    "resnet50": _subtract_mean,
-    "vgg16": _subtract_mean,
-}
-
-
-def _load_weights(inner: keras.Model, path: Path, name: str) -> None:
-    """Load the file, and make sure that it filled every weight: Keras warns of a layer it does not find, and leaves
-    that one as it was."""
-    for weight in inner.weights:
-        weight.assign(np.full(weight.shape, np.nan, dtype=np.float32))
+@contextmanager
+def _precision(keras: Any, precision: str) -> Iterator[None]:
+    """Layers made here compute in that precision; their weights are float32 always."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            inner.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
-        raise _wrong_weights(path, name, [str(error).split("\n", maxsplit=1)[0]]) from error
-    left = [weight.path for weight in inner.weights if not np.isfinite(weight.numpy()).all()]
-    if left:
-        raise _wrong_weights(path, name, [f"nothing finite for {weight}" for weight in left])
-
-
-def _wrong_weights(path: Path, name: str, problems: list[str]) -> InputError:
-    return InputError(
-        f"{path} does not hold the weights of {name} without its top",
-        culprits=problems,
-        remedy="name the weights file of this network ([extract] backbone), saved with include_top=False",
-    )
-
-
-def _fill_at_random(inner: keras.Model, seed: int, half_range: int) -> None:
-    """Every convolution from its own stream of ``seed``, the first one's weights divided by ``half_range``.
-    BatchNormalization stays as built: mean 0, variance 1."""
-    convolutions = [layer for layer in inner.layers if hasattr(layer, "kernel")]
-    for index, layer in enumerate(convolutions):
-        kernel = random_kernel(tuple(layer.kernel.shape), seed, index)
-        if index == 0:
-            kernel /= np.float32(half_range)
-        if layer.name.endswith(RESIDUAL_END):
-            kernel *= RESIDUAL_SCALE
-        layer.kernel.assign(kernel)
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")

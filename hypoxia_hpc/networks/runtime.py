@@ -26,7 +26,7 @@ THREAD_VARIABLES: dict[Backend, str] = {
     "jax": "PJRT_NPROC",
     "torch": "OMP_NUM_THREADS",
 }
-# XLA's own; JAX ends the process when it meets a flag that it does not know, these two it does.
+# XLA's own, for JAX and for what TensorFlow has compiled. An unknown flag ends the process; both know these two.
 XLA_DETERMINISM = "--xla_gpu_deterministic_ops=true --xla_gpu_exclude_nondeterministic_ops=true"
 # Sums of cuBLAS repeat only with workspaces of fixed size, says PyTorch's page on reproducibility.
 CUBLAS_WORKSPACE = ":4096:8"
@@ -93,12 +93,12 @@ def start_keras() -> ModuleType:
 
 def _prepare(name: Backend) -> None:
     """What has to stand in the environment before the backend is imported."""
+    if name == "torch":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
+        return
+    os.environ["XLA_FLAGS"] = f"{XLA_DETERMINISM} {os.environ.get('XLA_FLAGS', '')}".strip()
     if name == "tensorflow":
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    elif name == "jax":
-        os.environ["XLA_FLAGS"] = f"{XLA_DETERMINISM} {os.environ.get('XLA_FLAGS', '')}".strip()
-    else:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
 
 
 def _settle_tensorflow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,37 +15,77 @@ if TYPE_CHECKING:
     import h5py
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-STAGE_REMEDY = (
-    "where there is internet, keras.applications.InceptionV3(include_top=False) (or ResNet50, VGG16) leaves the file "
-    "in ~/.keras/models; copy it and name its folder in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path "
-    'without: [extract] weights = "random"'
-)
+HDF5, SAFETENSORS = ".h5", ".safetensors"
+WHOLE_MODELS = (".keras", ".pb", ".tflite", ".onnx")
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".npy", ".npz")
+_REFUSED = {
+    **dict.fromkeys(WHOLE_MODELS, ("it is a whole model, which can run code when it is loaded",)),
+    **dict.fromkeys(PICKLES, ("it may be a pickle, which can run code when it is loaded",)),
+}
+_SAVE_STATE = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
+_SAVE_WEIGHTS = "model.save_weights('NAME.weights.h5')"
 
 
-def find_weights(table: ExtractTable, known_file: str, known_md5: str, weights_dir: Path | None) -> tuple[Path, str]:
-    """The file that ``table.weights`` means and its SHA-256 (hex): ``known_file`` for "imagenet", else a path.
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A weights file that its makers publish with its hash (hex; MD5 or SHA-256)."""
 
-    Raises InputError (no weights file by its nature), MachineError (absent), NotReadyError (another hash).
+    name: str
+    url: str
+    digest: str
+
+    @property
+    def algorithm(self) -> str:
+        return "md5" if len(self.digest) == 32 else "sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A weights file that is there and sound, with its SHA-256 (hex). ``published``: it is the known one, by hash."""
+
+    path: Path
+    sha256: str
+    published: bool
+
+
+def find_weights(
+    table: ExtractTable, known: KnownFile | None, suffixes: tuple[str, ...], weights_dir: Path | None
+) -> FoundFile:
+    """The file that ``table.weights`` means: ``known`` for "imagenet", else a path that ends in one of ``suffixes``.
+
+    Raises InputError (no weights file by its nature, or "imagenet" where no file is known), MachineError (absent),
+    NotReadyError (another hash).
     """
     if table.weights == "imagenet":
-        path = _known_path(known_file, weights_dir)
-        sha256 = _checked_digest(path, "md5", known_md5)
+        if known is None:
+            raise InputError(
+                f'[extract] weights = "imagenet": no file of {table.backbone} is known with its hash',
+                remedy="name a file: weights = PATH and weights_sha256 = what sha256sum PATH says",
+            )
+        path, algorithm, expected = known_path(table.backbone, known, weights_dir), known.algorithm, known.digest
     else:
-        path = _named_path(table.weights)
-        sha256 = _checked_digest(path, "sha256", table.weights_sha256 or "")
-    _refuse_unfit(path)
-    return path, sha256
-
-
-def _known_path(known_file: str, weights_dir: Path | None) -> Path:
-    folder = weights_dir or default_folder()
-    if not (folder / known_file).is_file():
-        raise MachineError(
-            f"the ImageNet weights are not on this machine: no file {known_file}",
-            culprits=[f"looked in {folder}"],
-            remedy=STAGE_REMEDY,
+        path, algorithm, expected = _named_path(table.weights, suffixes), "sha256", table.weights_sha256 or ""
+    digests = file_digests(path)
+    if digests[algorithm] != expected:
+        raise NotReadyError(
+            f"{path} is not the file expected: its {algorithm} is {digests[algorithm]}, expected {expected}",
+            remedy="fetch it again (a download may have been cut off), or name the file this hash belongs to",
         )
-    return folder / known_file
+    refuse_unfit(path)
+    return FoundFile(path, digests["sha256"], known is not None and digests[known.algorithm] == known.digest)
+
+
+def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
+    """Where the known file of a network lies. Raises MachineError where it does not."""
+    folder = weights_dir or default_folder()
+    if not (folder / known.name).is_file():
+        raise MachineError(
+            f"the ImageNet weights of {name} are not on this machine: no file {known.name}",
+            culprits=[f"looked in {folder}"],
+            remedy=f"where there is internet: hypoxia-hpc weights fetch {name}; then copy the file and name its folder "
+            'in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: [extract] weights = "random"',
+        )
+    return folder / known.name
 
 
 def default_folder() -> Path:
@@ -53,12 +94,14 @@ def default_folder() -> Path:
     return Path(named) if named else Path.home() / ".keras" / "models"
 
 
-def _named_path(weights: str) -> Path:
+def _named_path(weights: str, suffixes: tuple[str, ...]) -> Path:
     path = Path(weights)
-    if path.suffix != ".h5":
+    if path.suffix not in suffixes:
         raise InputError(
-            f"[extract] weights = {weights!r} is not a weights file: its name must end in .weights.h5 or .h5",
-            remedy="save the weights alone (model.save_weights); whole models and pickles can run code and are refused",
+            f"[extract] weights = {weights!r} is not a weights file for this network: its name must end in "
+            f"{' or '.join(suffixes)}",
+            culprits=_REFUSED.get(path.suffix, ()),
+            remedy=f"save its weights alone: {_SAVE_WEIGHTS if HDF5 in suffixes else _SAVE_STATE}",
         )
     if not path.is_file():
         raise MachineError(
@@ -69,19 +112,8 @@ def _named_path(weights: str) -> Path:
     return path
 
 
-def _checked_digest(path: Path, algorithm: str, expected: str) -> str:
-    """SHA-256 (hex) of a file whose digest by ``algorithm`` is ``expected``."""
-    digests = _digests(path)
-    if digests[algorithm] != expected:
-        raise NotReadyError(
-            f"{path} is not the file expected: its {algorithm} is {digests[algorithm]}, expected {expected}",
-            remedy="fetch it again (a download may have been cut off), or name the file this hash belongs to",
-        )
-    return digests["sha256"]
-
-
-def _digests(path: Path) -> dict[str, str]:
-    """Both digests in one pass: a weights file has some 100 MB."""
+def file_digests(path: Path) -> dict[str, str]:
+    """MD5 and SHA-256 (hex) in one pass: a weights file has some 100 MB."""
     hashes = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -90,31 +122,41 @@ def _digests(path: Path) -> dict[str, str]:
     return {name: one.hexdigest() for name, one in hashes.items()}
 
 
-def _refuse_unfit(path: Path) -> None:
-    """Nothing of the file is handed to Keras unless it is HDF5 with tensors of its own and no model in it."""
+def refuse_unfit(path: Path) -> None:
+    """Nothing of a file is handed on unless it has tensors of its own and no model in it. Raises InputError."""
+    problems = _problems_of_safetensors(path) if path.suffix == SAFETENSORS else _problems_of_hdf5(path)
+    if problems:
+        raise InputError(
+            f"{path} is refused: it is no sound file of weights alone",
+            culprits=problems,
+            remedy=f"copy it again, or save the weights alone: {_SAVE_WEIGHTS}, or {_SAVE_STATE}",
+        )
+
+
+def _problems_of_safetensors(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return []
+    except (SafetensorError, OSError) as error:
+        return [f"safetensors cannot read it: {error}"]
+
+
+def _problems_of_hdf5(path: Path) -> list[str]:
     import h5py
 
-    with path.open("rb") as file:
-        if file.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
-            raise _unfit(path, ["it is no HDF5 file"])
+    with path.open("rb") as start:
+        if start.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
+            return ["it is no HDF5 file"]
     try:
         with h5py.File(path, "r") as file:
-            problems = _problems(file)
+            return _more_than_weights(file)
     except OSError as error:
-        raise _unfit(path, [f"HDF5 cannot read it: {error}"]) from error
-    if problems:
-        raise _unfit(path, problems)
+        return [f"HDF5 cannot read it: {error}"]
 
 
-def _unfit(path: Path, problems: list[str]) -> InputError:
-    return InputError(
-        f"{path} is refused: it is no sound file of weights alone",
-        culprits=problems,
-        remedy="save the weights again with model.save_weights('NAME.weights.h5')",
-    )
-
-
-def _problems(file: h5py.File) -> list[str]:
+def _more_than_weights(file: h5py.File) -> list[str]:
     import h5py
 
     problems: list[str] = []

@@ -12,7 +12,7 @@ from functools import partial
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import HypoxiaError, SlideError
-from hypoxia_hpc.networks.backbones import NETWORKS
+from hypoxia_hpc.networks.backbones import feature_length
 from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.scale.disks import Mount, Room, free_room, mount_of, quota_room
 from hypoxia_hpc.scale.rates import (
@@ -241,4 +241,4 @@ def _tiles_of(slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> Figure:
 def train_bytes(config: RunConfig, tiles: Figure) -> Figure:
     """Memory of ``train``: the float32 features of training and validation patients, twice while they are joined."""
     share = config.train.split[0] + config.train.split[1]
-    return tiles.times(share * 2 * 4 * NETWORKS[config.extract.backbone].feature_length)
+    return tiles.times(share * 2 * 4 * feature_length(config.extract.backbone, config.tile.tile_px))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.networks.backbones import NETWORKS
+from hypoxia_hpc.networks.backbones import feature_length
 from hypoxia_hpc.records import Receipt
 
 SlideStage = Literal["tile", "extract"]
@@ -130,7 +130,7 @@ def raw_tile_bytes(table: TileTable) -> Figure:
 def raw_feature_bytes(config: RunConfig) -> Figure:
     """Bytes of a feature vector in its store."""
     width = 2 if config.extract.dtype == "float16" else 4
-    nbytes = NETWORKS[config.extract.backbone].feature_length * width + FEATURE_ROW_BYTES
+    nbytes = feature_length(config.extract.backbone, config.tile.tile_px) * width + FEATURE_ROW_BYTES
     return Figure(nbytes, nbytes, nbytes, EXACT)
 
 
