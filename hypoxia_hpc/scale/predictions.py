@@ -177,7 +177,7 @@ def _joined(
     models: Mapping[str, Sequence[Member]], found: Mapping[str, Sequence[Predictions]], level: str
 ) -> pd.DataFrame:
     """All parts of a level, model by model; slides and patients by fold and id."""
-    frames = []
+    frames: list[pd.DataFrame] = []
     for name in models:
         whole = pd.concat([getattr(part, level) for part in found[name]], ignore_index=True)
         frames.append(whole if level == "tiles" else whole.sort_values(["fold", "id"], kind="stable"))

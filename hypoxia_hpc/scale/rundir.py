@@ -59,6 +59,9 @@ class RunDir:
     def checkpoint(self, name: str) -> Path:
         return self.root / "checkpoints" / name
 
+    def tensorboard(self, name: str) -> Path:
+        return self.root / "logs" / "tensorboard" / name
+
     def receipts(self, *stage: str) -> Path:
         return self.root.joinpath("receipts", *stage)
 
@@ -72,12 +75,16 @@ class RunDir:
         extract, site = config.extract, config.site
         if extract.weights_sha256 is not None:
             extract = extract.model_copy(update={"weights": str(self.root.absolute() / extract.weights)})
+        train = config.train
+        if train.finetune.weights_sha256 is not None:
+            finetune = train.finetune.model_copy(update={"weights": str(self.root.absolute() / train.finetune.weights)})
+            train = train.model_copy(update={"finetune": finetune})
         if site.weights is not None:
             site = site.model_copy(update={"weights": str(self.root.absolute() / Path(site.weights).expanduser())})
         tile = config.tile
         if tile.regions is not None:
             tile = tile.model_copy(update={"regions": str(self.root.absolute() / Path(tile.regions).expanduser())})
-        return config.model_copy(update={"tile": tile, "extract": extract, "site": site})
+        return config.model_copy(update={"tile": tile, "extract": extract, "train": train, "site": site})
 
     def slides(self) -> tuple[Slide, ...]:
         return read_slides(self.slides_file)
