@@ -51,7 +51,7 @@ def train_dense(
     with opened_rows(data) as (train, valid):
         require_two_classes(train)
         standard = standard_arrays(train, valid)
-        program = _Program(table, train, valid, standard, seed)
+        program = DenseProgram(table, train, valid, standard, seed)
         history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
     weights = program.network.get_weights()
     arrays = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(weights)}
@@ -87,7 +87,7 @@ def dense_network(table: DenseTable, standard: Arrays, feature_length: int, dtyp
     return network
 
 
-class _Program:
+class DenseProgram:
     """What `fit` trains: a step is a batch of tiles."""
 
     def __init__(self, table: DenseTable, train: Rows, valid: Rows, standard: Arrays, seed: int) -> None:

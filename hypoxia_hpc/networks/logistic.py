@@ -82,7 +82,9 @@ class Objective:
         raw = at[:-1] / self._scale
         shift = at[-1] - raw @ self._mean
         loss, slope, gradient = 0.0, 0.0, np.zeros_like(raw)
-        for store, part in self._rows.each_chunk(lambda store, rows: self._part(store, rows, raw, shift)):
+        for store, part in self._rows.each_chunk(
+            lambda store, rows: self.part(self._rows.labels[store], rows, raw, shift)
+        ):
             weight = self._class_weights[self._rows.labels[store]]
             loss += weight * part.loss
             slope += weight * part.slope
@@ -92,20 +94,19 @@ class Objective:
         value = loss / n + self._penalty * float(at[:-1] @ at[:-1]) / 2
         return value, np.append(of_coefficients, slope / n)
 
-    def _part(self, store: int, values: NDArray[Any], raw: Float64Array, shift: float) -> _Part:
-        """Sums over the rows of a chunk, which have one label."""
+    def part(self, label: int, values: NDArray[Any], raw: Float64Array, shift: float) -> Part:
+        """Sums over rows of one label, as stored, at coefficients ``raw`` of such rows and intercept ``shift``."""
         from scipy.special import expit
 
-        label = self._rows.labels[store]
         rows = values.astype(np.float64)
         # Not by BLAS: its own threads under ours made this 20 times slower, and their number would enter the bits.
         logits = np.einsum("ij,j->i", rows, raw) + shift
         errors = expit(logits) - label
         losses = np.logaddexp(0.0, -logits if label else logits)
-        return _Part(float(losses.sum()), float(errors.sum()), np.einsum("i,ij->j", errors, rows))
+        return Part(float(losses.sum()), float(errors.sum()), np.einsum("i,ij->j", errors, rows))
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     loss: float
     slope: float
     gradient: Float64Array

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.errors import InputError, Stopped
+from hypoxia_hpc.errors import InputError, MachineError, Stopped
 from hypoxia_hpc.networks.checkpoints import Checkpoint, CheckpointArrays, Checkpoints
+from hypoxia_hpc.networks.runtime import is_device_lost, is_out_of_memory
 from hypoxia_hpc.records import Json
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def fit(program: Program[Any], checkpoints: Checkpoints, *, on_epoch: OnEpoch, s
     Raises:
         Stopped: on request, after a checkpoint.
         InputError: a loss that is no finite number.
-        MachineError: a checkpoint cannot be written; the earlier one stays.
+        MachineError: a checkpoint cannot be written (the earlier one stays), the device is lost or out of memory.
     """
     return _Fit(program, checkpoints, stop).run(on_epoch)
 
@@ -112,14 +113,16 @@ class _Fit:
         with closing(self._program.steps(progress.epoch, progress.step)) as batches:
             for batch in batches:
                 self._pause()
-                logs = self._program.step(progress.epoch, progress.step, batch)
+                with device_errors():
+                    logs = self._program.step(progress.epoch, progress.step, batch)
                 self._require_finite(logs)
                 progress.step += 1
                 for name, value in logs.items():
                     progress.totals[name] = progress.totals.get(name, 0.0) + value
         self._pause()
         logs = {name: total / progress.step for name, total in progress.totals.items()}
-        logs |= self._program.end_epoch(progress.epoch)
+        with device_errors():
+            logs |= self._program.end_epoch(progress.epoch)
         self._require_finite(logs)
         for name, value in logs.items():
             progress.history.setdefault(name, []).append(value)
@@ -169,6 +172,26 @@ class _Fit:
 
         shapes = [[variable.dtype, *variable.shape] for variable in self._variables]
         return {"backend": keras.backend.backend(), "keras": keras.__version__, "variables": shapes}
+
+
+@contextmanager
+def device_errors() -> Iterator[None]:
+    """Turn what a backend raises when the device is lost, or has no memory left, into MachineError."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error).strip().partition("\n")[0]
+        if is_device_lost(error):
+            raise MachineError(
+                f"the device was lost while training: {said}",
+                remedy="run the same command again, on another device if it is broken; it goes on from its checkpoint",
+            ) from error
+        if is_out_of_memory(error):
+            raise MachineError(
+                f"the device has too little memory to train with this batch_size: {said}",
+                remedy="lower this model's batch_size in run.toml, or use a device with more memory",
+            ) from error
+        raise
 
 
 def _of_set(name: str, arrays: CheckpointArrays) -> list[NDArray[Any]]:

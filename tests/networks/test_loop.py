@@ -120,6 +120,41 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path: Path, losses: tuple[float, .
     assert "learning_rate" in caught.value.remedy
 
 
+class Failing(Drift):
+    """Its device fails in the second epoch."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(LOSSES)
+        self._error = error
+
+    def step(self, epoch: int, number: int, batch: np.ndarray) -> dict[str, float]:
+        if (epoch, number) == (1, 1):
+            raise self._error
+        return super().step(epoch, number, batch)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered\nand more"), "the device was lost"),
+        (MemoryError(), "too little memory to train with this batch_size"),
+    ],
+)
+def test_a_device_that_fails_ends_it_and_the_checkpoint_stays(tmp_path: Path, error: Exception, said: str) -> None:
+    checkpoints = Checkpoints(tmp_path / "c", "key", 0)
+    with pytest.raises(MachineError, match=said) as caught:
+        run(Failing(error), checkpoints, never())
+    assert caught.value.exit_code == 4
+    again = Drift(LOSSES)
+    assert run(again, checkpoints, never()) == run(Drift(LOSSES), Checkpoints(tmp_path / "d", "key", 60), never())
+    assert again.seen[0] == (1, 1)
+
+
+def test_an_error_that_is_a_bug_passes(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(Failing(ZeroDivisionError()), Checkpoints(tmp_path, "key", 60), never())
+
+
 # --- checkpoints -------------------------------------------------------------------------------------------------
 
 
