@@ -424,6 +424,21 @@ class RunConfig(Table):
     report: ReportTable = ReportTable()
     site: SiteTable = SiteTable()
 
+    @model_validator(mode="after")
+    def _finetune_has_pixels_and_a_name(self) -> RunConfig:
+        if "finetune" not in self.train.heads:
+            return self
+        if self.tile.pixels == "none":
+            raise ValueError(
+                '[train] heads has "finetune", which goes by the pixels of tiles: set [tile] pixels = "store", or take '
+                "it out of heads"
+            )
+        if self.extract.name.split(".")[0] == "finetune":
+            raise ValueError(
+                f'[extract] name = "{self.extract.name}" is where the head "finetune" keeps its own: choose another'
+            )
+        return self
+
 
 # A preset is what a study changes of the defaults above. The hypoxia study is the defaults.
 PRESETS: Mapping[str, Json] = {"hypoxia": {}}

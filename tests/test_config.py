@@ -243,6 +243,20 @@ def test_all_that_is_wrong_with_grids_is_told_at_once() -> None:
         assert problem in culprit
 
 
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"tile": {"pixels": "none"}}, "goes by the pixels of tiles"),
+        ({"extract": {"name": "finetune"}}, "choose another"),
+        ({"extract": {"name": "finetune.fold1"}}, "choose another"),
+    ],
+)
+def test_fine_tuning_needs_pixels_and_the_name_of_its_own(raw: dict[str, object], said: str) -> None:
+    assert parse_config(raw, source="run.toml")
+    error = refused({**raw, "train": {"heads": ["tanh", "finetune"]}})
+    assert said in error.culprits[0]
+
+
 def test_the_rendered_text_states_every_key_and_its_meaning() -> None:
     text = render_config(preset("hypoxia"))
     for table in (RunConfig, *(type(value) for _, value in preset("hypoxia") if isinstance(value, Table))):
