@@ -8,16 +8,20 @@ batches are small (https://keras.io/guides/transfer_learning).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.config import ExtractTable, FinetuneTable
 from hypoxia_hpc.networks.augmentation import SHAPES, Strengths, augment, draws, resize
+from hypoxia_hpc.networks.backbones import build_inner, resolve_backbone
 from hypoxia_hpc.networks.checkpoints import Checkpoints
+from hypoxia_hpc.networks.frozen import load_model
 from hypoxia_hpc.networks.loop import Logs, OnEpoch, fit
+from hypoxia_hpc.networks.preprocessing import Preprocess
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.networks.schedules import learning_rate
 from hypoxia_hpc.networks.tilestream import ReadTiles, TileBatch, TileSource, TileStream, one_after_another
@@ -30,9 +34,6 @@ if TYPE_CHECKING:
 MOMENTUM = 0.9
 WEIGHT_DECAY = 0.01  # of AdamW, as PyTorch has it
 LEAST_PROBABILITY = 1e-7
-
-# preprocess(keras, pixels 0..255) -> what the network takes
-Preprocess = Callable[[Any, Any], Any]
 
 
 class Curves(Protocol):
@@ -136,6 +137,20 @@ def set_weights(network: Network, arrays: Arrays) -> None:
     network.predicting.set_weights([arrays[name] for name in sorted(arrays)])
 
 
+def load_finetuned(folder: Path, tile_px: int) -> keras.Model:
+    """The network of a model's folder: tiles uint8 (b, tile_px, tile_px, 3) -> probabilities float32 (b, 2).
+
+    The weights that it began with need not be there. Raises NotReadyError where the folder holds no sound model."""
+    found = load_model(folder)
+    table = FinetuneTable.model_validate(found.record.settings)
+    any_weights = ExtractTable(backbone=table.backbone, weights="random", precision=table.precision)
+    base, preprocess = build_inner(resolve_backbone(any_weights, table.input_px, None))
+    network = build_network(table, base, preprocess, tile_px, seed=0)
+    set_weights(network, found.arrays)
+    network.predicting.trainable = False
+    return network.predicting
+
+
 class _Finetuning:
     """The program of both phases. Optimizers of both are there from the start, so that a checkpoint has one form."""
 
@@ -185,6 +200,7 @@ class _Finetuning:
             self._table.schedule, phase.learning_rate, done, phase.epochs * self._stream.steps_per_epoch
         )
         phase.optimizer.learning_rate = rate
+        self._network.training.reset_metrics()  # the loop takes the mean over the epoch
         pixels, labels = batch
         logs = self._network.training.train_on_batch(
             {"pixels": pixels, **draws(self._strengths, len(labels), self._seed, step)},
