@@ -164,7 +164,8 @@ def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFra
     in_none = ~frames[0]["set"].isin(SETS)
     others = [frame[in_none] for frame in frames]
     means = {
-        column: np.mean([frame[column].to_numpy() for frame in others], axis=0)
+        # One after the other: NumPy's mean adds in another order where there is one row.
+        column: sum(frame[column].to_numpy() for frame in others) / len(others)
         for column in ("probability", "attention")
         if column in frames[0]
     }

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from feature_runs import NAME, make_run
+from fault_runs import change_setting, finish, start
+from feature_runs import NAME, TRAIN, D, make_run, write_slide
 from sklearn.metrics import roc_auc_score
 
-from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.networks.frozen import load_model, read_record
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.cohort import load_cohort
+from hypoxia_hpc.scale.fitting import training_data
 from hypoxia_hpc.scale.listening import Silence
+from hypoxia_hpc.scale.outputs import outputs_of
+from hypoxia_hpc.scale.receipts import write_receipt
 from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.scale.search import Score, best_of
 from hypoxia_hpc.scale.status import run_status
 from hypoxia_hpc.scale.verification import verify
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.train import Trained, require_splittable, train
+from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.terminal import metrics_table
 
 ALL = ("tanh", "funnel", "logistic", "attention")
@@ -39,6 +53,16 @@ def evaluated(run: RunDir) -> dict[str, dict[str, dict[str, dict[str, dict[str, 
 def copied(run: RunDir, to: Path) -> RunDir:
     shutil.copytree(run.root, to)
     return RunDir(to)
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    """Models and the split below a folder, whole: they are small."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: path.read_bytes()
+        for name, path in found.items()
+        if path.name in ("weights.safetensors", "model.json", "split.csv")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +116,6 @@ def slide_ids(run: RunDir) -> list[str]:
 
 
 def load_features(run: RunDir, slide_id: str) -> np.ndarray:
-    from hypoxia_hpc.stores.features import open_features
-
     return open_features(run.features(NAME, slide_id)).values
 
 
@@ -131,15 +153,13 @@ def test_metrics_with_folds_changed_by_hand_count_as_none(crossed: RunDir, tmp_p
 
 
 def test_an_unlabelled_patient_gets_the_mean_over_the_folds(crossed: RunDir) -> None:
-    from hypoxia_hpc.analysis.pooling import pool_tiles
-    from hypoxia_hpc.scale.outputs import outputs_of
-
     patients = pd.read_csv(crossed.predictions / "patients.csv")
-    values = np.concatenate([load_features(crossed, name) for name in slide_ids(crossed) if name.startswith("S32")])
+    (slide,) = [slide for slide in crossed.slides() if slide.patient_id == "P32"]
+    values = load_features(crossed, slide.slide_id)
     for head in ALL:
         found = []
         for fold in range(4):
-            said = outputs_of(load_model(crossed.model(f"{head}.fold{fold}")))(values.astype(np.float32))
+            said = outputs_of(load_model(crossed.model(f"{head}.fold{fold}")))(slide, values.astype(np.float32))
             frame = pd.DataFrame(said).assign(patient_id="P32")
             found.append(pool_tiles(frame, "patient")["probability"][0])
         (row,) = patients[(patients["model"] == head) & (patients["id"] == "P32")].itertuples()
@@ -155,8 +175,8 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     done = predict(new, crossed, listener=heard, stop=threading.Event())
     assert any("mean over its 4 folds" in note for note in heard.notes)
     assert done.patients["fold"].isna().all()
-    there = pd.read_csv(crossed.predictions / "patients.csv")
-    expected = there[there["id"] == "P32"].set_index("model")["probability"]
+    there = pd.read_csv(crossed.predictions / "patients.csv", float_precision="round_trip")
+    expected = there[(there["id"] == "P32") & there["model"].isin(ALL)].set_index("model")["probability"]
     found = done.patients[done.patients["id"] == "P32"].set_index("model")["probability"]
     assert found.to_dict() == expected.to_dict()
     assert len(done.patients) == 4 * 33
@@ -165,15 +185,19 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
 
 
 class Heard(Silence):
-    def __init__(self) -> None:
+    """Remembers what it is told; ``then`` is called with each title."""
+
+    def __init__(self, then: Callable[[str], None] = lambda _: None) -> None:
         self.notes: list[str] = []
         self.titles: list[str] = []
+        self._then = then
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
         self.titles.append(title)
+        self._then(title)
 
 
 def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) -> None:
@@ -203,3 +227,172 @@ def test_too_many_folds_are_told_before_slides_are_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"folds": 17})
     with pytest.raises(InputError, match=r"\[train\] folds = 17: 16 with label 0, 16 with label 1"):
         require_splittable(run)
+
+
+# --- searches ----------------------------------------------------------------------------------------------------
+
+GRID = {"learning_rate": [1e-6, 0.01], "units": [4, 8]}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run with a grid of four points, trained."""
+    run = make_run(
+        tmp_path_factory.mktemp("searched") / "run",
+        {"heads": ["attention"], "clusterings": [], "search": {"attention": GRID}},
+    )
+    trained(run)
+    return run
+
+
+def test_the_chosen_settings_and_all_scores_stand_in_the_model(searched: RunDir) -> None:
+    record = read_record(searched.model("attention"))
+    assert record.search is not None
+    tried = record.search["points"]
+    assert [point["settings"] for point in tried] == [
+        {"units": units, "learning_rate": rate} for units in (4, 8) for rate in (1e-6, 0.01)
+    ]
+    best = min(tried, key=lambda point: (-point["roc_auc"], point["valid_loss"]))
+    assert record.search["chosen"] == best["settings"]
+    assert {name: record.settings[name] for name in best["settings"]} == best["settings"]
+    assert len({point["valid_loss"] for point in tried}) == 4
+    assert not list((searched.root / "checkpoints").iterdir())
+
+
+def test_the_model_of_a_search_is_the_one_those_settings_give(searched: RunDir, tmp_path: Path) -> None:
+    found = load_model(searched.model("attention"))
+    assert found.record.search is not None
+    settings = {**TRAIN["attention"], **found.record.search["chosen"]}
+    alone = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "attention": settings})
+    trained(alone)
+    other = load_model(alone.model("attention"))
+    assert all(np.array_equal(found.arrays[name], other.arrays[name]) for name in other.arrays)
+    assert found.record.history == other.record.history
+    assert found.record.key != other.record.key
+
+
+def test_the_best_point_has_the_largest_area_then_the_least_loss_then_is_the_first() -> None:
+    scores = [Score(0.7, 0.1), Score(0.8, 0.6), Score(0.8, 0.5), Score(0.8, 0.5), Score(0.75, 0.2)]
+    assert best_of(scores) == 2
+
+
+def test_features_of_test_patients_change_no_model(searched: RunDir, tmp_path: Path) -> None:
+    """They are no numbers any more, and all is trained again."""
+    run = copied(searched, tmp_path / "run")
+    split = pd.read_csv(run.split_file).set_index("patient_id")["set"]
+    for slide in run.slides():
+        if split[slide.patient_id] == "test":
+            shutil.rmtree(run.features(NAME, slide.slide_id))
+            write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.nan))
+    expected = digests(run.model(""))
+    shutil.rmtree(run.model("attention"))
+    trained(run)
+    assert digests(run.model("")) == expected
+
+
+def test_labels_of_test_patients_change_nothing_that_a_training_is_given(searched: RunDir) -> None:
+    cohort = load_cohort(searched)
+    folds = cohort.fold_sets()
+    others = {
+        name: replace(patient, label=1 - patient.label) if folds[0][name] == "test" else patient
+        for name, patient in cohort.patients.items()
+        if patient.label is not None
+    }
+    changed = replace(cohort, patients={**cohort.patients, **others})
+    assert changed.patients != cohort.patients
+    assert changed.planned(folds) == cohort.planned(folds)
+    assert training_data(changed, folds[0], 0) == training_data(cohort, folds[0], 0)
+
+
+def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_path: Path) -> None:
+    run = copied(searched, tmp_path / "run")
+    expected = digests(run.root)
+    shutil.rmtree(run.model("attention"))
+    stop = threading.Event()
+    heard = Heard(lambda title: stop.set() if "point 3" in title else None)
+    with pytest.raises(Stopped):
+        train(run, listener=heard, stop=stop)
+    assert heard.titles == [f"train attention, point {n} of 4" for n in (1, 2, 3)]
+    again = Heard()
+    train(run, listener=again, stop=threading.Event())
+    assert again.titles == [f"train attention, point {n} of 4" for n in (3, 4)]
+    assert digests(run.root) == expected
+
+
+# --- kills -------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_ends_early_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    """The real command, killed and then stopped in the middle of an epoch; checkpoints are due at every step."""
+    slow = {"units": 64, "epochs": 8, "patience": None, "batch_size": 1}
+    attention = {**TRAIN["attention"], **slow}
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "attention": attention})
+    change_setting(run.root, "site", "checkpoint_minutes", "0.0001")
+    other = copied(run, tmp_path / "other")
+    trained(other)
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)):
+        process = start("train", run.root)
+        wait_for_another(run.checkpoint("attention") / "checkpoint.safetensors", process)
+        process.send_signal(number)
+        finish(process, code)
+        assert not run.model("attention").exists()
+    trained(run)
+    assert digests(run.root) == digests(other.root)
+    assert not list((run.root / "checkpoints").iterdir())
+
+
+def wait_for_another(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a file is there, or is another one."""
+    before = file.stat().st_ino if file.exists() else None
+    while not file.exists() or file.stat().st_ino == before:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []})
+    split = load_cohort(run).fold_sets()[0]
+    slides = [slide for slide in run.slides() if split[slide.patient_id] in ("train", "valid")][:3]
+    for slide in slides:
+        shutil.rmtree(run.features(NAME, slide.slide_id))
+        write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.inf))
+    with pytest.raises(InputError, match="3 feature stores hold NaN or infinite features") as caught:
+        trained(run)
+    assert sorted(caught.value.culprits) == sorted(f"{slide.slide_id}.zarr" for slide in slides)
+
+
+def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": []})
+    split = load_cohort(run).fold_sets()[0]
+    slides = [slide for slide in run.slides() if split[slide.patient_id] == "train"][:2]
+    for slide in slides:
+        shard = run.features(NAME, slide.slide_id) / "features" / "c.0.0"
+        shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(NotReadyError, match="2 feature stores are damaged") as caught:
+        trained(run)
+    assert [culprit.split(":")[0] for culprit in caught.value.culprits] == [slide.slide_id for slide in slides]
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_set_that_lost_a_class_to_quarantine_is_told_with_its_numbers(tmp_path: Path, folds: int) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "folds": folds})
+    cohort = load_cohort(run)
+    folds_of = cohort.fold_sets()
+    lost = [
+        one for one in cohort.done
+        if folds_of[0][one.slide.patient_id] == "train" and cohort.label(one.slide) == 1
+    ]  # fmt: skip
+    for standing in lost:
+        slide_id = standing.slide.slide_id
+        shutil.rmtree(run.features(NAME, slide_id))
+        write_receipt(run.receipts("extract", NAME), Receipt(slide_id, "quarantined", standing.key, "nan-features"))
+    n_0 = sum(place == "train" for place in folds_of[0].values()) - len({one.slide.patient_id for one in lost})
+    where = " of fold 0" if folds > 1 else ""
+    with pytest.raises(
+        InputError, match=f"the training patients{where} with features .*: {n_0} with label 0, 0 with"
+    ) as e:
+        trained(run)
+    assert len(e.value.culprits) == len(lost)
