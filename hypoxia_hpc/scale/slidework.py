@@ -61,7 +61,11 @@ class SlideWork(Protocol):
         """Rows of the committed store."""
 
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
-        """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine."""
+        """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine.
+
+        ``note`` among them is told at once; ``queued_seconds``, in which it waited for another slide of the same
+        process, are not counted as work.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Attend:
             "done",
             key,
             rows=self.work.rows(slide),
-            seconds=time.perf_counter() - started,
+            seconds=time.perf_counter() - started - float(extra.get("queued_seconds", 0.0)),
             bytes=_tree_bytes(self.work.target(slide)),
             extra=extra,
         )
@@ -200,6 +204,8 @@ class _Gathered:
         if news.fresh and receipt.status == "quarantined":
             first_line = receipt.detail.partition("\n")[0]
             self._listener.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
+        if news.fresh and "note" in receipt.extra:
+            self._listener.note(f"{receipt.slide_id}: {receipt.extra['note']}")
         self._listener.item(self._costs[receipt.slide_id])
 
 

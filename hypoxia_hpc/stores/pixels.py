@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -168,7 +168,7 @@ class PixelsReader:
                     written = self._copy_part(file, first, start, stop, out)
         return written
 
-    def _copy_part(self, file: BinaryIO, first: int, start: int, stop: int, out: UInt8Array) -> int:
+    def _copy_part(self, file: BufferedReader, first: int, start: int, stop: int, out: UInt8Array) -> int:
         """A chunk that begins before ``out`` or ends behind it, by way of a chunk of this thread's own."""
         if not hasattr(self._spare, "tiles"):
             self._spare.tiles = np.empty((self._rows, *self.shape[1:]), dtype=np.uint8)
@@ -177,7 +177,7 @@ class PixelsReader:
         out[begin - start : end - start] = self._spare.tiles[begin - first : end - first]
         return end - start
 
-    def _unpack(self, file: BinaryIO, first: int, tiles: UInt8Array) -> None:
+    def _unpack(self, file: BufferedReader, first: int, tiles: UInt8Array) -> None:
         number = first // self._rows
         if self._codec.fixed:
             self._shard.read_chunk(file, number, tiles.reshape(-1))
