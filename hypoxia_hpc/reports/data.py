@@ -80,11 +80,14 @@ class QuarantinedSlide:
 
 @dataclass(frozen=True, slots=True)
 class StageTime:
-    """Seconds of work of one stage, summed over its receipts; ``tiles`` it handled, None where it counts none."""
+    """Seconds of work of one stage, summed over its receipts; ``tiles`` it handled, None where it counts none;
+    ``waited`` is the share of its device's time, 0..1, without a tile to compute, ``bytes_read`` from tile stores."""
 
     stage: str
     seconds: float
     tiles: int | None = None
+    waited: float | None = None
+    bytes_read: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

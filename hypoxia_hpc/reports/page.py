@@ -95,7 +95,7 @@ def _environment() -> Environment:
         "duration": text.duration,
         "base64": lambda image: base64.b64encode(image).decode(),
     }
-    environment.globals |= {name: getattr(text, name) for name in ("interval", "percent", "rate", "count_of")}
+    environment.globals |= {name: getattr(text, name) for name in ("interval", "percent", "rate", "count_of", "nbytes")}
     environment.globals |= {"BASELINE": view.BASELINE}
     return environment
 

@@ -57,6 +57,18 @@ def rate(count: int | None, seconds: float) -> str:
     return thousands(count / seconds) if count / seconds >= 9.95 else fixed(count / seconds, 1)
 
 
+def nbytes(number: int | None) -> str:
+    """``512 B``, ``4.1 GB``; a dash for None."""
+    if number is None:
+        return MISSING
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
+
+
 def count_of(number: int, noun: str) -> str:
     """``1 slide``, ``2 slides``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

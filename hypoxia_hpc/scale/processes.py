@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from hypoxia_hpc.scale.accounts import Accounts
 from hypoxia_hpc.scale.queue import Queued
 from hypoxia_hpc.scale.running import Running
 
@@ -45,6 +46,11 @@ class Process:
     def idle_shares(self) -> list[float]:
         """Share of its time in which each worker had nothing to do, 0..1."""
         return [idle_share([busy], [idle]) for busy, idle in _by_worker(self.running)]
+
+    @property
+    def waited_share(self) -> float | None:
+        """Share of its devices' time in which they had no tiles to compute, 0..1; None where it told of no device."""
+        return Accounts(self.running.device_seconds, self.running.waited_seconds).waited_share
 
 
 def idle_share(busy: Iterable[float], idle: Iterable[float]) -> float:

@@ -42,13 +42,17 @@ class Progress:
     in_flight: tuple[str, ...] = ()
     busy_seconds: tuple[float, ...] = ()
     idle_seconds: tuple[float, ...] = ()
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_read: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """One file. ``name`` is that of the features, or empty; ``job`` SLURM's id as squeue prints it, or empty. What is
     done is what this process did; the totals are those of the share, and null on all ranks but the first, so that sums
-    over files are right. Busy and idle seconds are one for each worker."""
+    over files are right. Busy and idle seconds are one for each worker; those of devices, and bytes read, are of the
+    slides that are done."""
 
     stage: str
     name: str
@@ -70,6 +74,9 @@ class Running:
     in_flight: tuple[str, ...]
     busy_seconds: tuple[float, ...]
     idle_seconds: tuple[float, ...]
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_read: int = 0
 
 
 _RUNNING = TypeAdapter(Running)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.scale.accounts import Accounts, accounts_of
 from hypoxia_hpc.scale.dealing import Attended, Desk, News, desk_of
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.parts import WHOLE, Part
@@ -215,6 +216,7 @@ class _Station:
     def __init__(self, work: SlideWork, desk: Desk, crew: Crew[Slide, Attended], file: RunningFile) -> None:
         self._work, self._desk, self._crew, self._file = work, desk, crew, file
         self._slides, self._cost, self._tiles = 0, 0, 0
+        self._accounts = Accounts()
 
     def attend(self) -> None:
         """Work until the desk has no more."""
@@ -229,7 +231,9 @@ class _Station:
                     continue
                 self._slides += 1
                 self._cost += event.item.cost
-                self._desk.tell(event.result if isinstance(event, Finished) else _quarantine(self._work, event))
+                attended = event.result if isinstance(event, Finished) else _quarantine(self._work, event)
+                self._accounts += accounts_of([attended.receipt] if attended.fresh else [])
+                self._desk.tell(attended)
 
     def next_item(self) -> Slide | Nothing:
         return self._desk.next_item()
@@ -247,6 +251,9 @@ class _Station:
             in_flight=tuple(slide.slide_id for slide in self._crew.in_flight),
             busy_seconds=tuple(round(seconds, 1) for seconds in busy),
             idle_seconds=tuple(round(seconds, 1) for seconds in idle),
+            device_seconds=round(self._accounts.device_seconds, 1),
+            waited_seconds=round(self._accounts.waited_seconds, 1),
+            bytes_read=self._accounts.bytes_read,
         )
 
 

@@ -15,6 +15,7 @@ from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.networks.frozen import model_key
 from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.scale.accounts import Accounts, accounts_of
 from hypoxia_hpc.scale.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.scale.jobs import Jobs, ask_jobs, that_matter
 from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
@@ -36,7 +37,7 @@ class StageStatus:
     ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers together,
     ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
     work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where nobody works.
-    ``readers``: how many of the slides done were read by what.
+    ``readers``: how many of the slides done were read by what. ``accounts`` are sums over receipts of extract.
     """
 
     stage: str
@@ -54,6 +55,7 @@ class StageStatus:
     cost_total: int = 0
     worker_seconds_left: float | None = None
     seconds_left: float | None = None
+    accounts: Accounts = field(default_factory=Accounts)
 
     @property
     def tiles_per_second(self) -> float:
@@ -71,7 +73,14 @@ class RunStatus:
 
     def as_json(self) -> Json:
         return {
-            "stages": [{**asdict(stage), "tiles_per_second": stage.tiles_per_second} for stage in self.stages],
+            "stages": [
+                {
+                    **asdict(stage),
+                    "tiles_per_second": stage.tiles_per_second,
+                    "waited_share": stage.accounts.waited_share,
+                }
+                for stage in self.stages
+            ],
             "quarantined": [{"stage": stage, **asdict(receipt)} for stage, receipt in self.quarantined],
             "processes": [
                 {
@@ -81,6 +90,7 @@ class RunStatus:
                     "seconds_silent": one.seconds_silent,
                     "tiles_per_second": one.tiles_per_second,
                     "idle_shares": one.idle_shares,
+                    "waited_share": one.waited_share,
                 }
                 for one in self.processes
             ],
@@ -166,6 +176,7 @@ def _slide_stage(title: str, standings: Sequence[Standing], processes: Sequence[
         cost_total=sum(costs.values()),
         worker_seconds_left=None if pace is None else cost_left * pace.value,
         seconds_left=None if pace is None else seconds_left(cost_left, pace.value, at_work),
+        accounts=accounts_of(receipts),
     )
 
 

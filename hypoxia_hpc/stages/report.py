@@ -30,6 +30,7 @@ from hypoxia_hpc.reports.page import (
     render_report,
 )
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
+from hypoxia_hpc.scale.accounts import accounts_of
 from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
 from hypoxia_hpc.scale.keys import extract_spec
 from hypoxia_hpc.scale.listening import Listener
@@ -260,7 +261,9 @@ def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tup
     for stage, receipts in by_stage.items():
         found = [receipt for receipt in receipts if receipt is not None]
         if found:
-            times.append(StageTime(stage, sum(one.seconds for one in found), _tiles(stage, found)))
+            accounts = accounts_of(found)
+            seconds, waited = sum(one.seconds for one in found), accounts.waited_share
+            times.append(StageTime(stage, seconds, _tiles(stage, found), waited, accounts.bytes_read or None))
     return tuple(times)
 
 

@@ -12,6 +12,7 @@ from hypoxia_hpc.terminal import duration, reasons, table
 from hypoxia_hpc.views.words import amount, cut_table, first_line, ranges, some
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.scale.accounts import Accounts
     from hypoxia_hpc.scale.jobs import Jobs
     from hypoxia_hpc.scale.processes import Process
     from hypoxia_hpc.scale.queue import Failed, Queued
@@ -54,7 +55,8 @@ def _stage_row(stage: StageStatus) -> list[str]:
     counts = [f"{n:,}" for n in (stage.done, stage.quarantined, stage.todo)]
     rate = f"{stage.tiles_per_second:,.0f}" if stage.tiles else ""
     running = f"{stage.running:,}" if stage.workers or stage.running else ""
-    return [stage.stage, *counts, running, rate, _time_left(stage), stage.note or _read_by(stage.readers)]
+    last = stage.note or _read_by(stage.readers) or _waited(stage.accounts)
+    return [stage.stage, *counts, running, rate, _time_left(stage), last]
 
 
 def _time_left(stage: StageStatus) -> str:
@@ -70,6 +72,13 @@ def _read_by(readers: Mapping[str, int]) -> str:
     return "read by " + ", ".join(f"{reader} {n:,}" for reader, n in readers.items()) if readers else ""
 
 
+def _waited(accounts: Accounts) -> str:
+    """``device waited 1 % for data, read 4.1 GB``."""
+    share = accounts.waited_share
+    read = f", read {amount(accounts.bytes_read, 'B')}" if accounts.bytes_read else ""
+    return "" if share is None else f"device waited {share:.0%} for data{read}"
+
+
 def _processes(processes: Sequence[Process]) -> Iterator[str]:
     at_work = [one for one in processes if one.standing in ("working", "silent")]
     if at_work:
@@ -77,7 +86,8 @@ def _processes(processes: Sequence[Process]) -> Iterator[str]:
         workers = sum(one.running.workers for one in at_work)
         yield f"\nat work: {some(len(at_work), 'process')} on {', '.join(hosts)}, {some(workers, 'worker')}"
         yield cut_table(
-            ["process", "host", "slides", "tiles/s", "idle", "last heard"], [_work_row(one) for one in at_work]
+            ["process", "host", "slides", "tiles/s", "idle", "device waits", "last heard"],
+            [_work_row(one) for one in at_work],
         )
     over = [one for one in processes if one.standing in ("dead", "failed", "stopped")]
     if over:
@@ -96,7 +106,9 @@ def _work_row(process: Process) -> list[str]:
     running = process.running
     slides = f"{running.slides_done:,}" + ("" if running.slides_total is None else f" of {running.slides_total:,}")
     silent = f"{duration(process.seconds_silent)} ago: {process.why}" if process.standing == "silent" else "now"
-    return [_name(process), running.host, slides, f"{process.tiles_per_second:,.0f}", _idle(process), silent]
+    share = process.waited_share
+    waits = "" if share is None else f"{share:.0%}"
+    return [_name(process), running.host, slides, f"{process.tiles_per_second:,.0f}", _idle(process), waits, silent]
 
 
 def _idle(process: Process) -> str:

@@ -129,7 +129,7 @@ def test_what_a_reader_looks_for_is_on_the_page(full_report: ReportData) -> None
         "DEMO-062 tile no-tissue none of 108 tiles has at most 25 % background",
         "40 slides of 63; 23 not shown",
         "60 names",
-        "extract 2 min 02 s 62 % 2,990 24",
+        "extract 2 min 02 s 62 % 2,990 24 802 MB 3 %",
         "tensorflow 2.21.0",
         "tile_px = 299 # side of a tile",
     ):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypoxia_hpc.reports.text import clean, count_of, duration, fixed, interval, percent, rate, thousands
+from hypoxia_hpc.reports.text import clean, count_of, duration, fixed, interval, nbytes, percent, rate, thousands
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,8 @@ def test_missing_numbers_are_a_dash() -> None:
         percent(1, 0),
         rate(None, 2),
         rate(3, 0),
-    ] == ["–"] * 7  # noqa: RUF001
+        nbytes(None),
+    ] == ["–"] * 8  # noqa: RUF001
     assert interval(0.2, None) == interval(math.nan, 0.3) == ""
 
 
@@ -41,6 +42,7 @@ def test_numbers() -> None:
     assert interval(0.82, 1.0, 2) == "0.82–1.00"  # noqa: RUF001
     assert thousands(1234567) == "1,234,567"
     assert percent(1, 3) == "33 %"
+    assert [nbytes(n) for n in (0, 999, 999_600, 4_100_000_000)] == ["0 B", "999 B", "1 MB", "4.1 GB"]
     assert [rate(1234, 1), rate(7, 2)] == ["1,234", "3.5"]
     assert [count_of(1, "slide"), count_of(2000, "slide")] == ["1 slide", "2,000 slides"]
 

@@ -36,7 +36,7 @@ def file_of(run: RunDir) -> RunningFile:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    told = Progress(3, 40, 1234, ("a", "b"), (10.5, 2.0), (0.5, 9.0))
+    told = Progress(3, 40, 1234, ("a", "b"), (10.5, 2.0), (0.5, 9.0), 8.5, 0.5, 2**33)
     with file_of(run).kept(lambda: told):
         (one,) = read_running(run)
         assert (one.stage, one.name, one.share, one.state) == ("extract", "inception_v3", (2, 5), "working")
@@ -44,6 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert one.state == "ended"
     assert (one.slides_done, one.slides_total, one.cost_done, one.cost_total, one.tiles) == (3, 7, 40, 100, 1234)
     assert (one.in_flight, one.workers, one.busy_seconds, one.idle_seconds) == (("a", "b"), 2, (10.5, 2.0), (0.5, 9.0))
+    assert (one.device_seconds, one.waited_seconds, one.bytes_read) == (8.5, 0.5, 2**33)
     assert (one.rank, one.ranks, one.job) == (0, 1, "")
     assert one.started <= one.updated
     assert [path.name for path in run.running.iterdir()] == [f"extract-{one.host}-{one.pid}.json"]

@@ -18,6 +18,7 @@ import pytest
 
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.scale.accounts import Accounts, accounts_of
 from hypoxia_hpc.scale.jobs import Jobs, that_matter
 from hypoxia_hpc.scale.keys import extract_key, slide_tile_key
 from hypoxia_hpc.scale.listening import Silence
@@ -128,6 +129,24 @@ def test_time_left_counts_the_whole_run_and_the_workers_at_work(one_of_three: Ru
     assert "11 s with 4 workers" in shown(state)
     assert f"at work: 2 processes on elsewhere, {platform.node()}" in shown(state)
     assert "25% 0%" in shown(state)
+
+
+def test_how_busy_devices_were_is_said_of_processes_and_of_stages(one_of_three: RunDir) -> None:
+    told_by(one_of_three, device_seconds=40.0, waited_seconds=1.0)
+    told_by(one_of_three, pid=1, host="elsewhere")
+    receipt = read_receipt(one_of_three.receipts("tile"), "a")
+    assert receipt is not None
+    extra = {**receipt.extra, "device_seconds": 8.0, "waited_seconds": 2.0, "bytes_read": 4_100_000_000}
+    accounts = accounts_of([replace(receipt, extra=extra), receipt])
+    assert accounts == Accounts(8.0, 2.0, 4_100_000_000)
+    state = run_status(one_of_three)
+    assert sorted(one.waited_share or 0.0 for one in state.processes) == [0.0, 0.025]
+    assert " 2% " in shown(state)
+    stage = StageStatus("extract x", 2, 0, 1, accounts=accounts)
+    state = replace(state, stages=(stage,))
+    assert "device waited 25% for data, read 4.1 GB" in shown(state)
+    assert state.as_json()["stages"][0]["waited_share"] == 0.25
+    assert Accounts().waited_share is None
 
 
 def test_a_process_that_died_is_said_to_be_dead_while_its_slides_are_to_do(one_of_three: RunDir) -> None:

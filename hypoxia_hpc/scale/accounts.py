@@ -1,0 +1,43 @@
+"""How a device was kept busy: sums over the receipts of extract. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hypoxia_hpc.records import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Seconds that passed on devices, those of them in which one had nothing to do for want of tiles, and bytes of
+    tile stores that were read; all 0 where receipts say nothing of it."""
+
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_read: int = 0
+
+    def __add__(self, other: Accounts) -> Accounts:
+        return Accounts(
+            self.device_seconds + other.device_seconds,
+            self.waited_seconds + other.waited_seconds,
+            self.bytes_read + other.bytes_read,
+        )
+
+    @property
+    def waited_share(self) -> float | None:
+        """Share of the device's time in which it waited, 0..1; None where there is none."""
+        return self.waited_seconds / self.device_seconds if self.device_seconds else None
+
+
+def accounts_of(receipts: Iterable[Receipt]) -> Accounts:
+    """The sum over receipts."""
+    return sum((_of(receipt) for receipt in receipts), Accounts())
+
+
+def _of(receipt: Receipt) -> Accounts:
+    told = {name: receipt.extra.get(name, 0) for name in ("device_seconds", "waited_seconds", "bytes_read")}
+    known = {name: value for name, value in told.items() if isinstance(value, int | float)}
+    return Accounts(
+        float(known.get("device_seconds", 0)), float(known.get("waited_seconds", 0)), int(known.get("bytes_read", 0))
+    )
