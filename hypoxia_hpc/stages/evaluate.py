@@ -17,6 +17,7 @@ from hypoxia_hpc.networks.frozen import model_key
 from hypoxia_hpc.records import Float64Array, Json, Patient
 from hypoxia_hpc.scale.clusters import ClusterTables, ClusterTally, frozen_clusterings
 from hypoxia_hpc.scale.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
+from hypoxia_hpc.scale.finetuned import make_probabilities
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import (
     Predictions,
@@ -80,6 +81,8 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
 def _predict(
     cohort: Cohort, folds: FoldSets, listener: Listener, stop: threading.Event
 ) -> tuple[Predictions, ClusterTables | None]:
+    slides = [standing.slide for standing in cohort.done]
+    make_probabilities(cohort.run, cohort.run, slides, listener=listener, stop=stop)
     models = frozen_members(cohort.run, cohort.run, folds)
     tally = ClusterTally(frozen_clusterings(cohort.run, folds))
     standings = by_patient(cohort.done)

@@ -13,6 +13,7 @@ from hypoxia_hpc.networks.frozen import FrozenModel
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.scale.clusters import ClusterTally, frozen_clusterings
 from hypoxia_hpc.scale.cohort import by_patient, each_features, listened, load_cohort, model_names
+from hypoxia_hpc.scale.finetuned import make_probabilities
 from hypoxia_hpc.scale.keys import tile_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.outputs import frozen_models
@@ -70,6 +71,7 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     used = {"model_run": model_run.root.absolute().name, "models": keys}
     sets = dict.fromkeys(cohort.patients, SET)
+    make_probabilities(run, model_run, [standing.slide for standing in cohort.done], listener=listener, stop=stop)
     members = frozen_members(run, model_run, [sets] * n_folds)
     tally = ClusterTally(frozen_clusterings(model_run, [sets] * n_folds))
     standings = by_patient(cohort.done)

@@ -15,6 +15,7 @@ from hypoxia_hpc.networks.trained import TrainedHead
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.scale.clusters import fit_deep_kmeans
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
+from hypoxia_hpc.scale.finetuned import fit_finetune, make_probabilities
 from hypoxia_hpc.scale.fitting import Fitting, Trainer, fit_head, model_record, n_epochs, set_counts, training_data
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
@@ -25,7 +26,7 @@ from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
 # What trains a model; every other one is a top model on features.
-TRAINERS: Mapping[str, Trainer] = {"deep_kmeans": fit_deep_kmeans}
+TRAINERS: Mapping[str, Trainer] = {"finetune": fit_finetune, "deep_kmeans": fit_deep_kmeans}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
     for model in models:
         for folder in point_folders(run, model):
             remove_directory(folder)
+    # Here, where the device is that trained them, if need be; evaluate finds them made.
+    make_probabilities(run, run, [standing.slide for standing in cohort.done], listener=listener, stop=stop)
     found = tuple(model.name for model in models if model not in todo)
     return Trained(tuple(model.name for model in todo), found, unlabelled)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grainy_tiles import grainy_tiles
 from sklearn.metrics import roc_auc_score
 
 from hypoxia_hpc.config import FinetuneTable
@@ -29,7 +30,6 @@ from hypoxia_hpc.networks.trained import TrainedHead
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 PX, INPUT_PX, PER_PATIENT = 24, 16, 24
-COLOUR = np.array([150, 100, 140])
 TABLE = FinetuneTable(
     input_px=INPUT_PX,
     frozen_epochs=3,
@@ -87,11 +87,7 @@ def network(table: FinetuneTable = TABLE, seed: int = 0) -> Network:
 
 
 def patient(seed: int, label: int, difference: float = 1.0, n: int = PER_PATIENT) -> TileSource:
-    """Tiles of pink noise; those of class 1 are more finely grained, of the same colours."""
-    rng = np.random.default_rng(seed)
-    grain = 1 if difference * label > 0 else 3
-    noise = rng.normal(scale=40, size=(n, PX // grain, PX // grain, 1)).repeat(grain, axis=1).repeat(grain, axis=2)
-    tiles = np.clip(noise + COLOUR, 0, 255).astype(np.uint8)
+    tiles = grainy_tiles(seed, label if difference else 0, n, PX)
     return TileSource(lambda start, stop: tiles[start:stop], n, label)
 
 
