@@ -87,7 +87,7 @@ def read_tensors(
                 continue
             tensors[one] = file.get_tensor(one).astype(np.float32)
             if not np.isfinite(tensors[one]).all():
-                problems.append(f"nothing finite for {one}")
+                problems.append(f"not finite: {one}")
     if problems:
         raise wrong_weights(path, name, problems)
     return tensors
@@ -117,7 +117,7 @@ def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
         raise wrong_weights(path, name, [str(error).split("\n", maxsplit=1)[0]]) from error
     left = [weight.path for weight in _floats(model) if not np.isfinite(as_numpy(weight)).all()]
     if left:
-        raise wrong_weights(path, name, [f"nothing finite for {weight}" for weight in left])
+        raise wrong_weights(path, name, [f"not finite: {weight}" for weight in left])
 
 
 def _floats(model: keras.Model) -> list[Any]:

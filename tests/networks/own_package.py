@@ -1,0 +1,31 @@
+"""example_backbones as an installed package: a wheel, and pip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parent / "own" / "example_backbones.py"
+
+
+def install(folder: Path, module: Path, entry_points: str, *, name: str = "example-backbones") -> Path:
+    """Install a package of one module into ``folder``/site by pip; the folder to put on Python's path."""
+    stem = name.replace("-", "_")
+    wheel = folder / f"{stem}-1.0-py3-none-any.whl"
+    info = f"{stem}-1.0.dist-info"
+    files = {
+        module.name: module.read_text(encoding="utf-8"),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[hypoxia_hpc.backbones]\n{entry_points}\n",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+        archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"]))
+    site = folder / "site"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", site, wheel]
+    subprocess.run(command, check=True, capture_output=True)
+    return site
