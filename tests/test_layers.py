@@ -43,6 +43,7 @@ HOMES = {
     "tensorflow": {"networks"},
     "jax": {"networks"},
     "torch": {"networks"},
+    "timm": {"networks.timm_networks"},
     "openvino": {"networks"},
     "h5py": {"networks"},
     "safetensors": {"networks"},
@@ -55,7 +56,20 @@ HOMES = {
     "pydantic": {"config", "networks.frozen", "scale.receipts", "scale.running"},
     "pydantic_core": {"config"},
 }
-HEAVY = ("tensorflow", "keras", "openslide", "mpi4py", "zarr", "sklearn", "matplotlib", "h5py", "jinja2")
+HEAVY = (
+    "tensorflow",
+    "jax",
+    "torch",
+    "timm",
+    "keras",
+    "openslide",
+    "mpi4py",
+    "zarr",
+    "sklearn",
+    "matplotlib",
+    "h5py",
+    "jinja2",
+)
 
 
 def modules() -> dict[str, ast.Module]:

@@ -127,7 +127,7 @@ def _opened(url: str) -> http.client.HTTPResponse:
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(BLOCK)
+        return response.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
         raise _NotFetchedError(f"cut off ({error})") from error
 

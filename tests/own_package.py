@@ -7,7 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parent / "own" / "example_backbones.py"
+EXAMPLE = Path(__file__).parent / "networks" / "own" / "example_backbones.py"
 
 
 def install(folder: Path, module: Path, entry_points: str, *, name: str = "example-backbones") -> Path:
