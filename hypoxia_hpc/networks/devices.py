@@ -141,13 +141,12 @@ class Device:
             self._free.append(memory)
 
     def halve(self, batch_size: int) -> bool:
-        """Batches half as large as ``batch_size``, unless that was done before; false where that is one tile."""
+        """Batches half as large as ``batch_size``, above 1; false where another slide has seen to that."""
         with self._turns:
-            if self.batch_size == batch_size:
-                if batch_size == 1:
-                    return False
-                self.batch_size = -(-batch_size // 2)
-                self.engine = self._engine_for(self.shape)
+            if self.batch_size != batch_size:
+                return False
+            self.batch_size = -(-batch_size // 2)
+            self.engine = self._engine_for(self.shape)
             return True
 
 

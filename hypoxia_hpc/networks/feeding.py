@@ -45,12 +45,12 @@ class TileSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """Features of a slide, float32 (n, d), the size of its batches, the one there was before, and its time on the
-    device."""
+    """Features of a slide, float32 (n, d), the size of its batches, the sizes that it found too large meanwhile, and
+    its time on the device."""
 
     values: Float32Array
     batch_size: int
-    batch_size_before: int
+    too_large: tuple[int, ...]
     turn: Turn
 
 
@@ -63,13 +63,13 @@ def features_of(
     one size is that of all its batches: ``opened`` is called once more. Raises what reading raises, MachineError where
     the device is lost or has no memory for a single tile.
     """
-    before = device.batch_size
+    too_large: list[int] = []
     while True:
         batch_size = device.batch_size
         try:
             with opened() as source, _Feed(device, source, batch_size, tick) as feed:
                 turn = feed.run()
-            return Fed(feed.values(), batch_size, before, turn)
+            return Fed(feed.values(), batch_size, tuple(too_large), turn)
         except BatchSizeChangedError:
             continue
         except Exception as error:
@@ -77,8 +77,10 @@ def features_of(
                 raise _lost(error) from error
             if not is_out_of_memory(error):
                 raise
-            if not device.halve(batch_size):
+            if batch_size == 1:
                 raise _too_small(error) from error
+            if device.halve(batch_size):
+                too_large.append(batch_size)
 
 
 @dataclass(frozen=True, slots=True)

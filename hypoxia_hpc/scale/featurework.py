@@ -114,10 +114,10 @@ class FeatureWork:
         }
         if tiles.pixels is not None:
             accounts["bytes_read"] = tiles.pixels.nbytes(0, len(tiles.pixels))
-        if fed.batch_size < fed.batch_size_before:
+        if fed.too_large:
             accounts["note"] = (
-                f"out of memory on the device with batches of {fed.batch_size_before} tiles, goes on with "
-                f"{fed.batch_size}; [extract] batch_size = {fed.batch_size} saves the attempt"
+                f"out of memory on the device with batches of {fed.too_large[0]} tiles, goes on with {fed.batch_size}; "
+                f"[extract] batch_size = {fed.batch_size} saves the attempt"
             )
         return accounts
 
