@@ -30,7 +30,7 @@ def load_weights(model: keras.Model, path: Path, name: str) -> None:
         shapes = {one: tuple(variable.shape) for one, variable in variables.items()}
         for one, values in read_tensors(path, shapes, name).items():
             variables[one].assign(values)
-        _settle_constants(model)
+        settle_constants(model)
     else:
         _load_hdf5(model, path, name)
 
@@ -131,8 +131,8 @@ def as_numpy(weight: keras.Variable) -> Float32Array:
     return np.asarray(keras.ops.convert_to_numpy(weight))
 
 
-def _settle_constants(model: keras.Model) -> None:
-    """A normalisation keeps constants that it makes of its weights."""
+def settle_constants(model: keras.Model) -> None:
+    """To be called when weights were set one by one: a Normalization layer keeps constants that it makes of its own."""
     import keras
 
     for layer in model.layers:

@@ -82,6 +82,8 @@ class TimmNetwork:
         module = _features_module(_create(self), keras.config.dtype_policy().compute_dtype)
         length = _shape_of_features(_outline(self), tile_px)[1]
         layer = keras.layers.TorchModuleWrapper(module, name="timm", output_shape=(None, length), dtype="float32")
+        # Keras takes the parameters for its own, and not what BatchNorm keeps beside them. They share their memory.
+        layer.moving = [keras.Variable(one, trainable=False) for one in module.buffers() if one.is_floating_point()]
         pixels = keras.Input((tile_px, tile_px, 3))
         return keras.Model(pixels, layer(pixels), name="timm_network")
 

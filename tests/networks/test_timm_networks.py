@@ -108,6 +108,23 @@ def test_random_network_of_timm_repeats_and_is_trainable() -> None:
 
 
 @on_pytorch
+def test_all_that_features_depend_on_is_a_weight_of_keras(tmp_path: Path) -> None:
+    """So that a network which is fine-tuned is kept whole: moving averages, too."""
+    network = created("resnet18")
+    network.bn1.running_mean += 1
+    network.layer1[0].bn1.running_var *= 2
+    save(network, tmp_path / "resnet18.safetensors")
+    table = table_for(tmp_path / "resnet18.safetensors", "timm:resnet18")
+    trained, _ = build_inner(resolve_backbone(table, PX, None))
+    other, _ = build_inner(resolve_backbone(random_table("timm:resnet18", seed=5), PX, None))
+    pixels = some_tiles(2, PX).astype(np.float32) / 255
+    expected = trained.predict_on_batch(pixels)
+    assert np.abs(other.predict_on_batch(pixels) - expected).max() > 1e-3
+    other.set_weights(trained.get_weights())
+    np.testing.assert_array_equal(other.predict_on_batch(pixels), expected)
+
+
+@on_pytorch
 def test_tiles_of_another_size_than_the_network_takes_are_refused() -> None:
     assert resolve_backbone(random_table(VIT), 224, None).feature_length == 192
     with pytest.raises(InputError, match=r"Input height \(299\) doesn't match model \(224\)") as caught:
