@@ -28,7 +28,8 @@ Started = tuple[Engine, Any]
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
     """What a worker process runs: ``build`` makes the network, uint8 (b, tile_px, tile_px, 3) -> float32 (b, d), in
-    ``threads`` threads. To be pickled, so ``build`` is a function of a module, perhaps with ``functools.partial``."""
+    ``threads`` threads. To be pickled, so ``build`` is a function of a module, perhaps with ``functools.partial``. It
+    makes one of ``precision``, but of float32 for OpenVINO, which sees to that itself."""
 
     build: Callable[[], keras.Model]
     tile_px: int

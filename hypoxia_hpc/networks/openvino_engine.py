@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import tempfile
+import warnings
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,11 @@ def require_openvino() -> None:
 
 
 def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: str, threads: int) -> Engine:
-    """A network, uint8 ``shape`` (b, px, px, 3) -> float32 (b, d), run by OpenVINO in so many threads. ``precision`` is
-    that of the network. Raises MachineError as :func:`require_openvino`."""
+    """A network, uint8 ``shape`` (b, px, px, 3) -> float32 (b, d), run by OpenVINO in so many threads.
+
+    ``precision`` is what it computes in; the network itself has to be float32: bfloat16 is not converted.
+    Raises MachineError as :func:`require_openvino`.
+    """
     require_openvino()
     import openvino
 
@@ -72,7 +76,9 @@ def _converted(core: Any, model: keras.Model, shape: tuple[int, ...]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.xml"
         signature = [keras.InputSpec(shape=shape, dtype="uint8")]
-        model.export(str(path), format="openvino", verbose=False, input_signature=signature)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch.jit.trace, which Keras uses
+            model.export(str(path), format="openvino", verbose=False, input_signature=signature)
         return core.read_model(path)
 
 

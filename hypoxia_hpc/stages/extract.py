@@ -79,8 +79,9 @@ def extract_work(run: RunDir, config: RunConfig, threads: int) -> FeatureWork:
     table = config.extract
     folder = Path(config.site.weights) if config.site.weights else None
     backbone = resolve_backbone(table, config.tile.tile_px, folder)
+    precision = "float32" if config.site.engine == "openvino" else backbone.precision
     plan = DevicePlan(
-        partial(build_backbone, backbone),
+        partial(build_backbone, replace(backbone, precision=precision)),
         backbone.tile_px,
         table.batch_size,
         table.precision,
