@@ -27,7 +27,7 @@ _SOS, _SOS_NBYTES = b"\xff\xda", 14
 _SPARE_NBYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Codec:
     """One way to pack a chunk of tiles.
 

@@ -26,10 +26,9 @@ from hypoxia_hpc.stores.layout import (
     DOCUMENT,
     FEATURE_ARRAYS,
     ArrayRule,
-    array_document,
     chunk_nbytes_of,
     content_digest,
-    json_bytes,
+    document_bytes,
     n_chunks_of,
     tile_arrays,
 )
@@ -208,7 +207,7 @@ def read_shape(folder: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"shape {shape!r:.80} is not made of whole numbers from 1 to {MOST_ROWS - 1}")
     if rule.most_rows and chunk_nbytes_of(rule, dtype, tuple(shape)) > MOST_SHARD_CHUNK_BYTES:
         raise ValueError(f"shape {shape!r:.80} makes chunks of more than {MOST_SHARD_CHUNK_BYTES} bytes")
-    if raw != json_bytes(array_document(rule, dtype, tuple(shape))):
+    if raw != document_bytes(rule, dtype, tuple(shape)):
         raise ValueError("codecs, chunks or other settings are not the ones that this version writes")
     return dtype, tuple(shape)
 

@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,33 @@ def tile_arrays(attributes: Json) -> Mapping[str, ArrayRule]:
 
 def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:
     """The Zarr v3 ``zarr.json`` of an array: one chunk of all rows or, where sharded, one shard of all inner chunks."""
+    return _document(rule, dtype, shape, n_chunks_of(rule, dtype, shape) * rows_per_chunk(rule, dtype, shape))
+
+
+def document_bytes(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> bytes:
+    """The text of that document."""
+    rows = n_chunks_of(rule, dtype, shape) * rows_per_chunk(rule, dtype, shape)
+    return _template(rule, dtype, shape[1:]).replace(_N, b"%d" % shape[0]).replace(_ROWS, b"%d" % rows)
+
+
+# Stand for the number of rows, and that of a shard: larger than any. To encode a document takes 50 µs, and the three of
+# a store are compared whenever it is opened.
+_N, _ROWS = b"1234567890123456701", b"1234567890123456702"
+
+
+@lru_cache(maxsize=64)
+def _template(rule: ArrayRule, dtype: str, row_shape: tuple[int, ...]) -> bytes:
+    return json_bytes(_document(rule, dtype, (int(_N), *row_shape), int(_ROWS)))
+
+
+def _document(rule: ArrayRule, dtype: str, shape: tuple[int, ...], shard_rows: int) -> Json:
     checksum: Json = {"name": "crc32c"}
     codecs: list[Json] = [*rule.codec.documents, checksum]
     chunk_shape = list(shape)
     if rule.most_rows:
-        rows = rows_per_chunk(rule, dtype, shape)
-        chunk_shape[0] = n_chunks_of(rule, dtype, shape) * rows
+        chunk_shape[0] = shard_rows
         sharding = {
-            "chunk_shape": [rows, *shape[1:]],
+            "chunk_shape": [rows_per_chunk(rule, dtype, shape), *shape[1:]],
             "codecs": codecs,
             "index_codecs": [*NONE.documents, checksum],
             "index_location": "end",
@@ -136,7 +156,7 @@ def write_array(store: Path, name: str, rule: ArrayRule, values: NDArray[Any]) -
 
 def write_array_document(store: Path, name: str, rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> dict[str, str]:
     """Write an array's ``zarr.json``; returns its SHA-256 (hex) by path. Raises OSError."""
-    document = json_bytes(array_document(rule, dtype, shape))
+    document = document_bytes(rule, dtype, shape)
     (store / name / DOCUMENT).write_bytes(document)
     return {f"{name}/{DOCUMENT}": hashlib.sha256(document).hexdigest()}
 
