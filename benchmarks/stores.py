@@ -36,6 +36,7 @@ import zarr
 import hypoxia_hpc.slides
 from hypoxia_hpc.stores import layout
 from hypoxia_hpc.stores.codecs import CODECS
+from hypoxia_hpc.stores.integrity import check_array
 from hypoxia_hpc.stores.layout import ArrayRule, tile_arrays
 from hypoxia_hpc.stores.pixels import PixelsReader, PixelsWriter
 from hypoxia_hpc.tiling.kernels import count_background
@@ -92,8 +93,12 @@ def fsync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def reader_of(folder: Path, rule: ArrayRule) -> PixelsReader:
+    return PixelsReader(folder, rule, check_array(folder / "pixels", rule)[1])
+
+
 def read(folder: Path, rule: ArrayRule) -> None:
-    reader = PixelsReader(folder, rule)
+    reader = reader_of(folder, rule)
     for start in range(0, TILES, BATCH):
         reader[start : start + BATCH]
 
@@ -116,7 +121,7 @@ class Case:
         shard = memoryview((store / "pixels" / rule.chunk_name).read_bytes())
         self.nbytes = len(shard) / TILES
         if not CODECS[codec].tile_by_tile:
-            assert (PixelsReader(store, rule)[0:TILES] == tiles).all()  # noqa: S101
+            assert (reader_of(store, rule)[0:TILES] == tiles).all()  # noqa: S101
         self.works: dict[str, Callable[[], object]] = {
             "pack": lambda: [rule.codec.pack(tiles[i : i + chunk_tiles]) for i in range(0, TILES, chunk_tiles)],
             "hash": lambda: hashlib.sha256(shard).digest(),

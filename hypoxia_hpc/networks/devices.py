@@ -19,7 +19,8 @@ from hypoxia_hpc.records import Float32Array, UInt8Array
 if TYPE_CHECKING:
     import keras
 
-# Batches of one slide that are read before they are needed; fewer where they are larger than this together.
+# Batches of one slide that are read before they are needed, fewer where they are larger than this together. Not many
+# more than threads that read: the processor's cache holds a few.
 MOST_AHEAD, AHEAD_BYTES = 16, 2**30
 _BUILDING = threading.Lock()
 Started = tuple[Engine, Any]
@@ -90,7 +91,7 @@ class Device:
         self.engine = engine_for(self.shape)
         self.readers = ThreadPoolExecutor(readers, "read-ahead")
         batch_bytes = 3 * tile_px**2 * batch_size
-        self.n_ahead = max(1, min(readers + 1, MOST_AHEAD, AHEAD_BYTES // batch_bytes))
+        self.n_ahead = max(2, min(readers + 1, MOST_AHEAD, AHEAD_BYTES // batch_bytes))
         self._turns, self._lending = threading.Lock(), threading.Lock()
         self._free: list[Memory] = []
         self._clock = _Clock()

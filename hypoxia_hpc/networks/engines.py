@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hypoxia_hpc.networks.runtime import backend_name, compiler
+from hypoxia_hpc.networks.runtime import backend_name, compiler, gpu_names
 from hypoxia_hpc.records import Float32Array, Json, UInt8Array
 
 if TYPE_CHECKING:
@@ -22,24 +22,34 @@ if TYPE_CHECKING:
 
 # What XLA on the CPU and TensorFlow take as it is; memory that begins elsewhere they copy.
 ALIGNED_BYTES = 64
+IN_FLIGHT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """``new_batch(shape)`` makes black tiles, uint8, in memory that ``start`` takes as it is; ``start`` a batch, uint8
     (b, px, px, 3) in C order, b always the same; ``fetch`` what that gave: features, float32 (b, d). ``record`` says
-    what it is, for `compute`. ``start`` and ``fetch`` may be called in any thread, ``start`` in one at a time."""
+    what it is, for `compute`. ``start`` and ``fetch`` may be called in any thread, ``start`` in one at a time.
+
+    ``in_flight``: batches that are best left there when another one is started, so that one computes and the next is
+    there when it is over; 0 where ``start`` comes back when all is computed.
+    """
 
     new_batch: Callable[[tuple[int, ...]], UInt8Array]
     start: Callable[[UInt8Array], Any]
     fetch: Callable[[Any], Float32Array]
     record: Json
+    in_flight: int = 0
 
 
 def keras_engine(model: keras.Model, *, xla: bool) -> Engine:
     """A network on the backend that Keras runs on: uint8 (b, px, px, 3) -> float32 (b, d), traced once for each b."""
-    new_batch, start, fetch = _BACKENDS[backend_name()](model, compiler(xla))
-    return Engine(new_batch, start, fetch, {"engine": "keras", "compiler": compiler(xla)})
+    name = backend_name()
+    new_batch, start, fetch = _BACKENDS[name](model, compiler(xla))
+    record = {"engine": "keras", "compiler": compiler(xla)}
+    # On a CPU TensorFlow and PyTorch compute in the thread that asks for it.
+    in_flight = IN_FLIGHT if name == "jax" or gpu_names() else 0
+    return Engine(new_batch, start, fetch, record, in_flight)
 
 
 def aligned_batch(shape: tuple[int, ...]) -> UInt8Array:

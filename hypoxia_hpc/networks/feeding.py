@@ -1,4 +1,4 @@
-"""Tiles of a slide through a network, so that its device does not wait: read ahead in threads, two batches in flight.
+"""Tiles of a slide through a network, so that its device does not wait: read ahead in threads, batches in flight.
 
 Batches have one fixed shape, so that there is one trace and every row is computed alike; they never mix slides, and
 the last one of a slide is padded with black tiles.
@@ -22,9 +22,6 @@ from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.networks.devices import BatchSizeChangedError, Device, Memory, Started, Turn
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, is_device_lost, is_out_of_memory, versions
 from hypoxia_hpc.records import Float32Array, Json, UInt8Array
-
-# Started and not fetched: one computes, and the next is there when it is over.
-IN_FLIGHT = 2
 
 
 class TileSource(Protocol):
@@ -119,7 +116,7 @@ class _Feed(AbstractContextManager["_Feed"]):
             while self._ahead:
                 part, pixels = self._next(turn)
                 self._in_flight.append((part, self._device.start(pixels, turn)))
-                self._land(turn, IN_FLIGHT)
+                self._land(turn, self._device.engine.in_flight)
                 self._read_ahead()
         self._land(turn, 0)
         return turn
@@ -135,7 +132,7 @@ class _Feed(AbstractContextManager["_Feed"]):
         self._ahead.append((part, pixels))
 
     def _read_ahead(self) -> None:
-        while self._starts and len(self._ahead) <= self._device.n_ahead:
+        while self._starts and len(self._ahead) < self._device.n_ahead:
             part, read = self._reading()
             self._ahead.append((part, self._readers.submit(read)))
 

@@ -66,7 +66,7 @@ def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: st
         "openvino": importlib.metadata.version("openvino"),
         "compiler": "openvino",
     }
-    return Engine(aligned_batch, requests.start, requests.fetch, record)
+    return Engine(aligned_batch, requests.start, requests.fetch, record, in_flight=STREAMS)
 
 
 def _converted(core: Any, model: keras.Model, shape: tuple[int, ...]) -> Any:

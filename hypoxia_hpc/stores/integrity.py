@@ -38,6 +38,7 @@ MOST_GROUP_BYTES = 16 * 2**20
 MOST_ARRAY_BYTES = 64 * 2**10
 MOST_ROWS = 2**28
 MOST_SHARD_CHUNK_BYTES = 64 * 2**20  # a tile of 4096 px, the largest there are, has 50 MB
+Layout = tuple[str, tuple[int, ...]]  # data type and shape of an array
 # What a broken document, checksum or folder raises; any other OSError is the machine's.
 _DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
 
@@ -78,10 +79,15 @@ def reading_store(store: Path) -> Iterator[None]:
 
 def sound_attributes(store: Path, rules: Mapping[str, ArrayRule]) -> Json:
     """The attributes of a store in which nothing is wrong as far as :func:`store_problems` looks. Raises SlideError."""
-    problems = store_problems(store, rules)
+    return sound_store(store, rules)[0]
+
+
+def sound_store(store: Path, rules: Mapping[str, ArrayRule]) -> tuple[Json, dict[str, Layout]]:
+    """Those attributes, and the layout of every array. Raises SlideError."""
+    problems, attributes, layouts = _examined(store, rules)
     if problems:
         raise damaged(store, problems)
-    return read_attributes(store)
+    return attributes, layouts
 
 
 def store_attributes(store: Path) -> Json | None:
@@ -117,32 +123,40 @@ def store_problems(store: Path, rules: Mapping[str, ArrayRule]) -> list[str]:
 
     Raises OSErrors that are the machine's.
     """
+    return _examined(store, rules)[0]
+
+
+def _examined(store: Path, rules: Mapping[str, ArrayRule]) -> tuple[list[str], Json, dict[str, Layout]]:
+    """What is wrong, the attributes, and the layouts of the arrays as far as that was found out."""
     try:
         attributes = read_attributes(store)
         problems = _entry_problems(store, {DOCUMENT: stat.S_ISREG, **dict.fromkeys(rules, stat.S_ISDIR)})
     except _DAMAGE as error:
-        return [str(error)]
+        return [str(error)], {}, {}
     missing = [name for name in ("key", "content") if not isinstance(attributes.get(name), str)]
     problems += [f"{DOCUMENT}: the attribute {name} is missing" for name in missing]
-    return problems or _arrays_problems(store, rules)
+    if problems:
+        return problems, attributes, {}
+    problems, layouts = _arrays_problems(store, rules)
+    return problems, attributes, layouts
 
 
-def check_array(folder: Path, rule: ArrayRule) -> tuple[int, ...]:
-    """The shape of an array after a check of its entries, document, file size and shard index.
+def check_array(folder: Path, rule: ArrayRule) -> Layout:
+    """The layout of an array after a check of its entries, document, file size and shard index.
 
     Raises ValueError where one is wrong, OSError.
     """
     problems = _entry_problems(folder, {DOCUMENT: stat.S_ISREG, rule.chunk_name: stat.S_ISREG})
     if problems:
         raise ValueError("; ".join(problems))
-    dtype, shape = read_shape(folder, rule)
+    dtype, shape = _read_layout(folder / DOCUMENT, rule)
     _check_chunk_file(folder, rule, dtype, shape)
-    return shape
+    return dtype, shape
 
 
-def read_array(folder: Path, rule: ArrayRule) -> NDArray[Any]:
-    """An array that is one chunk, its checksum compared. Raises ValueError where it is not what was written."""
-    dtype, shape = read_shape(folder, rule)
+def read_array(folder: Path, rule: ArrayRule, layout: Layout) -> NDArray[Any]:
+    """An array that is one chunk, its checksum compared. Raises ValueError where that is another, OSError."""
+    dtype, shape = layout
     data = (folder / rule.chunk_name).read_bytes()
     values, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
     if len(values) != chunk_nbytes_of(rule, dtype, shape) or crc32c_of(values) != crc:
@@ -165,22 +179,24 @@ def damaged(store: Path, problems: list[str]) -> SlideError:
     )
 
 
-def _arrays_problems(store: Path, rules: Mapping[str, ArrayRule]) -> list[str]:
+def _arrays_problems(store: Path, rules: Mapping[str, ArrayRule]) -> tuple[list[str], dict[str, Layout]]:
     problems: list[str] = []
     sizes: dict[str, int] = {}
+    layouts: dict[str, Layout] = {}
     for name, rule in rules.items():
         try:
-            shape = check_array(store / name, rule)
+            layouts[name] = check_array(store / name, rule)
         except _DAMAGE as error:
             problems.append(f"{name}: {error}")
             continue
+        shape = layouts[name][1]
         wanted = [
             size if isinstance(size, int) else sizes.setdefault(size, found)
             for size, found in zip(rule.dimensions, shape, strict=True)
         ]
         if list(shape) != wanted:
             problems.append(f"{name}: shape {list(shape)} should be {wanted}")
-    return problems
+    return problems, layouts
 
 
 def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
@@ -192,9 +208,8 @@ def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
     return problems + [f"{name} is a symbolic link or of another kind" for name in wrong]
 
 
-def read_shape(folder: Path, rule: ArrayRule) -> tuple[str, tuple[int, ...]]:
-    """Data type and shape of an array, from its document, which is checked. Raises ValueError, OSError."""
-    raw = _read_plain(folder / DOCUMENT, MOST_ARRAY_BYTES)
+def _read_layout(path: Path, rule: ArrayRule) -> Layout:
+    raw = _read_plain(path, MOST_ARRAY_BYTES)
     document = json.loads(raw)
     if not isinstance(document, dict):
         raise ValueError(f"{DOCUMENT} is no Zarr array")

@@ -11,7 +11,7 @@ import numpy as np
 
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.stores.codecs import Packed
-from hypoxia_hpc.stores.integrity import open_shard, read_shape
+from hypoxia_hpc.stores.integrity import open_shard
 from hypoxia_hpc.stores.layout import ArrayRule, chunk_nbytes_of, rows_per_chunk, write_array_document
 from hypoxia_hpc.stores.shards import ShardWriter, crc32c_of
 
@@ -123,15 +123,15 @@ class NoPixels:
 
 class PixelsReader:
     """Pixels of a tile store, uint8 (n, px, px, 3), readable by slices ``[start:stop]``, or into place; several threads
-    may read at once.
+    may read at once. ``shape`` is that of the array, which was checked.
 
     Raises ValueError where the array or a chunk that is read is not what was written, OSError.
     """
 
-    def __init__(self, store: Path, rule: ArrayRule) -> None:
+    def __init__(self, store: Path, rule: ArrayRule, shape: tuple[int, ...]) -> None:
         self.store = store
         self._codec = rule.codec
-        _, self.shape = read_shape(store / "pixels", rule)
+        self.shape = shape
         self._rows = rows_per_chunk(rule, DTYPE, self.shape)
         self._shard = open_shard(store / "pixels", rule, DTYPE, self.shape)
         self._spare = threading.local()

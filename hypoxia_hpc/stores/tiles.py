@@ -10,7 +10,7 @@ import numpy as np
 
 from hypoxia_hpc.records import Float32Array, Int64Array, Json, Tiles, UInt8Array
 from hypoxia_hpc.stores.commit import commit_directory, machine_errors, temporary_directory
-from hypoxia_hpc.stores.integrity import read_array, read_attributes, reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.integrity import read_array, read_attributes, reading_store, sound_store, store_key
 from hypoxia_hpc.stores.layout import (
     ArrayRule,
     check_attributes,
@@ -98,12 +98,12 @@ def open_tiles(path: Path) -> Tiles:
     """
     with reading_store(path):
         rules = tile_arrays(read_attributes(path))
-        attributes = sound_attributes(path, rules)
+        attributes, layouts = sound_store(path, rules)
         tiles = Tiles(
             slide_id=path.name.removesuffix(".zarr"),
-            pixels=PixelsReader(path, rules["pixels"]) if "pixels" in rules else None,
-            xy=read_array(path / "xy", rules["xy"]),
-            background=read_array(path / "background", rules["background"]),
+            pixels=PixelsReader(path, rules["pixels"], layouts["pixels"][1]) if "pixels" in rules else None,
+            xy=read_array(path / "xy", rules["xy"], layouts["xy"]),
+            background=read_array(path / "background", rules["background"], layouts["background"]),
             attributes=attributes,
         )
         if read_attributes(path) != attributes:

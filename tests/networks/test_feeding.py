@@ -19,7 +19,7 @@ import pytest
 from hypoxia_hpc.errors import MachineError, SlideError
 from hypoxia_hpc.networks.devices import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.engines import Engine, keras_engine
-from hypoxia_hpc.networks.feeding import IN_FLIGHT, Fed, TileSource, compute_record, features_of
+from hypoxia_hpc.networks.feeding import Fed, TileSource, compute_record, features_of
 from hypoxia_hpc.networks.runtime import backend_name, start_keras, versions
 
 PX, BATCH, LENGTH = 24, 8, 5
@@ -169,7 +169,7 @@ def test_memory_is_used_again() -> None:
     for n in (200, 3, 50) * 5:
         fed(device, Slide(tiles_of(n)))
     assert set(made) == {(BATCH, PX, PX, 3)}
-    assert len(made) <= device.n_ahead + IN_FLIGHT + 1
+    assert len(made) <= device.n_ahead + engine.in_flight + 1
 
 
 def test_slides_in_several_threads_get_their_own_features() -> None:
