@@ -17,9 +17,10 @@ from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.networks.backbones import Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.devices import DevicePlan
-from hypoxia_hpc.networks.finetuning import build_network, load_finetuned, train_finetuned
+from hypoxia_hpc.networks.finetuning import train_finetuned
 from hypoxia_hpc.networks.frozen import read_record
 from hypoxia_hpc.networks.loop import OnEpoch
+from hypoxia_hpc.networks.tilenetwork import build_network, load_finetuned
 from hypoxia_hpc.networks.tilestream import TileSource
 from hypoxia_hpc.networks.trained import TrainedHead
 from hypoxia_hpc.records import Slide, Tiles
@@ -57,7 +58,7 @@ def fit_finetune(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
     table = cohort.config.train.finetune
     train, valid = (tile_sources(cohort, standings) for standings in (fitting.train, fitting.valid))
     base, preprocess = build_inner(finetune_backbone(cohort.config))
-    network = build_network(table, base, preprocess, cohort.config.tile.tile_px, fitting.seed)
+    network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
     with TensorBoardCurves(cohort.run.tensorboard(fitting.model.name)) as curves:
         return train_finetuned(
             table,

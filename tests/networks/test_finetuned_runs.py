@@ -45,8 +45,8 @@ FINETUNE = {
     "input_px": 16,
     "frozen_epochs": 2,
     "unfrozen_epochs": 4,
-    "learning_rate": 0.2,
-    "unfrozen_learning_rate": 0.05,
+    "learning_rate": 0.05,
+    "unfrozen_learning_rate": 0.005,
     "batch_size": 16,
 }
 

@@ -19,10 +19,17 @@ from sklearn.metrics import roc_auc_score
 
 from hypoxia_hpc.config import FinetuneTable
 from hypoxia_hpc.errors import MachineError, Stopped
-from hypoxia_hpc.networks import finetuning
 from hypoxia_hpc.networks.checkpoints import Checkpoints
-from hypoxia_hpc.networks.finetuning import Network, build_network, predict, set_weights, train_finetuned, weights_of
+from hypoxia_hpc.networks.finetuning import class_weights, train_finetuned
 from hypoxia_hpc.networks.runtime import start_keras
+from hypoxia_hpc.networks.tilenetwork import (
+    TileNetwork,
+    build_network,
+    predict,
+    set_weights,
+    standardise,
+    weights_of,
+)
 from hypoxia_hpc.networks.tilestream import TileSource
 from hypoxia_hpc.networks.trained import TrainedHead
 
@@ -35,7 +42,7 @@ TABLE = FinetuneTable(
     frozen_epochs=3,
     unfrozen_epochs=3,
     learning_rate=0.05,
-    unfrozen_learning_rate=0.02,
+    unfrozen_learning_rate=0.005,
     schedule="one-cycle",
     batch_size=16,
     colour_jitter=0.1,
@@ -82,8 +89,8 @@ def _layers(keras: Any, seeds: Any) -> Any:
     )
 
 
-def network(table: FinetuneTable = TABLE, seed: int = 0) -> Network:
-    return build_network(table, base_network(table.precision), lambda _, pixels: (pixels - 128) / 32, PX, seed)
+def network(table: FinetuneTable = TABLE) -> TileNetwork:
+    return build_network(table, base_network(table.precision), lambda _, pixels: (pixels - 128) / 32, PX)
 
 
 def patient(seed: int, label: int, difference: float = 1.0, n: int = PER_PATIENT) -> TileSource:
@@ -103,7 +110,7 @@ def trained(
     curves: Said | None = None,
     stop: threading.Event | None = None,
     minutes: float = 1000.0,
-) -> tuple[Network, TrainedHead]:
+) -> tuple[TileNetwork, TrainedHead]:
     start_keras().backend.clear_session()
     made = network(table)
     head = train_finetuned(
@@ -120,7 +127,7 @@ def trained(
     return made, head
 
 
-def patient_auc(made: Network, patients: list[TileSource]) -> float:
+def patient_auc(made: TileNetwork, patients: list[TileSource]) -> float:
     means = [predict(made, one.read, one.n, 16)[:, 1].mean() for one in patients]
     return float(roc_auc_score([one.label for one in patients], means))
 
@@ -130,13 +137,13 @@ def same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Network, TrainedHead, Said]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[TileNetwork, TrainedHead, Said]:
     curves = Said()
     made, head = trained(tmp_path_factory.mktemp("undisturbed"), curves=curves)
     return made, head, curves
 
 
-def test_learns_the_planted_difference(undisturbed: tuple[Network, TrainedHead, Said]) -> None:
+def test_learns_the_planted_difference(undisturbed: tuple[TileNetwork, TrainedHead, Said]) -> None:
     made, head, _ = undisturbed
     assert patient_auc(made, cohort(9, 12)) > 0.95
     assert head.history["valid_accuracy"][-1] > 0.8
@@ -164,20 +171,33 @@ def test_the_base_stays_while_it_is_frozen_and_its_statistics_always(tmp_path: P
     changed = {
         name: [not np.array_equal(start[name], head.arrays[name]) for head in (frozen, unfrozen)] for name in start
     }
-    # Kernel and bias of two convolutions around gamma, beta, mean and variance; then the top.
-    base, statistics, top = (
-        ["00000", "00001", "00002", "00003", "00006", "00007"],
-        ["00004", "00005"],
-        ["00008", "00009"],
-    )
-    assert all(changed[name] == [False, True] for name in base)
-    assert all(changed[name] == [False, False] for name in statistics)
-    assert all(changed[name] == [True, True] for name in top)
+    paths = [weight.path for weight in network().predicting.weights]
+    changes = {path: changed[f"{index:05d}"] for index, path in enumerate(paths)}
+    top = {path for path in paths if path.startswith("top/")}
+    standard = {path for path in paths if path.startswith("standardisation")}
+    statistics = {path for path in paths if "moving_" in path}
+    base = set(paths) - top - standard - statistics
+    assert [len(part) for part in (top, standard, statistics, base)] == [2, 2, 2, 6]
+    assert all(changes[path] == [False, True] for path in base)
+    assert all(changes[path] == [False, False] for path in statistics)
+    assert all(changes[path] == [True, True] for path in top | standard)
 
 
-def test_what_predicts_is_what_was_watched(undisturbed: tuple[Network, TrainedHead, Said]) -> None:
+def test_features_are_standardised_by_those_of_the_tiles_given() -> None:
+    made = network()
+    tiles = np.concatenate([one.read(0, one.n) for one in cohort(1, 4)])
+    standardise(made, tiles, batch_size=7)
+    features = np.asarray(made.features.predict_on_batch(tiles))
+    told = (features - np.asarray(made.mean.value)) / np.asarray(made.scale.value)
+    alive = features.std(axis=0) > 1e-6
+    assert alive.any()
+    assert np.allclose(told[:, alive].mean(axis=0), 0, atol=1e-3)
+    assert np.allclose(told[:, alive].std(axis=0), 1, atol=1e-3)
+
+
+def test_what_predicts_is_what_was_watched(undisturbed: tuple[TileNetwork, TrainedHead, Said]) -> None:
     made, head, _ = undisturbed
-    other = network(seed=77)
+    other = network()
     assert not same(weights_of(other), head.arrays)
     set_weights(other, head.arrays)
     one = cohort(9, 1)[0]
@@ -186,15 +206,15 @@ def test_what_predicts_is_what_was_watched(undisturbed: tuple[Network, TrainedHe
     assert np.allclose(probabilities, predict(made, one.read, one.n, 16), atol=1e-6)
 
 
-def test_learning_rates_follow_the_schedule_in_each_phase(undisturbed: tuple[Network, TrainedHead, Said]) -> None:
+def test_learning_rates_follow_the_schedule_in_each_phase(undisturbed: tuple[TileNetwork, TrainedHead, Said]) -> None:
     _, _, curves = undisturbed
     rates = [values["learning_rate"] for _, values in curves.values if "learning_rate" in values]
     half = len(rates) // 2
     assert len(rates) == 6 * (6 * PER_PATIENT // TABLE.batch_size)
     assert max(rates[:half]) == pytest.approx(0.05, rel=0.1)
-    assert max(rates[half:]) == pytest.approx(0.02, rel=0.1)
+    assert max(rates[half:]) == pytest.approx(0.005, rel=0.1)
     assert rates[0] == pytest.approx(0.05 / 25)
-    assert rates[half] == pytest.approx(0.02 / 25)
+    assert rates[half] == pytest.approx(0.005 / 25)
     assert rates[half - 1] < 1e-6
 
 
@@ -213,7 +233,7 @@ class At(Said):
 
 @pytest.mark.parametrize("step", [4, 30])
 def test_stopped_in_the_middle_it_goes_on_to_the_same_bytes(
-    step: int, tmp_path: Path, undisturbed: tuple[Network, TrainedHead, Said]
+    step: int, tmp_path: Path, undisturbed: tuple[TileNetwork, TrainedHead, Said]
 ) -> None:
     stop = threading.Event()
     first, rest = At(step, stop.set), Said()
@@ -232,7 +252,9 @@ def die_at(folder: str, step: int) -> None:
     trained(Path(folder), curves=At(step, lambda: os.kill(os.getpid(), signal.SIGKILL)), minutes=1e-9)
 
 
-def test_killed_it_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: tuple[Network, TrainedHead, Said]) -> None:
+def test_killed_it_goes_on_to_the_same_bytes(
+    tmp_path: Path, undisturbed: tuple[TileNetwork, TrainedHead, Said]
+) -> None:
     command = f"import test_finetuning; test_finetuning.die_at({str(tmp_path)!r}, 31)"
     died = subprocess.run([sys.executable, "-c", command], cwd=Path(__file__).parent, check=False, timeout=120)
     assert died.returncode == -signal.SIGKILL
@@ -243,7 +265,7 @@ def test_killed_it_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: tuple[
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint(
-    small_disk: Path, undisturbed: tuple[Network, TrainedHead, Said]
+    small_disk: Path, undisturbed: tuple[TileNetwork, TrainedHead, Said]
 ) -> None:
     stop = threading.Event()
     with pytest.raises(Stopped):
@@ -275,5 +297,5 @@ def test_every_way_of_training_learns(changes: dict[str, Any], tmp_path: Path) -
 
 
 def test_the_smaller_class_weighs_as_much() -> None:
-    weights = finetuning._class_weight([patient(0, 0, n=30), patient(1, 1, n=10)])
+    weights = class_weights([patient(0, 0, n=30), patient(1, 1, n=10)])
     assert weights == {0: 40 / 60, 1: 2.0}
