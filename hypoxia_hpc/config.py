@@ -282,13 +282,13 @@ class TrainTable(Table):
     """[train]: the split and the top models. Everything is fitted on training patients only."""
 
     heads: tuple[Head, ...] = Field(
-        ("tanh", "funnel", "logistic"),
+        ("tanh", "funnel", "logistic", "attention"),
         min_length=1,
         strict=False,
         description=f"models to train: {', '.join(HEADS)}",
     )
     clusterings: tuple[Literal["deep_kmeans"], ...] = Field(
-        (), max_length=1, strict=False, description='clusters of tiles: "deep_kmeans" or nothing'
+        ("deep_kmeans",), max_length=1, strict=False, description='clusters of tiles: "deep_kmeans" or nothing'
     )
     folds: int = Field(
         1, ge=1, le=100, description="above 1: cross-validation by patient, each patient in the test set once"

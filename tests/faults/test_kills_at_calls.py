@@ -36,7 +36,7 @@ class Stage:
         return [self.name, str(run), *self.options]
 
 
-HEADS = ("tanh", "funnel", "logistic")
+MODELS = ("tanh", "logistic", "attention", "deep_kmeans")
 TILE = Stage("tile", ("--slide", ONE, "--workers", "1"), (), (f"tiles/{ONE}.zarr",), (f"receipts/tile/{ONE}.json",))
 EXTRACT = Stage(
     "extract", TILE.options, TILE.makes, (f"features/small/{ONE}.zarr",), (f"receipts/extract/small/{ONE}.json",)
@@ -45,8 +45,8 @@ TRAIN = Stage(
     "train",
     (),
     ("tiles", "features", "receipts/tile", "receipts/extract"),
-    tuple(f"models/{head}" for head in HEADS),
-    ("split.csv", *(f"receipts/train/{head}.json" for head in HEADS)),
+    tuple(f"models/{model}" for model in MODELS),
+    ("split.csv", *(f"receipts/train/{model}.json" for model in MODELS)),
 )
 TRAIN_ONE = replace(
     TRAIN, folders=("models/logistic",), files=("split.csv", "receipts/train/logistic.json"), heads=("logistic",)
@@ -114,6 +114,7 @@ def ready_for(stage: Stage, whole: Path, other: Path | None, folder: Path) -> Pa
         copy_parts(other, run, stage.makes)
     if stage.heads:
         change_setting(run, "train", "heads", json.dumps(stage.heads))
+        change_setting(run, "train", "clusterings", "[]")
     return run
 
 
@@ -161,7 +162,7 @@ def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, w
     run = copy_run(whole, tmp_path / "run", EVALUATE.reads + EVALUATE.makes)
     settings = (run / "run.toml").read_bytes()
     change_setting(run, "train", "heads", '["logistic"]')
-    between = 10  # three files, their folder, three renames, the run; then metrics.json's fsync, and its replace
+    between = 12  # five files, their folder, three renames, the run; then metrics.json's fsync, and its replace
     assert forked(run, EVALUATE.arguments(run), between) == KILLED
     assert (tmp_path / f"calls-{between}").read_text().endswith("replace .tmp-metrics.json metrics.json\n")
     assert of(digests(run), "predictions/") != of(digests(whole), "predictions/")

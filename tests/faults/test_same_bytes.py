@@ -10,7 +10,7 @@ import pytest
 from fault_runs import change_setting, copy_run, digests, finish, of, start
 
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
-EXPECTED_FILES = 12 * (7 + 5) + 3 * 2 + 3 + 2
+EXPECTED_FILES = 12 * (7 + 5) + 4 * 2 + 5 + 2
 
 
 def test_an_undisturbed_run_is_whole(whole: Path) -> None:

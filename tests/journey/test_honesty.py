@@ -18,17 +18,19 @@ from sklearn.preprocessing import StandardScaler
 from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.cohorts.splits import split_patients
+from hypoxia_hpc.config import FEATURE_HEADS
 from hypoxia_hpc.networks.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads import HeadTable, predictor, train_head
+from hypoxia_hpc.networks.heads import HeadTable, train_head
 from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
 from hypoxia_hpc.records import Patient
+from hypoxia_hpc.scale.outputs import head_outputs
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stores.features import FeatureRows, open_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
 DemoOf = Callable[..., Path]
 SEEDS = (1, 2, 3, 4, 5)  # fixed in advance
-# A demo takes some two minutes on two cores: the first seed is made for the journey anyway, the others are for the
+# A demo takes some three minutes on two cores: the first seed is made for the journey anyway, the others are for the
 # exhaustive run.
 SOME_SEEDS = [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS[1:])]
 PERMUTATIONS = 20
@@ -37,7 +39,7 @@ PERMUTATIONS = 20
 @pytest.mark.parametrize("seed", SOME_SEEDS)
 def test_every_head_finds_the_planted_difference(demo_of: DemoOf, seed: int) -> None:
     metrics = json.loads((demo_of(seed) / "run" / "metrics.json").read_text())
-    for head in ("tanh", "funnel", "logistic"):
+    for head in FEATURE_HEADS:
         area = metrics["models"][head]["test"]["patient"]["roc_auc"]
         assert area["n"] == 24
         assert area["low"] > 0.6, (head, area)
@@ -90,7 +92,7 @@ def _check_chance(areas: list[Interval]) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    ["logistic", *(pytest.param(name, marks=pytest.mark.long) for name in ("tanh", "funnel"))],
+    ["logistic", *(pytest.param(name, marks=pytest.mark.long) for name in ("tanh", "funnel", "attention"))],
 )
 def test_permuted_labels_give_chance(demo_of: DemoOf, tmp_path: Path, head: str) -> None:
     """Nothing planted, 20 permutations of the labels on the stored features: each split, trained and measured anew."""
@@ -121,11 +123,12 @@ def _auc(
     data = TrainingData(_labelled(sets["train"], stores), _labelled(sets["valid"], stores), length)
     stop = threading.Event()
     trained = train_head(table, data, seed=seed, checkpoints=checkpoints, on_epoch=lambda _: None, stop=stop)
-    predict = predictor(table, trained.arrays, length)
-    owner = np.repeat([*values], [len(rows) for rows in values.values()])
-    called = predict(np.concatenate([*values.values()]).astype(np.float32))
-    frame = pd.DataFrame({"slide_id": owner, "patient_id": owner, "probability": called})
-    pooled = pool_tiles(frame, "patient")
+    outputs = head_outputs(table, trained.arrays, length)
+    frames = [
+        pd.DataFrame(outputs(rows.astype(np.float32))).assign(patient_id=patient_id)
+        for patient_id, rows in values.items()
+    ]
+    pooled = pool_tiles(pd.concat(frames, ignore_index=True), "patient")
     labels = {patient.patient_id: patient.label for patient in patients}
     return binary_metrics(
         np.array([labels[name] for name in pooled["patient_id"]]),

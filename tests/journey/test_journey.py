@@ -9,8 +9,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from hypoxia_hpc.config import FEATURE_HEADS
 
 DemoOf = Callable[..., Path]
 REAL_SLIDE = Path(__file__).parents[2] / "hypoxia_hpc" / "slides" / "CMU-1-Small-Region.svs"
@@ -29,7 +32,9 @@ def demo(demo_of: DemoOf) -> Path:
 def test_demo_says_metrics_and_where_the_report_is(demo: Path) -> None:
     said = (demo / "said.txt").read_text()
     assert "24 test patients" in said
-    assert "logistic" in said
+    rows = {line.split()[0]: line.split()[1] for line in said.split("\n") if line.startswith(FEATURE_HEADS)}
+    assert set(rows) == {*FEATURE_HEADS}
+    assert all(0 <= float(area) <= 1 for area in rows.values()), "a patient AUC for each"
     assert f"report: {demo / 'run' / 'report' / 'index.html'}" in said
 
 
@@ -37,14 +42,17 @@ def test_demo_leaves_what_the_contract_promises(demo: Path) -> None:
     run = demo / "run"
     patients = pd.read_csv(run / "predictions" / "patients.csv")
     assert list(patients.columns) == ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
-    assert len(patients) == 3 * 61
+    assert len(patients) == 4 * 61
     real = patients[patients["id"] == "CMU-1-Small-Region"]
     assert real["set"].eq("unlabelled").all()
     assert real["label"].isna().all()
     assert real["n_tiles"].eq(15).all()
     tiles = pd.read_parquet(run / "predictions" / "tiles.parquet")
     kept = sum(json.loads(file.read_text())["rows"] for file in (run / "receipts" / "tile").glob("*.json"))
-    assert len(tiles) == 3 * kept
+    assert len(tiles) == 4 * kept
+    weights = tiles[tiles["model"] == "attention"].groupby("patient_id", observed=True)["attention"].sum()
+    assert np.allclose(weights, 1)
+    assert tiles[tiles["model"] != "attention"]["attention"].isna().all()
     split = pd.read_csv(run / "split.csv")
     assert split["patient_id"].is_unique
     assert split["set"].value_counts().to_dict() == {"train": 24, "test": 24, "valid": 12, "unlabelled": 1}
@@ -71,7 +79,7 @@ def test_status_and_verify_find_everything_done(demo: Path) -> None:
     assert stages["tile"]["done"] == stages["extract inception_v3"]["done"] == 61
     assert all(stage["todo"] == 0 for stage in stages.values())
     verified = hypoxia("verify", demo / "run")
-    assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 126 stores, models and results, all sound")
+    assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 128 stores, models and results, all sound")
 
 
 def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path) -> None:
@@ -110,7 +118,7 @@ def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(de
     assert shown.returncode == 5
     assert "another run.toml" in shown.stderr
     stages = {stage["stage"]: stage for stage in json.loads(hypoxia("status", run, "--json").stdout)["stages"]}
-    assert (stages["train"]["done"], stages["evaluate"]["done"], stages["report"]["done"]) == (3, 0, 0)
+    assert (stages["train"]["done"], stages["evaluate"]["done"], stages["report"]["done"]) == (5, 0, 0)
     again = hypoxia("run", run)
     assert again.returncode == 0, again.stderr
     assert "train: 0" not in again.stderr
