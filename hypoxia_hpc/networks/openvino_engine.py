@@ -59,7 +59,7 @@ def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: st
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],  # the default is bfloat16 where the processor has it
         "ENABLE_CPU_PINNING": False,  # processes beside each other would all take the first cores
     }
-    compiled = core.compile_model(_converted(core, model, shape), "CPU", settings)
+    compiled = core.compile_model(converted(core, model, shape), "CPU", settings)
     requests = _Requests(compiled)
     record = {
         "engine": "openvino",
@@ -69,8 +69,8 @@ def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: st
     return Engine(aligned_batch, requests.start, requests.fetch, record, in_flight=STREAMS)
 
 
-def _converted(core: Any, model: keras.Model, shape: tuple[int, ...]) -> Any:
-    """The network as OpenVINO has it. Keras converts by way of a file."""
+def converted(core: Any, model: keras.Model, shape: tuple[int, ...]) -> Any:
+    """The network as OpenVINO has it (openvino.Model). Keras converts by way of a file."""
     import keras
 
     with tempfile.TemporaryDirectory() as folder:

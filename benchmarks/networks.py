@@ -1,0 +1,218 @@
+"""Networks in the extraction benchmark: from stores against their own rate, by OpenVINO, in bfloat16, and on a GPU."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import demo_run
+import numpy as np
+import timm_rate
+from extraction_stores import tile_stores
+from figures import Figure
+from rounds import Laps, median_seconds, paired, ratio, usable_cores
+from stores import BATCH, TILE_PX, real_tiles
+
+from hypoxia_hpc.config import ExtractTable, TileTable
+from hypoxia_hpc.networks.backbones import build_backbone, resolve_backbone
+from hypoxia_hpc.networks.devices import DevicePlan, device_of
+from hypoxia_hpc.networks.engines import Engine, aligned_batch
+from hypoxia_hpc.networks.openvino_engine import PRECISIONS, converted
+from hypoxia_hpc.networks.runtime import gpu_names
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.scale.featurework import FeatureWork
+from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
+
+if TYPE_CHECKING:
+    from extraction import Bench
+
+NAMES = ("inception_v3", "resnet50")
+GPU_BATCH = 256
+Precision = Literal["float32", "bfloat16"]
+
+
+def plan_of(name: str, precision: Precision = "float32", batch_size: int = BATCH, *, xla: bool = False) -> DevicePlan:
+    """A network of random weights, on Keras' backend."""
+    table = ExtractTable(backbone=name, weights="random", precision=precision, xla=xla)
+    backbone = resolve_backbone(table, TILE_PX, None)
+    build = partial(build_backbone, backbone)
+    return DevicePlan(build, TILE_PX, batch_size, precision, xla, threads=len(usable_cores()))
+
+
+def a_batch(size: int = BATCH) -> np.ndarray:
+    """Tiles of H&E in memory that the device takes as it is."""
+    tiles = real_tiles()
+    batch = aligned_batch((size, *tiles.shape[1:]))
+    batch[:] = tiles[np.arange(size) % len(tiles)]
+    return batch
+
+
+def computed(engine: Engine, batch: np.ndarray, n_batches: int) -> np.ndarray:
+    """The same batch so many times, on the device already where the backend can use memory as it is; the features."""
+    started: deque[Any] = deque()
+    for _ in range(n_batches):
+        started.append(engine.start(batch))
+        while len(started) > engine.in_flight:
+            features = engine.fetch(started.popleft())
+    for one in started:
+        features = engine.fetch(one)
+    return features
+
+
+# --- from stores -------------------------------------------------------------------------------------------------
+
+
+def from_stores(bench: Bench) -> None:
+    """Two slides of a run from their stores to committed features, as a worker process does it."""
+    n_tiles = BATCH * (2 if bench.quick else 6)
+    run = RunDir(bench.folder / f"run-{n_tiles}")
+    stores = tile_stores(run.tiles("x").parent, SLIDES_AT_ONCE, n_tiles)
+    target = 0.90 if gpu_names() else 0.95
+    for name in NAMES:
+        work = FeatureWork(run, name, {}, "float16", TileTable(), plan_of(name))
+        n_batches = SLIDES_AT_ONCE * n_tiles // BATCH
+        works: dict[str, Callable[[], object]] = {
+            "on the device already": partial(computed, device_of(work.plan).engine, a_batch(), n_batches),
+            "from stores, end to end": partial(attended, work, stores),
+        }
+        for warm in works.values():
+            warm()
+        laps = paired(works, bench.rounds, partial(shutil.rmtree, run.features(name, "x").parent, ignore_errors=True))
+        bench.report.rate(f"{name}, {TILE_PX} px, float32", laps, SLIDES_AT_ONCE * n_tiles)
+        title = f"{name}: features from a tile store, end to end: share of the network's own rate"
+        bench.report.add(share(title, laps, "on the device already", "from stores, end to end", target))
+
+
+def attended(work: FeatureWork, stores: Sequence[Path]) -> None:
+    slides = [Slide(store.stem, Path(), "", 1) for store in stores]
+    work.target(slides[0]).parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
+        list(threads.map(lambda slide: work.make(slide, "benchmark", lambda tiles: None), slides))
+
+
+def share(name: str, laps: Laps, bound: str, ours: str, target: float | None, unit: str = "%") -> Figure:
+    return Figure(name, ratio(laps, bound, ours), unit, target, by_processor=ratio(laps, bound, ours, "processor"))
+
+
+# --- OpenVINO ----------------------------------------------------------------------------------------------------
+
+
+def openvino(bench: Bench) -> None:
+    """The same batches by Keras' backend, by OpenVINO as an engine, and by OpenVINO alone."""
+    try:
+        import openvino  # noqa: F401
+    except ImportError:
+        bench.report.add(Figure("network's rate on CPU, against OpenVINO", None, "x", 0.95, note="not installed"))
+        return
+    n_batches, batch = (2 if bench.quick else 4), a_batch()
+    for name in NAMES:
+        plan = plan_of(name)
+        by_keras = device_of(plan).engine
+        by_engine = device_of(replace(plan, engine="openvino")).engine
+        works: dict[str, Callable[[], object]] = {
+            "Keras": partial(computed, by_keras, batch, n_batches),
+            "OpenVINO as engine": partial(computed, by_engine, batch, n_batches),
+            **{f"OpenVINO alone, {hint}": partial(rate, batch, n_batches) for hint, rate in bare(plan).items()},
+        }
+        for warm in works.values():
+            warm()
+        laps = paired(works, bench.rounds)
+        bench.report.rate(f"{name}, {TILE_PX} px, float32, against OpenVINO", laps, n_batches * BATCH)
+        fastest = min((alone for alone in laps if "alone" in alone), key=lambda alone: median_seconds(laps[alone]))
+        cosine = least_cosine(computed(by_keras, batch, 1), computed(by_engine, batch, 1))
+        bench.report.add(
+            share(
+                f'{name} with engine "openvino": rate against {fastest}', laps, fastest, "OpenVINO as engine", 0.95, "x"
+            ),
+            share(f'{name} with engine "keras": rate against {fastest}', laps, fastest, "Keras", 0.95, "x"),
+            Figure(f"{name}, features of both engines: least cosine", cosine, "cosine", 0.99999),
+        )
+
+
+def bare(plan: DevicePlan) -> dict[str, Callable[[np.ndarray, int], object]]:
+    """OpenVINO's own ways: for latency and for throughput, with as many requests at once as it wants."""
+    import openvino
+
+    core = openvino.Core()
+    network = converted(core, plan.build(), (BATCH, TILE_PX, TILE_PX, 3))
+    ways: dict[str, Callable[[np.ndarray, int], object]] = {}
+    for hint in ("LATENCY", "THROUGHPUT"):
+        precision = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": PRECISIONS[plan.precision]}
+        compiled = core.compile_model(network, "CPU", precision)
+        ways[hint.lower()] = partial(queued, openvino.AsyncInferQueue(compiled))
+    return ways
+
+
+def queued(requests: Any, batch: np.ndarray, n_batches: int) -> None:
+    for _ in range(n_batches):
+        requests.start_async(batch, share_inputs=True)
+    requests.wait_all()
+
+
+# --- bfloat16 ----------------------------------------------------------------------------------------------------
+
+
+def bfloat16(bench: Bench) -> None:
+    """How far features move, and what that does to the demo's result."""
+    tiles = real_tiles()[: 2 * BATCH if bench.quick else 6 * BATCH]
+    for name in NAMES:
+        found = {}
+        for precision in ("float32", "bfloat16"):
+            engine = device_of(plan_of(name, precision)).engine
+            found[precision] = np.concatenate([computed(engine, part, 1) for part in parts_of(tiles)])
+        cosines = cosines_of(found["float32"], found["bfloat16"])
+        title = f"{name}, features in bfloat16 against float32: least cosine of {len(tiles)} tiles"
+        bench.report.add(Figure(title, float(cosines.min()), "cosine", 0.999, note=f"median {np.median(cosines):.5f}"))
+    bench.report.add(*demo_run.precision_figures(bench.folder / "demo", bench.report))
+
+
+def parts_of(tiles: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(tiles), BATCH):
+        batch = aligned_batch((BATCH, *tiles.shape[1:]))
+        batch[:] = tiles[start : start + BATCH]
+        yield batch
+
+
+def cosines_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.asarray((one * other).sum(axis=1) / norms)
+
+
+def least_cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(cosines_of(one.astype(np.float64), other.astype(np.float64)).min())
+
+
+# --- GPU ---------------------------------------------------------------------------------------------------------
+
+
+def gpu(bench: Bench) -> None:
+    """Against timm under torch.compile, in a process of its own, on the same GPU in turns."""
+    gpus = gpu_names()
+    for name in NAMES:
+        title = f"{name} on a GPU: rate against timm under torch.compile"
+        if not gpus or not timm_rate.is_here():
+            why = "no NVIDIA GPU here" if not gpus else "timm and PyTorch are not installed"
+            bench.report.add(Figure(title, None, "x", 1.0, note=f"not measured: {why}"))
+            continue
+        for precision in ("float32", "bfloat16"):
+            against_timm(bench, name, precision, f"{title}, {precision}")
+
+
+def against_timm(bench: Bench, name: str, precision: Precision, title: str) -> None:
+    n_batches = 10 if bench.quick else 40
+    engine = device_of(plan_of(name, precision, GPU_BATCH, xla=True)).engine
+    with timm_rate.waiting(name, TILE_PX, GPU_BATCH, precision, n_batches) as timm:
+        ours = partial(computed, engine, a_batch(GPU_BATCH), n_batches)
+        works: dict[str, Callable[[], object]] = {"ours": ours, "timm": timm}
+        for warm in works.values():
+            warm()
+        laps = paired(works, bench.rounds)
+    bench.report.rate(title, laps, n_batches * GPU_BATCH)
+    bench.report.add(share(title, laps, "timm", "ours", 1.0, "x"))
