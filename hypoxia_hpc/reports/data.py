@@ -41,13 +41,24 @@ class PatientPrediction:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Training curves of one head, one value per epoch; accuracies in 0..1; no valid set: empty tuples."""
+    """Training curves of one model, one value per epoch; accuracies in 0..1, empty for a clustering; no valid set:
+    empty tuples."""
 
     head: str
     loss: tuple[float, ...]
     accuracy: tuple[float, ...]
     valid_loss: tuple[float, ...] = ()
     valid_accuracy: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterShares:
+    """Of one clustering (``name``, with its fold where there are more): test patients of class 0 and of class 1, and
+    for each cluster, in its order, the mean share (0..1) of the tiles of patients of class 0 and of class 1."""
+
+    name: str
+    n_patients: tuple[int, int]
+    shares: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +131,4 @@ class ReportData:
     random_weights: bool
     max_thumbnails: int
     class_names: tuple[str, str] = ("normoxic", "hypoxic")
+    clusters: tuple[ClusterShares, ...] = ()

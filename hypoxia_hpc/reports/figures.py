@@ -42,7 +42,7 @@ class RocFigure:
 class TrainingFigure:
     head: str
     loss: Plot
-    accuracy: Plot
+    accuracy: Plot | None
     has_valid: bool
 
 
@@ -109,17 +109,20 @@ def _roc_alt(data: ReportData, legend: Sequence[LegendEntry], by_model: dict[str
 
 
 def training_figures(data: ReportData) -> list[TrainingFigure]:
-    """Loss and accuracy by epoch for every head that was trained in epochs."""
+    """Loss and, where there is one, accuracy by epoch for every model that was trained in epochs."""
     return [_training_figure(index, history) for index, history in enumerate(data.histories) if history.loss]
 
 
 def _training_figure(index: int, history: History) -> TrainingFigure:
     loss = training_plot(f"loss-{index}", "loss", history.loss, history.valid_loss)
-    accuracy = training_plot(f"accuracy-{index}", "accuracy", history.accuracy, history.valid_accuracy)
+    accuracy = None
+    if history.accuracy:
+        svg = training_plot(f"accuracy-{index}", "accuracy", history.accuracy, history.valid_accuracy)
+        accuracy = Plot(svg, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy))
     return TrainingFigure(
         history.head,
         Plot(loss, _training_alt("Loss", history.head, history.loss, history.valid_loss)),
-        Plot(accuracy, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy)),
+        accuracy,
         bool(history.valid_loss or history.valid_accuracy),
     )
 

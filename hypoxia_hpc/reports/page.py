@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypoxia_hpc.reports import figures, text, view
 from hypoxia_hpc.reports.data import (
+    ClusterShares,
     CohortPatient,
     Dropped,
     History,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 __all__ = [
+    "ClusterShares",
     "CohortPatient",
     "Dropped",
     "History",

@@ -18,6 +18,7 @@ from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.networks.frozen import ModelRecord, read_record
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
+    ClusterShares,
     CohortPatient,
     Dropped,
     History,
@@ -34,7 +35,7 @@ from hypoxia_hpc.scale.accounts import accounts_of
 from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
 from hypoxia_hpc.scale.keys import extract_spec
 from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import predictions_digest
+from hypoxia_hpc.scale.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import Standing, feature_standings, run_spec, tile_standing
@@ -77,6 +78,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
         max_thumbnails=config.report.thumbnails,
+        clusters=_clusters(run, config, patients),
     )
     committed_file(run.report_file, render_report(data).encode())
     return run.report_file
@@ -146,6 +148,24 @@ def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
             strict=True,
         )
     )
+
+
+def _clusters(run: RunDir, config: RunConfig, patients: Mapping[str, Patient]) -> tuple[ClusterShares, ...]:
+    """Mean shares of test patients in each cluster, by clustering and fold."""
+    file = run.predictions / CLUSTERS_FILE
+    if not file.exists():
+        return ()
+    table = pd.read_csv(file, dtype={"id": str})
+    table = table[(table["level"] == "patient") & (table["set"] == "test")]
+    labels = table["id"].map(unguard).map({name: patient.label for name, patient in patients.items()})
+    columns = [column for column in table.columns if column.startswith("share_")]
+    found = []
+    for (model, fold), rows in table.groupby(["model", "fold"], sort=True):
+        by_class = [rows[labels[rows.index] == label][columns] for label in (0, 1)]
+        name = f"{model}, fold {fold}" if config.train.folds > 1 else str(model)
+        means = zip(*(part.mean().fillna(0.0) for part in by_class), strict=True)
+        found.append(ClusterShares(name, (len(by_class[0]), len(by_class[1])), tuple(means)))
+    return tuple(found)
 
 
 def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:

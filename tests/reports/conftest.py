@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hypoxia_hpc.reports.page import (
+    ClusterShares,
     CohortPatient,
     Dropped,
     History,
@@ -141,6 +142,7 @@ def make_full_report() -> ReportData:
         confidence=0.95,
         random_weights=True,
         max_thumbnails=40,
+        clusters=(ClusterShares("deep_kmeans", (12, 12), ((0.41, 0.22), (0.3, 0.31), (0.29, 0.4), (0.0, 0.07))),),
     )
 
 

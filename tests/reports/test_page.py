@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 from hypoxia_hpc.reports.page import ReportData, render_report
 from hypoxia_hpc.reports.text import clean
 
-SECTIONS = ["metrics", "patients", "training", "cohort", "unlabelled", "slides", "quarantined", "time", "provenance"]
+SECTIONS = [
+    "metrics",
+    "patients",
+    "training",
+    "clusters",
+    "cohort",
+    "unlabelled",
+    "slides",
+    "quarantined",
+    "time",
+    "provenance",
+]
 VOID = {"meta", "link", "img"}
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -127,6 +138,8 @@ def test_what_a_reader_looks_for_is_on_the_page(full_report: ReportData) -> None
         "2 slides of 63 quarantined.",
         "tumour type only baseline 0.580 0.490–0.670",  # noqa: RUF001
         "DEMO-062 tile no-tissue none of 108 tiles has at most 25 % background",
+        "deep_kmeans 12 normoxic patients, 12 hypoxic patients",
+        "0 41.0 % 22.0 % 1 30.0 % 31.0 % 2 29.0 % 40.0 % 3 0.0 % 7.0 %",
         "40 slides of 63; 23 not shown",
         "60 names",
         "extract 2 min 02 s 62 % 2,990 24 802 MB 3 %",
@@ -150,7 +163,7 @@ def test_empty_parts_say_so(empty_report: ReportData) -> None:
     text = " ".join(page.text.split())
     assert "No model has been evaluated" in text and "random network" not in text
     sentences = [attributes for _, attributes in page.tags if attributes.get("class") == "empty"]
-    assert len(sentences) == 15
+    assert len(sentences) == 16
     assert "table" not in {tag for tag, _ in page.tags}
 
 
@@ -180,7 +193,7 @@ def test_hostile_names_are_text_and_nothing_else(full_report: ReportData, harmle
     for name in ("demo", "DEMO-061", "CMU-1", "no-mpp", "tanh", "tensorflow", "LUAD", "objective-power"):
         assert page.text.count(clean(payload) + name) == harmless.text.count("x" + name) > 0, name
     labels = [label for label in page.attributes("aria-label") if clean(payload) in label]
-    assert len(labels) == len([label for label in harmless.attributes("aria-label") if "xtanh" in label]) + 2
+    assert len(labels) == len([label for label in harmless.attributes("aria-label") if "xtanh" in label]) + 3
 
 
 @settings(deadline=None, max_examples=8)

@@ -49,7 +49,7 @@ def test_the_page_loads_without_a_word_on_the_console(tmp_path: Path, full_repor
     html = render_report(with_real_slide(full_report))
     dom, console = browse(tmp_path, html, "--dump-dom")
     assert console == []
-    assert dom.count("<section") == 9 and dom.count("<svg") == html.count("<svg") and dom.count("<img") == 40
+    assert dom.count("<section") == 10 and dom.count("<svg") == html.count("<svg") and dom.count("<img") == 40
     # The test can fail: the same page with three foreign things in it makes the browser refuse each of them.
     foreign = '<main><img src="http://127.0.0.1:9/x.png"><p style="color:red">x</p><script>1</script>'
     _, refused = browse(tmp_path, html.replace("<main>", foreign), "--dump-dom")
