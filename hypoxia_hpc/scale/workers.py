@@ -3,8 +3,8 @@ replaced.
 
 ``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. Workers are spawned, never
 forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes; what they
-do is in serving.py. A worker may hold several items at once. Where it dies then, nobody knows whose fault it was: each
-of them has a worker to itself when it is tried again, so that only the one that kills that worker, too, is to blame.
+do is in serving.py. A worker may hold several items at once. Where it dies then, nobody knows whose fault it was: that
+costs none of them an attempt, but each has a worker to itself from then on, and what kills that is to blame.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ class _Try(Generic[Item]):
 
     item: Item
     attempt: int = 1
+    alone: bool = False  # nothing beside it in its worker
     has_ticked: bool = False
 
 
@@ -168,7 +169,9 @@ class _Place(Generic[Item]):
 
     def takes_more(self, holding: int) -> bool:
         """May it have another item, as long as it holds so many?"""
-        return len(self.given) == holding and not any(one.attempt > 1 for one in self.tries)
+        # A second one only when the worker is up: until then whoever shares the slides has asked for a first.
+        ready = not holding or (self.worker is not None and self.worker.began)
+        return ready and len(self.given) == holding and not any(one.alone for one in self.tries)
 
     def count(self) -> None:
         """Add the time since the last call to what the place is doing."""
@@ -292,7 +295,7 @@ class Crew(Generic[Item, Result]):
             self._give(place, place.apart.popleft())
 
     def _bury(self, place: _Place[Item], worker: _Worker) -> Failed[Item] | None:
-        """A worker died. What it held is tried once more, one by one; all of it at once where it had not begun."""
+        """A worker died. What it held is tried again: one by one, or all of it at once where it had not begun."""
         how = self._end(place, worker)
         lost, place.given = [*place.given.values()], {}
         if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
@@ -300,11 +303,12 @@ class Crew(Generic[Item, Result]):
             for one in lost:
                 self._give(place, one)
             return None
-        place.apart.extend(_Try(one.item, one.attempt + 1) for one in lost if one.attempt < MOST_ATTEMPTS)
+        cost = 1 if len(lost) == 1 else 0
+        again = [_Try(one.item, one.attempt + cost, alone=True) for one in lost]
+        place.apart.extend(one for one in again if one.attempt <= MOST_ATTEMPTS)
         self._try_again(place)
-        # Whatever was tried before had the worker to itself.
-        dead = [one for one in lost if one.attempt == MOST_ATTEMPTS]
-        return Failed(dead[0].item, "worker-died", how, MOST_ATTEMPTS) if dead else None
+        dead = [one.item for one in again if one.attempt > MOST_ATTEMPTS]
+        return Failed(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
 
     def _end(self, place: _Place[Item], worker: _Worker) -> str:
         """Bury the process; how it ended. Raises MachineError where that was with the whole job."""

@@ -101,6 +101,12 @@ class Work:
         self._meet_others(attempt)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def _dies_beside_others_once(self, attempt: int, tick: Tick) -> None:
+        """And once more alone."""
+        self._meet_others(attempt)
+        if attempt <= 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def _exits_beside_others(self, attempt: int, tick: Tick) -> None:
         self._meet_others(attempt)
         sys.exit(7)
@@ -392,29 +398,29 @@ class Logged(Work):
         with (self.folder / "log").open("a") as file:
             file.write(f"{what} {os.getpid()} {item}\n")
 
-    def companies(self) -> dict[str, list[set[str]]]:
-        """For every attempt at an item, who else was in its process meanwhile."""
-        held: dict[str, dict[str, set[str]]] = {}
-        found: dict[str, list[set[str]]] = {}
+    def beside(self) -> dict[str, list[int]]:
+        """For every attempt at an item, how many others were in its process at the same time, at most."""
+        here: dict[str, set[str]] = {}
+        most: dict[str, list[int]] = {}
         for line in (self.folder / "log").read_text().splitlines():
             what, pid, item = line.split(" ", 2)
-            here = held.setdefault(pid, {})
+            held = here.setdefault(pid, set())
             if what == "end":
-                del here[item]
+                held.remove(item)
                 continue
-            company = set(here)
-            for other in here.values():
-                other.add(item)
-            here[item] = company
-            found.setdefault(item, []).append(company)
-        return found
+            held.add(item)
+            most.setdefault(item, []).append(0)
+            for one in held:
+                most[one][-1] = max(most[one][-1], len(held) - 1)
+        return most
 
 
 def test_a_worker_holds_as_many_items_as_it_may(tmp_path: Path) -> None:
     work, items = Logged(tmp_path), [f"item{n}:waits" for n in range(4)]
     events = two_at_once(items, work)
     assert finished(events) == {item: item[:5].upper() for item in items}
-    assert max(len(company) for attempts in work.companies().values() for company in attempts) == 1
+    assert {most for attempts in work.beside().values() for most in attempts} <= {0, 1}
+    assert any(1 in attempts for attempts in work.beside().values())
     assert len({pid for item in items for pid in work.pids(item[:5])}) == 1
 
 
@@ -426,7 +432,7 @@ def test_everyone_has_one_before_anyone_has_two(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["dies", "exits"])
 def test_who_was_beside_a_killer_is_never_set_aside(tmp_path: Path, how: str) -> None:
-    """The killer dies beside another and then alone: two attempts. The other is tried again, alone, and is done."""
+    """The killer dies beside another, and then twice alone. The other is tried again, alone, and is done."""
     work, killer, innocent = Logged(tmp_path), f"killer:{how}_beside_others", "innocent:is_killed_beside_others"
     for items in ([killer, innocent, "c", "d"], [innocent, killer, "c", "d"]):
         for left in tmp_path.iterdir():
@@ -435,9 +441,9 @@ def test_who_was_beside_a_killer_is_never_set_aside(tmp_path: Path, how: str) ->
         assert finished(events) == {innocent: "INNOCENT", "c": "C", "d": "D"}
         (lost,) = failed(events)
         assert (lost.item, lost.why, lost.attempts) == (killer, "worker-died", 2)
-        assert [len(company) for company in work.companies()[killer]] == [1, 0]
-        assert [len(company) for company in work.companies()[innocent]] == [1, 0]
-        assert [len(work.pids(name)) for name in ("killer", "innocent", "c", "d")] == [2, 2, 1, 1]
+        assert work.beside()[killer] == [1, 0, 0]
+        assert work.beside()[innocent] == [1, 0]
+        assert [len(work.pids(name)) for name in ("killer", "innocent", "c", "d")] == [3, 2, 1, 1]
 
 
 def test_a_death_beside_another_may_be_nobodys_fault(tmp_path: Path) -> None:
@@ -445,6 +451,13 @@ def test_a_death_beside_another_may_be_nobodys_fault(tmp_path: Path) -> None:
     events = two_at_once(items, Work(tmp_path))
     assert finished(events) == {item: item[0].upper() for item in items}
     assert failed(events) == []
+
+
+def test_a_death_beside_another_costs_no_attempt(tmp_path: Path) -> None:
+    """Each of the two kills the worker once: what one did is not held against the other."""
+    events = two_at_once(["a:is_killed_beside_others", "b:dies_beside_others_once", "c"], Work(tmp_path))
+    assert failed(events) == []
+    assert len(finished(events)) == 3
 
 
 def test_a_worker_that_ends_while_it_starts_costs_none_of_its_items_an_attempt(tmp_path: Path) -> None:
