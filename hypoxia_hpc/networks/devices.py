@@ -116,7 +116,11 @@ class Device:
     def start(self, pixels: UInt8Array, turn: Turn) -> Started:
         """Start a batch, of ``shape``; only in a turn."""
         self._clock.begin(turn)
-        return self.engine, self.engine.start(pixels)
+        try:
+            return self.engine, self.engine.start(pixels)
+        except Exception:
+            self._clock.forget(1)
+            raise
 
     def fetch(self, started: Started, turn: Turn) -> Float32Array:
         """Features of a batch, (batch_size, d); also after the turn."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -229,6 +229,18 @@ def test_a_slow_network_does_not_wait() -> None:
 def slowly(start: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
     time.sleep(0.05)
     return start(batch)
+
+
+def test_time_is_counted_on_after_an_error() -> None:
+    model = small_network()
+    engines = iter([failing(keras_engine(model, xla=False), partial(MemoryError, "none left"), after=1)])
+    device = Device(lambda _: next(engines, keras_engine(model, xla=False)), PX, BATCH, readers=1)
+    for broken_from in (None, 30):
+        slide = Slide(tiles_of(40), broken_from=broken_from)
+        with suppress(SlideError):
+            fed(device, slide)
+    turn = fed(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).turn
+    assert 0.3 < turn.waited_seconds <= turn.device_seconds
 
 
 def test_all_time_on_the_device_is_somebodys() -> None:
