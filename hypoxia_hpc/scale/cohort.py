@@ -81,9 +81,15 @@ class Cohort:
         return tuple(standing for standing in self.done if sets[standing.slide.patient_id] == name)
 
     def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
-        """Only slides of training and validation patients enter."""
+        """Only slides of training and validation patients enter; of a fine-tuned network their tiles, not features."""
         inputs = [
-            (set_name, standing.slide.patient_id, standing.slide.slide_id, self.label(standing.slide), standing.key)
+            (
+                set_name,
+                standing.slide.patient_id,
+                standing.slide.slide_id,
+                self.label(standing.slide),
+                standing.tiles if name == "finetune" else standing.key,
+            )
             for set_name in FITTED
             for standing in self.of_set(sets, set_name)
         ]

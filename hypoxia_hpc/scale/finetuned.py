@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
-from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.networks.backbones import Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.devices import DevicePlan
 from hypoxia_hpc.networks.finetuning import train_finetuned
@@ -40,7 +40,8 @@ RULE = 1  # raised when the probabilities of a model change
 
 
 def finetune_backbone(config: RunConfig) -> Backbone:
-    """The network that [train.finetune] begins with, its weights found and checked. Raises as ``resolve_backbone``."""
+    """The network that [train.finetune] begins with, its weights found and checked. Raises as ``resolve_backbone``, in
+    the names of this table's entries."""
     table = config.train.finetune
     asked = ExtractTable(
         backbone=table.backbone,
@@ -49,7 +50,21 @@ def finetune_backbone(config: RunConfig) -> Backbone:
         seed=config.train.seed,
         precision=table.precision,
     )
-    return resolve_backbone(asked, table.input_px, Path(config.site.weights) if config.site.weights else None)
+    try:
+        return resolve_backbone(asked, table.input_px, Path(config.site.weights) if config.site.weights else None)
+    except HypoxiaError as error:
+        culprits = [_of_this_table(culprit) for culprit in error.culprits]
+        raise type(error)(
+            _of_this_table(error.problem), remedy=_of_this_table(error.remedy), culprits=culprits
+        ) from error
+
+
+def _of_this_table(text: str) -> str:
+    return (
+        text.replace("[tile] tile_px", "[train.finetune] input_px")
+        .replace("set tile_px", "set input_px")
+        .replace("[extract]", "[train.finetune]")
+    )
 
 
 def fit_finetune(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:

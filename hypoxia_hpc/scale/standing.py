@@ -21,7 +21,8 @@ from hypoxia_hpc.stores.integrity import store_attributes, store_key
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
-    that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done."""
+    that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
+    the key of its tiles where its features are done."""
 
     slide: Slide
     stage: str
@@ -29,6 +30,7 @@ class Standing:
     key: str = ""
     receipt: Receipt | None = None
     reader: str = ""
+    tiles: str = ""
 
 
 def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> Standing:
@@ -87,7 +89,7 @@ def feature_standing(run: RunDir, name: str, spec: Json, tiles: Standing) -> Sta
     expected = extract_key(spec, tiles.key)
     receipt = read_receipt(run.receipts("extract", name), tiles.slide.slide_id)
     if store_key(run.features(name, tiles.slide.slide_id)) == expected:
-        return Standing(tiles.slide, "extract", "done", expected, receipt)
+        return Standing(tiles.slide, "extract", "done", expected, receipt, tiles=tiles.key)
     if receipt is not None and receipt.status == "quarantined" and receipt.key == expected:
         return Standing(tiles.slide, "extract", "quarantined", expected, receipt)
     return Standing(tiles.slide, "extract", "todo")

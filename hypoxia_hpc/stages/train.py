@@ -15,7 +15,7 @@ from hypoxia_hpc.networks.trained import TrainedHead
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.scale.clusters import fit_deep_kmeans
 from hypoxia_hpc.scale.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
-from hypoxia_hpc.scale.finetuned import fit_finetune, make_probabilities
+from hypoxia_hpc.scale.finetuned import finetune_backbone, fit_finetune, make_probabilities
 from hypoxia_hpc.scale.fitting import Fitting, Trainer, fit_head, model_record, n_epochs, set_counts, training_data
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.receipts import write_receipt
@@ -69,9 +69,13 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
 
 
 def require_splittable(run: RunDir) -> None:
-    """Raises InputError where no split of this run's patients can be made: to be known before the slides are read."""
+    """To be known before the slides are read. Raises InputError where no split of this run's patients can be made, and
+    where a network is to be fine-tuned what ``finetune_backbone`` raises."""
     patients = patients_with_slides(run.slides(), run.patients())
-    split_of(run.config().train, list(patients.values()))
+    config = run.config()
+    split_of(config.train, list(patients.values()))
+    if "finetune" in config.train.heads:
+        finetune_backbone(config)
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:

@@ -18,9 +18,10 @@ from grainy_tiles import grainy_tiles
 from own_package import EXAMPLE, install
 
 from hypoxia_hpc.config import preset, render_config
-from hypoxia_hpc.errors import NotReadyError, Stopped
+from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped
 from hypoxia_hpc.networks.frozen import load_model, read_record
 from hypoxia_hpc.records import Slide
+from hypoxia_hpc.scale.cohort import load_cohort
 from hypoxia_hpc.scale.finetuned import make_probabilities
 from hypoxia_hpc.scale.keys import extract_key, slide_tile_key, tile_spec
 from hypoxia_hpc.scale.listening import Silence
@@ -31,9 +32,9 @@ from hypoxia_hpc.scale.tensorboard import FILES, read_events
 from hypoxia_hpc.scale.verification import verify
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
-from hypoxia_hpc.stages.train import train
+from hypoxia_hpc.stages.train import require_splittable, train
 from hypoxia_hpc.stores.features import open_features, write_features
-from hypoxia_hpc.stores.tiles import new_tile_store
+from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 
 # Keras 3.15's own conversion of PyTorch's tensors to NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -97,13 +98,17 @@ def write_slide(run: RunDir, slide_id: str, tiles: np.ndarray) -> None:
         store.commit(
             xy, np.zeros(len(tiles), np.float32), {"key": key, "spec": spec, "slide": slide, "plan": {"side_l0": 1}}
         )
-    values = np.random.default_rng(len(tiles)).normal(size=(len(tiles), 8)).astype(np.float16)
-    features = {
-        "key": extract_key(run_spec(config), key),
-        "spec": run_spec(config),
-        "tile_spec": tile_spec(config.tile),
-    }
-    write_features(run.features("small", slide_id), values, xy, features)
+    write_nothing(run, slide_id, len(tiles), key)
+
+
+def write_nothing(run: RunDir, slide_id: str, n_tiles: int, tile_key: str) -> None:
+    """A feature store that says nothing."""
+    config = run.config()
+    spec = run_spec(config)
+    values = np.random.default_rng(n_tiles).normal(size=(n_tiles, 8)).astype(config.extract.dtype)
+    attributes = {"key": extract_key(spec, tile_key), "spec": spec, "tile_spec": tile_spec(config.tile)}
+    xy = np.arange(2 * n_tiles, dtype=np.int64).reshape(-1, 2)
+    write_features(run.features(config.extract.name, slide_id), values, xy, attributes)
 
 
 def trained(run: RunDir) -> RunDir:
@@ -232,6 +237,37 @@ def test_another_runs_slides_are_predicted_by_the_frozen_network(run: RunDir, tm
     old = pd.read_csv(run.predictions / "patients.csv")
     theirs = old[old["model"] == "finetune"].set_index("id")
     assert np.allclose(mine["probability"], theirs["probability"][mine.index])
+
+
+def test_other_features_of_the_same_tiles_leave_the_network_as_it_is(run: RunDir, tmp_path: Path) -> None:
+    copy = copied(run, tmp_path / "run")
+    before = {model.name: model.key for model in load_cohort(copy).planned(load_cohort(copy).fold_sets())}
+    text = copy.config_file.read_text().replace('name = "small"', 'name = "other"').replace('"float16"', '"float32"')
+    copy.config_file.write_text(text)
+    for slide in copy.slides():
+        tiles = open_tiles(copy.tiles(slide.slide_id))
+        write_nothing(copy, slide.slide_id, len(tiles.xy), tiles.attributes["key"])
+    after = {model.name: model.key for model in load_cohort(copy).planned(load_cohort(copy).fold_sets())}
+    assert after["finetune"] == before["finetune"]
+    assert after["logistic"] != before["logistic"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"backbone": "smal"}, InputError, "[train.finetune] backbone = 'smal' is no network"),
+        ({"input_px": 16, "backbone": "vgg16"}, InputError, "[train.finetune] input_px = 16 does not fit vgg16"),
+        ({"weights": "imagenet", "backbone": "resnet50", "input_px": 64}, MachineError, "weights"),
+    ],
+)
+def test_a_network_that_cannot_be_begun_with_is_told_before_slides_are_read(
+    changes: dict[str, Any], kind: type[Exception], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPOXIA_HPC_WEIGHTS", str(tmp_path))
+    with pytest.raises(kind) as caught:
+        require_splittable(make_run(tmp_path / "run", finetune={**FINETUNE, **changes}))
+    assert said in str(caught.value)
+    assert "[extract]" not in str(caught.value)
 
 
 def test_damaged_tile_stores_are_named_before_anything_is_trained(tmp_path: Path) -> None:
