@@ -176,7 +176,12 @@ class AttentionTable(Table):
         description="tiles of a patient in a step, drawn anew each time; all of them when predicting",
     )
     balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
-    patience: int | None = Field(10, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
+    patience: int = Field(
+        10,
+        ge=1,
+        le=100000,
+        description="stop when the loss on validation patients has not fallen for so many epochs; the best is kept",
+    )
 
 
 class FinetuneTable(Table):

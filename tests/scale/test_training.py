@@ -324,7 +324,7 @@ def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_p
 
 def test_a_training_that_ends_early_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     """The real command, killed and then stopped in the middle of an epoch; checkpoints are due at every step."""
-    slow = {"units": 64, "epochs": 8, "patience": None, "batch_size": 1}
+    slow = {"units": 64, "epochs": 8, "patience": 8, "batch_size": 1}
     attention = {**TRAIN["attention"], **slow}
     run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "attention": attention})
     change_setting(run.root, "site", "checkpoint_minutes", "0.0001")
