@@ -58,7 +58,7 @@ def test_a_store_that_was_replaced_or_cut_after_it_was_opened_is_refused(tmp_pat
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(SlideError, match="changed or replaced"):
         rows.read_into(0, 300, np.empty((300, 4), dtype=np.float16))
-    with pytest.raises(SlideError, match="damaged|index|size"):
+    with pytest.raises(SlideError, match=r"damaged|index|size"):
         FeatureRows(tmp_path / "s.zarr")
 
 
