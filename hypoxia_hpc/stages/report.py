@@ -33,6 +33,7 @@ from hypoxia_hpc.reports.page import (
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.scale.accounts import accounts_of
 from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
+from hypoxia_hpc.scale.finetuned import HEAD
 from hypoxia_hpc.scale.keys import extract_spec
 from hypoxia_hpc.scale.listening import Listener
 from hypoxia_hpc.scale.predictions import CLUSTERS_FILE, predictions_digest
@@ -270,10 +271,15 @@ def _quarantined(standing: Standing) -> QuarantinedSlide:
 
 def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tuple[StageTime, ...]:
     slide_ids = [standing.slide.slide_id for standing in standings]
+    models = model_names(config.train)
+    features = {"extract": config.extract.name} | {f"extract {name}": name for name, head, _ in models if head == HEAD}
     by_stage = {
         "tile": [read_receipt(run.receipts("tile"), slide_id) for slide_id in slide_ids],
-        "extract": [read_receipt(run.receipts("extract", config.extract.name), slide_id) for slide_id in slide_ids],
-        **{f"train {name}": [read_receipt(run.receipts("train"), name)] for name, _, _ in model_names(config.train)},
+        **{
+            stage: [read_receipt(run.receipts("extract", name), slide_id) for slide_id in slide_ids]
+            for stage, name in features.items()
+        },
+        **{f"train {name}": [read_receipt(run.receipts("train"), name)] for name, _, _ in models},
         "evaluate": [read_receipt(run.receipts("evaluate"), "cohort")],
         "predict": [read_receipt(run.receipts("predict"), "cohort")],
     }
@@ -290,7 +296,7 @@ def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tup
 def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     if stage == "tile":
         return sum(int(receipt.extra.get("counts", {}).get("planned", 0)) for receipt in receipts)
-    return sum(receipt.rows for receipt in receipts) if stage == "extract" else None
+    return sum(receipt.rows for receipt in receipts) if stage.startswith("extract") else None
 
 
 def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecord], metrics: Json) -> Provenance:

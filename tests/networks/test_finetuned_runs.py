@@ -30,8 +30,12 @@ from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.standing import run_spec
 from hypoxia_hpc.scale.tensorboard import FILES, read_events
 from hypoxia_hpc.scale.verification import verify
+from hypoxia_hpc.stages.demo import write_demo_cohort
 from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.extract import extract
+from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.predict import predict
+from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import require_splittable, train
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
@@ -278,3 +282,24 @@ def test_damaged_tile_stores_are_named_before_anything_is_trained(tmp_path: Path
         trained(damaged)
     assert "tile stores are damaged" in caught.value.problem
     assert not damaged.model("finetune").exists()
+
+
+@pytest.mark.long
+def test_resnet50_learns_the_demo_cohort(tmp_path: Path) -> None:
+    """The study's network and settings but for the batch, on real slide files; weights random, as in the demo."""
+    stop = threading.Event()
+    slides, patients = write_demo_cohort(
+        tmp_path / "demo", n_patients=40, difference=None, seed=1, workers=2, listener=Silence(), stop=stop
+    )
+    settings = {"weights": "random", "batch_size": 32}
+    changes = {
+        "extract": {"name": "small", "backbone": "small", "weights": "random"},
+        "train": {"heads": ["finetune"], "clusterings": [], "split": [0.4, 0.2, 0.4], "seed": 1, "finetune": settings},
+    }
+    demo = RunDir(tmp_path / "run")
+    init(demo, preset("hypoxia", changes), slides, patients=patients)
+    for stage in (tile, extract):
+        stage(demo, demo.slides(), workers=1, retry=False, listener=Silence(), stop=stop)
+    metrics = evaluated(trained(demo))["finetune"]["test"]
+    assert metrics["patient"]["roc_auc"]["value"] > 0.85
+    assert metrics["tile"]["roc_auc"]["value"] > 0.85
