@@ -92,3 +92,16 @@ def test_patients_are_counted_by_set_and_type(empty_report: ReportData) -> None:
 def test_models_stand_in_the_order_of_the_configuration() -> None:
     names = ["tumour-type", "logistic", "other", "funnel", "tanh", "tanh"]
     assert view.model_order(names) == ["tanh", "funnel", "logistic", "other", "tumour-type"]
+
+
+def test_a_cross_validation_says_what_it_is(empty_report: ReportData) -> None:
+    models = {name: {"valid": auc(0.8), "test": auc(0.75, 0.6, 0.9)} for name in ("attention", "tanh")}
+    folds = {"tanh": {str(fold): {"test": auc(area)} for fold, area in enumerate((0.6, None, 0.9))}}
+    data = dataclasses.replace(empty_report, metrics={"schema": 1, "models": models, "folds": folds})
+    notes = view.headline(data).notes
+    assert notes[0] == (
+        "Cross-validated in 3 folds, each patient predicted by the model that did not see it; fold by fold it is "
+        "0.60 to 0.90."
+    )
+    assert notes[-1].endswith("on the validation patients, who are test patients of other folds.")
+    assert "folds" not in " ".join(view.headline(with_models(empty_report, models)).notes)
