@@ -136,7 +136,8 @@ class Device:
     def new_memory(self, batch_size: int) -> Memory:
         """Memory that nobody uses for a batch of ``batch_size``: that of the slide, which may be outdated."""
         with self._lending:
-            fits = next((one for one in self._free if one.most_tiles >= batch_size), None)
+            # The one that was used last is in the processor's cache.
+            fits = next((one for one in reversed(self._free) if one.most_tiles >= batch_size), None)
             if fits is None:
                 return Memory(self.engine.new_batch((batch_size, *self.shape[1:])))
             self._free.remove(fits)
@@ -202,7 +203,8 @@ class _Clock:
 
     def forget(self, n: int) -> None:
         with self._lock:
-            self._over(n)
+            if n:
+                self._over(n)
 
     def close(self, turn: Turn) -> None:
         with self._lock:
