@@ -222,7 +222,7 @@ def test_table_is_that_of_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(InterruptedError):
         function(include_top=False, weights="imagenet", input_shape=(224, 224, 3))
     if network.known is None:
-        assert asked["file_hash"] is None
+        assert asked.get("file_hash") is None
     else:
         told = (asked["name"], asked["origin"], asked["file_hash"])
         assert told == (network.known.name, network.known.url, network.known.digest)
