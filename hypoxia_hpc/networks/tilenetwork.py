@@ -18,6 +18,7 @@ from hypoxia_hpc.config import ExtractTable, FinetuneTable
 from hypoxia_hpc.networks.augmentation import SHAPES, Strengths, augment, draws, resize
 from hypoxia_hpc.networks.backbones import build_inner, resolve_backbone
 from hypoxia_hpc.networks.frozen import load_model
+from hypoxia_hpc.networks.loading import settle_constants
 from hypoxia_hpc.networks.loop import Logs
 from hypoxia_hpc.networks.preprocessing import Preprocess
 from hypoxia_hpc.networks.runtime import compiler, start_keras
@@ -157,6 +158,7 @@ def weights_of(network: TileNetwork) -> Arrays:
 def set_weights(network: TileNetwork, arrays: Arrays) -> None:
     """Put trained weights in. Raises ValueError where they are those of another network."""
     network.predicting.set_weights([arrays[name] for name in sorted(arrays)])
+    settle_constants(network.base)
 
 
 def load_finetuned(folder: Path, tile_px: int) -> keras.Model:
