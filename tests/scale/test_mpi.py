@@ -32,6 +32,7 @@ N_SLIDES = 8
 N_RANKS = 3
 # About 100 tiles a slide, and a backbone that is built in a second.
 SIZE_PX = (340, 320)
+LASTING_SIZE_PX = (2040, 1920)  # 0.4 s a slide; one of SIZE_PX is tiled in 11 ms
 SETTINGS = {
     "tile_px": "32",
     "name": '"small"',
@@ -49,22 +50,7 @@ pytestmark = pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of synthetic slides, one of them cut off after init; nothing is done yet."""
-    folder = tmp_path_factory.mktemp("cohort")
-    (folder / "slides").mkdir()
-    for patient_id, _, slide in synthetic_cohort(N_SLIDES, seed=1):
-        file = folder / "slides" / slide_file_name(patient_id)
-        write_synthetic_slide(file, dataclasses.replace(slide, size_px=SIZE_PX))
-    run = folder / "run"
-    assert ended(start("init", run, "--slides", folder / "slides")) == 0
-    text = (run / "run.toml").read_text()
-    for name, value in SETTINGS.items():
-        text, n = re.subn(rf"(?m)^{name} = .*?(?=  #|$)", f"{name} = {value}", text, count=1)
-        assert n, name
-    (run / "run.toml").write_text(text)
-    broken = folder / "slides" / slide_file_name("TCGA-ZZ-0002")
-    assert broken.exists()
-    broken.write_bytes(broken.read_bytes()[:1000])
-    return run
+    return made_ready(tmp_path_factory.mktemp("cohort"), SIZE_PX)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +66,24 @@ def run(untouched: Path, tmp_path: Path) -> Path:
     return copy_of(untouched, tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``untouched``, of slides that last long enough for a test to come in between."""
+    return made_ready(tmp_path_factory.mktemp("lasting"), LASTING_SIZE_PX)
+
+
+@pytest.fixture(scope="module")
+def lasting_alone(lasting: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = copy_of(lasting, tmp_path_factory.mktemp("lasting_alone") / "run")
+    assert ended(start("tile", run, "--workers", "1")) == 3
+    return run
+
+
+@pytest.fixture
+def lasting_run(lasting: Path, tmp_path: Path) -> Path:
+    return copy_of(lasting, tmp_path / "run")
+
+
 @pytest.fixture(autouse=True)
 def nobody_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every process that a test starts, and what that starts, has a word of its own in its environment."""
@@ -87,6 +91,24 @@ def nobody_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     os.environ["HYPOXIA_TEST"] = word.partition("=")[2]
     yield
     wait_for(lambda: not those_with(word), seconds=30)
+
+
+def made_ready(folder: Path, size_px: tuple[int, int]) -> Path:
+    (folder / "slides").mkdir()
+    for patient_id, _, slide in synthetic_cohort(N_SLIDES, seed=1):
+        file = folder / "slides" / slide_file_name(patient_id)
+        write_synthetic_slide(file, dataclasses.replace(slide, size_px=size_px))
+    run = folder / "run"
+    assert ended(start("init", run, "--slides", folder / "slides")) == 0
+    text = (run / "run.toml").read_text()
+    for name, value in SETTINGS.items():
+        text, n = re.subn(rf"(?m)^{name} = .*?(?=  #|$)", f"{name} = {value}", text, count=1)
+        assert n, name
+    (run / "run.toml").write_text(text)
+    broken = folder / "slides" / slide_file_name("TCGA-ZZ-0002")
+    assert broken.exists()
+    broken.write_bytes(broken.read_bytes()[:1000])
+    return run
 
 
 def copy_of(run: Path, to: Path) -> Path:
@@ -336,34 +358,36 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_on_any_rank(run: Pat
 
 
 @pytest.mark.parametrize("rank", [0, 2])
-def test_a_killed_rank_ends_the_step_and_costs_the_slides_in_flight(run: Path, alone: Path, rank: int) -> None:
-    process = start_ranks("tile", run, "--workers", "1")
-    wait_for(lambda: made(run))
+def test_a_killed_rank_ends_the_step_and_costs_the_slides_in_flight(
+    lasting_run: Path, lasting_alone: Path, rank: int
+) -> None:
+    process = start_ranks("tile", lasting_run, "--workers", "1")
+    wait_for(lambda: made(lasting_run))
     os.kill(ranks_of(process)[rank], signal.SIGKILL)
     assert ended(process) != 0
     wait_for(lambda: not those_with(f"HYPOXIA_TEST={os.environ['HYPOXIA_TEST']}"), seconds=30)
-    before = made(run)
+    before = made(lasting_run)
     assert len(before) < N_SLIDES - 1
-    assert ended(start("tile", run, "--workers", "2")) == 3
-    assert digests(run) == digests(alone)
-    assert before.items() <= made(run).items()
+    assert ended(start("tile", lasting_run, "--workers", "2")) == 3
+    assert digests(lasting_run) == digests(lasting_alone)
+    assert before.items() <= made(lasting_run).items()
 
 
 @pytest.mark.parametrize(("number", "to"), [(signal.SIGTERM, "all"), (signal.SIGUSR1, 2), (signal.SIGINT, 0)], ids=str)
 def test_signals_stop_all_ranks_after_the_slides_in_flight(
-    run: Path, alone: Path, number: signal.Signals, to: int | str
+    lasting_run: Path, lasting_alone: Path, number: signal.Signals, to: int | str
 ) -> None:
-    process = start_ranks("tile", run, "--workers", "1")
-    wait_for(lambda: made(run))
+    process = start_ranks("tile", lasting_run, "--workers", "1")
+    wait_for(lambda: made(lasting_run))
     os.kill(process.pid if to == "all" else ranks_of(process)[int(to)], number)
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 75
     assert "left to do" in log
-    assert {one.state for one in read_running(RunDir(run))} == {"stopped"}
-    assert 0 < len(made(run)) < N_SLIDES - 1
-    assert not list(run.glob("tiles/.tmp-*"))
-    assert ended(start("tile", run, "--workers", "2")) == 3
-    assert digests(run) == digests(alone)
+    assert {one.state for one in read_running(RunDir(lasting_run))} == {"stopped"}
+    assert 0 < len(made(lasting_run)) < N_SLIDES - 1
+    assert not list(lasting_run.glob("tiles/.tmp-*"))
+    assert ended(start("tile", lasting_run, "--workers", "2")) == 3
+    assert digests(lasting_run) == digests(lasting_alone)
 
 
 @pytest.mark.parametrize(
