@@ -51,7 +51,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     arguments, started = parsed(), time.perf_counter()
-    bench = Bench(Report(), arguments.folder, arguments.quick, 3 if arguments.quick else 7)
+    bench = Bench(Report(), arguments.folder, arguments.quick, 3 if arguments.quick else 5)
     bench.folder.mkdir(parents=True, exist_ok=True)
     start_keras()
     bench.report.say(f"{bench.report.machine}")

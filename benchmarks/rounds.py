@@ -20,7 +20,7 @@ from typing import Any
 
 LIBRARIES = (
     *("numpy", "numba", "openslide-python", "openslide-bin", "imagecodecs", "simplejpeg", "pillow", "zarr"),
-    *("tiffslide", "cucim-cu12"),
+    *("tiffslide", "cucim-cu12", "keras", "tensorflow", "jax", "torch", "timm", "openvino"),
 )
 LOOK_SECONDS = 0.5
 
