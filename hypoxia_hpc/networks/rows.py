@@ -125,6 +125,11 @@ def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
         yield Rows(data.train, readers[:n_train], pool), Rows(data.valid, readers[n_train:], pool)
 
 
+def below_run(path: Path) -> str:
+    """``features/NAME/<slide_id>.zarr``: tile stores have the same folder names."""
+    return path.relative_to(path.parents[2]).as_posix()
+
+
 def require_two_classes(train: Rows) -> None:
     """Raises InputError where all training rows have one label."""
     present = sorted(set(train.labels.tolist()))
@@ -150,8 +155,9 @@ def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
+        stores_are = "feature store is" if len(damaged) == 1 else "feature stores are"
         raise NotReadyError(
-            f"{len(damaged)} feature stores are damaged",
+            f"{len(damaged)} {stores_are} damaged",
             culprits=damaged,
             remedy="delete these folders, then run the same command again",
         )
@@ -171,15 +177,15 @@ def _refuse_mixed(stores: Sequence[LabelledStore], readers: Sequence[FeatureRows
         others = {**common, "rows": canonical_json(store.n)}
         mine = {name: canonical_json({**one, "rows": reader.n}.get(name)) for name in others}
         wrong += [
-            f"{store.path.name}: {name} is {mine[name]}, not {others[name]}"
+            f"{below_run(store.path)}: {name} is {mine[name]}, not {others[name]}"
             for name in others
             if mine[name] != others[name]
         ]
     if wrong:
         raise InputError(
             "these features are not of the same kind as the others",
-            culprits=wrong,
-            remedy="run extract again, so that one [extract] table makes all of them",
+            culprits=sorted(wrong),
+            remedy=f"delete these folders below {stores[0].path.parent}, then run extract again",
         )
 
 

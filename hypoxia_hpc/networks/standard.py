@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.rows import Rows
+from hypoxia_hpc.networks.rows import Rows, below_run
 from hypoxia_hpc.networks.trained import Arrays
 from hypoxia_hpc.records import Float32Array, Float64Array
 
@@ -33,9 +33,10 @@ def standard_arrays(train: Rows, valid: Rows) -> Arrays:
     bad += _merged(valid)[1] if len(valid) else []
     if bad or merged is None:
         raise InputError(
-            f"{len(bad)} feature stores hold NaN or infinite features",
-            culprits=bad,
-            remedy="delete these folders and run extract again; if they come back, check the weights file",
+            f"{len(bad)} feature {'store holds' if len(bad) == 1 else 'stores hold'} NaN or infinite features",
+            culprits=sorted(bad),
+            remedy=f"delete these folders below {train.stores[0].path.parent}, then run extract again; if they come "
+            "back, check the weights file",
         )
     scale = np.sqrt(merged.m2 / merged.n).astype(np.float32)
     scale[scale == 0] = 1.0
@@ -70,7 +71,7 @@ def _merged(rows: Rows) -> tuple[Moments | None, list[str]]:
     bad: dict[str, None] = {}
     for store, found in rows.each_chunk(lambda _, values: moments_of(values)):
         if not np.isfinite(found.mean).all():
-            bad[rows.stores[store].path.name] = None
+            bad[below_run(rows.stores[store].path)] = None
         else:
             merged = found if merged is None else merge(merged, found)
     return merged, list(bad)

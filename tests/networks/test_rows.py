@@ -224,36 +224,40 @@ def test_mean_and_scale_have_the_same_bits_however_rows_are_read(
 
 def test_every_store_with_nan_or_infinite_features_is_named(tmp_path: Path) -> None:
     values = np.ones((300, 2), dtype=np.float16)
+    folder = tmp_path / "features" / "vgg16"
     stores = []
-    for number, bad in enumerate([None, np.nan, None, np.inf, -np.inf]):
+    for number, bad in zip((4, 3, 2, 1, 0), [None, np.nan, None, np.inf, -np.inf], strict=True):
         own = values.copy()
         own[299, 1] = 1 if bad is None else bad
-        stores.append(store(tmp_path, f"s{number}", own, number % 2))
+        stores.append(store(folder, f"s{number}", own, number % 2))
     with (
         opened_rows(TrainingData(tuple(stores[:3]), tuple(stores[3:]), 2)) as (train, valid),
         pytest.raises(InputError, match="3 feature stores hold NaN") as caught,
     ):
         standard_arrays(train, valid)
-    assert caught.value.culprits == ("s1.zarr", "s3.zarr", "s4.zarr")
+    assert caught.value.culprits == tuple(f"features/vgg16/s{number}.zarr" for number in (0, 1, 3))
+    assert f"delete these folders below {folder}, then run extract" in caught.value.remedy
 
 
 def test_every_store_of_other_features_is_named_with_what_differs(tmp_path: Path) -> None:
+    folder = tmp_path / "features" / "vgg16"
     same = np.ones((5, 4), dtype=np.float16)
-    stores = [store(tmp_path, f"s{number}", same, number % 2) for number in range(3)]
-    stores.append(store(tmp_path, "long", np.ones((5, 5), dtype=np.float16), 0))
-    stores.append(store(tmp_path, "wide", same.astype(np.float32), 0))
-    stores.append(store(tmp_path, "other", same, 1, spec={"backbone": "resnet50", "precision": "float32"}))
-    stores.append(store(tmp_path, "cut", same, 1, tile_spec={"tile_px": 224}))
+    stores = [store(folder, f"s{number}", same, number % 2) for number in range(3)]
+    stores.append(store(folder, "long", np.ones((5, 5), dtype=np.float16), 0))
+    stores.append(store(folder, "wide", same.astype(np.float32), 0))
+    stores.append(store(folder, "other", same, 1, spec={"backbone": "resnet50", "precision": "float32"}))
+    stores.append(store(folder, "cut", same, 1, tile_spec={"tile_px": 224}))
     stores.append(LabelledStore(stores[0].path, 6, 0, "told otherwise"))
     with pytest.raises(InputError) as caught, opened_rows(TrainingData(tuple(stores[:4]), tuple(stores[4:]), 4)):
         pass
-    assert sorted(caught.value.culprits) == [
-        "cut.zarr: tile_spec.tile_px is 224, not 299",
-        "long.zarr: feature_length is 5, not 4",
-        'other.zarr: spec.backbone is "resnet50", not "vgg16"',
-        "s0.zarr: rows is 5, not 6",
-        'wide.zarr: dtype is "float32", not "float16"',
+    assert list(caught.value.culprits) == [
+        "features/vgg16/cut.zarr: tile_spec.tile_px is 224, not 299",
+        "features/vgg16/long.zarr: feature_length is 5, not 4",
+        'features/vgg16/other.zarr: spec.backbone is "resnet50", not "vgg16"',
+        "features/vgg16/s0.zarr: rows is 5, not 6",
+        'features/vgg16/wide.zarr: dtype is "float32", not "float16"',
     ]
+    assert caught.value.remedy == f"delete these folders below {folder}, then run extract again"
 
 
 def test_every_damaged_store_is_named(tmp_path: Path) -> None:
