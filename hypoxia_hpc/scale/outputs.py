@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
 from hypoxia_hpc.config import AttentionTable
+from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.networks.attention import weigher
 from hypoxia_hpc.networks.frozen import FrozenModel, load_model
 from hypoxia_hpc.networks.heads import HeadTable, predictor
@@ -41,12 +43,36 @@ def outputs_of(model: FrozenModel) -> SlideOutputs:
 
 def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
     """What a fine-tuned network, which goes by pixels, has said of a slide: the probabilities of both classes that lie
-    under its name, as features do. Raises SlideError where they are damaged."""
+    under its name, as features do. Raises NotReadyError naming every damaged store of this network."""
 
     def read(slide: Slide, _: Float32Array) -> Columns:
-        return {"probability": open_features(run.features(name, slide.slide_id)).values[:, 1].astype(np.float64)}
+        try:
+            kept = open_features(run.features(name, slide.slide_id))
+        except SlideError as error:
+            raise _damaged(run, name) from error
+        return {"probability": kept.values[:, 1].astype(np.float64)}
 
     return read
+
+
+def _damaged(run: RunDir, name: str) -> NotReadyError:
+    """Every store below features/NAME is read: who deletes one at a time runs evaluate once for each."""
+    paths = [run.features(name, slide.slide_id) for slide in run.slides()]
+    damaged = [problem for path in paths if path.exists() for problem in _problem_of(path)]
+    stores_are = "store of probabilities is" if len(damaged) == 1 else "stores of probabilities are"
+    return NotReadyError(
+        f"{len(damaged)} {stores_are} damaged",
+        culprits=damaged,
+        remedy="delete these folders, then run the same command again: evaluate and predict make them again",
+    )
+
+
+def _problem_of(path: Path) -> list[str]:
+    try:
+        open_features(path)
+    except SlideError as error:
+        return [error.problem]
+    return []
 
 
 def head_outputs(table: HeadTable, arrays: Arrays, feature_length: int) -> TileOutputs:
