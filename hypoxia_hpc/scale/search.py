@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.config import Table
+from hypoxia_hpc.config import Table, canonical_json
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.frozen import load_model, model_key, read_record, save_model
 from hypoxia_hpc.networks.heads import HeadTable
@@ -50,9 +50,10 @@ class Found:
 
 
 def search(fitting: Fitting, points: Sequence[Json], train: Callable[[Fitting, str], TrainedHead]) -> Found:
-    """Try all points of a grid; ``train`` is told in words which one. Raises what the training raises, InputError where
-    the validation patients are of one class."""
+    """Try all points of a grid, equal ones once; ``train`` is told in words which one. Raises what the training raises,
+    InputError where the validation patients are of one class."""
     _require_both_classes(fitting)
+    points = distinct(points)
     settings = fitting.cohort.config.train
     tables = [settings.settings_of(fitting.model.head, point) for point in points]
     tries = [_fitting_of_point(fitting, number, table) for number, table in enumerate(tables)]
@@ -62,6 +63,14 @@ def search(fitting: Fitting, points: Sequence[Json], train: Callable[[Fitting, s
     tried = [{"settings": point, **asdict(score)} for point, score in zip(points, scores, strict=True)]
     trained = TrainedHead(model.arrays, model.record.history)
     return Found(tables[best], trained, {"chosen": points[best], "points": tried})
+
+
+def distinct(points: Sequence[Json]) -> list[Json]:
+    """The first of each that are equal, in their order: a list in run.toml may hold a value twice."""
+    first: dict[str, Json] = {}
+    for point in points:
+        first.setdefault(canonical_json(point), point)
+    return list(first.values())
 
 
 def best_of(scores: Sequence[Score]) -> int:
