@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1b2330", "#5b6675", "#d9dee5"
-# Okabe and Ito's colours, which colour-blind eyes tell apart; the first is the baseline's.
-SERIES = ("#6f7a88", "#0072b2", "#d55e00", "#009e73", "#a8559b")
+# Okabe and Ito's colours, then four that lie farthest from these and from each other to normal, deutan and protan eyes;
+# the first is the baseline's.
+SERIES = ("#6f7a88", "#0072b2", "#d55e00", "#009e73", "#a8559b", "#602000", "#1010fa", "#501050", "#0020a0")
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule"} | {colour: f"series-{i}" for i, colour in enumerate(SERIES)}
 # Dashes in multiples of the line's width. Colour is never the only difference. The page's legend repeats them.
 DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (1, 1.5)), "solid", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (2.5, 1.2)),
+    (0, (5, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 2)), (0, (5, 4)), (0, (2.5, 1.2, 1, 1.2)),
 )  # fmt: skip
 _RC = {"svg.hashsalt": "hypoxia_hpc", "svg.fonttype": "none", "font.size": 10.0, "axes.linewidth": 0.8}
 _NAMESPACES = re.compile(r"\{[^}]*\}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -12,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from hypoxia_hpc.config import HEADS
+from hypoxia_hpc.reports import plots as plots_module
 from hypoxia_hpc.reports.figures import calls_figures, roc_figure, roc_points, training_figures
 from hypoxia_hpc.reports.page import ReportData
-from hypoxia_hpc.reports.plots import probability_plot, roc_plot, training_plot
+from hypoxia_hpc.reports.plots import probability_plot, roc_plot, series_of, training_plot
 
 both_classes = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_size=2, max_size=60).filter(
     lambda rows: len({label for label, _ in rows}) == 2
@@ -81,6 +84,29 @@ def test_colours_follow_the_page() -> None:
     svg = plots()["roc"]
     assert "var(--series-1, #0072b2)" in svg and "var(--ink, " in svg
     assert not re.search(r'(?:fill|stroke)="#(?!0{6}|f{6})', svg), "every colour of the palette has its variable"
+
+
+def test_models_differ_in_colour_and_in_dash_in_the_plot_and_in_the_legend() -> None:
+    chosen = [0, *(series_of(index) for index in range(8))]
+    rates = (np.array([0, 0.2, 1]), np.array([0, 0.8, 1]))
+    lines = [
+        one for one in parsed(roc_plot("roc", [(*rates, one) for one in chosen])).iter("path") if one.get("stroke")
+    ]
+    drawn = [one for one in lines if "--series-" in str(one.get("stroke"))]
+    assert len(drawn) == 9
+    assert len({one.get("stroke") for one in drawn}) == len({one.get("stroke-dasharray") for one in drawn}) == 9
+    css = (Path(plots_module.__file__).parent / "page.css").read_text()
+    rules = re.findall(r"\.series-(\d+) { stroke: var\(--series-(\d+)\);(.*) }", css)
+    assert [(int(one), int(other)) for one, other, _ in rules] == [(number, number) for number in sorted(chosen)]
+    assert len({dash for _, _, dash in rules}) == 9
+    for values in (re.findall(rf"--series-{number}: (#\w+);", css) for number in chosen):
+        assert len(values) == 2, "light and dark"
+    light = [re.findall(rf"--series-{number}: (#\w+);", css)[0] for number in sorted(chosen)]
+    assert light == list(plots_module.SERIES)
+
+
+def test_every_head_that_there_is_has_a_line_of_its_own() -> None:
+    assert len({series_of(index) for index in range(len(HEADS))}) == len(HEADS)
 
 
 def test_a_dot_for_every_patient() -> None:
