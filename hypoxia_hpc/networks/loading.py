@@ -7,11 +7,12 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.networks.hdf5_weights import differences, float_weights, snake_case, surplus
 from hypoxia_hpc.networks.weights import SAFETENSORS
 from hypoxia_hpc.records import Float32Array
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
 Shapes = Mapping[str, tuple[int, ...]]
 MOST_TOLD = 20
+SAVED_BY_KERAS = "name the weights file of this network ([extract] backbone), saved with include_top=False"
+NOT_FINITE = "not finite: "
 
 
-def load_weights(model: keras.Model, path: Path, name: str) -> None:
+def load_weights(model: keras.Model, path: Path, name: str, *, published: bool = False) -> None:
     """Fill every weight of a Keras model from ``path`` (looked into by `weights.find_weights` before). Raises
-    InputError where the file holds those of another network, or lacks some."""
+    InputError where the file holds those of another network, lacks some, or has others beside them; what lies beside
+    those of a file that the network's makers ``published`` is left alone."""
     if path.suffix == SAFETENSORS:
         variables = named_weights(model)
         shapes = {one: tuple(variable.shape) for one, variable in variables.items()}
@@ -33,6 +37,8 @@ def load_weights(model: keras.Model, path: Path, name: str) -> None:
         settle_constants(model)
     else:
         _load_hdf5(model, path, name)
+        if not published and (more := surplus(model, path)):
+            raise _wrong_weights(path, name, more)
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
@@ -42,7 +48,7 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     counts: Counter[str] = Counter()
     names: dict[str, keras.Variable] = {}
     for layer in model.layers:
-        kind = _snake_case(type(layer).__name__)
+        kind = snake_case(type(layer).__name__)
         stable = layer.name
         if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
             stable = f"{kind}_{counts[kind]}" if counts[kind] else kind
@@ -56,19 +62,20 @@ def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
     return names
 
 
-def _snake_case(name: str) -> str:
-    """As Keras names layers: BatchNormalization -> batch_normalization, Conv2D -> conv2d."""
-    apart = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()
-
-
 def read_tensors(
-    path: Path, shapes: Shapes, name: str, *, may_lack: Collection[str] = (), may_have: Sequence[str] = ()
+    path: Path,
+    shapes: Shapes,
+    name: str,
+    *,
+    may_lack: Collection[str] = (),
+    may_have: Sequence[str] = (),
+    remedy: str = SAVED_BY_KERAS,
 ) -> dict[str, Float32Array]:
     """Tensors of a safetensors file, float32, by name: exactly those of ``shapes``.
 
     Those in ``may_lack`` need not be there; those whose name is in ``may_have``, or begins with one of them and a dot,
-    are passed over. Raises InputError that tells all that are missing, too many, of another shape or not finite.
+    are passed over. Raises InputError that tells all that are missing, too many, of another shape or not finite;
+    ``remedy`` is that for weights of another network.
     """
     import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 by it
     from safetensors import safe_open
@@ -87,41 +94,39 @@ def read_tensors(
                 continue
             tensors[one] = file.get_tensor(one).astype(np.float32)
             if not np.isfinite(tensors[one]).all():
-                problems.append(f"not finite: {one}")
+                problems.append(NOT_FINITE + one)
     if problems:
-        raise wrong_weights(path, name, problems)
+        raise _wrong_weights(path, name, problems, remedy)
     return tensors
 
 
-def wrong_weights(path: Path, name: str, problems: list[str]) -> InputError:
-    """The error for weights that are not those of this network."""
+def _wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAVED_BY_KERAS) -> InputError:
+    """The error for weights that are not those of this network, or are no numbers."""
     told = problems[:MOST_TOLD]
     more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
-    return InputError(
-        f"{path} does not hold the weights of {name} without its top",
-        culprits=[*told, *more],
-        remedy="name the weights file of this network ([extract] backbone), saved with include_top=False",
-    )
+    if all(one.startswith(NOT_FINITE) for one in problems):
+        problem = f"{path} holds weights of {name} that are infinite or no numbers"
+        remedy = "take a copy from before its training failed, or fetch the file again"
+    else:
+        problem = f"{path} does not hold the weights of {name} without its top"
+    return InputError(problem, culprits=[*told, *more], remedy=remedy)
 
 
 def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
     """Load the file, and make sure that it filled every weight: Keras warns of a layer it does not find, and leaves
     that one as it was."""
-    for weight in _floats(model):
+    for weight in float_weights(model):
         weight.assign(np.full(weight.shape, np.nan, dtype=np.float32))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise wrong_weights(path, name, [str(error).split("\n", maxsplit=1)[0]]) from error
-    left = [weight.path for weight in _floats(model) if not np.isfinite(as_numpy(weight)).all()]
+        problems = differences(model, path) or [str(error).split("\n", maxsplit=1)[0]]
+        raise _wrong_weights(path, name, problems) from error
+    left = [weight.path for weight in float_weights(model) if not np.isfinite(as_numpy(weight)).all()]
     if left:
-        raise wrong_weights(path, name, [f"not finite: {weight}" for weight in left])
-
-
-def _floats(model: keras.Model) -> list[Any]:
-    return [weight for weight in model.weights if "float" in weight.dtype]
+        raise _wrong_weights(path, name, differences(model, path) or [NOT_FINITE + one for one in left])
 
 
 def as_numpy(weight: keras.Variable) -> Float32Array:

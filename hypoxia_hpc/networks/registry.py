@@ -64,7 +64,7 @@ class Network:
 
     def load(self, model: keras.Model, path: Path, name: str, *, published: bool) -> None:
         """Weights from a file that `weights.find_weights` found. Raises InputError where they are another network's."""
-        load_weights(model, path, name)
+        load_weights(model, path, name, published=published)
         if published and self.mend is not None:
             self.mend(model)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PREFIX = "timm:"
 # BatchNorm counts its batches in it; features do not depend on it.
 UNUSED = ".num_batches_tracked"
+SAVED_BY_TIMM = "name the weights of this network of timm ([extract] backbone), its state_dict saved as safetensors"
 Channels = tuple[float, float, float]
 
 
@@ -108,7 +109,7 @@ class TimmNetwork:
         module = _module_of(model)
         shapes = {one: tuple(tensor.shape) for one, tensor in module.state_dict().items()}
         unused = [one for one in shapes if one.endswith(UNUSED)]
-        tensors = read_tensors(path, shapes, name, may_lack=unused, may_have=_classifiers(self))
+        tensors = read_tensors(path, shapes, name, may_lack=unused, may_have=_classifiers(self), remedy=SAVED_BY_TIMM)
         found = {one: torch.from_numpy(values) for one, values in tensors.items()}
         module.load_state_dict(found, strict=False)
 

@@ -146,6 +146,7 @@ def test_all_that_is_wrong_with_its_weights_is_told(tmp_path: Path) -> None:
         "not of this network: more.weight",
         "not finite: bn1.weight",
     )
+    assert "include_top" not in caught.value.remedy
 
 
 @on_pytorch

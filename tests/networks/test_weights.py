@@ -18,7 +18,7 @@ from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.networks.applications import NETWORKS
 from hypoxia_hpc.networks.backbones import build_backbone, build_inner, resolve_backbone
-from hypoxia_hpc.networks.loading import as_numpy, named_weights
+from hypoxia_hpc.networks.loading import as_numpy, load_weights, named_weights
 from hypoxia_hpc.networks.weights import KnownFile
 
 # Keras 3.15's own conversion to NumPy, when it saves weights.
@@ -160,8 +160,67 @@ def test_weights_of_another_network_are_refused(suffix: str, legacy_file: Path, 
         vgg.save_weights(path)
     else:
         save_file(tensors_of(vgg), path)
-    with pytest.raises(InputError, match="does not hold the weights of vgg19"):
+    with pytest.raises(InputError, match="does not hold the weights of vgg19") as caught:
         build_backbone(resolve_backbone(table_for(path, "vgg19"), PX, None))
+    assert "include_top=False" in caught.value.remedy
+    expected = {
+        ".h5": ["13 layers have weights in it, 16 in the network", "block4_conv1 has"],
+        ".weights.h5": ["conv2d_7 has (3, 3, 256, 512) and (512,); block3_conv4 needs (3, 3, 256, 256) and (256,)"],
+        ".safetensors": ["missing: block3_conv4/bias"],
+    }
+    for one, told in zip(expected[suffix], caught.value.culprits, strict=False):
+        assert told.startswith(one)
+
+
+def small(depth: int, *, top: bool = False, dropout: float = 0.1) -> Any:
+    """Layers of equal shapes: the first ones of a deep network fit a flat one."""
+    import keras
+
+    layers = [keras.layers.Dense(4) for _ in range(depth)]
+    tops = [keras.layers.Dense(2, name="predictions")] if top else []
+    inner = keras.Sequential([keras.Input((1, 4)), keras.layers.Conv1D(4, 1), keras.layers.Dropout(dropout)])
+    parts = [keras.layers.Normalization(), keras.layers.Reshape((1, 4)), inner]
+    return keras.Sequential([keras.Input((4,)), *parts, *layers, *tops])
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"depth": 4}, ["not of this network: dense_2, of (4, 4) and (4,)", "not of this network: dense_3, of"]),
+        ({"depth": 2, "top": True}, ["not of this network: dense_2, of (4, 2) and (2,)"]),
+    ],
+)
+def test_surplus_of_a_deeper_network_is_refused(other: dict[str, Any], told: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "deep.weights.h5"
+    small(**other).save_weights(path)
+    with pytest.raises(InputError, match="does not hold the weights of flat") as caught:
+        load_weights(small(2), path, "flat")
+    assert len(caught.value.culprits) == len(told)
+    assert all(one.startswith(start) for one, start in zip(caught.value.culprits, told, strict=True))
+
+
+def test_what_training_keeps_beside_the_weights_is_no_surplus(tmp_path: Path) -> None:
+    path = tmp_path / "trained.weights.h5"
+    network, other = small(2), small(2, dropout=0)
+    network.compile("adam", "mse")
+    network.optimizer.build(network.trainable_variables)
+    network.save_weights(path)
+    with h5py.File(path) as file:
+        assert "optimizer" in file
+    load_weights(other, path, "small")
+    for one, expected in zip(other.weights, network.weights, strict=True):
+        np.testing.assert_array_equal(as_numpy(one), as_numpy(expected))
+
+
+def test_surplus_beside_the_published_layout_is_refused(vgg: Any, legacy_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "more.h5"
+    path.write_bytes(legacy_file.read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["predictions/kernel"] = np.zeros((512, 2), dtype=np.float32)
+    with pytest.raises(InputError, match="does not hold the weights of vgg16") as caught:
+        load_weights(vgg, path, "vgg16")
+    assert caught.value.culprits == ("not of this network: predictions/kernel, of (512, 2)",)
+    load_weights(vgg, path, "vgg16", published=True)  # its makers' own, by hash
 
 
 def test_all_that_is_wrong_with_safetensors_is_told_at_once(vgg: Any, tmp_path: Path) -> None:
@@ -187,8 +246,10 @@ def test_weights_that_are_not_finite_are_refused(vgg: Any, tmp_path: Path) -> No
     write_legacy_h5(path, vgg)
     with h5py.File(path, "r+") as file:
         file["block3_conv2/block3_conv2/kernel"][0] = np.nan
-    with pytest.raises(InputError, match="not finite: block3_conv2/kernel"):
+    with pytest.raises(InputError, match="infinite or no numbers") as caught:
         build_backbone(resolve_backbone(table_for(path), PX, None))
+    assert caught.value.culprits == ("not finite: block3_conv2/kernel",)
+    assert "include_top" not in caught.value.remedy
 
 
 def test_weights_that_lack_a_layer_are_refused(vgg: Any, tmp_path: Path) -> None:
@@ -196,7 +257,7 @@ def test_weights_that_lack_a_layer_are_refused(vgg: Any, tmp_path: Path) -> None
     vgg.save_weights(path)
     with h5py.File(path, "r+") as file:
         del file["layers/conv2d_5"]
-    with pytest.raises(InputError, match="does not hold the weights of vgg16"):
+    with pytest.raises(InputError, match=r"missing: conv2d_5 \(block3_conv2\), of \(3, 3, 256, 256\) and \(256,\)"):
         build_backbone(resolve_backbone(table_for(path), PX, None))
 
 
