@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError
 from hypoxia_hpc.networks.engines import Engine, keras_engine
 from hypoxia_hpc.networks.openvino_engine import openvino_engine
-from hypoxia_hpc.networks.runtime import set_threads
+from hypoxia_hpc.networks.runtime import is_device_lost, is_out_of_memory, set_threads
 from hypoxia_hpc.records import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -42,9 +44,33 @@ class DevicePlan:
 
 
 def device_of(plan: DevicePlan) -> Device:
-    """The device of this process, made when it is asked for the first time. Raises what ``plan.build`` raises."""
+    """The device of this process, made when it is asked for the first time.
+
+    Raises InputError where the code of the network fails: that is the fault of no slide, and ends the work on all of
+    them; MachineError where its device does.
+    """
     with _BUILDING:
-        return _device_of(plan)
+        try:
+            return _device_of(plan)
+        except HypoxiaError:
+            raise
+        except Exception as error:
+            raise _not_built(error) from error
+
+
+def _not_built(error: Exception) -> HypoxiaError:
+    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    if is_device_lost(error) or is_out_of_memory(error):
+        return MachineError(
+            f"the device has no room for the network, or is lost: {said}",
+            remedy="see what else runs there; nothing is lost, run the same command again to go on",
+        )
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return InputError(
+        f"the network cannot be built: {said}",
+        culprits=[f"{frame.filename}, line {frame.lineno}, in {frame.name}"],
+        remedy="mend the code of the network (no slide is at fault), then run the same command again",
+    )
 
 
 @lru_cache(maxsize=1)

@@ -16,9 +16,9 @@ from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.networks.schedules import learning_rate
-from hypoxia_hpc.networks.tilenetwork import TileNetwork, standardise, strengths, watched, weights_of
+from hypoxia_hpc.networks.tilenetwork import TileNetwork, predict, standardise, strengths, watched, weights_of
 from hypoxia_hpc.networks.tilestream import TileBatch, TileSource, TileStream
-from hypoxia_hpc.networks.trained import TrainedHead
+from hypoxia_hpc.networks.trained import TrainedHead, refuse_astray
 
 if TYPE_CHECKING:
     import keras
@@ -61,6 +61,7 @@ def train_finetuned(
     """
     program = _Finetuning(table, network, train, valid, seed, curves)
     history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
+    refuse_astray(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size))
     return TrainedHead(weights_of(network), history)
 
 

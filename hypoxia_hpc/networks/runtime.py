@@ -143,6 +143,7 @@ def versions() -> dict[str, str]:
 
 def gpu_names() -> list[str]:
     """Device models of the GPUs that the backend sees. Starts it."""
+    start_keras()
     return _GPU_NAMES[backend_name()]()
 
 

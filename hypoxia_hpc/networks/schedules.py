@@ -18,9 +18,9 @@ def learning_rate(schedule: Schedule, largest: float, step: int, n_steps: int) -
 
     "step" is a tenth after each third of the steps. "one-cycle" (Smith 2018, arXiv 1803.09820) rises from a 25th to
     ``largest`` over 30 % of the steps and falls to a 250,000th, along cosines, step for step as PyTorch's OneCycleLR;
-    the momentum, which that one moves the other way, stays.
+    the momentum, which that one moves the other way, stays. A phase of one step takes ``largest``.
     """
-    if schedule == "constant":
+    if schedule == "constant" or n_steps == 1:
         return largest
     if schedule == "step":
         return largest * 0.1 ** (3 * step // n_steps)

@@ -117,7 +117,8 @@ class FeatureWork:
         if fed.too_large:
             accounts["note"] = (
                 f"out of memory on the device with batches of {fed.too_large[0]} tiles, goes on with {fed.batch_size}; "
-                f"[extract] batch_size = {fed.batch_size} saves the attempt"
+                f"[extract] batch_size = {fed.batch_size} saves the attempt in runs to come; in this one it would make "
+                "all features anew"
             )
         return accounts
 

@@ -23,6 +23,7 @@ from hypoxia_hpc.scale.parts import WHOLE, Part
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.scratch import scratch_folder, staging
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
+from hypoxia_hpc.stores.integrity import store_attributes
 
 # While one slide is computed, the next is opened and its first tiles are read, and the one before is committed.
 SLIDES_AT_ONCE = 2
@@ -45,6 +46,7 @@ def extract(
     gpus = first_gpus(crew, gpus_of_node(os.environ)) if config.site.gpus else ()
     work = extract_work(run, config, threads=max(1, part.cores // crew))
     _note_random(work, config, listener)
+    _note_replaced(work, slides, listener)
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
         return work_through(
@@ -98,4 +100,17 @@ def _note_random(work: FeatureWork, config: RunConfig, listener: Listener) -> No
         listener.note(
             f"{config.extract.backbone}: RANDOM weights (seed {config.extract.seed}), not a trained network. "
             "Fit for a demo or a test, not for results."
+        )
+
+
+def _note_replaced(work: FeatureWork, slides: Sequence[Slide], listener: Listener) -> None:
+    """Say it before features of other settings are lost; by the first store that is there."""
+    stores = (store_attributes(work.target(slide)) for slide in slides)
+    there = next((attributes for attributes in stores if attributes), None)
+    if there is not None and there.get("spec") != work.spec:
+        was = there.get("spec", {})
+        changed = sorted(name for name in {*was, *work.spec} if was.get(name) != work.spec.get(name))
+        listener.note(
+            f"features/{work.name} was made with other settings ({', '.join(changed)}) and is made anew; "
+            "another [extract] name would keep both"
         )

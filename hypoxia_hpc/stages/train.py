@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.cohorts.tables import split_csv
-from hypoxia_hpc.config import Table
+from hypoxia_hpc.config import RunConfig, Table
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.frozen import model_key, save_model
+from hypoxia_hpc.networks.loop import WATCHED, History
+from hypoxia_hpc.networks.runtime import backend_name
 from hypoxia_hpc.networks.trained import TrainedHead
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.scale.clusters import fit_deep_kmeans
@@ -43,6 +45,7 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
 
     Raises:
         NotReadyError: slides without features, damaged stores.
+        MachineError: Keras has no backend here; what a network to be fine-tuned begins with cannot be had.
         InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
             stands under two patients; features that are no numbers.
         Stopped: on request; the model under way goes on from its checkpoint next time.
@@ -57,6 +60,8 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
         listener.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
     models = cohort.planned(folds)
     todo = [model for model in models if model_key(run.model(model.name)) != model.key]
+    require_trainable(cohort.config, todo)
+    _note_random(cohort.config, todo, listener)
     for model in todo:
         _train_one(cohort, model, folds[model.fold], listener, stop)
     for model in models:
@@ -76,6 +81,24 @@ def require_splittable(run: RunDir) -> None:
     split_of(config.train, list(patients.values()))
     if "finetune" in config.train.heads:
         finetune_backbone(config)
+
+
+def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
+    """To be known before the first of these models is trained, not after hours. Raises what ``backend_name`` raises
+    where Keras has nothing to run on, and for a network to be fine-tuned what ``finetune_backbone`` raises."""
+    if todo:
+        backend_name()
+    if any(model.head == "finetune" for model in todo):
+        finetune_backbone(config)
+
+
+def _note_random(config: RunConfig, todo: Sequence[Planned], listener: Listener) -> None:
+    table = config.train.finetune
+    if table.weights == "random" and any(model.head == "finetune" for model in todo):
+        listener.note(
+            f"finetune: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained network. "
+            "Fit for a demo or a test, not for results."
+        )
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:
@@ -123,6 +146,18 @@ def _fit(fitting: Fitting, title: str, listener: Listener) -> TrainedHead:
     epochs = n_epochs(fitting.table)
     listener.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
     try:
-        return trainer(fitting, lambda _: listener.item(1))
+        trained = trainer(fitting, lambda _: listener.item(1))
     finally:
         listener.end()
+    if told := stopped_early(trained.history, epochs):
+        listener.note(f"{title}: {told}")
+    return trained
+
+
+def stopped_early(history: History, epochs: int) -> str:
+    """What to say of a training that ended before so many epochs; empty where it did not."""
+    losses = history.get(WATCHED, [])
+    if not 0 < len(losses) < epochs:
+        return ""
+    best = min(range(len(losses)), key=losses.__getitem__)
+    return f"stopped early, after {len(losses)} of {epochs} epochs; the weights of epoch {best + 1} are kept"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hypoxia_hpc.errors import MachineError, SlideError
+from hypoxia_hpc.errors import InputError, MachineError, SlideError
 from hypoxia_hpc.networks.devices import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.engines import Engine, keras_engine
 from hypoxia_hpc.networks.feeding import Fed, TileSource, compute_record, features_of
@@ -374,3 +374,14 @@ def test_the_record_says_what_bits_depend_on() -> None:
     assert record["device"] == "cpu"
     assert record["processor"]
     assert keras_engine(small_network(), xla=False).record["engine"] == "keras"
+
+
+def spoilt_network() -> Any:
+    raise ValueError("two layers\nand a half")
+
+
+def test_a_network_whose_code_fails_is_the_fault_of_no_slide() -> None:
+    with pytest.raises(InputError, match="cannot be built: ValueError: two layers") as caught:
+        device_of(DevicePlan(spoilt_network, PX, BATCH))
+    assert caught.value.culprits[0].endswith("in spoilt_network")
+    assert "test_feeding.py, line" in caught.value.culprits[0]

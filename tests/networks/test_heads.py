@@ -220,3 +220,11 @@ def test_nan_features_are_refused_before_anything_is_trained(tmp_path: Path, hea
         train(TABLES[head], TrainingData((*data.train, bad[0]), (*data.valid, bad[1]), LENGTH), tmp_path)
     assert caught.value.culprits == ("bad.zarr", "worse.zarr")
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_training_that_goes_astray_in_its_last_step_is_no_model(tmp_path: Path) -> None:
+    data = cohort(tmp_path, (20, 30), LENGTH)
+    table = FunnelTable(units=(16, 8), epochs=1, batch_size=50, learning_rate=1e38, patience=None)
+    with pytest.raises(InputError, match="astray") as caught:
+        train(table, TrainingData(data.train, (), LENGTH), tmp_path)
+    assert "learning_rate" in caught.value.remedy

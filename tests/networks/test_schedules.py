@@ -46,6 +46,10 @@ def test_step_is_a_tenth_after_each_third() -> None:
     assert rates == pytest.approx([1.0] * 4 + [0.1] * 3 + [0.01] * 3)
 
 
+def test_one_step_is_the_largest() -> None:
+    assert learning_rate("one-cycle", 0.1, 0, 1) == 0.1
+
+
 def test_constant_is_the_largest() -> None:
     assert {learning_rate("constant", 0.01, step, 5) for step in range(5)} == {0.01}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +251,21 @@ def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
         sum(one.extra["waited_seconds"] for one in outcome.made)
         / sum(one.extra["device_seconds"] for one in outcome.made)
     )
+
+
+def test_features_of_other_settings_are_not_replaced_without_a_word(run: RunDir) -> None:
+    slides = run.slides()[:1]
+    attended(work_of(run), slides[0])
+    assert len(_said(run, slides)) == 1  # of random weights
+    change_setting(run.root, "extract", "batch_size", "8")
+    told = _said(run, slides)[1]
+    assert "features/small was made with other settings (batch_size) and is made anew" in told
+
+
+def _said(run: RunDir, slides: Sequence[Slide]) -> list[str]:
+    notes = Notes()
+    extract(run, slides, workers=None, retry=False, listener=notes, stop=threading.Event())
+    return notes.said
 
 
 def test_more_gpus_than_there_are_cannot_go_on(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
