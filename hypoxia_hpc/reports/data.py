@@ -102,19 +102,49 @@ class StageTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a search: its values by key, and of its validation patients the ROC AUC and the mean loss."""
+
+    settings: Mapping[str, str]
+    roc_auc: float
+    valid_loss: float
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was tried for one model, in the order of trying."""
+
+    model: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCompute:
+    """``n_slides`` slides' features were computed alike: by what, by property."""
+
+    n_slides: int
+    compute: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the numbers come from: versions by package, keys by stage, compute by property, run.toml as text."""
+    """Where the numbers come from: versions by package, keys by stage, compute by property (of training), run.toml as
+    text; and each way in which ``features`` of this name were computed, that of most slides first."""
 
     versions: Mapping[str, str]
     keys: Mapping[str, str]
     compute: Mapping[str, str]
     config_toml: str
+    feature_name: str = ""
+    features: tuple[FeatureCompute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything on the page. ``metrics`` is the content of ``metrics.json``; a probability above ``threshold`` is
-    called class 1; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown."""
+    called class 1; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
+    ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one."""
 
     title: str
     metrics: Json
@@ -132,3 +162,5 @@ class ReportData:
     max_thumbnails: int
     class_names: tuple[str, str] = ("normoxic", "hypoxic")
     clusters: tuple[ClusterShares, ...] = ()
+    searches: tuple[Search, ...] = ()
+    random_start: tuple[str, ...] = ()

@@ -40,7 +40,10 @@ class RocFigure:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFigure:
+    """``unit``: what an accuracy, and a term of a loss, is of."""
+
     head: str
+    unit: str
     loss: Plot
     accuracy: Plot | None
     has_valid: bool
@@ -121,6 +124,7 @@ def _training_figure(index: int, history: History) -> TrainingFigure:
         accuracy = Plot(svg, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy))
     return TrainingFigure(
         history.head,
+        "patient, a bag of tiles" if history.head.partition(".")[0] == "attention" else "tile",
         Plot(loss, _training_alt("Loss", history.head, history.loss, history.valid_loss)),
         accuracy,
         bool(history.valid_loss or history.valid_accuracy),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +30,7 @@ from hypoxia_hpc.reports.page import (
     StageTime,
     render_report,
 )
+from hypoxia_hpc.reports.records import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.scale.accounts import accounts_of
 from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
@@ -74,12 +75,14 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         slides=_slide_rows(run, config, standings, listener),
         quarantined=tuple(_quarantined(one) for one in standings if one.status == "quarantined" and one.receipt),
         times=_times(run, config, standings),
-        provenance=_provenance(run, config, records, metrics),
+        provenance=_provenance(run, config, records, metrics, standings),
         threshold=config.evaluate.threshold,
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
         max_thumbnails=config.report.thumbnails,
         clusters=_clusters(run, config, patients),
+        searches=tuple(search_of(name, record.search) for name, record in records.items() if record.search),
+        random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
     )
     committed_file(run.report_file, render_report(data).encode())
     return run.report_file
@@ -105,6 +108,10 @@ def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Js
 def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
     specs = [record.extract_spec for record in records.values()] + ([spec] if spec else [])
     return any(str(one["weights_digest"]).startswith("random:") for one in specs)
+
+
+def _begins_at_random(record: ModelRecord) -> bool:
+    return record.head == HEAD and record.settings["weights"] == "random"
 
 
 def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) -> Json:
@@ -299,7 +306,21 @@ def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     return sum(receipt.rows for receipt in receipts) if stage.startswith("extract") else None
 
 
-def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecord], metrics: Json) -> Provenance:
+def _feature_attributes(run: RunDir, name: str, standings: Sequence[Standing]) -> Iterator[Json]:
+    """Of every slide that has features."""
+    for standing in standings:
+        attributes = store_attributes(run.features(name, standing.slide.slide_id))
+        if attributes is not None and standing.status == "done":
+            yield attributes
+
+
+def _provenance(
+    run: RunDir,
+    config: RunConfig,
+    records: Mapping[str, ModelRecord],
+    metrics: Json,
+    standings: Sequence[Standing],
+) -> Provenance:
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
         keys["evaluate"] = str(metrics["key"])
@@ -315,4 +336,8 @@ def _provenance(run: RunDir, config: RunConfig, records: Mapping[str, ModelRecor
         keys,
         compute,
         render_config(config),
+        config.extract.name,
+        feature_compute(
+            attributes.get("compute") for attributes in _feature_attributes(run, config.extract.name, standings)
+        ),
     )

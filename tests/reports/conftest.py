@@ -9,11 +9,14 @@ from hypoxia_hpc.reports.page import (
     ClusterShares,
     CohortPatient,
     Dropped,
+    FeatureCompute,
     History,
     PatientPrediction,
+    Point,
     Provenance,
     QuarantinedSlide,
     ReportData,
+    Search,
     SlideRow,
     StageTime,
 )
@@ -136,6 +139,11 @@ def make_full_report() -> ReportData:
             },
             keys={"tile": "3f" * 32, "extract": "a1" * 32, "train/tanh": "0c" * 32},
             compute={"device": "CPU, 2 threads", "precision": "float32", "batch shape": "32 × 299 × 299 × 3"},  # noqa: RUF001
+            feature_name="inception_v3",
+            features=(
+                FeatureCompute(40, {"backend": "tensorflow", "engine": "keras", "device": "NVIDIA A100"}),
+                FeatureCompute(21, {"backend": "tensorflow", "engine": "openvino", "device": "cpu"}),
+            ),
             config_toml='study = "hypoxia"\n\n[tile]\ntile_px = 299  # side of a tile\nmpp = 0.5\n',
         ),
         threshold=0.5,
@@ -143,6 +151,17 @@ def make_full_report() -> ReportData:
         random_weights=True,
         max_thumbnails=40,
         clusters=(ClusterShares("deep_kmeans", (12, 12), ((0.41, 0.22), (0.3, 0.31), (0.29, 0.4), (0.0, 0.07))),),
+        searches=(
+            Search(
+                "tanh",
+                (
+                    Point({"units": "2048", "momentum": "0.8"}, 0.9212, 0.4111, is_chosen=True),
+                    Point({"units": "512", "momentum": "0.8"}, 0.9001, 0.4222, is_chosen=False),
+                ),
+            ),
+            Search("logistic", (Point({"c": "0.1"}, 0.8543, 0.5333, is_chosen=True),)),
+        ),
+        random_start=("finetune",),
     )
 
 

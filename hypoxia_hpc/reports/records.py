@@ -1,0 +1,39 @@
+"""From what stores and models say of themselves to what the report shows. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.reports.data import FeatureCompute, Point, Search
+
+# Of a feature store's ``compute``: what changes more than the last bits of features, or is changed by [site].
+SHOWN_COMPUTE = ("backend", "engine", "compiler", "precision", "batch_size", "device")
+
+
+def feature_compute(records: Iterable[object]) -> tuple[FeatureCompute, ...]:
+    """The distinct ways of computing in ``compute`` of feature stores, most slides first; those of stores that say
+    nothing of it under no property."""
+    counts = Counter(_shown(record) for record in records)
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(FeatureCompute(n_slides, dict(compute)) for compute, n_slides in ordered)
+
+
+def _shown(record: object) -> tuple[tuple[str, str], ...]:
+    found = record if isinstance(record, dict) else {}
+    return tuple((name, str(found[name])) for name in SHOWN_COMPUTE if name in found)
+
+
+def search_of(model: str, found: Json) -> Search:
+    """``search`` of a model.json."""
+    points = [
+        Point(
+            {name: str(value) for name, value in one["settings"].items()},
+            one["roc_auc"],
+            one["valid_loss"],
+            one["settings"] == found["chosen"],
+        )
+        for one in found["points"]
+    ]
+    return Search(model, tuple(points))
