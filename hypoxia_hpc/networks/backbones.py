@@ -25,7 +25,7 @@ from hypoxia_hpc.networks.registry import (
 )
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.networks.timm_networks import TimmNetwork
-from hypoxia_hpc.networks.weights import find_weights
+from hypoxia_hpc.networks.weights import find_weights, require_unchanged
 
 if TYPE_CHECKING:
     import keras
@@ -124,7 +124,7 @@ def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
 
     ``preprocess(keras, pixels)`` takes RGB pixels of 0..255, uint8 or float, and gives float32; the model takes that
     (b, tile_px, tile_px, 3), and gives (b, feature_length) in the precision it computes in. Raises InputError where the
-    weights are those of another network.
+    weights are those of another network, MachineError where the file is not the one any more that was resolved.
     """
     keras = start_keras()
     network = find_network(backbone.name)
@@ -138,7 +138,10 @@ def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
     if backbone.weights_path is None:
         network.fill(inner, backbone.seed)
     else:
+        sha256 = backbone.weights_digest.partition(":")[0]
+        require_unchanged(backbone.weights_path, sha256)
         network.load(inner, backbone.weights_path, backbone.name, published=backbone.published)
+        require_unchanged(backbone.weights_path, sha256)  # while it was read
     return inner, network.preprocess
 
 

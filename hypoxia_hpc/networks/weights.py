@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +23,11 @@ _REFUSED = {
     **dict.fromkeys(WHOLE_MODELS, ("it is a whole model, which can run code when it is loaded",)),
     **dict.fromkeys(PICKLES, ("it may be a pickle, which can run code when it is loaded",)),
 }
+# Published files have neither of these names.
+OF_SAVE_WEIGHTS = (".weights.h5", SAFETENSORS)
 _SAVE_STATE = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
 _SAVE_WEIGHTS = "model.save_weights('NAME.weights.h5')"
+_digests: dict[tuple[int, ...], dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,18 @@ def find_weights(
         path, algorithm, expected = known_path(table.backbone, known, weights_dir), known.algorithm, known.digest
     else:
         path, algorithm, expected = _named_path(table.weights, suffixes), "sha256", table.weights_sha256 or ""
-    digests = file_digests(path)
+    # MD5 is made for the files alone that are published with one: both of 400 MB take 2.7 s.
+    candidate = known if known is not None and not path.name.endswith(OF_SAVE_WEIGHTS) else None
+    digests = file_digests(path, {"sha256", candidate.algorithm} if candidate else {"sha256"})
     if digests[algorithm] != expected:
         raise NotReadyError(
             f"{path} is not the file expected: its {algorithm} is {digests[algorithm]}, expected {expected}",
             remedy="fetch it again (a download may have been cut off), or name the file this hash belongs to",
         )
     refuse_unfit(path)
-    return FoundFile(path, digests["sha256"], known is not None and digests[known.algorithm] == known.digest)
+    return FoundFile(
+        path, digests["sha256"], candidate is not None and digests[candidate.algorithm] == candidate.digest
+    )
 
 
 def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
@@ -112,14 +120,35 @@ def _named_path(weights: str, suffixes: tuple[str, ...]) -> Path:
     return path
 
 
-def file_digests(path: Path) -> dict[str, str]:
-    """MD5 and SHA-256 (hex) in one pass: a weights file has some 100 MB."""
-    hashes = {"md5": hashlib.md5(usedforsecurity=False), "sha256": hashlib.sha256()}
+def file_digests(path: Path, algorithms: Collection[str] = ("md5", "sha256")) -> dict[str, str]:
+    """MD5, SHA-256 or both (hex) in one pass: a weights file has some 100 MB. They are remembered in this process, for
+    as long as the file's size, times and place on the disk stay."""
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            for one in hashes.values():
+        status = os.fstat(file.fileno())
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        remembered = _digests.setdefault(identity, {})
+        missing = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms if name not in remembered}
+        while missing and (block := file.read(1 << 20)):
+            for one in missing.values():
                 one.update(block)
-    return {name: one.hexdigest() for name, one in hashes.items()}
+    remembered.update({name: one.hexdigest() for name, one in missing.items()})
+    return {name: remembered[name] for name in algorithms}
+
+
+def require_unchanged(path: Path, sha256: str) -> None:
+    """A file is looked into by one process and loaded by others, later. Raises MachineError unless it is the same."""
+    try:
+        found = file_digests(path, ("sha256",))["sha256"]
+    except OSError as error:
+        raise MachineError(
+            f"the weights file {path} was there, and cannot be read any more: {error.strerror}",
+            remedy="put it back, and give the same command again",
+        ) from error
+    if found != sha256:
+        raise MachineError(
+            f"the weights file {path} changed after it was checked: its sha256 was {sha256}, and is {found} now",
+            remedy="leave weight files alone while a command runs; give the same command again",
+        )
 
 
 def refuse_unfit(path: Path) -> None:

@@ -281,6 +281,65 @@ def test_another_file_under_the_known_name_is_not_sound(tmp_path: Path) -> None:
         resolve_backbone(ExtractTable(backbone="resnet50"), 299, tmp_path)
 
 
+def test_file_that_is_exchanged_after_the_check_is_not_loaded(vgg: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mine.weights.h5"
+    vgg.save_weights(path)
+    backbone = resolve_backbone(table_for(path), PX, None)
+    with h5py.File(path, "r+") as file:
+        file["layers/conv2d/vars/1"][0] += 1
+    with pytest.raises(MachineError, match="changed after it was checked") as caught:
+        build_inner(backbone)
+    assert backbone.weights_digest in caught.value.problem
+    path.unlink()
+    with pytest.raises(MachineError, match="cannot be read any more"):
+        build_inner(backbone)
+
+
+def test_file_that_is_exchanged_while_it_is_read_is_told(
+    vgg: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.weights.h5"
+    vgg.save_weights(path)
+    backbone = resolve_backbone(table_for(path), PX, None)
+
+    def exchanged(model: Any) -> None:
+        (tmp_path / "other").write_bytes(b"other")
+        (tmp_path / "other").replace(path)
+
+    spoilt = replace(NETWORKS["vgg16"], mend=exchanged)
+    monkeypatch.setitem(NETWORKS, "vgg16", spoilt)
+    with pytest.raises(MachineError, match="changed after it was checked"):
+        build_inner(replace(backbone, published=True))
+
+
+def test_files_are_hashed_once_and_with_what_is_needed(
+    vgg: Any, legacy_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    new = hashlib.new
+
+    def noted(name: str, *arguments: Any, **settings: Any) -> Any:
+        asked.append(name)
+        return new(name, *arguments, **settings)
+
+    vgg.save_weights(tmp_path / "mine.weights.h5")
+    (tmp_path / legacy_file.name).write_bytes(legacy_file.read_bytes())
+    known_as(tmp_path / legacy_file.name, monkeypatch, "vgg16")
+    mine = table_for(tmp_path / "mine.weights.h5")
+    monkeypatch.setattr(hashlib, "new", noted)
+    for table, needed in ((mine, {"sha256"}), (ExtractTable(backbone="vgg16"), {"md5", "sha256"})):
+        asked.clear()
+        first = resolve_backbone(table, PX, tmp_path)
+        assert sorted(asked) == sorted(needed)
+        assert resolve_backbone(table, PX, tmp_path) == first
+        assert len(asked) == len(needed)
+    with (tmp_path / "mine.weights.h5").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    with pytest.raises(NotReadyError, match="is not the file expected"):
+        resolve_backbone(mine, PX, tmp_path)
+
+
 # --- absent ------------------------------------------------------------------------------------------------------
 
 
