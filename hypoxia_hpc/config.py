@@ -22,10 +22,12 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Json
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+LINE_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # Goes into scripts, quoted: one line, nothing that a terminal would obey.
-Word = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Word = Annotated[str, Field(min_length=1, max_length=4096, pattern=LINE_PATTERN)]
 Head = Literal["tanh", "funnel", "logistic", "attention", "finetune"]
 HEADS: tuple[Head, ...] = get_args(Head)
 FEATURE_HEADS: tuple[Head, ...] = ("tanh", "funnel", "logistic", "attention")
@@ -94,7 +96,7 @@ class ExtractTable(Table):
         description='"imagenet" (the known file, from [site] weights), a .weights.h5 or .safetensors path, or "random"',
     )
     weights_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
+        None, pattern=SHA256_PATTERN, description="SHA-256 of the file when weights is a path"
     )
     seed: int = Field(0, ge=0, lt=2**63, description='seed of weights = "random"')
     batch_size: int = Field(32, ge=1, le=4096, description="tiles per step; the shape is fixed, the last batch padded")
@@ -190,7 +192,7 @@ class FinetuneTable(Table):
     backbone: str = Field("resnet50", pattern=NETWORK_PATTERN, description="network, named as in [extract]")
     weights: str = Field("imagenet", min_length=1, description="what it begins with, as in [extract]")
     weights_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file when weights is a path"
+        None, pattern=SHA256_PATTERN, description="SHA-256 of the file when weights is a path"
     )
     input_px: int = Field(224, ge=16, le=4096, description="side that tiles are resized to, on the device")
     frozen_epochs: int = Field(4, ge=0, le=100000, description="passes over the training tiles with the base frozen")
@@ -480,7 +482,7 @@ def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
-        problems = [_explain(one) for one in error.errors()]
+        problems = [_explain(one) for one in error.errors() if not _follows(one)]
         raise InputError(
             f"{source} has {len(problems)} wrong {'entry' if len(problems) == 1 else 'entries'}",
             culprits=problems,
@@ -496,6 +498,48 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
     return merged
 
 
+# pydantic's words for these are of Python; {names} are those of its error.
+_WORDS = {
+    "tuple_type": "must be a list, in square brackets",
+    "too_short": "the list needs {min_length} or more, and has {actual_length}",
+    "too_long": "the list takes {max_length} at most, and has {actual_length}",
+    "missing": "the list is too short, a value is missing",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text, in quotes",
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number, without quotes",
+    "bool_type": "must be true or false, without quotes",
+    "model_type": "must be a table",
+}
+_PATTERN_WORDS = {
+    NAME_PATTERN: "must be letters, digits, dots, hyphens and underscores, 128 at most, a letter or digit first",
+    NETWORK_PATTERN: "must be the name of a network: letters, digits, dots, hyphens, underscores; timm: may come first",
+    SHA256_PATTERN: "must be the 64 digits 0-9 and a-f that sha256sum FILE prints",
+    LINE_PATTERN: "must be one line, without control characters",
+}
+_HUB_WORDS = (
+    'timm: takes the name of an architecture of timm, as in "timm:vit_large_patch16_224", and nothing is fetched from '
+    'a hub: name its weights by weights = "FILE.safetensors", a file on this machine'
+)
+
+
+def _follows(error: ErrorDetails) -> bool:
+    """A list too short for the sole reason that values in it are wrong, which are told themselves."""
+    return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
+
+
+def _worded(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    if error["type"] == "string_pattern_mismatch":
+        asks_a_hub = error["input"].startswith(("timm:", "hf-hub:", "hf_hub:"))
+        pattern = context["pattern"]
+        return _HUB_WORDS if asks_a_hub and pattern == NETWORK_PATTERN else _PATTERN_WORDS[pattern]
+    if error["type"] in _WORDS:
+        return _WORDS[error["type"]].format_map(context)
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+
+
 def _explain(error: ErrorDetails) -> str:
     location = [str(part) for part in error["loc"]]
     name = ".".join(location) or "run.toml"
@@ -503,7 +547,7 @@ def _explain(error: ErrorDetails) -> str:
         table, title = _table_at(location[:-1])
         valid = ", ".join(_valid_entries(table))
         return f"{name}: unknown key; valid keys {title} with their defaults: {valid}"
-    message = error["msg"].removeprefix("Value error, ")
+    message = _worded(error)
     if isinstance(error["input"], (str, int, float, bool, list)):
         return f"{name} = {toml_value(error['input'])}: {message}"
     return f"{name}: {message}"
