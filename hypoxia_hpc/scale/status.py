@@ -21,6 +21,7 @@ from hypoxia_hpc.scale.jobs import Jobs, ask_jobs, that_matter
 from hypoxia_hpc.scale.processes import Process, judge, seconds_left, still_matters
 from hypoxia_hpc.scale.queue import sent_jobs
 from hypoxia_hpc.scale.rates import measured
+from hypoxia_hpc.scale.receipts import read_receipt
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.running import Running, read_running
 from hypoxia_hpc.scale.standing import Standing, feature_standing, require_ready, run_spec, tile_standing
@@ -38,6 +39,8 @@ class StageStatus:
     ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
     work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where nobody works.
     ``readers``: how many of the slides done were read by what. ``accounts`` are sums over receipts of extract.
+    ``said_done``: where nobody can tell here what is done (no weights, no backend), how many receipts say that they
+    are; all but the quarantined count as ``todo`` then.
     """
 
     stage: str
@@ -56,6 +59,7 @@ class StageStatus:
     worker_seconds_left: float | None = None
     seconds_left: float | None = None
     accounts: Accounts = field(default_factory=Accounts)
+    said_done: int | None = None
 
     @property
     def tiles_per_second(self) -> float:
@@ -112,7 +116,8 @@ def run_status(run: RunDir) -> RunStatus:
     stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
     if spec is None:
         # Without the weights nobody can tell which features are current; what is known is still shown.
-        stages[1] = _unknown(stages[1], problem)
+        said_done = _said_done(run.receipts("extract", config.extract.name), [slide.slide_id for slide in slides])
+        stages[1] = _unknown(stages[1], problem, said_done)
     stages += _cohort_stages(run, config, spec, problem, features)
     quarantined = [(one.stage, one.receipt) for one in features or tiles if one.status == "quarantined" and one.receipt]
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
@@ -130,8 +135,19 @@ def _features(run: RunDir, config: RunConfig, spec: Json, tiles: Standing) -> St
     return feature_standing(run, config.extract.name, spec, tiles)
 
 
-def _unknown(stage: StageStatus, problem: str) -> StageStatus:
-    return StageStatus(stage.stage, 0, stage.quarantined, stage.done + stage.todo, note=problem, running=stage.running)
+def _unknown(stage: StageStatus, problem: str, said_done: int) -> StageStatus:
+    """What a stage's standing is without the spec, by which what is there would be told to be current."""
+    todo = stage.done + stage.todo
+    return StageStatus(
+        stage.stage, 0, stage.quarantined, todo, note=problem, running=stage.running, said_done=said_done
+    )
+
+
+def _said_done(folder: Path, names: Sequence[str]) -> int:
+    """How many receipts of these names say that the work is done, be it of the present run.toml or not."""
+    with ThreadPoolExecutor(READERS) as pool:
+        receipts = list(pool.map(partial(read_receipt, folder), names))
+    return sum(receipt is not None and receipt.status == "done" for receipt in receipts)
 
 
 def processes_of(run: RunDir, jobs: Jobs, asked: datetime, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:
@@ -198,7 +214,8 @@ def _cohort_stages(
     except HypoxiaError as error:
         waiting = [StageStatus("train", 0, 0, n_models, note=error.problem), StageStatus("evaluate", 0, 0, 1)]
         shown = run.report_file.exists() and not run.metrics_file.exists()
-        return [*waiting, _file_stage("report", shown)]
+        stages = [*waiting, _file_stage("report", shown)]
+        return stages if spec is not None or error.problem != problem else _unknown_stages(run, config, stages)
     trained = sum(model_key(run.model(model.name)) == model.key for model in cohort.planned(folds))
     metrics = run.metrics()
     evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
@@ -207,6 +224,16 @@ def _cohort_stages(
         _file_stage("evaluate", evaluated),
         _file_stage("report", evaluated and _is_newer(run.report_file, run.metrics_file)),
     ]
+
+
+def _unknown_stages(run: RunDir, config: RunConfig, stages: Sequence[StageStatus]) -> list[StageStatus]:
+    models = [name for name, _, _ in model_names(config.train)]
+    said = (
+        _said_done(run.receipts("train"), models),
+        _said_done(run.receipts("evaluate"), ["cohort"]),
+        int(run.report_file.exists()),
+    )
+    return [_unknown(stage, stage.note, done) for stage, done in zip(stages, said, strict=True)]
 
 
 def _cohort(run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]) -> Cohort:

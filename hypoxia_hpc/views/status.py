@@ -52,11 +52,23 @@ def status_text(state: RunStatus, run: str) -> Iterator[str]:
 
 
 def _stage_row(stage: StageStatus) -> list[str]:
-    counts = [f"{n:,}" for n in (stage.done, stage.quarantined, stage.todo)]
+    known = stage.said_done is None
+    counts = [f"{stage.done:,}" if known else "?", f"{stage.quarantined:,}", f"{stage.todo:,}" if known else "?"]
     rate = f"{stage.tiles_per_second:,.0f}" if stage.tiles else ""
     running = f"{stage.running:,}" if stage.workers or stage.running else ""
-    last = stage.note or _read_by(stage.readers) or _waited(stage.accounts)
+    last = _unknown(stage) or stage.note or _read_by(stage.readers) or _waited(stage.accounts)
     return [stage.stage, *counts, running, rate, _time_left(stage), last]
+
+
+def _unknown(stage: StageStatus) -> str:
+    """``unknown here: no weights; 21 receipts say done``. A report has no receipt, its page is looked for."""
+    if stage.said_done is None:
+        return ""
+    n = stage.said_done
+    said = "no receipt says done" if n == 0 else "1 receipt says done" if n == 1 else f"{n:,} receipts say done"
+    if stage.stage == "report":
+        said = "a page is there" if n else "no page is there"
+    return f"unknown here{': ' if stage.note else ''}{stage.note}; {said}"
 
 
 def _time_left(stage: StageStatus) -> str:

@@ -304,6 +304,38 @@ def many_slides(root: Path, n: int) -> RunDir:
     return run
 
 
+def test_what_cannot_be_told_here_is_unknown_and_not_to_do(one_of_three: RunDir) -> None:
+    changes = {"site": {"weights": str(one_of_three.root / "no weights here")}}
+    one_of_three.config_file.write_text(render_config(preset("hypoxia", changes)))
+    one_of_three.patients_file.write_text("patient_id,label\nP-a,0\nP-b,1\n")
+    name = one_of_three.config().extract.name
+    write_receipt(one_of_three.receipts("extract", name), Receipt("a", "done", "key", rows=5))
+    write_receipt(one_of_three.receipts("extract", name), Receipt("b", "quarantined", "key", reason="no-tissue"))
+    write_receipt(one_of_three.receipts("extract", name), Receipt("of no slide", "done", "key", rows=5))
+    for model in ("tanh", "logistic"):
+        write_receipt(one_of_three.receipts("train"), Receipt(model, "done", "key"))
+    write_receipt(one_of_three.receipts("evaluate"), Receipt("cohort", "done", "key"))
+    state = run_status(one_of_three)
+    assert [(one.stage.partition(" ")[0], one.said_done) for one in state.stages] == [
+        ("tile", None),
+        ("extract", 1),
+        ("train", 2),
+        ("evaluate", 1),
+        ("report", 0),
+    ]
+    tile_row, extract_row, train_row, evaluate_row, report_row = shown(state).splitlines()[2:7]
+    assert "unknown" not in tile_row
+    assert extract_row.split()[2:5] == ["?", "0", "?"]
+    assert "unknown here: " in extract_row and extract_row.endswith("; 1 receipt says done")
+    assert train_row.split()[1:4] == ["?", "0", "?"] and train_row.endswith("; 2 receipts say done")
+    assert evaluate_row.endswith("unknown here; 1 receipt says done")
+    assert report_row.endswith("unknown here; no page is there")
+    assert state.as_json()["stages"][1]["said_done"] == 1
+    one_of_three.patients_file.write_text("patient_id,label\nP-a,\n")
+    train_row = shown(run_status(one_of_three)).splitlines()[4]
+    assert "no patient has a label" in train_row and "unknown" not in train_row
+
+
 def _plain_receipt(folder: Path, receipt: Receipt) -> None:
     """As ``write_receipt``, without fsync."""
     folder.mkdir(parents=True, exist_ok=True)
