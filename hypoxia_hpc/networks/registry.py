@@ -6,6 +6,7 @@ A package adds one with an entry point of the group ``hypoxia_hpc.backbones`` th
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,9 @@ def _told(entry: EntryPoint) -> str:
 def unknown_network(name: str, known: Sequence[str]) -> InputError:
     """The error for a name that nobody knows, with the names that it may have meant."""
     plain = _plain(name)
-    meant = [one for one in known if _plain(one) == plain] or [one for one in known if plain in _plain(one)]
+    names = {_plain(one): one for one in known}
+    meant = [names[plain]] if plain in names else [one for one in known if plain in _plain(one)]
+    meant = meant or [names[one] for one in difflib.get_close_matches(plain, names, cutoff=0.75)]
     hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
     return InputError(
         f"[extract] backbone = {name!r} is no network that is known here{hint}",

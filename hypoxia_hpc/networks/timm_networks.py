@@ -5,6 +5,7 @@ It is a PyTorch module, so Keras has to run on PyTorch. Nothing is fetched: the 
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib.metadata
 import importlib.util
@@ -136,18 +137,18 @@ def _create(network: TimmNetwork) -> torch.nn.Module:
     try:
         module: torch.nn.Module = timm.create_model(network.name, pretrained=False, **arguments)
     except (RuntimeError, TypeError) as error:
+        alike = _alike(network.name)
         raise InputError(
             f"timm {timm.__version__} does not make the network {network.name!r}: {error}",
-            remedy=f"timm.list_models() names its networks; some like it: {_alike(network.name)}",
+            remedy="timm.list_models() names its networks" + (f"; some like it: {', '.join(alike)}" if alike else ""),
         ) from error
     return module.eval()
 
 
-def _alike(name: str) -> str:
+def _alike(name: str) -> list[str]:
     import timm
 
-    stem = name.partition(".")[0].partition("_")[0]
-    return ", ".join(timm.list_models(f"{stem}*")[:5]) or "none"
+    return difflib.get_close_matches(name.partition(".")[0], timm.list_models(), n=5)
 
 
 @functools.lru_cache(maxsize=4)

@@ -162,10 +162,15 @@ def test_pickles_of_pytorch_are_refused_with_the_way_out(tmp_path: Path) -> None
 
 
 @on_pytorch
-@pytest.mark.parametrize("name", ["timm:no_such_network", "timm:resnet18.no_such_tag"])
-def test_name_that_timm_does_not_know_is_told(name: str) -> None:
-    with pytest.raises(InputError, match="does not make the network"):
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("timm:resnet81", "resnet18"), ("timm:resnet18.no_such_tag", "resnet18"), ("timm:zzzzzzzz", "")],
+)
+def test_name_that_timm_does_not_know_is_told_with_those_it_may_mean(name: str, meant: str) -> None:
+    with pytest.raises(InputError, match="does not make the network") as caught:
         resolve_backbone(random_table(name), PX, None)
+    alike = caught.value.remedy.partition("some like it: ")[2].split(", ")
+    assert meant in alike
 
 
 @on_pytorch
