@@ -23,8 +23,6 @@ _REFUSED = {
     **dict.fromkeys(WHOLE_MODELS, ("it is a whole model, which can run code when it is loaded",)),
     **dict.fromkeys(PICKLES, ("it may be a pickle, which can run code when it is loaded",)),
 }
-# Published files have neither of these names.
-OF_SAVE_WEIGHTS = (".weights.h5", SAFETENSORS)
 _SAVE_STATE = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
 _SAVE_WEIGHTS = "model.save_weights('NAME.weights.h5')"
 _digests: dict[tuple[int, ...], dict[str, str]] = {}
@@ -70,7 +68,7 @@ def find_weights(
     else:
         path, algorithm, expected = _named_path(table.weights, suffixes), "sha256", table.weights_sha256 or ""
     # MD5 is made for the files alone that are published with one: both of 400 MB take 2.7 s.
-    candidate = known if known is not None and not path.name.endswith(OF_SAVE_WEIGHTS) else None
+    candidate = known if known is not None and _layout(known.name) == _layout(path.name) else None
     digests = file_digests(path, {"sha256", candidate.algorithm} if candidate else {"sha256"})
     if digests[algorithm] != expected:
         raise NotReadyError(
@@ -118,6 +116,11 @@ def _named_path(weights: str, suffixes: tuple[str, ...]) -> Path:
             remedy="copy it there, or mend [extract] weights",
         )
     return path
+
+
+def _layout(name: str) -> tuple[bool, ...]:
+    """Keras goes by the ends of names: another end, and it cannot be the same file."""
+    return tuple(name.endswith(one) for one in (".weights.h5", HDF5, SAFETENSORS))
 
 
 def file_digests(path: Path, algorithms: Collection[str] = ("md5", "sha256")) -> dict[str, str]:

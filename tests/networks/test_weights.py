@@ -340,6 +340,15 @@ def test_files_are_hashed_once_and_with_what_is_needed(
         resolve_backbone(mine, PX, tmp_path)
 
 
+def test_packages_may_publish_what_save_weights_writes(
+    vgg: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "theirs.weights.h5"
+    vgg.save_weights(path)
+    known_as(path, monkeypatch, "vgg16")
+    assert resolve_backbone(ExtractTable(backbone="vgg16"), PX, tmp_path).published
+
+
 # --- absent ------------------------------------------------------------------------------------------------------
 
 
