@@ -173,7 +173,7 @@ class AttentionTable(Table):
     batch_size: int = Field(4, ge=1, le=4096, description="patients per step")
     bag_tiles: int = Field(
         512,
-        ge=1,
+        ge=2,
         le=1000000,
         description="tiles of a patient in a step, drawn anew each time; all of them when predicting",
     )

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from hypoxia_hpc.config import AttentionTable, FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.networks.attention import attention_predictor, train_attention
 from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.dense import dense_predictor, train_dense
 from hypoxia_hpc.networks.logistic import logistic_predictor, train_logistic
 from hypoxia_hpc.networks.loop import OnEpoch
-from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
+from hypoxia_hpc.networks.rows import TrainingData, first_rows
 from hypoxia_hpc.networks.trained import Arrays, Predictor, TrainedHead, refuse_astray
-from hypoxia_hpc.records import Float32Array
-from hypoxia_hpc.stores.features import FeatureRows
 
 SAMPLE_ROWS = 500
 HeadTable = TanhTable | FunnelTable | LogisticTable | AttentionTable
@@ -49,16 +45,8 @@ def train_head(
         trained = train_attention(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
     else:
         trained = train_dense(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    some_rows = _first_rows(data.train[0])
-    refuse_astray(predictor(table, trained.arrays, data.feature_length)(some_rows))
+    refuse_astray(predictor(table, trained.arrays, data.feature_length)(first_rows(data.train[0], SAMPLE_ROWS)))
     return trained
-
-
-def _first_rows(store: LabelledStore) -> Float32Array:
-    reader = FeatureRows(store.path)
-    rows = np.empty((min(store.n, SAMPLE_ROWS), reader.feature_length), dtype=reader.dtype)
-    reader.read_into(0, len(rows), rows)
-    return rows.astype(np.float32)
 
 
 def predictor(table: HeadTable, arrays: Arrays, feature_length: int) -> Predictor:

@@ -44,6 +44,14 @@ class TrainingData:
     feature_length: int
 
 
+def first_rows(store: LabelledStore, most: int) -> Float32Array:
+    """The first rows of a store, ``most`` or fewer, float32 (n, feature_length). Raises SlideError (damaged-store)."""
+    reader = FeatureRows(store.path)
+    rows = np.empty((min(store.n, most), reader.feature_length), dtype=reader.dtype)
+    reader.read_into(0, len(rows), rows)
+    return rows.astype(np.float32)
+
+
 class Rows:
     """Open feature stores as one table of rows, float16 or float32 (n, feature_length), each store with a label.
 

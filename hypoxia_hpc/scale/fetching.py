@@ -85,7 +85,7 @@ def _url(known: KnownFile, mirror: str | None) -> str:
 
 
 def _is_sound(path: Path, known: KnownFile) -> bool:
-    return path.is_file() and file_digests(path)[known.algorithm] == known.digest
+    return path.is_file() and file_digests(path, (known.algorithm,))[known.algorithm] == known.digest
 
 
 def _fetch(url: str, known: KnownFile, target: Path, stop: threading.Event) -> None:
