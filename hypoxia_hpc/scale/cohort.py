@@ -154,12 +154,12 @@ def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tup
         try:
             features = open_features(cohort.run.features(cohort.config.extract.name, standing.slide.slide_id))
         except SlideError as error:
-            damaged.append(f"{standing.slide.slide_id}: {error.problem}")
+            damaged.append(error.problem)
         else:
             yield standing, features
     if damaged:
         raise NotReadyError(
-            f"{len(damaged)} feature stores are damaged",
+            f"{len(damaged)} feature {'store is' if len(damaged) == 1 else 'stores are'} damaged",
             culprits=damaged,
             remedy=f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
         )

@@ -96,10 +96,10 @@ def tile_sources(cohort: Cohort, standings: Sequence[Standing]) -> list[TileSour
         try:
             opened.append((standing.slide, open_tiles(cohort.run.tiles(standing.slide.slide_id))))
         except SlideError as error:
-            damaged.append(f"{standing.slide.slide_id}: {error.problem}")
+            damaged.append(error.problem)
     if damaged:
         raise NotReadyError(
-            f"{len(damaged)} tile stores are damaged",
+            f"{len(damaged)} tile {'store is' if len(damaged) == 1 else 'stores are'} damaged",
             culprits=damaged,
             remedy=f"delete these folders below {cohort.run.root / 'tiles'}, then hypoxia-hpc run {cohort.run.root}",
         )

@@ -125,10 +125,10 @@ def _opened(cohort: Cohort, standings: Sequence[Standing]) -> list[FeatureRows]:
         try:
             readers.append(FeatureRows(cohort.run.features(cohort.config.extract.name, slide_id)))
         except SlideError as error:
-            damaged.append(f"{slide_id}: {error.problem}")
+            damaged.append(error.problem)
     if damaged:
         raise NotReadyError(
-            f"{len(damaged)} feature stores are damaged",
+            f"{len(damaged)} feature {'store is' if len(damaged) == 1 else 'stores are'} damaged",
             culprits=damaged,
             remedy=f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
         )

@@ -280,7 +280,7 @@ def test_damaged_tile_stores_are_named_before_anything_is_trained(tmp_path: Path
         (damaged.tiles(slide_id) / "pixels" / "zarr.json").unlink()
     with pytest.raises(NotReadyError) as caught:
         trained(damaged)
-    assert "tile stores are damaged" in caught.value.problem
+    assert caught.value.problem == "1 tile store is damaged"
     assert not damaged.model("finetune").exists()
 
 

@@ -378,7 +378,7 @@ def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
         write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.inf))
     with pytest.raises(InputError, match="3 feature stores hold NaN or infinite features") as caught:
         trained(run)
-    assert sorted(caught.value.culprits) == sorted(f"{slide.slide_id}.zarr" for slide in slides)
+    assert sorted(caught.value.culprits) == sorted(f"features/{NAME}/{slide.slide_id}.zarr" for slide in slides)
 
 
 def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
@@ -390,7 +390,8 @@ def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
         shard.write_bytes(shard.read_bytes()[:-9])
     with pytest.raises(NotReadyError, match="2 feature stores are damaged") as caught:
         trained(run)
-    assert [culprit.split(":")[0] for culprit in caught.value.culprits] == [slide.slide_id for slide in slides]
+    paths = [str(run.features(NAME, slide.slide_id)) for slide in slides]
+    assert [culprit.partition(": ")[0] for culprit in caught.value.culprits] == paths
 
 
 @pytest.mark.parametrize("folds", [1, 3])
