@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from fault_runs import change_setting, copy_run, digests, finish, of, start
 
+from hypoxia_hpc.networks.runtime import THREAD_VARIABLES, backend_name
+
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
 EXPECTED_FILES = 12 * (7 + 5) + 4 * 2 + 5 + 2
 
@@ -69,7 +71,7 @@ def test_a_model_says_with_how_many_threads_it_was_trained(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last bits of trained weights depend on them, so that only models of as many threads are equal."""
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    monkeypatch.setenv(THREAD_VARIABLES[backend_name()], "3")
     runs = [
         copy_run(whole, tmp_path / str(n), ["tiles", "features", "receipts/tile", "receipts/extract"]) for n in range(2)
     ]

@@ -95,9 +95,9 @@ def test_threads_are_those_of_the_environment() -> None:
 
 
 # In a process of its own: another test may have set a seed here.
-UNSEEDED = """
-from hypoxia_hpc.networks.runtime import start_keras
-start_keras()
+STARTED = "from hypoxia_hpc.networks.runtime import start_keras; start_keras()"
+UNSEEDED = f"""
+{STARTED}
 import tensorflow as tf
 try:
     tf.random.uniform([1])
@@ -116,7 +116,7 @@ def test_operations_are_deterministic() -> None:
     elif backend_name() == "jax":
         import jax
 
-        assert "--xla_gpu_deterministic_ops=true" in os.environ["XLA_FLAGS"]
+        assert "--xla_gpu_deterministic_ops=true" in python(f"{STARTED}; import os; print(os.environ['XLA_FLAGS'])")
         assert jax.config.jax_default_matmul_precision == "highest"
     else:
         import torch
