@@ -12,6 +12,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.splits import split_folds
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped
+from hypoxia_hpc.networks.backbones import find_network
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.scale.keys import evaluate_key, train_key
 from hypoxia_hpc.scale.listening import Listener
@@ -59,7 +60,8 @@ class Cohort:
         return sets_by_fold(self.split())
 
     def planned(self, folds: FoldSets) -> tuple[Planned, ...]:
-        """Every model that [train] asks for, with its key on this cohort."""
+        """Every model that [train] asks for, with its key on this cohort. Raises what ``find_network`` does where a
+        network that is to be fine-tuned is not installed here."""
         return tuple(
             Planned(name, head, fold, self._model_key(head, folds[fold]))
             for name, head, fold in model_names(self.config.train)
@@ -93,7 +95,8 @@ class Cohort:
             for set_name in FITTED
             for standing in self.of_set(sets, set_name)
         ]
-        return train_key(self.config.train, name, inputs)
+        rule = find_network(self.config.train.finetune.backbone).rule if name == "finetune" else 1
+        return train_key(self.config.train, name, inputs, network_rule=rule)
 
     def label(self, slide: Slide) -> int:
         """Label of a slide's patient, who must have one."""

@@ -53,13 +53,17 @@ def extract_key(spec: Json, key_of_tiles: str) -> str:
     return stage_key("extract", EXTRACT_RULE, spec, key_of_tiles)
 
 
-def train_key(table: TrainTable, name: str, inputs: Sequence[tuple[str, str, str, int, str]]) -> str:
+def train_key(
+    table: TrainTable, name: str, inputs: Sequence[tuple[str, str, str, int, str]], *, network_rule: int = 1
+) -> str:
     """Key of the model of a head or clustering. ``inputs``: set, patient_id, slide_id, label, key of features of every
-    slide it may see: those of training and validation patients."""
+    slide it may see: those of training and validation patients. ``network_rule``: of a network that is fine-tuned."""
     settings = getattr(table, name).model_dump()
     if settings.get("weights_sha256") is not None:
         del settings["weights"]  # where the file lies
     mine = {"head": name, "seed": table.seed, "settings": settings}
+    if network_rule != 1:
+        mine["network_rule"] = network_rule
     if table.search.n_points(name):
         mine["search"] = getattr(table.search, name).model_dump()
     return stage_key("train", TRAIN_RULE, mine, sorted(inputs))

@@ -211,12 +211,13 @@ def _cohort_stages(
     try:
         cohort = _cohort(run, config, spec, problem, features)
         folds = cohort.fold_sets()
+        planned = cohort.planned(folds)
     except HypoxiaError as error:
         waiting = [StageStatus("train", 0, 0, n_models, note=error.problem), StageStatus("evaluate", 0, 0, 1)]
         shown = run.report_file.exists() and not run.metrics_file.exists()
         stages = [*waiting, _file_stage("report", shown)]
         return stages if spec is not None or error.problem != problem else _unknown_stages(run, config, stages)
-    trained = sum(model_key(run.model(model.name)) == model.key for model in cohort.planned(folds))
+    trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
     metrics = run.metrics()
     evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
     return [

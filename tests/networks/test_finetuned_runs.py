@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,17 @@ def test_damaged_tile_stores_are_named_before_anything_is_trained(tmp_path: Path
         trained(damaged)
     assert caught.value.problem == "1 tile store is damaged"
     assert not damaged.model("finetune").exists()
+
+
+def test_another_rule_of_the_network_asks_for_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cohort = load_cohort(make_run(tmp_path / "run"))
+    folds = cohort.fold_sets()
+    before = {model.name: model.key for model in cohort.planned(folds)}
+    package = importlib.import_module(EXAMPLE.stem)
+    monkeypatch.setattr(package, "SMALL", replace(package.SMALL, rule=2))
+    after = {model.name: model.key for model in cohort.planned(folds)}
+    assert after["finetune"] != before["finetune"]
+    assert after["logistic"] == before["logistic"]  # it goes by its features' keys
 
 
 @pytest.mark.long
