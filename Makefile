@@ -20,10 +20,12 @@ test-long: .venv/installed
 
 # The same tests where there is no TensorFlow, on JAX and on PyTorch; those of them that have to do with networks. PyTorch
 # brings the libraries of CUDA with it: some 7 GB, and none of them is used on a machine without a GPU.
+BACKENDS = jax torch
 KERAS_TESTS = tests/networks tests/journey tests/faults tests/test_bad_input.py tests/test_sealed_results.py
 test-backends: .venv-backends/installed
-	KERAS_BACKEND=jax .venv-backends/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(KERAS_TESTS)
-	KERAS_BACKEND=torch .venv-backends/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(KERAS_TESTS)
+	for backend in $(BACKENDS); do \
+		KERAS_BACKEND=$$backend .venv-backends/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(KERAS_TESTS) || exit 1; \
+	done
 
 .venv-backends/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-backends

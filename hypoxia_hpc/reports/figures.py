@@ -111,6 +111,13 @@ def _roc_alt(data: ReportData, legend: Sequence[LegendEntry], by_model: dict[str
     )
 
 
+# What the loss of a head is the mean over, where that is not simply tiles.
+COUNTED_BY = {
+    "attention": "patient, a bag of tiles",
+    "deep_kmeans": "tile; the autoencoder alone first, then the distance to the clusters is added, and the loss jumps",
+}
+
+
 def training_figures(data: ReportData) -> list[TrainingFigure]:
     """Loss and, where there is one, accuracy by epoch for every model that was trained in epochs."""
     return [_training_figure(index, history) for index, history in enumerate(data.histories) if history.loss]
@@ -124,7 +131,7 @@ def _training_figure(index: int, history: History) -> TrainingFigure:
         accuracy = Plot(svg, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy))
     return TrainingFigure(
         history.head,
-        "patient, a bag of tiles" if history.head.partition(".")[0] == "attention" else "tile",
+        COUNTED_BY.get(history.head.partition(".")[0], "tile"),
         Plot(loss, _training_alt("Loss", history.head, history.loss, history.valid_loss)),
         accuracy,
         bool(history.valid_loss or history.valid_accuracy),
