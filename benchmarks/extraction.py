@@ -7,28 +7,14 @@ Prints the table of figures (medians of paired rounds) with their targets, and b
 from __future__ import annotations
 
 import argparse
-import os
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import extraction_stores
 import networks
-from figures import Report
+from figures import Bench, Report, run_sections
 
 from hypoxia_hpc.networks.runtime import start_keras
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where figures go, where stores are made, and how much is done."""
-
-    report: Report
-    folder: Path
-    quick: bool
-    rounds: int
-
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
     "nothing": extraction_stores.nothing,
@@ -50,22 +36,10 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    arguments, started = parsed(), time.perf_counter()
+    arguments = parsed()
     bench = Bench(Report(), arguments.folder, arguments.quick, 3 if arguments.quick else 5)
-    bench.folder.mkdir(parents=True, exist_ok=True)
     start_keras()
-    bench.report.say(f"{bench.report.machine}")
-    for name in arguments.only or SECTIONS:
-        part_started = time.perf_counter()
-        SECTIONS[name](bench)
-        bench.report.say(f"({name}: {time.perf_counter() - part_started:,.0f} s)")
-    bench.report.say(
-        f"{time.perf_counter() - started:,.0f} s; load average before {bench.report.machine['load_average']}, "
-        f"after {os.getloadavg()}"
-    )
-    bench.report.table()
-    if arguments.json:
-        bench.report.write(arguments.json)
+    run_sections(bench, {name: SECTIONS[name] for name in arguments.only or SECTIONS}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from figures import Figure
+from figures import Bench, Figure
 from rounds import Laps, paired, ratio, usable_cores
 from stores import BATCH, TILE_PX, real_tiles
 
@@ -21,9 +20,6 @@ from hypoxia_hpc.networks.feeding import TileSource, features_of
 from hypoxia_hpc.scale.featurework import StoredPixels
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
-
-if TYPE_CHECKING:
-    from extraction import Bench
 
 RAW_BYTES = 8 * 2**20
 ATTRIBUTES = {"key": "benchmark", "spec": {}}

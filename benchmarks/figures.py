@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,3 +102,34 @@ class Report:
             "notes": self.notes,
         }
         path.write_text(json.dumps(content, indent=1, allow_nan=True) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One run of a benchmark: what it has found, where its files are kept, and how much is done."""
+
+    report: Report
+    folder: Path
+    quick: bool
+    rounds: int
+
+
+Section = Callable[[Any], None]
+
+
+def run_sections(bench: Bench, sections: Mapping[str, Section], json_file: Path | None) -> None:
+    """Do each part, say what it took, print the table and write all of it to ``json_file``."""
+    started = time.perf_counter()
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    bench.report.say(f"{bench.report.machine}")
+    for name, section in sections.items():
+        part_started = time.perf_counter()
+        section(bench)
+        bench.report.say(f"({name}: {time.perf_counter() - part_started:,.0f} s)")
+    bench.report.say(
+        f"{time.perf_counter() - started:,.0f} s; load average before {bench.report.machine['load_average']}, "
+        f"after {os.getloadavg()}"
+    )
+    bench.report.table()
+    if json_file:
+        bench.report.write(json_file)

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import demo_run
 import numpy as np
 import timm_rate
 from extraction_stores import tile_stores
-from figures import Figure
+from figures import Bench, Figure
 from rounds import Laps, median_seconds, paired, ratio, usable_cores
 from stores import BATCH, TILE_PX, real_tiles
 
@@ -29,9 +29,6 @@ from hypoxia_hpc.records import Slide
 from hypoxia_hpc.scale.featurework import FeatureWork
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
-
-if TYPE_CHECKING:
-    from extraction import Bench
 
 NAMES = ("inception_v3", "resnet50")
 GPU_BATCH = 256

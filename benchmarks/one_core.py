@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import figures
 import numpy as np
 import ours
 from bounds import NativeTiles
@@ -35,14 +35,8 @@ NAMES = {
 Deliver = Callable[[NewTile], NDArray[np.bool_]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """One run of the benchmark: where its slides are, how many rounds, and what it has found."""
-
-    report: Report
-    folder: Path
-    quick: bool
-    rounds: int
+class Bench(figures.Bench):
+    """One whose folder is that of its slides."""
 
     def slide(self, name: str) -> Path:
         return made(recipes(quick=self.quick)[name], self.folder)

@@ -7,17 +7,15 @@ Prints the table of figures (medians of paired rounds) with their targets, and b
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import worker
-from figures import Figure, Report
+from figures import Figure, Report, run_sections
 from kernels import TILE_PX, numpy_count
 from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
 from rounds import on_one_core, paired
@@ -75,21 +73,9 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    arguments, started = parsed(), time.perf_counter()
+    arguments = parsed()
     bench = Bench(Report(), arguments.slides_dir, arguments.quick, 3 if arguments.quick else 5)
-    bench.folder.mkdir(parents=True, exist_ok=True)
-    bench.report.say(f"{bench.report.machine}")
-    for name in arguments.only or SECTIONS:
-        part_started = time.perf_counter()
-        SECTIONS[name](bench)
-        bench.report.say(f"({name}: {time.perf_counter() - part_started:,.0f} s)")
-    bench.report.say(
-        f"{time.perf_counter() - started:,.0f} s; load average before {bench.report.machine['load_average']}, "
-        f"after {os.getloadavg()}"
-    )
-    bench.report.table()
-    if arguments.json:
-        bench.report.write(arguments.json)
+    run_sections(bench, {name: SECTIONS[name] for name in arguments.only or SECTIONS}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,7 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiled by one process with one worker, without MPI: what all others have to equal."""
-    run = copy_of(untouched, tmp_path_factory.mktemp("alone") / "run")
-    assert ended(start("tile", run, "--workers", "1")) == 3
-    return run
+    return tiled_alone(untouched, tmp_path_factory.mktemp("alone"))
 
 
 @pytest.fixture
@@ -74,9 +72,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lasting_alone(lasting: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = copy_of(lasting, tmp_path_factory.mktemp("lasting_alone") / "run")
-    assert ended(start("tile", run, "--workers", "1")) == 3
-    return run
+    return tiled_alone(lasting, tmp_path_factory.mktemp("lasting_alone"))
 
 
 @pytest.fixture
@@ -109,6 +105,12 @@ def made_ready(folder: Path, size_px: tuple[int, int]) -> Path:
     assert broken.exists()
     broken.write_bytes(broken.read_bytes()[:1000])
     return run
+
+
+def tiled_alone(run: Path, folder: Path) -> Path:
+    copy = copy_of(run, folder / "run")
+    assert ended(start("tile", copy, "--workers", "1")) == 3
+    return copy
 
 
 def copy_of(run: Path, to: Path) -> Path:
