@@ -46,6 +46,12 @@ class NotReadyError(HypoxiaError):
     exit_code = 5
 
 
+def damaged_stores(kind: str, damaged: Sequence[str], remedy: str) -> NotReadyError:
+    """The error for all stores of a kind ("feature", "tile") that are damaged, each told by a culprit."""
+    stores_are = "store is" if len(damaged) == 1 else "stores are"
+    return NotReadyError(f"{len(damaged)} {kind} {stores_are} damaged", culprits=damaged, remedy=remedy)
+
+
 class Stopped(HypoxiaError):  # noqa: N818 - a stop on request is no error
     """Stopped by a signal or a time limit; run the same command again to go on."""
 

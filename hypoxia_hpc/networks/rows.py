@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
-from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
+from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
 from hypoxia_hpc.networks.order import chunks_of
 from hypoxia_hpc.records import Float32Array, Int64Array, Json
 from hypoxia_hpc.stores.features import FeatureRows
@@ -163,11 +163,10 @@ def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
-        stores_are = "feature store is" if len(damaged) == 1 else "feature stores are"
-        raise NotReadyError(
-            f"{len(damaged)} {stores_are} damaged",
-            culprits=damaged,
-            remedy="delete these folders, then run the same command again",
+        raise damaged_stores(
+            "feature",
+            damaged,
+            "delete these folders, then run the same command again",
         )
     return readers
 

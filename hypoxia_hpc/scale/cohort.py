@@ -11,7 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.splits import split_folds
 from hypoxia_hpc.config import RunConfig, TrainTable
-from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped
+from hypoxia_hpc.errors import SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones import find_network
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.scale.keys import evaluate_key, train_key
@@ -161,10 +161,10 @@ def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tup
         else:
             yield standing, features
     if damaged:
-        raise NotReadyError(
-            f"{len(damaged)} feature {'store is' if len(damaged) == 1 else 'stores are'} damaged",
-            culprits=damaged,
-            remedy=f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
+        raise damaged_stores(
+            "feature",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
         )
 
 

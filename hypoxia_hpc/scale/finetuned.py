@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
-from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones import Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.devices import DevicePlan
 from hypoxia_hpc.networks.finetuning import train_finetuned
@@ -98,10 +98,10 @@ def tile_sources(cohort: Cohort, standings: Sequence[Standing]) -> list[TileSour
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
-        raise NotReadyError(
-            f"{len(damaged)} tile {'store is' if len(damaged) == 1 else 'stores are'} damaged",
-            culprits=damaged,
-            remedy=f"delete these folders below {cohort.run.root / 'tiles'}, then hypoxia-hpc run {cohort.run.root}",
+        raise damaged_stores(
+            "tile",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'tiles'}, then hypoxia-hpc run {cohort.run.root}",
         )
     without = [slide.slide_id for slide, tiles in opened if tiles.pixels is None]
     if without:

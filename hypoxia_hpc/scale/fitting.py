@@ -11,7 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import Table
-from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
+from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
 from hypoxia_hpc.networks.checkpoints import Checkpoints
 from hypoxia_hpc.networks.feeding import compute_record
 from hypoxia_hpc.networks.frozen import ModelRecord
@@ -127,10 +127,10 @@ def _opened(cohort: Cohort, standings: Sequence[Standing]) -> list[FeatureRows]:
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
-        raise NotReadyError(
-            f"{len(damaged)} feature {'store is' if len(damaged) == 1 else 'stores are'} damaged",
-            culprits=damaged,
-            remedy=f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
+        raise damaged_stores(
+            "feature",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
         )
     return readers
 
