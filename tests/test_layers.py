@@ -39,6 +39,7 @@ HOMES = {
     "imagecodecs": {"slides", "stores"},
     "simplejpeg": {"slides"},
     "shapely": {"tiling"},
+    "llvmlite": {"tiling.vectors"},
     "keras": {"networks"},
     "tensorflow": {"networks"},
     "jax": {"networks"},

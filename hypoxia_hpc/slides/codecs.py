@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import io
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from hypoxia_hpc.records import Json, UInt8Array
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
 
-# Decode(data, out): the bytes of one native tile into ``out``, uint8 (height, width, 4), C-contiguous.
-Decode = Callable[[memoryview, UInt8Array], None]
+Prepared = bytes | memoryview
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, ZSTD, JPEG2000_YCBCR, JPEG2000_RGB = 1, 5, 7, 8, 32946, 50000, 33003, 33005
 NAMES = {
@@ -53,6 +53,18 @@ APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colo
 
 class NativeTileError(Exception):
     """A native tile that does not decode."""
+
+
+class Codec(NamedTuple):
+    """How the native tiles of a page are decoded; both functions raise NativeTileError.
+
+    ``prepare(data, start, stop)`` makes of a native tile's bytes, which are a part of ``data``, what ``decode`` takes.
+    It is done to many in a row: between decodings, which sweep the caches, every line of Python costs twice as much
+    and more. ``decode`` fills uint8 (height, width, 4), C-contiguous.
+    """
+
+    prepare: Callable[[bytes, int, int], Prepared]
+    decode: Callable[[Prepared, UInt8Array], None]
 
 
 def codec_versions() -> Json:
@@ -94,50 +106,65 @@ def decoded_nbytes(page: TiffPage) -> int:
     return page.tile_width * page.tile_height * BYTES_A_PIXEL.get(page.compression, 3)
 
 
-def decoder(page: TiffPage, reduce: int = 1) -> Decode:
-    """The function that decodes native tiles of an accepted page, at 1/``reduce`` of the resolution where ``reduce`` is
-    above 1 and the compression is in REDUCING. What it calls raises NativeTileError."""
+def codec_of(page: TiffPage, reduce: int = 1) -> Codec:
+    """How native tiles of an accepted page are decoded, at 1/``reduce`` of the resolution where ``reduce`` is above 1
+    and the compression is in REDUCING."""
     if page.compression == JPEG:
-        return _jpeg(page, reduce)
+        return Codec(_jpeg_preparation(page), _jpeg(page, reduce))
     if page.compression in JPEG2000:
         pack = pack_ycbcr if page.compression == JPEG2000_YCBCR else pack_rgb
-        return _jpeg2000(pack, reduce)
-    return _lossless(page)
+        return Codec(_as_it_is, _jpeg2000(pack, reduce))
+    return Codec(_as_it_is, _lossless(page))
 
 
-def _jpeg(page: TiffPage, reduce: int) -> Decode:
+def _as_it_is(data: bytes, start: int, stop: int) -> memoryview:
+    return memoryview(data)[start:stop]
+
+
+def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], bytes]:
     """libjpeg-turbo guesses the colours of a JPEG from its markers, TIFF says them in a tag: so the markers are left
     out, and one that says what the tag says goes in front, with the tables that the tiles share."""
-    import simplejpeg
-
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
-    seen, start = b"", 0  # the header of a tile before: most have the same, and it need not be looked at again
+    seen, skipped = b"", 0  # the header of a tile before: most have the same, and it need not be looked at again
 
-    def decode(data: memoryview, out: UInt8Array) -> None:
-        nonlocal seen, start
-        if not seen or bytes(data[: len(seen)]) != seen:
-            start = _after_app_segments(data)
-            in_header = _checked_header(b"".join((head, data[start:])), page.tile_width, page.tile_height)
-            seen = bytes(data[: start + in_header - len(head)]) if in_header else b""
-        whole = b"".join((head, data[start:]))
-        size = {"min_height": out.shape[0], "min_width": out.shape[1], "min_factor": reduce} if reduce > 1 else {}
+    def prepare(data: bytes, start: int, stop: int) -> bytes:
+        nonlocal seen, skipped
+        if not seen or not data.startswith(seen, start, stop):
+            skipped = _after_app_segments(data[start:stop])
+            whole = head + data[start + skipped : stop]
+            in_header = _checked_header(whole, page.tile_width, page.tile_height)
+            seen = data[start : start + skipped + in_header - len(head)] if in_header else b""
+            return whole
+        return b"".join((head, memoryview(data)[start + skipped : stop]))
+
+    return prepare
+
+
+def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], None]:
+    from simplejpeg import decode_jpeg
+
+    shape = (page.tile_height // reduce, page.tile_width // reduce, 4)
+    # Given by position: whether DCT and upsampling are the fast, inexact ones, least height and width, least reduction.
+    options = (False, False, *shape[:2], reduce) if reduce > 1 else (False, False, 0, 0, 1)
+
+    def decode(whole: Prepared, out: UInt8Array) -> None:
         try:
-            pixels = simplejpeg.decode_jpeg(whole, "RGBX", buffer=out, **size)  # a warning is an error, as in OpenSlide
+            pixels = decode_jpeg(whole, "RGBX", *options, out)  # a warning is an error, as in OpenSlide
         except ValueError:
-            pixels = without_sound_end(whole, out, size)
-        if pixels.shape != out.shape:
+            pixels = without_sound_end(bytes(whole), out)
+        if pixels.shape != shape:
             raise NativeTileError(f"a JPEG of {pixels.shape[1]} x {pixels.shape[0]} px")
 
-    def without_sound_end(whole: bytes, out: UInt8Array, size: dict[str, int]) -> UInt8Array:
+    def without_sound_end(whole: bytes, out: UInt8Array) -> UInt8Array:
         """OpenSlide does not look behind the last row: the end marker may be missing, or come after stray bytes."""
         try:
             try:
-                return np.asarray(simplejpeg.decode_jpeg(whole + END_OF_IMAGE, "RGBX", buffer=out, **size))
+                return np.asarray(decode_jpeg(whole + END_OF_IMAGE, "RGBX", *options, out))
             except ValueError as error:
                 if "extraneous bytes before marker 0xd9" not in str(error):
                     raise
-                pixels = simplejpeg.decode_jpeg(whole + END_OF_IMAGE, "RGBX", buffer=out, strict=False, **size)
+                pixels = decode_jpeg(whole + END_OF_IMAGE, "RGBX", *options, out, False)
                 return np.asarray(pixels)
         except ValueError as error:
             raise NativeTileError(str(error)) from None
@@ -174,7 +201,7 @@ def _shared_tables(tables: bytes) -> bytes:
     return tables[_after_app_segments(tables) : -2] if tables else b""
 
 
-def _after_app_segments(data: bytes | memoryview) -> int:
+def _after_app_segments(data: bytes) -> int:
     """Where the first segment begins that is no APPn, behind the start-of-image marker."""
     if data[:2] != SOI:
         raise NativeTileError("no JPEG")
@@ -186,15 +213,15 @@ def _after_app_segments(data: bytes | memoryview) -> int:
     raise NativeTileError("a JPEG that ends in its header")
 
 
-def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Decode:
+def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Callable[[Prepared, UInt8Array], None]:
     import imagecodecs
 
-    def full(data: memoryview) -> UInt8Array:
+    def full(data: Prepared) -> UInt8Array:
         return np.asarray(imagecodecs.jpeg2k_decode(bytes(data), numthreads=1))
 
     read = full if reduce == 1 else lambda data: _reduced_jpeg2000(data, reduce)
 
-    def decode(data: memoryview, out: UInt8Array) -> None:
+    def decode(data: Prepared, out: UInt8Array) -> None:
         problem = codestream_refusal(data, out.shape[1] * reduce, out.shape[0] * reduce)
         if problem:  # said before OpenJPEG allocates anything
             raise NativeTileError(problem)
@@ -209,7 +236,7 @@ def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> De
     return decode
 
 
-def _reduced_jpeg2000(data: memoryview, reduce: int) -> UInt8Array:
+def _reduced_jpeg2000(data: Prepared, reduce: int) -> UInt8Array:
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
@@ -217,7 +244,7 @@ def _reduced_jpeg2000(data: memoryview, reduce: int) -> UInt8Array:
         return np.asarray(image)
 
 
-def codestream_refusal(data: bytes | memoryview, width: int, height: int) -> str:
+def codestream_refusal(data: Prepared, width: int, height: int) -> str:
     """Why a raw JPEG 2000 codestream is not read here; empty where it is. Its size marker (ISO 15444-1, A.5.1) must say
     three unsigned components of 8 bits, none of them subsampled, and the native tile's size."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
@@ -246,12 +273,12 @@ def is_safe_codestream(data: bytes, width: int, height: int) -> bool:
     )
 
 
-def _lossless(page: TiffPage) -> Decode:
+def _lossless(page: TiffPage) -> Callable[[Prepared, UInt8Array], None]:
     import imagecodecs
 
     shape = (page.tile_height, page.tile_width, 3)
     nbytes = page.tile_height * page.tile_width * 3
-    unpack: Callable[[memoryview], bytes | bytearray | memoryview] = {
+    unpack: Callable[[Prepared], Prepared | bytearray] = {
         NONE: lambda data: data,
         LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
         DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
@@ -260,7 +287,7 @@ def _lossless(page: TiffPage) -> Decode:
     }[page.compression]
     errors = (imagecodecs.LzwError, imagecodecs.ZlibError, imagecodecs.ZstdError, ValueError)
 
-    def decode(data: memoryview, out: UInt8Array) -> None:
+    def decode(data: Prepared, out: UInt8Array) -> None:
         try:
             values = unpack(data)
         except errors as error:

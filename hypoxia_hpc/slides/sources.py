@@ -7,7 +7,8 @@ level's decoded pixels, on white.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides import codecs
-from hypoxia_hpc.slides.codecs import NativeTileError
+from hypoxia_hpc.slides.codecs import NativeTileError, Prepared
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.blocks import reduce_block, room_for_blocks
@@ -28,7 +29,7 @@ MOST_DECODED_BYTES = 64 * 2**20
 # Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
 # alone, above all over a network, though some of them may turn out not to be needed.
 WINDOW_BYTES = 256 * 2**10
-NO_WINDOW = (0, memoryview(b""))
+NO_WINDOW: Mapping[int, Prepared] = {}
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
@@ -160,58 +161,59 @@ class NativeSource:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._offsets, self._counts = page.offsets, page.counts
-        self._factor = 1 if by_decoder else factor
-        self._decode = codecs.decoder(page, factor if by_decoder else 1)
-        self._whole = room_for_blocks((page.tile_height, page.tile_width, 4)) if self._factor > 1 else None
+        self._prepare, decode = codecs.codec_of(page, factor if by_decoder else 1)
+        self._decode = decode if factor == 1 or by_decoder else _then_averaged(decode, page, factor)
         self._columns = page.columns
         self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
         self._expected_row = -1
-        self._windows: dict[int, tuple[int, memoryview]] = {}
+        self._windows: dict[int, dict[int, Prepared]] = {}
         self.grid = grid
 
     def read(self, number: int, out: UInt8Array) -> None:
         """Decode native tile ``number``; a missing one is white. Raises UnreadableBlockError, SlideError."""
-        count: int = self._counts.item(number)
-        if count == 0:
-            out[:] = WHITE
-            return
-        row = number // self._columns
-        if row > self._expected_row:
-            self._expect(row)
-        data = self._bytes(number, row, count)
         try:
-            if self._whole is None:
+            data = self._windows.get(number // self._columns, NO_WINDOW).get(number) or self._read_ahead(number)
+            if data:
                 self._decode(data, out)
             else:
-                self._decode(data, self._whole)
-                average_into(self._whole, self._factor, out)
+                out[:] = WHITE
         except NativeTileError as error:
             raise UnreadableBlockError(str(error)) from None
 
-    def _bytes(self, number: int, row: int, count: int) -> memoryview:
-        offset: int = self._offsets.item(number)
-        if count > self._most_bytes or offset + count > self._size:
-            raise UnreadableBlockError(f"{count} bytes at {offset} of a file of {self._size} bytes")
-        start, window = self._windows.get(row, NO_WINDOW)
-        if not start <= offset <= offset + count <= start + len(window):
-            start, window = offset, memoryview(self._read_window(number, offset, offset + count))
-            if count <= WINDOW_BYTES:  # a large one is alone in its window
-                self._windows[row] = start, window
-        return window[offset - start : offset - start + count]
+    def _read_ahead(self, number: int) -> Prepared:
+        """A native tile's bytes, prepared, none where it is missing. Those that follow on it in its row are read with
+        it, and kept until others of the row are read; one that is damaged has its own turn, and its error."""
+        row = number // self._columns
+        if row > self._expected_row:
+            self._expect(row)
+        rest = slice(number, (row + 1) * self._columns)
+        starts, counts = self._offsets[rest].tolist(), self._counts[rest].tolist()
+        if counts[0] == 0:
+            return b""
+        if counts[0] > self._most_bytes or starts[0] + counts[0] > self._size:
+            raise UnreadableBlockError(f"{counts[0]} bytes at {starts[0]} of a file of {self._size} bytes")
+        n = _read_at_once(starts, counts, self._most_bytes)
+        data = self._pread(starts[0], min(starts[n - 1] + counts[n - 1], self._size))
+        if len(data) < counts[0]:
+            raise UnreadableBlockError(f"the file ends within {counts[0]} bytes at {starts[0]}")
+        prepare, start = self._prepare, 0
+        first = prepare(data, 0, counts[0])
+        if counts[0] > WINDOW_BYTES:  # a large one is alone in its window, and not kept
+            return first
+        window = self._windows[row] = {number: first}
+        with suppress(NativeTileError):
+            for i in range(1, n):
+                start += counts[i - 1]
+                if start + counts[i] > len(data):
+                    break
+                window[number + i] = prepare(data, start, start + counts[i])
+        return first
 
-    def _read_window(self, number: int, start: int, stop: int) -> bytes:
-        """What lies from ``start`` to ``stop`` and, in the same reading, the native tiles of the row that follow on."""
-        for following in range(number + 1, (number // self._columns + 1) * self._columns):
-            if int(self._offsets[following]) != stop or stop - start > WINDOW_BYTES:
-                break
-            stop += min(int(self._counts[following]), self._most_bytes)
+    def _pread(self, start: int, stop: int) -> bytes:
         try:
-            data = os.pread(self._descriptor, min(stop, self._size) - start, start)
+            return os.pread(self._descriptor, stop - start, start)
         except OSError as error:
             raise UnreadableBlockError(f"{stop - start} bytes at {start}: {error.strerror}") from None
-        if len(data) < int(self._counts[number]):
-            raise UnreadableBlockError(f"the file ends within {self._counts[number]} bytes at {start}")
-        return data
 
     def _expect(self, row: int) -> None:
         """Tell the kernel that this row and the next are needed soon, so that the disk works while we decode."""
@@ -221,6 +223,27 @@ class NativeSource:
         start, stop = int(self._offsets[numbers].min()), int((self._offsets[numbers] + self._counts[numbers]).max())
         if 0 < stop - start <= 2 * int(self._counts[numbers].sum()):
             os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+
+
+def _then_averaged(
+    decode: Callable[[Prepared, UInt8Array], None], page: TiffPage, factor: int
+) -> Callable[[Prepared, UInt8Array], None]:
+    whole = room_for_blocks((page.tile_height, page.tile_width, 4))
+
+    def decode_and_average(data: Prepared, out: UInt8Array) -> None:
+        decode(data, whole)
+        average_into(whole, factor, out)
+
+    return decode_and_average
+
+
+def _read_at_once(starts: Sequence[int], counts: Sequence[int], most_bytes: int) -> int:
+    """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go."""
+    stop, n = starts[0] + counts[0], 1
+    while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES and counts[n] <= most_bytes:
+        stop += counts[n]
+        n += 1
+    return n
 
 
 def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8Array) -> int:

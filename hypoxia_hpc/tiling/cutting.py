@@ -144,6 +144,7 @@ class _Cutter:
         layout = _layout(source.grid, grid)
         self._block_columns = layout.block_columns
         self._averaging = grid.side != grid.tile_px
+        self._rgb_shape = (grid.tile_px, 3 * grid.tile_px)
         self._arrays = blocks.arrays_of(layout, rule, _slots(layout), counting=not self._averaging)
         self._slots = list(self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4))
         if self._averaging:
@@ -178,16 +179,11 @@ class _Cutter:
         cut.background_px[tiles] = counts[0]
 
     def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
-        arrays, px = self._arrays, self._grid.tile_px
-        states, column = arrays.of_tiles[1, 0], arrays.numbers[blocks.COLUMN]
-        if self._averaging:
-            blocks.average_tile(*arrays, row, self._square, self._reduced)
-            if states[column] == blocks.KEPT:
-                blocks.unpack_tile(self._reduced, new_tile().reshape(px, 3 * px))
-        else:
-            states[column] = blocks.KEPT
-            blocks.assemble_tile(*arrays, row, new_tile().reshape(px, 3 * px))
-        arrays.numbers[blocks.COLUMN] += 1
+        arrays, rgb_shape = self._arrays, self._rgb_shape
+        if not self._averaging:
+            blocks.assemble_tile(*arrays, row, new_tile().reshape(rgb_shape))
+        elif blocks.average_tile(*arrays, row, self._square, self._reduced):
+            blocks.unpack_tile(self._reduced, new_tile().reshape(rgb_shape))
 
 
 def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:
