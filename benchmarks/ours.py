@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Json, Slide, TilePlan, UInt8Array
+from hypoxia_hpc.scale.machine import usable_cores
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.masks import judge
@@ -52,8 +53,7 @@ def deliver(path: Path, table: TileTable, new_tile: NewTile, mpp: float | None =
         reading = opened.reading(plan, table.reduce)
         masks = judge(opened, plan, table, None)
         rule = Rule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
-        source = opened.source(plan, reading)
-        cut = cut_tiles(source, reading.tiles, rule, masks.wanted & ~masks.glass, new_tile)
+        cut = cut_tiles(opened.sources(plan, reading), reading.tiles, rule, masks.wanted & ~masks.glass, new_tile)
     return Delivered(cut.kept, reading.reader, cut.blocks_read)
 
 
@@ -63,9 +63,9 @@ def plan_of(path: Path, table: TileTable) -> TilePlan:
 
 
 def into_store(path: Path, table: TileTable, folder: Path) -> Json:
-    """Tile a slide into FOLDER/tiles/<name>.zarr, as a worker does; what the receipt would say."""
+    """Tile a slide into FOLDER/tiles/<name>.zarr, as a worker that has all cores does; what the receipt would say."""
     slide = Slide(slide_id=path.stem, path=path, patient_id="P", cost=1)
-    work = TileWork(RunDir(folder), table)
+    work = TileWork(RunDir(folder), table, usable_cores())
     work.target(slide).parent.mkdir(parents=True, exist_ok=True)
     return work.make(slide, KEY, lambda tiles: None)
 

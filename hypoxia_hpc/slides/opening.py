@@ -38,7 +38,7 @@ from hypoxia_hpc.slides.sources import (
     unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
-from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError
+from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, n_strips
 from hypoxia_hpc.tiling.kernels import composite_on_white
 
 if TYPE_CHECKING:
@@ -101,13 +101,16 @@ class OpenedSlide:
                     remedy="fetch the file again, or leave it out",
                 )
 
-    def source(self, plan: TilePlan, reading: Reading) -> BlockSource:
-        """The reader of a plan's blocks."""
+    def sources(self, plan: TilePlan, reading: Reading, threads: int = 1) -> list[BlockSource]:
+        """Readers of a plan's blocks, for as many of ``threads`` threads as can share the slide: one where OpenSlide
+        reads, since an error ends its handle for all."""
         if reading.page is None:
-            return OpenSlideSource(self._reopened, plan, reading)
-        return NativeSource(
-            self._descriptor, reading.page, reading.blocks, reading.factor, by_decoder=reading.by_decoder
-        )
+            return [OpenSlideSource(self._reopened, plan, reading)]
+        page, factor, by_decoder = reading.page, reading.factor, reading.by_decoder
+        return [
+            NativeSource(self._descriptor, page, reading.blocks, factor, by_decoder=by_decoder)
+            for _ in range(n_strips(reading.blocks, reading.tiles, threads))
+        ]
 
     def check_readable(self) -> None:
         """Read one pixel: a slide may open and yet not read. Raises SlideError ``unreadable``."""

@@ -28,6 +28,7 @@ from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
+from hypoxia_hpc.tiling import memory
 from hypoxia_hpc.tiling.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels import most_background_px
@@ -46,20 +47,22 @@ def tile(
     stop: threading.Event,
     part: Part = WHOLE,
 ) -> StageOutcome:
-    """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core)."""
+    """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core); cores that
+    have no slide of their own share those of others."""
     config = run.config()
-    crew = workers or config.site.workers or part.cores
+    crew = min(workers or config.site.workers or part.cores, max(1, len(slides)))
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
-        work = TileWork(run, config.tile, scratch)
+        work = TileWork(run, config.tile, max(1, part.cores // crew), scratch)
         return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop, part=part)
 
 
 @dataclass(frozen=True, slots=True)
 class TileWork:
-    """One slide to one tile store."""
+    """One slide to one tile store, by up to ``threads`` threads that decode."""
 
     run: RunDir
     table: TileTable
+    threads: int = 1
     scratch: Scratch | None = None
 
     @property
@@ -102,9 +105,12 @@ class TileWork:
             if plan.n_tiles == 0:
                 opened.check_readable()
             reading = opened.reading(plan, table.reduce)
+            if table.tissue != "none":
+                memory.forget()
             masks = judge(opened, plan, table, self._regions(slide))
+            sources = opened.sources(plan, reading, self.threads)
             cut = cut_tiles(
-                opened.source(plan, reading),
+                sources,
                 reading.tiles,
                 _rule(table),
                 masks.wanted & ~masks.glass,
@@ -124,6 +130,7 @@ class TileWork:
         return {
             "counts": counts,
             "reader": reading.reader,
+            "threads": len(sources),
             "native_tiles": {"read": cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
         }
 

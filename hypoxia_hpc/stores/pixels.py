@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
 from pathlib import Path
@@ -19,7 +20,8 @@ DTYPE = "uint8"
 # Small chunks are handed on together: 6 % more tiles of 299 px a second for jpeg, whose chunks are one tile.
 BUFFER_BYTES = 2 * 2**20
 # Tiles come in bursts, whenever a row of native tiles is decoded (100 tiles of 299 px on a slide of 30,000 px), and the
-# threads go on with them while the next row is decoded. The least: one is filled, one packed, one written.
+# threads go on with them while the next row is decoded. The least: one is filled, one packed, one written. The one that
+# was written last is filled next: as long as the threads keep up, what they work on stays in the caches.
 BUFFERED_BYTES = 32 * 2**20
 LEAST_BUFFERS = 3
 
@@ -40,23 +42,22 @@ class PixelsWriter:
         self._chunk_rows, chunk_nbytes = _chunk_size(rule, self._tile_shape)
         chunks = max(1, BUFFER_BYTES // chunk_nbytes)  # in a buffer
         self._buffer_rows = chunks * self._chunk_rows
-        self._n_buffers = max(LEAST_BUFFERS, BUFFERED_BYTES // max(BUFFER_BYTES, chunks * chunk_nbytes))
-        self._buffers = [np.empty((self._buffer_rows, *self._tile_shape), np.uint8) for _ in range(self._n_buffers)]
-        self._last = _done()
-        self._written = [self._last] * self._n_buffers
+        self._n_unmade = max(LEAST_BUFFERS, BUFFERED_BYTES // max(BUFFER_BYTES, chunks * chunk_nbytes))
+        self._free: list[UInt8Array] = []
+        self._writes: deque[Future[None]] = deque([_done()])
+        self._buffer = self._free_buffer()
         self._packing = ThreadPoolExecutor(1, "pack")
         self._writing = ThreadPoolExecutor(1, "write")
         self.n_tiles = 0
 
     def new_tile(self) -> UInt8Array:
         """Where the next tile has to be put, uint8 (px, px, 3), before the next call. Raises OSError."""
-        turn, place = divmod(self.n_tiles, self._buffer_rows)
-        if place == 0:
-            if turn:
-                self._send(turn - 1, self._buffer_rows)
-            self._wait_for(turn % self._n_buffers)
+        place = self.n_tiles % self._buffer_rows
+        if place == 0 and self.n_tiles:
+            self._send(self._buffer_rows)
+            self._buffer = self._free_buffer()
         self.n_tiles += 1
-        tile: UInt8Array = self._buffers[turn % self._n_buffers][place]
+        tile: UInt8Array = self._buffer[place]
         return tile
 
     def finish(self) -> dict[str, str]:
@@ -64,12 +65,11 @@ class PixelsWriter:
 
         There has to be a tile.
         """
-        turn, last = divmod(self.n_tiles - 1, self._buffer_rows)
-        filled = last + 1
+        filled = (self.n_tiles - 1) % self._buffer_rows + 1
         padded = -(-filled // self._chunk_rows) * self._chunk_rows
-        self._buffers[turn % self._n_buffers][filled:padded] = 0
-        self._send(turn, padded)
-        self._wait_for(turn % self._n_buffers)
+        self._buffer[filled:padded] = 0
+        self._send(padded)
+        self._writes[-1].result()
         shape = (self.n_tiles, *self._tile_shape)
         shard = {f"pixels/{self._rule.chunk_name}": self._shard.finish()}
         return {**shard, **write_array_document(self._store, "pixels", self._rule, DTYPE, shape)}
@@ -80,25 +80,31 @@ class PixelsWriter:
         self._writing.shutdown(cancel_futures=True)
         self._shard.close()
 
-    def _send(self, turn: int, rows: int) -> None:
-        packed = self._packing.submit(self._pack, self._buffers[turn % self._n_buffers][:rows])
-        self._last = self._writing.submit(self._write, packed, self._last)
-        self._written[turn % self._n_buffers] = self._last
+    def _send(self, rows: int) -> None:
+        packed = self._packing.submit(self._pack, self._buffer[:rows])
+        self._writes.append(self._writing.submit(self._write, packed, self._writes[-1], self._buffer))
 
     def _pack(self, tiles: UInt8Array) -> list[tuple[Packed, bytes]]:
         starts = range(0, len(tiles), self._chunk_rows)
         chunks = [self._rule.codec.pack(tiles[start : start + self._chunk_rows]) for start in starts]
         return [(chunk, crc32c_of(chunk)) for chunk in chunks]
 
-    def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None]) -> None:
+    def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None], buffer: UInt8Array) -> None:
         before.result()  # it is over; where it failed this one fails too, and so every later one
         self._shard.extend(packed.result())
+        self._free.append(buffer)
 
-    def _wait_for(self, buffer: int) -> None:
-        """Wait until the tiles of a buffer are written; raise what any of the writings so far has raised."""
-        for number, written in enumerate(self._written):
-            if number == buffer or written.done():
-                written.result()
+    def _free_buffer(self) -> UInt8Array:
+        """One to be filled, once it is written; raises what any of the writings so far has raised."""
+        while self._writes[0].done() and len(self._writes) > 1:
+            self._writes.popleft().result()
+        if not self._free and self._n_unmade:
+            self._n_unmade -= 1
+            self._free.append(np.empty((self._buffer_rows, *self._tile_shape), np.uint8))
+        while not self._free:
+            self._writes[0].result()
+            self._writes.popleft()
+        return self._free.pop()
 
 
 class NoPixels:

@@ -4,12 +4,18 @@ Native tiles of a file (240 px, say) and tiles of the plan (299 px) lie across e
 once, its background pixels are counted in each of the plan's tiles that it touches while it is in the cache, and only a
 tile that is kept is assembled: the slide as a whole is never copied. With ``screen``, a tile that the blocks read so
 far prove to be background needs no others, and the block that may prove most is read first.
+
+Threads share a slide by columns: each cuts a strip of its own from top to bottom, and tiles come out in reading order.
+What lies across the border of two strips is decoded for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,12 +23,14 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling import blocks
+from hypoxia_hpc.tiling import blocks, memory
 from hypoxia_hpc.tiling.blocks import Layout, Rule
 
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
 MOST_POOL_BYTES = 320 * 2**20
+# A narrower strip than so many tiles, or blocks, would decode more than 6 % of them for its neighbours.
+LEAST_STRIP = 16
 
 
 class UnreadableBlockError(Exception):
@@ -82,8 +90,16 @@ class Cut:
         return kept
 
 
+def n_strips(of_blocks: BlockGrid, grid: TileGrid, threads: int) -> int:
+    """How many strips of columns ``threads`` threads best share a slide in, 1 or more."""
+    layout = _layout(of_blocks, grid)
+    widest = max(grid.side, of_blocks.width)
+    fitting = POOL_BYTES // (2 * layout.reserve * _block_nbytes(layout) + _square_nbytes(layout))
+    return max(1, min(threads, grid.columns * grid.side // (LEAST_STRIP * widest), fitting))
+
+
 def cut_tiles(
-    source: BlockSource,
+    sources: Sequence[BlockSource],
     grid: TileGrid,
     rule: Rule,
     wanted: NDArray[np.bool_],
@@ -93,8 +109,9 @@ def cut_tiles(
     """Decide every tile of a grid, and put the pixels of the kept ones, in reading order, where ``new_tile`` says.
 
     Args:
-        source: where the blocks come from.
-        grid: the tiles; wholly covered by the source's blocks.
+        sources: where the blocks come from; several of the same blocks, as many as :func:`n_strips` says, to be read by
+            as many threads. What becomes of the tiles is the same, but some blocks are read for two of them.
+        grid: the tiles; wholly covered by the sources' blocks.
         rule: what is background.
         wanted: bool (n,); a tile that is not wanted is MASKED, and no block is read for it.
         new_tile: called once for each kept tile, gives uint8 (tile_px, tile_px, 3), C-contiguous, to be filled.
@@ -102,15 +119,37 @@ def cut_tiles(
 
     Raises:
         SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
-            the source raises.
+            the sources raise.
     """
-    cutter = _Cutter(source, grid, rule)
-    states = np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8)
-    cut = Cut(states, np.zeros(len(states), dtype=np.int64))
-    for row in range(grid.rows):
-        cutter.cut_row(row, cut, new_tile)
-        tick(grid.columns)
-    return cut
+    states = np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
+    borders = [grid.columns * number // len(sources) for number in range(len(sources) + 1)]
+    strips = [
+        _Strip(source, grid, rule, slice(*between), states[:, slice(*between)], POOL_BYTES // len(sources))
+        for source, between in zip(sources, itertools.pairwise(borders), strict=True)
+    ]
+    helpers = [_Helper(strip) for strip in strips[1:]] if grid.rows else []
+    try:
+        for row in range(grid.rows):
+            strips[0].cut_row(new_tile)
+            for helper in helpers:
+                helper.hand_over(new_tile, last=row == grid.rows - 1)
+            tick(grid.columns)
+    finally:
+        for helper in helpers:
+            helper.close()
+        for strip in strips:
+            strip.close()
+    return _joined(strips)
+
+
+def _joined(strips: Sequence[_Strip]) -> Cut:
+    cuts = [strip.cut for strip in strips]
+    return Cut(
+        np.concatenate([strip.cut.states.reshape(strip.shape) for strip in strips], axis=1).ravel(),
+        np.concatenate([strip.cut.background_px.reshape(strip.shape) for strip in strips], axis=1).ravel(),
+        blocks_read=sum(cut.blocks_read for cut in cuts),
+        unreadable=dict(sorted(item for cut in cuts for item in cut.unreadable.items())),
+    )
 
 
 def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -> Iterator[UInt8Array]:
@@ -119,37 +158,104 @@ def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -
     Raises:
         SlideError: ``unreadable`` where one does not decode, and as :func:`cut_tiles`.
     """
-    cutter = _Cutter(source, grid, Rule(white=255, most_background=grid.tile_px**2, screen=False))
+    cutter = _Cutter(source, source.grid, grid, Rule(255, most_background=grid.tile_px**2, screen=False), POOL_BYTES)
     cut = Cut(np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(wanted), dtype=np.int64))
-    for row, in_row in enumerate(wanted.reshape(grid.rows, grid.columns).sum(1)):
-        pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
-        places = iter(pixels)
-        # Also where nothing is wanted: what the row before kept for this one has to be given back.
-        cutter.cut_row(row, cut, places.__next__)
-        if next(places, None) is not None:
-            raise SlideError(
-                "unreadable",
-                f"tiles of row {row} do not decode any more: {'; '.join(cut.unreadable.values())}",
-                remedy="fetch the file again, or leave it out",
-            )
-        if in_row:
-            yield pixels
+    try:
+        for row, in_row in enumerate(wanted.reshape(grid.rows, grid.columns).sum(1)):
+            pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
+            places = iter(pixels)
+            # Also where nothing is wanted: what the row before kept for this one has to be given back.
+            cutter.cut_row(row, cut, places.__next__)
+            if next(places, None) is not None:
+                raise SlideError(
+                    "unreadable",
+                    f"tiles of row {row} do not decode any more: {'; '.join(cut.unreadable.values())}",
+                    remedy="fetch the file again, or leave it out",
+                )
+            if in_row:
+                yield pixels
+    finally:
+        cutter.close()
+
+
+class _Strip:
+    """Columns of tiles that are cut from top to bottom."""
+
+    def __init__(
+        self,
+        source: BlockSource,
+        grid: TileGrid,
+        rule: Rule,
+        columns: slice,
+        states: UInt8Array,
+        pool_bytes: int,
+    ) -> None:
+        self.shape = states.shape
+        self.grid = replace(grid, columns=states.shape[1])
+        self.cut = Cut(states.flatten(), np.zeros(states.size, dtype=np.int64))
+        of_blocks = replace(source.grid, left=source.grid.left - columns.start * grid.side)
+        self._cutter = _Cutter(source, of_blocks, self.grid, rule, pool_bytes)
+        self._row = 0
+
+    def cut_row(self, new_tile: Callable[[], UInt8Array]) -> int:
+        """Cut the next row; how many of its tiles are kept."""
+        self._cutter.cut_row(self._row, self.cut, new_tile)
+        self._row += 1
+        return int(self.cut.kept.reshape(self.shape)[self._row - 1].sum())
+
+    def close(self) -> None:
+        """Give back memory; nothing is cut any more."""
+        self._cutter.close()
+
+
+class _Helper:
+    """A thread that cuts a strip, and holds what it keeps of a row until it is its turn."""
+
+    def __init__(self, strip: _Strip) -> None:
+        self._strip = strip
+        self._thread = ThreadPoolExecutor(1, "strip")
+        shape = (strip.grid.columns, strip.grid.tile_px, strip.grid.tile_px, 3)
+        self._memory = memory.take(math.prod(shape))
+        self._places = self._memory[: math.prod(shape)].reshape(shape)
+        self._row = self._thread.submit(self._cut_row)
+
+    def hand_over(self, new_tile: Callable[[], UInt8Array], *, last: bool) -> None:
+        """Put what the strip keeps of the next row where ``new_tile`` says, and go on to the one after unless it is the
+        last."""
+        for tile in self._places[: self._row.result()]:
+            new_tile()[:] = tile
+        if not last:
+            self._row = self._thread.submit(self._cut_row)
+
+    def close(self) -> None:
+        """End the thread, whatever it is at."""
+        self._thread.shutdown(cancel_futures=True)
+        memory.give_back(self._memory)
+
+    def _cut_row(self) -> int:
+        return self._strip.cut_row(iter(self._places).__next__)
 
 
 class _Cutter:
-    def __init__(self, source: BlockSource, grid: TileGrid, rule: Rule) -> None:
+    def __init__(self, source: BlockSource, of_blocks: BlockGrid, grid: TileGrid, rule: Rule, pool_bytes: int) -> None:
         self._source = source
         self._grid = grid
-        self._rule = rule
-        layout = _layout(source.grid, grid)
+        layout = _layout(of_blocks, grid)
         self._block_columns = layout.block_columns
         self._averaging = grid.side != grid.tile_px
         self._rgb_shape = (grid.tile_px, 3 * grid.tile_px)
-        self._arrays = blocks.arrays_of(layout, rule, _slots(layout), counting=not self._averaging)
-        self._slots = list(self._arrays.pool.view(np.uint8).reshape(*self._arrays.pool.shape, 4))
+        shape = (_slots(layout, pool_bytes), layout.block_height, layout.block_width, 4)
+        self._memory = memory.take(blocks.nbytes_for_blocks(shape))
+        pool = blocks.room_for_blocks(shape, self._memory)
+        self._arrays = blocks.arrays_of(layout, rule, pool, counting=not self._averaging)
+        self._slots = list(pool)
         if self._averaging:
             self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
             self._reduced = np.empty((grid.tile_px, grid.tile_px), dtype=np.uint32)
+
+    def close(self) -> None:
+        """Give back the memory of the blocks."""
+        memory.give_back(self._memory)
 
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
         columns, arrays = self._grid.columns, self._arrays
@@ -205,17 +311,23 @@ def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:
     )
 
 
-def _slots(layout: Layout) -> int:
-    """Blocks held at once: those of one tile and, as far as POOL_BYTES goes, the rows that the next band needs too."""
-    block_bytes = 4 * layout.block_width * layout.block_height
-    square_bytes = 4 * layout.side**2
-    if square_bytes > MOST_POOL_BYTES // 2:
+def _block_nbytes(layout: Layout) -> int:
+    return 4 * layout.block_width * layout.block_height
+
+
+def _square_nbytes(layout: Layout) -> int:
+    return 4 * layout.side**2
+
+
+def _slots(layout: Layout, pool_bytes: int) -> int:
+    """Blocks held at once: those of one tile and, as far as ``pool_bytes`` go, the rows that the next band needs."""
+    if _square_nbytes(layout) > MOST_POOL_BYTES // 2:
         raise SlideError(
             "tile-too-large",
             f"a tile is {layout.side} px wide on the level that is read: more than {MOST_POOL_BYTES >> 21} MiB",
             remedy="choose a smaller [tile] tile_px, or a finer [tile] mpp",
         )
-    if layout.reserve * block_bytes + square_bytes > MOST_POOL_BYTES:
+    if layout.reserve * _block_nbytes(layout) + _square_nbytes(layout) > MOST_POOL_BYTES:
         raise SlideError(
             "native-tile-too-large",
             f"one tile of {layout.side} px touches {layout.reserve} native tiles of {layout.block_width} x "
@@ -223,5 +335,6 @@ def _slots(layout: Layout) -> int:
             remedy="convert the slide to native tiles of 256 or 512 px (vips tiffsave --tile), or leave it out",
         )
     rows_shared = -(-layout.side // layout.block_height) + 1
-    most_useful = rows_shared * layout.block_columns + layout.reserve
-    return max(layout.reserve, min(most_useful, POOL_BYTES // block_bytes))
+    columns_touched = min(layout.block_columns, layout.columns * layout.side // layout.block_width + 2)
+    most_useful = rows_shared * columns_touched + layout.reserve
+    return max(layout.reserve, min(most_useful, pool_bytes // _block_nbytes(layout)))

@@ -113,7 +113,7 @@ def compile_kernels() -> None:
             out[:] = number
 
     tile = np.zeros((2, 2, 3), np.uint8)
-    cut_tiles(Black(), TileGrid(2, 2, 1, 1), Rule(220, 1, True), np.ones(1, bool), lambda: tile)
+    cut_tiles([Black()], TileGrid(2, 2, 1, 1), Rule(220, 1, True), np.ones(1, bool), lambda: tile)
 
 
 def in_child(arguments: list[str], calls: str, n: int, run: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import naive
 import numpy as np
@@ -55,14 +55,16 @@ def source_of(plane: Pixels, left: int, top: int, width: int, height: int, broke
     return PlaneSource(plane, BlockGrid(-left, -top, width, height, columns, rows), broken)
 
 
-def cut(source: PlaneSource, grid: TileGrid, rule: Rule, wanted: NDArray[np.bool_]) -> tuple[Cut, list[Pixels]]:
+def cut(
+    source: PlaneSource, grid: TileGrid, rule: Rule, wanted: NDArray[np.bool_], *more: PlaneSource
+) -> tuple[Cut, list[Pixels]]:
     tiles: list[Pixels] = []
 
     def new_tile() -> Pixels:
         tiles.append(np.zeros((grid.tile_px, grid.tile_px, 3), dtype=np.uint8))
         return tiles[-1]
 
-    return cut_tiles(source, grid, rule, wanted, new_tile), tiles
+    return cut_tiles([source, *more], grid, rule, wanted, new_tile), tiles
 
 
 @st.composite
@@ -82,12 +84,14 @@ def cases(draw: st.DrawFn) -> tuple[PlaneSource, TileGrid, int, int]:
 
 
 @settings(deadline=None, max_examples=300)
-@given(case=cases(), screen=st.booleans(), slots=st.sampled_from([0, 10**6]), data=st.data())
+@given(case=cases(), screen=st.booleans(), slots=st.sampled_from([0, 10**6]), threads=st.integers(1, 3), data=st.data())
 def test_a_plane_is_cut_as_its_twin_cuts_it(
-    case: tuple[PlaneSource, TileGrid, int, int], screen: bool, slots: int, data: st.DataObject
+    case: tuple[PlaneSource, TileGrid, int, int], screen: bool, slots: int, threads: int, data: st.DataObject
 ) -> None:
-    """With screening and without, with room in memory for the blocks of one tile or of all: the same tiles."""
+    """With screening and without, with room in memory for the blocks of one tile or of all, in one strip or in several:
+    the same tiles."""
     source, grid, white, most = case
+    others = [replace(source, asked=[]) for _ in range(min(threads, grid.columns) - 1)]
     n = grid.columns * grid.rows
     wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     x, y = -source.grid.left, -source.grid.top
@@ -97,16 +101,17 @@ def test_a_plane_is_cut_as_its_twin_cuts_it(
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cutting, "POOL_BYTES", slots)
-        found, tiles = cut(source, grid, Rule(white, most, screen), wanted)
+        found, tiles = cut(source, grid, Rule(white, most, screen), wanted, *others)
     expected = [state if wants else "masked" for state, wants in zip(states, wanted, strict=True)]
     assert [NAMES[int(state)] for state in found.states] == expected
     whole = [tile for tile, state in zip(every_tile(source, grid), expected, strict=True) if state == "kept"]
     np.testing.assert_array_equal(np.array(tiles), np.array(whole).reshape(np.array(tiles).shape))
     for state, count, exact in zip(expected, found.background_px.tolist(), counts, strict=True):
         assert count == exact if state == "kept" else count <= exact
-    assert found.blocks_read == len(source.asked)
+    asked = [one.asked for one in (source, *others)]
+    assert found.blocks_read == sum(map(len, asked))
     if slots:
-        assert len(set(source.asked)) == len(source.asked), "a block was decoded twice though there was room"
+        assert all(len(set(one)) == len(one) for one in asked), "a block was decoded twice though there was room"
 
 
 def every_tile(source: PlaneSource, grid: TileGrid) -> list[Pixels]:
@@ -193,7 +198,7 @@ def test_blocks_of_a_tile_that_do_not_fit_into_memory_are_refused() -> None:
     grid = BlockGrid(0, 0, 8192, 8192, 2, 2)
     with pytest.raises(SlideError, match="touches 4 native tiles of 8192 x 8192 px") as caught:
         cut_tiles(
-            PlaneSource(np.zeros((1, 1, 3), np.uint8), grid),
+            [PlaneSource(np.zeros((1, 1, 3), np.uint8), grid)],
             TileGrid(299, 299, 1, 1),
             Rule(1, 1, True),
             np.ones(1, bool),
