@@ -24,7 +24,9 @@ from hypoxia_hpc.slides.pixels import slide_pixels
 from hypoxia_hpc.slides.svs import shrink, write_svs
 from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stores.integrity import content_of
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+from hypoxia_hpc.tiling import cutting
 
 Pixels = NDArray[np.uint8]
 
@@ -64,6 +66,22 @@ def test_screening_changes_nothing(pyramid_slide: Path, tmp_path: Path, tile_px:
     assert_same_tiles(full, exact)
     assert fast.attributes["plan"]["screen_level"] == 1
     assert_same_tiles(full, fast)
+
+
+@pytest.mark.parametrize("screen", ["off", "exact"])
+@pytest.mark.parametrize("options", [{"tile_px": 100}, {"tile_px": 100, "mpp": 1.0}, {"tile_px": 60, "mpp": 0.7}])
+def test_threads_change_nothing(
+    pyramid_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, screen: str, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(cutting, "LEAST_STRIP", 2)
+    stores = set()
+    for threads in (1, 3):
+        work = TileWork(RunDir(tmp_path / str(threads)), TileTable(screen=screen, **options), threads)
+        slide = Slide("a", pyramid_slide, "p", 1)
+        told = work.make(slide, work.key(slide), lambda tiles: None)
+        assert told["threads"] == threads
+        stores.add(content_of(work.target(slide)))
+    assert len(stores) == 1
 
 
 @pytest.mark.parametrize("max_background", [0.5, 0.8, 1.0])

@@ -149,7 +149,7 @@ def test_memory_is_bounded_however_many_tiles(tmp_path: Path, codec: str, tile_p
     n = 3 * most // (3 * tile_px**2)
     with new_tile_store(tmp_path / "a.zarr", tile_px, codec=codec) as writer:
         places = {writer.new_tile().__array_interface__["data"][0] for _ in range(min(n, 50_000))}
-    assert 3 <= len(places) <= most // (3 * tile_px**2)
+    assert 2 <= len(places) <= most // (3 * tile_px**2)
 
 
 def test_a_store_without_pixels(tmp_path: Path) -> None:

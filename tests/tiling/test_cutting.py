@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field, replace
 
 import naive
@@ -15,7 +16,15 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import blocks, cutting
 from hypoxia_hpc.tiling.blocks import Rule
-from hypoxia_hpc.tiling.cutting import BlockGrid, Cut, TileGrid, UnreadableBlockError, cut_tiles, read_tiles
+from hypoxia_hpc.tiling.cutting import (
+    BlockGrid,
+    Cut,
+    TileGrid,
+    UnreadableBlockError,
+    cut_tiles,
+    n_strips,
+    read_tiles,
+)
 
 Pixels = NDArray[np.uint8]
 NAMES = {blocks.KEPT: "kept", blocks.BACKGROUND: "background", blocks.UNREADABLE: "unreadable", blocks.MASKED: "masked"}
@@ -153,6 +162,55 @@ def test_a_tile_that_breaks_on_the_second_reading_is_an_error() -> None:
     source = source_of(np.zeros((8, 8, 3), dtype=np.uint8), 0, 0, 4, 4, frozenset({3}))
     with pytest.raises(SlideError, match="row 1 do not decode any more: block 3"):
         list(read_tiles(source, TileGrid(4, 4, 2, 2), np.ones(4, dtype=bool)))
+
+
+# --- strips ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "width", "height", "threads", "expected"),
+    [
+        (102, 240, 240, 1, 1),
+        (102, 240, 240, 2, 2),
+        (102, 240, 240, 64, 6),  # of 17 tiles each
+        (31, 240, 240, 8, 1),
+        (102, 1024, 1024, 64, 1),  # a border costs more where blocks are large
+        (334, 1024, 1024, 64, 5),  # each needs room for the blocks of some tiles
+        (334, 100_000, 8, 8, 1),  # strips of rows: every thread would decode all of them
+        (3340, 4096, 4096, 8, 1),  # the blocks of two tiles have no room
+        (0, 240, 240, 8, 1),
+    ],
+)
+def test_threads_have_strips_wide_enough(columns: int, width: int, height: int, threads: int, expected: int) -> None:
+    of_blocks = BlockGrid(0, 0, width, height, -(-columns * 299 // width), 100)
+    assert n_strips(of_blocks, TileGrid(299, 299, columns, 50), threads) == expected
+
+
+def test_a_slide_lower_than_a_tile_has_nothing_to_share() -> None:
+    sources = [source_of(np.zeros((100, 4000, 3), np.uint8), 0, 0, 240, 240, frozenset()) for _ in range(2)]
+    found, tiles = cut(sources[0], TileGrid(299, 299, 13, 0), Rule(220, 0, True), np.ones(0, dtype=bool), sources[1])
+    assert (found.states.size, found.blocks_read, tiles) == (0, 0, [])
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_error_in_one_strip_ends_them_all(at: int) -> None:
+    sources = [source_of(np.zeros((900, 900, 3), np.uint8), 0, 0, 64, 64, frozenset()) for _ in range(2)]
+
+    def broken(number: int, out: Pixels) -> None:
+        raise SlideError("slide-gone", f"no block {number}")
+
+    sources[at].read = broken  # type: ignore[method-assign]
+    with pytest.raises(SlideError, match="no block"):
+        cut(sources[0], TileGrid(64, 64, 14, 14), Rule(220, 0, True), np.ones(196, dtype=bool), sources[1])
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("strip")]
+
+
+def test_unreadable_blocks_of_all_strips_are_told_in_their_order() -> None:
+    plane = np.zeros((640, 640, 3), np.uint8)
+    sources = [source_of(plane, 0, 0, 64, 64, frozenset({9, 20, 5})) for _ in range(2)]
+    found, tiles = cut(sources[0], TileGrid(64, 64, 10, 10), Rule(220, 0, False), np.ones(100, dtype=bool), sources[1])
+    assert list(found.unreadable) == [5, 9, 20]
+    assert len(tiles) == 97
 
 
 # --- screening ---------------------------------------------------------------------------------------------------
