@@ -131,10 +131,11 @@ def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], bytes]:
     def prepare(data: bytes, start: int, stop: int) -> bytes:
         nonlocal seen, skipped
         if not seen or not data.startswith(seen, start, stop):
-            skipped = _after_app_segments(data[start:stop])
-            whole = head + data[start + skipped : stop]
+            segments = start + _after_app_segments(data[start:stop])
+            whole = head + data[segments:stop]
             in_header = _checked_header(whole, page.tile_width, page.tile_height)
-            seen = data[start : start + skipped + in_header - len(head)] if in_header else b""
+            seen = data[start : segments + in_header - len(head)] if in_header else b""
+            skipped = segments - start
             return whole
         return b"".join((head, memoryview(data)[start + skipped : stop]))
 

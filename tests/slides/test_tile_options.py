@@ -19,6 +19,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides import opening
+from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.pixels import slide_pixels
 from hypoxia_hpc.slides.svs import shrink, write_svs
@@ -27,6 +28,7 @@ from hypoxia_hpc.stages.tile import TileWork
 from hypoxia_hpc.stores.integrity import content_of
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 from hypoxia_hpc.tiling import cutting
+from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
 Pixels = NDArray[np.uint8]
 
@@ -265,6 +267,30 @@ def test_a_jpeg_of_another_size_is_unreadable_at_any_reduction(tmp_path: Path, s
         with pytest.raises(SlideError, match=f"a JPEG of {size} x {size} px") as caught:
             cut(path, tmp_path / reduce, reduce=reduce, max_background=1.0)
         assert caught.value.reason == "unreadable"
+
+
+def test_a_damaged_header_costs_no_other_native_tile(tmp_path: Path) -> None:
+    """It has a segment that the others have not, so that what they begin with would be cut off in the wrong place."""
+    path = tmp_path / "a.svs"
+    write_svs(path, render_slide(SyntheticSlide(6, 0.3, True, (1300, 1300))), 0.5)
+    with tifffile.TiffFile(path) as file:
+        offset, nbytes = file.pages[0].dataoffsets[14], file.pages[0].databytecounts[14]
+    data = bytearray(path.read_bytes())
+    buffer = io.BytesIO()
+    Image.new("RGB", (239, 239), "purple").save(buffer, "JPEG", quality=20)
+    more = b"\xff\xd8\xff\xe1\x00\x20" + bytes(30) + buffer.getvalue()[2:]
+    data[offset : offset + nbytes] = more.ljust(nbytes, b"\0")
+    path.write_bytes(data)
+    with opened_slide(path) as opened:
+        plan = plan_tiles(opened.pyramid, TileTable(), None)
+        [source] = opened.sources(plan, opened.reading(plan, "area"))
+        out, unreadable = np.empty((240, 240, 4), dtype=np.uint8), []
+        for number in range(source.grid.columns * source.grid.rows):
+            try:
+                source.read(number, out)
+            except UnreadableBlockError:
+                unreadable.append(number)
+    assert unreadable == [14]
 
 
 # --- damage ------------------------------------------------------------------------------------------------------
