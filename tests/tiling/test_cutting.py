@@ -59,6 +59,13 @@ class PlaneSource:
         return unreadable
 
 
+class GoneSource(PlaneSource):
+    """One whose file is gone."""
+
+    def read(self, number: int, out: Pixels) -> None:
+        raise SlideError("slide-gone", f"no block {number}")
+
+
 def source_of(plane: Pixels, left: int, top: int, width: int, height: int, broken: frozenset[int]) -> PlaneSource:
     columns, rows = -(-plane.shape[1] // width), -(-plane.shape[0] // height)
     return PlaneSource(plane, BlockGrid(-left, -top, width, height, columns, rows), broken)
@@ -195,11 +202,7 @@ def test_a_slide_lower_than_a_tile_has_nothing_to_share() -> None:
 @pytest.mark.parametrize("at", [0, 1])
 def test_an_error_in_one_strip_ends_them_all(at: int) -> None:
     sources = [source_of(np.zeros((900, 900, 3), np.uint8), 0, 0, 64, 64, frozenset()) for _ in range(2)]
-
-    def broken(number: int, out: Pixels) -> None:
-        raise SlideError("slide-gone", f"no block {number}")
-
-    sources[at].read = broken  # type: ignore[method-assign]
+    sources[at] = GoneSource(sources[at].plane, sources[at].grid)
     with pytest.raises(SlideError, match="no block"):
         cut(sources[0], TileGrid(64, 64, 14, 14), Rule(220, 0, True), np.ones(196, dtype=bool), sources[1])
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("strip")]
