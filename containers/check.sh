@@ -17,6 +17,9 @@ hypoxia-hpc tile "$folder/run"
 hypoxia-hpc extract "$folder/run"
 hypoxia-hpc verify "$folder/run"
 
+echo "check: JPEGs are kept in planes"
+python -c 'from hypoxia_hpc.slides import turbojpeg; assert turbojpeg.library(), "no libturbojpeg.so.0 in this image"'
+
 ranks_see_each_other() {
     "$@" -n 2 python -c '
 from mpi4py import MPI

@@ -7,9 +7,9 @@ commit=$1
 python=/opt/hypoxia/bin/python
 site=/opt/hypoxia/lib/python3.11/site-packages
 
-if ! python3.11 -c '' 2>/dev/null; then
+if ! python3.11 -c 'import ctypes; ctypes.CDLL("libturbojpeg.so.0")' 2>/dev/null; then
     apt-get update
-    apt-get install -y --no-install-recommends ca-certificates python3
+    apt-get install -y --no-install-recommends ca-certificates libturbojpeg0 python3
 fi
 cd /opt/hypoxia-build/source
 find . -name __pycache__ -prune -exec rm -r {} +

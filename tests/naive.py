@@ -34,6 +34,33 @@ def background_px(pixels: NDArray[np.uint8], white: int) -> int:
     return sum(gray(*pixel[:3]) >= white for row in pixels.tolist() for pixel in row)
 
 
+def jpeg_rgb(luma: int, cb: int, cr: int) -> tuple[int, int, int]:
+    """A pixel of libjpeg (jdcolor.c): JFIF's matrix with factors in 1/65536, halves rounded up, cut off at 0 and
+    255."""
+    cb, cr = cb - 128, cr - 128
+    red = luma + (91881 * cr + 32768 >> 16)
+    green = luma + (-22554 * cb - 46802 * cr + 32768 >> 16)
+    blue = luma + (116130 * cb + 32768 >> 16)
+    return min(255, max(0, red)), min(255, max(0, green)), min(255, max(0, blue))
+
+
+def fancy_upsampled(plane: NDArray[np.uint8], *, also_down: bool) -> NDArray[np.uint8]:
+    """Chroma twice as wide, and as high where ``also_down``, as libjpeg has it (jdsample.c, "fancy"): of each sample
+    three parts of the nearest and one of the next nearest, in each direction; the outermost is its own neighbour."""
+    height, width = plane.shape
+    doubled = np.empty((height * (2 if also_down else 1), 2 * width), dtype=np.uint8)
+    for y, x in np.ndindex(doubled.shape):
+        across, right = x // 2, x % 2
+        beside = min(max(across + (1 if right else -1), 0), width - 1)
+        down = y // 2 if also_down else y
+        below = min(max(down + (1 if y % 2 else -1), 0), height - 1) if also_down else down
+        near = 3 * int(plane[down, across]) + int(plane[below, across])
+        far = 3 * int(plane[down, beside]) + int(plane[below, beside])
+        half = (7 if right else 8) if also_down else (8 if right else 4)
+        doubled[y, x] = (3 * near + far + half) // 16
+    return doubled
+
+
 def on_white(colour: int, alpha: int) -> int:
     """A channel with straight alpha, 0..255 each, on white."""
     opacity = Fraction(alpha, 255)

@@ -17,6 +17,7 @@ from hypoxia_hpc.scale.disks import free_room, mount_of
 from hypoxia_hpc.scale.mpi import joined_ranks, launched_ranks, mpi_library
 from hypoxia_hpc.scale.scratch import scratch_folder
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
+from hypoxia_hpc.slides.turbojpeg import library
 
 LIBRARIES = (
     "numpy",
@@ -70,6 +71,14 @@ def openslide() -> Check:
     except (ImportError, OSError) as error:
         return Check("openslide", "bad", f"{error}; pip install openslide-bin")
     return Check("openslide", "ok", f"library {versions['openslide']}")
+
+
+def turbojpeg() -> Check:
+    """Is the library there that keeps JPEGs in planes? Tiling is faster with it, the tiles are the same."""
+    if library() is None:
+        packages = "libturbojpeg0 (Debian, Ubuntu), turbojpeg (Red Hat) or libjpeg-turbo (conda, modules)"
+        return Check("turbojpeg", "note", f"not on this machine; {packages} makes JPEG slides faster to tile")
+    return Check("turbojpeg", "ok", "JPEG slides are tiled from planes")
 
 
 def backend() -> Check:

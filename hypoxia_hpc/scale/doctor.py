@@ -32,6 +32,7 @@ def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
     yield Check("python", "ok", platform.python_version())
     yield checks.libraries()
     yield checks.openslide()
+    yield checks.turbojpeg()
     yield checks.backend()
     yield checks.mpi()
     yield checks.apptainer()

@@ -1,4 +1,4 @@
-"""Native tiles to packed pixels: which combinations of compression, colour and layout are read natively, and how.
+"""Native tiles to pixels, packed or in planes: which combinations of compression, colour and layout are read natively.
 
 A combination is accepted only where the pixels equal OpenSlide's, bit by bit; ``tests/slides/test_native_reader.py``
 holds every one of them to that. All others are left to OpenSlide.
@@ -6,6 +6,7 @@ holds every one of them to that. All others are left to OpenSlide.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import io
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hypoxia_hpc.records import Json, UInt8Array
+from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.tiff import TiffPage
+from hypoxia_hpc.tiling import planes
 from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
-
-Prepared = bytes | memoryview
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, ZSTD, JPEG2000_YCBCR, JPEG2000_RGB = 1, 5, 7, 8, 32946, 50000, 33003, 33005
 NAMES = {
@@ -39,6 +40,7 @@ MOST_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
 # Markers of a frame, SOF0 to SOF15 but for three that mean other things (ITU-T T.81, table B.1).
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+APP_MARKERS = frozenset(range(0xE0, 0xF0))
 SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 # How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
 BYTES_A_PIXEL = {JPEG2000_YCBCR: 12, JPEG2000_RGB: 12}
@@ -48,6 +50,11 @@ REDUCING = JPEG2000 | {JPEG}
 SOI = b"\xff\xd8"
 END_OF_IMAGE = b"\xff\xd9"
 CODESTREAM_HEAD_BYTES = 51
+# Sampling factors of three components, and how they lie in planes; of others pixels are packed.
+SAMPLINGS = {b"\x11\x11\x11": planes.YCBCR_444, b"\x21\x11\x11": planes.YCBCR_422, b"\x22\x11\x11": planes.YCBCR_420}
+# Rows of planes are whole blocks of 8 samples then, also where chroma is half as wide.
+PLANES_PX = 16
+MOST_PLANES_PX = 2**15  # the kernels number the samples of a row in 16 bits
 APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colour transform: 0 RGB, 1 YCbCr
 
 
@@ -55,16 +62,24 @@ class NativeTileError(Exception):
     """A native tile that does not decode."""
 
 
+class Prepared(NamedTuple):
+    """A native tile's bytes, ready to be decoded, and the form that its pixels may have then."""
+
+    data: bytes | memoryview
+    form: int = planes.PACKED
+
+
 class Codec(NamedTuple):
     """How the native tiles of a page are decoded; both functions raise NativeTileError.
 
     ``prepare(data, start, stop)`` makes of a native tile's bytes, which are a part of ``data``, what ``decode`` takes.
     It is done to many in a row: between decodings, which sweep the caches, every line of Python costs twice as much
-    and more. ``decode`` fills uint8 (height, width, 4), C-contiguous.
+    and more. ``decode`` fills uint8 (height, width, 4), C-contiguous, and says in which form: PACKED or, where the
+    codec is asked to ``keep_planes``, another one of :mod:`hypoxia_hpc.tiling.planes`.
     """
 
     prepare: Callable[[bytes, int, int], Prepared]
-    decode: Callable[[Prepared, UInt8Array], None]
+    decode: Callable[[Prepared, UInt8Array], int]
 
 
 def codec_versions() -> Json:
@@ -106,56 +121,89 @@ def decoded_nbytes(page: TiffPage) -> int:
     return page.tile_width * page.tile_height * BYTES_A_PIXEL.get(page.compression, 3)
 
 
-def codec_of(page: TiffPage, reduce: int = 1) -> Codec:
+def codec_of(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> Codec:
     """How native tiles of an accepted page are decoded, at 1/``reduce`` of the resolution where ``reduce`` is above 1
-    and the compression is in REDUCING."""
+    and the compression is in REDUCING; to pixels in planes if need be, where there is a library for it."""
     if page.compression == JPEG:
-        return Codec(_jpeg_preparation(page), _jpeg(page, reduce))
+        packing = _jpeg(page, reduce)
+        library = turbojpeg.library() if keep_planes and reduce == 1 and _fits_planes(page) else None
+        return Codec(_jpeg_preparation(page), _jpeg_planes(library, packing) if library else packing)
     if page.compression in JPEG2000:
         pack = pack_ycbcr if page.compression == JPEG2000_YCBCR else pack_rgb
-        return Codec(_as_it_is, _jpeg2000(pack, reduce))
-    return Codec(_as_it_is, _lossless(page))
+        return Codec(_as_it_is, _packing(_jpeg2000(pack, reduce)))
+    return Codec(_as_it_is, _packing(_lossless(page)))
 
 
-def _as_it_is(data: bytes, start: int, stop: int) -> memoryview:
-    return memoryview(data)[start:stop]
+def _fits_planes(page: TiffPage) -> bool:
+    sides = (page.tile_width, page.tile_height)
+    return all(side % PLANES_PX == 0 and side <= MOST_PLANES_PX for side in sides)
 
 
-def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], bytes]:
+def _packing(decode: Callable[[bytes | memoryview, UInt8Array], None]) -> Callable[[Prepared, UInt8Array], int]:
+    def decode_packed(native_tile: Prepared, out: UInt8Array) -> int:
+        decode(native_tile.data, out)
+        return planes.PACKED
+
+    return decode_packed
+
+
+def _as_it_is(data: bytes, start: int, stop: int) -> Prepared:
+    return Prepared(memoryview(data)[start:stop])
+
+
+def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], Prepared]:
     """libjpeg-turbo guesses the colours of a JPEG from its markers, TIFF says them in a tag: so the markers are left
     out, and one that says what the tag says goes in front, with the tables that the tiles share."""
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
-    seen, skipped = b"", 0  # the header of a tile before: most have the same, and it need not be looked at again
+    # Of the header of a tile before: most have the same, and it need not be looked at again.
+    seen, skipped, form = b"", 0, planes.PACKED
 
-    def prepare(data: bytes, start: int, stop: int) -> bytes:
-        nonlocal seen, skipped
+    def prepare(data: bytes, start: int, stop: int) -> Prepared:
+        nonlocal seen, skipped, form
         if not seen or not data.startswith(seen, start, stop):
             segments = start + _after_app_segments(data[start:stop])
             whole = head + data[segments:stop]
-            in_header = _checked_header(whole, page.tile_width, page.tile_height)
+            in_header, form = _checked_header(whole, page)
             seen = data[start : segments + in_header - len(head)] if in_header else b""
             skipped = segments - start
-            return whole
-        return b"".join((head, memoryview(data)[start + skipped : stop]))
+            return Prepared(whole, form)
+        return Prepared(b"".join((head, memoryview(data)[start + skipped : stop])), form)
 
     return prepare
 
 
-def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], None]:
+def _jpeg_planes(
+    library: ctypes.CDLL, packing: Callable[[Prepared, UInt8Array], int]
+) -> Callable[[Prepared, UInt8Array], int]:
+    """Whatever has another form than those of planes, or does not decode without a word, is left to ``packing``."""
+    keep_planes = turbojpeg.PlaneDecoder(library).decode
+
+    def decode(native_tile: Prepared, out: UInt8Array) -> int:
+        data, form = native_tile
+        if form != planes.PACKED and keep_planes(bytes(data), out):
+            return form
+        return packing(native_tile, out)
+
+    return decode
+
+
+def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], int]:
     from simplejpeg import decode_jpeg
 
     shape = (page.tile_height // reduce, page.tile_width // reduce, 4)
     # Given by position: whether DCT and upsampling are the fast, inexact ones, least height and width, least reduction.
     options = (False, False, *shape[:2], reduce) if reduce > 1 else (False, False, 0, 0, 1)
 
-    def decode(whole: Prepared, out: UInt8Array) -> None:
+    def decode(native_tile: Prepared, out: UInt8Array) -> int:
+        whole = native_tile.data
         try:
             pixels = decode_jpeg(whole, "RGBX", *options, out)  # a warning is an error, as in OpenSlide
         except ValueError:
             pixels = without_sound_end(bytes(whole), out)
         if pixels.shape != shape:
             raise NativeTileError(f"a JPEG of {pixels.shape[1]} x {pixels.shape[0]} px")
+        return planes.PACKED
 
     def without_sound_end(whole: bytes, out: UInt8Array) -> UInt8Array:
         """OpenSlide does not look behind the last row: the end marker may be missing, or come after stray bytes."""
@@ -173,28 +221,41 @@ def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], None]
     return decode
 
 
-def _checked_header(whole: bytes, width: int, height: int) -> int:
+def _checked_header(whole: bytes, page: TiffPage) -> tuple[int, int]:
     """Bytes of a JPEG's header, to the end of its first scan's; 0 where others of the same header may have any number
-    of scans, so that each has to be looked at. Raises NativeTileError for another size than the native tile's, and for
-    too many scans."""
-    frame, position = b"", 2
+    of scans, so that each has to be looked at. And the form that its pixels may be decoded to: PACKED where there are
+    other markers that may tell the colours, behind ours. Raises NativeTileError for another size than the native
+    tile's, and for too many scans."""
+    frame, n_app_markers, position = b"", 0, 2
     while whole[position + 1 : position + 2] != START_OF_SCAN[1:]:
         if whole[position] != 0xFF:
             raise NativeTileError("a JPEG whose header is damaged")
         if whole[position + 1] in FRAMES:
-            frame = whole[position : position + 10]
+            frame = whole[position : position + 19]
+        n_app_markers += whole[position + 1] in APP_MARKERS
         filling = whole[position + 1] == 0xFF  # before a marker there may be any number of these
         position += 1 if filling else 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
         if position + 5 > len(whole):
             raise NativeTileError("a JPEG that ends in its header")
     size = (int.from_bytes(frame[7:9], "big"), int.from_bytes(frame[5:7], "big"))
-    if size != (width, height):
+    if size != (page.tile_width, page.tile_height):
         raise NativeTileError(f"a JPEG of {size[0]} x {size[1]} px")
+    form = _form(frame, page.photometric) if n_app_markers == 1 else planes.PACKED
     if frame[1] in SEQUENTIAL_FRAMES and whole[position + 4] == 3:
-        return position + 5  # all three colours in the first scan: libjpeg reads no further one
+        return position + 5, form  # all three colours in the first scan: libjpeg reads no further one
     if whole.count(START_OF_SCAN) > MOST_SCANS:
         raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
-    return 0
+    return 0, form
+
+
+def _form(frame: bytes, photometric: int) -> int:
+    """How the pixels of a JPEG lie in planes, by the header of its frame; PACKED where they shall not."""
+    if frame[4] != 8 or frame[9] != 3:
+        return planes.PACKED
+    form = SAMPLINGS.get(frame[11:18:3], planes.PACKED)
+    if photometric == RGB:
+        return planes.RGB if form == planes.YCBCR_444 else planes.PACKED
+    return form
 
 
 def _shared_tables(tables: bytes) -> bytes:
@@ -214,15 +275,17 @@ def _after_app_segments(data: bytes) -> int:
     raise NativeTileError("a JPEG that ends in its header")
 
 
-def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Callable[[Prepared, UInt8Array], None]:
+def _jpeg2000(
+    pack: Callable[[UInt8Array, UInt8Array], None], reduce: int
+) -> Callable[[bytes | memoryview, UInt8Array], None]:
     import imagecodecs
 
-    def full(data: Prepared) -> UInt8Array:
+    def full(data: bytes | memoryview) -> UInt8Array:
         return np.asarray(imagecodecs.jpeg2k_decode(bytes(data), numthreads=1))
 
     read = full if reduce == 1 else lambda data: _reduced_jpeg2000(data, reduce)
 
-    def decode(data: Prepared, out: UInt8Array) -> None:
+    def decode(data: bytes | memoryview, out: UInt8Array) -> None:
         problem = codestream_refusal(data, out.shape[1] * reduce, out.shape[0] * reduce)
         if problem:  # said before OpenJPEG allocates anything
             raise NativeTileError(problem)
@@ -237,7 +300,7 @@ def _jpeg2000(pack: Callable[[UInt8Array, UInt8Array], None], reduce: int) -> Ca
     return decode
 
 
-def _reduced_jpeg2000(data: Prepared, reduce: int) -> UInt8Array:
+def _reduced_jpeg2000(data: bytes | memoryview, reduce: int) -> UInt8Array:
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=["JPEG2000"]) as image:
@@ -245,7 +308,7 @@ def _reduced_jpeg2000(data: Prepared, reduce: int) -> UInt8Array:
         return np.asarray(image)
 
 
-def codestream_refusal(data: Prepared, width: int, height: int) -> str:
+def codestream_refusal(data: bytes | memoryview, width: int, height: int) -> str:
     """Why a raw JPEG 2000 codestream is not read here; empty where it is. Its size marker (ISO 15444-1, A.5.1) must say
     three unsigned components of 8 bits, none of them subsampled, and the native tile's size."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
@@ -274,12 +337,12 @@ def is_safe_codestream(data: bytes, width: int, height: int) -> bool:
     )
 
 
-def _lossless(page: TiffPage) -> Callable[[Prepared, UInt8Array], None]:
+def _lossless(page: TiffPage) -> Callable[[bytes | memoryview, UInt8Array], None]:
     import imagecodecs
 
     shape = (page.tile_height, page.tile_width, 3)
     nbytes = page.tile_height * page.tile_width * 3
-    unpack: Callable[[Prepared], Prepared | bytearray] = {
+    unpack: Callable[[bytes | memoryview], bytes | memoryview | bytearray] = {
         NONE: lambda data: data,
         LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
         DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
@@ -288,7 +351,7 @@ def _lossless(page: TiffPage) -> Callable[[Prepared, UInt8Array], None]:
     }[page.compression]
     errors = (imagecodecs.LzwError, imagecodecs.ZlibError, imagecodecs.ZstdError, ValueError)
 
-    def decode(data: Prepared, out: UInt8Array) -> None:
+    def decode(data: bytes | memoryview, out: UInt8Array) -> None:
         try:
             values = unpack(data)
         except errors as error:

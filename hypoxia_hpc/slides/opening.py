@@ -108,7 +108,7 @@ class OpenedSlide:
             return [OpenSlideSource(self._reopened, plan, reading)]
         page, factor, by_decoder = reading.page, reading.factor, reading.by_decoder
         return [
-            NativeSource(self._descriptor, page, reading.blocks, factor, by_decoder=by_decoder)
+            NativeSource(self._descriptor, page, reading.blocks, factor, by_decoder=by_decoder, keep_planes=True)
             for _ in range(n_strips(reading.blocks, reading.tiles, threads))
         ]
 

@@ -22,6 +22,7 @@ from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.blocks import reduce_block, room_for_blocks
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
 from hypoxia_hpc.tiling.kernels import composite_on_white
+from hypoxia_hpc.tiling.planes import PACKED
 
 # Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
 NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")
@@ -153,35 +154,44 @@ def _openslide_reading(why: str, plan: TilePlan) -> Reading:
 
 
 class NativeSource:
-    """Native tiles of one page, decoded from the file itself."""
+    """Native tiles of one page, decoded from the file itself: to packed pixels, with ``keep_planes`` also to planes."""
 
     def __init__(
-        self, descriptor: int, page: TiffPage, grid: BlockGrid, factor: int = 1, *, by_decoder: bool = False
+        self,
+        descriptor: int,
+        page: TiffPage,
+        grid: BlockGrid,
+        factor: int = 1,
+        *,
+        by_decoder: bool = False,
+        keep_planes: bool = False,
     ) -> None:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._offsets, self._counts = page.offsets, page.counts
-        self._prepare, decode = codecs.codec_of(page, factor if by_decoder else 1)
-        self._decode = decode if factor == 1 or by_decoder else _then_averaged(decode, page, factor)
+        reduced_by = factor if by_decoder else 1
+        self._prepare, decode = codecs.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
+        self._decode = decode if factor == reduced_by else _then_averaged(decode, page, factor)
         self._columns = page.columns
         self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
         self._expected_row = -1
         self._windows: dict[int, dict[int, Prepared]] = {}
         self.grid = grid
 
-    def read(self, number: int, out: UInt8Array) -> None:
-        """Decode native tile ``number``; a missing one is white. Raises UnreadableBlockError, SlideError."""
+    def read(self, number: int, out: UInt8Array) -> int:
+        """Decode native tile ``number``, and say in which form; a missing one is white. Raises UnreadableBlockError,
+        SlideError."""
         try:
-            data = self._windows.get(number // self._columns, NO_WINDOW).get(number) or self._read_ahead(number)
-            if data:
-                self._decode(data, out)
-            else:
-                out[:] = WHITE
+            native_tile = self._windows.get(number // self._columns, NO_WINDOW).get(number) or self._read_ahead(number)
+            if native_tile is not None:
+                return self._decode(native_tile, out)
         except NativeTileError as error:
             raise UnreadableBlockError(str(error)) from None
+        out[:] = WHITE
+        return PACKED
 
-    def _read_ahead(self, number: int) -> Prepared:
-        """A native tile's bytes, prepared, none where it is missing. Those that follow on it in its row are read with
+    def _read_ahead(self, number: int) -> Prepared | None:
+        """A native tile's bytes, prepared, None where it is missing. Those that follow on it in its row are read with
         it, and kept until others of the row are read; one that is damaged has its own turn, and its error."""
         row = number // self._columns
         if row > self._expected_row:
@@ -189,7 +199,7 @@ class NativeSource:
         rest = slice(number, (row + 1) * self._columns)
         starts, counts = self._offsets[rest].tolist(), self._counts[rest].tolist()
         if counts[0] == 0:
-            return b""
+            return None
         if counts[0] > self._most_bytes or starts[0] + counts[0] > self._size:
             raise UnreadableBlockError(f"{counts[0]} bytes at {starts[0]} of a file of {self._size} bytes")
         n = _read_at_once(starts, counts, self._most_bytes)
@@ -226,21 +236,23 @@ class NativeSource:
 
 
 def _then_averaged(
-    decode: Callable[[Prepared, UInt8Array], None], page: TiffPage, factor: int
-) -> Callable[[Prepared, UInt8Array], None]:
+    decode: Callable[[Prepared, UInt8Array], int], page: TiffPage, factor: int
+) -> Callable[[Prepared, UInt8Array], int]:
     whole = room_for_blocks((page.tile_height, page.tile_width, 4))
 
-    def decode_and_average(data: Prepared, out: UInt8Array) -> None:
-        decode(data, whole)
+    def decode_and_average(native_tile: Prepared, out: UInt8Array) -> int:
+        form = decode(native_tile, whole)
         average_into(whole, factor, out)
+        return form
 
     return decode_and_average
 
 
 def _read_at_once(starts: Sequence[int], counts: Sequence[int], most_bytes: int) -> int:
-    """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go."""
+    """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go; to the
+    next one that is missing."""
     stop, n = starts[0] + counts[0], 1
-    while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES and counts[n] <= most_bytes:
+    while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES and 0 < counts[n] <= most_bytes:
         stop += counts[n]
         n += 1
     return n
@@ -308,7 +320,7 @@ class OpenSlideSource:
         self._pixels = np.empty((0, 0, 4), dtype=np.uint8)
         self.grid = reading.blocks
 
-    def read(self, number: int, out: UInt8Array) -> None:
+    def read(self, number: int, out: UInt8Array) -> int:
         """Read a square. Raises UnreadableBlockError, SlideError."""
         if number not in self._run:
             end_of_row = (number // self.grid.columns + 1) * self.grid.columns
@@ -316,6 +328,7 @@ class OpenSlideSource:
         side = self._plan.side_level
         left = (number - self._run.start) * side
         average_into(self._pixels[:, left : left + side], self._factor, out)
+        return PACKED
 
     def _read_run(self, run: range) -> None:
         """Read a run of squares; where that fails, its first one alone, so that it is known which one is damaged."""

@@ -1,7 +1,7 @@
 """Numba kernels over blocks: the rectangles that a reader decodes whole, which lie across the tiles as they please.
 
-Pixels are packed as in :mod:`kernels`, uint32 with R in the lowest byte. A *band* is one row of tiles. All of them run
-without the GIL.
+Pixels are packed as in :mod:`kernels`, uint32 with R in the lowest byte, or in planes as in :mod:`planes`: each block
+has a form of its own. A *band* is one row of tiles. All of them run without the GIL.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling.compiling import kernel
 from hypoxia_hpc.tiling.kernels import U32, PackedArray, average_square, count_background, count_columns
+from hypoxia_hpc.tiling.planes import PACKED, LumaRule, count_planes, luma_rule, nbytes_of_rows, unpack_run
 from hypoxia_hpc.tiling.vectors import PIXELS, pack_pixels, prefetch
 
 Int32Array = NDArray[np.int32]
@@ -24,7 +25,7 @@ UNDECIDED, KEPT, BACKGROUND, UNREADABLE, MASKED = 0, 1, 2, 3, 4
 # What ``advance`` asks for, beside the number of a block to read.
 ASSEMBLE, BAND_DONE, NO_ROOM = -1, -2, -3
 # Slots of the mutable numbers in ``Band.numbers``.
-COLUMN, N_FREE, N_CARRIED, N_RETAINED, RELEASED, SLOT = 0, 1, 2, 3, 4, 5
+COLUMN, N_FREE, N_CARRIED, N_RETAINED, RELEASED, SLOT, FREE = 0, 1, 2, 3, 4, 5, 6
 # Where ``Arrays.plan`` says whether blocks are counted.
 COUNTING = 13
 EVEN_BYTES = U32(0x00FF00FF)
@@ -68,9 +69,10 @@ class Band(NamedTuple):
 
     ``pool`` uint32 (slots, h, w): the decoded blocks. Per block, int32 (block rows, block columns): ``slots``, where it
     lies in the pool, or -1; ``counted``, the last row of tiles for which its pixels are counted, -1 at first; ``bad``,
-    1 where it did not decode; ``carried``, 1 where it was kept from the row before. Per tile, int64 (2, columns):
+    1 where it did not decode; ``carried``, 1 where it was kept from the row before; ``forms``, how its pixels lie, as
+    :mod:`planes` names it. Per tile, int64 (2, columns):
     ``counts`` of background pixels, ``states``. ``numbers`` int64: the slots named above, then the stack ``free`` of
-    slots of the pool.
+    slots of the pool, then scratch memory for rows of chroma.
     """
 
     pool: PackedArray
@@ -78,6 +80,7 @@ class Band(NamedTuple):
     counted: Int32Array
     bad: Int32Array
     carried: Int32Array
+    forms: Int32Array
     counts: Int64Array
     states: Int64Array
     numbers: Int64Array
@@ -86,8 +89,9 @@ class Band(NamedTuple):
 
 class Arrays(NamedTuple):
     """Layout, rule and band as they cross from Python: five arrays cost 0.5 µs a call, the same as three named tuples
-    2.6, and there is a call for every block. ``plan`` int64: layout, rule, and whether blocks are counted when they are
-    read (not so where tiles are averaged from larger squares, so that only whole ones can be decided)."""
+    2.6, and there is a call for every block. ``plan`` int64: layout, rule, whether blocks are counted when they are
+    read (not so where tiles are averaged from larger squares, so that only whole ones can be decided), and what luma
+    says."""
 
     plan: Int64Array
     pool: PackedArray
@@ -115,28 +119,39 @@ def room_for_blocks(shape: tuple[int, ...], memory: UInt8Array | None = None) ->
 
 def arrays_of(layout: Layout, rule: Rule, pool: UInt8Array, *, counting: bool) -> Arrays:
     """The state before the first row of tiles, with ``pool``, uint8 (n, block height, block width, 4), for n blocks."""
-    n_slots = len(pool)
-    of_blocks = np.full((4, layout.block_rows, layout.block_columns), -1, dtype=np.int32)
+    n_slots, scratch = len(pool), nbytes_of_rows(layout.block_width)
+    of_blocks = np.full((5, layout.block_rows, layout.block_columns), -1, dtype=np.int32)
     of_blocks[2:] = 0
     return Arrays(
-        plan=np.array([*layout, *rule, counting], dtype=np.int64),
+        plan=np.array([*layout, *rule, counting, *luma_rule(rule.white)], dtype=np.int64),
         pool=pool.view("<u4")[..., 0],
         of_blocks=of_blocks,
         of_tiles=np.zeros((2, 2, layout.columns), dtype=np.int64),
-        numbers=np.array([0, n_slots, 0, 0, 0, 0, *range(n_slots - 1, -1, -1)], dtype=np.int64),
+        numbers=np.array(
+            [0, n_slots, 0, 0, 0, 0, *range(n_slots - 1, -1, -1), *[0] * -(-scratch // 8)], dtype=np.int64
+        ),
     )
 
 
 @kernel()
 def _unpacked(
     plan: Int64Array, pool: PackedArray, of_blocks: Int32Array, of_tiles: Int64Array, numbers: Int64Array
-) -> tuple[Layout, Rule, Band]:
+) -> tuple[Layout, Rule, LumaRule, Band]:
     layout = Layout(plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6], plan[7], plan[8], plan[9])
     rule = Rule(plan[10], plan[11], plan[12] != 0)
     band = Band(
-        pool, of_blocks[0], of_blocks[1], of_blocks[2], of_blocks[3], of_tiles[0], of_tiles[1], numbers, numbers[6:]
+        pool,
+        of_blocks[0],
+        of_blocks[1],
+        of_blocks[2],
+        of_blocks[3],
+        of_blocks[4],
+        of_tiles[0],
+        of_tiles[1],
+        numbers,
+        numbers[FREE : FREE + len(pool)],
     )
-    return layout, rule, band
+    return layout, rule, LumaRule(plan[14], plan[15], plan[16]), band
 
 
 @kernel()
@@ -175,13 +190,48 @@ def _first_open(rule: Rule, band: Band, at: int, column: int, stop: int) -> int:
 
 
 @kernel()
-def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> None:
+def _count_columns(
+    layout: Layout,
+    rule: Rule,
+    luma: LumaRule,
+    band: Band,
+    block_row: int,
+    block_column: int,
+    y0: int,
+    y1: int,
+    light: PackedArray,
+) -> None:
+    """Background pixels in each column of rows ``y0`` to ``y1`` of a block, into uint32 (block width,)."""
+    slot, form = band.slots[block_row, block_column], band.forms[block_row, block_column]
+    width, height = layout.block_width, layout.block_height
+    if form == PACKED:
+        count_columns(band.pool[slot, y0:y1], rule.white, light)
+    else:
+        block = _block_at(layout, band, slot)
+        count_planes(block, form, width, height, y0, y1, rule.white, luma, _rows_at(band), light)
+
+
+@kernel()
+def _block_at(layout: Layout, band: Band, slot: int) -> int:
+    """The address of a block in the pool."""
+    return int(band.pool.ctypes.data) + 4 * slot * layout.block_width * layout.block_height
+
+
+@kernel()
+def _rows_at(band: Band) -> int:
+    """The address of scratch memory for rows of chroma, behind the slots of the pool."""
+    return int(band.free.ctypes.data) + 8 * len(band.free)
+
+
+@kernel()
+def _count_block(
+    layout: Layout, rule: Rule, luma: LumaRule, band: Band, row: int, block_row: int, block_column: int
+) -> None:
     """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
     they are not counted yet. A tile that has too many already needs no exact count."""
     left = layout.left + block_column * layout.block_width
     top = layout.top + block_row * layout.block_height
     first, stop = _touched_by(layout, block_column)
-    block = band.pool[band.slots[block_row, block_column]]
     light = np.empty(layout.block_width, dtype=np.uint32)
     for at in range(2):
         y0, y1 = _overlap(top, layout.block_height, (row + at) * layout.side, layout.side)
@@ -189,7 +239,7 @@ def _count_block(layout: Layout, rule: Rule, band: Band, row: int, block_row: in
             continue
         column = _first_open(rule, band, at, first, stop)
         if column < stop:
-            count_columns(block[y0 - top : y1 - top], rule.white, light)
+            _count_columns(layout, rule, luma, band, block_row, block_column, y0 - top, y1 - top, light)
         while column < stop:
             x0, x1 = _overlap(left, layout.block_width, column * layout.side, layout.side)
             for x in range(x0 - left, x1 - left):
@@ -293,7 +343,7 @@ def begin_band(
 ) -> None:
     """Start a row of tiles, whose states are set: what was counted for it so far moves up, and the blocks carried over
     are counted for the row below it (which matters where they are higher than a tile)."""
-    layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
+    layout, rule, luma, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     numbers[COLUMN] = numbers[RELEASED] = 0
     numbers[N_CARRIED], numbers[N_RETAINED] = numbers[N_RETAINED], 0
     band.counts[0] = band.counts[1]
@@ -303,7 +353,7 @@ def begin_band(
         for block_row in range(block_rows[0], block_rows[1] + 1):
             for block_column in range(layout.block_columns):
                 if band.slots[block_row, block_column] >= 0:
-                    _count_block(layout, rule, band, row, block_row, block_column)
+                    _count_block(layout, rule, luma, band, row, block_row, block_column)
 
 
 @kernel()
@@ -323,13 +373,18 @@ def advance(
     numbers: Int64Array,
     row: int,
     read: int,
+    form: int,
 ) -> int:
-    """Go on through a band: count the block ``read`` just now (-1: none), decide tiles from left to right, and return
-    the number of the block that is needed next (to be read into SLOT of the pool), ASSEMBLE (the tile at COLUMN has all
-    its blocks and is, as far as is known, kept), BAND_DONE, or NO_ROOM, which cannot be."""
-    layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
-    if plan[COUNTING] and read >= 0:
-        _count_block(layout, rule, band, row, read // layout.block_columns, read % layout.block_columns)
+    """Go on through a band: count the block ``read`` just now (-1: none), whose pixels lie in ``form``, decide tiles
+    from left to right, and return the number of the block that is needed next (to be read into SLOT of the pool),
+    ASSEMBLE (the tile at COLUMN has all its blocks and is, as far as is known, kept), BAND_DONE, or NO_ROOM, which
+    cannot be."""
+    layout, rule, luma, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
+    if read >= 0:
+        block_row, block_column = read // layout.block_columns, read % layout.block_columns
+        band.forms[block_row, block_column] = form
+        if plan[COUNTING]:
+            _count_block(layout, rule, luma, band, row, block_row, block_column)
     while band.numbers[COLUMN] < layout.columns:
         column = int(band.numbers[COLUMN])
         _release(layout, rule, band, row, _columns_of(layout, column)[0])
@@ -389,31 +444,38 @@ def assemble_tile(
     left the caches, and their narrow pieces are what the processor does not guess (299 px tiles, 240 px blocks, one
     Zen 4 core: 23 µs a tile; block by block 26, without prefetch and shuffle 32).
     """
-    layout, _, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
-    pixels, rgb = pool.reshape(-1), tile.reshape(-1)
+    layout, _, _, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
+    pixels, rgb, target = pool.reshape(-1), tile.reshape(-1), int(tile.ctypes.data)
+    width, height = layout.block_width, layout.block_height
     pieces, n_across = _pieces(layout, band, row)
-    ahead = LINES_AHEAD * layout.block_width
+    ahead = LINES_AHEAD * width
+    rows = _rows_at(band)
     for first in range(0, len(pieces), n_across):
         for line in range(pieces[first, 5]):
-            for n in range(first, first + n_across):
-                width = pieces[n, 6]
-                start = ((pieces[n, 0] * layout.block_height) + pieces[n, 1] + line) * layout.block_width + pieces[n, 2]
-                for x in range(0, width, PIXELS):
-                    prefetch(pixels, start + ahead + x)
-                to = (pieces[n, 3] + line) * layout.side + pieces[n, 4]
-                _copy_run(pixels, start, rgb, 3 * to, width)
+            for number in range(first, first + n_across):
+                piece = pieces[number]
+                slot, x, y, n, form = piece[0], piece[2], piece[1] + line, piece[6], piece[7]
+                to = 3 * ((piece[3] + line) * layout.side + piece[4])
+                if form == PACKED:
+                    start = (slot * height + y) * width + x
+                    for i in range(0, n, PIXELS):
+                        prefetch(pixels, start + ahead + i)
+                    _copy_run(pixels, start, rgb, to, n)
+                else:
+                    block = _block_at(layout, band, slot)
+                    unpack_run(block, form, width, height, x, y, n, rows, False, target + to)
     band.states[0, band.numbers[COLUMN]] = KEPT
     band.numbers[COLUMN] += 1
 
 
 @kernel()
 def _pieces(layout: Layout, band: Band, row: int) -> tuple[Int64Array, int]:
-    """Where the tile at COLUMN lies in its blocks, int64 (n, 7): slot of the pool, y, x in the block, y, x in the tile,
-    height, width; row by row, and how many make a row."""
+    """Where the tile at COLUMN lies in its blocks, int64 (n, 8): slot of the pool, y, x in the block, y, x in the tile,
+    height, width, form; row by row, and how many make a row."""
     column = band.numbers[COLUMN]
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
     n_across = block_columns[1] - block_columns[0] + 1
-    pieces = np.empty(((block_rows[1] - block_rows[0] + 1) * n_across, 7), dtype=np.int64)
+    pieces = np.empty(((block_rows[1] - block_rows[0] + 1) * n_across, 8), dtype=np.int64)
     for number in range(len(pieces)):
         block_row, block_column = block_rows[0] + number // n_across, block_columns[0] + number % n_across
         top = layout.top + block_row * layout.block_height
@@ -425,7 +487,22 @@ def _pieces(layout: Layout, band: Band, row: int) -> tuple[Int64Array, int]:
         piece[1], piece[2] = y0 - top, x0 - left
         piece[3], piece[4] = y0 - row * layout.side, x0 - column * layout.side
         piece[5], piece[6] = y1 - y0, x1 - x0
+        piece[7] = band.forms[block_row, block_column]
     return pieces, n_across
+
+
+@kernel()
+def _copy_piece(layout: Layout, band: Band, piece: Int64Array, square: PackedArray) -> None:
+    """Copy what a block has of a tile, as :func:`_pieces` says it, to the tile's packed pixels."""
+    slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
+    n_rows, n, form = piece[5], piece[6], piece[7]
+    if form == PACKED:
+        square[tile_y : tile_y + n_rows, tile_x : tile_x + n] = band.pool[slot, y : y + n_rows, x : x + n]
+        return
+    width, height, block, rows = layout.block_width, layout.block_height, _block_at(layout, band, slot), _rows_at(band)
+    for line in range(n_rows):
+        target = int(square.ctypes.data) + 4 * ((tile_y + line) * square.shape[1] + tile_x)
+        unpack_run(block, form, width, height, x, y + line, n, rows, True, target)
 
 
 @kernel()
@@ -442,12 +519,10 @@ def average_tile(
     """Average the square at COLUMN, gathered in ``square`` uint32 (side, side), to ``reduced`` uint32 (px, px), decide
     whether it is kept, say so, and go on to the next. A block that did not decode is black, so that the count is a
     lower bound."""
-    layout, rule, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
+    layout, rule, _, band = _unpacked(plan, pool, of_blocks, of_tiles, numbers)
     column = band.numbers[COLUMN]
     for piece in _pieces(layout, band, row)[0]:
-        slot, y, x, tile_y, tile_x = piece[0], piece[1], piece[2], piece[3], piece[4]
-        height, width = piece[5], piece[6]
-        square[tile_y : tile_y + height, tile_x : tile_x + width] = pool[slot, y : y + height, x : x + width]
+        _copy_piece(layout, band, piece, square)
     average_square(square, 0, reduced)
     band.counts[0, column] = count_background(reduced, 0, reduced.shape[1], rule.white)
     if band.counts[0, column] > rule.most_background:

@@ -25,6 +25,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling import blocks, memory
 from hypoxia_hpc.tiling.blocks import Layout, Rule
+from hypoxia_hpc.tiling.planes import PACKED
 
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
@@ -57,8 +58,9 @@ class BlockSource(Protocol):
     def grid(self) -> BlockGrid:
         """Where the blocks lie."""
 
-    def read(self, number: int, out: UInt8Array) -> None:
-        """Decode a block into ``out``, uint8 (height, width, 4), whose fourth byte means nothing.
+    def read(self, number: int, out: UInt8Array) -> int:
+        """Decode a block into ``out``, uint8 (height, width, 4), C-contiguous, and say in which form: PACKED, with a
+        fourth byte that means nothing, or one of the planes of :mod:`planes`.
 
         Raises UnreadableBlockError, SlideError."""
 
@@ -265,22 +267,24 @@ class _Cutter:
         states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
         blocks.begin_band(*arrays, row)
         advance, read, numbers, slots = blocks.advance, self._source.read, arrays.numbers, self._slots
-        request = advance(*arrays, row, -1)
+        form = PACKED
+        request = advance(*arrays, row, -1, form)
         while request != blocks.BAND_DONE:
             if request >= 0:
                 cut.blocks_read += 1
                 out = slots[numbers.item(blocks.SLOT)]
                 try:
-                    read(request, out)
+                    form = read(request, out)
                 except UnreadableBlockError as error:
                     out[:] = 0  # black: never background, so that counts stay lower bounds
+                    form = PACKED
                     arrays.of_blocks[2][divmod(request, self._block_columns)] = 1
                     cut.unreadable[request] = str(error)
             elif request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
             else:
                 raise RuntimeError(f"no slot of the pool is free in row {row}")  # a bug: better than a wrong tile
-            request = advance(*arrays, row, request)
+            request = advance(*arrays, row, request, form)
         cut.states[tiles] = states[0]
         cut.background_px[tiles] = counts[0]
 

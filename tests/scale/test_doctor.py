@@ -151,4 +151,12 @@ def test_the_mpi_library_is_named_and_ranks_that_do_not_meet_are_bad(monkeypatch
 
 def test_libraries_and_openslide_are_here() -> None:
     assert (checks.libraries().verdict, checks.openslide().verdict) == ("ok", "ok")
+
+
+def test_a_library_that_only_makes_things_faster_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "library", lambda: None)
+    assert checks.turbojpeg().verdict == "note"
+    assert "libturbojpeg0" in checks.turbojpeg().detail
+    monkeypatch.setattr(checks, "library", object)
+    assert checks.turbojpeg().verdict == "ok"
     assert "zarr 3." in checks.libraries().detail

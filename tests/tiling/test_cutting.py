@@ -25,6 +25,7 @@ from hypoxia_hpc.tiling.cutting import (
     n_strips,
     read_tiles,
 )
+from hypoxia_hpc.tiling.planes import PACKED
 
 Pixels = NDArray[np.uint8]
 NAMES = {blocks.KEPT: "kept", blocks.BACKGROUND: "background", blocks.UNREADABLE: "unreadable", blocks.MASKED: "masked"}
@@ -44,13 +45,14 @@ class PlaneSource:
         y, x = row * self.grid.height, column * self.grid.width
         return np.s_[y : y + self.grid.height, x : x + self.grid.width]
 
-    def read(self, number: int, out: Pixels) -> None:
+    def read(self, number: int, out: Pixels) -> int:
         self.asked.append(number)
         if number in self.broken:
             raise UnreadableBlockError(f"block {number}")
         pixels = self.plane[self.place(number)]
         out[:] = 7  # what lies outside the plane is nobody's business
         out[: pixels.shape[0], : pixels.shape[1], :3] = pixels
+        return PACKED
 
     def unreadable(self) -> NDArray[np.bool_]:
         unreadable = np.zeros(self.plane.shape[:2], dtype=bool)
@@ -62,7 +64,7 @@ class PlaneSource:
 class GoneSource(PlaneSource):
     """One whose file is gone."""
 
-    def read(self, number: int, out: Pixels) -> None:
+    def read(self, number: int, out: Pixels) -> int:
         raise SlideError("slide-gone", f"no block {number}")
 
 

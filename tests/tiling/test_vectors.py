@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.tiling import blocks
 from hypoxia_hpc.tiling.blocks import _copy_run
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
+from hypoxia_hpc.tiling.planes import PACKED
 from hypoxia_hpc.tiling.vectors import PIXELS, prefetch
 
 
@@ -43,9 +44,10 @@ def test_tiles_lie_across_blocks_as_they_please(side: int, width: int, height: i
     class Source:
         grid = BlockGrid(0, 0, width, height, -(-plane.shape[1] // width), -(-plane.shape[0] // height))
 
-        def read(self, number: int, out: NDArray[np.uint8]) -> None:
+        def read(self, number: int, out: NDArray[np.uint8]) -> int:
             row, column = divmod(number, self.grid.columns)
             out[:] = padded[row * height : (row + 1) * height, column * width : (column + 1) * width]
+            return PACKED
 
     tiles: list[NDArray[np.uint8]] = []
 
