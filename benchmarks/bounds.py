@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,15 +85,17 @@ class NativeTiles:
             library.tjDecompress2(decoder, tile, len(tile), place, width, 4 * width, height, RGBX, ACCURATE_DCT)
         library.tjDestroy(decoder)
 
-    def to_planes(self) -> dict[str, Callable[[], None]]:
-        """Every native tile to planes of Y, Cb and Cr, which are no pixels yet: where there is a library for it."""
+    def to_planes(self, numbers: Iterable[int] | None = None) -> dict[str, Callable[[], None]]:
+        """Native tiles (all, or those of these numbers) to planes of Y, Cb and Cr, which are no pixels yet: where there
+        is a library for it."""
         library = turbojpeg.library()
         if library is None or not self.is_jpeg:
             return {}
         decoder = turbojpeg.PlaneDecoder(library)
+        wanted = self.whole if numbers is None else [self.whole[number] for number in numbers]
 
         def decode() -> None:
-            for tile, buffer in zip(self.whole, self.buffers(4), strict=False):
+            for tile, buffer in zip(wanted, self.buffers(4), strict=False):
                 decoder.decode(tile, buffer)
 
         return {PLANES: decode}

@@ -167,15 +167,18 @@ def _is_tame(row: int, n: int, spread: int) -> bool:
 
 
 @kernel()
-def _tame_rows(block: int, form: int, width: int, height: int, spread: int) -> UInt8Array:
-    """1 for each row of chroma, uint8 (n,), both planes of which are within ``spread`` of 128."""
+def _tame_rows(block: int, form: int, width: int, height: int, y0: int, y1: int, spread: int) -> UInt8Array:
+    """1 for each row of chroma, uint8 (n,), both planes of which are within ``spread`` of 128; of those alone that rows
+    ``y0`` to ``y1`` are made of."""
     area = width * height
     columns = width if form == YCBCR_444 else width // 2
     tame = np.zeros(height // 2 if form == YCBCR_420 else height, dtype=np.uint8)
-    if form != RGB and spread >= 0:
-        for row in range(len(tame)):
-            at = block + area + row * columns
-            tame[row] = _is_tame(at, columns, spread) and _is_tame(at + area, columns, spread)
+    if form == RGB or spread < 0:
+        return tame
+    first, stop = (y0 // 2 - 1, y1 // 2 + 1) if form == YCBCR_420 else (y0, y1)
+    for row in range(max(0, first), min(stop, len(tame))):
+        at = block + area + row * columns
+        tame[row] = _is_tame(at, columns, spread) and _is_tame(at + area, columns, spread)
     return tame
 
 
@@ -195,7 +198,7 @@ def count_planes(
     """Background pixels, gray of ``white`` or more, in each column of rows ``y0`` to ``y1`` of a block in planes, into
     uint32 (width,). ``rule`` is :func:`luma_rule` of ``white``, ``rows`` the address of scratch memory."""
     limit = (white << 16) - 32768
-    tame = _tame_rows(block, form, width, height, rule.spread)
+    tame = _tame_rows(block, form, width, height, y0, y1, rule.spread)
     few = np.empty(width + LANES, dtype=np.uint8)
     few_at = few.ctypes.data
     counts[:] = 0
