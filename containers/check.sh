@@ -17,8 +17,9 @@ hypoxia-hpc tile "$folder/run"
 hypoxia-hpc extract "$folder/run"
 hypoxia-hpc verify "$folder/run"
 
-echo "check: JPEGs are kept in planes"
-python -c 'from hypoxia_hpc.slides import turbojpeg; assert turbojpeg.library(), "no libturbojpeg.so.0 in this image"'
+python -c '
+from hypoxia_hpc.slides import turbojpeg
+print("check: JPEGs are kept in planes" if turbojpeg.library() else "check: no libturbojpeg.so.0: JPEGs are tiled slower")'
 
 ranks_see_each_other() {
     "$@" -n 2 python -c '

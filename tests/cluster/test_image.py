@@ -33,6 +33,7 @@ def test_its_own_test_passes(cluster: Cluster, image: Path) -> None:
     assert "tile: 1 done now, 0 done before" in lines
     assert "extract inception_v3: 1 done now, 0 done before" in lines
     assert lines.count("MPICH") == lines.count("Open MPI") == 2
+    assert "check: JPEGs are kept in planes" in lines
     assert lines[-1] == "check: ok"
 
 
