@@ -105,12 +105,14 @@ def compile_kernels() -> None:
     """Cut one tile, so that the children of this process need not compile what that takes."""
     from hypoxia_hpc.tiling.blocks import Rule
     from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
+    from hypoxia_hpc.tiling.planes import PACKED
 
     class Black:
         grid = BlockGrid(0, 0, 2, 2, 1, 1)
 
-        def read(self, number: int, out: np.ndarray) -> None:
+        def read(self, number: int, out: np.ndarray) -> int:
             out[:] = number
+            return PACKED
 
     tile = np.zeros((2, 2, 3), np.uint8)
     cut_tiles([Black()], TileGrid(2, 2, 1, 1), Rule(220, 1, True), np.ones(1, bool), lambda: tile)
