@@ -75,10 +75,11 @@ def openslide() -> Check:
 
 def turbojpeg() -> Check:
     """Is the library there that keeps JPEGs in planes? Tiling is faster with it, the tiles are the same."""
-    if library() is None:
+    found = library()
+    if found is None:
         packages = "libturbojpeg0 (Debian, Ubuntu), turbojpeg (Red Hat) or libjpeg-turbo (conda, modules)"
         return Check("turbojpeg", "note", f"not on this machine; {packages} makes JPEG slides faster to tile")
-    return Check("turbojpeg", "ok", "JPEG slides are tiled from planes")
+    return Check("turbojpeg", "ok", f"{found._name}: JPEGs that are not reduced are tiled from planes")
 
 
 def backend() -> Check:

@@ -40,7 +40,13 @@ MOST_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
 # Markers of a frame, SOF0 to SOF15 but for three that mean other things (ITU-T T.81, table B.1).
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-APP_MARKERS = frozenset(range(0xE0, 0xF0))
+# Markers without a length behind them: TEM and RST0 to RST7. And those that no header has, where there is one damaged:
+# a stuffed zero, SOI, EOI.
+STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+NOT_IN_HEADER = frozenset({0x00, 0xD8, 0xD9})
+# Those of the headers whose tiles are kept in planes: DQT, DHT, DRI, COM, SOF0 and SOF1. Any other might say something
+# of the colours, or be read otherwise than here.
+PLAIN_MARKERS = frozenset({0xDB, 0xC4, 0xDD, 0xFE, 0xC0, 0xC1})
 SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 # How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
 BYTES_A_PIXEL = {JPEG2000_YCBCR: 12, JPEG2000_RGB: 12}
@@ -181,8 +187,10 @@ def _jpeg_planes(
 
     def decode(native_tile: Prepared, out: UInt8Array) -> int:
         data, form = native_tile
-        if form != planes.PACKED and keep_planes(bytes(data), out):
-            return form
+        if form != planes.PACKED:
+            whole = bytes(data)  # it is; and its end marker may be missing, as it may be for ``packing``
+            if keep_planes(whole if whole.endswith(END_OF_IMAGE) else whole + END_OF_IMAGE, out):
+                return form
         return packing(native_tile, out)
 
     return decode
@@ -224,33 +232,40 @@ def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], int]:
 def _checked_header(whole: bytes, page: TiffPage) -> tuple[int, int]:
     """Bytes of a JPEG's header, to the end of its first scan's; 0 where others of the same header may have any number
     of scans, so that each has to be looked at. And the form that its pixels may be decoded to: PACKED where there are
-    other markers that may tell the colours, behind ours. Raises NativeTileError for another size than the native
-    tile's, and for too many scans."""
-    frame, n_app_markers, position = b"", 0, 2
-    while whole[position + 1 : position + 2] != START_OF_SCAN[1:]:
-        if whole[position] != 0xFF:
+    other than plain markers behind ours, or more than one scan (of which some may be missing, and every version of
+    libjpeg-turbo makes something else of that). Raises NativeTileError for another size than the native tile's, and
+    for too many scans."""
+    frame, is_plain, position = b"", True, len(SOI + APP14) + 1
+    while whole[position : position + 2] != START_OF_SCAN:
+        marker = whole[position + 1] if whole[position] == 0xFF else 0
+        if marker in NOT_IN_HEADER:
             raise NativeTileError("a JPEG whose header is damaged")
-        if whole[position + 1] in FRAMES:
+        if marker in FRAMES:
+            is_plain &= not frame
             frame = whole[position : position + 19]
-        n_app_markers += whole[position + 1] in APP_MARKERS
-        filling = whole[position + 1] == 0xFF  # before a marker there may be any number of these
-        position += 1 if filling else 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
+        filling = marker == 0xFF  # before a marker there may be any number of these
+        is_plain &= filling or marker in PLAIN_MARKERS
+        if filling or marker in STANDALONE:
+            position += 1 if filling else 2
+        else:
+            position += 2 + int.from_bytes(whole[position + 2 : position + 4], "big")
         if position + 5 > len(whole):
             raise NativeTileError("a JPEG that ends in its header")
     size = (int.from_bytes(frame[7:9], "big"), int.from_bytes(frame[5:7], "big"))
     if size != (page.tile_width, page.tile_height):
         raise NativeTileError(f"a JPEG of {size[0]} x {size[1]} px")
-    form = _form(frame, page.photometric) if n_app_markers == 1 else planes.PACKED
     if frame[1] in SEQUENTIAL_FRAMES and whole[position + 4] == 3:
-        return position + 5, form  # all three colours in the first scan: libjpeg reads no further one
+        # All three colours in the first scan: libjpeg reads no further one.
+        form = _form(frame, page.photometric) if is_plain else planes.PACKED
+        return position + 2 + int.from_bytes(whole[position + 2 : position + 4], "big"), form
     if whole.count(START_OF_SCAN) > MOST_SCANS:
         raise NativeTileError(f"a JPEG of more than {MOST_SCANS} scans")
-    return 0, form
+    return 0, planes.PACKED
 
 
 def _form(frame: bytes, photometric: int) -> int:
     """How the pixels of a JPEG lie in planes, by the header of its frame; PACKED where they shall not."""
-    if frame[4] != 8 or frame[9] != 3:
+    if len(frame) < 19 or frame[4] != 8 or frame[9] != 3:
         return planes.PACKED
     form = SAMPLINGS.get(frame[11:18:3], planes.PACKED)
     if photometric == RGB:

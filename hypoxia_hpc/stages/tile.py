@@ -20,6 +20,7 @@ from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.scale.slidework import StageOutcome, work_through
 from hypoxia_hpc.scale.standing import tile_standing
+from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.codecs import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.geometry import plan_tiles
@@ -131,6 +132,7 @@ class TileWork:
             "counts": counts,
             "reader": reading.reader,
             "threads": len(sources),
+            "turbojpeg": turbojpeg.library() is not None,
             "native_tiles": {"read": cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
         }
 

@@ -3,7 +3,11 @@ JPEG."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.scale.rundir import RunDir
 from hypoxia_hpc.slides import turbojpeg
-from hypoxia_hpc.slides.codecs import PLANES_PX
+from hypoxia_hpc.slides.codecs import PLANES_PX, NativeTileError, Prepared, codec_of
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import NativeSource, find_page
 from hypoxia_hpc.slides.svs import write_svs
@@ -37,6 +41,8 @@ needs_library = pytest.mark.skipif(not IS_HERE, reason="the TurboJPEG library (l
 
 def form_of(case: Case) -> int:
     """How this case's pixels are to be kept."""
+    if case.progressive:
+        return planes.PACKED
     if case.photometric == YCBCR:
         return FORMS.get(case.subsampling, planes.PACKED)
     return planes.RGB  # whatever the tag says of subsampling, the factory's JPEGs of RGB have none
@@ -141,6 +147,7 @@ def test_stores_are_the_same_without_the_library(
         monkeypatch.setattr(turbojpeg, "library", lambda: None)
         without = tiled(path, tmp_path / f"without-{tile_px}", table)
         monkeypatch.undo()
+        assert (with_it[1].pop("turbojpeg"), without[1].pop("turbojpeg")) == (True, False)
         assert with_it == without
         if is_damaged:
             assert with_it[1]["counts"]["unreadable"]
@@ -157,6 +164,118 @@ def test_damaged_native_tiles_fail_for_the_same_reasons(slide: Path, tmp_path: P
     assert {type(one) for one in expected} == {str, np.ndarray}
     for found, reference in zip(kept, expected, strict=True):
         np.testing.assert_array_equal(found, reference)
+
+
+def two_of(path: Path, numbers: tuple[int, ...], *, keep_planes: bool) -> list[Pixels | str]:
+    """What native tiles show, or why not, read in this order."""
+    [page, *_] = read_tiled_pages(path)
+    assert isinstance(page, TiffPage)
+    memory = np.empty(4 * page.tile_width * page.tile_height + 128, dtype=np.uint8)
+    out = memory[64:-64].reshape(page.tile_height, page.tile_width, 4)
+    found: list[Pixels | str] = []
+    with path.open("rb") as file:
+        grid = BlockGrid(0, 0, page.tile_width, page.tile_height, page.columns, page.rows)
+        source = NativeSource(file.fileno(), page, grid, keep_planes=keep_planes)
+        for number in numbers:
+            try:
+                found.append(packed(out, source.read(number, out)))
+            except UnreadableBlockError as error:
+                found.append(str(error))
+    return found
+
+
+@needs_library
+@pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xc4"])
+def test_no_native_tile_is_decoded_with_the_tables_of_another(tmp_path: Path, marker: bytes) -> None:
+    """One that has lost its own shows the same whatever was read before it; without Huffman tables that is what the
+    standard ones make of it."""
+    path = write_case(Case("tables", photometric=YCBCR, subsampling="4:2:0"), tmp_path)
+    [page, *_] = read_tiled_pages(path)
+    assert isinstance(page, TiffPage)
+    data = bytearray(path.read_bytes())
+    at = data.index(marker, int(page.offsets[2]))
+    data[at + 1] = 0xFE  # a comment now
+    path.write_bytes(data)
+    for numbers in ((2,), (1, 2), (0, 1, 2, 3, 2)):
+        kept, expected = (two_of(path, numbers, keep_planes=keep) for keep in (True, False))
+        assert isinstance(kept[-1], str) == (marker == b"\xff\xdb")
+        for found, reference in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(found, reference)
+
+
+def preparation(tmp_path: Path, case: Case) -> tuple[Callable[[bytes], Prepared], bytes]:
+    """What prepares a native tile of a slide, and the first of them."""
+    path = write_case(case, tmp_path)
+    [page, *_] = read_tiled_pages(path)
+    assert isinstance(page, TiffPage)
+    start, n = int(page.offsets[0]), int(page.counts[0])
+    prepare = codec_of(page).prepare
+    return lambda data: prepare(data, 0, len(data)), path.read_bytes()[start : start + n]
+
+
+COMMON = Case("common", photometric=YCBCR, subsampling="4:2:0")
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [b"\xff\xe0\x00\x04ab", b"\xff\xd0", b"\xff\x01", b"\xff\xdc\x00\x04\x01\x00"],
+    ids=["app0", "rst0", "tem", "dnl"],
+)
+def test_only_plain_headers_are_kept_in_planes(tmp_path: Path, segment: bytes) -> None:
+    """Another marker may say something of the colours, or be read otherwise by libjpeg."""
+    prepare, data = preparation(tmp_path, COMMON)
+    assert prepare(data).form == planes.YCBCR_420
+    at = data.index(b"\xff\xc0")
+    assert prepare(data[:at] + segment + data[at:]).form == planes.PACKED
+    assert prepare(data[:at] + b"\xff\xfe\x00\x04ab" + data[at:]).form == planes.YCBCR_420  # a comment
+
+
+@pytest.mark.parametrize("between", [b"\xff\xd8", b"\xff\xd9", b"\xff\x00", b"ab"])
+def test_a_header_that_is_none_is_damaged(tmp_path: Path, between: bytes) -> None:
+    prepare, data = preparation(tmp_path, COMMON)
+    at = data.index(b"\xff\xc0")
+    with pytest.raises(NativeTileError, match="header is damaged"):
+        prepare(data[:at] + between + data[at:])
+
+
+def test_progressive_jpegs_are_packed(tmp_path: Path) -> None:
+    """Where scans are missing, every version of libjpeg-turbo smooths otherwise."""
+    prepare, data = preparation(tmp_path, replace(COMMON, name="progressive", progressive=True))
+    assert prepare(data).form == planes.PACKED
+
+
+def test_a_header_that_ends_early_is_damaged_or_packed(tmp_path: Path) -> None:
+    prepare, data = preparation(tmp_path, COMMON)
+    for end in range(2, data.index(b"\xff\xda") + 16):
+        with contextlib.suppress(NativeTileError):
+            assert prepare(data[:end]).form in (planes.PACKED, planes.YCBCR_420)
+
+
+@needs_library
+def test_a_missing_end_marker_is_no_reason_to_decode_twice(tmp_path: Path) -> None:
+    path = write_case(COMMON, tmp_path)
+    [page, *_] = read_tiled_pages(path)
+    assert isinstance(page, TiffPage)
+    codec = codec_of(page, keep_planes=True)
+    start, n = int(page.offsets[0]), int(page.counts[0])
+    data, out = path.read_bytes()[start : start + n], np.empty((page.tile_height, page.tile_width, 4), dtype=np.uint8)
+    assert data.endswith(b"\xff\xd9")
+    assert codec.decode(codec.prepare(data, 0, n), out) == planes.YCBCR_420
+    whole = out.copy()
+    assert codec.decode(codec.prepare(data, 0, n - 2), out) == planes.YCBCR_420
+    n_samples = page.tile_height * page.tile_width
+    np.testing.assert_array_equal(out.ravel()[:n_samples], whole.ravel()[:n_samples])
+
+
+@needs_library
+def test_a_decoder_does_not_hold_the_blocks(slide: Path) -> None:
+    library = turbojpeg.library()
+    assert library is not None
+    decoder, out = turbojpeg.PlaneDecoder(library), np.zeros((240, 240, 4), dtype=np.uint8)
+    decoder.decode(b"", out)
+    held = weakref.ref(out)
+    del out
+    assert held() is None
 
 
 @needs_library
