@@ -83,14 +83,19 @@ def _row_nbytes(width: int) -> int:
 
 
 @kernel()
+def _near_row(y: int, n: int) -> int:
+    """Of ``n`` rows of 4:2:0 chroma the one that is next nearest to row ``y`` of luma."""
+    return min(max(y // 2 + (1 if y % 2 else -1), 0), n - 1)
+
+
+@kernel()
 def _upsample_row(plane: int, form: int, width: int, height: int, x: int, y: int, n: int, rows: int) -> None:
     """Chroma of ``n`` pixels of row ``y`` from column ``x`` on, of the plane at the address ``plane``, to the address
     ``rows``, where the even column at or before ``x`` comes first."""
     columns, first = width // 2, x // 2
     row, near, even, odd = y, y, 4, 8
     if form == YCBCR_420:
-        row, even, odd = y // 2, 8, 7
-        near = min(max(row + (1 if y % 2 else -1), 0), height // 2 - 1)
+        row, near, even, odd = y // 2, _near_row(y, height // 2), 8, 7
     current, other = plane + row * columns, plane + near * columns
     for column in range(first, (x + n + 1) // 2, CHROMA):
         upsample(
@@ -207,8 +212,7 @@ def count_planes(
         for y in range(first, min(first + FULL_BYTE, y1)):
             row = near = y
             if form == YCBCR_420:
-                row = y // 2
-                near = min(max(row + (1 if y % 2 else -1), 0), len(tame) - 1)
+                row, near = y // 2, _near_row(y, len(tame))
             surely = rule.surely if tame[row] and tame[near] else FULL_BYTE + 1
             _count_row(block, form, width, height, y, rule.maybe, surely, limit, rows, few_at)
         for x in range(len(counts)):

@@ -21,7 +21,7 @@ LANES = 32
 # Samples of chroma that are doubled at once.
 CHROMA = 32
 _BYTE, _WORD, _INT = ir.IntType(8), ir.IntType(16), ir.IntType(32)
-_PACKED, _RGB = ir.VectorType(_BYTE, 4 * PIXELS), ir.VectorType(_BYTE, 3 * PIXELS)
+_PACKED = ir.VectorType(_BYTE, 4 * PIXELS)
 _FIRST_THREE = ir.Constant(ir.VectorType(_INT, 3 * PIXELS), [4 * (i // 3) + i % 3 for i in range(3 * PIXELS)])
 _NUMBERS = ir.Constant(ir.VectorType(_WORD, CHROMA), list(range(CHROMA)))
 
