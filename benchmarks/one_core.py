@@ -24,6 +24,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import TilePlan
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.tiling.cutting import blocks_under
 
 REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 OFF, EXACT, FAST = (TileTable(screen=screen) for screen in ("off", "exact", "fast"))
@@ -155,17 +156,8 @@ def native_tiles_of(path: Path, kept: NDArray[np.bool_]) -> list[int]:
     """Numbers of the native tiles that kept tiles lie on: those that no screening can leave out."""
     with opened_slide(path) as opened:
         plan = ours.plan_of(path, OFF)
-        blocks = opened.reading(plan, OFF.reduce).blocks
-    corners = plan.xy_level[kept] - plan.xy_level[0]
-    sides = np.array([blocks.width, blocks.height])
-    first, last = ((corners + end - (blocks.left, blocks.top)) // sides for end in (0, plan.side_level - 1))
-    found = {
-        row * blocks.columns + column
-        for (x0, y0), (x1, y1) in zip(first.tolist(), last.tolist(), strict=True)
-        for row in range(y0, y1 + 1)
-        for column in range(x0, x1 + 1)
-    }
-    return sorted(found)
+        reading = opened.reading(plan, OFF.reduce)
+    return np.flatnonzero(blocks_under(reading.blocks, reading.tiles, kept)).tolist()
 
 
 def peers(bench: Bench) -> None:

@@ -53,7 +53,8 @@ def deliver(path: Path, table: TileTable, new_tile: NewTile, mpp: float | None =
         reading = opened.reading(plan, table.reduce)
         masks = judge(opened, plan, table, None)
         rule = Rule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
-        cut = cut_tiles(opened.sources(plan, reading), reading.tiles, rule, masks.wanted & ~masks.glass, new_tile)
+        wanted = masks.wanted & ~masks.glass
+        cut = cut_tiles(opened.sources(plan, reading, wanted), reading.tiles, rule, wanted, new_tile)
     return Delivered(cut.kept, reading.reader, cut.blocks_read)
 
 

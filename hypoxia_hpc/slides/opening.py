@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
@@ -38,7 +39,7 @@ from hypoxia_hpc.slides.sources import (
     unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
-from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, n_strips
+from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips
 from hypoxia_hpc.tiling.kernels import composite_on_white
 
 if TYPE_CHECKING:
@@ -101,14 +102,17 @@ class OpenedSlide:
                     remedy="fetch the file again, or leave it out",
                 )
 
-    def sources(self, plan: TilePlan, reading: Reading, threads: int = 1) -> list[BlockSource]:
-        """Readers of a plan's blocks, for as many of ``threads`` threads as can share the slide: one where OpenSlide
-        reads, since an error ends its handle for all."""
+    def sources(
+        self, plan: TilePlan, reading: Reading, wanted: NDArray[np.bool_], threads: int = 1
+    ) -> list[BlockSource]:
+        """Readers of the blocks of a plan's wanted tiles, bool (n,), for as many of ``threads`` threads as can share
+        the slide: one where OpenSlide reads, since an error ends its handle for all."""
         if reading.page is None:
             return [OpenSlideSource(self._reopened, plan, reading)]
         page, factor, by_decoder = reading.page, reading.factor, reading.by_decoder
+        under = blocks_under(reading.blocks, reading.tiles, wanted)
         return [
-            NativeSource(self._descriptor, page, reading.blocks, factor, by_decoder=by_decoder, keep_planes=True)
+            NativeSource(self._descriptor, page, reading.blocks, under, factor, by_decoder=by_decoder, keep_planes=True)
             for _ in range(n_strips(reading.blocks, reading.tiles, threads))
         ]
 

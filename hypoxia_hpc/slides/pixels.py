@@ -31,8 +31,9 @@ def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0
     with opened_slide(path) as opened:
         plan = plan_tiles(opened.pyramid, table, manifest_mpp)
         reading = opened.reading(plan, table.reduce)
-        [source] = opened.sources(plan, reading)
-        rows = read_tiles(source, reading.tiles, _chosen(path, plan, xy_l0))
+        chosen = _chosen(path, plan, xy_l0)
+        [source] = opened.sources(plan, reading, chosen)
+        rows = read_tiles(source, reading.tiles, chosen)
         yield _InOrder(rows).read
 
 

@@ -7,11 +7,12 @@ level's decoded pixels, on white.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
@@ -30,7 +31,6 @@ MOST_DECODED_BYTES = 64 * 2**20
 # Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
 # alone, above all over a network, though some of them may turn out not to be needed.
 WINDOW_BYTES = 256 * 2**10
-NO_WINDOW: Mapping[int, Prepared] = {}
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
@@ -154,13 +154,15 @@ def _openslide_reading(why: str, plan: TilePlan) -> Reading:
 
 
 class NativeSource:
-    """Native tiles of one page, decoded from the file itself: to packed pixels, with ``keep_planes`` also to planes."""
+    """Native tiles of one page, decoded from the file itself: to packed pixels, with ``keep_planes`` also to planes.
+    Those that are not ``wanted``, bool (n,), are not read ahead."""
 
     def __init__(
         self,
         descriptor: int,
         page: TiffPage,
         grid: BlockGrid,
+        wanted: NDArray[np.bool_],
         factor: int = 1,
         *,
         by_decoder: bool = False,
@@ -169,6 +171,7 @@ class NativeSource:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._offsets, self._counts = page.offsets, page.counts
+        self._to_come = wanted.copy()
         reduced_by = factor if by_decoder else 1
         self._prepare, decode = codecs.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
         self._decode = decode if factor == reduced_by else _then_averaged(decode, page, factor)
@@ -182,7 +185,8 @@ class NativeSource:
         """Decode native tile ``number``, and say in which form; a missing one is white. Raises UnreadableBlockError,
         SlideError."""
         try:
-            native_tile = self._windows.get(number // self._columns, NO_WINDOW).get(number) or self._read_ahead(number)
+            window = self._windows.get(number // self._columns)
+            native_tile = (window.pop(number, None) if window else None) or self._read_ahead(number)
             if native_tile is not None:
                 return self._decode(native_tile, out)
         except NativeTileError as error:
@@ -191,8 +195,9 @@ class NativeSource:
         return PACKED
 
     def _read_ahead(self, number: int) -> Prepared | None:
-        """A native tile's bytes, prepared, None where it is missing. Those that follow on it in its row are read with
-        it, and kept until others of the row are read; one that is damaged has its own turn, and its error."""
+        """A native tile's bytes, prepared, None where it is missing. Those that follow on it in its row, as far as they
+        are wanted and were not read before, are read with it and kept for their turn; one that is damaged has its error
+        then."""
         row = number // self._columns
         if row > self._expected_row:
             self._expect(row)
@@ -202,15 +207,18 @@ class NativeSource:
             return None
         if counts[0] > self._most_bytes or starts[0] + counts[0] > self._size:
             raise UnreadableBlockError(f"{counts[0]} bytes at {starts[0]} of a file of {self._size} bytes")
-        n = _read_at_once(starts, counts, self._most_bytes)
+        n = _read_at_once(starts, counts, self._to_come[rest].tolist(), self._most_bytes)
         data = self._pread(starts[0], min(starts[n - 1] + counts[n - 1], self._size))
         if len(data) < counts[0]:
             raise UnreadableBlockError(f"the file ends within {counts[0]} bytes at {starts[0]}")
+        self._to_come[number : number + n] = False
         prepare, start = self._prepare, 0
         first = prepare(data, 0, counts[0])
         if counts[0] > WINDOW_BYTES:  # a large one is alone in its window, and not kept
             return first
-        window = self._windows[row] = {number: first}
+        window = self._windows.setdefault(row, {})
+        if sum(len(native_tile.data) for native_tile in window.values()) > WINDOW_BYTES:
+            window.clear()
         with suppress(NativeTileError):
             for i in range(1, n):
                 start += counts[i - 1]
@@ -248,11 +256,13 @@ def _then_averaged(
     return decode_and_average
 
 
-def _read_at_once(starts: Sequence[int], counts: Sequence[int], most_bytes: int) -> int:
+def _read_at_once(starts: Sequence[int], counts: Sequence[int], wanted: Sequence[bool], most_bytes: int) -> int:
     """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go; to the
-    next one that is missing."""
+    next one that is missing or not wanted."""
     stop, n = starts[0] + counts[0], 1
-    while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES and 0 < counts[n] <= most_bytes:
+    while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES:
+        if not (wanted[n] and 0 < counts[n] <= most_bytes):
+            break
         stop += counts[n]
         n += 1
     return n
@@ -262,7 +272,8 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
     """Decode a whole page, averaged by ``factor``, into ``image``, uint8 (height, width, 4); returns how many native
     tiles did not decode."""
     width, height = page.tile_width // factor, page.tile_height // factor
-    source = NativeSource(descriptor, page, BlockGrid(0, 0, width, height, page.columns, page.rows), factor)
+    grid, wanted = BlockGrid(0, 0, width, height, page.columns, page.rows), np.ones(len(page.offsets), dtype=bool)
+    source = NativeSource(descriptor, page, grid, wanted, factor)
     block = room_for_blocks((height, width, 4))
     unreadable = 0
     for number in range(page.columns * page.rows):

@@ -109,15 +109,9 @@ class TileWork:
             if table.tissue != "none":
                 memory.forget()
             masks = judge(opened, plan, table, self._regions(slide))
-            sources = opened.sources(plan, reading, self.threads)
-            cut = cut_tiles(
-                sources,
-                reading.tiles,
-                _rule(table),
-                masks.wanted & ~masks.glass,
-                store.new_tile,
-                tick,
-            )
+            wanted = masks.wanted & ~masks.glass
+            sources = opened.sources(plan, reading, wanted, self.threads)
+            cut = cut_tiles(sources, reading.tiles, _rule(table), wanted, store.new_tile, tick)
             cut.states[masks.wanted & masks.glass] = BACKGROUND
             counts = _counts(cut)
             _refuse_unreadable(slide, cut, reading, plan, table)

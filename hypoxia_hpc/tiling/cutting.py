@@ -100,6 +100,24 @@ def n_strips(of_blocks: BlockGrid, grid: TileGrid, threads: int) -> int:
     return max(1, min(threads, grid.columns * grid.side // (LEAST_STRIP * widest), fitting))
 
 
+def blocks_under(of_blocks: BlockGrid, grid: TileGrid, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which blocks wanted tiles, bool (n,), lie on: bool (blocks,)."""
+    # Tiles wanted above and to the left of each corner of the grid, so that four numbers say how many a block touches.
+    sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int64)
+    sums[1:, 1:] = wanted.reshape(grid.rows, grid.columns).cumsum(0).cumsum(1)
+    top, bottom = _tiles_touched(of_blocks.top, of_blocks.height, of_blocks.rows, grid.side, grid.rows)
+    left, right = _tiles_touched(of_blocks.left, of_blocks.width, of_blocks.columns, grid.side, grid.columns)
+    lower, upper = sums[bottom], sums[top]
+    under: NDArray[np.bool_] = (lower[:, right] - lower[:, left] > upper[:, right] - upper[:, left]).ravel()
+    return under
+
+
+def _tiles_touched(first: int, size: int, n_blocks: int, side: int, n_tiles: int) -> tuple[Int64Array, Int64Array]:
+    """Along one axis: number of the first tile that each block touches, and of the one behind its last."""
+    starts = first + size * np.arange(n_blocks, dtype=np.int64)
+    return (starts // side).clip(0, n_tiles), (-(-(starts + size) // side)).clip(0, n_tiles)
+
+
 def cut_tiles(
     sources: Sequence[BlockSource],
     grid: TileGrid,

@@ -222,7 +222,8 @@ def plane_of(path: Path, pages: object, most_px: int, monkeypatch: pytest.Monkey
         plan = plan_tiles(slide.pyramid, TileTable(), None)
         reading = slide.reading(plan, "area")
         assert reading.reader == ("openslide" if pages else "native-jpeg")
-        return np.concatenate([*read_tiles(*slide.sources(plan, reading), reading.tiles, np.ones(plan.n_tiles, bool))])
+        wanted = np.ones(plan.n_tiles, dtype=bool)
+        return np.concatenate([*read_tiles(*slide.sources(plan, reading, wanted), reading.tiles, wanted)])
 
 
 def test_both_readers_give_the_same_tiles_however_many_are_read_at_once(

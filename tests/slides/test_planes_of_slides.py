@@ -74,7 +74,8 @@ def blocks_of(
     found: list[Pixels | str] = []
     forms = set()
     with path.open("rb") as file:
-        source = NativeSource(file.fileno(), page, grid, keep_planes=keep_planes)
+        wanted = np.ones(page.columns * page.rows, dtype=bool)
+        source = NativeSource(file.fileno(), page, grid, wanted, keep_planes=keep_planes)
         for number in range(page.columns * page.rows) if numbers is None else numbers:
             try:
                 form = source.read(number, out)

@@ -283,7 +283,7 @@ def test_a_damaged_header_costs_no_other_native_tile(tmp_path: Path) -> None:
     path.write_bytes(data)
     with opened_slide(path) as opened:
         plan = plan_tiles(opened.pyramid, TileTable(), None)
-        [source] = opened.sources(plan, opened.reading(plan, "area"))
+        [source] = opened.sources(plan, opened.reading(plan, "area"), np.ones(plan.n_tiles, dtype=bool))
         out, unreadable = np.empty((240, 240, 4), dtype=np.uint8), []
         for number in range(source.grid.columns * source.grid.rows):
             try:

@@ -21,6 +21,7 @@ from hypoxia_hpc.tiling.cutting import (
     Cut,
     TileGrid,
     UnreadableBlockError,
+    blocks_under,
     cut_tiles,
     n_strips,
     read_tiles,
@@ -136,6 +137,23 @@ def every_tile(source: PlaneSource, grid: TileGrid) -> list[Pixels]:
     x0, y0, side = -source.grid.left, -source.grid.top, grid.side
     corners = [(y0 + row * side, x0 + column * side) for row in range(grid.rows) for column in range(grid.columns)]
     return [naive.averaged(source.plane[y : y + side, x : x + side], grid.tile_px) for y, x in corners]
+
+
+@settings(deadline=None, max_examples=300)
+@given(case=cases(), data=st.data())
+def test_blocks_under_wanted_tiles_are_those_that_share_a_pixel_with_one(
+    case: tuple[PlaneSource, TileGrid, int, int], data: st.DataObject
+) -> None:
+    source, grid, _, _ = case
+    n = grid.columns * grid.rows
+    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    painted = np.zeros(source.plane.shape[:2], dtype=bool)
+    for number in np.flatnonzero(wanted).tolist():
+        row, column = divmod(number, grid.columns)
+        y, x = row * grid.side - source.grid.top, column * grid.side - source.grid.left
+        painted[y : y + grid.side, x : x + grid.side] = True
+    expected = [bool(painted[source.place(number)].any()) for number in range(source.grid.columns * source.grid.rows)]
+    assert blocks_under(source.grid, grid, wanted).tolist() == expected
 
 
 @settings(deadline=None, max_examples=100)

@@ -1,0 +1,112 @@
+"""Reading ahead: whatever is wanted, and in whatever order native tiles are read, they have the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hypoxia_hpc.slides import codecs, sources
+from hypoxia_hpc.slides.codecs import Codec, Prepared
+from hypoxia_hpc.slides.sources import NativeSource
+from hypoxia_hpc.slides.svs import write_svs
+from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
+from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
+from hypoxia_hpc.tiling.cutting import BlockGrid
+
+Pixels = NDArray[np.uint8]
+COLUMNS, ROWS = 6, 5
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slide of 6 x 5 native tiles of 240 px."""
+    path = tmp_path_factory.mktemp("slides") / "a.svs"
+    write_svs(path, render_slide(SyntheticSlide(4, 0.3, True, (240 * COLUMNS, 240 * ROWS))), 0.5)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(slide: Path) -> TiffPage:
+    page = read_tiled_pages(slide)[0]
+    assert (page.columns, page.rows) == (COLUMNS, ROWS)
+    return page
+
+
+@pytest.fixture(scope="module")
+def truth(slide: Path, page: TiffPage) -> list[Pixels]:
+    """Every native tile, read by a source of its own that wants nothing else."""
+    nothing = np.zeros(COLUMNS * ROWS, dtype=bool)
+    return [read(slide, page, nothing, [number])[0] for number in range(COLUMNS * ROWS)]
+
+
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What native tiles were prepared, as they lie in the file."""
+    seen: list[bytes] = []
+    codec_of = codecs.codec_of
+
+    def recording(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> Codec:
+        prepare, decode = codec_of(page, reduce, keep_planes=keep_planes)
+
+        def recorded(data: bytes, start: int, stop: int) -> Prepared:
+            seen.append(data[start:stop])
+            return prepare(data, start, stop)
+
+        return Codec(recorded, decode)
+
+    monkeypatch.setattr(sources.codecs, "codec_of", recording)
+    yield seen
+
+
+def read(slide: Path, page: TiffPage, wanted: NDArray[np.bool_], numbers: list[int]) -> list[Pixels]:
+    grid = BlockGrid(0, 0, 240, 240, page.columns, page.rows)
+    found = []
+    with slide.open("rb") as file:
+        source = NativeSource(file.fileno(), page, grid, wanted)
+        for number in numbers:
+            out = np.empty((240, 240, 4), dtype=np.uint8)
+            source.read(number, out)
+            found.append(out[..., :3])
+    return found
+
+
+NUMBERS = st.integers(0, COLUMNS * ROWS - 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(wanted=st.sets(NUMBERS), numbers=st.lists(NUMBERS, max_size=60), window=st.sampled_from([0, 20_000, 2**18]))
+def test_what_is_wanted_changes_no_pixel(
+    slide: Path, page: TiffPage, truth: list[Pixels], wanted: set[int], numbers: list[int], window: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sources, "WINDOW_BYTES", window)
+        found = read(slide, page, np.isin(np.arange(COLUMNS * ROWS), list(wanted)), numbers)
+    for pixels, number in zip(found, numbers, strict=True):
+        np.testing.assert_array_equal(pixels, truth[number])
+
+
+def test_native_tiles_are_prepared_once_and_no_unwanted_ones(
+    slide: Path, page: TiffPage, prepared: list[bytes]
+) -> None:
+    """Of each row of native tiles one band of tiles wants some, and the next band the others."""
+    wanted = np.ones((ROWS, COLUMNS), dtype=bool)
+    wanted[:, 0] = wanted[2] = wanted[3, 3] = False
+    numbers = np.arange(COLUMNS * ROWS).reshape(ROWS, COLUMNS)
+    order = [
+        number
+        for first in range(ROWS + 1)
+        for row, some in ((first, slice(2, 5)), (first - 1, slice(None)))
+        if 0 <= row < ROWS
+        for number in numbers[row, some][wanted[row, some]].tolist()
+    ]
+    order = list(dict.fromkeys(order))
+    read(slide, page, wanted.ravel(), order)
+    data = slide.read_bytes()
+    expected = [data[page.offsets[number] :][: page.counts[number]] for number in order]
+    assert sorted(prepared) == sorted(expected)
