@@ -29,6 +29,7 @@ from hypoxia_hpc.tiling.cutting import blocks_under
 REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 OFF, EXACT, FAST = (TileTable(screen=screen) for screen in ("off", "exact", "fast"))
 OFF_DECODER, EXACT_DECODER = (table.model_copy(update={"reduce": "decoder"}) for table in (OFF, EXACT))
+LEAST_SHARE = 0.85  # of the decoder's rate, for full decoding
 NAMES = {
     "ours": EXACT,
     "ours, screening off": OFF,
@@ -129,7 +130,14 @@ def jpeg_20x(bench: Bench) -> None:
     with on_one_core():
         bare_laps = paired({name: work[PLANES] for name, work in bare.items() if work}, 2 * bench.rounds + 1)
     bench.report.add(
-        against("JPEG 20x, one core, screening off: share of the decoder's rate", laps, "decoder", names[0], "%", 0.85),
+        against(
+            "JPEG 20x, one core, screening off: share of the decoder's rate",
+            laps,
+            "decoder",
+            names[0],
+            "%",
+            LEAST_SHARE,
+        ),
         against("JPEG 20x, screening off: share of the rate of decoding to planes", laps, PLANES, names[0], "%"),
         against(
             "JPEG 20x, screening off, no TurboJPEG: share of the decoder's rate", laps, "decoder", without.name, "%"
@@ -137,8 +145,11 @@ def jpeg_20x(bench: Bench) -> None:
         Figure("JPEG 20x, exact screening: native tiles decoded", read["exact"] / read["off"], "%", 0.75, at_most=True),
         against("JPEG 20x, exact screening: share of the full-decode rate", laps, names[0], names[1], "%", 1.05),
         against("JPEG 20x, screen fast: share of the full-decode rate", laps, names[0], names[2], "%", 1.50),
-        against(
-            "JPEG 20x, decoder to planes, native tiles of kept tiles alone: the same", bare_laps, "all", "needed", "%"
+        against("JPEG 20x, screen fast, were decoding all there is to do: the same", bare_laps, "all", "needed", "%"),
+        Figure(
+            "JPEG 20x, screen fast: share of the least full-decode rate that the first line asks for",
+            ratio(laps, "decoder", names[2]) / LEAST_SHARE,
+            "%",
         ),
         against("JPEG 20x, screen fast: against screening off, no TurboJPEG", laps, without.name, names[2], "%"),
         against("JPEG 20x, exact screening: share of the decoder's rate for all tiles", laps, "decoder", names[1], "%"),
