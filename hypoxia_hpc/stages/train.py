@@ -149,14 +149,17 @@ def _fit(fitting: Fitting, title: str, listener: Listener) -> TrainedHead:
         trained = trainer(fitting, lambda _: listener.item(1))
     finally:
         listener.end()
-    if told := stopped_early(trained.history, epochs):
+    if told := how_it_ended(trained.history, epochs, getattr(fitting.table, "patience", None)):
         listener.note(f"{title}: {told}")
     return trained
 
 
-def stopped_early(history: History, epochs: int) -> str:
-    """What to say of a training that ended before so many epochs; empty where it did not."""
+def how_it_ended(history: History, epochs: int, patience: int | None) -> str:
+    """What to say of a training that ended before so many epochs, or had no validation patients to be ended by; empty
+    where there is nothing to say."""
     losses = history.get(WATCHED, [])
+    if not losses and patience is not None:
+        return f"no validation patients, so patience = {patience} had no loss to watch: trained all {epochs} epochs"
     if not 0 < len(losses) < epochs:
         return ""
     best = min(range(len(losses)), key=losses.__getitem__)

@@ -35,7 +35,7 @@ from hypoxia_hpc.scale.verification import verify
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
-from hypoxia_hpc.stages.train import Trained, require_splittable, stopped_early, train
+from hypoxia_hpc.stages.train import Trained, how_it_ended, require_splittable, train
 from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.terminal import metrics_table
 
@@ -362,11 +362,12 @@ def test_without_a_backend_nothing_is_trained(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_early_end_is_told() -> None:
-    assert stopped_early({"loss": [3, 2, 1, 1], "valid_loss": [3.0, 1.0, 2.0, 2.0]}, 9) == (
+    assert how_it_ended({"loss": [3, 2, 1, 1], "valid_loss": [3.0, 1.0, 2.0, 2.0]}, 9, 2) == (
         "stopped early, after 4 of 9 epochs; the weights of epoch 2 are kept"
     )
-    assert stopped_early({"loss": [3, 2], "valid_loss": [3.0, 1.0]}, 2) == ""
-    assert stopped_early({"loss": [3, 2]}, 2) == ""
+    assert how_it_ended({"loss": [3, 2], "valid_loss": [3.0, 1.0]}, 2, 2) == ""
+    assert how_it_ended({"loss": [3, 2]}, 2, None) == ""
+    assert how_it_ended({"loss": [3, 2]}, 2, 7).startswith("no validation patients, so patience = 7 had no loss")
 
 
 def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
