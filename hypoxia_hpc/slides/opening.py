@@ -39,7 +39,7 @@ from hypoxia_hpc.slides.sources import (
     unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
-from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips
+from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips, strips_of
 from hypoxia_hpc.tiling.kernels import composite_on_white
 
 if TYPE_CHECKING:
@@ -105,16 +105,22 @@ class OpenedSlide:
     def sources(
         self, plan: TilePlan, reading: Reading, wanted: NDArray[np.bool_], threads: int = 1
     ) -> list[BlockSource]:
-        """Readers of the blocks of a plan's wanted tiles, bool (n,), for as many of ``threads`` threads as can share
-        the slide: one where OpenSlide reads, since an error ends its handle for all."""
+        """Readers of the blocks of a plan's wanted tiles, bool (n,), each for a strip of them, for as many of
+        ``threads`` threads as can share the slide: one where OpenSlide reads, since an error ends its handle for all.
+        """
         if reading.page is None:
             return [OpenSlideSource(self._reopened, plan, reading)]
         page, factor, by_decoder = reading.page, reading.factor, reading.by_decoder
-        under = blocks_under(reading.blocks, reading.tiles, wanted)
-        return [
-            NativeSource(self._descriptor, page, reading.blocks, under, factor, by_decoder=by_decoder, keep_planes=True)
-            for _ in range(n_strips(reading.blocks, reading.tiles, threads))
-        ]
+        grid, tiles = reading.blocks, reading.tiles
+        found: list[BlockSource] = []
+        for columns in strips_of(tiles, n_strips(grid, tiles, threads)):
+            in_strip = np.zeros((tiles.rows, tiles.columns), dtype=bool)
+            in_strip[:, columns] = wanted.reshape(in_strip.shape)[:, columns]
+            under = blocks_under(grid, tiles, in_strip.ravel())
+            found.append(
+                NativeSource(self._descriptor, page, grid, under, factor, by_decoder=by_decoder, keep_planes=True)
+            )
+        return found
 
     def check_readable(self) -> None:
         """Read one pixel: a slide may open and yet not read. Raises SlideError ``unreadable``."""

@@ -31,6 +31,7 @@ MOST_DECODED_BYTES = 64 * 2**20
 # Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
 # alone, above all over a network, though some of them may turn out not to be needed.
 WINDOW_BYTES = 256 * 2**10
+MOST_AT_ONCE = 1024
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
@@ -171,7 +172,7 @@ class NativeSource:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._offsets, self._counts = page.offsets, page.counts
-        self._to_come = wanted.copy()
+        self._wanted, self._to_come = wanted, wanted.copy()
         reduced_by = factor if by_decoder else 1
         self._prepare, decode = codecs.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
         self._decode = decode if factor == reduced_by else _then_averaged(decode, page, factor)
@@ -196,18 +197,20 @@ class NativeSource:
 
     def _read_ahead(self, number: int) -> Prepared | None:
         """A native tile's bytes, prepared, None where it is missing. Those that follow on it in its row, as far as they
-        are wanted and were not read before, are read with it and kept for their turn; one that is damaged has its error
-        then."""
+        are wanted, are read with it and kept for their turn; one that is damaged has its error then. Where one is read
+        for the first time those that were read before are left out; where it is read again, they are wanted as it is.
+        """
         row = number // self._columns
         if row > self._expected_row:
             self._expect(row)
-        rest = slice(number, (row + 1) * self._columns)
+        rest = slice(number, min((row + 1) * self._columns, number + MOST_AT_ONCE))
+        ahead = self._to_come if self._to_come[number] else self._wanted
         starts, counts = self._offsets[rest].tolist(), self._counts[rest].tolist()
         if counts[0] == 0:
             return None
         if counts[0] > self._most_bytes or starts[0] + counts[0] > self._size:
             raise UnreadableBlockError(f"{counts[0]} bytes at {starts[0]} of a file of {self._size} bytes")
-        n = _read_at_once(starts, counts, self._to_come[rest].tolist(), self._most_bytes)
+        n = _read_at_once(starts, counts, ahead[rest].tolist(), self._most_bytes)
         data = self._pread(starts[0], min(starts[n - 1] + counts[n - 1], self._size))
         if len(data) < counts[0]:
             raise UnreadableBlockError(f"the file ends within {counts[0]} bytes at {starts[0]}")
@@ -216,9 +219,7 @@ class NativeSource:
         first = prepare(data, 0, counts[0])
         if counts[0] > WINDOW_BYTES:  # a large one is alone in its window, and not kept
             return first
-        window = self._windows.setdefault(row, {})
-        if sum(len(native_tile.data) for native_tile in window.values()) > WINDOW_BYTES:
-            window.clear()
+        window = self._windows[row] = self._left_over(row)
         with suppress(NativeTileError):
             for i in range(1, n):
                 start += counts[i - 1]
@@ -227,6 +228,13 @@ class NativeSource:
                 window[number + i] = prepare(data, start, start + counts[i])
         return first
 
+    def _left_over(self, row: int) -> dict[int, Prepared]:
+        """What is still kept of a row, without the bytes that were read with it; nothing if that is much."""
+        window = self._windows.get(row, {})
+        if sum(len(native_tile.data) for native_tile in window.values()) > WINDOW_BYTES:
+            return {}
+        return {number: Prepared(bytes(data), form) for number, (data, form) in window.items()}
+
     def _pread(self, start: int, stop: int) -> bytes:
         try:
             return os.pread(self._descriptor, stop - start, start)
@@ -234,12 +242,17 @@ class NativeSource:
             raise UnreadableBlockError(f"{stop - start} bytes at {start}: {error.strerror}") from None
 
     def _expect(self, row: int) -> None:
-        """Tell the kernel that this row and the next are needed soon, so that the disk works while we decode."""
+        """Tell the kernel that what is wanted of this row and the next is needed soon, so that the disk works while we
+        decode."""
         self._expected_row = row + 1
         self._windows = {kept: window for kept, window in self._windows.items() if kept >= row - 3}
-        numbers = slice(row * self._columns, (row + 2) * self._columns)
-        start, stop = int(self._offsets[numbers].min()), int((self._offsets[numbers] + self._counts[numbers]).max())
-        if 0 < stop - start <= 2 * int(self._counts[numbers].sum()):
+        rows = slice(row * self._columns, (row + 2) * self._columns)
+        wanted = self._wanted[rows] & (self._counts[rows] > 0)
+        if not wanted.any():
+            return
+        starts, counts = self._offsets[rows][wanted], self._counts[rows][wanted]
+        start, stop = int(starts.min()), int((starts + counts).max())
+        if 0 < stop - start <= 2 * int(counts.sum()):
             os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
 
 

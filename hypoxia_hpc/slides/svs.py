@@ -26,7 +26,6 @@ Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values)
 TYPE_CODES = {"s": 2, "H": 3, "I": 4, "B": 7}
 JPEG, YCBCR, CONTIGUOUS = 7, 6, 1
 # Colour at half the resolution both ways.
-# Colour at half the resolution both ways.
 YCBCR_JPEG: Tags = {259: ("H", (JPEG,)), 262: ("H", (YCBCR,)), 530: ("H", (2, 2))}
 
 

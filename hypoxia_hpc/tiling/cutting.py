@@ -100,11 +100,18 @@ def n_strips(of_blocks: BlockGrid, grid: TileGrid, threads: int) -> int:
     return max(1, min(threads, grid.columns * grid.side // (LEAST_STRIP * widest), fitting))
 
 
+def strips_of(grid: TileGrid, n: int) -> list[slice]:
+    """The columns of tiles of each of ``n`` strips."""
+    borders = [grid.columns * number // n for number in range(n + 1)]
+    return [slice(*between) for between in itertools.pairwise(borders)]
+
+
 def blocks_under(of_blocks: BlockGrid, grid: TileGrid, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which blocks wanted tiles, bool (n,), lie on: bool (blocks,)."""
     # Tiles wanted above and to the left of each corner of the grid, so that four numbers say how many a block touches.
-    sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int64)
-    sums[1:, 1:] = wanted.reshape(grid.rows, grid.columns).cumsum(0).cumsum(1)
+    sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int32)
+    wanted.reshape(grid.rows, grid.columns).cumsum(0, dtype=np.int32, out=sums[1:, 1:])
+    sums.cumsum(1, out=sums)
     top, bottom = _tiles_touched(of_blocks.top, of_blocks.height, of_blocks.rows, grid.side, grid.rows)
     left, right = _tiles_touched(of_blocks.left, of_blocks.width, of_blocks.columns, grid.side, grid.columns)
     lower, upper = sums[bottom], sums[top]
@@ -130,7 +137,8 @@ def cut_tiles(
 
     Args:
         sources: where the blocks come from; several of the same blocks, as many as :func:`n_strips` says, to be read by
-            as many threads. What becomes of the tiles is the same, but some blocks are read for two of them.
+            as many threads, each for the columns of :func:`strips_of`. What becomes of the tiles is the same, but some
+            blocks are read for two of them.
         grid: the tiles; wholly covered by the sources' blocks.
         rule: what is background.
         wanted: bool (n,); a tile that is not wanted is MASKED, and no block is read for it.
@@ -142,10 +150,9 @@ def cut_tiles(
             the sources raise.
     """
     states = np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
-    borders = [grid.columns * number // len(sources) for number in range(len(sources) + 1)]
     strips = [
-        _Strip(source, grid, rule, slice(*between), states[:, slice(*between)], POOL_BYTES // len(sources))
-        for source, between in zip(sources, itertools.pairwise(borders), strict=True)
+        _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources))
+        for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
     ]
     helpers = [_Helper(strip) for strip in strips[1:]] if grid.rows else []
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypoxia_hpc.slides.sources import NativeSource
 from hypoxia_hpc.slides.svs import write_svs
 from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
-from hypoxia_hpc.tiling.cutting import BlockGrid
+from hypoxia_hpc.tiling.cutting import BlockGrid, UnreadableBlockError
 
 Pixels = NDArray[np.uint8]
 COLUMNS, ROWS = 6, 5
@@ -89,6 +90,61 @@ def test_what_is_wanted_changes_no_pixel(
         found = read(slide, page, np.isin(np.arange(COLUMNS * ROWS), list(wanted)), numbers)
     for pixels, number in zip(found, numbers, strict=True):
         np.testing.assert_array_equal(pixels, truth[number])
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """What is read, and what the kernel is told of: begin and end in the file."""
+    seen: list[tuple[int, int]] = []
+    pread = os.pread
+
+    def read_and_seen(descriptor: int, n: int, start: int) -> bytes:
+        seen.append((start, start + n))
+        return pread(descriptor, n, start)
+
+    monkeypatch.setattr(os, "pread", read_and_seen)
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, start, n, advice: seen.append((start, start + n)))
+    return seen
+
+
+def test_what_is_not_wanted_stays_on_the_disk(slide: Path, page: TiffPage, pieces: list[tuple[int, int]]) -> None:
+    """Wanted are native tiles of columns 2 and 3; what lies between them in the file may be told of, nothing else."""
+    wanted = np.zeros((ROWS, COLUMNS), dtype=bool)
+    wanted[1:3, 2:4] = True
+    numbers = np.flatnonzero(wanted).tolist()
+    read(slide, page, wanted.ravel(), numbers)
+    begin, end = page.offsets[numbers].min(), (page.offsets + page.counts)[numbers].max()
+    assert pieces
+    assert min(start for start, _ in pieces) == begin
+    assert max(stop for _, stop in pieces) == end
+
+
+def test_what_is_asked_again_is_read_ahead_again(slide: Path, page: TiffPage, pieces: list[tuple[int, int]]) -> None:
+    """Where there is no room for decoded native tiles they are read a second time, and not one by one."""
+    wanted = np.ones(COLUMNS * ROWS, dtype=bool)
+    read(slide, page, wanted, list(range(COLUMNS)) * 3)
+    data_pieces = [piece for piece in pieces if piece[1] - piece[0] > page.counts[0]]
+    assert len(data_pieces) <= 4  # three times a row, and what the kernel was told
+
+
+def test_a_damaged_native_tile_does_not_part_those_behind_it(
+    slide: Path, page: TiffPage, tmp_path: Path, pieces: list[tuple[int, int]]
+) -> None:
+    data = bytearray(slide.read_bytes())
+    data[page.offsets[1] : page.offsets[1] + 2] = bytes(2)
+    broken = tmp_path / "broken.svs"
+    broken.write_bytes(data)
+    grid, wanted = BlockGrid(0, 0, 240, 240, COLUMNS, ROWS), np.ones(COLUMNS * ROWS, dtype=bool)
+    out = np.empty((240, 240, 4), dtype=np.uint8)
+    with broken.open("rb") as file:
+        source = NativeSource(file.fileno(), page, grid, wanted)
+        source.read(0, out)
+        with pytest.raises(UnreadableBlockError):
+            source.read(1, out)
+        before = len(pieces)
+        for number in range(2, COLUMNS):
+            source.read(number, out)
+    assert len(pieces) - before == 1
 
 
 def test_native_tiles_are_prepared_once_and_no_unwanted_ones(
