@@ -29,7 +29,8 @@ from hypoxia_hpc.tiling.planes import PACKED
 NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")
 MOST_DECODED_BYTES = 64 * 2**20
 # Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
-# alone, above all over a network, though some of them may turn out not to be needed.
+# alone, above all over a network, though some of them may turn out not to be needed. Tiny ones not more than some
+# thousand at a time: to look further along the row would cost more than it spares.
 WINDOW_BYTES = 256 * 2**10
 MOST_AT_ONCE = 1024
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
