@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
     package_data={
-        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css", "scale/job.bash"],
+        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css", "slurm/job.bash"],
     },
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
     install_requires=[
@@ -67,7 +67,7 @@ setup(
             "zarrs>=0.2,<1",
         ],
     },
-    entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.cli:main"]},
+    entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.cli.app:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Science/Research",

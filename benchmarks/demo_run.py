@@ -14,8 +14,8 @@ from typing import Any
 from figures import Figure, Report
 from rounds import usable_cores
 
-from hypoxia_hpc.scale.listening import Silence
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort
 from hypoxia_hpc.stages.init import init
 

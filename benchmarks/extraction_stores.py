@@ -14,10 +14,10 @@ from figures import Bench, Figure
 from rounds import Laps, paired, ratio, usable_cores
 from stores import BATCH, TILE_PX, real_tiles
 
-from hypoxia_hpc.networks.devices import Device
-from hypoxia_hpc.networks.engines import Engine, aligned_batch
-from hypoxia_hpc.networks.feeding import TileSource, features_of
-from hypoxia_hpc.scale.featurework import StoredPixels
+from hypoxia_hpc.models.extraction import StoredPixels
+from hypoxia_hpc.networks.inference.device import Device
+from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
+from hypoxia_hpc.networks.inference.feeding import TileSource, features_of
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 

@@ -20,14 +20,14 @@ from rounds import Laps, median_seconds, paired, ratio, usable_cores
 from stores import BATCH, TILE_PX, real_tiles
 
 from hypoxia_hpc.config import ExtractTable, TileTable
-from hypoxia_hpc.networks.backbones import build_backbone, resolve_backbone
-from hypoxia_hpc.networks.devices import DevicePlan, device_of
-from hypoxia_hpc.networks.engines import Engine, aligned_batch
-from hypoxia_hpc.networks.openvino_engine import PRECISIONS, converted
+from hypoxia_hpc.models.extraction import FeatureWork
+from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
+from hypoxia_hpc.networks.inference.device import DevicePlan, device_of
+from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
+from hypoxia_hpc.networks.inference.openvino_engine import PRECISIONS, converted
 from hypoxia_hpc.networks.runtime import gpu_names
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.scale.featurework import FeatureWork
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 
 NAMES = ("inception_v3", "resnet50")

@@ -19,16 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.records import Json, Slide, TilePlan, UInt8Array
-from hypoxia_hpc.scale.machine import usable_cores
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.slides.geometry import plan_tiles
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.masks import judge
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.tile import TileWork
-from hypoxia_hpc.tiling.blocks import Rule
 from hypoxia_hpc.tiling.cutting import cut_tiles
-from hypoxia_hpc.tiling.kernels import most_background_px
+from hypoxia_hpc.tiling.kernels.blocks import Rule
+from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.plan import plan_tiles
 
 RING_TILES = 8  # one chunk of the store
 KEY = "0" * 64

@@ -30,9 +30,9 @@ from slides import slides_dir
 from worker import fastest_decoder, scratch
 
 from hypoxia_hpc.config import preset
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.running import read_running
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.init import init
+from hypoxia_hpc.workers.heartbeat import read_running
 
 TARGET = 0.95
 MPIEXEC = Path(sys.executable).with_name("mpiexec")

@@ -28,9 +28,9 @@ import numpy as np
 from PIL import Image
 
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.slides import svs
-from hypoxia_hpc.slides.svs import NATIVE_PX, shrink
-from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
+from hypoxia_hpc.synthetic import svs
+from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
+from hypoxia_hpc.synthetic.svs import NATIVE_PX, shrink
 
 EDITION = 2  # in the files' names: raise it when the same recipe makes other pixels
 QUALITY = 80

@@ -24,15 +24,15 @@ from rounds import Lap, Laps, lap, median_seconds, ratio
 
 from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.errors import Stopped
-from hypoxia_hpc.networks.batches import RowBatch, ShuffledRows
-from hypoxia_hpc.networks.checkpoints import Checkpoints
-from hypoxia_hpc.networks.dense import DenseProgram
-from hypoxia_hpc.networks.heads import HeadTable, train_head
-from hypoxia_hpc.networks.logistic import Objective
-from hypoxia_hpc.networks.order import WINDOW_ROWS
-from hypoxia_hpc.networks.rows import LabelledStore, Rows, TrainingData, opened_rows
+from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows
+from hypoxia_hpc.networks.data.rows import LabelledStore, Rows, TrainingData, opened_rows
+from hypoxia_hpc.networks.data.shuffling import WINDOW_ROWS
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE
+from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.dense import DenseProgram
+from hypoxia_hpc.networks.heads.logistic import Objective
+from hypoxia_hpc.networks.heads.registry import HeadTable, train_head
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, threads_per_operation
-from hypoxia_hpc.networks.standard import MEAN, SCALE
 from hypoxia_hpc.stores.features import FeatureRows, write_features
 
 LENGTH, STORE_ROWS, ROWS = 2048, 2000, 1_000_000

@@ -1,3 +1,3 @@
-from hypoxia_hpc.cli import main
+from hypoxia_hpc.cli.app import main
 
 main()

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hypoxia_hpc.slides.synthetic import slide_file_name, synthetic_cohort, write_synthetic_slide
 from hypoxia_hpc.stores.commit import LEFTOVER_NAME
+from hypoxia_hpc.synthetic.slides import slide_file_name, synthetic_cohort, write_synthetic_slide
 
 DRIVER = Path(__file__).parent / "faults" / "driver.py"
 N_SLIDES = 12

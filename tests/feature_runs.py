@@ -10,9 +10,9 @@ import numpy as np
 
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.scale.keys import extract_key, slide_tile_key, tile_spec
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.standing import run_spec
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_key, slide_tile_key, tile_spec
+from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.stores.features import write_features
 from hypoxia_hpc.stores.tiles import new_tile_store
 

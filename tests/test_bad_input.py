@@ -20,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from hypoxia_hpc.slides.svs import write_svs
+from hypoxia_hpc.synthetic.svs import write_svs
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 

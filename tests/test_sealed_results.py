@@ -16,13 +16,13 @@ import pytest
 
 from hypoxia_hpc.config import TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.networks.frozen import ModelRecord, load_model, save_model
+from hypoxia_hpc.networks.heads.saved import ModelRecord, load_model, save_model
+from hypoxia_hpc.progress import Silence
 from hypoxia_hpc.records import Receipt, Slide
-from hypoxia_hpc.scale.cohort import Cohort
-from hypoxia_hpc.scale.listening import Silence
-from hypoxia_hpc.scale.receipts import read_receipt, write_receipt
-from hypoxia_hpc.scale.rundir import RunDir, metrics_content
-from hypoxia_hpc.scale.standing import tile_standing
+from hypoxia_hpc.runs.cohort import Cohort
+from hypoxia_hpc.runs.directory import RunDir, metrics_content
+from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
+from hypoxia_hpc.runs.state import tile_standing
 from hypoxia_hpc.slides.openslide_reader import SlideError, open_slide
 from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.tile import tile

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hypoxia_hpc.records import Float64Array
+from hypoxia_hpc.reports.content import BASELINE, lead_model, metric, model_order
 from hypoxia_hpc.reports.data import History, PatientPrediction, ReportData
 from hypoxia_hpc.reports.plots import probability_plot, roc_plot, series_of, training_plot
 from hypoxia_hpc.reports.text import count_of, fixed, interval
-from hypoxia_hpc.reports.view import BASELINE, lead_model, metric, model_order
 
 
 @dataclass(frozen=True, slots=True)

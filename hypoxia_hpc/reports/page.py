@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.reports import figures, text, view
+from hypoxia_hpc.reports import content, figures, text
 from hypoxia_hpc.reports.data import (
     ClusterShares,
     CohortPatient,
@@ -57,7 +57,7 @@ def render_report(data: ReportData) -> str:
     """
     css = (HERE / "page.css").read_text(encoding="utf-8")
     shown = [row for row in data.slides if row.thumbnail][: data.max_thumbnails]
-    models_called, calls = view.calls(data)
+    models_called, calls = content.calls(data)
     return (
         _environment()
         .get_template("page.html")
@@ -66,20 +66,20 @@ def render_report(data: ReportData) -> str:
             css=css,
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
             confidence=f"{100 * data.confidence:g} %",
-            headline=view.headline(data),
-            facts=view.facts(data),
-            lead=view.lead_model(data)[0],
-            metric_tables={name: view.metric_tables(data, name) for name in ("test", "valid", "train")},
+            headline=content.headline(data),
+            facts=content.facts(data),
+            lead=content.lead_model(data)[0],
+            metric_tables={name: content.metric_tables(data, name) for name in ("test", "valid", "train")},
             metric_names={name: _metric_name(name, data.class_names) for name in METRICS},
             roc=figures.roc_figure(data),
             calls_figures=figures.calls_figures(data),
             training=figures.training_figures(data),
-            set_counts=view.set_counts(data),
-            type_counts=view.type_counts(data),
-            unlabelled=view.unlabelled_names(data),
+            set_counts=content.set_counts(data),
+            type_counts=content.type_counts(data),
+            unlabelled=content.unlabelled_names(data),
             models_called=models_called,
             calls=calls,
-            totals=view.slide_totals(data.slides),
+            totals=content.slide_totals(data.slides),
             shown=shown,
         )
     )
@@ -104,7 +104,7 @@ def _environment() -> Environment:
         "base64": lambda image: base64.b64encode(image).decode(),
     }
     environment.globals |= {name: getattr(text, name) for name in ("interval", "percent", "rate", "count_of", "nbytes")}
-    environment.globals |= {"BASELINE": view.BASELINE}
+    environment.globals |= {"BASELINE": content.BASELINE}
     return environment
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from hypoxia_hpc.records import Json, UInt8Array
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.tiff import TiffPage
-from hypoxia_hpc.tiling import planes
-from hypoxia_hpc.tiling.blocks import pack_rgb, pack_ycbcr
+from hypoxia_hpc.tiling.kernels import planes
+from hypoxia_hpc.tiling.kernels.colour import pack_rgb, pack_ycbcr
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE, ZSTD, JPEG2000_YCBCR, JPEG2000_RGB = 1, 5, 7, 8, 32946, 50000, 33003, 33005
 NAMES = {
@@ -81,7 +81,7 @@ class Codec(NamedTuple):
     ``prepare(data, start, stop)`` makes of a native tile's bytes, which are a part of ``data``, what ``decode`` takes.
     It is done to many in a row: between decodings, which sweep the caches, every line of Python costs twice as much
     and more. ``decode`` fills uint8 (height, width, 4), C-contiguous, and says in which form: PACKED or, where the
-    codec is asked to ``keep_planes``, another one of :mod:`hypoxia_hpc.tiling.planes`.
+    codec is asked to ``keep_planes``, another one of :mod:`hypoxia_hpc.tiling.kernels.planes`.
     """
 
     prepare: Callable[[bytes, int, int], Prepared]

@@ -15,10 +15,10 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped
 from hypoxia_hpc.records import Pyramid, TilePlan
 from hypoxia_hpc.slides import codecs
-from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid
 from hypoxia_hpc.slides.sources import NATIVE_VENDORS, find_page
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
+from hypoxia_hpc.tiling.plan import plan_tiles
 
 # Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding is paid by the packed
 # byte: glass packs well, and much of it is never decoded. JPEG: 22 ms/MB at 40x, 31 at 20x, whether all tissue or 60 %

@@ -40,7 +40,7 @@ from hypoxia_hpc.slides.sources import (
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
 from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips, strips_of
-from hypoxia_hpc.tiling.kernels import composite_on_white
+from hypoxia_hpc.tiling.kernels.pixels import composite_on_white
 
 if TYPE_CHECKING:
     from openslide import OpenSlide

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, TilePlan, UInt8Array
-from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.cutting import read_tiles
+from hypoxia_hpc.tiling.plan import plan_tiles
 
 ReadPixels = Callable[[int, int], UInt8Array]
 

@@ -54,8 +54,8 @@ class PlaneDecoder:
 
     def decode(self, data: bytes, out: UInt8Array) -> bool:
         """Decode a JPEG, the size of whose header is that of ``out``, into the planes that uint8 (height, width, 4) has
-        room for, as :mod:`hypoxia_hpc.tiling.planes` says. False where anything is wrong with it, be it only a warning:
-        then what ``out`` has means nothing."""
+        room for, as :mod:`hypoxia_hpc.tiling.kernels.planes` says. False where anything is wrong with it, be it only a
+        warning: then what ``out`` has means nothing."""
         height, width = out.shape[:2]
         known = self._places.get(id(out))
         places = known[1] if known and known[0]() is out else self._places_in(out)

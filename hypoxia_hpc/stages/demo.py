@@ -12,17 +12,17 @@ import pandas as pd
 from hypoxia_hpc.cohorts.tables import patients_csv
 from hypoxia_hpc.config import RunConfig, canonical_json, preset
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.workers import Failed, deal
-from hypoxia_hpc.slides.synthetic import (
+from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.synthetic.slides import (
     DEFAULT_DIFFERENCE,
     SyntheticSlide,
     slide_file_name,
     synthetic_cohort,
     write_synthetic_slide,
 )
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.workers.pool import Failed, deal
 
 STAGE = "demo slides"
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"

@@ -13,21 +13,21 @@ import pandas as pd
 from hypoxia_hpc.analysis.metrics import binary_metrics, tumour_type_baseline
 from hypoxia_hpc.config import EvaluateTable, RunConfig
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.networks.frozen import model_key
-from hypoxia_hpc.records import Float64Array, Json, Patient
-from hypoxia_hpc.scale.clusters import ClusterTables, ClusterTally, frozen_clusterings
-from hypoxia_hpc.scale.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
-from hypoxia_hpc.scale.finetuned import make_probabilities
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import (
+from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, frozen_clusterings
+from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.predictions import (
     Predictions,
     frozen_members,
     predict_cohort,
     predictions_digest,
     write_predictions,
 )
-from hypoxia_hpc.scale.receipts import timed_receipt
-from hypoxia_hpc.scale.rundir import RunDir, metrics_content
+from hypoxia_hpc.networks.heads.saved import model_key
+from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.records import Float64Array, Json, Patient
+from hypoxia_hpc.runs.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
+from hypoxia_hpc.runs.directory import RunDir, metrics_content
+from hypoxia_hpc.runs.receipts import timed_receipt
 from hypoxia_hpc.stores.commit import committed_file
 
 STAGE = "evaluate"

@@ -11,19 +11,19 @@ from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.backbones import build_backbone, resolve_backbone
-from hypoxia_hpc.networks.devices import DevicePlan
-from hypoxia_hpc.networks.openvino_engine import require_openvino
+from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
+from hypoxia_hpc.models.extraction import STAGE, FeatureWork
+from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
+from hypoxia_hpc.networks.inference.device import DevicePlan
+from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.scale.featurework import STAGE, FeatureWork
-from hypoxia_hpc.scale.gpus import first_gpus, gpus_of_node, use_gpu
-from hypoxia_hpc.scale.keys import extract_spec
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.parts import WHOLE, Part
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.scratch import scratch_folder, staging
-from hypoxia_hpc.scale.slidework import StageOutcome, work_through
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.stores.integrity import store_attributes
+from hypoxia_hpc.workers.allocation import WHOLE, Part
+from hypoxia_hpc.workers.scratch import scratch_folder, staging
+from hypoxia_hpc.workers.slide_stage import StageOutcome, work_through
 
 # While one slide is computed, the next is opened and its first tiles are read, and the one before is committed.
 SLIDES_AT_ONCE = 2

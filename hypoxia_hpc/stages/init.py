@@ -17,9 +17,9 @@ from hypoxia_hpc.cohorts.scores import HypoxiaLabels, Rule, hypoxia_labels, read
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.progress import Listener, Silence
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.listening import Listener, Silence
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.costs import slide_costs
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.networks.frozen import FrozenModel
+from hypoxia_hpc.models.clusterings import ClusterTally, frozen_clusterings
+from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.outputs import frozen_models
+from hypoxia_hpc.models.predictions import frozen_members, predict_cohort, write_predictions
+from hypoxia_hpc.networks.heads.saved import FrozenModel
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.scale.clusters import ClusterTally, frozen_clusterings
-from hypoxia_hpc.scale.cohort import by_patient, each_features, listened, load_cohort, model_names
-from hypoxia_hpc.scale.finetuned import make_probabilities
-from hypoxia_hpc.scale.keys import tile_spec
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.outputs import frozen_models
-from hypoxia_hpc.scale.predictions import frozen_members, predict_cohort, write_predictions
-from hypoxia_hpc.scale.receipts import timed_receipt
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.standing import run_spec
+from hypoxia_hpc.runs.cohort import by_patient, each_features, listened, load_cohort, model_names
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import tile_spec
+from hypoxia_hpc.runs.receipts import timed_receipt
+from hypoxia_hpc.runs.state import run_spec
 
 STAGE = "predict"
 SET = "predict"

@@ -15,7 +15,10 @@ from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
-from hypoxia_hpc.networks.frozen import ModelRecord, read_record
+from hypoxia_hpc.models.finetuned import HEAD
+from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
+from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
     ClusterShares,
@@ -32,15 +35,12 @@ from hypoxia_hpc.reports.page import (
 )
 from hypoxia_hpc.reports.records import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-from hypoxia_hpc.scale.accounts import accounts_of
-from hypoxia_hpc.scale.cohort import load_cohort, model_names, patients_with_slides
-from hypoxia_hpc.scale.finetuned import HEAD
-from hypoxia_hpc.scale.keys import extract_spec
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.predictions import CLUSTERS_FILE, predictions_digest
-from hypoxia_hpc.scale.receipts import read_receipt
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.standing import Standing, feature_standings, run_spec, tile_standing
+from hypoxia_hpc.runs.cohort import load_cohort, model_names, patients_with_slides
+from hypoxia_hpc.runs.device_time import accounts_of
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_spec
+from hypoxia_hpc.runs.receipts import read_receipt
+from hypoxia_hpc.runs.state import Standing, feature_standings, run_spec, tile_standing
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.stores.integrity import store_attributes

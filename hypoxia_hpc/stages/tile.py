@@ -12,28 +12,28 @@ import numpy as np
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Float32Array, Json, Pyramid, Slide, TilePlan
-from hypoxia_hpc.scale.keys import slide_tile_key, unread_tile_key
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.parts import WHOLE, Part
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.scratch import Scratch, scratch_folder, staged, staging
-from hypoxia_hpc.scale.slidework import StageOutcome, work_through
-from hypoxia_hpc.scale.standing import tile_standing
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
+from hypoxia_hpc.runs.state import tile_standing
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.codecs import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
-from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.masks import Masks, judge
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
-from hypoxia_hpc.tiling import memory
-from hypoxia_hpc.tiling.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
-from hypoxia_hpc.tiling.kernels import most_background_px
+from hypoxia_hpc.tiling.kernels import buffers
+from hypoxia_hpc.tiling.kernels.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
+from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
+from hypoxia_hpc.workers.allocation import WHOLE, Part
+from hypoxia_hpc.workers.scratch import Scratch, scratch_folder, staged, staging
+from hypoxia_hpc.workers.slide_stage import StageOutcome, work_through
 
 STAGE = "tile"
 
@@ -107,7 +107,7 @@ class TileWork:
                 opened.check_readable()
             reading = opened.reading(plan, table.reduce)
             if table.tissue != "none":
-                memory.forget()
+                buffers.forget()
             masks = judge(opened, plan, table, self._regions(slide))
             wanted = masks.wanted & ~masks.glass
             sources = opened.sources(plan, reading, wanted, self.threads)

@@ -10,19 +10,27 @@ from dataclasses import dataclass, replace
 from hypoxia_hpc.cohorts.tables import split_csv
 from hypoxia_hpc.config import RunConfig, Table
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.frozen import model_key, save_model
-from hypoxia_hpc.networks.loop import WATCHED, History
+from hypoxia_hpc.models.clusterings import fit_deep_kmeans
+from hypoxia_hpc.models.finetuned import finetune_backbone, fit_finetune, make_probabilities
+from hypoxia_hpc.models.search import point_folders, search
+from hypoxia_hpc.models.training_job import (
+    Fitting,
+    Trainer,
+    fit_head,
+    model_record,
+    n_epochs,
+    set_counts,
+    training_data,
+)
+from hypoxia_hpc.networks.heads.loop import WATCHED, History
+from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.saved import model_key, save_model
 from hypoxia_hpc.networks.runtime import backend_name
-from hypoxia_hpc.networks.trained import TrainedHead
+from hypoxia_hpc.progress import Listener
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.scale.clusters import fit_deep_kmeans
-from hypoxia_hpc.scale.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
-from hypoxia_hpc.scale.finetuned import finetune_backbone, fit_finetune, make_probabilities
-from hypoxia_hpc.scale.fitting import Fitting, Trainer, fit_head, model_record, n_epochs, set_counts, training_data
-from hypoxia_hpc.scale.listening import Listener
-from hypoxia_hpc.scale.receipts import write_receipt
-from hypoxia_hpc.scale.rundir import RunDir
-from hypoxia_hpc.scale.search import point_folders, search
+from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.receipts import write_receipt
 from hypoxia_hpc.stores.commit import committed_file, remove_directory
 from hypoxia_hpc.stores.integrity import store_attributes
 

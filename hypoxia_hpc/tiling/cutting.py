@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling import blocks, memory
-from hypoxia_hpc.tiling.blocks import Layout, Rule
-from hypoxia_hpc.tiling.planes import PACKED
+from hypoxia_hpc.tiling.kernels import blocks, buffers
+from hypoxia_hpc.tiling.kernels.blocks import Layout, Rule
+from hypoxia_hpc.tiling.kernels.planes import PACKED
 
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
@@ -242,7 +242,7 @@ class _Helper:
         self._strip = strip
         self._thread = ThreadPoolExecutor(1, "strip")
         shape = (strip.grid.columns, strip.grid.tile_px, strip.grid.tile_px, 3)
-        self._memory = memory.take(math.prod(shape))
+        self._memory = buffers.take(math.prod(shape))
         self._places = self._memory[: math.prod(shape)].reshape(shape)
         self._row = self._thread.submit(self._cut_row)
 
@@ -257,7 +257,7 @@ class _Helper:
     def close(self) -> None:
         """End the thread, whatever it is at."""
         self._thread.shutdown(cancel_futures=True)
-        memory.give_back(self._memory)
+        buffers.give_back(self._memory)
 
     def _cut_row(self) -> int:
         return self._strip.cut_row(iter(self._places).__next__)
@@ -272,7 +272,7 @@ class _Cutter:
         self._averaging = grid.side != grid.tile_px
         self._rgb_shape = (grid.tile_px, 3 * grid.tile_px)
         shape = (_slots(layout, pool_bytes), layout.block_height, layout.block_width, 4)
-        self._memory = memory.take(blocks.nbytes_for_blocks(shape))
+        self._memory = buffers.take(blocks.nbytes_for_blocks(shape))
         pool = blocks.room_for_blocks(shape, self._memory)
         self._arrays = blocks.arrays_of(layout, rule, pool, counting=not self._averaging)
         self._slots = list(pool)
@@ -282,7 +282,7 @@ class _Cutter:
 
     def close(self) -> None:
         """Give back the memory of the blocks."""
-        memory.give_back(self._memory)
+        buffers.give_back(self._memory)
 
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
         columns, arrays = self._grid.columns, self._arrays

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
-from hypoxia_hpc.tiling.compiling import kernel
 from hypoxia_hpc.tiling.geojson import bad_regions, read_bytes, read_polygons
+from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 MOST_CROSSINGS = 200_000
 MOST_PAIRS = 4_000_000_000  # of outline segments above one another, looked at for crossings: some seconds

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array, UInt8Array
-from hypoxia_hpc.tiling.compiling import kernel
+from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 Mask = NDArray[np.bool_]
 Int32Array = NDArray[np.int32]

@@ -6,8 +6,8 @@ import pytest
 from live_cluster import Cluster, until
 
 from hypoxia_hpc.config import SlurmTable
-from hypoxia_hpc.scale import checks
-from hypoxia_hpc.scale.queue import NEVER_STARTED, Queued, Sent, ask_sacct, ask_squeue, failed_ones
+from hypoxia_hpc.monitoring import checks
+from hypoxia_hpc.slurm.queue import NEVER_STARTED, Queued, Sent, ask_sacct, ask_squeue, failed_ones
 
 
 @pytest.fixture(autouse=True)

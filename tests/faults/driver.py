@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from hypoxia_hpc import cli
-from hypoxia_hpc.scale import workers
+from hypoxia_hpc.cli import app
 from hypoxia_hpc.stores.commit import LEFTOVER_NAME
+from hypoxia_hpc.workers import pool
 
 COUNTED = ("fsync", "rename", "replace")
 
@@ -68,8 +68,8 @@ def append_line(calls: Path, line: str) -> int:
 def serve() -> None:
     import_everything()
     fork = multiprocessing.get_context("fork")
-    workers.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
-    workers.serve = partial(serve_alone, workers.serve)
+    pool.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
+    pool.serve = partial(serve_alone, pool.serve)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -103,9 +103,9 @@ def import_everything() -> None:
 
 def compile_kernels() -> None:
     """Cut one tile, so that the children of this process need not compile what that takes."""
-    from hypoxia_hpc.tiling.blocks import Rule
     from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
-    from hypoxia_hpc.tiling.planes import PACKED
+    from hypoxia_hpc.tiling.kernels.blocks import Rule
+    from hypoxia_hpc.tiling.kernels.planes import PACKED
 
     class Black:
         grid = BlockGrid(0, 0, 2, 2, 1, 1)
@@ -126,7 +126,7 @@ def in_child(arguments: list[str], calls: str, n: int, run: str) -> int:
     arm(Path(calls), n, Path(run))
     sys.argv = ["hypoxia-hpc", *arguments]
     try:
-        cli.main()
+        app.main()
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -139,4 +139,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     else:
-        cli.main()
+        app.main()

@@ -19,12 +19,12 @@ from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.cohorts.splits import split_patients
 from hypoxia_hpc.config import FEATURE_HEADS
-from hypoxia_hpc.networks.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads import HeadTable, train_head
-from hypoxia_hpc.networks.rows import LabelledStore, TrainingData
+from hypoxia_hpc.models.outputs import head_outputs
+from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
+from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.registry import HeadTable, train_head
 from hypoxia_hpc.records import Patient
-from hypoxia_hpc.scale.outputs import head_outputs
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.features import FeatureRows, open_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 

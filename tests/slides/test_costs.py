@@ -13,7 +13,7 @@ from tiff_factory import Case, write_case
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.slides.costs import slide_cost, slide_costs
-from hypoxia_hpc.slides.svs import write_svs
+from hypoxia_hpc.synthetic.svs import write_svs
 
 TABLE = TileTable()
 

@@ -18,7 +18,7 @@ from tiff_factory import MPP, Case, level_pixels, write_case
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import find_page
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from hypoxia_hpc.slides import codecs, sources
 from hypoxia_hpc.slides.codecs import Codec, Prepared
 from hypoxia_hpc.slides.sources import NativeSource
-from hypoxia_hpc.slides.svs import write_svs
-from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
+from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
+from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.cutting import BlockGrid, UnreadableBlockError
 
 Pixels = NDArray[np.uint8]

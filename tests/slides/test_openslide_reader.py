@@ -19,14 +19,14 @@ from PIL import Image
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, Slide
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import sources
-from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid, read_thumbnail
-from hypoxia_hpc.slides.svs import write_svs
 from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.cutting import read_tiles
+from hypoxia_hpc.tiling.plan import plan_tiles
 
 Pixels = NDArray[np.uint8]
 SharedSlide = Callable[[str], Path]

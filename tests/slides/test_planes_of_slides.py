@@ -21,17 +21,17 @@ from tiff_factory import YCBCR, Case, write_case
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Json, Slide
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.codecs import PLANES_PX, NativeTileError, Prepared, codec_of
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import NativeSource, find_page
-from hypoxia_hpc.slides.svs import write_svs
-from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
 from hypoxia_hpc.stages.tile import TileWork
-from hypoxia_hpc.tiling import planes
+from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
+from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.cutting import BlockGrid, UnreadableBlockError
+from hypoxia_hpc.tiling.kernels import planes
 
 Pixels = NDArray[np.uint8]
 JPEGS = [case for case in CASES if case.codec == "jpeg" and case.opens and case.native_levels]

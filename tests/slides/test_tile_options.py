@@ -17,18 +17,18 @@ from PIL import Image
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide, Tiles
-from hypoxia_hpc.scale.rundir import RunDir
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import opening
-from hypoxia_hpc.slides.geometry import plan_tiles
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.pixels import slide_pixels
-from hypoxia_hpc.slides.svs import shrink, write_svs
-from hypoxia_hpc.slides.synthetic import SyntheticSlide, render_slide
 from hypoxia_hpc.stages.tile import TileWork
 from hypoxia_hpc.stores.integrity import content_of
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
+from hypoxia_hpc.synthetic.svs import shrink, write_svs
 from hypoxia_hpc.tiling import cutting
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
+from hypoxia_hpc.tiling.plan import plan_tiles
 
 Pixels = NDArray[np.uint8]
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.tiling import blocks, cutting
-from hypoxia_hpc.tiling.blocks import Rule
+from hypoxia_hpc.tiling import cutting
 from hypoxia_hpc.tiling.cutting import (
     BlockGrid,
     Cut,
@@ -26,7 +25,10 @@ from hypoxia_hpc.tiling.cutting import (
     n_strips,
     read_tiles,
 )
-from hypoxia_hpc.tiling.planes import PACKED
+from hypoxia_hpc.tiling.kernels import blocks
+from hypoxia_hpc.tiling.kernels.blocks import Rule
+from hypoxia_hpc.tiling.kernels.planes import PACKED
+from hypoxia_hpc.tiling.kernels.reduce import reduce_block
 
 Pixels = NDArray[np.uint8]
 NAMES = {blocks.KEPT: "kept", blocks.BACKGROUND: "background", blocks.UNREADABLE: "unreadable", blocks.MASKED: "masked"}
@@ -297,5 +299,5 @@ def test_reducing_is_the_exact_mean(factor: int) -> None:
     square = rng.choice(np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8), (factor * 9, factor * 9, 4))
     square[: 2 * factor, : 2 * factor] = 255
     out = np.zeros((9, 9), dtype=np.uint32)
-    blocks.reduce_block(square.view("<u4")[..., 0], factor, out)
+    reduce_block(square.view("<u4")[..., 0], factor, out)
     np.testing.assert_array_equal(out.view(np.uint8).reshape(9, 9, 4)[..., :3], naive.averaged(square[..., :3], 9))

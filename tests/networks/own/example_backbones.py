@@ -9,9 +9,9 @@ Their names are entry points of the package that holds this module (pyproject.to
 In run.toml: [extract] backbone = "small", weights = "small.weights.h5" (or .safetensors), weights_sha256 = its SHA-256.
 """
 
-from hypoxia_hpc.networks.preprocessing import scaled_to_one
-from hypoxia_hpc.networks.registry import Network
-from hypoxia_hpc.networks.timm_networks import timm_network
+from hypoxia_hpc.networks.backbones.preprocessing import scaled_to_one
+from hypoxia_hpc.networks.backbones.registry import Network
+from hypoxia_hpc.networks.backbones.timm_networks import timm_network
 
 
 def build_small(tile_px):

@@ -1,0 +1,1 @@
+"""The command line: arguments to one stage, words to the terminal, an exit code."""

@@ -1,0 +1,1 @@
+"""What commands print: values of the rooms below as text."""

@@ -1,0 +1,70 @@
+"""What ``estimate`` shows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.cli.terminal import table
+from hypoxia_hpc.cli.text.words import amount, within
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.machine.disks import Room
+    from hypoxia_hpc.monitoring.estimate import RunEstimate, StageEstimate
+    from hypoxia_hpc.runs.rates import Figure
+
+
+def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
+    """Blocks of lines."""
+    yield table(
+        ["still to do", "slides", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"],
+        [_estimate_row(stage) for stage in estimate.stages],
+    )
+    if estimate.train_bytes is not None:
+        yield f"train holds {within(estimate.train_bytes, 'B')} in memory: features of training and validation patients"
+    yield f"\nroom in {root} ({estimate.mount.kind or 'file system of unknown kind'}):"
+    yield from (_room_line(estimate, room) for room in estimate.rooms)
+    if not any(room.source != "free" for room in estimate.rooms):
+        yield "  quota: no program here tells of one"
+    yield "\nreckoned from these, in brackets the range they should lie in:"
+    rates = [[name, figure_text, figure.origin] for name, figure_text, figure in _rates(estimate)]
+    yield table(["", "", "origin"], rates)
+    if estimate.unknown:
+        yield f"\nnote: {estimate.unknown}: what is extracted already cannot be told, and counts as to do"
+    if estimate.unread:
+        look = f"hypoxia-hpc doctor {shlex.quote(root)}"
+        yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see {look}"
+
+
+def _estimate_row(stage: StageEstimate) -> list[str]:
+    gpu = "" if stage.gpu_hours is None else _hours(stage.gpu_hours)
+    tiles, nbytes = within(stage.tiles), within(stage.nbytes, "B")
+    return [stage.stage, f"{stage.slides:,}", tiles, f"{stage.files:,}", nbytes, _hours(stage.core_hours), gpu]
+
+
+def _hours(figure: Figure) -> str:
+    return within(figure) if figure.high >= 0.01 or not figure.high else "below 0.01"
+
+
+def _room_line(estimate: RunEstimate, room: Room) -> str:
+    nbytes = "no limit of bytes" if room.nbytes is None else amount(room.nbytes, "B")
+    files = "no limit of files" if room.files is None else f"{room.files:,} files"
+    verdict = "enough" if estimate.is_enough(room) else "NOT ENOUGH, if all comes as large as it may"
+    return f"  {room.source}: {nbytes}, {files}: {verdict}"
+
+
+def _rates(estimate: RunEstimate) -> list[tuple[str, str, Figure]]:
+    rates, cost = estimate.rates, estimate.mean_cost
+    device = "a GPU" if rates.gpu else "a core"
+    return [
+        ("to tile a slide of mean cost on a core", within(rates.tile_seconds.times(cost), "s"), rates.tile_seconds),
+        ("tiles kept of such a slide", within(rates.tiles.times(cost)), rates.tiles),
+        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
+        (
+            f"to extract a thousand tiles on {device}",
+            within(rates.extract_seconds.times(1000), "s"),
+            rates.extract_seconds,
+        ),
+        ("a feature vector", within(rates.feature_bytes, "B"), rates.feature_bytes),
+    ]

@@ -1,0 +1,212 @@
+"""What ``status`` shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.cli.terminal import duration, reasons, table
+from hypoxia_hpc.cli.text.words import amount, cut_table, first_line, ranges, some
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.monitoring.process_health import Process
+    from hypoxia_hpc.monitoring.status import RunStatus, StageStatus
+    from hypoxia_hpc.runs.device_time import Accounts
+    from hypoxia_hpc.slurm.jobs import Jobs
+    from hypoxia_hpc.slurm.queue import Failed, Queued
+
+NOT_STARTED = "the program or the image could not be started"
+# In front of where to look. What ended with 1 may be a bug as well as srun's own refusal, which ends so, too.
+EXIT_MEANINGS = {
+    "1": "",
+    "2": "bad configuration or table",
+    "4": "cannot go on there (disk, permission, image, device)",
+    "5": "an earlier stage is incomplete",
+    "9": "killed (too little memory?)",
+    "75": "stopped, and requeued as often as it may be",
+    "126": NOT_STARTED,
+    "127": NOT_STARTED,
+    "137": "killed (too little memory?)",
+    "255": NOT_STARTED,
+}
+# Reasons of squeue that time does not mend: the job asks for what it may not have.
+NEVER_STARTS = re.compile(
+    "BadConstraints|Partition(Time|Node)Limit|InvalidAccount|InvalidQOS|(Account|QOS)NotAllowed"
+    "|(Assoc|QOS)Max[A-Za-z]+PerJob(Limit)?"
+)
+
+
+def status_text(state: RunStatus, run: str) -> Iterator[str]:
+    """Blocks of lines. ``run`` is the run directory as the user gave it."""
+    yield table(
+        ["stage", "done", "quarantined", "to do", "running", "tiles/s a worker", "time left", ""],
+        [_stage_row(stage) for stage in state.stages],
+    )
+    yield from _processes(state.processes)
+    yield from _jobs(state.jobs, run)
+    if state.quarantined:
+        yield from _quarantined(state, run)
+
+
+def _stage_row(stage: StageStatus) -> list[str]:
+    known = stage.said_done is None
+    counts = [f"{stage.done:,}" if known else "?", f"{stage.quarantined:,}", f"{stage.todo:,}" if known else "?"]
+    rate = f"{stage.tiles_per_second:,.0f}" if stage.tiles else ""
+    running = f"{stage.running:,}" if stage.workers or stage.running else ""
+    last = _unknown(stage) or stage.note or _read_by(stage.readers) or _waited(stage.accounts)
+    return [stage.stage, *counts, running, rate, _time_left(stage), last]
+
+
+def _unknown(stage: StageStatus) -> str:
+    """``unknown here: no weights; 21 receipts say done``. A report has no receipt, its page is looked for."""
+    if stage.said_done is None:
+        return ""
+    n = stage.said_done
+    said = "no receipt says done" if n == 0 else "1 receipt says done" if n == 1 else f"{n:,} receipts say done"
+    if stage.stage == "report":
+        said = "a page is there" if n else "no page is there"
+    return f"unknown here{': ' if stage.note else ''}{stage.note}; {said}"
+
+
+def _time_left(stage: StageStatus) -> str:
+    if not stage.todo or stage.worker_seconds_left is None:
+        return ""
+    if stage.seconds_left is None:
+        return f"{duration(stage.worker_seconds_left)} of one worker"
+    return f"{duration(stage.seconds_left)} with {some(stage.workers, 'worker')}"
+
+
+def _read_by(readers: Mapping[str, int]) -> str:
+    """``read by native-jpeg 58, openslide 3``."""
+    return "read by " + ", ".join(f"{reader} {n:,}" for reader, n in readers.items()) if readers else ""
+
+
+def _waited(accounts: Accounts) -> str:
+    """``device waited 1 % for data, read 4.1 GB``."""
+    share = accounts.waited_share
+    read = f", read {amount(accounts.bytes_read, 'B')}" if accounts.bytes_read else ""
+    return "" if share is None else f"device waited {share:.0%} for data{read}"
+
+
+def _processes(processes: Sequence[Process]) -> Iterator[str]:
+    at_work = [one for one in processes if one.standing in ("working", "silent")]
+    if at_work:
+        hosts = sorted({one.running.host for one in at_work})
+        workers = sum(one.running.workers for one in at_work)
+        yield f"\nat work: {some(len(at_work), 'process')} on {', '.join(hosts)}, {some(workers, 'worker')}"
+        yield cut_table(
+            ["process", "host", "slides", "tiles/s", "idle", "device waits", "last heard"],
+            [_work_row(one) for one in at_work],
+        )
+    over = [one for one in processes if one.standing in ("dead", "failed", "stopped")]
+    if over:
+        yield "\nnot at work any more, with slides left to do:"
+        yield cut_table(["process", "host", "", "in flight", "last heard"], [_over_row(one) for one in over])
+
+
+def _name(process: Process) -> str:
+    running = process.running
+    where = f" share {running.share[0]}/{running.share[1]}" if running.share[1] > 1 else ""
+    rank = f" rank {running.rank}" if running.ranks > 1 else ""
+    return f"{process.title}{where}{rank}" + (f" job {running.job}" if running.job else f" pid {running.pid}")
+
+
+def _work_row(process: Process) -> list[str]:
+    running = process.running
+    slides = f"{running.slides_done:,}" + ("" if running.slides_total is None else f" of {running.slides_total:,}")
+    silent = f"{duration(process.seconds_silent)} ago: {process.why}" if process.standing == "silent" else "now"
+    share = process.waited_share
+    waits = "" if share is None else f"{share:.0%}"
+    return [_name(process), running.host, slides, f"{process.tiles_per_second:,.0f}", _idle(process), waits, silent]
+
+
+def _idle(process: Process) -> str:
+    """``3 %``, of each worker where they differ."""
+    shares = [f"{share:.0%}" for share in process.idle_shares]
+    return shares[0] if len(set(shares)) == 1 else " ".join(shares[:8]) + (" …" if len(shares) > 8 else "")
+
+
+def _over_row(process: Process) -> list[str]:
+    in_flight = list(process.running.in_flight)
+    shown = ", ".join(in_flight[:3]) + (f" and {len(in_flight) - 3} more" if len(in_flight) > 3 else "")
+    why = f"{process.standing}: {process.why}" if process.why else process.standing
+    return [_name(process), process.running.host, why, shown, f"{duration(process.seconds_silent)} ago"]
+
+
+def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
+    if jobs.queued:
+        yield "\nin the queue:"
+        yield cut_table(["stage", "job", "", "elements", "where, or why not"], list(_queue_rows(jobs, jobs.queued)))
+    elif jobs.queued is not None:
+        yield "\nin the queue: nothing of this run"
+    if any(one.standing == "held" for one in jobs.queued or ()):
+        yield "held ones start after: scontrol release JOB"
+    yield from _never_start(jobs.queued or (), shlex.quote(run))
+    if jobs.failed:
+        yield "\nfailed, and not sent again since:"
+        yield cut_table(["stage", "job", "node", "", "ran", "most memory"], [_failed_row(one) for one in jobs.failed])
+        yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}"
+    if jobs.queued is None and jobs.sent:
+        yield f"\nnote: nobody knows what waits or runs: {jobs.why_not_queued}"
+    if jobs.failed is None and jobs.sent:
+        yield f"\nnote: nobody knows how jobs ended: {jobs.why_not_ended}"
+
+
+def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:
+    remedies = {"[site.slurm] in run.toml": _is_refused, "what it waits for": _waits_in_vain}
+    for what, is_so in remedies.items():
+        if jobs := " ".join(dict.fromkeys(one.job.partition("_")[0] for one in queued if is_so(one))):
+            yield f"what will not start: scancel {jobs}, mend {what}, then hypoxia-hpc submit {run}"
+
+
+def _is_refused(job: Queued) -> bool:
+    return job.standing == "pending" and NEVER_STARTS.fullmatch(job.reason) is not None
+
+
+def _waits_in_vain(job: Queued) -> bool:
+    return job.reason == "DependencyNeverSatisfied"
+
+
+def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
+    """One row for all elements of a job that stand alike, in the order in which jobs were sent, running ones first."""
+    stages = {one.job_id: one.stage for one in jobs.sent}
+    place = {job_id: number for number, job_id in enumerate(stages)}
+    groups: dict[tuple[int, bool, str, str, str], list[Queued]] = {}
+    for one in queued:
+        job, is_running = one.job.partition("_")[0], one.standing == "running"
+        never = "will not start: " if _is_refused(one) or _waits_in_vain(one) else ""
+        why = "" if is_running else never + one.reason
+        groups.setdefault((place.get(job, -1), not is_running, job, one.standing, why), []).append(one)
+    for (_, _, job, standing, why), alike in sorted(groups.items()):
+        nodes = Counter(one.node for one in alike if one.node)
+        elements = [int(index) for one in alike if (index := one.job.partition("_")[2])]
+        where = ", ".join(f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items()))
+        yield [stages.get(job, ""), job, standing, ranges(elements), why or where]
+
+
+def _failed_row(failed: Failed) -> list[str]:
+    how = failed.how
+    memory = amount(how.most_memory, "B") if how.most_memory else ""
+    return [failed.stage, how.job, how.node, f"{how.state} {_exit_words(failed)}".rstrip(), how.elapsed, memory]
+
+
+def _exit_words(failed: Failed) -> str:
+    """The name of the log is as submit asks for it."""
+    how = failed.how
+    code = how.exit_code.partition(":")[0]
+    if how.state != "FAILED" or code not in EXIT_MEANINGS:
+        return how.exit_code if how.exit_code != "0:0" else ""
+    return f"{code}: " + "; ".join(filter(None, [EXIT_MEANINGS[code], f"see the end of {failed.stage}-{how.job}.out"]))
+
+
+def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
+    receipts = [receipt for _, receipt in state.quarantined]
+    yield f"\n{some(len(receipts), 'slide')} quarantined: {reasons(receipts)}"
+    rows = [
+        [stage, one.slide_id, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
+    ]
+    yield table(["quarantined in", "slide", "reason", "attempts", "detail"], rows)
+    yield f"\nTo try them again: hypoxia-hpc tile {shlex.quote(run)} --retry (or extract)"

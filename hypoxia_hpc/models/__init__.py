@@ -1,0 +1,1 @@
+"""A run's models: extraction, training jobs, search, clusterings, predictions."""

@@ -1,0 +1,146 @@
+"""Which clusters the tiles of slides and patients are in: counted while the features pass by, written as tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import DeepKMeansTable
+from hypoxia_hpc.models.training_job import Fitting
+from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf, cluster_predictor, train_deep_kmeans
+from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.records import Features, Int64Array, Slide
+from hypoxia_hpc.runs.cohort import model_names
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import Standing
+
+LEVELS = ("slide", "patient")
+
+
+@dataclass(frozen=True, slots=True)
+class Clustering:
+    """A trained clustering of one fold: the set of every patient in it, ``k`` clusters, and the cluster of a tile."""
+
+    name: str
+    fold: int
+    sets: Mapping[str, str]
+    k: int
+    cluster_of: ClusterOf
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTables:
+    """``shares``: level (slide, patient), model, fold, set, id, n_tiles, and the share of its tiles in each cluster,
+    share_000, ...; ``tiles``: slide_id, x_l0, y_l0, cluster, fold: that which has the patient in its test set, the
+    first where none has."""
+
+    shares: pd.DataFrame
+    tiles: pd.DataFrame
+
+
+def fit_deep_kmeans(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+    """Cluster the training tiles of a fold. Raises what ``train_deep_kmeans`` raises."""
+    return train_deep_kmeans(
+        fitting.cohort.config.train.deep_kmeans,
+        fitting.data,
+        seed=fitting.seed,
+        checkpoints=fitting.checkpoints,
+        on_epoch=on_epoch,
+        stop=fitting.stop,
+    )
+
+
+def frozen_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[Clustering]:
+    """The clusterings that run.toml asks for, those of each fold with its sets of patients. Raises NotReadyError where
+    one is missing or damaged."""
+    table = run.config().train
+    wanted = [(name, head, fold) for name, head, fold in model_names(table) if head in table.clusterings]
+    found = []
+    for name, head, fold in wanted:
+        model = load_model(run.model(name))
+        settings = DeepKMeansTable.model_validate(model.record.settings)
+        cluster_of = cluster_predictor(settings, model.arrays, model.record.feature_length)
+        found.append(Clustering(head, fold, folds[fold], settings.clusters, cluster_of))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """A slide, the places of its tiles, how many each clustering put in each cluster; and the cluster of each tile by
+    the clustering that has number ``kept``."""
+
+    slide: Slide
+    xy: Int64Array
+    counts: Sequence[Int64Array]
+    kept: int
+    clusters: NDArray[np.int16]
+
+
+class ClusterTally:
+    """Counts the tiles of slides in clusters, as their features pass by on their way to the models."""
+
+    def __init__(self, clusterings: Sequence[Clustering]) -> None:
+        self._clusterings = clusterings
+        self._counted: list[_Counted] = []
+
+    def passing(self, features: Iterable[tuple[Standing, Features]]) -> Iterator[tuple[Standing, Features]]:
+        """The same features."""
+        for standing, found in features:
+            if self._clusterings:
+                self._counted.append(self._count(standing.slide, found))
+            yield standing, found
+
+    def tables(self) -> ClusterTables | None:
+        """Of all that have passed; None without clusterings. Equal features give equal tables."""
+        if not self._clusterings:
+            return None
+        shares = [self._shares(number, level) for level in LEVELS for number in range(len(self._clusterings))]
+        return ClusterTables(pd.concat(shares, ignore_index=True), self._tiles())
+
+    def _count(self, slide: Slide, features: Features) -> _Counted:
+        values = features.values.astype(np.float32)
+        clusters = [one.cluster_of(values) for one in self._clusterings]
+        counts = [np.bincount(of, minlength=one.k) for of, one in zip(clusters, self._clusterings, strict=True)]
+        sets = [one.sets.get(slide.patient_id) for one in self._clusterings]
+        kept = sets.index("test") if "test" in sets else 0
+        return _Counted(slide, features.xy, counts, kept, clusters[kept].astype(np.int16))
+
+    def _tiles(self) -> pd.DataFrame:
+        n_tiles = [len(one.xy) for one in self._counted]
+        # As categories: 26 million tiles with a string each would take gigabytes.
+        slide_ids = pd.Categorical([one.slide.slide_id for one in self._counted])
+        xy_l0 = np.concatenate([one.xy for one in self._counted])
+        folds = np.array([self._clusterings[one.kept].fold for one in self._counted], dtype=np.int16)
+        return pd.DataFrame(
+            {
+                "slide_id": slide_ids.take(np.repeat(np.arange(len(n_tiles)), n_tiles)),
+                "x_l0": xy_l0[:, 0],
+                "y_l0": xy_l0[:, 1],
+                "cluster": np.concatenate([one.clusters for one in self._counted]),
+                "fold": np.repeat(folds, n_tiles),
+            }
+        )
+
+    def _shares(self, number: int, level: str) -> pd.DataFrame:
+        """Of one clustering, by id."""
+        clustering = self._clusterings[number]
+        counts: dict[str, Int64Array] = defaultdict(lambda: np.zeros(clustering.k, dtype=np.int64))
+        owners: dict[str, str] = {}
+        for one in self._counted:
+            name = one.slide.slide_id if level == "slide" else one.slide.patient_id
+            counts[name] += one.counts[number]
+            owners[name] = one.slide.patient_id
+        names = sorted(counts)
+        n_tiles = [int(counts[name].sum()) for name in names]
+        frame = pd.DataFrame({"level": level, "model": clustering.name, "fold": clustering.fold, "id": names})
+        frame.insert(3, "set", [clustering.sets.get(owners[name], "") for name in names])
+        shares = np.array([counts[name] for name in names]) / np.array(n_tiles)[:, None]
+        columns = [f"share_{cluster:03d}" for cluster in range(clustering.k)]
+        return pd.concat([frame.assign(n_tiles=n_tiles), pd.DataFrame(shares, columns=columns)], axis=1)

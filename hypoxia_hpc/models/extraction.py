@@ -1,0 +1,207 @@
+"""Tiles of a slide to a feature store, whatever the network: what a worker process does for one slide."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc import __version__
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
+from hypoxia_hpc.networks.inference.feeding import Fed, TileSource, compute_record, features_of
+from hypoxia_hpc.records import Float32Array, Json, Slide, Tiles, UInt8Array
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_key
+from hypoxia_hpc.runs.state import tile_standing
+from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.pixels import ReadPixels, slide_pixels
+from hypoxia_hpc.stores.features import open_features, write_features
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels_into
+from hypoxia_hpc.workers.scratch import Scratch, staged
+from hypoxia_hpc.workers.slide_stage import NOT_READY, HeldUpError
+
+STAGE = "extract"
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureWork:
+    """One tile store to one feature store, features/<name>/. ``spec`` says what makes these features, and enters their
+    key; ``dtype`` is that of the store."""
+
+    run: RunDir
+    name: str
+    spec: Json
+    dtype: str
+    tile_table: TileTable
+    plan: DevicePlan
+    scratch: Scratch | None = None
+
+    @property
+    def receipts(self) -> Path:
+        return self.run.receipts(STAGE, self.name)
+
+    def target(self, slide: Slide) -> Path:
+        return self.run.features(self.name, slide.slide_id)
+
+    def key(self, slide: Slide) -> str:
+        standing = tile_standing(self.run, self.tile_table, slide)
+        if standing.status == "quarantined" and standing.receipt is not None:
+            raise HeldUpError(standing.receipt.reason, standing.receipt.detail)
+        if standing.status != "done":
+            raise HeldUpError(
+                NOT_READY,
+                f"{slide.slide_id}: no tiles yet by the present [tile] table",
+                remedy=f"hypoxia-hpc tile {self.run.root}",
+            )
+        return extract_key(self.spec, standing.key)
+
+    def key_unread(self, slide: Slide, reason: str) -> str:
+        return extract_key(self.spec, f"unread: {reason}")
+
+    def made_of(self, _: Slide) -> Json:
+        return {}  # the key of the tiles, which their store tells
+
+    def rows(self, slide: Slide) -> int:
+        return len(open_features(self.target(slide)).xy)
+
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+        came = time.perf_counter()
+        device = device_of(self.plan)
+        in_line = time.perf_counter() - came if device.made_in != threading.get_ident() else 0.0
+        tiles = open_tiles(self.run.tiles(slide.slide_id))
+        refuse_other_size(tiles, self.plan.tile_px)
+        fed = features_of(device, partial(self._source, slide, tiles), tick)
+        attributes: Json = {
+            "slide_id": slide.slide_id,
+            "spec": self.spec,
+            "tile_spec": tiles.attributes["spec"],
+            "tile_key": tiles.attributes["key"],
+            "compute": self._compute(device, fed),
+            "key": key,
+            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__},
+        }
+        write_features(self.target(slide), checked_cast(fed.values, self.dtype), tiles.xy, attributes)
+        return self._accounts(tiles, fed, attributes["compute"], in_line)
+
+    def _compute(self, device: Device, fed: Fed) -> Json:
+        """What the bits of the features depend on."""
+        return {
+            **compute_record(),
+            **device.engine.record,
+            "precision": self.plan.precision,
+            "batch_size": fed.batch_size,
+            "batch_size_asked": device.asked,
+            "tile_px": device.tile_px,
+        }
+
+    def _accounts(self, tiles: Tiles, fed: Fed, compute: Json, in_line: float) -> Json:
+        """Where the time went, for the receipt. ``in_line``: seconds in which another slide had the network built."""
+        accounts: Json = {
+            "threads": self.plan.threads,
+            "device": compute["device"],
+            "batch_size": fed.batch_size,
+            "device_seconds": round(fed.turn.device_seconds, 4),
+            "waited_seconds": round(fed.turn.waited_seconds, 4),
+            "queued_seconds": round(in_line + fed.turn.queued_seconds, 4),
+        }
+        if tiles.pixels is not None:
+            accounts["bytes_read"] = tiles.pixels.nbytes(0, len(tiles.pixels))
+        if fed.too_large:
+            accounts["note"] = (
+                f"out of memory on the device with batches of {fed.too_large[0]} tiles, goes on with {fed.batch_size}; "
+                f"[extract] batch_size = {fed.batch_size} saves the attempt in runs to come; in this one it would make "
+                "all features anew"
+            )
+        return accounts
+
+    def _source(self, slide: Slide, tiles: Tiles) -> AbstractContextManager[TileSource]:
+        return _stored(tiles) if tiles.pixels is not None else self._from_slide(slide, tiles)
+
+    @contextmanager
+    def _from_slide(self, slide: Slide, tiles: Tiles) -> Iterator[TileSource]:
+        """The slide must be the one that was tiled."""
+        try:
+            present = fingerprint(slide.path)
+        except SlideError as error:
+            raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
+        if present != tiles.attributes["slide"]["fingerprint"]:
+            raise SlideError(
+                "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
+            )
+        with (
+            staged(slide.path, self.scratch) as path,
+            slide_pixels(path, self.tile_table, slide.mpp, tiles.xy) as read,
+        ):
+            yield SlidePixels(len(tiles.xy), read)
+
+
+@contextmanager
+def _stored(tiles: Tiles) -> Iterator[TileSource]:
+    yield StoredPixels(tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPixels:
+    """A source of tiles: those of a store that keeps their pixels."""
+
+    tiles: Tiles
+    in_order: bool = False
+
+    @property
+    def n(self) -> int:
+        return len(self.tiles.pixels)
+
+    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
+        return read_pixels_into(self.tiles, start, stop, out)
+
+
+@dataclass(frozen=True, slots=True)
+class SlidePixels:
+    """A source of tiles: read from the slide itself."""
+
+    n: int
+    read: ReadPixels
+    in_order: bool = True
+
+    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
+        out[: stop - start] = self.read(start, stop)
+        return stop - start
+
+
+def refuse_other_size(tiles: Tiles, tile_px: int) -> None:
+    """Raises SlideError ``tile-size`` where the tiles have another side than the network takes."""
+    if tiles.pixels is not None and tiles.pixels.shape[1] != tile_px:
+        raise SlideError(
+            "tile-size",
+            f"{tiles.slide_id}: the tiles of its store have {tiles.pixels.shape[1]} px, the network takes {tile_px}",
+            remedy="delete this tile store and run tile again",
+        )
+
+
+def checked_cast(values: Float32Array, dtype: str) -> Float32Array:
+    """Features in their stored type. Raises SlideError ``non-finite-features`` or ``float16-overflow``."""
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        raise SlideError(
+            "non-finite-features",
+            f"{len(bad)} of {len(values)} tiles have NaN or infinite features, the first is tile {bad[0]}",
+            remedy="check the weights file; look at these tiles",
+        )
+    with np.errstate(over="ignore"):
+        stored = values.astype(dtype)
+    bad = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+    if len(bad):
+        raise SlideError(
+            "float16-overflow",
+            f"{len(bad)} of {len(values)} tiles have features up to {np.abs(values).max():g}, float16 ends at 65504",
+            remedy='set [extract] dtype = "float32"',
+        )
+    return stored

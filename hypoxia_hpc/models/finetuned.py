@@ -1,0 +1,170 @@
+"""Fine-tuned networks of a run: what they are trained on, and their probabilities of every tile, kept as features are.
+
+RUN/features/<model>/<slide_id>.zarr holds the probabilities of both classes, float32 (n, 2). They are made slide by
+slide as [extract] makes features, with receipts and a key that names the model's content; but in this process, which
+has the device since it trained there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped, damaged_stores
+from hypoxia_hpc.machine.cores import usable_cores
+from hypoxia_hpc.models.extraction import FeatureWork
+from hypoxia_hpc.models.tensorboard import TensorBoardCurves
+from hypoxia_hpc.models.training_job import Fitting
+from hypoxia_hpc.networks.backbones.resolve import Backbone, build_inner, resolve_backbone
+from hypoxia_hpc.networks.data.tile_stream import TileSource
+from hypoxia_hpc.networks.heads.finetuning import train_finetuned
+from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.saved import read_record
+from hypoxia_hpc.networks.heads.tile_network import build_network, load_finetuned
+from hypoxia_hpc.networks.inference.device import DevicePlan
+from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.records import Slide, Tiles
+from hypoxia_hpc.runs.cohort import Cohort, model_names
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+from hypoxia_hpc.workers.slide_stage import Attend
+
+HEAD = "finetune"
+RULE = 1  # raised when the probabilities of a model change
+
+
+def finetune_backbone(config: RunConfig) -> Backbone:
+    """The network that [train.finetune] begins with, its weights found and checked. Raises as ``resolve_backbone``, in
+    the names of this table's entries."""
+    table = config.train.finetune
+    asked = ExtractTable(
+        backbone=table.backbone,
+        weights=table.weights,
+        weights_sha256=table.weights_sha256,
+        seed=config.train.seed,
+        precision=table.precision,
+    )
+    try:
+        return resolve_backbone(asked, table.input_px, Path(config.site.weights) if config.site.weights else None)
+    except HypoxiaError as error:
+        culprits = [_of_this_table(culprit) for culprit in error.culprits]
+        raise type(error)(
+            _of_this_table(error.problem), remedy=_of_this_table(error.remedy), culprits=culprits
+        ) from error
+
+
+def _of_this_table(text: str) -> str:
+    return (
+        text.replace("[tile] tile_px", "[train.finetune] input_px")
+        .replace("set tile_px", "set input_px")
+        .replace("[extract]", "[train.finetune]")
+    )
+
+
+def fit_finetune(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+    """Fine-tune a network on the tiles of a fold. Raises what the backbone, the stores and the training raise."""
+    cohort = fitting.cohort
+    table = cohort.config.train.finetune
+    train, valid = (tile_sources(cohort, standings) for standings in (fitting.train, fitting.valid))
+    base, preprocess = build_inner(finetune_backbone(cohort.config))
+    network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
+    with TensorBoardCurves(cohort.run.tensorboard(fitting.model.name)) as curves:
+        return train_finetuned(
+            table,
+            network,
+            train,
+            valid,
+            seed=fitting.seed,
+            checkpoints=fitting.checkpoints,
+            curves=curves,
+            on_epoch=on_epoch,
+            stop=fitting.stop,
+        )
+
+
+def tile_sources(cohort: Cohort, standings: Sequence[Standing]) -> list[TileSource]:
+    """The tile stores of these slides, opened. Raises NotReadyError naming every damaged one, InputError naming every
+    one that keeps no pixels."""
+    opened, damaged = [], []
+    for standing in standings:
+        try:
+            opened.append((standing.slide, open_tiles(cohort.run.tiles(standing.slide.slide_id))))
+        except SlideError as error:
+            damaged.append(error.problem)
+    if damaged:
+        raise damaged_stores(
+            "tile",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'tiles'}, then hypoxia-hpc run {cohort.run.root}",
+        )
+    without = [slide.slide_id for slide, tiles in opened if tiles.pixels is None]
+    if without:
+        raise InputError(
+            f"fine-tuning needs the pixels of tiles, and {len(without)} of {len(opened)} tile stores keep none",
+            culprits=without,
+            remedy='set [tile] pixels = "store" and run tile again, or take "finetune" out of [train] heads',
+        )
+    return [
+        TileSource(partial(read_pixels, _slim(tiles)), len(tiles.xy), cohort.label(slide)) for slide, tiles in opened
+    ]
+
+
+def _slim(tiles: Tiles) -> Tiles:
+    """Without what nobody needs of thousands of stores at once."""
+    return replace(tiles, xy=tiles.xy[:0].copy(), background=tiles.background[:0].copy())
+
+
+def make_probabilities(
+    run: RunDir, model_run: RunDir, slides: Sequence[Slide], *, listener: Listener, stop: threading.Event
+) -> None:
+    """See to it that the probabilities of these slides of ``run`` by every fine-tuned network of ``model_run`` are
+    there; those that are stay.
+
+    Raises NotReadyError naming every slide of which they cannot be made, Stopped on request, MachineError.
+    """
+    for name, head, _ in model_names(model_run.config().train):
+        if head == HEAD:
+            _make(run, name, model_run.model(name), slides, listener, stop)
+
+
+def _make(
+    run: RunDir, name: str, folder: Path, slides: Sequence[Slide], listener: Listener, stop: threading.Event
+) -> None:
+    attend = Attend(finetuned_work(run, name, folder), retry=True)
+    failed = []
+    listener.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slides")
+    try:
+        for slide in slides:
+            if stop.is_set():
+                raise Stopped(f"stopped on request while {name} predicts", remedy="run the same command again to go on")
+            receipt = attend(slide, listener.count).receipt
+            if receipt.status != "done":
+                failed.append(f"{slide.slide_id}: {receipt.detail.partition(chr(10))[0]}")
+            listener.item(slide.cost)
+    finally:
+        listener.end()
+    if failed:
+        raise NotReadyError(
+            f"{name} cannot predict {len(failed)} of {len(slides)} slides",
+            culprits=failed,
+            remedy=f"mend what is named above, or delete these tile stores, then hypoxia-hpc run {run.root}",
+        )
+
+
+def finetuned_work(run: RunDir, name: str, folder: Path) -> FeatureWork:
+    """The work of making them. Raises NotReadyError where there is no sound model in ``folder``."""
+    record = read_record(folder)
+    table = FinetuneTable.model_validate(record.settings)
+    config = run.config()
+    tile_px = config.tile.tile_px
+    plan = DevicePlan(
+        partial(load_finetuned, folder, tile_px), tile_px, table.batch_size, table.precision, threads=usable_cores()
+    )
+    spec = {"head": HEAD, "rule": RULE, "model": record.content, "batch_size": table.batch_size}
+    return FeatureWork(run, name, spec, "float32", config.tile, plan)

@@ -1,0 +1,90 @@
+"""What a trained model says of the tiles of a slide, as columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
+from hypoxia_hpc.config import AttentionTable
+from hypoxia_hpc.errors import NotReadyError, SlideError
+from hypoxia_hpc.networks.heads.attention import weigher
+from hypoxia_hpc.networks.heads.registry import HeadTable, predictor
+from hypoxia_hpc.networks.heads.result import Arrays
+from hypoxia_hpc.networks.heads.saved import FrozenModel, load_model
+from hypoxia_hpc.records import Float32Array, Float64Array, Slide
+from hypoxia_hpc.runs.cohort import model_names
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.features import open_features
+
+Columns = dict[str, Float64Array]
+TileOutputs = Callable[[Float32Array], Columns]
+SlideOutputs = Callable[[Slide, Float32Array], Columns]
+
+
+def frozen_models(run: RunDir) -> dict[str, list[FrozenModel]]:
+    """The models of a run's heads, one for each fold, in the order of its run.toml. Raises NotReadyError where any is
+    missing or damaged."""
+    table = run.config().train
+    models: dict[str, list[FrozenModel]] = {head: [] for head in table.heads}
+    for name, head, _ in model_names(table):
+        if head in models:
+            models[head].append(load_model(run.model(name)))
+    return models
+
+
+def outputs_of(model: FrozenModel) -> SlideOutputs:
+    """A frozen top model as a function of a slide and its features: see `head_outputs`."""
+    outputs = head_outputs(model.table, model.arrays, model.record.feature_length)  # type: ignore[arg-type]
+    return lambda _, values: outputs(values)
+
+
+def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
+    """What a fine-tuned network, which goes by pixels, has said of a slide: the probabilities of both classes that lie
+    under its name, as features do. Raises NotReadyError naming every damaged store of this network."""
+
+    def read(slide: Slide, _: Float32Array) -> Columns:
+        try:
+            kept = open_features(run.features(name, slide.slide_id))
+        except SlideError as error:
+            raise _damaged(run, name) from error
+        return {"probability": kept.values[:, 1].astype(np.float64)}
+
+    return read
+
+
+def _damaged(run: RunDir, name: str) -> NotReadyError:
+    """Every store below features/NAME is read: who deletes one at a time runs evaluate once for each."""
+    paths = [run.features(name, slide.slide_id) for slide in run.slides()]
+    damaged = [problem for path in paths if path.exists() for problem in _problem_of(path)]
+    stores_are = "store of probabilities is" if len(damaged) == 1 else "stores of probabilities are"
+    return NotReadyError(
+        f"{len(damaged)} {stores_are} damaged",
+        culprits=damaged,
+        remedy="delete these folders, then run the same command again: evaluate and predict make them again",
+    )
+
+
+def _problem_of(path: Path) -> list[str]:
+    try:
+        open_features(path)
+    except SlideError as error:
+        return [error.problem]
+    return []
+
+
+def head_outputs(table: HeadTable, arrays: Arrays, feature_length: int) -> TileOutputs:
+    """A top model as a function of feature vectors float32 (n, d): probability of each tile, float64 (n,) in 0..1, and
+    what `pool_tiles` needs beside it."""
+    if isinstance(table, AttentionTable):
+        weigh = weigher(table, arrays)
+
+        def outputs(values: Float32Array) -> Columns:
+            found = weigh(values)
+            return {"probability": logistic(found.logit), ATTENTION: found.attention_logit, LOGIT: found.logit}
+
+        return outputs
+    predict = predictor(table, arrays, feature_length)
+    return lambda values: {"probability": predict(values)}

@@ -1,0 +1,222 @@
+"""Predictions of tiles, slides and patients: made from frozen models and features, and committed as one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
+from hypoxia_hpc.cohorts.csvfiles import csv_text
+from hypoxia_hpc.cohorts.splits import SETS
+from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.models.clusterings import ClusterTables
+from hypoxia_hpc.models.outputs import Columns, SlideOutputs, kept_outputs, outputs_of
+from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
+from hypoxia_hpc.runs.cohort import model_names
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.stores.commit import committing_directory, machine_errors
+from hypoxia_hpc.stores.layout import content_digest
+
+COLUMNS = ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
+TILE_COLUMNS = [
+    *("model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0", "label", "probability", "attention")
+]
+PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
+CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
+PART_TILES = 200_000  # about so many are pooled at a time, patients whole
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A trained model of one fold: the set of every patient in that fold, and what it says of a slide's tiles."""
+
+    fold: int
+    sets: Mapping[str, str]
+    outputs: SlideOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Three tables of the same models. ``tiles``: `TILE_COLUMNS`, ``attention`` being what the tile weighs in its
+    patient's bag, NaN for models that have none; ``slides`` and ``patients``: `COLUMNS` and patient_id. Labels are
+    Int64, <NA> where nobody knows; so is the fold where a row is the mean over the models of all folds."""
+
+    tiles: pd.DataFrame
+    slides: pd.DataFrame
+    patients: pd.DataFrame
+
+
+def frozen_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> dict[str, list[Member]]:
+    """The models of ``model_run``'s heads, by head and fold, to predict slides of ``run``; ``folds`` has for each fold
+    the set of every patient. Raises NotReadyError where a model is missing or damaged."""
+    table = model_run.config().train
+    members: dict[str, list[Member]] = {head: [] for head in table.heads}
+    for name, head, fold in model_names(table):
+        if head in members:
+            model = load_model(model_run.model(name))
+            outputs = kept_outputs(run, name) if isinstance(model.table, FinetuneTable) else outputs_of(model)
+            members[head].append(Member(fold, folds[fold], outputs))
+    return members
+
+
+def predict_cohort(
+    models: Mapping[str, Sequence[Member]],
+    standings: Sequence[Standing],
+    features: Iterable[tuple[Standing, Features]],
+    patients: Mapping[str, Patient],
+) -> Predictions:
+    """Every tile through every model, pooled to slides and patients. ``features`` of ``standings``, in their order,
+    which has the slides of a patient together.
+
+    A model of one fold says all there is. Of several, each predicts the patients of its sets, and tiles are kept from
+    the fold that has their patient in its test set; who is in no set (no label, another cohort) gets the mean over the
+    folds' models. So every tile stands once for each model.
+    """
+    found: dict[str, list[Predictions]] = {name: [] for name in models}
+    for part in _parts(models, features):
+        base = _base(part, standings)
+        for name, members in models.items():
+            frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
+            found[name].append(_of_part(name, members, frames, patients))
+    return Predictions(*(_joined(models, found, level) for level in ("tiles", "slides", "patients")))
+
+
+@dataclass(slots=True)
+class _Part:
+    """Slides of some patients, all of each, and what every member of every model said of their tiles."""
+
+    slides: list[tuple[Slide, Int64Array]]
+    said: dict[tuple[str, int], list[Columns]]
+    n_tiles: int = 0
+
+
+def _parts(models: Mapping[str, Sequence[Member]], features: Iterable[tuple[Standing, Features]]) -> Iterator[_Part]:
+    part = _Part([], defaultdict(list))
+    for _, slides in itertools.groupby(features, lambda pair: pair[0].slide.patient_id):
+        for standing, found in slides:
+            part.slides.append((standing.slide, found.xy))
+            part.n_tiles += len(found.xy)
+            values = found.values.astype(np.float32)
+            for name, members in models.items():
+                for number, member in enumerate(members):
+                    part.said[name, number].append(member.outputs(standing.slide, values))
+        if part.n_tiles >= PART_TILES:
+            yield part
+            part = _Part([], defaultdict(list))
+    if part.slides:
+        yield part
+
+
+def _whole(said: Sequence[Columns]) -> Columns:
+    return {column: np.concatenate([one[column] for one in said]) for column in said[0]}
+
+
+def _base(part: _Part, standings: Sequence[Standing]) -> pd.DataFrame:
+    n_tiles = [len(xy) for _, xy in part.slides]
+    xy_l0 = np.concatenate([xy for _, xy in part.slides])
+    slides = pd.Categorical(
+        [slide.slide_id for slide, _ in part.slides], sorted({one.slide.slide_id for one in standings})
+    )
+    patients = [slide.patient_id for slide, _ in part.slides]
+    owners = pd.Categorical(patients, sorted({one.slide.patient_id for one in standings}))
+    # As categories: 26 million tiles with a string each would take gigabytes.
+    rows = np.repeat(np.arange(len(part.slides)), n_tiles)
+    return pd.DataFrame(
+        {"slide_id": slides.take(rows), "patient_id": owners.take(rows), "x_l0": xy_l0[:, 0], "y_l0": xy_l0[:, 1]}
+    )
+
+
+def _of_part(
+    name: str, members: Sequence[Member], frames: Sequence[pd.DataFrame], patients: Mapping[str, Patient]
+) -> Predictions:
+    """``frames``: the tiles of a part as each member sees them."""
+    labels = {patient_id: patient.label for patient_id, patient in patients.items()}
+    tiles, slides, pooled = [], [], []
+    for member, frame in zip(members, frames, strict=True):
+
+        def told(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
+            owners = rows["patient_id"].astype(object)
+            return rows.assign(
+                model=name, fold=member.fold, set=owners.map(member.sets), label=owners.map(labels).astype("Int64")
+            ).astype({"fold": "Int64"})
+
+        attention = attention_weights(frame) if ATTENTION in frame else np.nan
+        tiles.append(told(frame.assign(attention=attention))[TILE_COLUMNS])
+        slides.append(told(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
+        pooled.append(told(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
+    return Predictions(_of_folds(tiles, SETS[-1:]), _of_folds(slides, SETS), _of_folds(pooled, SETS))
+
+
+def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFrame:
+    """The same rows by the models of all folds: those of the ``kept`` sets from each fold; of rows in no set of any
+    fold one, the mean."""
+    if len(frames) == 1:
+        return frames[0]
+    in_none = ~frames[0]["set"].isin(SETS)
+    others = [frame[in_none] for frame in frames]
+    means = {
+        # One after the other: NumPy's mean adds in another order where there is one row.
+        column: sum(frame[column].to_numpy() for frame in others) / len(others)
+        for column in ("probability", "attention")
+        if column in frames[0]
+    }
+    mean = others[0].assign(fold=pd.array([pd.NA] * len(others[0]), dtype="Int64"), **means)
+    whole: pd.DataFrame = pd.concat([*(frame[frame["set"].isin(kept)] for frame in frames), mean])
+    return whole.sort_index(kind="stable")
+
+
+def _joined(
+    models: Mapping[str, Sequence[Member]], found: Mapping[str, Sequence[Predictions]], level: str
+) -> pd.DataFrame:
+    """All parts of a level, model by model; slides and patients by fold and id."""
+    frames: list[pd.DataFrame] = []
+    for name in models:
+        whole = pd.concat([getattr(part, level) for part in found[name]], ignore_index=True)
+        frames.append(whole if level == "tiles" else whole.sort_values(["fold", "id"], kind="stable"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_predictions(folder: Path, predictions: Predictions, clusters: ClusterTables | None = None) -> str:
+    """Commit patients.csv, slides.csv and tiles.parquet as one folder, with clusters.csv and tile_clusters.parquet
+    where there are clusters; equal predictions give equal bytes.
+
+    Returns their :func:`predictions_digest`.
+    """
+    with committing_directory(folder, lambda _: False) as made:
+        (made / SLIDES_FILE).write_text(csv_text(predictions.slides[COLUMNS]), encoding="utf-8")
+        (made / PATIENTS_FILE).write_text(csv_text(predictions.patients[COLUMNS]), encoding="utf-8")
+        predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
+        if clusters is not None:
+            (made / CLUSTERS_FILE).write_text(csv_text(clusters.shares), encoding="utf-8")
+            clusters.tiles.to_parquet(made / TILE_CLUSTERS_FILE, index=False, compression="zstd")
+        return _digest(made)
+
+
+def predictions_digest(folder: Path) -> str | None:
+    """What tells these predictions from others: SHA-256 (hex) over the tables made of those of the tiles, None where a
+    file is missing. Raises MachineError.
+
+    metrics.json names it, for it is another file: whatever comes between the two (a kill, ``predict``) must not pair it
+    with predictions of something else. The Parquet file stays out: its bytes depend on the version of its writer.
+    """
+    with machine_errors(folder):
+        try:
+            return _digest(folder) if (folder / TILES_FILE).is_file() else None
+        except FileNotFoundError:
+            return None
+
+
+def _digest(folder: Path) -> str:
+    names = [PATIENTS_FILE, SLIDES_FILE]
+    if (folder / CLUSTERS_FILE).exists() or (folder / TILE_CLUSTERS_FILE).exists():
+        names.append(CLUSTERS_FILE)
+    return content_digest({name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})

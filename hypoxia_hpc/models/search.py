@@ -1,0 +1,133 @@
+"""Search over a declared grid: every point is trained on the training patients and judged by the validation patients.
+
+Test patients are not among what a search is given. Each point has a folder of its own below RUN/checkpoints, with the
+model and its scores once it is trained, so that a search that was killed trains no point twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.config import Table, canonical_json
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.models.outputs import TileOutputs, head_outputs
+from hypoxia_hpc.models.training_job import Fitting, model_record
+from hypoxia_hpc.networks.data.rows import LabelledStore
+from hypoxia_hpc.networks.heads.registry import HeadTable
+from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.cohort import Planned
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import point_key
+from hypoxia_hpc.stores.features import open_features
+
+LEAST_PROBABILITY = 1e-7  # a loss of 16; none is infinite
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of the validation patients: area under the ROC curve, and mean cross-entropy of their probabilities."""
+
+    roc_auc: float
+    valid_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best point of a grid: its table and model; ``record`` (for model.json) names it, and every point's scores."""
+
+    table: Table
+    trained: TrainedHead
+    record: Json
+
+
+def search(fitting: Fitting, points: Sequence[Json], train: Callable[[Fitting, str], TrainedHead]) -> Found:
+    """Try all points of a grid, equal ones once; ``train`` is told in words which one. Raises what the training raises,
+    InputError where the validation patients are of one class."""
+    _require_both_classes(fitting)
+    points = distinct(points)
+    settings = fitting.cohort.config.train
+    tables = [settings.settings_of(fitting.model.head, point) for point in points]
+    tries = [_fitting_of_point(fitting, number, table) for number, table in enumerate(tables)]
+    scores = [_score_of(one, partial(train, one, f"{n} of {len(tries)}")) for n, one in enumerate(tries, start=1)]
+    best = best_of(scores)
+    model = load_model(_made(tries[best]))
+    tried = [{"settings": point, **asdict(score)} for point, score in zip(points, scores, strict=True)]
+    trained = TrainedHead(model.arrays, model.record.history)
+    return Found(tables[best], trained, {"chosen": points[best], "points": tried})
+
+
+def distinct(points: Sequence[Json]) -> list[Json]:
+    """The first of each that are equal, in their order: a list in run.toml may hold a value twice."""
+    first: dict[str, Json] = {}
+    for point in points:
+        first.setdefault(canonical_json(point), point)
+    return list(first.values())
+
+
+def best_of(scores: Sequence[Score]) -> int:
+    """Which has the largest area under the curve; among these the smallest loss; among these the first."""
+    return min(range(len(scores)), key=lambda number: (-scores[number].roc_auc, scores[number].valid_loss, number))
+
+
+def _fitting_of_point(fitting: Fitting, number: int, table: Table) -> Fitting:
+    """The training of one point of a model's grid: key and name of its own."""
+    name, key = f"{fitting.model.name}.point{number}", point_key(fitting.model.key, table)
+    return replace(fitting, model=fitting.model._replace(name=name, key=key), table=table)
+
+
+def point_folders(run: RunDir, model: Planned) -> list[Path]:
+    """What a search left below checkpoints/."""
+    return sorted(run.checkpoint("").glob(f"{model.name}.point*"))
+
+
+def _made(fitting: Fitting) -> Path:
+    return fitting.cohort.run.checkpoint(f"{fitting.model.name}.made")
+
+
+def _score_of(fitting: Fitting, train: Callable[[], TrainedHead]) -> Score:
+    """The scores of a point, which is trained unless it is already."""
+    folder = _made(fitting)
+    if model_key(folder) != fitting.model.key:
+        trained = train()
+        table: HeadTable = fitting.table  # type: ignore[assignment]
+        outputs = head_outputs(table, trained.arrays, fitting.data.feature_length)
+        score = score_of(outputs, fitting.data.valid)
+        save_model(folder, model_record(fitting, trained, search=asdict(score)), trained.arrays)
+        fitting.checkpoints.clear()
+    found = read_record(folder).search or {}
+    return Score(**found)
+
+
+def score_of(outputs: TileOutputs, stores: Sequence[LabelledStore]) -> Score:
+    """How well a model tells apart the patients of these stores, of both classes."""
+    from sklearn.metrics import roc_auc_score
+
+    frames = [
+        pd.DataFrame(outputs(open_features(store.path).values.astype(np.float32))).assign(patient_id=store.patient_id)
+        for store in stores
+    ]
+    pooled = pool_tiles(pd.concat(frames, ignore_index=True), "patient")
+    labels = pooled["id"].map({store.patient_id: store.label for store in stores}).to_numpy()
+    probabilities = np.clip(pooled["probability"].to_numpy(), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    loss = -np.log(np.where(labels == 1, probabilities, 1 - probabilities)).mean()
+    return Score(float(roc_auc_score(labels, pooled["probability"])), float(loss))
+
+
+def _require_both_classes(fitting: Fitting) -> None:
+    counts = [len({one.patient_id for one in fitting.data.valid if one.label == label}) for label in (0, 1)]
+    if 0 in counts:
+        raise InputError(
+            f"the validation patients with features, which a search goes by, are {counts[0]} with label 0 and "
+            f"{counts[1]} with label 1 (model {fitting.model.name}); both are needed",
+            culprits=[f"{one.slide.slide_id} is quarantined" for one in fitting.cohort.quarantined],
+            remedy="mend the quarantined slides, give validation a larger share ([train] split), or remove the search",
+        )

@@ -1,0 +1,147 @@
+"""What one model is fitted to: the stores of the training and validation patients of a fold, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc import __version__
+from hypoxia_hpc.config import Table
+from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
+from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
+from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.registry import train_head
+from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.saved import ModelRecord
+from hypoxia_hpc.networks.inference.feeding import compute_record
+from hypoxia_hpc.networks.runtime import threads_per_operation
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned
+from hypoxia_hpc.runs.keys import tile_spec
+from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.stores.features import FeatureRows
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """One training: of which model, with which settings, on which slides; it writes down where it is on ``stop``.
+
+    ``train`` and ``valid`` are the slides of these sets, ``data`` their feature stores in the same order.
+    """
+
+    cohort: Cohort
+    model: Planned
+    table: Table
+    train: tuple[Standing, ...]
+    valid: tuple[Standing, ...]
+    data: TrainingData
+    stop: threading.Event
+
+    @property
+    def seed(self) -> int:
+        return self.cohort.config.train.seed
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        folder = self.cohort.run.checkpoint(self.model.name)
+        return Checkpoints(folder, self.model.key, self.cohort.config.site.checkpoint_minutes)
+
+
+Trainer = Callable[[Fitting, OnEpoch], TrainedHead]
+
+
+def fit_head(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+    """Train a top model on features. Raises what ``train_head`` raises."""
+    return train_head(
+        fitting.table,  # type: ignore[arg-type]
+        fitting.data,
+        seed=fitting.seed,
+        checkpoints=fitting.checkpoints,
+        on_epoch=on_epoch,
+        stop=fitting.stop,
+    )
+
+
+def n_epochs(table: Table) -> int:
+    """How often ``on_epoch`` is told, unless a training ends early."""
+    return sum(value for name, value in table if name.endswith("epochs")) or 1
+
+
+def model_record(fitting: Fitting, trained: TrainedHead, search: Json | None = None) -> ModelRecord:
+    """What model.json says of a model that was trained now."""
+    return ModelRecord(
+        head=fitting.model.head,
+        fold=fitting.model.fold,
+        key=fitting.model.key,
+        settings=fitting.table.model_dump(mode="json"),
+        seed=fitting.seed,
+        feature_length=fitting.data.feature_length,
+        tile_spec=tile_spec(fitting.cohort.config.tile),
+        extract_spec=fitting.cohort.spec,
+        sets=set_counts(fitting.data),
+        history={name: list(values) for name, values in trained.history.items()},
+        search=search,
+        compute={**compute_record(), "threads": threads_per_operation()},
+        software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
+    )
+
+
+def training_data(cohort: Cohort, sets: Mapping[str, str], fold: int) -> TrainingData:
+    """The feature stores of a fold's training and validation patients, opened to learn their lengths.
+
+    Raises NotReadyError naming every damaged store, InputError where the training patients are of one class.
+    """
+    train, valid = (cohort.of_set(sets, name) for name in FITTED)
+    _require_both_classes(cohort, train, fold)
+    readers = _opened(cohort, (*train, *valid))
+    stores = [
+        LabelledStore(reader.path, reader.n, cohort.label(standing.slide), standing.slide.patient_id)
+        for standing, reader in zip((*train, *valid), readers, strict=True)
+    ]
+    return TrainingData(tuple(stores[: len(train)]), tuple(stores[len(train) :]), readers[0].feature_length)
+
+
+def set_counts(data: TrainingData) -> dict[str, dict[str, int]]:
+    """Patients, slides and tiles of the training and the validation set."""
+    return {
+        name: {
+            "patients": len({store.patient_id for store in stores}),
+            "slides": len(stores),
+            "tiles": sum(store.n for store in stores),
+        }
+        for name, stores in zip(FITTED, (data.train, data.valid), strict=True)
+    }
+
+
+def _opened(cohort: Cohort, standings: Sequence[Standing]) -> list[FeatureRows]:
+    readers, damaged = [], []
+    for standing in standings:
+        slide_id = standing.slide.slide_id
+        try:
+            readers.append(FeatureRows(cohort.run.features(cohort.config.extract.name, slide_id)))
+        except SlideError as error:
+            damaged.append(error.problem)
+    if damaged:
+        raise damaged_stores(
+            "feature",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
+        )
+    return readers
+
+
+def _require_both_classes(cohort: Cohort, train: Sequence[Standing], fold: int) -> None:
+    counts = [len({one.slide.patient_id for one in train if cohort.label(one.slide) == label}) for label in (0, 1)]
+    if 0 in counts:
+        where = f" of fold {fold}" if cohort.config.train.folds > 1 else ""
+        raise InputError(
+            f"the training patients{where} with features are of one class: {counts[0]} with label 0, {counts[1]} with "
+            "label 1; two classes are needed",
+            culprits=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
+            remedy="mend the quarantined slides, or add patients of the class that is missing",
+        )

@@ -1,0 +1,1 @@
+"""How a run is doing: status, what remains, estimate, doctor, verify."""

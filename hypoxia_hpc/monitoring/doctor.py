@@ -1,0 +1,102 @@
+"""doctor: is this machine fit, and is every slide of a run? Looks, changes nothing."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from hypoxia_hpc.config import RunConfig, SlurmTable, TileTable
+from hypoxia_hpc.errors import HypoxiaError, SlideError
+from hypoxia_hpc.machine.cores import usable_cores
+from hypoxia_hpc.monitoring import checks
+from hypoxia_hpc.monitoring.checks import Check, Verdict
+from hypoxia_hpc.records import Pyramid, Slide, TilePlan
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.tiling.plan import plan_tiles
+from hypoxia_hpc.tiling.regions import regions_path
+
+# Nearly all of reading a header is waiting for a network drive.
+READERS = 16
+
+
+def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
+    """Python, libraries, OpenSlide, the backend and its devices, MPI, Apptainer, SLURM with the partitions of
+    [site.slurm], cores, the temporary folder."""
+    yield Check("python", "ok", platform.python_version())
+    yield checks.libraries()
+    yield checks.openslide()
+    yield checks.turbojpeg()
+    yield checks.backend()
+    yield checks.mpi()
+    yield checks.apptainer()
+    yield checks.slurm(table)
+    yield Check("cores", "ok", f"{usable_cores()} for this process")
+    yield checks.disk(Path(tempfile.gettempdir()))
+
+
+def examine_run(run: RunDir) -> Iterator[Check]:
+    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule."""
+    config = run.config()
+    yield Check("run.toml", "ok", f"study {config.study}")
+    slides, patients = run.slides(), run.patients()
+    labelled = sum(patient.label is not None for patient in patients)
+    yield Check("tables", "ok", f"{len(slides)} slides, {len(patients)} patients, {labelled} with a label")
+    image = config.site.slurm.image
+    yield _weights(config, may_be_inside=image is not None)
+    if image is not None:
+        yield checks.image(run.root.absolute() / Path(image).expanduser())
+    yield checks.disk(run.root)
+    with ThreadPoolExecutor(READERS) as readers:
+        sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
+        yield checks.scratch(config.site, run.root, sizes)
+        yield from readers.map(partial(_slide, config.tile), slides)
+
+
+def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
+    try:
+        return Check("weights", "ok", str(run_spec(config)["weights_digest"]))
+    except HypoxiaError as error:
+        if may_be_inside:
+            return Check("weights", "note", f"{error.problem}; the image may have them")
+        return Check("weights", "bad", str(error))
+
+
+def _size(slide: Slide) -> int:
+    try:
+        return slide.path.stat().st_size
+    except OSError:  # its header says why
+        return 0
+
+
+def _slide(table: TileTable, slide: Slide) -> Check:
+    name = f"slide {slide.slide_id}"
+    try:
+        if table.regions:
+            regions_path(Path(table.regions), slide.slide_id)
+        with opened_slide(slide.path) as opened:
+            pyramid = opened.pyramid
+            plan = plan_tiles(pyramid, table, slide.mpp)
+            reader = opened.reading(plan, table.reduce).reader
+    except SlideError as error:
+        return Check(name, "bad", f"{error.reason}: {error.problem}")
+    width, height = pyramid.size_l0
+    where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
+    verdict, lacking = coarse_verdict(pyramid, plan, table)
+    found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
+    return Check(name, verdict, f"{found}{lacking}")
+
+
+def coarse_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:
+    """Has the slide the coarse levels that [tile] tissue and screen want?"""
+    if table.tissue != "none" and coarse_level(pyramid, plan, MOST_MASK_PX, stored=False) is None:
+        return "bad", f'; no level to make the mask of [tile] tissue = "{table.tissue}" from: it will be quarantined'
+    if table.screen == "fast" and coarse_level(pyramid, plan, MOST_LIGHT_PX, stored=True) is None:
+        return "note", '; no stored coarse level: [tile] screen = "fast" does as "exact" does'
+    return "ok", ""

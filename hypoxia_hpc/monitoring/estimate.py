@@ -1,0 +1,244 @@
+"""estimate: files, bytes, core- and GPU-hours that a run still takes, against what its disk and the quota leave.
+
+Every figure is measured on this run where slides are done for the present run.toml, else assumed, and says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+from hypoxia_hpc.config import RunConfig, TileTable
+from hypoxia_hpc.errors import HypoxiaError, SlideError
+from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
+from hypoxia_hpc.networks.backbones.resolve import feature_length
+from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.rates import (
+    KEPT_SHARE,
+    Figure,
+    device_seconds,
+    measured,
+    product,
+    ratio,
+    raw_feature_bytes,
+    raw_tile_bytes,
+    seconds_a_tile,
+    seconds_per_cost,
+)
+from hypoxia_hpc.runs.state import Standing, feature_standing, run_spec, tile_standing
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.tiling.plan import plan_tiles
+
+# Of the slides that need no more work in a stage, by id.
+Receipts = Mapping[str, Receipt]
+
+# Opening a file takes a millisecond on a network file system, and waits for nothing else.
+READERS = 16
+# Headers that are looked at, spread over the costs.
+SAMPLE = 40
+# Files and folders of a store and its receipt: tile with pixels and without, extract.
+FILES = {"store": 12, "none": 9, "extract": 9}
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What everything is reckoned from. Per unit of cost: ``tile_seconds`` of a core and ``tiles`` kept. Per tile:
+    ``tile_bytes``, ``feature_bytes``, and ``extract_seconds`` of a core or, with ``gpu``, of a GPU."""
+
+    tile_seconds: Figure
+    tiles: Figure
+    tile_bytes: Figure
+    extract_seconds: Figure
+    feature_bytes: Figure
+    gpu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """What a stage still takes for ``slides`` slides; ``gpu_hours`` is None where it runs on cores alone."""
+
+    stage: str
+    slides: int
+    tiles: Figure
+    files: int
+    nbytes: Figure
+    core_hours: Figure
+    gpu_hours: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunEstimate:
+    """The stages that go slide by slide, the rates behind them, and the room for their results. ``train_bytes``: memory
+    that the features of training and validation patients take, None without labels. ``unread``: slides looked at whose
+    headers are bad. ``unknown``: why nobody can tell here what is extracted, so that all of it counts as to do."""
+
+    stages: tuple[StageEstimate, ...]
+    rates: Rates
+    mean_cost: float
+    train_bytes: Figure | None
+    mount: Mount
+    rooms: tuple[Room, ...]
+    unread: tuple[str, ...]
+    unknown: str = ""
+
+    def as_json(self) -> Json:
+        return {**asdict(self), "rooms": [{**asdict(room), "enough": self.is_enough(room)} for room in self.rooms]}
+
+    def is_enough(self, room: Room) -> bool:
+        """Do the results fit, if everything comes as large as it may?"""
+        nbytes, files = sum(one.nbytes.high for one in self.stages), sum(one.files for one in self.stages)
+        return (room.nbytes is None or nbytes <= room.nbytes) and (room.files is None or files <= room.files)
+
+
+def estimate_run(run: RunDir) -> RunEstimate:
+    """What is still to do, as ``status`` counts it. Raises InputError for bad tables."""
+    config, slides = run.config(), run.slides()
+    tiles, features, unknown = _standings(run, config, slides)
+    tiled, extracted = _receipts("tile", tiles), _receipts("extract", features)
+    planned, unread = _planned_per_cost(config.tile, slides, tiled)
+    rates = rates_of(config, slides, tiled, extracted, planned)
+    stages = (tile_estimate(config, slides, tiled, rates), extract_estimate(config, slides, tiled, extracted, rates))
+    mount = mount_of(run.root)
+    rooms = [room for room in (free_room(run.root), quota_room(mount)) if room is not None]
+    labelled = any(patient.label is not None for patient in run.patients())
+    return RunEstimate(
+        stages,
+        rates,
+        sum(slide.cost for slide in slides) / max(1, len(slides)),
+        train_bytes(config, _tiles_of(slides, tiled, rates)) if labelled else None,
+        mount,
+        tuple(rooms),
+        tuple(unread),
+        unknown,
+    )
+
+
+def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> tuple[list[Standing], list[Standing], str]:
+    """Of the slides in tile and extract, none in the latter where the weights are missing, and why."""
+    with ThreadPoolExecutor(READERS) as readers:
+        tiles = list(readers.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
+        try:
+            spec = run_spec(config)
+        except HypoxiaError as error:
+            return tiles, [], error.problem
+        return tiles, list(readers.map(partial(feature_standing, run, config.extract.name, spec), tiles)), ""
+
+
+def _receipts(stage: str, standings: Sequence[Standing]) -> Receipts:
+    """Where a receipt is missing or tells of something older, one stands for it that knows no more than the store."""
+    return {
+        one.slide.slide_id: one.receipt
+        if one.receipt is not None and one.receipt.key == one.key
+        else Receipt(one.slide.slide_id, one.status, one.key)
+        for one in standings
+        if one.stage == stage and one.status != "todo"
+    }
+
+
+def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, list[str]]:
+    """Tiles in the plans of slides per unit of cost, and which of those looked at have no plan."""
+    costs = {slide.slide_id: slide.cost for slide in slides}
+    known = measured(tiled.values(), costs, lambda receipt: float(receipt.extra.get("counts", {}).get("planned", 0)))
+    if known is not None:
+        return known, []
+    plans, unread = [], []
+    for slide in sample(slides):
+        try:
+            with opened_slide(slide.path) as opened:
+                plans.append((plan_tiles(opened.pyramid, table, slide.mpp).n_tiles, slide.cost))
+        except SlideError as error:
+            unread.append(f"{slide.slide_id}: {error.reason}")
+    plans = [(n, cost) for n, cost in plans if cost]
+    if not plans:
+        return Figure(0.0, 0.0, 0.0, "no header could be read"), unread
+    found = ratio([float(n) for n, _ in plans], [cost for _, cost in plans])
+    return Figure(found.value, found.low, found.high, f"from the headers of {len(plans)} slides"), unread
+
+
+def sample(slides: Sequence[Slide]) -> list[Slide]:
+    """At most `SAMPLE` of the slides, evenly spaced in the order of their costs."""
+    in_order = sorted(slides, key=lambda slide: (slide.cost, slide.slide_id))
+    n = min(SAMPLE, len(in_order))
+    return [in_order[(2 * index + 1) * len(in_order) // (2 * n)] for index in range(n)]
+
+
+def rates_of(
+    config: RunConfig, slides: Sequence[Slide], tiled: Receipts, extracted: Receipts, planned: Figure
+) -> Rates:
+    """Measured from receipts where there are any, else assumed. ``planned``: tiles per unit of cost before any is
+    dropped."""
+    costs = {slide.slide_id: slide.cost for slide in slides}
+    gpu = "gpu" in (config.site.slurm.gres or "")
+    kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
+    return Rates(
+        tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
+        tiles=kept or product(planned, KEPT_SHARE),
+        tile_bytes=_a_row(tiled, lambda receipt: float(receipt.bytes)) or raw_tile_bytes(config.tile),
+        extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
+        or seconds_a_tile(config, gpu=gpu),
+        feature_bytes=_a_row(extracted, lambda receipt: float(receipt.bytes)) or raw_feature_bytes(config),
+        gpu=gpu,
+    )
+
+
+def _a_row(receipts: Receipts, amount: Callable[[Receipt], float]) -> Figure | None:
+    """An amount per tile, over the slides that are done."""
+    rows = {slide_id: receipt.rows for slide_id, receipt in receipts.items()}
+    return measured(receipts.values(), rows, amount)
+
+
+def tile_estimate(config: RunConfig, slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> StageEstimate:
+    """What ``tile`` still takes."""
+    todo = [slide for slide in slides if slide.slide_id not in tiled]
+    cost = sum(slide.cost for slide in todo)
+    tiles = rates.tiles.times(cost)
+    return StageEstimate(
+        "tile",
+        len(todo),
+        tiles,
+        FILES[config.tile.pixels] * len(todo),
+        product(tiles, rates.tile_bytes),
+        rates.tile_seconds.times(cost / HOUR),
+        None,
+    )
+
+
+def extract_estimate(
+    config: RunConfig, slides: Sequence[Slide], tiled: Receipts, extracted: Receipts, rates: Rates
+) -> StageEstimate:
+    """What ``extract`` still takes, of slides that are tiled and of those that will be."""
+    todo = [
+        slide
+        for slide in slides
+        if slide.slide_id not in extracted
+        and ((receipt := tiled.get(slide.slide_id)) is None or receipt.status == "done")
+    ]
+    tiles = _tiles_of(todo, tiled, rates)
+    hours = product(tiles, rates.extract_seconds).times(1 / HOUR)
+    return StageEstimate(
+        f"extract {config.extract.name}",
+        len(todo),
+        tiles,
+        FILES["extract"] * len(todo),
+        product(tiles, rates.feature_bytes),
+        hours.times(config.site.slurm.cpus) if rates.gpu else hours,
+        hours if rates.gpu else None,
+    )
+
+
+def _tiles_of(slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> Figure:
+    """Tiles kept of these slides: counted where receipts tell, reckoned where not."""
+    known = {one: receipt.rows for one, receipt in tiled.items() if receipt.rows or receipt.status == "quarantined"}
+    counted = sum(known.get(slide.slide_id, 0) for slide in slides)
+    rest = rates.tiles.times(sum(slide.cost for slide in slides if slide.slide_id not in known))
+    return replace(rest, value=counted + rest.value, low=counted + rest.low, high=counted + rest.high)
+
+
+def train_bytes(config: RunConfig, tiles: Figure) -> Figure:
+    """Memory of ``train``: the float32 features of training and validation patients, twice while they are joined."""
+    share = config.train.split[0] + config.train.split[1]
+    return tiles.times(share * 2 * 4 * feature_length(config.extract.backbone, config.tile.tile_px))

@@ -1,0 +1,1 @@
+"""Networks without their top: by name, with checked weights."""

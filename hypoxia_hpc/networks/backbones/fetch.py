@@ -1,0 +1,141 @@
+"""Weight files from the internet, once and by hand: never while working, and no file gets its name before its hash is
+right."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hypoxia_hpc.errors import InputError, MachineError, Stopped
+from hypoxia_hpc.networks.backbones.weights import KnownFile, file_digests
+from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.stores.commit import committing_file, remove_leftovers
+
+BLOCK = 1 << 20
+SILENCE_SECONDS = 60  # a server that sends nothing for so long is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Names of networks whose file came now, and of those whose sound file was there already."""
+
+    made: tuple[str, ...]
+    found: tuple[str, ...]
+
+
+class _NotFetchedError(Exception):
+    """Why a file did not come, in words for the user."""
+
+
+class _UnreachableError(_NotFetchedError):
+    """The server cannot be reached at all: the next file will not come either."""
+
+
+def fetch_files(
+    files: Sequence[tuple[str, KnownFile]],
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    listener: Listener,
+    stop: threading.Event,
+) -> Fetched:
+    """Put these networks' files into ``folder``; what is there and sound is left alone, and what is there and not sound
+    replaced. ``mirror`` is the URL of a folder that has the files under their names.
+
+    Raises:
+        InputError: ``mirror`` is no http or https URL.
+        MachineError: some did not come (each with its URL and reason), the folder is read-only, the disk full.
+        Stopped: on request; whole files stay.
+    """
+    remove_leftovers(folder)
+    places = [(name, known, _url(known, mirror)) for name, known in files]
+    todo = [place for place in places if not _is_sound(folder / place[1].name, place[1])]
+    failed: list[str] = []
+    listener.begin("weights fetch", len(todo), len(todo), "files")
+    for n, (_, known, url) in enumerate(todo):
+        listener.note(f"{url} -> {folder / known.name}")
+        try:
+            _fetch(url, known, folder / known.name, stop)
+        except _NotFetchedError as error:
+            failed.append(f"{url}: {error}")
+            if isinstance(error, _UnreachableError):
+                failed += [f"{later}: not tried" for _, _, later in todo[n + 1 :]]
+                break
+        listener.item(1)
+    listener.end()
+    if failed:
+        raise _not_fetched(failed, len(todo), folder)
+    made = tuple(name for name, _, _ in todo)
+    return Fetched(made, tuple(name for name, _ in files if name not in made))
+
+
+def _url(known: KnownFile, mirror: str | None) -> str:
+    if mirror is None:
+        return known.url
+    if not mirror.startswith(("http://", "https://")):
+        raise InputError(f"--mirror {mirror!r} is no URL", remedy="give one that begins with https:// (or http://)")
+    return f"{mirror.rstrip('/')}/{known.name}"
+
+
+def _is_sound(path: Path, known: KnownFile) -> bool:
+    return path.is_file() and file_digests(path, (known.algorithm,))[known.algorithm] == known.digest
+
+
+def _fetch(url: str, known: KnownFile, target: Path, stop: threading.Event) -> None:
+    # The folder is tried before the network.
+    with committing_file(target) as temporary, temporary.open("wb") as file:
+        found = _copied(url, known.algorithm, file, stop)
+        if found != known.digest:
+            raise _NotFetchedError(f"its {known.algorithm} is {found}, expected {known.digest}; not kept")
+
+
+def _copied(url: str, algorithm: str, file: IO[bytes], stop: threading.Event) -> str:
+    """Copy what ``url`` gives; its digest."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    received = 0
+    with _opened(url) as response:
+        length = response.headers.get("Content-Length")
+        while block := _read(response):
+            if stop.is_set():
+                raise Stopped("stopped on request", remedy="run the same command again to go on")
+            digest.update(block)
+            file.write(block)
+            received += len(block)
+    if length is not None and received != int(length):
+        raise _NotFetchedError(f"cut off after {received:,} of {int(length):,} bytes")
+    return digest.hexdigest()
+
+
+def _opened(url: str) -> http.client.HTTPResponse:
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=SILENCE_SECONDS)  # noqa: S310 - http(s)
+        return response
+    except urllib.error.HTTPError as error:
+        raise _NotFetchedError(f"the server says {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise _UnreachableError(f"cannot be reached ({error.reason})") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _UnreachableError(f"cannot be reached ({error})") from error
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read1(BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _NotFetchedError(f"cut off ({error})") from error
+
+
+def _not_fetched(failed: list[str], n: int, folder: Path) -> MachineError:
+    return MachineError(
+        f"{len(failed)} of {n} weight files could not be fetched",
+        culprits=failed,
+        remedy="run it again; where there is no internet, download these files elsewhere (hypoxia-hpc weights fetch, "
+        f"or with a browser) and copy them into {folder}, then hypoxia-hpc weights check",
+    )

@@ -1,0 +1,196 @@
+"""Any network of timm, by name: pathology's foundation models are vision transformers that timm builds.
+
+It is a PyTorch module, so Keras has to run on PyTorch. Nothing is fetched: the weights are a safetensors file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.networks.backbones.loading import read_tensors
+from hypoxia_hpc.networks.backbones.preprocessing import Preprocess, standardised
+from hypoxia_hpc.networks.backbones.registry import unfit_tiles
+from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
+from hypoxia_hpc.networks.runtime import backend_name
+
+if TYPE_CHECKING:
+    import keras
+    import torch
+
+PREFIX = "timm:"
+# BatchNorm counts its batches in it; features do not depend on it.
+UNUSED = ".num_batches_tracked"
+SAVED_BY_TIMM = "name the weights of this network of timm ([extract] backbone), its state_dict saved as safetensors"
+Channels = tuple[float, float, float]
+
+
+def timm_network(
+    name: str, *, mean: Channels | None = None, sd: Channels | None = None, rule: int = 1, **arguments: Any
+) -> TimmNetwork:
+    """The network that ``timm.create_model(name, num_classes=0, **arguments)`` makes, with pooled features.
+
+    ``mean`` and ``sd`` of a channel (0..1) are timm's for this name where they are not given, ``rule`` is as in
+    `registry.Network`. A package that adds a network names what this returns in its entry point; timm itself is
+    imported when the network is used.
+    """
+    return TimmNetwork(name, tuple(sorted(arguments.items())), mean, sd, rule)
+
+
+@dataclass(frozen=True, slots=True)
+class TimmNetwork:
+    """A network of timm, with what `registry.Network` has. ``arguments`` go to ``timm.create_model``."""
+
+    name: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    mean: Channels | None = None
+    sd: Channels | None = None
+    rule: int = 1
+    known: ClassVar[None] = None
+    suffixes: ClassVar[tuple[str, ...]] = (SAFETENSORS,)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        settings = _outline(self).pretrained_cfg
+        return standardised(self.mean or settings["mean"], self.sd or settings["std"])
+
+    def length_at(self, name: str, tile_px: int) -> int:
+        """Feature length for tiles of this size, found by a run on shapes alone. Raises InputError (a name that timm
+        does not know, tiles that the network does not take), MachineError (timm or PyTorch is not installed, Keras
+        runs on another backend)."""
+        outline = _outline(self)
+        try:
+            shape = _shape_of_features(outline, tile_px)
+        except (AssertionError, RuntimeError) as error:
+            side = outline.pretrained_cfg["input_size"][-1]
+            raise unfit_tiles(name, tile_px, f"says: {error}", f"to {side}, which it was made for") from error
+        if len(shape) != 2:
+            raise InputError(
+                f"{name} gives no vector for a tile: its result has the shape {shape}",
+                remedy="choose a network of timm that pools its features",
+            )
+        return shape[1]
+
+    def build(self, tile_px: int) -> keras.Model:
+        """Preprocessed pixels float32 (b, tile_px, tile_px, 3) -> float32 (b, d), at the precision of Keras' policy."""
+        import keras
+
+        module = _features_module(_create(self), keras.config.dtype_policy().compute_dtype)
+        length = _shape_of_features(_outline(self), tile_px)[1]
+        layer = keras.layers.TorchModuleWrapper(module, name="timm", output_shape=(None, length), dtype="float32")
+        # Keras takes the parameters for its own, and not what BatchNorm keeps beside them. They share their memory.
+        layer.moving = [keras.Variable(one, trainable=False) for one in module.buffers() if one.is_floating_point()]
+        pixels = keras.Input((tile_px, tile_px, 3))
+        return keras.Model(pixels, layer(pixels), name="timm_network")
+
+    def random_digest(self, seed: int) -> str:
+        """PyTorch draws the weights, and does not promise the same numbers in another version."""
+        made_by = [f"{package}-{importlib.metadata.version(package)}" for package in ("timm", "torch")]
+        return ":".join(["random", *made_by, str(seed)])
+
+    def fill(self, model: keras.Model, seed: int) -> None:
+        """Random weights as timm draws them."""
+        import torch
+
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            _module_of(model).load_state_dict(_create(self).state_dict())
+
+    def load(self, model: keras.Model, path: Path, name: str, *, published: bool) -> None:
+        """Every tensor of the file by its name in timm; a classifier, which is not built here, is passed over. Raises
+        InputError where they are another network's."""
+        import torch
+
+        module = _module_of(model)
+        shapes = {one: tuple(tensor.shape) for one, tensor in module.state_dict().items()}
+        unused = [one for one in shapes if one.endswith(UNUSED)]
+        tensors = read_tensors(path, shapes, name, may_lack=unused, may_have=_classifiers(self), remedy=SAVED_BY_TIMM)
+        found = {one: torch.from_numpy(values) for one, values in tensors.items()}
+        module.load_state_dict(found, strict=False)
+
+
+def _require_timm(name: str) -> None:
+    missing = [package for package in ("timm", "torch") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise MachineError(
+            f"timm:{name} needs {' and '.join(missing)}, not installed here",
+            remedy="pip install 'hypoxia-hpc[timm]'",
+        )
+    if backend_name() != "torch":
+        raise MachineError(
+            f"timm:{name} is a PyTorch network, and Keras runs on {backend_name()} here",
+            remedy="export KERAS_BACKEND=torch",
+        )
+
+
+def _create(network: TimmNetwork) -> torch.nn.Module:
+    _require_timm(network.name)
+    import timm
+
+    arguments = {"num_classes": 0, **dict(network.arguments)}
+    try:
+        module: torch.nn.Module = timm.create_model(network.name, pretrained=False, **arguments)
+    except (RuntimeError, TypeError) as error:
+        alike = _alike(network.name)
+        raise InputError(
+            f"timm {timm.__version__} does not make the network {network.name!r}: {error}",
+            remedy="timm.list_models() names its networks" + (f"; some like it: {', '.join(alike)}" if alike else ""),
+        ) from error
+    return module.eval()
+
+
+def _alike(name: str) -> list[str]:
+    import timm
+
+    return difflib.get_close_matches(name.partition(".")[0], timm.list_models(), n=5)
+
+
+@functools.lru_cache(maxsize=4)
+def _outline(network: TimmNetwork) -> Any:
+    """The network without memory for its weights."""
+    _require_timm(network.name)
+    import torch
+
+    with torch.device("meta"):
+        return _create(network)
+
+
+def _shape_of_features(outline: Any, tile_px: int) -> tuple[int, ...]:
+    import torch
+
+    with torch.no_grad():
+        return tuple(outline(torch.zeros(1, 3, tile_px, tile_px, device="meta")).shape)
+
+
+def _classifiers(network: TimmNetwork) -> tuple[str, ...]:
+    named = _outline(network).pretrained_cfg.get("classifier") or ()
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def _module_of(model: keras.Model) -> Any:
+    return model.get_layer("timm").module.network
+
+
+def _features_module(network: torch.nn.Module, compute_dtype: str) -> torch.nn.Module:
+    """Pixels with their channels last, as Keras has them -> features in float32. At bfloat16 PyTorch's autocast decides
+    what is computed in which precision; the weights stay float32."""
+    import torch
+
+    class Features(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            halved = compute_dtype == "bfloat16"
+            with torch.autocast(pixels.device.type, torch.bfloat16, enabled=halved):
+                features: torch.Tensor = self.network(pixels.permute(0, 3, 1, 2))
+            return features.float()
+
+    return Features()

@@ -1,0 +1,1 @@
+"""What networks are fed in training: rows, bags, tiles, in a seeded order."""

@@ -1,0 +1,1 @@
+"""What is trained: top models, whole networks, clusterings; their loop, checkpoints and files."""

@@ -1,0 +1,202 @@
+"""Gated-attention multiple-instance learning: a patient is a bag of tiles, and the network learns which of them count.
+
+Ilse, Tomczak and Welling 2018, "Attention-based deep multiple instance learning" (ICML), equations 8 and 9. A tile's
+embedding is h = ReLU(V x + v); its attention logit is a = w . (tanh(T h + t) * sigmoid(G h + g)), its score s = c . h;
+the bag's logit is sum(softmax(a) s) + b. As the classifier is linear, a and s are all there is to know of a tile:
+whatever bag it is in (its slide, its patient) is pooled from them, so that any number of tiles can be predicted, one
+part after the other, and a tile by itself has the probability sigmoid(s + b).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import AttentionTable
+from hypoxia_hpc.networks.data.bags import Bag, Batch, ShuffledBags, bags_of, read_rows
+from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
+from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
+from hypoxia_hpc.networks.runtime import compiler, start_keras
+from hypoxia_hpc.records import Float32Array, Float64Array
+
+if TYPE_CHECKING:
+    import keras
+
+NOTHING = -1e9  # attention logit of padding: its softmax is exactly 0 in float32
+LEAST_ROWS, MOST_ROWS = 64, 8192  # in one go through the network when predicting
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the network says of n tiles, both float64 (n,): how much each counts beside others, and for what (the
+    logit of the probability of class 1, were it alone)."""
+
+    attention_logit: Float64Array
+    logit: Float64Array
+
+
+Weigher = Callable[[Float32Array], Evidence]
+
+
+def train_attention(
+    table: AttentionTable,
+    data: TrainingData,
+    *,
+    seed: int,
+    checkpoints: Checkpoints,
+    on_epoch: OnEpoch,
+    stop: threading.Event,
+) -> TrainedHead:
+    """Train on bags of the training patients; the validation patients, with all their tiles, end it early.
+
+    Raises what `opened_rows`, `require_two_classes`, `standard_arrays` and `fit` raise.
+    """
+    keras = start_keras()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    with opened_rows(data) as (train, valid):
+        require_two_classes(train)
+        standard = standard_arrays(train, valid)
+        program = _Program(table, train, valid, standard, seed)
+        history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
+    return TrainedHead({**standard, **_arrays(program.layers)}, history)
+
+
+def weigher(table: AttentionTable, arrays: Arrays) -> Weigher:
+    """A trained network as a function: feature vectors float32 (n, d) -> `Evidence` of n tiles."""
+    layers = attention_layers(table)
+    network = _tile_network(layers, arrays, "float32")
+    for name, weight in _weights(layers):
+        weight.assign(arrays[name])
+    return lambda values: _evidence(network, values)
+
+
+def attention_predictor(table: AttentionTable, arrays: Arrays) -> Predictor:
+    """Feature vectors float32 (n, d) -> probability of class 1 of each tile by itself, float64 (n,)."""
+    from scipy.special import expit
+
+    weigh = weigher(table, arrays)
+    return lambda values: expit(weigh(values).logit)
+
+
+def attention_layers(table: AttentionTable, *, seed: int = 0) -> Mapping[str, keras.layers.Layer]:
+    """The layers of a network by name, which training and prediction share; not built yet. ``seed``: of dropout."""
+    layers = start_keras().layers
+    return {
+        "embedding": layers.Dense(table.units, activation="relu"),
+        "dropout": layers.Dropout(table.dropout, seed=seed),
+        "gate_tanh": layers.Dense(table.attention_units, activation="tanh"),
+        "gate_sigmoid": layers.Dense(table.attention_units, activation="sigmoid"),
+        "attention": layers.Dense(1, use_bias=False),  # a bias would cancel in the softmax
+        "score": layers.Dense(1),
+    }
+
+
+def _attention_and_logit(layers: Mapping[str, Any], standard: Arrays, tiles: Any) -> tuple[Any, Any]:
+    """Features (..., d) to two times (..., 1)."""
+    standardised = (start_keras().ops.cast(tiles, "float32") - standard[MEAN]) / standard[SCALE]
+    embedded = layers["dropout"](layers["embedding"](standardised))
+    gated = layers["gate_tanh"](embedded) * layers["gate_sigmoid"](embedded)
+    return layers["attention"](gated), layers["score"](embedded)
+
+
+def _tile_network(layers: Mapping[str, Any], standard: Arrays, dtype: str) -> keras.Model:
+    keras = start_keras()
+    tiles = keras.Input((len(standard[MEAN]),), dtype=dtype)
+    return keras.Model(tiles, keras.ops.concatenate(_attention_and_logit(layers, standard, tiles), axis=-1))
+
+
+def bag_network(layers: Mapping[str, Any], standard: Arrays, n_tiles: int, dtype: str) -> keras.Model:
+    """Features (b, n_tiles, d) and mask (b, n_tiles), 0 where there is no tile, to the logit of each bag (b, 1).
+    Features are first standardised: see `standard_arrays`."""
+    keras = start_keras()
+    bags, mask = keras.Input((n_tiles, len(standard[MEAN])), dtype=dtype), keras.Input((n_tiles,))
+    attention, logit = (keras.ops.squeeze(each, -1) for each in _attention_and_logit(layers, standard, bags))
+    weights = keras.ops.softmax(keras.ops.where(mask > 0, attention, NOTHING), axis=-1)
+    return keras.Model([bags, mask], keras.ops.sum(weights * logit, axis=-1, keepdims=True))
+
+
+def _weights(layers: Mapping[str, Any]) -> list[tuple[str, keras.Variable]]:
+    return [
+        (f"{name}.{part}", getattr(layer, part))
+        for name, layer in layers.items()
+        for part in ("kernel", "bias")
+        if getattr(layer, part, None) is not None
+    ]
+
+
+def _arrays(layers: Mapping[str, Any]) -> Arrays:
+    keras = start_keras()
+    return {name: np.array(keras.ops.convert_to_numpy(weight.value)) for name, weight in _weights(layers)}
+
+
+def _evidence(network: keras.Model, values: NDArray[Any]) -> Evidence:
+    """Features (n, d) in parts of few shapes, the last one padded: backends compile for every shape."""
+    keras = start_keras()
+    parts = [np.empty((0, 2))]
+    for start in range(0, len(values), MOST_ROWS):
+        part = values[start : start + MOST_ROWS]
+        padded = np.zeros((max(LEAST_ROWS, 1 << (len(part) - 1).bit_length()), part.shape[1]), dtype=part.dtype)
+        padded[: len(part)] = part
+        parts.append(keras.ops.convert_to_numpy(network(padded, training=False))[: len(part)].astype(np.float64))
+    whole = np.concatenate(parts)
+    return Evidence(whole[:, 0], whole[:, 1])
+
+
+class _Program:
+    """What `fit` trains: a step is a batch of bags, an epoch every training patient."""
+
+    def __init__(self, table: AttentionTable, train: Rows, valid: Rows, standard: Arrays, seed: int) -> None:
+        keras = start_keras()
+        self.epochs, self.patience = table.epochs, table.patience
+        self.layers = attention_layers(table, seed=seed)
+        self._bags = ShuffledBags(train, table, seed=seed)
+        self._valid, self._valid_bags = valid, bags_of(valid)
+        self._model = bag_network(self.layers, standard, self._bags.tiles, train.dtype.name)
+        self._tiles = _tile_network(self.layers, standard, train.dtype.name)
+        self._model.compile(
+            optimizer=keras.optimizers.AdamW(table.learning_rate, weight_decay=table.weight_decay),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            metrics=[keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)],
+            jit_compile=compiler(xla=False) == "xla",
+        )
+        self._model.optimizer.build(self._model.trainable_variables)
+
+    def variables(self) -> Sequence[keras.Variable]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def steps(self, epoch: int, first: int) -> Generator[Batch, None, None]:
+        return self._bags.batches(epoch, first)
+
+    def step(self, epoch: int, number: int, batch: Batch) -> Logs:
+        self._model.reset_metrics()  # the loop takes the mean over the epoch
+        logs = self._model.train_on_batch(
+            [batch.values, batch.mask], batch.labels[:, None], batch.weights, return_dict=True
+        )
+        return {name: float(value) for name, value in logs.items()}
+
+    def end_epoch(self, epoch: int) -> Logs:
+        if not self._valid_bags:
+            return {}
+        logits = np.array([self._logit(bag) for bag in self._valid_bags])
+        labels = np.array([bag.label for bag in self._valid_bags])
+        losses = np.logaddexp(0.0, logits) - labels * logits
+        return {"valid_loss": float(losses.mean()), "valid_accuracy": float(((logits > 0) == labels).mean())}
+
+    def _logit(self, bag: Bag) -> float:
+        """Of a patient, over all its tiles."""
+        parts = [
+            _evidence(self._tiles, read_rows(self._valid, bag, rows))
+            for rows in np.split(np.arange(bag.n), range(MOST_ROWS, bag.n, MOST_ROWS))
+        ]
+        attention = np.concatenate([part.attention_logit for part in parts])
+        weights = np.exp(attention - attention.max())
+        return float(weights @ np.concatenate([part.logit for part in parts]) / weights.sum())

@@ -1,0 +1,37 @@
+"""What every head gives back: arrays by name, and how its training went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.networks.heads.loop import History
+from hypoxia_hpc.records import Float32Array, Float64Array
+
+Arrays = Mapping[str, NDArray[Any]]
+Predictor = Callable[[Float32Array], Float64Array]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedHead:
+    """A model is a dictionary of arrays and nothing else; ``history`` has a number per epoch under each name."""
+
+    arrays: Arrays
+    history: History
+
+
+def refuse_astray(probabilities: NDArray[np.floating[Any]]) -> None:
+    """Look at what a model that was trained just now says of some training tiles: every loss is one before an update,
+    so nobody has looked at what the last one made. Raises InputError where a probability is no number of 0..1."""
+    wrong = int((~((probabilities >= 0) & (probabilities <= 1))).sum())
+    if wrong:
+        raise InputError(
+            f"training went astray in its last steps: {wrong} of {probabilities.size} probabilities of training tiles "
+            "are not in 0..1",
+            remedy="lower this model's learning_rate",
+        )

@@ -1,0 +1,124 @@
+"""Trained models on disk: arrays as safetensors and a JSON record. Loading runs nothing from either file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hypoxia_hpc.config import (
+    AttentionTable,
+    DeepKMeansTable,
+    FinetuneTable,
+    FunnelTable,
+    LogisticTable,
+    Table,
+    TanhTable,
+    canonical_json,
+)
+from hypoxia_hpc.errors import NotReadyError
+from hypoxia_hpc.networks.heads.result import Arrays
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.stores.commit import committing_directory, machine_errors
+
+ARRAYS_FILE = "weights.safetensors"
+RECORD_FILE = "model.json"
+TABLES: Mapping[str, type[Table]] = {
+    "tanh": TanhTable,
+    "funnel": FunnelTable,
+    "logistic": LogisticTable,
+    "attention": AttentionTable,
+    "finetune": FinetuneTable,
+    "deep_kmeans": DeepKMeansTable,
+}
+
+
+class ModelRecord(BaseModel):
+    """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set;
+    ``search`` says which settings were tried and how each did; ``content`` is the SHA-256 of the arrays' file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: int = 1
+    head: str
+    fold: int = 0
+    key: str
+    settings: Json
+    seed: int
+    feature_length: int
+    tile_spec: Json
+    extract_spec: Json
+    sets: dict[str, dict[str, int]]
+    history: dict[str, list[float]]
+    search: Json | None = None
+    compute: Json
+    content: str = ""
+    software: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenModel:
+    """A trained model, ready to predict."""
+
+    record: ModelRecord
+    table: Table
+    arrays: Arrays
+
+
+def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
+    """Commit a model's folder, all or nothing; equal models give equal bytes. Raises MachineError."""
+    from safetensors.numpy import save
+
+    with committing_directory(folder, lambda target: model_key(target) == record.key) as made:
+        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        sealed = record.model_copy(update={"content": hashlib.sha256(data).hexdigest()})
+        (made / ARRAYS_FILE).write_bytes(data)
+        (made / RECORD_FILE).write_text(canonical_json(sealed.model_dump()), encoding="utf-8")
+
+
+def model_key(folder: Path) -> str | None:
+    """The key of the model in a folder, None where there is no model that can be read."""
+    try:
+        return read_record(folder).key
+    except NotReadyError:
+        return None
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """model.json of a folder. Raises NotReadyError where there is none or it is damaged."""
+    try:
+        return ModelRecord.model_validate(json.loads((folder / RECORD_FILE).read_bytes()))
+    except FileNotFoundError:
+        raise NotReadyError(f"{folder} holds no trained model", remedy="hypoxia-hpc train RUN") from None
+    except (ValidationError, ValueError) as error:
+        raise _damaged(folder, error) from None
+
+
+def load_model(folder: Path) -> FrozenModel:
+    """A model, its arrays checked against each other. Raises NotReadyError where it is absent or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    record = read_record(folder)
+    try:
+        with machine_errors(folder):
+            data = (folder / ARRAYS_FILE).read_bytes()
+        if hashlib.sha256(data).hexdigest() != record.content:
+            raise _damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
+        arrays: dict[str, NDArray[np.generic]] = load(data)
+        table = TABLES[record.head].model_validate(record.settings)
+    except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
+        raise _damaged(folder, error) from None
+    return FrozenModel(record, table, arrays)
+
+
+def _damaged(folder: Path, why: object) -> NotReadyError:
+    return NotReadyError(
+        f"the model in {folder} is damaged: {why}", remedy=f"delete {folder} and train it again: hypoxia-hpc train RUN"
+    )

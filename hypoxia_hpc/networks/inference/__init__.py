@@ -1,0 +1,1 @@
+"""Networks applied to tiles: engines, devices, feeding."""

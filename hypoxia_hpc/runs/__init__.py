@@ -1,0 +1,1 @@
+"""A run directory: its paths, keys, receipts, state and cohort."""

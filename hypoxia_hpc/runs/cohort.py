@@ -1,0 +1,180 @@
+"""The cohort of a run as train, evaluate and report see it: who is in which set, which slides have features."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.splits import split_folds
+from hypoxia_hpc.config import RunConfig, TrainTable
+from hypoxia_hpc.errors import SlideError, Stopped, damaged_stores
+from hypoxia_hpc.networks.backbones.resolve import find_network
+from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.records import Features, Json, Patient, Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import evaluate_key, train_key
+from hypoxia_hpc.runs.state import Standing, feature_standings, require_ready, run_spec
+from hypoxia_hpc.stores.features import open_features
+
+FITTED = ("train", "valid")
+FoldSets = tuple[Mapping[str, str], ...]  # of each fold, the set of every patient
+
+
+class Planned(NamedTuple):
+    """A model that [train] asks for: the name of its folder, of which head or clustering and fold, and its key."""
+
+    name: str
+    head: str
+    fold: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Slides and patients of a run, every slide done or quarantined. ``patients`` holds those that have a slide."""
+
+    run: RunDir
+    config: RunConfig
+    spec: Json
+    standings: tuple[Standing, ...]
+    patients: Mapping[str, Patient]
+
+    @property
+    def done(self) -> list[Standing]:
+        return [standing for standing in self.standings if standing.status == "done"]
+
+    @property
+    def quarantined(self) -> list[Standing]:
+        return [standing for standing in self.standings if standing.status == "quarantined"]
+
+    def split(self) -> pd.DataFrame:
+        """patient_id, fold, set of every patient with a slide. Raises InputError where no split can be made."""
+        return split_of(self.config.train, list(self.patients.values()))
+
+    def fold_sets(self) -> FoldSets:
+        """Raises as ``split``."""
+        return sets_by_fold(self.split())
+
+    def planned(self, folds: FoldSets) -> tuple[Planned, ...]:
+        """Every model that [train] asks for, with its key on this cohort. Raises what ``find_network`` does where a
+        network that is to be fine-tuned is not installed here."""
+        return tuple(
+            Planned(name, head, fold, self._model_key(head, folds[fold]))
+            for name, head, fold in model_names(self.config.train)
+        )
+
+    def evaluation_key(self, folds: FoldSets) -> str:
+        """Key of predictions and metrics of every model of [train] on this cohort."""
+        rows = []
+        for standing in self.done:
+            patient = self.patients[standing.slide.patient_id]
+            known = f"{patient.label}/{patient.tumour_type}"
+            places = ",".join(sets[patient.patient_id] for sets in folds)
+            rows.append((places, patient.patient_id, standing.slide.slide_id, known, standing.key))
+        keys = {model.name: model.key for model in self.planned(folds)}
+        return evaluate_key(self.config.evaluate, keys, rows)
+
+    def of_set(self, sets: Mapping[str, str], name: str) -> tuple[Standing, ...]:
+        """The slides with features whose patients are in a set of one fold."""
+        return tuple(standing for standing in self.done if sets[standing.slide.patient_id] == name)
+
+    def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
+        """Only slides of training and validation patients enter; of a fine-tuned network their tiles, not features."""
+        inputs = [
+            (
+                set_name,
+                standing.slide.patient_id,
+                standing.slide.slide_id,
+                self.label(standing.slide),
+                standing.tiles if name == "finetune" else standing.key,
+            )
+            for set_name in FITTED
+            for standing in self.of_set(sets, set_name)
+        ]
+        rule = find_network(self.config.train.finetune.backbone).rule if name == "finetune" else 1
+        return train_key(self.config.train, name, inputs, network_rule=rule)
+
+    def label(self, slide: Slide) -> int:
+        """Label of a slide's patient, who must have one."""
+        label = self.patients[slide.patient_id].label
+        if label is None:
+            raise ValueError(f"patient {slide.patient_id} has no label")
+        return label
+
+
+def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
+    """Read a run's tables and stores; ``spec`` where it is known without the weights (default: that of run.toml).
+
+    Raises NotReadyError while slides are to do, InputError for bad tables."""
+    config = run.config()
+    slides = run.slides()
+    spec = run_spec(config) if spec is None else spec
+    standings = feature_standings(run, config, slides, spec)
+    require_ready(run, standings)
+    return Cohort(run, config, spec, tuple(standings), patients_with_slides(slides, run.patients()))
+
+
+def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
+    """The split that [train] asks for. Raises InputError where it cannot be made."""
+    return split_folds(patients, table.split, table.folds, table.seed)
+
+
+def sets_by_fold(split: pd.DataFrame) -> FoldSets:
+    """Of each fold, the set of every patient."""
+    return tuple(dict(zip(part["patient_id"], part["set"], strict=True)) for _, part in split.groupby("fold"))
+
+
+def model_names(table: TrainTable) -> list[tuple[str, str, int]]:
+    """Name, head or clustering, and fold of every model that [train] asks for: ``tanh``, or with more folds than one
+    ``tanh.fold0``, ``tanh.fold1``, ..."""
+    return [
+        (f"{head}.fold{fold}" if table.folds > 1 else head, head, fold)
+        for head in (*table.heads, *table.clusterings)
+        for fold in range(table.folds)
+    ]
+
+
+def patients_with_slides(slides: Sequence[Slide], patients: Sequence[Patient]) -> dict[str, Patient]:
+    """Every patient that has a slide, by id; one that patients.csv lacks has no label."""
+    known = {patient.patient_id: patient for patient in patients}
+    with_slides = sorted({slide.patient_id for slide in slides})
+    return {patient_id: known.get(patient_id, Patient(patient_id, None)) for patient_id in with_slides}
+
+
+def by_patient(standings: Sequence[Standing]) -> list[Standing]:
+    """Slides of a patient together, patients by id, otherwise in their order."""
+    return sorted(standings, key=lambda standing: standing.slide.patient_id)
+
+
+def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tuple[Standing, Features]]:
+    """The features of these slides, one at a time. Raises NotReadyError after the last, naming every damaged store."""
+    damaged = []
+    for standing in standings:
+        try:
+            features = open_features(cohort.run.features(cohort.config.extract.name, standing.slide.slide_id))
+        except SlideError as error:
+            damaged.append(error.problem)
+        else:
+            yield standing, features
+    if damaged:
+        raise damaged_stores(
+            "feature",
+            damaged,
+            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
+        )
+
+
+def listened(
+    features: Iterable[tuple[Standing, Features]], listener: Listener, stop: threading.Event
+) -> Iterator[tuple[Standing, Features]]:
+    """The same, telling a listener of each slide when it is done with. Raises Stopped on request."""
+    for standing, found in features:
+        if stop.is_set():
+            raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
+        yield standing, found
+        listener.count(len(found.xy))
+        listener.item(1)

@@ -1,0 +1,141 @@
+"""How long a slide takes and how much it leaves, per unit of its cost: measured from receipts, else assumed. Pure.
+
+``cost`` of slides.csv is the expected milliseconds of one core to tile a slide; in older runs it is the file's bytes.
+What is measured holds for either, what is assumed for milliseconds only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from hypoxia_hpc.config import RunConfig, TileTable
+from hypoxia_hpc.networks.backbones.resolve import feature_length
+from hypoxia_hpc.records import Receipt
+
+SlideStage = Literal["tile", "extract"]
+# Below this many slides their spread says nothing: half to twice the value instead.
+FEWEST_FOR_A_SPREAD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with the range it should lie in, and where it comes from: measured on ``slides`` slides of this run, or
+    assumed, where ``slides`` is 0."""
+
+    value: float
+    low: float
+    high: float
+    origin: str
+    slides: int = 0
+
+    def times(self, factor: float) -> Figure:
+        """The figure for ``factor`` units of cost."""
+        return Figure(self.value * factor, self.low * factor, self.high * factor, self.origin, self.slides)
+
+
+# Cost is tile's milliseconds by definition; processors and file systems make it half or three times that.
+TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "assumed: cost is milliseconds of one core")
+# Tiles kept per millisecond of tiling, 40 % of those planned: JPEG at 40x; low is JPEG 2000 at 40x, high JPEG at 20x
+# (benchmarks/README.md: 230-570 Mpx/s, 17-25 Mpx/s, 3,500-4,800 tiles/s).
+TILES_KEPT = Figure(0.45, 0.04, 1.6, "assumed: JPEG at 40x, 40 % of the tiles kept")
+# InceptionV3 of 299 px, float32. TensorFlow 2.21 on two Zen 5 cores: 24-29 images/s together.
+CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
+# No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
+GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed: 1,000 tiles/s a GPU, never measured")
+
+KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
+# Of raw pixels: lossless codecs find little in H&E, JPEG of quality 90 keeps a quarter (README.md).
+PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
+# A tile's position and background; the position of a feature vector.
+TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
+# Multiply-adds against InceptionV3's on as many pixels.
+WORK_OF_BACKBONE = {"inception_v3": 1.0, "resnet50": 1.3, "vgg16": 5.0}
+EXACT = "exact"
+
+
+def seconds_per_cost(
+    stage: SlideStage, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False
+) -> Figure:
+    """Seconds of one core (``extract`` with ``gpu``: of one GPU) per unit of cost.
+
+    ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where receipts
+    tell of work on this kind of device, else assumed.
+    """
+    return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, gpu)
+
+
+def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
+    """Seconds of cores (or of a GPU) that a slide took; 0 where its receipt tells of another kind of device, or was
+    written after a kill and knows no time."""
+    if (receipt.extra.get("device", "cpu") != "cpu") != gpu:
+        return 0.0
+    threads = receipt.extra.get("threads")
+    return receipt.seconds * (threads if isinstance(threads, int) and not gpu else 1)
+
+
+def measured(
+    receipts: Iterable[Receipt], costs: Mapping[str, int], amount: Callable[[Receipt], float]
+) -> Figure | None:
+    """An amount per unit of cost over the slides that are done and have one; None where there is none."""
+    pairs = [
+        (amount(receipt), costs[receipt.slide_id])
+        for receipt in receipts
+        if receipt.status == "done" and costs.get(receipt.slide_id, 0) > 0
+    ]
+    known = [(found, cost) for found, cost in pairs if found > 0]
+    return ratio([found for found, _ in known], [cost for _, cost in known]) if known else None
+
+
+def ratio(amounts: Sequence[float], costs: Sequence[float]) -> Figure:
+    """Sum of ``amounts`` over sum of ``costs`` (above 0), within two standard errors of that ratio."""
+    value, n = sum(amounts) / sum(costs), len(amounts)
+    origin = f"measured on {n:,} {'slide' if n == 1 else 'slides'}"
+    if n < FEWEST_FOR_A_SPREAD:
+        return Figure(value, value / 2, value * 2, origin, n)
+    squares = sum((amount - value * cost) ** 2 for amount, cost in zip(amounts, costs, strict=True))
+    error = 2 * math.sqrt(squares * n / (n - 1)) / sum(costs)
+    return Figure(value, max(value - error, value / 10), value + error, origin, n)
+
+
+def _assumed(stage: SlideStage, gpu: bool) -> Figure:
+    if stage == "tile":
+        return TILE_SECONDS
+    a_tile = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE
+    return product(TILES_KEPT, a_tile)
+
+
+def product(one: Figure, other: Figure) -> Figure:
+    """Both figures multiplied, low with low and high with high; measured only where both are."""
+    return Figure(
+        one.value * other.value,
+        one.low * other.low,
+        one.high * other.high,
+        one.origin if one.origin == other.origin else f"{one.origin}; {other.origin}",
+        min(one.slides, other.slides),
+    )
+
+
+def raw_tile_bytes(table: TileTable) -> Figure:
+    """Bytes of a kept tile in its store: exact for codec none."""
+    if table.pixels == "none":
+        return Figure(TILE_ROW_BYTES, TILE_ROW_BYTES, TILE_ROW_BYTES, EXACT)
+    pixels, (value, low, high) = 3 * table.tile_px**2, PACKED[table.codec]
+    origin = EXACT if table.codec == "none" else f"assumed: codec {table.codec} keeps {value:.0%} (README.md)"
+    return Figure(pixels * value + TILE_ROW_BYTES, pixels * low, pixels * high + TILE_ROW_BYTES, origin)
+
+
+def raw_feature_bytes(config: RunConfig) -> Figure:
+    """Bytes of a feature vector in its store."""
+    width = 2 if config.extract.dtype == "float16" else 4
+    nbytes = feature_length(config.extract.backbone, config.tile.tile_px) * width + FEATURE_ROW_BYTES
+    return Figure(nbytes, nbytes, nbytes, EXACT)
+
+
+def seconds_a_tile(config: RunConfig, *, gpu: bool) -> Figure:
+    """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299."""
+    base, name = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE, config.extract.backbone
+    scaled = base.times(WORK_OF_BACKBONE[name] * (config.tile.tile_px / 299) ** 2)
+    return scaled if name == "inception_v3" else replace(scaled, origin=f"{base.origin}, by the operations of {name}")

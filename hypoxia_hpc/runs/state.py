@@ -1,0 +1,119 @@
+"""Where every slide stands in every stage, from what lies on disk: done, quarantined (with its receipt) or to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hypoxia_hpc.config import RunConfig, TileTable
+from hypoxia_hpc.errors import NotReadyError, SlideError
+from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
+from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
+from hypoxia_hpc.runs.receipts import read_receipt
+from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.stores.integrity import store_attributes, store_key
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
+    that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
+    the key of its tiles where its features are done."""
+
+    slide: Slide
+    stage: str
+    status: Literal["done", "quarantined", "todo"]
+    key: str = ""
+    receipt: Receipt | None = None
+    reader: str = ""
+    tiles: str = ""
+
+
+def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> Standing:
+    """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
+    made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file).
+
+    Without ``read_slides`` a quarantine is one of the slide that its receipt tells of, whatever lies there now. Only
+    where it tells of none (the slide could not be read; an older version) it is looked at.
+    """
+    attributes = store_attributes(run.tiles(slide.slide_id))
+    receipt = read_receipt(run.receipts("tile"), slide.slide_id)
+    if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
+        return Standing(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
+    if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
+        return Standing(slide, "tile", "quarantined", receipt.key, receipt)
+    return Standing(slide, "tile", "todo")
+
+
+def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
+    made_of = receipt.extra.get("fingerprint")
+    if read_slides or made_of is None:
+        return receipt.key == _key_of_slide(table, slide)
+    return receipt.key == _key_of(table, slide, str(made_of))
+
+
+def _reader(attributes: Json) -> str:
+    plan = attributes.get("plan")
+    return str(plan.get("reader", "")) if isinstance(plan, dict) else ""
+
+
+def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:
+    header = attributes.get("slide")
+    return _key_of(table, slide, str(header.get("fingerprint") if isinstance(header, dict) else None))
+
+
+def _key_of(table: TileTable, slide: Slide, made_of: str) -> str:
+    try:
+        return slide_tile_key(table, slide, made_of)
+    except SlideError as error:
+        return unread_tile_key(table, slide, error.reason)
+
+
+def _key_of_slide(table: TileTable, slide: Slide) -> str:
+    try:
+        return slide_tile_key(table, slide, fingerprint(slide.path))
+    except SlideError as error:
+        return unread_tile_key(table, slide, error.reason)
+
+
+def feature_standing(run: RunDir, name: str, spec: Json, tiles: Standing) -> Standing:
+    """Features count as done when they were made of the present tiles by the present [extract] table."""
+    if tiles.status == "quarantined":
+        return tiles
+    if tiles.status == "todo":
+        return Standing(tiles.slide, "extract", "todo")
+    expected = extract_key(spec, tiles.key)
+    receipt = read_receipt(run.receipts("extract", name), tiles.slide.slide_id)
+    if store_key(run.features(name, tiles.slide.slide_id)) == expected:
+        return Standing(tiles.slide, "extract", "done", expected, receipt, tiles=tiles.key)
+    if receipt is not None and receipt.status == "quarantined" and receipt.key == expected:
+        return Standing(tiles.slide, "extract", "quarantined", expected, receipt)
+    return Standing(tiles.slide, "extract", "todo")
+
+
+def run_spec(config: RunConfig) -> Json:
+    """The extract spec that run.toml describes, its weights found and hashed. Raises what ``resolve_backbone`` does."""
+    folder = Path(config.site.weights) if config.site.weights else None
+    backbone = resolve_backbone(config.extract, config.tile.tile_px, folder)
+    return extract_spec(config.extract, backbone.tile_px, backbone.weights_digest)
+
+
+def feature_standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json) -> list[Standing]:
+    """Where each slide stands on its way to features."""
+    tiles = (tile_standing(run, config.tile, slide) for slide in slides)
+    return [feature_standing(run, config.extract.name, spec, standing) for standing in tiles]
+
+
+def require_ready(run: RunDir, standings: Sequence[Standing]) -> None:
+    """Every slide is done or quarantined. Raises NotReadyError naming those that are not."""
+    todo = [standing.slide.slide_id for standing in standings if standing.status == "todo"]
+    if todo:
+        raise NotReadyError(
+            f"{len(todo)} of {len(standings)} slides have no features yet (for the present run.toml)",
+            culprits=todo,
+            remedy=f"hypoxia-hpc tile {run.root} && hypoxia-hpc extract {run.root}",
+        )

@@ -1,1 +1,0 @@
-"""Who does which part: shares, workers, receipts, machine checks."""

@@ -1,0 +1,1 @@
+"""What SLURM is asked for, the job script, limits, queue."""

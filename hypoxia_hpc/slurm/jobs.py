@@ -1,0 +1,57 @@
+"""The jobs of a run as SLURM tells of them: what waits and runs, and what failed and still matters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.slurm.queue import Failed, Queued, Sent, ask_sacct, ask_squeue, failed_ones
+from hypoxia_hpc.workers.shares import slides_of_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows. ``sent`` is empty for a run that was
+    never submitted."""
+
+    sent: tuple[Sent, ...] = ()
+    queued: tuple[Queued, ...] | None = None
+    failed: tuple[Failed, ...] | None = None
+    why_not_queued: str = ""
+    why_not_ended: str = ""
+
+
+def ask_jobs(sent: Sequence[Sent]) -> Jobs:
+    """Ask squeue and sacct of what was sent, both at a time; nobody where nothing was."""
+    if not sent:
+        return Jobs()
+    ids = list(dict.fromkeys(one.job_id for one in sent))
+    with ThreadPoolExecutor(2) as pool:
+        squeue, sacct = pool.submit(ask_squeue, ids), pool.submit(ask_sacct, ids)
+    queued, why_not_queued = squeue.result()
+    ended, why_not_ended = sacct.result()
+    return Jobs(
+        tuple(sent),
+        None if queued is None else tuple(queued),
+        None if ended is None else tuple(failed_ones(ended, queued or (), sent)),
+        why_not_queued,
+        why_not_ended,
+    )
+
+
+def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collection[str] | None]) -> Jobs:
+    """Without what failed and was done by somebody else since. ``left``: ids of the slides to do of every stage that is
+    not done, None for one that sees the whole cohort."""
+    if not jobs.failed:
+        return jobs
+    parts = {of: slides_of_shares(slides, of) for of in {one.of for one in jobs.failed if one.part is not None}}
+
+    def matters(one: Failed) -> bool:
+        ids = left.get(one.stage)
+        if one.stage not in left or ids is None or one.part is None:
+            return one.stage in left
+        return one.part < one.of and any(slide.slide_id in ids for slide in parts[one.of][one.part])
+
+    return replace(jobs, failed=tuple(one for one in jobs.failed if matters(one)))

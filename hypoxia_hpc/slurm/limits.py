@@ -1,0 +1,58 @@
+"""What the SLURM of this place allows: sizes of arrays, time limits of partitions, ways to start MPI ranks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.machine.programs import ask
+from hypoxia_hpc.slurm.resources import Ask, max_array_size, most_minutes, mpi_types, time_limits, within
+
+
+def slurm_limits() -> tuple[int, dict[str, float]]:
+    """MaxArraySize, and the time limit of each partition; none where SLURM is not here or does not answer."""
+    config, _ = ask("scontrol", "show", "config")
+    if config is None:
+        return max_array_size(""), {}
+    partitions, _ = ask("scontrol", "--all", "--oneliner", "show", "partition")
+    return max_array_size(config), time_limits(partitions or "")
+
+
+def in_time(asked: Ask, limits: Mapping[str, float], table: SlurmTable) -> Ask:
+    """What is asked for, within the limit of its partition. Raises InputError where that leaves no time to work."""
+    partition = asked.partition or os.environ.get("SBATCH_PARTITION")
+    limit = most_minutes(partition, limits)
+    if 60 * limit <= table.stop_seconds:
+        raise InputError(
+            f"{_named(partition)} lets a job of {asked.stage} run for {limit:g} min, and [site.slurm] stop_seconds = "
+            f"{table.stop_seconds} leaves nothing of them",
+            remedy="choose another partition, or fewer stop_seconds",
+        )
+    return within(asked, limit)
+
+
+def cut_short(wanted: int, asked: Ask, table: SlurmTable) -> str:
+    """A sentence on a job that asks for less time than wanted."""
+    where = _named(asked.partition or os.environ.get("SBATCH_PARTITION"))
+    return (
+        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: it is stopped in time and requeued, "
+        f"at most {table.most_requeues} times; what is done stays done"
+    )
+
+
+def _named(partition: str | None) -> str:
+    return f"partition {partition}" if partition else "the default partition"
+
+
+def refuse_unknown_mpi(table: SlurmTable) -> None:
+    """Raises InputError where srun is here and cannot start ranks in the way of [site.slurm] mpi."""
+    printed, _ = ask("srun", "--mpi=list") if table.ranks > 1 else (None, "")
+    known = mpi_types(printed or "")
+    if known and table.mpi not in known:
+        raise InputError(
+            f"[site.slurm] mpi = {table.mpi!r} is none of those that srun knows here",
+            culprits=sorted(known),
+            remedy="choose one of these, pmi2 or pmix if they are there",
+        )

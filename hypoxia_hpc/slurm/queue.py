@@ -1,0 +1,189 @@
+"""What SLURM says of the jobs of a run: ``squeue`` of those that wait and run, ``sacct`` of those that have ended.
+
+Both are asked with fixed fields, for a few seconds, and may not be there: then a sentence stands for the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hypoxia_hpc.machine.programs import ask
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.directory import RunDir
+
+# Array job, index ("N/A" without an array), job, state, nodes, reason: the last may hold anything.
+SQUEUE_FORMAT = "%F|%K|%A|%T|%N|%r"
+SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
+# What a job says while it holds no place on a node but will.
+_WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+_UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
+NEVER_STARTED = "CANCELLED before it started"
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
+_JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
+_TOGETHER = re.compile(
+    r"([0-9]{1,18})_\[([0-9]{1,7}(?:-[0-9]{1,7})?(?:,[0-9]{1,7}(?:-[0-9]{1,7})?)*)(?:%[0-9]+)?\]", re.ASCII
+)
+_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One submission, as a file in RUN/slurm/jobs has it: ``elements`` are the parts that it does of ``of``, None for a
+    job that is no array; the array's ``index`` does part ``first + index``."""
+
+    stage: str
+    job_id: str
+    elements: tuple[int, ...] | None
+    of: int = 1
+    first: int = 0
+
+    def jobs(self) -> dict[str, int | None]:
+        """Every job of it by name, and its part."""
+        if self.elements is None:
+            return {self.job_id: None}
+        return {f"{self.job_id}_{part - self.first}": part for part in self.elements}
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A job or array element in the queue. ``job`` is its name as tasks know it: ``123_4``, or ``123``."""
+
+    job: str
+    state: str
+    reason: str
+    node: str
+
+    @property
+    def standing(self) -> Literal["running", "pending", "held"]:
+        """Held is what starts only after somebody releases it."""
+        if self.state not in _WAITING:
+            return "running"
+        return "held" if "held" in self.reason.lower() or self.reason == "JobHoldMaxRequeue" else "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last attempt of a job or array element that is over: SLURM's state, exit code and signal as ``4:0``, and the
+    most memory that a task of its steps had, in bytes (0: not known)."""
+
+    job: str
+    state: str
+    exit_code: str = ""
+    elapsed: str = ""
+    most_memory: int = 0
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array."""
+
+    stage: str
+    part: int | None
+    of: int
+    how: Ended
+
+
+def sent_jobs(run: RunDir) -> list[Sent]:
+    """What was submitted for a run, oldest first; files that tell of no job are left out."""
+    entries = [_entry(file) for file in (run.root / "slurm" / "jobs").glob("*.json")]
+    dated = [(str(entry.get("submitted")), one) for entry in entries if (one := _sent(entry)) is not None]
+    return [one for _, one in sorted(dated, key=lambda pair: (pair[0], int(pair[1].job_id)))]
+
+
+def _entry(file: Path) -> Json:
+    try:
+        entry = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _sent(entry: Json) -> Sent | None:
+    stage, job_id, elements = entry.get("stage"), entry.get("job_id"), entry.get("elements")
+    if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
+        return None
+    if elements is None:
+        return Sent(stage, job_id, None)
+    of, first = entry.get("of", 0), entry.get("first", 0)
+    sound = isinstance(elements, list) and all(type(one) is int for one in (of, first, *elements))
+    return Sent(stage, job_id, tuple(elements), of, first) if sound else None
+
+
+def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
+    """The jobs of these ids that are in the queue, every array element on its own; or None, and why nobody knows."""
+    answer, why = ask("squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}")
+    if answer is None and "Invalid job id" in why:
+        return [], ""  # the controller has forgotten them all
+    return (None, why) if answer is None else (parse_squeue(answer), "")
+
+
+def ask_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
+    """How the ended ones of these ids ended; or None, and why nobody knows."""
+    answer, why = ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
+    return (None, why) if answer is None else (parse_sacct(answer), "")
+
+
+def parse_squeue(text: str) -> list[Queued]:
+    """The lines of ``squeue`` in `SQUEUE_FORMAT`; others are left out."""
+    rows = [line.strip().split("|", 5) for line in text.splitlines()]
+    return [
+        Queued(f"{array}_{index}" if index.isdigit() else job, state, "" if reason == "None" else reason, node)
+        for array, index, job, state, node, reason in (row for row in rows if len(row) == 6)
+    ]
+
+
+def parse_sacct(text: str) -> list[Ended]:
+    """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are over; the lines of a job's steps know its memory."""
+    rows = [row for row in (line.strip().split("|") for line in text.splitlines()) if len(row) == 6]
+    memory: dict[str, int] = {}
+    for name, *_, most, _node in rows:
+        job = name.partition(".")[0]
+        memory[job] = max(memory.get(job, 0), memory_bytes(most))
+    return [
+        Ended(job, state.split(" ")[0], exit_code, elapsed, memory[name], _on(node))  # "CANCELLED by 1000"
+        for name, state, exit_code, elapsed, _, node in rows
+        if state.split(" ")[0] not in _UNENDED
+        for job in _jobs_of(name)
+    ]
+
+
+def _jobs_of(name: str) -> list[str]:
+    """The jobs that a line of sacct is about: elements that never started stand together, as ``7_[2-9,12%4]``; a step,
+    as ``7.batch``, is none."""
+    if _JOB.fullmatch(name):
+        return [name]
+    match = _TOGETHER.fullmatch(name)
+    if match is None:
+        return []
+    spans = [span.partition("-") for span in match[2].split(",")]
+    return [f"{match[1]}_{index}" for low, _, high in spans for index in range(int(low), int(high or low) + 1)]
+
+
+def _on(nodes: str) -> str:
+    return "" if nodes == "None assigned" else nodes
+
+
+def memory_bytes(text: str) -> int:
+    """``1234K``, ``1.20G`` or nothing, as sacct writes it."""
+    match = _MEMORY.fullmatch(text)
+    return round(float(match[1]) * _UNITS[match[2]]) if match else 0
+
+
+def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[Failed]:
+    """What did not complete, is not in the queue (again), and was not sent again since. An element that was cancelled
+    before it started leaves no trace in either: it is said to have been."""
+    over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
+    latest = {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}
+    failed = [
+        Failed(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)))
+        for (stage, part), (job, one) in latest.items()
+        if job not in waiting
+    ]
+    return [one for one in failed if one.how.state != "COMPLETED"]

@@ -1,0 +1,227 @@
+"""What to ask SLURM for: how many parts, how long, how much memory, which array elements. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.rates import Figure, SlideStage
+from hypoxia_hpc.workers.shares import slides_of_shares
+
+CohortStage = Literal["train", "evaluate", "report"]
+Stage = SlideStage | CohortStage
+COHORT_STAGES: tuple[CohortStage, ...] = get_args(CohortStage)
+ON_GPU: tuple[Stage, ...] = ("extract", "train")
+
+# Without one of one's own: what SLURM has by default.
+DEFAULT_MAX_ARRAY_SIZE = 1001
+# Start of a container and of TensorFlow on a node that has read neither, from a busy network drive.
+START_SECONDS = 600
+# Twice what is expected, if figures scatter so far: what takes longer is stopped in time and goes on later.
+MOST_SAFETY = 2.0
+STEP_MINUTES = 5
+# A worker of tile had at most 544 MB (benchmarks/README.md), its parent 300 MB.
+TILE_GB, TILE_GB_A_WORKER = 1.0, 0.75
+# TensorFlow with InceptionV3 and batches of 32: 3 GB on CPU; on a GPU the driver's share of host memory comes to that.
+EXTRACT_GB, EXTRACT_GB_GPU = 6.0, 12.0
+# Training holds 2,048 float32 features of every tile, and while it stacks them twice.
+COHORT_GB, TRAIN_GB_A_TILE, EVALUATE_GB_A_TILE = 4.0, 2 * 2048 * 4 / 1e9, 500 / 1e9
+# 20 epochs of three heads at 50,000 rows/s; predictions and bootstrap; half a second for each slide in the report.
+TRAIN_SECONDS_A_TILE, EVALUATE_SECONDS_A_TILE, REPORT_SECONDS_A_SLIDE = 0.0012, 0.0003, 0.5
+# Many partitions allow a day and no more; a head that is trained stays trained when the job is stopped and goes on.
+MOST_COHORT_SECONDS = 23 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
+    that sees the whole cohort. ``memory_mb`` is that of a node, ``minutes`` the time limit of an element."""
+
+    stage: Stage
+    elements: tuple[int, ...] | None
+    of: int
+    nodes: int
+    ranks: int
+    cpus: int
+    memory_mb: int
+    minutes: int
+    partition: str | None
+    gres: str | None
+    throttle: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """One sbatch of an array: element ``index`` of it does part ``first + index``. Indices lie below MaxArraySize."""
+
+    first: int
+    indices: tuple[int, ...]
+
+
+def ask_by_slide(
+    stage: SlideStage,
+    slides: Sequence[Slide],
+    undone: Collection[str],
+    earlier: int | None,
+    pace: Figure,
+    table: SlurmTable,
+) -> Ask:
+    """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``undone`` the ids of those to
+    do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds of a core
+    (of a GPU, for extract with gres) per unit of cost."""
+    todo = [slide for slide in slides if slide.slide_id in undone]
+    lanes, speed = _lanes(stage, table)
+    seconds = sum(slide.cost for slide in todo) * pace.value / speed
+    of = max(earlier or 1, count_of_shares(seconds, len(todo), lanes, table))
+    parts = [[slide.cost for slide in part if slide.slide_id in undone] for part in slides_of_shares(slides, of)]
+    longest = max(seconds_of_part(part, lanes) for part in parts)
+    expected = longest * min(pace.high, MOST_SAFETY * pace.value) / speed
+    return Ask(
+        stage,
+        tuple(index for index, part in enumerate(parts) if part),
+        of,
+        nodes=table.nodes,
+        ranks=table.ranks,
+        cpus=table.cpus,
+        memory_mb=_memory_mb(table, _slide_stage_gb(stage, table)),
+        minutes=minutes_to_ask(expected, table),
+        partition=_partition(stage, table),
+        gres=_gres(stage, table),
+        throttle=table.throttle,
+    )
+
+
+def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable) -> int:
+    """Parts of [site.slurm] hours each for work of so many seconds on one lane; no more than most_elements, nor so many
+    that workers have no slide."""
+    by_time = math.ceil(seconds / lanes / (table.hours * 3600))
+    return max(1, min(by_time, table.most_elements, n_slides // lanes))
+
+
+def seconds_of_part(costs: Sequence[int], lanes: int) -> float:
+    """How long the costs of a part take, each on one of ``lanes`` and dealt costliest first, in units of cost: no
+    longer than an even division and the longest of them together."""
+    return sum(costs) / lanes + max(costs) * (1 - 1 / lanes) if costs else 0.0
+
+
+def ask_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: SlurmTable) -> Ask:
+    """What to ask for a stage that sees the whole cohort of so many slides and, as far as is known, tiles."""
+    seconds = {
+        "train": n_tiles * TRAIN_SECONDS_A_TILE,
+        "evaluate": n_tiles * EVALUATE_SECONDS_A_TILE,
+        "report": n_slides * REPORT_SECONDS_A_SLIDE,
+    }[stage]
+    gigabytes = {"train": n_tiles * TRAIN_GB_A_TILE, "evaluate": n_tiles * EVALUATE_GB_A_TILE, "report": 0.0}[stage]
+    return Ask(
+        stage,
+        None,
+        1,
+        nodes=1,
+        ranks=1,
+        cpus=table.cpus,
+        memory_mb=math.ceil(1000 * (table.memory_gb or COHORT_GB + gigabytes)),
+        minutes=minutes_to_ask(min(MOST_SAFETY * seconds, MOST_COHORT_SECONDS), table),
+        partition=_partition(stage, table),
+        gres=_gres(stage, table),
+    )
+
+
+def minutes_to_ask(seconds: float, table: SlurmTable) -> int:
+    """A time limit for so many seconds of work: with start and the time before the limit at which a job is stopped."""
+    minutes = (START_SECONDS + seconds + table.stop_seconds) / 60
+    return STEP_MINUTES * math.ceil(minutes / STEP_MINUTES)
+
+
+def time_limits(partitions: str) -> dict[str, float]:
+    """Most minutes of a job in each partition (inf: no limit), from the words of ``scontrol --oneliner show
+    partition``; that of the default partition stands under "", too."""
+    limits: dict[str, float] = {}
+    for line in partitions.splitlines():
+        told = dict(word.partition("=")[::2] for word in line.split())
+        minutes = _minutes(told.get("MaxTime", ""))
+        if "PartitionName" in told and minutes is not None:
+            limits[told["PartitionName"]] = minutes
+            if told.get("Default") == "YES":
+                limits[""] = minutes
+    return limits
+
+
+def _minutes(text: str) -> float | None:
+    """From ``1-12:00:00``, ``12:00:00`` or ``UNLIMITED``; None for other words."""
+    if text.upper() in ("UNLIMITED", "INFINITE"):
+        return math.inf
+    match = re.fullmatch(r"(?:([0-9]+)-)?([0-9]+):([0-9]+):[0-9]+", text)
+    return int(match[1] or 0) * 1440 + int(match[2]) * 60 + int(match[3]) if match else None
+
+
+def most_minutes(partition: str | None, limits: Mapping[str, float]) -> float:
+    """What a job may ask for in a partition, in the best of ``a,b``, or in the default one; inf where nobody knows."""
+    return max((limits.get(name, math.inf) for name in (partition or "").split(",")), default=math.inf)
+
+
+def within(ask: Ask, limit: float) -> Ask:
+    """No more than ``limit`` minutes: SLURM takes a job that asks for more, and never starts it."""
+    return replace(ask, minutes=int(min(ask.minutes, limit)))
+
+
+def mpi_types(printed: str) -> frozenset[str]:
+    """What ``srun --mpi=list`` names: a line each, and versions of pmix after a colon."""
+    lines = [line.rpartition(":")[2].replace(",", " ").split() for line in printed.splitlines()]
+    alone = {words[0] for words in lines if len(words) == 1}
+    return frozenset(alone | {word for words in lines for word in words if word.startswith("pmi")})
+
+
+def _gres(stage: Stage, table: SlurmTable) -> str | None:
+    return table.gres if stage in ON_GPU else None
+
+
+def _partition(stage: Stage, table: SlurmTable) -> str | None:
+    return table.gpu_partition or table.partition if stage in ON_GPU else table.partition
+
+
+def _lanes(stage: SlideStage, table: SlurmTable) -> tuple[int, int]:
+    """How many slides an element works on at once, and how many cores (or GPUs) each of them has."""
+    if stage == "tile":
+        return table.ranks * table.cpus, 1
+    return (table.nodes, 1) if table.gres else (table.ranks, table.cpus)
+
+
+def _slide_stage_gb(stage: SlideStage, table: SlurmTable) -> float:
+    if stage == "tile":
+        return TILE_GB + TILE_GB_A_WORKER * table.cpus
+    return EXTRACT_GB_GPU if table.gres else EXTRACT_GB
+
+
+def _memory_mb(table: SlurmTable, gigabytes: float) -> int:
+    a_rank = gigabytes if table.memory_gb is None else table.memory_gb
+    return math.ceil(1000 * a_rank * math.ceil(table.ranks / table.nodes))
+
+
+def arrays_of(elements: Sequence[int], max_array_size: int) -> list[Array]:
+    """The sbatches that send these parts, each with indices from 0 to ``max_array_size`` - 1."""
+    by_first: dict[int, list[int]] = {}
+    for element in elements:
+        by_first.setdefault(element - element % max_array_size, []).append(element % max_array_size)
+    return [Array(first, tuple(indices)) for first, indices in sorted(by_first.items())]
+
+
+def index_ranges(indices: Sequence[int]) -> str:
+    """Rising indices as sbatch reads them: ``0-3,7``."""
+    ranges: list[list[int]] = []
+    for index in indices:
+        if ranges and index == ranges[-1][1] + 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return ",".join(f"{start}-{stop}" if stop > start else f"{start}" for start, stop in ranges)
+
+
+def max_array_size(config: str) -> int:
+    """MaxArraySize from the words of ``scontrol show config``; SLURM's default where it is not told."""
+    found = re.search(r"^MaxArraySize\s*=\s*([0-9]+)\s*$", config, re.MULTILINE)
+    return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY_SIZE

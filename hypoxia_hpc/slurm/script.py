@@ -1,0 +1,149 @@
+"""The text of job scripts and the arguments of sbatch. Pure; every value is quoted, none may hold a line break."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from hypoxia_hpc.config import SiteTable, SlurmTable
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.slurm.resources import Array, Ask, index_ranges
+
+HEAD = """#!/bin/bash
+# Made by hypoxia-hpc submit, which sends it: STAGE, number of parts, first part of the array.
+
+STAGE=$1 SHARES=${2:-} FIRST=${3:-0}"""
+# After so much of the time between signal and limit, what has not stopped by itself is stopped at once.
+PATIENCE = 0.8
+_NAMES = re.compile(r"(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}))")
+
+
+def job_body() -> str:
+    """What every job does, in bash: the same text ends the scripts in slurm/."""
+    return files("hypoxia_hpc.slurm").joinpath("job.bash").read_text(encoding="utf-8")
+
+
+def job_script(
+    run: Path, program: str, image: Path | None, folders: Sequence[str], site: SiteTable, *, retry: bool
+) -> str:
+    """The script of all jobs of a run. Its arguments: the stage and, for one that goes slide by slide, the number of
+    parts and the first part of the array.
+
+    ``program`` is hypoxia-hpc as the job finds it, in the image where there is one; ``folders`` are to be seen in the
+    image beside the binds of [site.slurm].
+    """
+    table = site.slurm
+    settings = {
+        "RUN": str(run),
+        "RETRY": "yes" if retry else "",
+        "HYPOXIA_PROGRAM": program,
+        "HYPOXIA_IMAGE": str(image) if image is not None else "",
+        "HYPOXIA_BINDS": ",".join([*table.binds, *folders]),
+        "HYPOXIA_MODULES": " ".join(table.modules),
+        "HYPOXIA_MPI": table.mpi,
+        "HYPOXIA_PATIENCE": str(int(PATIENCE * table.stop_seconds)),
+        "HYPOXIA_REQUEUES": str(table.most_requeues),
+    }
+    lines = [f"{name}={shlex.quote(_one_line(name, value))}" for name, value in settings.items()]
+    scratch = quoted_with_names(_one_line("[site] scratch", _absolute(site.scratch, run)))
+    return "\n".join([HEAD, *lines, f"HYPOXIA_SCRATCH={scratch}", "", job_body()])
+
+
+def _absolute(scratch: str | None, run: Path) -> str:
+    """As ``scale/scratch.py`` takes it: relative to the run; one that begins with a $NAME is left as it is."""
+    return (
+        scratch
+        if scratch is not None and scratch.startswith("$")
+        else str(run / Path(scratch).expanduser())
+        if scratch
+        else ""
+    )
+
+
+def quoted_with_names(text: str) -> str:
+    """Quoted for bash, but for ``$NAME`` and ``${NAME}``, which the job's environment fills in."""
+    parts = _NAMES.split(text)
+    return "".join(
+        f'"{part}"' if number % 2 else shlex.quote(part) if part else "" for number, part in enumerate(parts)
+    )
+
+
+def sbatch_arguments(
+    ask: Ask, array: Array | None, n_arrays: int, run: Path, script: Path, after: Sequence[str], table: SlurmTable
+) -> list[str]:
+    """What follows ``sbatch``. ``after`` are job ids to wait for, however they end."""
+    name = "%A_%a" if array is not None else "%j"
+    log = str(script.parent / "logs").replace("%", "%%") + f"/{ask.stage}-{name}.out"
+    asked: Mapping[str, str | int | None] = {
+        "job-name": f"{ask.stage}-{run.name}",
+        "chdir": str(run),
+        "output": log,
+        "open-mode": "append",
+        "signal": f"B:USR1@{table.stop_seconds}",
+        "account": table.account,
+        "qos": table.qos,
+        "partition": ask.partition,
+        "gres": ask.gres,
+        "nodes": ask.nodes,
+        "ntasks": ask.ranks,
+        "cpus-per-task": ask.cpus,
+        "mem": f"{ask.memory_mb}M",
+        "time": ask.minutes,
+        "array": None if array is None else _array(array, ask.throttle, n_arrays),
+        "dependency": f"afterany:{':'.join(after)}" if after else None,
+    }
+    options = [f"--{option}={_one_line(option, str(value))}" for option, value in asked.items() if value is not None]
+    part = [str(ask.of), str(array.first)] if array is not None else []
+    return ["--parsable", "--requeue", "--kill-on-invalid-dep=yes", *options, str(script), ask.stage, *part]
+
+
+def _array(array: Array, throttle: int | None, n_arrays: int) -> str:
+    most = f"%{max(1, math.ceil(throttle / n_arrays))}" if throttle is not None else ""
+    return index_ranges(array.indices) + most
+
+
+def _one_line(name: str, value: str) -> str:
+    if not value.isprintable():
+        raise InputError(f"{name} {value!r} holds a line break or a control character", remedy="rename it")
+    return value
+
+
+def bound_folders(folders: Collection[Path]) -> list[str]:
+    """The fewest folders that hold all of these and lie at least two levels deep, where they do: a whole first level,
+    such as /opt, would hide what the image has there."""
+    groups: dict[tuple[str, ...], Path] = {}
+    for folder in sorted(folders):
+        top = folder.parts[:3]
+        groups[top] = _common(groups[top], folder) if top in groups else folder
+    return [str(folder) for folder in groups.values() if not any(other in folder.parents for other in groups.values())]
+
+
+def _common(one: Path, other: Path) -> Path:
+    while one != other and one not in other.parents:
+        one = one.parent
+    return one
+
+
+def refuse_unusable(run: Path, seen: Sequence[str], table: SlurmTable) -> None:
+    """Raises InputError naming every value that a program on the way would take apart. ``seen`` are the folders that an
+    image must see under their own names."""
+    wrong = (
+        [f"run directory {run}: a backslash, which sbatch does not take in names of logs"] if "\\" in str(run) else []
+    )
+    wrong += [
+        f"folder {folder}: a comma or colon, which apptainer --bind splits at"
+        for folder in seen
+        if set(folder) & {",", ":"}
+    ]
+    wrong += [f"[site.slurm] binds {bind!r}: a comma" for bind in table.binds if "," in bind]
+    wrong += [f"[site.slurm] modules {name!r}: a space" for name in table.modules if " " in name]
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} {'name' if len(wrong) == 1 else 'names'} cannot be passed on to a job",
+            culprits=wrong,
+            remedy="rename the folder, or reach it through a symbolic link; give binds and modules one entry each",
+        )

@@ -1,0 +1,250 @@
+"""submit: what a run still needs, as jobs that wait for each other; sent to SLURM, and recorded in RUN/slurm/jobs.
+
+Each job waits for the end of the one before, however that ends (``afterok`` would hang for ever behind one failed
+element), and the command line itself refuses to go on where an earlier stage is not complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.machine.programs import ask, environment, run_program
+from hypoxia_hpc.monitoring.remaining import Undone, undone
+from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.rates import SlideStage
+from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
+from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
+from hypoxia_hpc.slurm.queue import ask_squeue, sent_jobs
+from hypoxia_hpc.slurm.resources import Array, Ask, arrays_of, ask_by_slide, ask_of_cohort
+from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable, sbatch_arguments
+from hypoxia_hpc.stores.commit import committed_file, machine_errors
+
+PATIENCE_SECONDS = 60
+PROGRAM = "hypoxia-hpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stage to send: what is asked for, and one array for each sbatch (None: no array)."""
+
+    ask: Ask
+    arrays: tuple[Array | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The jobs that a run still needs, in the order of the stages, the text of the script of them all, and what the
+    user should know, a sentence each."""
+
+    run: Path
+    table: SlurmTable
+    text: str
+    jobs: tuple[Job, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def script(self) -> Path:
+        return self.run / "slurm" / "job.sbatch"
+
+    @property
+    def logs(self) -> Path:
+        return self.run / "slurm" / "logs"
+
+    def arguments(self, job: Job, array: Array | None, after: Sequence[str]) -> list[str]:
+        """What follows ``sbatch``, to wait for the jobs ``after``."""
+        return sbatch_arguments(job.ask, array, len(job.arrays), self.run, self.script, after, self.table)
+
+
+@dataclass(frozen=True, slots=True)
+class SentJob:
+    """A job and the ids that SLURM gave it, one for each array."""
+
+    ask: Ask
+    ids: tuple[str, ...]
+
+
+def plan_submission(run: RunDir, *, retry: bool) -> Plan:
+    """What is not done yet, as jobs. Writes nothing, sends nothing; SLURM is asked for its limits if it is here.
+
+    Raises:
+        InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
+            no time; ranks that srun cannot start.
+        MachineError: weights that are not here, where there is no image that may have them; no program to run.
+    """
+    config, slides, root = run.config(), run.slides(), run.root.absolute()
+    table = config.site.slurm
+    work = undone(run, config, slides, retry=retry)
+    image = _image(root, table)
+    folders = [] if image is None else bound_folders(needed_folders(config, slides))
+    refuse_unusable(root, [] if image is None else [str(root), *folders], table)
+    refuse_unknown_mpi(table)
+    program = _program() if image is None else PROGRAM
+    max_size, limits = slurm_limits()
+    wanted = list(_asks(run, slides, work, table))
+    asks = [in_time(one, limits, table) for one in wanted]
+    text = job_script(root, program, image, folders, config.site, retry=retry)
+    jobs = [
+        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size))) for asked in asks
+    ]
+    cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, asks, strict=True) if other != one)
+    unseen = unseen_binds(root, table) if image is not None else ()
+    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
+
+
+def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
+    """Send the jobs of a plan, each to begin when the one before has ended, and yield each when it is sent.
+
+    Raises:
+        MachineError: no sbatch, no image, no answer from SLURM's controller.
+        NotReadyError: jobs of this run that are in the queue.
+        InputError: SLURM would not take a job.
+    """
+    image = _image(plan.run, plan.table)
+    if image is not None and not image.exists():
+        raise MachineError(f"[site.slurm] image {image} is not there", remedy="build or copy it, or mend run.toml")
+    if shutil.which("sbatch") is None:
+        raise MachineError(
+            "sbatch is not on this machine", remedy="log in to the cluster; to see what would be sent: --dry-run"
+        )
+    if said := _why_silent():
+        raise _silent(said)
+    _refuse_queued(run)
+    _write_script(plan)
+    for job in plan.jobs:
+        _ask_sbatch(job, ["--test-only", *plan.arguments(job, job.arrays[0], [])])
+    before: list[str] = []
+    sent: list[str] = []
+    for job in plan.jobs:
+        ids = []
+        for array in job.arrays:
+            ids.append(_job_id(job, _ask_sbatch(job, plan.arguments(job, array, before), sent)))
+            sent.append(ids[-1])
+            _record(run, job, array, ids[-1])
+        before = ids
+        yield SentJob(job.ask, tuple(ids))
+
+
+def _asks(run: RunDir, slides: Sequence[Slide], work: Undone, table: SlurmTable) -> Iterator[Ask]:
+    for stage, todo in work.slides.items():
+        if todo:
+            yield ask_by_slide(stage, slides, todo, _earlier_count(run, stage), work.pace[stage], table)
+    for later in work.stages:
+        yield ask_of_cohort(later, len(slides), work.n_tiles, table)
+
+
+def _earlier_count(run: RunDir, stage: SlideStage) -> int | None:
+    """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
+    counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
+    return counts[-1] if counts else None
+
+
+def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
+    """A file for each job, so that of two submissions at once neither loses what the other writes."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entry: Json = {"stage": job.ask.stage, "job_id": job_id, "elements": None, "of": job.ask.of, "submitted": now}
+    if array is not None:
+        entry |= {"elements": [array.first + index for index in array.indices], "first": array.first}
+    committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
+
+
+def _image(root: Path, table: SlurmTable) -> Path | None:
+    return Path(os.path.normpath(root / Path(table.image).expanduser())) if table.image is not None else None
+
+
+def _program() -> str:
+    program = Path(sys.executable).with_name(PROGRAM)
+    if not program.exists():
+        raise MachineError(
+            f"{program} is not there, so a job could not run it",
+            remedy="pip install hypoxia-hpc into this environment, or set [site.slurm] image",
+        )
+    return str(program)
+
+
+def _refuse_queued(run: RunDir) -> None:
+    ids = list(dict.fromkeys(one.job_id for one in sent_jobs(run)))
+    queued, why = ask_squeue(ids) if ids else ([], "")
+    if queued is None:
+        raise MachineError(
+            f"nobody can tell whether jobs of this run are in the queue: {why}", remedy="try again later"
+        )
+    if queued:
+        waiting = sorted({one.job.partition("_")[0] for one in queued}, key=int)
+        raise NotReadyError(
+            f"{len(queued)} jobs of this run are in the queue",
+            culprits=[f"{one.job} {one.state.lower()}" for one in queued],
+            remedy=f"wait for them (hypoxia-hpc status {run.root}), or cancel them: scancel {' '.join(waiting)}",
+        )
+
+
+def _write_script(plan: Plan) -> None:
+    with machine_errors(plan.logs):
+        plan.logs.mkdir(parents=True, exist_ok=True)  # SLURM does not make it: the job would fail without a word
+    committed_file(plan.script, plan.text.encode())
+
+
+def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) -> str:
+    done = _run(["sbatch", *arguments])
+    if done.returncode:
+        said = done.stderr.strip() or f"sbatch ended with exit code {done.returncode}"
+        first = f"scancel {' '.join(sent)}, which are sent already; then " if sent else ""
+        if "timed out" in said or _why_silent():
+            raise _silent(said, first)
+        raise InputError(
+            f"SLURM does not take the job of {job.ask.stage}: {_in_words(job.ask)}",
+            culprits=said.splitlines(),
+            remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
+        )
+    return done.stdout
+
+
+def _why_silent() -> str:
+    """Empty where a controller of SLURM answers."""
+    answer, why = ask("scontrol", "ping")
+    return why if answer is None else "" if " UP" in answer else answer
+
+
+def _silent(said: str, first: str = "") -> MachineError:
+    return MachineError(
+        "SLURM does not answer",
+        culprits=said.splitlines(),
+        remedy=f"{first}look at scontrol ping, $SLURM_CONF and squeue --me, and try again later",
+    )
+
+
+def _in_words(ask: Ask) -> str:
+    where = f" in partition {ask.partition}" if ask.partition else ""
+    gres = f" and {ask.gres}" if ask.gres else ""
+    cores = f"{ask.nodes} node(s), {ask.ranks} x {ask.cpus} cores"
+    return f"{cores}, {ask.memory_mb / 1000:g} GB a node{gres} for {ask.minutes} min{where}"
+
+
+def _job_id(job: Job, printed: str) -> str:
+    """From ``123`` or ``123;cluster``, which --parsable prints."""
+    job_id = printed.strip().partition(";")[0]
+    if not job_id.isdecimal():
+        raise MachineError(
+            f"sbatch printed no job id for {job.ask.stage}: {printed.strip()!r}", remedy="look at squeue --me"
+        )
+    return job_id
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        # No LC_ALL here: sbatch hands its environment on to the jobs.
+        return run_program(command, environment(), PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise MachineError(
+            f"{command[0]} did not answer within {PATIENCE_SECONDS} s", remedy="try again later"
+        ) from None

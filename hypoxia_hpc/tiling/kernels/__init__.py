@@ -1,0 +1,1 @@
+"""Numba kernels over packed pixels, planes and blocks."""

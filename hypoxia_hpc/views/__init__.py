@@ -1,1 +1,0 @@
-"""Values of commands as the plain text that users read."""

@@ -1,0 +1,1 @@
+"""Worker processes and MPI ranks, the share of each, what each says of itself."""

@@ -1,0 +1,173 @@
+"""RUN/running: a small file of every process that works through slides, which tells how far it is.
+
+A process replaces its file every few seconds while it works, and once at its end; nobody else writes it. One that was
+killed leaves its file as it was: ``updated`` tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from hypoxia_hpc.errors import MachineError, Stopped
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.workers.allocation import Part
+
+WRITE_SECONDS = 5.0
+MOST_BYTES = 2**20
+_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+State = Literal["working", "stopped", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a process has done so far: slides it has seen to, their cost, tiles; and what it is at."""
+
+    slides_done: int = 0
+    cost_done: float = 0.0
+    tiles: int = 0
+    in_flight: tuple[str, ...] = ()
+    busy_seconds: tuple[float, ...] = ()
+    idle_seconds: tuple[float, ...] = ()
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One file. ``name`` is that of the features, or empty; ``job`` SLURM's id as squeue prints it, or empty. What is
+    done is what this process did; the totals are those of the share, and null on all ranks but the first, so that sums
+    over files are right. Busy and idle seconds are one for each worker; those of devices, and bytes read, are of the
+    slides that are done."""
+
+    stage: str
+    name: str
+    share: tuple[int, int]
+    rank: int
+    ranks: int
+    host: str
+    pid: int
+    job: str
+    workers: int
+    started: str
+    updated: str
+    state: State
+    slides_done: int
+    slides_total: int | None
+    cost_done: float
+    cost_total: float | None
+    tiles: int
+    in_flight: tuple[str, ...]
+    busy_seconds: tuple[float, ...]
+    idle_seconds: tuple[float, ...]
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_read: int = 0
+
+
+_RUNNING = TypeAdapter(Running)
+
+
+def read_running(run: RunDir) -> list[Running]:
+    """What every process last told, in order of the files' names; damaged and foreign files are left out."""
+    found = (_read(path) for path in sorted(run.running.glob("*.json")) if not path.name.startswith("."))
+    return [one for one in found if one is not None]
+
+
+def _read(path: Path) -> Running | None:
+    try:
+        with path.open("rb") as file:
+            return _RUNNING.validate_json(file.read(MOST_BYTES), strict=True)
+    except (OSError, ValidationError):  # OSError: it has gone or was replaced on a network file system, or is no file
+        return None
+
+
+class RunningFile:
+    """The file of this process while it works through ``n_slides`` of cost ``cost`` together."""
+
+    def __init__(self, run: RunDir, title: str, part: Part, n_slides: int, cost: float) -> None:
+        stage, _, name = title.partition(" ")
+        host, deals = platform.node(), part.rank == 0
+        self._path = run.running / f"{stage}-{task_name(os.environ, host, os.getpid())}{_rank(part, os.environ)}.json"
+        self._fixed = {
+            "stage": stage,
+            "name": name,
+            "share": (part.share.index, part.share.count),
+            "rank": part.rank,
+            "ranks": part.n_ranks,
+            "host": host,
+            "pid": os.getpid(),
+            "job": job_id(os.environ),
+            "started": _now(),
+            "slides_total": n_slides if deals else None,
+            "cost_total": float(cost) if deals else None,
+        }
+        self._written = 0.0
+
+    @contextmanager
+    def kept(self, progress: Callable[[], Progress]) -> Iterator[None]:
+        """Write it when the block begins and when it ends, however it ends. Raises MachineError."""
+        self._write("working", progress())
+        try:
+            yield
+        except (Stopped, KeyboardInterrupt):
+            self._write("stopped", progress())
+            raise
+        except BaseException:
+            with suppress(MachineError):  # that may be why it ends
+                self._write("failed", progress())
+            raise
+        self._write("ended", progress())
+
+    def now_and_then(self, progress: Callable[[], Progress]) -> None:
+        """Write it, if it is time to. Raises MachineError."""
+        if time.monotonic() - self._written >= WRITE_SECONDS:
+            self._write("working", progress())
+
+    def _write(self, state: State, progress: Progress) -> None:
+        told = {**self._fixed, "workers": len(progress.busy_seconds), "updated": _now(), "state": state}
+        text = json.dumps({**told, **asdict(progress)}, indent=1, sort_keys=True)
+        committed_file(self._path, text.encode(), durable=False)
+        self._written = time.monotonic()
+
+
+def task_name(environment: Mapping[str, str], host: str, pid: int) -> str:
+    """SLURM's id, so that a requeued job takes its own file over; elsewhere ``<host>-<pid>``."""
+    return job_id(environment) or f"{re.sub(r'[^A-Za-z0-9.]', '_', host)}-{pid}"
+
+
+def job_id(environment: Mapping[str, str]) -> str:
+    """``<array job>_<index>`` or ``<job>``, as squeue prints them; nothing outside of SLURM."""
+    array, index = _number(environment, "SLURM_ARRAY_JOB_ID"), _number(environment, "SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array and index else _number(environment, "SLURM_JOB_ID")
+
+
+def _rank(part: Part, environment: Mapping[str, str]) -> str:
+    """Ranks have a file each; so have the tasks of a step that take a share each."""
+    if part.ranks is not None:
+        return f"-r{part.rank}"
+    number = _number(environment, "SLURM_PROCID")
+    return f"-r{number}" if number not in ("", "0") else ""
+
+
+def _number(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    return value if _NUMBER.fullmatch(value) else ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

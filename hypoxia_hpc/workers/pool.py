@@ -1,0 +1,391 @@
+"""Worker processes: items are dealt to whichever worker is free; a worker that dies costs one item one attempt and is
+replaced.
+
+``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. Workers are spawned, never
+forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes; what they
+do is in serving.py. A worker may hold several items at once. Where it dies then, nobody knows whose fault it was: that
+costs none of them an attempt, but each has a worker to itself from then on, and what kills that is to blame.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Generic, Protocol, TypeVar
+
+from hypoxia_hpc.errors import MachineError, Stopped
+from hypoxia_hpc.workers.worker import FOR_THE_PARENT, Tick, serve
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Dealt_co = TypeVar("Dealt_co", covariant=True)
+
+MOST_ATTEMPTS = MOST_STARTS = 2
+POLL_SECONDS = 0.5
+# How long after its worker this process may hear that the whole job is being ended.
+NEWS_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[Item, Result]):
+    """An item and what ``work`` returned for it."""
+
+    item: Item
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """So many tiles were done somewhere."""
+
+    tiles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Generic[Item]):
+    """An item that could not be worked on: ``why`` is ``worker-died`` (its process ended, ``attempts`` times) or
+    ``internal-error`` (an exception nobody foresaw, with its traceback in ``detail``)."""
+
+    item: Item
+    why: str
+    detail: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Generic[Item]):
+    """An item that its worker held, but had done no tile of when all was to stop. Nothing is lost, it is to do."""
+
+    item: Item
+
+
+Event = Finished[Item, Result] | Ticked | Failed[Item] | Dropped[Item]
+
+
+class Nothing(Enum):
+    """What a source says when it has no item."""
+
+    NOT_YET = "ask again"
+    NO_MORE = "there will be none"
+
+
+class Source(Protocol[Dealt_co]):
+    """Where items come from."""
+
+    def next_item(self) -> Dealt_co | Nothing:
+        """An item for a worker that is free, without waiting for one."""
+
+    def turn(self) -> float:
+        """Do whatever else is due; the most seconds until the next call. Called over and over until all is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder(Generic[Item]):
+    """A source of a row of items, until ``stop`` is set."""
+
+    items: deque[Item]
+    stop: threading.Event
+
+    def next_item(self) -> Item | Nothing:
+        return self.items.popleft() if self.items and not self.stop.is_set() else Nothing.NO_MORE
+
+    def turn(self) -> float:
+        return POLL_SECONDS
+
+
+def deal(
+    items: Sequence[Item], work: Callable[[Item, Tick], Result], *, workers: int, stop: threading.Event
+) -> Iterator[Event[Item, Result]]:
+    """Work on every item in ``workers`` processes, in the order given, and yield what happens as it happens.
+
+    ``work`` must be picklable. After ``stop`` is set no item is dealt any more; those in flight are finished.
+
+    Raises:
+        HypoxiaError: one that ``work`` raised, at once (disk full, bad weights); Stopped when ``stop`` was set before
+            the end.
+    """
+    left = len(items)
+    with closing(Crew(work, min(workers, len(items)), stop).events(InOrder(deque(items), stop))) as events:
+        for event in events:
+            left -= not isinstance(event, Ticked)
+            yield event
+    refuse_left(left)
+
+
+def refuse_left(left: int) -> None:
+    """Raises Stopped where anything is left to do."""
+    if left:
+        raise Stopped(f"stopped on request; {left} left to do", remedy="run the same command again to go on")
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    began: bool = False  # it has said so: Python and all that it imports are there
+
+
+@dataclass(slots=True)
+class _Try(Generic[Item]):
+    """An item on its way through a worker."""
+
+    item: Item
+    attempt: int = 1
+    alone: bool = False  # nothing beside it in its worker
+    has_ticked: bool = False
+
+
+@dataclass(slots=True)
+class _Place(Generic[Item]):
+    """Room for one worker process, which is started when there is something to do, and what it has spent its time on
+    (seconds; it is idle until it is started, and busy while another one takes the place of one that died).
+
+    ``given`` is what the worker holds, by number; ``apart`` waits to be tried again, each with the worker to itself.
+    """
+
+    number: int
+    worker: _Worker | None = None
+    given: dict[int, _Try[Item]] = field(default_factory=dict)
+    apart: deque[_Try[Item]] = field(default_factory=deque)
+    false_starts: int = 0
+    busy: float = 0.0
+    idle: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def tries(self) -> list[_Try[Item]]:
+        return [*self.given.values(), *self.apart]
+
+    def takes_more(self, holding: int) -> bool:
+        """May it have another item, as long as it holds so many?"""
+        # A second one only when the worker is up: until then whoever shares the slides has asked for a first.
+        ready = not holding or (self.worker is not None and self.worker.began)
+        return ready and len(self.given) == holding and not any(one.alone for one in self.tries)
+
+    def count(self) -> None:
+        """Add the time since the last call to what the place is doing."""
+        now = time.monotonic()
+        if self.given:
+            self.busy += now - self.since
+        else:
+            self.idle += now - self.since
+        self.since = now
+
+
+class Crew(Generic[Item, Result]):
+    """At most ``size`` worker processes (at least one), which all do the same ``work`` on up to ``at_once`` items each,
+    in as many threads. A death after ``stop`` was set is no fault of an item.
+
+    ``settle`` is called first of all in a worker process, with the number of its place, 0 to size - 1. It and ``work``
+    must be picklable.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Item, Tick], Result],
+        size: int,
+        stop: threading.Event,
+        *,
+        at_once: int = 1,
+        settle: Callable[[int], None] | None = None,
+    ) -> None:
+        self._work, self._settle = work, settle
+        self._stop = stop
+        self._at_once = at_once
+        self._numbers = itertools.count()
+        self._places: list[_Place[Item]] = [_Place(number) for number in range(max(1, size))]
+
+    def events(self, source: Source[Item]) -> Generator[Event[Item, Result]]:
+        """Work on all that ``source`` gives, and yield what happens as it happens. Close it: that ends the workers.
+
+        Raises:
+            HypoxiaError: one that ``work`` raised, at once.
+            MachineError: worker processes that end before they have begun, or while all is being stopped; no item is
+                to blame for that.
+        """
+        try:
+            while self._deal(source) or self.in_flight:
+                yield from self._hear_all(source.turn())
+                if self._stop.is_set() and self._at_once > 1:
+                    yield from self._drop()
+        finally:
+            self._dismiss()
+
+    @property
+    def in_flight(self) -> list[Item]:
+        """What is being worked on."""
+        return [one.item for place in self._places for one in place.tries]
+
+    def seconds(self) -> tuple[list[float], list[float]]:
+        """How long each worker has been busy so far, and how long idle."""
+        for place in self._places:
+            place.count()
+        return [place.busy for place in self._places], [place.idle for place in self._places]
+
+    def _deal(self, source: Source[Item]) -> bool:
+        """Give an item to everyone who has room, first to those with the least; false where there will be no more."""
+        for holding in range(self._at_once):
+            for place in self._places:
+                if place.takes_more(holding):
+                    item = source.next_item()
+                    if isinstance(item, Nothing):
+                        return item is Nothing.NOT_YET
+                    self._give(place, _Try(item))
+        return True
+
+    def _give(self, place: _Place[Item], one: _Try[Item]) -> None:
+        place.count()
+        number = next(self._numbers)
+        place.given[number] = one
+        if place.worker is None:
+            place.worker = _hire(self._work, self._at_once, self._settle, place.number)
+        with suppress(BrokenPipeError):  # a worker that has died is found when it is listened to
+            place.worker.pipe.send((number, one.item))
+
+    def _hear_all(self, seconds: float) -> Iterator[Event[Item, Result]]:
+        """One message of everyone who has one; waits so long for the first."""
+        busy = {place.worker.pipe: place for place in self._places if place.worker and place.given}
+        for pipe in wait([*busy], seconds):
+            assert isinstance(pipe, Connection)  # noqa: S101 - wait takes other things, too
+            event = self._hear(busy[pipe], pipe)
+            if event is not None:
+                yield event
+
+    def _hear(self, place: _Place[Item], pipe: Connection) -> Event[Item, Result] | None:
+        """One message; makes room when an item is over."""
+        worker = place.worker
+        assert worker is not None  # noqa: S101 - only busy workers are listened to
+        try:
+            kind, number, value = pipe.recv()
+        except (EOFError, OSError):  # OSError: it was killed in the middle of a message
+            return self._bury(place, worker)
+        if kind == "began":
+            worker.began = True
+            place.false_starts = 0
+            return None
+        if kind == "ticked":
+            place.given[number].has_ticked = True
+            return Ticked(value)
+        item = self._over(place, number)
+        if kind == "raised":
+            raise value
+        if kind == "bug":
+            return Failed(item, "internal-error", value, 1)
+        return Finished(item, value)
+
+    def _over(self, place: _Place[Item], number: int) -> Item:
+        place.count()
+        item = place.given.pop(number).item
+        self._try_again(place)
+        return item
+
+    def _try_again(self, place: _Place[Item]) -> None:
+        if place.apart and not place.given:
+            self._give(place, place.apart.popleft())
+
+    def _bury(self, place: _Place[Item], worker: _Worker) -> Failed[Item] | None:
+        """A worker died. What it held is tried again: one by one, or all of it at once where it had not begun."""
+        how = self._end(place, worker)
+        lost, place.given = [*place.given.values()], {}
+        if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
+            self._count_false_start(place, how)
+            for one in lost:
+                self._give(place, one)
+            return None
+        cost = 1 if len(lost) == 1 else 0
+        again = [_Try(one.item, one.attempt + cost, alone=True) for one in lost]
+        place.apart.extend(one for one in again if one.attempt <= MOST_ATTEMPTS)
+        self._try_again(place)
+        dead = [one.item for one in again if one.attempt > MOST_ATTEMPTS]
+        return Failed(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
+
+    def _end(self, place: _Place[Item], worker: _Worker) -> str:
+        """Bury the process; how it ended. Raises MachineError where that was with the whole job."""
+        place.count()
+        place.worker = None
+        worker.pipe.close()
+        worker.process.join()
+        how = _how_it_ended(worker.process.exitcode)
+        if self._ended_with_the_job(worker.process.exitcode):
+            raise MachineError(
+                f"a worker process did not live to finish what it was at, while all was being stopped: {how}",
+                remedy="nothing is lost, run the same command again to go on",
+            )
+        return how
+
+    def _count_false_start(self, place: _Place[Item], how: str) -> None:
+        place.false_starts += 1
+        if place.false_starts == MOST_STARTS:
+            raise MachineError(
+                f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
+                remedy="what they said is above; nothing is lost, run the same command again to go on",
+            )
+
+    def _ended_with_the_job(self, exit_code: int | None) -> bool:
+        """SLURM signals every process of a job, also the one that has the image mounted: where that goes first, reading
+        from the image raises SIGBUS, perhaps before this process has heard that it is to stop."""
+        return self._stop.wait(NEWS_SECONDS if exit_code == -signal.SIGBUS else 0)
+
+    def _drop(self) -> Iterator[Dropped[Item]]:
+        """All is to stop: what waits behind an item that is over now is not begun any more."""
+        for place in self._places:
+            if place.worker is not None and place.given and not any(one.has_ticked for one in place.given.values()):
+                _kill(place.worker)
+                place.count()
+                items = [one.item for one in place.tries]
+                place.worker = None
+                place.given.clear()
+                place.apart.clear()
+                yield from map(Dropped, items)
+
+    def _dismiss(self) -> None:
+        hired = [(place, place.worker) for place in self._places if place.worker is not None]
+        for _, worker in hired:
+            worker.pipe.close()
+        for place, worker in hired:
+            if place.given:
+                _kill(worker)
+            worker.process.join()
+
+
+def _kill(worker: _Worker) -> None:
+    """They ignore SIGTERM; what they were making is made again."""
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()
+
+
+def _hire(
+    work: Callable[[Item, Tick], Result], at_once: int, settle: Callable[[int], None] | None, number: int
+) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, work, at_once, settle, number), daemon=True)
+    # The process inherits what is held back here, so that a signal cannot end it while it is still importing.
+    resource_tracker.ensure_running()  # else the first start would do it, and let the signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = " (out of memory? see dmesg or the job's memory limit)" if name == "SIGKILL" else ""
+        return f"its worker process was ended by {name}{hint}"
+    return f"its worker process ended with exit code {exit_code}"

@@ -1,0 +1,295 @@
+"""The frame of every stage that goes slide by slide: skip what is done, hold what is quarantined, write receipts.
+
+A stage gives a ``SlideWork``: how to make its key and its store. Everything here is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.runs.device_time import Accounts, accounts_of
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
+from hypoxia_hpc.stores.integrity import store_key
+from hypoxia_hpc.workers.allocation import WHOLE, Part
+from hypoxia_hpc.workers.heartbeat import Progress, RunningFile
+from hypoxia_hpc.workers.pool import Crew, Dropped, Failed, Finished, Nothing, Ticked, refuse_left
+from hypoxia_hpc.workers.scheduler import Attended, Desk, News, desk_of
+
+NOT_READY = "not-ready"
+# What is wrong here is no property of the slide: mended, its key is the same, so these quarantines do not hold.
+TRIED_AGAIN = frozenset({"damaged-store", "slide-changed", "slide-gone"})
+
+
+class HeldUpError(SlideError):
+    """An earlier stage holds this slide up: quarantined there (with that reason), or not done yet (``not-ready``)."""
+
+
+class SlideWork(Protocol):
+    """What a stage does to one slide. Must be picklable."""
+
+    @property
+    def run(self) -> RunDir:
+        """The run whose slides these are."""
+
+    @property
+    def receipts(self) -> Path:
+        """Folder of this stage's receipts."""
+
+    def target(self, slide: Slide) -> Path:
+        """The store this stage makes."""
+
+    def key(self, slide: Slide) -> str:
+        """Expected key of that store. Raises HeldUpError, or SlideError when the inputs cannot be read."""
+
+    def key_unread(self, slide: Slide, reason: str) -> str:
+        """Key of a quarantine where the inputs cannot be read: holds until that changes."""
+
+    def made_of(self, slide: Slide) -> Json:
+        """What of the inputs entered the key, for the receipt of a quarantine: it is told to hold without reading them
+        again."""
+
+    def rows(self, slide: Slide) -> int:
+        """Rows of the committed store."""
+
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+        """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine.
+
+        ``note`` among them is told at once; ``queued_seconds``, in which it waited for another slide of the same
+        process, are not counted as work.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Attend:
+    """The work on one slide as a worker process does it."""
+
+    work: SlideWork
+    retry: bool
+
+    def __call__(self, slide: Slide, tick: Callable[[int], None]) -> Attended:
+        held = read_receipt(self.work.receipts, slide.slide_id)
+        try:
+            key, unread = self.work.key(slide), None
+        except HeldUpError as error:
+            held_up = Receipt(slide.slide_id, "quarantined", "", reason=error.reason, detail=str(error))
+            return Attended(held_up, fresh=False)
+        except SlideError as error:
+            key, unread = self.work.key_unread(slide, error.reason), error
+        if held is not None and held.key == key and self._holds(held):
+            return Attended(held, False)
+        if unread is None and store_key(self.work.target(slide)) == key:
+            if held is None or held.key != key or held.status != "done":
+                held = self._recovered(slide, key)
+            return Attended(held, False)
+        receipt = self._attempt(slide, key, unread, tick)
+        if held is not None and held.key == key:
+            receipt = replace(receipt, attempts=held.attempts + 1)
+        write_receipt(self.work.receipts, receipt)
+        return Attended(receipt, True)
+
+    def _holds(self, receipt: Receipt) -> bool:
+        return receipt.status == "quarantined" and not self.retry and receipt.reason not in TRIED_AGAIN
+
+    def _attempt(self, slide: Slide, key: str, unread: SlideError | None, tick: Callable[[int], None]) -> Receipt:
+        started = time.perf_counter()
+        try:
+            if unread is not None:
+                raise unread
+            extra = self.work.make(slide, key, tick)
+        except SlideError as error:
+            return Receipt(
+                slide.slide_id,
+                "quarantined",
+                key,
+                reason=error.reason,
+                detail=str(error),
+                seconds=time.perf_counter() - started,
+                extra=self.work.made_of(slide),
+            )
+        return Receipt(
+            slide.slide_id,
+            "done",
+            key,
+            rows=self.work.rows(slide),
+            seconds=time.perf_counter() - started - float(extra.get("queued_seconds", 0.0)),
+            bytes=_tree_bytes(self.work.target(slide)),
+            extra=extra,
+        )
+
+    def _recovered(self, slide: Slide, key: str) -> Receipt:
+        """The receipt of a store that was committed by a process which died before it could write one."""
+        target = self.work.target(slide)
+        receipt = Receipt(slide.slide_id, "done", key, rows=self.work.rows(slide), bytes=_tree_bytes(target))
+        write_receipt(self.work.receipts, receipt)
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutcome:
+    """What a stage did: receipts of the slides made now and found done, of all in quarantine, of those whose inputs
+    are not ready, and of those that hit a bug of ours (they are in quarantine too)."""
+
+    stage: str
+    made: tuple[Receipt, ...]
+    found: tuple[Receipt, ...]
+    quarantined: tuple[Receipt, ...]
+    not_ready: tuple[Receipt, ...] = ()
+    bugs: tuple[Receipt, ...] = ()
+
+
+def work_through(
+    title: str,
+    slides: Sequence[Slide],
+    work: SlideWork,
+    *,
+    workers: int,
+    retry: bool,
+    listener: Listener,
+    stop: threading.Event,
+    part: Part = WHOLE,
+    at_once: int = 1,
+    settle: Callable[[int], None] | None = None,
+) -> StageOutcome:
+    """Take every slide through a stage in worker processes. One bad slide never ends it.
+
+    A worker attends ``at_once`` slides in as many threads: ``work`` sees to it that they get along. ``settle`` is the
+    first thing that a worker process does, as in ``Crew``.
+
+    Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
+    outcome is that of all of them, another rank's its own.
+
+    Raises:
+        MachineError, InputError, NotReadyError: what no other slide would survive either.
+        Stopped: on request; on every rank.
+    """
+    gathered = _Gathered(slides, listener)
+    desk = desk_of(part, slides, stop, gathered.hear)
+    crew = Crew(Attend(work, retry), min(workers, len(slides)), stop, at_once=at_once, settle=settle)
+    total = sum(slide.cost for slide in slides)
+    file = RunningFile(work.run, title, part, len(slides), total)
+    station = _Station(work, desk, crew, file)
+    listener.begin(title, len(slides), total, "slides")
+    try:
+        with file.kept(station.progress):
+            station.attend()
+            refuse_left(desk.end(len(slides) - len(gathered.attended)))
+    finally:
+        listener.end()
+    return _sum_up(title, gathered.attended)
+
+
+class _Gathered:
+    """The news of all processes that work on the slides, as the listener hears them."""
+
+    def __init__(self, slides: Sequence[Slide], listener: Listener) -> None:
+        self.attended: list[Attended] = []
+        self._costs = {slide.slide_id: slide.cost for slide in slides}
+        self._listener = listener
+
+    def hear(self, news: News) -> None:
+        if isinstance(news, Ticked):
+            self._listener.count(news.tiles)
+            return
+        self.attended.append(news)
+        receipt = news.receipt
+        if news.fresh and receipt.status == "quarantined":
+            first_line = receipt.detail.partition("\n")[0]
+            self._listener.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
+        if news.fresh and "note" in receipt.extra:
+            self._listener.note(f"{receipt.slide_id}: {receipt.extra['note']}")
+        self._listener.item(self._costs[receipt.slide_id])
+
+
+class _Station:
+    """The slides that this process itself works on, from its desk to its crew."""
+
+    def __init__(self, work: SlideWork, desk: Desk, crew: Crew[Slide, Attended], file: RunningFile) -> None:
+        self._work, self._desk, self._crew, self._file = work, desk, crew, file
+        self._slides, self._cost, self._tiles = 0, 0, 0
+        self._accounts = Accounts()
+
+    def attend(self) -> None:
+        """Work until the desk has no more."""
+        with closing(self._crew.events(self)) as events:
+            for event in events:
+                if isinstance(event, Ticked):
+                    self._tiles += event.tiles
+                    self._desk.tell(event)
+                    continue
+                if isinstance(event, Dropped):
+                    self._desk.give_back(event.item)
+                    continue
+                self._slides += 1
+                self._cost += event.item.cost
+                attended = event.result if isinstance(event, Finished) else _quarantine(self._work, event)
+                self._accounts += accounts_of([attended.receipt] if attended.fresh else [])
+                self._desk.tell(attended)
+
+    def next_item(self) -> Slide | Nothing:
+        return self._desk.next_item()
+
+    def turn(self) -> float:
+        self._file.now_and_then(self.progress)
+        return self._desk.turn()
+
+    def progress(self) -> Progress:
+        busy, idle = self._crew.seconds()
+        return Progress(
+            self._slides,
+            self._cost,
+            self._tiles,
+            in_flight=tuple(slide.slide_id for slide in self._crew.in_flight),
+            busy_seconds=tuple(round(seconds, 1) for seconds in busy),
+            idle_seconds=tuple(round(seconds, 1) for seconds in idle),
+            device_seconds=round(self._accounts.device_seconds, 1),
+            waited_seconds=round(self._accounts.waited_seconds, 1),
+            bytes_read=self._accounts.bytes_read,
+        )
+
+
+def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Attended:
+    try:
+        key = work.key(failed.item)
+    except SlideError as error:
+        key = work.key_unread(failed.item, error.reason)
+    receipt = Receipt(
+        failed.item.slide_id,
+        "quarantined",
+        key,
+        reason=failed.why,
+        detail=failed.detail,
+        attempts=failed.attempts,
+        extra=work.made_of(failed.item),
+    )
+    write_receipt(work.receipts, receipt)
+    return Attended(receipt, fresh=True, bug=failed.why == "internal-error")
+
+
+def _sum_up(stage: str, attended: Sequence[Attended]) -> StageOutcome:
+    in_order = sorted(attended, key=lambda one: one.receipt.slide_id)
+    done = [one for one in in_order if one.receipt.status == "done"]
+    waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
+    return StageOutcome(
+        stage,
+        made=tuple(one.receipt for one in done if one.fresh),
+        found=tuple(one.receipt for one in done if not one.fresh),
+        quarantined=tuple(
+            one.receipt for one in in_order if one.receipt.status == "quarantined" and one.receipt.reason != NOT_READY
+        ),
+        not_ready=tuple(waiting),
+        bugs=tuple(one.receipt for one in in_order if one.bug),
+    )
+
+
+def _tree_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,163 @@
+"""doctor: what it says of disks, images, clusters and slides."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hypoxia_hpc.cli.text.doctor import doctor_text
+from hypoxia_hpc.config import SiteTable, SlurmTable, TileTable, preset, render_config
+from hypoxia_hpc.monitoring import checks
+from hypoxia_hpc.monitoring.checks import Check
+from hypoxia_hpc.monitoring.doctor import coarse_verdict, examine_run
+from hypoxia_hpc.records import Pyramid
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.tiling.plan import plan_tiles
+
+GIB = 2**30
+
+
+def new_run(root: Path, slides: dict[str, Path], **tables: object) -> RunDir:
+    run = RunDir(root)
+    root.mkdir(exist_ok=True)
+    run.config_file.write_text(render_config(preset("hypoxia", {"extract": {"weights": "random"}, **tables})))
+    rows = [f"{name},{path},p,1" for name, path in slides.items()]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
+    return run
+
+
+def test_every_slide_with_a_bad_header_is_named(tmp_path: Path, real_slide: Path) -> None:
+    (tmp_path / "broken.svs").write_bytes(b"no slide")
+    (tmp_path / "short.svs").write_bytes(real_slide.read_bytes()[:500])
+    slides = {f"good{number}": real_slide for number in range(30)}
+    slides |= {"broken": tmp_path / "broken.svs", "short": tmp_path / "short.svs", "gone": tmp_path / "gone.svs"}
+    found = list(examine_run(new_run(tmp_path / "run", slides)))
+    assert {one.name for one in found if one.verdict == "bad"} == {"slide broken", "slide short", "slide gone"}
+    text = "\n".join(doctor_text(found))
+    assert all(name in text for name in ("slide broken", "slide short", "slide gone"))
+    assert "slide good7" not in text
+    assert "and 30 slides ok" in text
+    assert text.endswith("3 bad")
+
+
+def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
+    text = "\n".join(doctor_text(list(examine_run(new_run(tmp_path / "run", {"good": real_slide})))))
+    assert "slide good" in text
+    assert text.endswith("nothing bad")
+
+
+@pytest.mark.parametrize(
+    ("downsamples", "table", "verdict"),
+    [
+        ((1.0, 4.0, 16.0), {"tissue": "otsu", "screen": "fast"}, "ok"),
+        ((1.0,), {}, "ok"),
+        ((1.0,), {"screen": "fast"}, "note"),
+        ((1.0,), {"tissue": "otsu"}, "ok"),  # averaged from level 0
+        ((1.0,), {"tissue": "otsu", "tile_px": 40}, "bad"),  # six pixels a tile are too many for a mask
+    ],
+)
+def test_coarse_levels_that_a_run_wants(downsamples: tuple[float, ...], table: dict[str, object], verdict: str) -> None:
+    sizes = tuple((int(60_000 / one), int(60_000 / one)) for one in downsamples)
+    pyramid = Pyramid(sizes, downsamples, mpp_x=0.5, mpp_y=0.5)
+    tile_table = TileTable.model_validate(table)
+    found, why = coarse_verdict(pyramid, plan_tiles(pyramid, tile_table, None), tile_table)
+    assert found == verdict
+    assert bool(why) == (verdict != "ok")
+
+
+def test_scratch_says_kind_and_room(tmp_path: Path, small_disk: Path) -> None:
+    plain = checks.scratch(SiteTable(scratch=str(tmp_path)), tmp_path, [])
+    assert plain.name == f"scratch {tmp_path}"
+    assert "GiB free" in plain.detail
+    memory = checks.scratch(SiteTable(scratch=str(small_disk), stage_slides=True), tmp_path, [1000])
+    assert memory.verdict == "note"
+    assert "tmpfs is memory" in memory.detail
+    full = checks.scratch(SiteTable(scratch=str(small_disk), stage_slides=True, workers=4), tmp_path, [10**6, 2 * GIB])
+    assert full.verdict == "bad"
+    assert "8.0 GiB are needed" in full.detail
+
+
+def test_scratch_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = SiteTable(scratch=str(tmp_path / "a" / "b"), stage_slides=True)
+    assert checks.scratch(far, tmp_path, []).verdict == "bad"
+    assert checks.scratch(far.model_copy(update={"stage_slides": False}), tmp_path, []).verdict == "note"
+    made_on_need = SiteTable(scratch=str(tmp_path / "a"), stage_slides=True)
+    assert checks.scratch(made_on_need, tmp_path, []).verdict == "ok"
+    of_nodes = SiteTable(scratch="$NODE_DISK", stage_slides=True)
+    monkeypatch.delenv("NODE_DISK", raising=False)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert checks.scratch(of_nodes, tmp_path, []).verdict == "note"
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    on_node = checks.scratch(of_nodes, tmp_path, [])
+    assert on_node.verdict == "bad"
+    assert "NODE_DISK" in on_node.detail
+
+
+def test_disks_that_are_full_of_files(small_disk: Path) -> None:
+    assert checks.disk(small_disk).verdict == "note"
+    assert "tmpfs" in checks.disk(small_disk).detail
+    subprocess.run(["mount", "-o", "remount,nr_inodes=1", small_disk], check=True)
+    assert "no inode free" in checks.disk(small_disk).detail
+
+
+def test_an_image_that_is_missing_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
+    assert checks.image(tmp_path / "cpu.sif").verdict == "bad"
+    (tmp_path / "cpu.sif").write_bytes(b"no image")
+    found = checks.image(tmp_path / "cpu.sif")
+    assert found.verdict == "bad"
+    assert "apptainer" in found.detail
+    monkeypatch.setenv("APPTAINER_CONTAINER", "/images/cpu.sif")
+    assert checks.apptainer() == Check("apptainer", "ok", "inside /images/cpu.sif")
+    assert checks.image(tmp_path / "cpu.sif").verdict == "note"
+
+
+def test_a_machine_without_slurm_or_apptainer_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/does/not/exist")
+    monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)
+    assert checks.slurm(SlurmTable(partition="normal")).verdict == "note"
+    assert checks.apptainer().verdict == "note"
+
+
+def test_a_list_of_partitions_is_looked_at_one_by_one() -> None:
+    there = ["gpu", "normal", "urgent"]
+    assert checks.missing_partitions(SlurmTable(), there) == []
+    assert checks.missing_partitions(SlurmTable(partition="normal,urgent", gpu_partition="gpu"), there) == []
+    lacking = SlurmTable(partition="normal,slow", gpu_partition="slow,fast")
+    assert checks.missing_partitions(lacking, there) == ["slow", "fast"]
+
+
+def test_weights_that_only_the_image_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPOXIA_HPC_WEIGHTS", str(tmp_path))
+    slides = {"a": tmp_path / "a.svs"}
+    without = new_run(tmp_path / "without", slides, extract={})
+    inside = new_run(tmp_path / "inside", slides, extract={}, site={"slurm": {"image": "cpu.sif"}})
+    verdicts = [{one.name: one.verdict for one in examine_run(run)}["weights"] for run in (without, inside)]
+    assert verdicts == ["bad", "note"]
+
+
+def test_the_mpi_library_is_named_and_ranks_that_do_not_meet_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "SLURM_NTASKS"):
+        monkeypatch.delenv(name, raising=False)
+    found = checks.mpi()
+    if found.verdict == "note":
+        pytest.skip(found.detail)
+    assert found.verdict == "ok"
+    monkeypatch.setenv("SLURM_NTASKS", "4")  # an allocation, in which nothing was launched
+    assert checks.mpi().verdict == "ok"
+
+
+def test_libraries_and_openslide_are_here() -> None:
+    assert (checks.libraries().verdict, checks.openslide().verdict) == ("ok", "ok")
+
+
+def test_a_library_that_only_makes_things_faster_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "library", lambda: None)
+    assert checks.turbojpeg().verdict == "note"
+    assert "libturbojpeg0" in checks.turbojpeg().detail
+    monkeypatch.setattr(checks, "library", lambda: SimpleNamespace(_name="libturbojpeg.so.0"))
+    assert checks.turbojpeg().verdict == "ok"
+    assert "zarr 3." in checks.libraries().detail

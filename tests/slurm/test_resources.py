@@ -1,0 +1,256 @@
+"""What is asked of SLURM: every undone slide exactly once, indices below MaxArraySize, even parts, enough time."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.records import Share, Slide
+from hypoxia_hpc.runs.rates import Figure
+from hypoxia_hpc.slurm.resources import (
+    arrays_of,
+    ask_by_slide,
+    ask_of_cohort,
+    index_ranges,
+    max_array_size,
+    minutes_to_ask,
+    most_minutes,
+    mpi_types,
+    seconds_of_part,
+    time_limits,
+    within,
+)
+from hypoxia_hpc.workers.shares import slides_of_share, slides_of_shares
+
+PACE = Figure(0.001, 0.0005, 0.003, "test")
+
+
+def slides_of(costs: list[int]) -> list[Slide]:
+    return [Slide(f"s{number}", Path(f"{number}.svs"), "p", cost) for number, cost in enumerate(costs)]
+
+
+def expanded(ranges: str) -> list[int]:
+    """Twin: every index of ``0-3,7``."""
+    parts = [part.split("-") for part in ranges.split(",")]
+    return [index for part in parts for index in range(int(part[0]), int(part[-1]) + 1)]
+
+
+@settings(deadline=None)
+@given(
+    costs=st.lists(st.integers(1, 100_000), min_size=1, max_size=120),
+    hours=st.floats(0.0001, 10),
+    most=st.integers(1, 50),
+    cpus=st.integers(1, 4),
+    limit=st.integers(1, 20),
+    data=st.data(),
+)
+def test_every_undone_slide_is_sent_exactly_once(
+    costs: list[int], hours: float, most: int, cpus: int, limit: int, data: st.DataObject
+) -> None:
+    slides = slides_of(costs)
+    ids = [slide.slide_id for slide in slides]
+    undone = frozenset(data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True)))
+    table = SlurmTable(hours=hours, most_elements=most, cpus=cpus)
+    ask = ask_by_slide("tile", slides, undone, None, PACE, table)
+    assert ask.elements is not None
+    assert 1 <= ask.of <= most
+    arrays = arrays_of(ask.elements, limit)
+    assert all(0 <= index < limit for array in arrays for index in array.indices)
+    parts = [array.first + index for array in arrays for index in expanded(index_ranges(array.indices))]
+    sent = [slide.slide_id for part in parts for slide in slides_of_share(slides, Share(part, ask.of))]
+    assert len(sent) == len(set(sent))
+    assert undone <= set(sent)
+    idle = [
+        part
+        for part in parts
+        if not undone & {slide.slide_id for slide in slides_of_share(slides, Share(part, ask.of))}
+    ]
+    assert idle == []
+
+
+def test_a_later_submission_keeps_the_parts() -> None:
+    slides = slides_of([5_000_000] * 100)
+    table = SlurmTable(hours=0.5, cpus=4)
+    first = ask_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, table)
+    again = ask_by_slide("tile", slides, {"s3", "s77"}, first.of, PACE, table)
+    assert again.of == first.of > 10
+    assert again.elements is not None
+    assert len(again.elements) == 2
+
+
+def test_finer_parts_where_they_are_wanted_now() -> None:
+    slides = slides_of([500_000] * 1000)
+    everything = {slide.slide_id for slide in slides}
+    assert ask_by_slide("tile", slides, everything, 5, PACE, SlurmTable(hours=0.5, cpus=4)).of > 50
+
+
+def test_a_log_normal_cohort_of_13000_slides_over_128_parts_is_even() -> None:
+    """Slowest over mean, as the tasks see it: each asks for its own share."""
+    costs = np.random.default_rng(1).lognormal(np.log(12_000), 0.9, 13_000).astype(int) + 1
+    slides = slides_of([int(cost) for cost in costs])
+    loads = [sum(slide.cost for slide in part) for part in slides_of_shares(slides, 128)]
+    assert max(loads) / (sum(loads) / len(loads)) <= 1.05
+    for index in (0, 63, 127):
+        assert sum(slide.cost for slide in slides_of_share(slides, Share(index, 128))) == loads[index]
+
+
+def test_parts_take_about_the_hours_that_are_wanted() -> None:
+    slides = slides_of([20_000] * 10_000)  # 20 s each: 55.6 core-hours
+    everything = {slide.slide_id for slide in slides}
+    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, hours=2)).of == 7
+    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, ranks=4, nodes=2, hours=2)).of == 2
+    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=1, hours=0.01)).of == 1000
+
+
+def test_no_more_parts_than_workers_have_slides() -> None:
+    slides = slides_of([10**9] * 24)
+    ask = ask_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, SlurmTable(cpus=2, hours=0.1))
+    assert ask.of == 12
+
+
+@settings(deadline=None)
+@given(costs=st.lists(st.integers(1, 1000), min_size=1, max_size=30), lanes=st.integers(1, 8))
+def test_a_part_never_takes_longer_than_told(costs: list[int], lanes: int) -> None:
+    """Dealt costliest first to whoever is free."""
+    busy = [0] * lanes
+    for cost in sorted(costs, reverse=True):
+        busy[busy.index(min(busy))] += cost
+    assert max(busy) <= seconds_of_part(costs, lanes) + 1e-6
+
+
+def test_time_holds_the_work_the_start_and_the_stop() -> None:
+    table = SlurmTable(stop_seconds=300)
+    assert minutes_to_ask(0, table) == 15
+    for seconds in (1, 3600, 86_400):
+        minutes = minutes_to_ask(seconds, table)
+        assert minutes % 5 == 0
+        assert seconds + 900 <= 60 * minutes < seconds + 900 + 300
+
+
+def test_time_follows_the_measured_pace() -> None:
+    slides = slides_of([60_000] * 64)
+    everything = {slide.slide_id for slide in slides}
+    slow, fast = (
+        ask_by_slide(
+            "tile", slides, everything, 4, Figure(pace, pace, pace, "measured", 30), SlurmTable(cpus=1)
+        ).minutes
+        for pace in (0.01, 0.001)
+    )
+    assert (slow, fast) == (175, 35)
+
+
+def test_extract_counts_cores_or_gpus() -> None:
+    slides = slides_of([60_000] * 64)
+    everything = {slide.slide_id for slide in slides}
+    pace = Figure(0.1, 0.1, 0.1, "measured", 30)
+    cores = ask_by_slide(
+        "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gpu_partition="g", partition="c")
+    )
+    gpus = ask_by_slide(
+        "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gres="gpu:1", gpu_partition="g")
+    )
+    assert (cores.gres, gpus.gres, cores.partition, gpus.partition) == (None, "gpu:1", "g", "g")
+    assert gpus.minutes > 6 * cores.minutes
+    assert gpus.memory_mb > cores.memory_mb
+
+
+def test_memory_is_that_of_the_ranks_of_a_node() -> None:
+    slides = slides_of([1000] * 64)
+    everything = {slide.slide_id for slide in slides}
+
+    def asked(**settings: object) -> int:
+        return ask_by_slide("tile", slides, everything, 4, PACE, SlurmTable.model_validate(settings)).memory_mb
+
+    assert asked(cpus=4) == 4000
+    assert asked(cpus=4, ranks=5, nodes=2) == 12_000
+    assert asked(cpus=4, ranks=4, nodes=2, memory_gb=2.5) == 5000
+
+
+def test_the_cohort_s_stages_follow_its_size_and_gpu_goes_to_training() -> None:
+    table = SlurmTable(partition="c", gpu_partition="g", gres="gpu:1", ranks=8, nodes=2)
+    small, large = (ask_of_cohort("train", 100, tiles, table) for tiles in (1e4, 1e6))
+    assert (small.gres, small.partition, small.nodes, small.ranks, small.elements) == ("gpu:1", "g", 1, 1, None)
+    assert small.minutes < large.minutes
+    assert small.memory_mb < large.memory_mb
+    assert ask_of_cohort("train", 100, 1e9, table).minutes <= 24 * 60
+    report = ask_of_cohort("report", 100, 1e6, table)
+    assert (report.gres, report.partition) == (None, "c")
+    assert ask_of_cohort("train", 100, 1e6, SlurmTable(memory_gb=2.0)).memory_mb == 2000
+
+
+@given(st.lists(st.integers(0, 200), unique=True, min_size=1))
+def test_ranges_name_every_index(indices: list[int]) -> None:
+    assert expanded(index_ranges(sorted(indices))) == sorted(indices)
+
+
+def test_parts_beyond_max_array_size_go_into_further_arrays() -> None:
+    arrays = arrays_of([0, 5, 1000, 1001, 2500], 1001)
+    assert [(array.first, array.indices) for array in arrays] == [(0, (0, 5, 1000)), (1001, (0,)), (2002, (498,))]
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ("Foo = 1\nMaxArraySize            = 5001\nMaxDBDMsgs = 20", 5001),
+        ("", 1001),
+        ("MaxArraySize = many", 1001),
+        ("MaxArraySize = 0", 1),
+    ],
+)
+def test_max_array_size_is_read_from_scontrol(told: str, size: int) -> None:
+    assert max_array_size(told) == size
+
+
+PARTITIONS = """\
+PartitionName=normal AllowGroups=ALL Default=YES DefaultTime=00:10:00 MaxNodes=UNLIMITED MaxTime=1-00:00:00 LLN=NO
+PartitionName=short AllowGroups=ALL Default=NO QoS=N/A DefaultTime=NONE MaxNodes=UNLIMITED MaxTime=00:45:30 LLN=NO
+PartitionName=long AllowGroups=ALL Default=NO QoS=N/A DefaultTime=NONE MaxNodes=1 MaxTime=UNLIMITED LLN=NO Nodes=n[1-2]
+PartitionName=odd AllowGroups=ALL Default=NO MaxTime=some
+No partitions in the system
+"""
+
+
+@pytest.mark.parametrize(
+    ("partition", "minutes"),
+    [
+        (None, 1440),
+        ("normal", 1440),
+        ("short", 45),
+        ("long", math.inf),
+        ("short,normal", 1440),
+        ("normal,long", math.inf),
+        ("odd", math.inf),
+        ("not there", math.inf),
+    ],
+)
+def test_the_time_limit_of_a_partition_is_read_from_scontrol(partition: str | None, minutes: float) -> None:
+    assert most_minutes(partition, time_limits(PARTITIONS)) == minutes
+    assert most_minutes(partition, time_limits("")) == math.inf
+
+
+def test_nothing_asks_for_more_than_its_partition_allows() -> None:
+    """SLURM takes such a job, and it pends for ever: PartitionTimeLimit."""
+    ask = ask_of_cohort("train", 100, 1e7, SlurmTable())
+    assert ask.minutes > 45
+    assert within(ask, 45.0).minutes == 45
+    assert within(ask, math.inf) == ask
+
+
+def test_what_srun_knows_of_mpi() -> None:
+    new = "MPI plugin types are...\n\tpmix\n\tnone\n\tpmi2\nspecific pmix plugin versions available: pmix_v3,pmix_v4\n"
+    assert mpi_types(new) == {"pmix", "none", "pmi2", "pmix_v3", "pmix_v4"}
+    assert mpi_types("srun: MPI types are...\nsrun: none\nsrun: openmpi\n") >= {"none", "openmpi"}
+    assert mpi_types("") == set()
+
+
+def test_sbatch_takes_no_signal_further_before_the_end_than_16_bits() -> None:
+    assert SlurmTable(stop_seconds=65_535).stop_seconds == 65_535
+    with pytest.raises(ValidationError):
+        SlurmTable(stop_seconds=65_536)

@@ -1,0 +1,272 @@
+"""What ``submit`` would send for runs in every state, and what it refuses, without a cluster."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fault_runs import change_setting, copy_run, finish, make_cohort, start
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
+from hypoxia_hpc.slurm.limits import in_time
+from hypoxia_hpc.slurm.queue import sent_jobs
+from hypoxia_hpc.slurm.resources import Ask
+
+N_SLIDES = 4
+BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
+CHAIN = ["tile", "extract", "train", "evaluate", "report"]
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four slides and one that is cut off, nothing done."""
+    return make_cohort(tmp_path_factory.mktemp("cohort"), N_SLIDES, BROKEN)
+
+
+@pytest.fixture(scope="module")
+def tiled(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with tiles, and the cut one in quarantine."""
+    run = copy_run(untouched, tmp_path_factory.mktemp("tiled") / "run")
+    finish(start("tile", run), 3)
+    return run
+
+
+@pytest.fixture
+def submit() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line on a machine without SLURM: only this environment's programs are found."""
+    path = f"{Path(sys.executable).parent}"
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "hypoxia_hpc", "submit", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PATH": path},
+            timeout=120,
+        )
+
+    return run
+
+
+def sent(printed: str) -> list[list[str]]:
+    """The sbatch lines of a dry run, as bash takes them apart."""
+    lines = [line.partition("=$(")[2].removesuffix(")") for line in printed.splitlines() if "=$(sbatch " in line]
+    return [shlex.split(line) for line in lines]
+
+
+def stages(lines: list[list[str]]) -> list[str]:
+    return [next(word for word in line if word in CHAIN) for line in lines]
+
+
+def test_all_that_nobody_has_begun(untouched: Path, submit: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    before = sorted(untouched.rglob("*"))
+    done = submit(untouched, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = sent(done.stdout)
+    assert stages(lines) == CHAIN
+    for line, earlier in zip(lines[1:], CHAIN, strict=False):
+        assert f"--dependency=afterany:${earlier}_0" in line
+    assert sorted(untouched.rglob("*")) == before
+
+
+def test_only_what_is_not_done(tiled: Path, submit: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    assert stages(sent(submit(tiled, "--dry-run").stdout)) == CHAIN[1:]
+    lines = sent(submit(tiled, "--dry-run", "--retry").stdout)
+    assert stages(lines) == CHAIN
+
+
+def test_one_slide_that_is_lost_is_one_element(
+    tiled: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(tiled, tmp_path / "run", ["tiles", "receipts/tile"])
+    change_setting(run, "site.slurm", "hours", "0.000001")
+    shutil.rmtree(next((run / "tiles").iterdir()))
+    first = sent(submit(run, "--dry-run").stdout)[0]
+    assert first[-3:] == ["tile", "1", "0"]
+    assert "--array=0" in first
+
+
+def test_a_run_without_labels_ends_after_extract(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = tmp_path / "run"
+    finish(start("init", run, "--slides", untouched.parent / "slides"))
+    change_setting(run, "extract", "weights", '"random"')
+    assert stages(sent(submit(run, "--dry-run").stdout)) == CHAIN[:2]
+
+
+def test_without_slurm_or_image_it_says_so_and_writes_nothing(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    done = submit(run)
+    assert done.returncode == 4
+    assert "sbatch is not on this machine" in done.stderr and "--dry-run" in done.stderr
+    change_setting(run, "site.slurm", "image", '"../no such.sif"')
+    done = submit(run)
+    assert done.returncode == 4
+    assert str(tmp_path / "no such.sif") in done.stderr
+    assert not (run / "slurm").exists()
+
+
+def test_weights_that_are_nowhere_are_refused_unless_the_image_may_have_them(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "extract", "weights", '"imagenet"')
+    change_setting(run, "site", "weights", f'"{tmp_path}"')
+    assert submit(run, "--dry-run").returncode == 4
+    change_setting(run, "site.slurm", "image", '"cpu.sif"')
+    done = submit(run, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "perhaps the image has them" in done.stderr
+
+
+def test_a_folder_that_the_image_cannot_see_is_refused(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "a,b" / "run")
+    change_setting(run, "site.slurm", "image", '"cpu.sif"')
+    done = submit(run, "--dry-run")
+    assert done.returncode == 2
+    assert "a,b" in done.stderr and "comma" in done.stderr
+
+
+def test_folders_of_links_to_links_and_of_links_among_the_folders(tmp_path: Path) -> None:
+    base = tmp_path.resolve()
+    for name in ("cohort", "pool/one", "store/2026", "real"):
+        (base / name).mkdir(parents=True)
+    (base / "real" / "a.svs").touch()
+    (base / "store" / "2026" / "a.svs").symlink_to("../../real/a.svs")
+    (base / "pool" / "now").symlink_to(base / "store" / "2026")
+    (base / "pool" / "one" / "a.svs").symlink_to("../now/a.svs")
+    (base / "cohort" / "a.svs").symlink_to(base / "pool" / "one" / "a.svs")
+    ways = [base / name for name in ("cohort", "pool/one", "pool", "store/2026", "real")]
+    assert folders_on_the_way([base / "cohort" / "a.svs"]) == set(ways)
+    (base / "loop").symlink_to("loop")
+    assert folders_on_the_way([base / "loop" / "a.svs"]) == {base, base / "loop"}
+
+
+def test_a_link_to_links_can_be_opened_where_only_what_is_bound_is_seen(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = tmp_path / "run"
+    for name in ("slides", "middle"):
+        (tmp_path / name).mkdir()
+    for slide in sorted((untouched.parent / "slides").glob("*.svs")):
+        (tmp_path / "middle" / slide.name).symlink_to(slide)
+        (tmp_path / "slides" / slide.name).symlink_to(tmp_path / "middle" / slide.name)
+    finish(start("init", run, "--slides", tmp_path / "slides"))
+    slides = RunDir(run).slides()
+    assert needed_folders(RunDir(run).config(), slides) >= {
+        tmp_path / "slides",
+        tmp_path / "middle",
+        (untouched.parent / "slides").resolve(),
+    }
+
+
+def test_weights_that_will_be_used_are_seen_by_the_image(
+    untouched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, named, far = tmp_path / "home", tmp_path / "named", tmp_path / "far"
+    for folder in (home / ".keras" / "models", named, far):
+        folder.mkdir(parents=True)
+        (folder / "w.h5").touch()
+    (named / "v.h5").symlink_to(far / "w.h5")
+    regions = tmp_path / "regions"
+    regions.mkdir()
+    (regions / "a.geojson").symlink_to(far / "w.h5")
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "extract", "weights", '"imagenet"')
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("HYPOXIA_HPC_WEIGHTS", raising=False)
+    config = RunDir(run).config()
+    assert needed_folders(config, []) == {home / ".keras" / "models"}
+    monkeypatch.setenv("HYPOXIA_HPC_WEIGHTS", str(named))
+    assert needed_folders(config, []) == {named, far}
+    change_setting(run, "site", "weights", f'"{far}"')
+    change_setting(run, "tile", "regions", f'"{regions}"')
+    assert needed_folders(RunDir(run).config(), []) == {far, regions}
+
+
+def test_of_many_submissions_at_once_none_loses_what_the_others_sent(tmp_path: Path) -> None:
+    """Real processes; one of them is killed while it writes, over and over."""
+    code = (
+        "import sys; from pathlib import Path; from hypoxia_hpc.runs.directory import RunDir\n"
+        "from hypoxia_hpc.slurm.resources import Ask, Array; from hypoxia_hpc.stages.submit import Job, _record\n"
+        "array = Array(0, (0, 1)); job = Job(Ask('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "[_record(RunDir(Path(sys.argv[1])), job, array, str(n)) for n in range(int(sys.argv[2]), int(sys.argv[3]))]"
+    )
+
+    def write(first: int, stop: int) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", code, str(tmp_path), str(first), str(stop)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    processes = [write(100, 150), write(200, 250), write(1000, 100_000)]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.close()
+    assert [process.wait(60) for process in processes[:2]] == [0, 0]
+    processes[2].kill()
+    processes[2].wait()
+    sent = [int(one.job_id) for one in sent_jobs(RunDir(tmp_path))]
+    assert {*range(100, 150), *range(200, 250)} <= set(sent)
+    ours = [job for job in sent if job >= 1000]
+    assert sorted(ours) == list(range(1000, 1000 + len(ours)))
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_bind_that_is_not_here_is_told(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "site.slurm", "image", '"cpu.sif"')
+    change_setting(run, "site.slurm", "binds", f'["{tmp_path}:/here:ro", "/no/such:/there"]')
+    done = submit(run, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "/no/such is not on this machine" in done.stderr
+    assert f"{tmp_path} is not" not in done.stderr
+
+
+def test_a_partition_that_leaves_no_time_to_stop_is_refused() -> None:
+    ask = Ask("tile", (0,), 1, 1, 1, 4, 4000, 75, "short,tiny", None)
+    table = SlurmTable(stop_seconds=300)
+    assert in_time(ask, {"short": 30, "tiny": 5}, table).minutes == 30
+    for limit in (5, 0):
+        with pytest.raises(InputError, match="stop_seconds = 300"):
+            in_time(ask, {"short": limit, "tiny": limit}, table)
+
+
+def test_a_controller_that_is_down_is_the_machine_s_fault(untouched: Path, tmp_path: Path) -> None:
+    if shutil.which("sbatch") is None:
+        pytest.skip("SLURM is not installed")
+    conf = tmp_path / "slurm.conf"
+    conf.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\nAuthType=auth/none\n")
+    run = copy_run(untouched, tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-m", "hypoxia_hpc", "submit", run],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"SLURM_CONF": str(conf)},
+        timeout=120,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "SLURM does not answer" in done.stderr and "DOWN" in done.stderr
+    assert not (run / "slurm").exists()

@@ -1,0 +1,417 @@
+"""train and evaluate: folds, searches, what they must not look at, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fault_runs import change_setting, finish, start
+from feature_runs import NAME, TRAIN, D, make_run, write_slide
+from sklearn.metrics import roc_auc_score
+
+from hypoxia_hpc.analysis.pooling import pool_tiles
+from hypoxia_hpc.cli.terminal import metrics_table
+from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
+from hypoxia_hpc.models.outputs import outputs_of
+from hypoxia_hpc.models.search import Score, best_of
+from hypoxia_hpc.models.training_job import training_data
+from hypoxia_hpc.monitoring.status import run_status
+from hypoxia_hpc.monitoring.verify import verify
+from hypoxia_hpc.networks.heads.saved import load_model, read_record
+from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.runs.cohort import load_cohort
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.receipts import write_receipt
+from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.predict import predict
+from hypoxia_hpc.stages.report import report
+from hypoxia_hpc.stages.train import Trained, how_it_ended, require_splittable, train
+from hypoxia_hpc.stores.features import open_features
+
+ALL = ("tanh", "funnel", "logistic", "attention")
+
+
+def trained(run: RunDir, stop: threading.Event | None = None) -> Trained:
+    return train(run, listener=Silence(), stop=stop or threading.Event())
+
+
+def evaluated(run: RunDir) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
+    return evaluate(run, listener=Silence(), stop=threading.Event()).metrics
+
+
+def copied(run: RunDir, to: Path) -> RunDir:
+    shutil.copytree(run.root, to)
+    return RunDir(to)
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    """Models and the split below a folder, whole: they are small."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: path.read_bytes()
+        for name, path in found.items()
+        if path.name in ("weights.safetensors", "model.json", "split.csv")
+    }
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run with four folds and all top models, trained and evaluated."""
+    run = make_run(tmp_path_factory.mktemp("crossed") / "run", {"heads": list(ALL), "clusterings": [], "folds": 4})
+    trained(run)
+    evaluated(run)
+    return run
+
+
+# --- folds -------------------------------------------------------------------------------------------------------
+
+
+def test_every_fold_has_a_model_of_its_own(crossed: RunDir) -> None:
+    names = [f"{head}.fold{fold}" for head in ALL for fold in range(4)]
+    assert sorted(path.name for path in crossed.model("").iterdir()) == sorted(names)
+    assert sorted(path.stem for path in crossed.receipts("train").iterdir()) == sorted(names)
+    split = pd.read_csv(crossed.split_file)
+    for name in names:
+        record = read_record(crossed.model(name))
+        head, fold = name.split(".fold")
+        assert (record.head, record.fold) == (head, int(fold))
+        mine = split[split["fold"] == int(fold)]["set"].value_counts()
+        assert record.sets["train"]["patients"] == mine["train"]
+        assert record.sets["valid"]["patients"] == mine["valid"]
+    assert trained(crossed) == Trained((), tuple(names), ("P32",))
+
+
+def test_each_patient_is_predicted_once_by_a_model_that_did_not_see_it(crossed: RunDir) -> None:
+    split = pd.read_csv(crossed.split_file)
+    patients = pd.read_csv(crossed.predictions / "patients.csv")
+    for head in ALL:
+        mine = patients[patients["model"] == head]
+        tested = mine[mine["set"] == "test"]
+        assert sorted(tested["id"]) == [f"P{number:02d}" for number in range(32)]
+        places = split[split["set"] == "test"].set_index("patient_id")["fold"]
+        assert (tested["fold"].to_numpy() == places[tested["id"]].to_numpy()).all()
+        assert len(mine[mine["set"].isin(["train", "valid"])]) == 3 * 32
+        (unlabelled,) = mine[mine["set"] == "unlabelled"].itertuples()
+        assert unlabelled.id == "P32"
+        assert np.isnan(unlabelled.fold)
+    tiles = pd.read_parquet(crossed.predictions / "tiles.parquet")
+    assert not tiles.duplicated(["model", "slide_id", "x_l0"]).any()
+    assert set(tiles["set"]) == {"test", "unlabelled"}
+    assert len(tiles) == 4 * sum(len(load_features(crossed, standing)) for standing in slide_ids(crossed))
+
+
+def slide_ids(run: RunDir) -> list[str]:
+    return [slide.slide_id for slide in run.slides()]
+
+
+def load_features(run: RunDir, slide_id: str) -> np.ndarray:
+    return open_features(run.features(NAME, slide_id)).values
+
+
+def test_metrics_of_the_test_set_are_of_all_folds_together(crossed: RunDir) -> None:
+    metrics = json.loads(crossed.metrics_file.read_text())
+    patients = pd.read_csv(crossed.predictions / "patients.csv")
+    for head in ALL:
+        tested = patients[(patients["model"] == head) & (patients["set"] == "test")]
+        area = metrics["models"][head]["test"]["patient"]["roc_auc"]
+        assert area["n"] == 32
+        assert area["value"] == pytest.approx(roc_auc_score(tested["label"], tested["probability"]))
+        for fold in range(4):
+            mine = tested[tested["fold"] == fold]
+            of_fold = metrics["folds"][head][str(fold)]["test"]["patient"]["roc_auc"]
+            assert of_fold["n"] == 8
+            assert of_fold["value"] == pytest.approx(roc_auc_score(mine["label"], mine["probability"]))
+        assert set(metrics["models"][head]["train"]) == {"slide", "patient"}
+        assert (
+            metrics["models"][head]["train"]["patient"]["roc_auc"]["n"]
+            + metrics["models"][head]["valid"]["patient"]["roc_auc"]["n"]
+            == 3 * 32
+        )
+    assert set(metrics["models"]) == {*ALL, "tumour-type"}
+    table = metrics_table(metrics)
+    assert "32 test patients" in table
+    assert "4 folds" in table
+
+
+def test_metrics_with_folds_changed_by_hand_count_as_none(crossed: RunDir, tmp_path: Path) -> None:
+    run = copied(crossed, tmp_path / "run")
+    metrics = json.loads(run.metrics_file.read_text())
+    metrics["folds"]["tanh"]["0"]["test"]["patient"]["roc_auc"]["value"] = 1.5
+    run.metrics_file.write_text(json.dumps(metrics))
+    assert run.metrics() is None
+
+
+def test_an_unlabelled_patient_gets_the_mean_over_the_folds(crossed: RunDir) -> None:
+    patients = pd.read_csv(crossed.predictions / "patients.csv")
+    (slide,) = [slide for slide in crossed.slides() if slide.patient_id == "P32"]
+    values = load_features(crossed, slide.slide_id)
+    for head in ALL:
+        found = []
+        for fold in range(4):
+            said = outputs_of(load_model(crossed.model(f"{head}.fold{fold}")))(slide, values.astype(np.float32))
+            frame = pd.DataFrame(said).assign(patient_id="P32")
+            found.append(pool_tiles(frame, "patient")["probability"][0])
+        (row,) = patients[(patients["model"] == head) & (patients["id"] == "P32")].itertuples()
+        assert row.probability == pytest.approx(np.mean(found), abs=1e-6)
+
+
+def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: RunDir, tmp_path: Path) -> None:
+    new = copied(crossed, tmp_path / "new")
+    for path in (new.model(""), new.predictions, new.receipts("train")):
+        shutil.rmtree(path)
+    new.metrics_file.unlink()
+    heard = Heard()
+    done = predict(new, crossed, listener=heard, stop=threading.Event())
+    assert any("mean over its 4 folds" in note for note in heard.notes)
+    assert done.patients["fold"].isna().all()
+    there = pd.read_csv(crossed.predictions / "patients.csv", float_precision="round_trip")
+    expected = there[(there["id"] == "P32") & there["model"].isin(ALL)].set_index("model")["probability"]
+    found = done.patients[done.patients["id"] == "P32"].set_index("model")["probability"]
+    assert found.to_dict() == expected.to_dict()
+    assert len(done.patients) == 4 * 33
+    receipt = json.loads((new.receipts("predict") / "cohort.json").read_text())
+    assert len(receipt["extra"]["models"]) == 16
+
+
+class Heard(Silence):
+    """Remembers what it is told; ``then`` is called with each title."""
+
+    def __init__(self, then: Callable[[str], None] = lambda _: None) -> None:
+        self.notes: list[str] = []
+        self.titles: list[str] = []
+        self._then = then
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def begin(self, title: str, items: int, cost: float, unit: str) -> None:
+        self.titles.append(title)
+        self._then(title)
+
+
+def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) -> None:
+    run = copied(crossed, tmp_path / "run")
+    stages = {stage.stage: stage for stage in run_status(run).stages}
+    assert (stages["train"].done, stages["train"].todo) == (16, 0)
+    assert stages["evaluate"].done == 1
+    assert not [one for one in verify(run) if one.problems]
+    page = report(run, listener=Silence()).read_text()
+    assert "attention.fold3" in page
+    assert "test of fold 2" in page
+    assert "4 folds" in page
+    shutil.rmtree(run.model("funnel.fold2"))
+    stages = {stage.stage: stage for stage in run_status(run).stages}
+    assert (stages["train"].done, stages["train"].todo) == (15, 1)
+    with pytest.raises(NotReadyError, match="1 of 16 models are not trained") as caught:
+        evaluate(make_stale(run), listener=Silence(), stop=threading.Event())
+    assert caught.value.culprits == ("funnel.fold2",)
+
+
+def make_stale(run: RunDir) -> RunDir:
+    run.metrics_file.unlink()
+    return run
+
+
+def test_too_many_folds_are_told_before_slides_are_read(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"folds": 17})
+    with pytest.raises(InputError, match=r"\[train\] folds = 17: 16 with label 0, 16 with label 1"):
+        require_splittable(run)
+
+
+# --- searches ----------------------------------------------------------------------------------------------------
+
+GRID = {"learning_rate": [1e-6, 0.01], "units": [4, 8]}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run with a grid of four points, trained."""
+    run = make_run(
+        tmp_path_factory.mktemp("searched") / "run",
+        {"heads": ["attention"], "clusterings": [], "search": {"attention": GRID}},
+    )
+    trained(run)
+    return run
+
+
+def test_the_chosen_settings_and_all_scores_stand_in_the_model(searched: RunDir) -> None:
+    record = read_record(searched.model("attention"))
+    assert record.search is not None
+    tried = record.search["points"]
+    assert [point["settings"] for point in tried] == [
+        {"units": units, "learning_rate": rate} for units in (4, 8) for rate in (1e-6, 0.01)
+    ]
+    best = min(tried, key=lambda point: (-point["roc_auc"], point["valid_loss"]))
+    assert record.search["chosen"] == best["settings"]
+    assert {name: record.settings[name] for name in best["settings"]} == best["settings"]
+    assert len({point["valid_loss"] for point in tried}) == 4
+    assert not list((searched.root / "checkpoints").iterdir())
+
+
+def test_the_model_of_a_search_is_the_one_those_settings_give(searched: RunDir, tmp_path: Path) -> None:
+    found = load_model(searched.model("attention"))
+    assert found.record.search is not None
+    settings = {**TRAIN["attention"], **found.record.search["chosen"]}
+    alone = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "attention": settings})
+    trained(alone)
+    other = load_model(alone.model("attention"))
+    assert all(np.array_equal(found.arrays[name], other.arrays[name]) for name in other.arrays)
+    assert found.record.history == other.record.history
+    assert found.record.key != other.record.key
+
+
+def test_the_best_point_has_the_largest_area_then_the_least_loss_then_is_the_first() -> None:
+    scores = [Score(0.7, 0.1), Score(0.8, 0.6), Score(0.8, 0.5), Score(0.8, 0.5), Score(0.75, 0.2)]
+    assert best_of(scores) == 2
+
+
+def test_features_of_test_patients_change_no_model(searched: RunDir, tmp_path: Path) -> None:
+    """They are no numbers any more, and all is trained again."""
+    run = copied(searched, tmp_path / "run")
+    split = pd.read_csv(run.split_file).set_index("patient_id")["set"]
+    for slide in run.slides():
+        if split[slide.patient_id] == "test":
+            shutil.rmtree(run.features(NAME, slide.slide_id))
+            write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.nan))
+    expected = digests(run.model(""))
+    shutil.rmtree(run.model("attention"))
+    trained(run)
+    assert digests(run.model("")) == expected
+
+
+def test_labels_of_test_patients_change_nothing_that_a_training_is_given(searched: RunDir) -> None:
+    cohort = load_cohort(searched)
+    folds = cohort.fold_sets()
+    others = {
+        name: replace(patient, label=1 - patient.label) if folds[0][name] == "test" else patient
+        for name, patient in cohort.patients.items()
+        if patient.label is not None
+    }
+    changed = replace(cohort, patients={**cohort.patients, **others})
+    assert changed.patients != cohort.patients
+    assert changed.planned(folds) == cohort.planned(folds)
+    assert training_data(changed, folds[0], 0) == training_data(cohort, folds[0], 0)
+
+
+def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_path: Path) -> None:
+    run = copied(searched, tmp_path / "run")
+    expected = digests(run.root)
+    shutil.rmtree(run.model("attention"))
+    stop = threading.Event()
+    heard = Heard(lambda title: stop.set() if "point 3" in title else None)
+    with pytest.raises(Stopped):
+        train(run, listener=heard, stop=stop)
+    assert heard.titles == [f"train attention, point {n} of 4" for n in (1, 2, 3)]
+    again = Heard()
+    train(run, listener=again, stop=threading.Event())
+    assert again.titles == [f"train attention, point {n} of 4" for n in (3, 4)]
+    assert digests(run.root) == expected
+
+
+# --- kills -------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_that_ends_early_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    """The real command, killed and then stopped in the middle of an epoch; checkpoints are due at every step."""
+    slow = {"units": 64, "epochs": 8, "patience": 8, "batch_size": 1}
+    attention = {**TRAIN["attention"], **slow}
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "attention": attention})
+    change_setting(run.root, "site", "checkpoint_minutes", "0.0001")
+    other = copied(run, tmp_path / "other")
+    trained(other)
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)):
+        process = start("train", run.root)
+        wait_for_another(run.checkpoint("attention") / "checkpoint.safetensors", process)
+        process.send_signal(number)
+        finish(process, code)
+        assert not run.model("attention").exists()
+    trained(run)
+    assert digests(run.root) == digests(other.root)
+    assert not list((run.root / "checkpoints").iterdir())
+
+
+def wait_for_another(file: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until a file is there, or is another one."""
+    before = file.stat().st_ino if file.exists() else None
+    while not file.exists() or file.stat().st_ino == before:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_without_a_backend_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []})
+    log = tmp_path / "log"
+    monkeypatch.setenv("KERAS_BACKEND", "nonsense")
+    finish(start("train", run.root, log=log), 2)
+    assert "KERAS_BACKEND" in log.read_text()
+    assert "train logistic" not in log.read_text()
+
+
+def test_an_early_end_is_told() -> None:
+    assert how_it_ended({"loss": [3, 2, 1, 1], "valid_loss": [3.0, 1.0, 2.0, 2.0]}, 9, 2) == (
+        "stopped early, after 4 of 9 epochs; the weights of epoch 2 are kept"
+    )
+    assert how_it_ended({"loss": [3, 2], "valid_loss": [3.0, 1.0]}, 2, 2) == ""
+    assert how_it_ended({"loss": [3, 2]}, 2, None) == ""
+    assert how_it_ended({"loss": [3, 2]}, 2, 7).startswith("no validation patients, so patience = 7 had no loss")
+
+
+def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []})
+    split = load_cohort(run).fold_sets()[0]
+    slides = [slide for slide in run.slides() if split[slide.patient_id] in ("train", "valid")][:3]
+    for slide in slides:
+        shutil.rmtree(run.features(NAME, slide.slide_id))
+        write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.inf))
+    with pytest.raises(InputError, match="3 feature stores hold NaN or infinite features") as caught:
+        trained(run)
+    assert sorted(caught.value.culprits) == sorted(f"features/{NAME}/{slide.slide_id}.zarr" for slide in slides)
+
+
+def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": []})
+    split = load_cohort(run).fold_sets()[0]
+    slides = [slide for slide in run.slides() if split[slide.patient_id] == "train"][:2]
+    for slide in slides:
+        shard = run.features(NAME, slide.slide_id) / "features" / "c.0.0"
+        shard.write_bytes(shard.read_bytes()[:-9])
+    with pytest.raises(NotReadyError, match="2 feature stores are damaged") as caught:
+        trained(run)
+    paths = [str(run.features(NAME, slide.slide_id)) for slide in slides]
+    assert [culprit.partition(": ")[0] for culprit in caught.value.culprits] == paths
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_a_set_that_lost_a_class_to_quarantine_is_told_with_its_numbers(tmp_path: Path, folds: int) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["attention"], "clusterings": [], "folds": folds})
+    cohort = load_cohort(run)
+    folds_of = cohort.fold_sets()
+    lost = [
+        one for one in cohort.done
+        if folds_of[0][one.slide.patient_id] == "train" and cohort.label(one.slide) == 1
+    ]  # fmt: skip
+    for standing in lost:
+        slide_id = standing.slide.slide_id
+        shutil.rmtree(run.features(NAME, slide_id))
+        write_receipt(run.receipts("extract", NAME), Receipt(slide_id, "quarantined", standing.key, "nan-features"))
+    n_0 = sum(place == "train" for place in folds_of[0].values()) - len({one.slide.patient_id for one in lost})
+    where = " of fold 0" if folds > 1 else ""
+    with pytest.raises(
+        InputError, match=f"the training patients{where} with features .*: {n_0} with label 0, 0 with"
+    ) as e:
+        trained(run)
+    assert len(e.value.culprits) == len(lost)
