@@ -17,7 +17,7 @@ from hypoxia_hpc.config import TileTable
 
 
 @contextmanager
-def crew(path: Path, decoder: str, cores: Sequence[int]) -> Iterator[list[Connection]]:
+def pool(path: Path, decoder: str, cores: Sequence[int]) -> Iterator[list[Connection]]:
     """Processes that wait for work on one slide, one on each core. Send "ours" or "decoder"; None comes when it is
     done."""
     context = multiprocessing.get_context("spawn")

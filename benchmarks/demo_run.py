@@ -14,7 +14,7 @@ from typing import Any
 from figures import Figure, Report
 from rounds import usable_cores
 
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort
 from hypoxia_hpc.stages.init import init
@@ -30,7 +30,7 @@ def precision_figures(folder: Path, report: Report) -> list[Figure]:
         difference=None,
         seed=SEED,
         workers=len(usable_cores()),
-        listener=Silence(),
+        progress=NoProgress(),
         stop=threading.Event(),
     )
     found: dict[str, dict[str, Any]] = {}
@@ -46,7 +46,7 @@ def precision_figures(folder: Path, report: Report) -> list[Figure]:
 def _prepare(run: Path, slides: Path, patients: Path, precision: str, tiled: Path) -> None:
     if (run / "run.toml").exists():
         return
-    init(RunDir(run), demo_config(SEED), slides, patients=patients, listener=Silence(), stop=threading.Event())
+    init(RunDir(run), demo_config(SEED), slides, patients=patients, progress=NoProgress(), stop=threading.Event())
     text = (run / "run.toml").read_text()
     (run / "run.toml").write_text(re.sub(r'(?m)^precision = "float32"', f'precision = "{precision}"', text, count=1))
     if (tiled / "tiles").is_dir() and tiled != run:

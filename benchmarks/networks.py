@@ -20,7 +20,7 @@ from rounds import Laps, median_seconds, paired, ratio, usable_cores
 from stores import BATCH, TILE_PX, real_tiles
 
 from hypoxia_hpc.config import ExtractTable, TileTable
-from hypoxia_hpc.models.extraction import FeatureWork
+from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan, device_of
 from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
@@ -73,11 +73,11 @@ def from_stores(bench: Bench) -> None:
     stores = tile_stores(run.tiles("x").parent, SLIDES_AT_ONCE, n_tiles)
     target = 0.90 if gpu_names() else 0.95
     for name in NAMES:
-        work = FeatureWork(run, name, {}, "float16", TileTable(), plan_of(name))
+        work = ExtractStage(run, name, {}, "float16", TileTable(), plan_of(name))
         n_batches = SLIDES_AT_ONCE * n_tiles // BATCH
         works: dict[str, Callable[[], object]] = {
             "on the device already": partial(computed, device_of(work.plan).engine, a_batch(), n_batches),
-            "from stores, end to end": partial(attended, work, stores),
+            "from stores, end to end": partial(processed, work, stores),
         }
         for warm in works.values():
             warm()
@@ -87,7 +87,7 @@ def from_stores(bench: Bench) -> None:
         bench.report.add(share(title, laps, "on the device already", "from stores, end to end", target))
 
 
-def attended(work: FeatureWork, stores: Sequence[Path]) -> None:
+def processed(work: ExtractStage, stores: Sequence[Path]) -> None:
     slides = [Slide(store.stem, Path(), "", 1) for store in stores]
     work.target(slides[0]).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:

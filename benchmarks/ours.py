@@ -22,11 +22,11 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.records import Json, Slide, TilePlan, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.slides.masks import judge
+from hypoxia_hpc.slides.masks import tile_masks
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.tiling.cutting import cut_tiles
-from hypoxia_hpc.tiling.kernels.blocks import Rule
+from hypoxia_hpc.tiling.kernels.blocks import CutRule
 from hypoxia_hpc.tiling.kernels.pixels import most_background_px
 from hypoxia_hpc.tiling.plan import plan_tiles
 
@@ -51,10 +51,10 @@ def deliver(path: Path, table: TileTable, new_tile: NewTile, mpp: float | None =
     with opened_slide(path) as opened:
         plan = plan_tiles(opened.pyramid, table, mpp)
         reading = opened.reading(plan, table.reduce)
-        masks = judge(opened, plan, table, None)
-        rule = Rule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
-        wanted = masks.wanted & ~masks.glass
-        cut = cut_tiles(opened.sources(plan, reading, wanted), reading.tiles, rule, wanted, new_tile)
+        masks = tile_masks(opened, plan, table, None)
+        rule = CutRule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
+        selected = masks.selected & ~masks.screened_background
+        cut = cut_tiles(opened.sources(plan, reading, selected), reading.tiles, rule, selected, new_tile)
     return Delivered(cut.kept, reading.reader, cut.blocks_read)
 
 
@@ -66,7 +66,7 @@ def plan_of(path: Path, table: TileTable) -> TilePlan:
 def into_store(path: Path, table: TileTable, folder: Path) -> Json:
     """Tile a slide into FOLDER/tiles/<name>.zarr, as a worker that has all cores does; what the receipt would say."""
     slide = Slide(slide_id=path.stem, path=path, patient_id="P", cost=1)
-    work = TileWork(RunDir(folder), table, usable_cores())
+    work = TileStage(RunDir(folder), table, usable_cores())
     work.target(slide).parent.mkdir(parents=True, exist_ok=True)
     return work.make(slide, KEY, lambda tiles: None)
 

@@ -46,8 +46,8 @@ def paired(works: Mapping[str, Callable[[], object]], rounds: int, tidy: Callabl
     """Laps of all works, one a round; another one is first in each round. ``tidy`` comes after each, untimed."""
     names, laps = list(works), {name: [] for name in works}
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        lease = number % len(names)
+        for name in names[lease:] + names[:lease]:
             laps[name].append(lap(works[name]))
             tidy()
     return laps

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from crew import crew, seconds
 from figures import Figure, Report
 from one_core import Bench
+from pool import pool, seconds
 from rounds import Lap, usable_cores
 from slides import slides_dir
 from worker import fastest_decoder, scratch
@@ -32,7 +32,7 @@ from worker import fastest_decoder, scratch
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.init import init
-from hypoxia_hpc.workers.heartbeat import read_running
+from hypoxia_hpc.workers.heartbeat import read_heartbeats
 
 TARGET = 0.95
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -64,7 +64,7 @@ class Runs:
     def tiled(self, cores: Sequence[int]) -> Tiled:
         """Tile all slides of both anew by a rank on each of these cores."""
         few, many = timed(self.few, cores), timed(self.many, cores)
-        files = read_running(self.many)
+        files = read_heartbeats(self.many)
         spent = [(sum(file.busy_seconds), sum(file.idle_seconds)) for file in files if file.state == "ended"]
         at_work, idle = map(sum, zip(*spent, strict=True))
         return Tiled(many, few, idle / (at_work + idle))
@@ -105,7 +105,7 @@ def two_ranks(bench: Bench) -> None:
         bench.report.add(Figure(name, None, "%", TARGET, note="needs two cores"))
         return
     rounds = []
-    with scratch(bench) as folder, crew(path, fastest_decoder(path), cores) as ends:
+    with scratch(bench) as folder, pool(path, fastest_decoder(path), cores) as ends:
         n_many = QUICK_MANY if bench.quick else MANY
         runs = Runs(new_run(bench, folder / "many", n_many), new_run(bench, folder / "few", FEW))
         timed(runs.few, cores)  # compiles the kernels, and has the file in memory

@@ -111,8 +111,8 @@ def in_rounds(works: Mapping[str, Callable[[], Lap]], rounds: int) -> Laps:
     """Laps of all works, one a round; another one is first in each."""
     names, laps = list(works), {name: [] for name in works}
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        lease = number % len(names)
+        for name in names[lease:] + names[:lease]:
             laps[name].append(works[name]())
     return laps
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import ours
 from bounds import NativeTiles, packed, write_and_fsync
-from crew import crew, seconds
 from figures import Figure
 from one_core import REAL_SLIDE, Bench, collected
+from pool import pool, seconds
 from rounds import Lap, on_one_core, paired, usable_cores
 from slides import LARGE_PLANAR_HEIGHT_PX, LARGE_PX, made_large, recipes
 
@@ -50,7 +50,7 @@ def two_workers(bench: Bench) -> None:
         bench.report.add(Figure(figure, None, "%", 0.95, note="needs two cores"))
         return
     decoder, gains = fastest_decoder(path), {"ours": [], "decoder": []}
-    with crew(path, decoder, cores[:2]) as ends:
+    with pool(path, decoder, cores[:2]) as ends:
         for _ in range(2 * bench.rounds + 1):
             for work, found in gains.items():
                 # One worker's rate is the mean of the two cores': they need not be equally fast.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Listener(Protocol):
+class Progress(Protocol):
     """Progress of one stage at a time."""
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
@@ -24,7 +24,7 @@ class Listener(Protocol):
         """The stage is over."""
 
 
-class Silence:
+class NoProgress:
     """A listener that says nothing."""
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:

@@ -17,12 +17,12 @@ import pytest
 from hypoxia_hpc.config import TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.networks.heads.saved import ModelRecord, load_model, save_model
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt, Slide
 from hypoxia_hpc.runs.cohort import Cohort
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
-from hypoxia_hpc.runs.state import tile_standing
+from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides.openslide_reader import SlideError, open_slide
 from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.tile import tile
@@ -136,13 +136,13 @@ def test_one_slide_under_two_patients_is_refused_before_training(tmp_path: Path,
     run = RunDir(tmp_path)
     run.config_file.write_text(render_config(preset("hypoxia")))
     slides = [Slide(f"slide-{n}", real_slide, f"patient-{n}", 1) for n in (1, 2)]
-    tile(run, slides, workers=1, retry=False, listener=Silence(), stop=threading.Event())
-    standings = tuple(tile_standing(run, TileTable(), slide) for slide in slides)
-    cohort = Cohort(run, run.config(), {}, standings, {})
+    tile(run, slides, workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
+    states = tuple(tile_state(run, TileTable(), slide) for slide in slides)
+    cohort = Cohort(run, run.config(), {}, states, {})
     with pytest.raises(InputError) as caught:
         refuse_shared_slides(cohort)
     assert caught.value.culprits == ("patient-1 (slide-1) and patient-2 (slide-2)",)
-    refuse_shared_slides(Cohort(run, run.config(), {}, standings[:1], {}))
+    refuse_shared_slides(Cohort(run, run.config(), {}, states[:1], {}))
 
 
 def test_a_damaged_list_of_what_was_dropped_is_not_taken_for_an_empty_one(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli.terminal import listener_for, metrics_table, outcome_line, say, table, tell
+from hypoxia_hpc.cli.terminal import metrics_table, outcome_line, progress_for, say, table, tell
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, Stopped
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
         difference=difference,
         seed=seed,
         workers=usable_cores(),
-        listener=_listener(),
+        progress=_progress(),
         stop=STOP,
     )
     run_dir = RunDir(folder / "run")
@@ -160,7 +160,7 @@ def init(
         patients=patients,
         patient_column=patient_column,
         rule=_rule(rule),
-        listener=_listener(),
+        progress=_progress(),
         stop=STOP,
     )
     if made.labels is not None:
@@ -245,7 +245,7 @@ def train(run: Path) -> int:
     """Split the patients and train the top models: RUN/split.csv, RUN/models/."""
     from hypoxia_hpc.stages.train import train as train_stage
 
-    done = train_stage(_existing(run), listener=_listener(), stop=STOP)
+    done = train_stage(_existing(run), progress=_progress(), stop=STOP)
     say(f"train: {', '.join(done.made) or 'nothing'} trained now, {', '.join(done.found) or 'nothing'} trained before")
     return 0
 
@@ -256,7 +256,7 @@ def evaluate(run: Path) -> int:
     """Predict tiles, slides and patients, and measure: RUN/predictions/, RUN/metrics.json."""
     from hypoxia_hpc.stages.evaluate import evaluate as evaluate_stage
 
-    done = evaluate_stage(_existing(run), listener=_listener(), stop=STOP)
+    done = evaluate_stage(_existing(run), progress=_progress(), stop=STOP)
     _say_metrics(done.metrics)
     return 0
 
@@ -267,7 +267,7 @@ def report(run: Path) -> int:
     """One self-contained HTML page: RUN/report/index.html."""
     from hypoxia_hpc.stages.report import report as report_stage
 
-    say(f"report: {report_stage(_existing(run), listener=_listener())}")
+    say(f"report: {report_stage(_existing(run), progress=_progress())}")
     return 0
 
 
@@ -304,13 +304,13 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
 
     other = _existing(model_run)
     if slides is not None:
-        init_run(_run_dir(run), other.config(), slides, listener=_listener(), stop=STOP)
+        init_run(_run_dir(run), other.config(), slides, progress=_progress(), stop=STOP)
     run_dir = _existing(run)
     refuse_other_run(run_dir, other)
     codes = [_slide_stage(stage, run) for stage in (tile_stage, extract_stage)]
-    done = predict_stage(run_dir, other, listener=_listener(), stop=STOP)
+    done = predict_stage(run_dir, other, progress=_progress(), stop=STOP)
     _say_predictions(done)
-    say(f"report: {report_stage(run_dir, listener=_listener())}")
+    say(f"report: {report_stage(run_dir, progress=_progress())}")
     return _worst(codes)
 
 
@@ -342,7 +342,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     hypoxia-hpc submit RUN               send it
     hypoxia-hpc status RUN               look, from anywhere that sees RUN
     """
-    from hypoxia_hpc.cli.text.submission import asked_table, dry_run_text
+    from hypoxia_hpc.cli.text.submission import dry_run_text, requests_table
     from hypoxia_hpc.stages.submit import plan_submission
     from hypoxia_hpc.stages.submit import submit as submit_plan
 
@@ -353,14 +353,14 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     if not plan.jobs:
         say(f"nothing to send: what can be done is done, see hypoxia-hpc status {shlex.quote(str(run))}")
         return 0
-    asks = [job.ask for job in plan.jobs]
+    requests = [job.request for job in plan.jobs]
     if dry_run:
         for block in dry_run_text(plan):
             say(f"{block}\n")
-        say(asked_table(asks, {}))
+        say(requests_table(requests, {}))
         return 0
-    sent: dict[str, tuple[str, ...]] = {job.ask.stage: job.ids for job in submit_plan(run_dir, plan)}
-    say(asked_table(asks, sent))
+    sent: dict[str, tuple[str, ...]] = {job.request.stage: job.ids for job in submit_plan(run_dir, plan)}
+    say(requests_table(requests, sent))
     ids = " ".join(one for several in sent.values() for one in several)
     say(f"\nlook: hypoxia-hpc status {shlex.quote(str(run))} · logs: {plan.logs} · take back: scancel {ids}")
     return 0
@@ -410,14 +410,14 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 
     run_dir = _existing(run)
     run_dir.config()
-    listener = _listener()
+    progress = _progress()
     n = len(everything_to_verify(run_dir))
-    listener.begin("verify", n, n, "stores, models and results")
+    progress.begin("verify", n, n, "stores, models and results")
     checked = []
     for one in verify_all(run_dir):
         checked.append(one)
-        listener.item(1)
-    listener.end()
+        progress.item(1)
+    progress.end()
     removed = [str(path) for path in remove_leftovers(run)] if clean else []
     bad = [one for one in checked if one.problems]
     if as_json:
@@ -486,7 +486,7 @@ def fetch_weights(names: tuple[str, ...], run: Path | None, mirror: str | None) 
     config = None if run is None else _existing(run).config()
     wanted = names or (STUDIES if config is None else imagenet_networks(config))
     folder = weights_folder(config)
-    done = fetch_files(known_files(wanted), folder, mirror=mirror, listener=_listener(), stop=STOP)
+    done = fetch_files(known_files(wanted), folder, mirror=mirror, progress=_progress(), stop=STOP)
     say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
     return 0
 
@@ -521,17 +521,17 @@ def _existing(run: Path) -> RunDir:
     return run_dir
 
 
-def _listener(*, speaks: bool = True) -> Any:
-    from hypoxia_hpc.progress import Silence
+def _progress(*, speaks: bool = True) -> Any:
+    from hypoxia_hpc.progress import NoProgress
 
-    return listener_for(sys.stderr.isatty()) if speaks else Silence()
+    return progress_for(sys.stderr.isatty()) if speaks else NoProgress()
 
 
 def _rule(rule: str) -> Any:
-    from hypoxia_hpc.cohorts.scores import RULES
+    from hypoxia_hpc.cohorts.scores import LABEL_RULES
 
-    if rule not in RULES:
-        raise InputError(f"--rule {rule!r} is not known", remedy=f"choose one of: {', '.join(RULES)}")
+    if rule not in LABEL_RULES:
+        raise InputError(f"--rule {rule!r} is not known", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
     return rule
 
 
@@ -546,17 +546,19 @@ def _slide_stage(
     mpi: bool = False,
     retry: bool = False,
 ) -> int:
-    from hypoxia_hpc.workers.allocation import Part
+    from hypoxia_hpc.workers.allocation import Allocation
     from hypoxia_hpc.workers.shares import choose_slides, parse_share
 
     def on_rank(ranks: Ranks | None) -> int:
         run_dir = _existing(run)
         ids = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
-        part = Part(parse_share(share), ranks)
-        slides = choose_slides(run_dir.slides(), part.share, ids)
-        listener = _listener(speaks=part.rank == 0)
-        outcome = stage(run_dir, slides, workers=workers, retry=retry, listener=listener, stop=STOP, part=part)
-        return _say_outcome(outcome, run) if part.rank == 0 else 0
+        allocation = Allocation(parse_share(share), ranks)
+        slides = choose_slides(run_dir.slides(), allocation.share, ids)
+        progress = _progress(speaks=allocation.rank == 0)
+        outcome = stage(
+            run_dir, slides, workers=workers, retry=retry, progress=progress, stop=STOP, allocation=allocation
+        )
+        return _say_outcome(outcome, run) if allocation.rank == 0 else 0
 
     return _on_all_ranks(on_rank) if mpi else on_rank(None)
 
@@ -578,8 +580,8 @@ def _on_all_ranks(work: Callable[[Ranks], int]) -> int:
         heard = ranks.code_of_the_first(SECONDS_FOR_THE_FIRST if ranks.rank else 0)
         code = _tell_end(error, f" on {ranks}") if heard is None else heard
         if heard is None:
-            ranks.fail(code)
-    return ranks.leave(code)
+            ranks.abort(code)
+    return ranks.finalize(code)
 
 
 def _say_outcome(outcome: StageOutcome, run: Path) -> int:
@@ -626,11 +628,11 @@ def _whole_path(run_dir: RunDir) -> int:
         require_splittable(run_dir)
     codes = [_slide_stage(stage, run_dir.root) for stage in (tile_stage, extract_stage)]
     if has_labels:
-        train_stage(run_dir, listener=_listener(), stop=STOP)
-        _say_metrics(evaluate_stage(run_dir, listener=_listener(), stop=STOP).metrics)
+        train_stage(run_dir, progress=_progress(), stop=STOP)
+        _say_metrics(evaluate_stage(run_dir, progress=_progress(), stop=STOP).metrics)
     else:
         say("no patient has a label: nothing to train or evaluate")
-    say(f"report: {report_stage(run_dir, listener=_listener())}")
+    say(f"report: {report_stage(run_dir, progress=_progress())}")
     return _worst(codes)
 
 

@@ -51,7 +51,7 @@ def harmless(text: str) -> str:
     )
 
 
-class PlainListener:
+class PlainProgress:
     """Progress for log files: a line when a stage begins and ends, and now and then between."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class PlainListener:
             tell(self._pace.line())
 
 
-class BarListener(PlainListener):
+class BarProgress(PlainProgress):
     """Progress for a terminal: one live bar."""
 
     def __init__(self) -> None:
@@ -161,8 +161,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def listener_for(stream_is_terminal: bool) -> PlainListener:
-    return BarListener() if stream_is_terminal else PlainListener()
+def progress_for(stream_is_terminal: bool) -> PlainProgress:
+    return BarProgress() if stream_is_terminal else PlainProgress()
 
 
 def outcome_line(outcome: StageOutcome) -> str:

@@ -13,8 +13,8 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
 from hypoxia_hpc.errors import InputError
 
-Rule = Literal["type-median", "pan-median", "intra"]
-RULES: tuple[Rule, ...] = get_args(Rule)
+LabelRule = Literal["type-median", "pan-median", "intra"]
+LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
 PAN_CANCER = "Buffa_hypoxia_score_pan_cancer"
 INTRA_TYPE = "Buffa_hypoxia_score_intra_tumour_type"
 
@@ -27,7 +27,7 @@ class HypoxiaLabels:
     by patient_id. ``set_aside``: the original ids of second samples of a patient. ``counts``: tumour_type, n,
     hypoxic."""
 
-    rule: Rule
+    rule: LabelRule
     table: pd.DataFrame
     set_aside: tuple[str, ...]
     counts: pd.DataFrame
@@ -56,7 +56,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     return scores.astype(dict.fromkeys(numeric, "int64"))
 
 
-def hypoxia_labels(scores: pd.DataFrame, rule: Rule = "type-median") -> HypoxiaLabels:
+def hypoxia_labels(scores: pd.DataFrame, rule: LabelRule = "type-median") -> HypoxiaLabels:
     """Label the patients of `read_scores`. A patient is hypoxic (1) when the displacement is above 0:
 
     - ``type-median``: pan-cancer Buffa score minus the median of its tumour type, over the patients;
@@ -68,8 +68,8 @@ def hypoxia_labels(scores: pd.DataFrame, rule: Rule = "type-median") -> HypoxiaL
     whose id is that of another row with ``.1`` or ``.2`` behind it are set aside. Raises InputError for an unknown
     rule and for patients that stand in the table twice.
     """
-    if rule not in RULES:
-        raise InputError(f"label rule {rule!r} does not exist", remedy=f"choose one of: {', '.join(RULES)}")
+    if rule not in LABEL_RULES:
+        raise InputError(f"label rule {rule!r} does not exist", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
     patient_ids = scores["patient_id"].str.replace(".", "-", regex=False)
     _refuse_repeated(scores["patient_id"], patient_ids)
     aside = _second_samples(scores["patient_id"], patient_ids)
@@ -88,7 +88,7 @@ def hypoxia_labels(scores: pd.DataFrame, rule: Rule = "type-median") -> HypoxiaL
     return HypoxiaLabels(rule, table, tuple(sorted(scores["patient_id"][aside])), counts)
 
 
-def _displacement(rule: Rule, scores: pd.DataFrame, base: pd.DataFrame) -> pd.Series[float]:
+def _displacement(rule: LabelRule, scores: pd.DataFrame, base: pd.DataFrame) -> pd.Series[float]:
     if rule == "intra":
         return base[INTRA_TYPE].astype("float64")
     if rule == "pan-median":

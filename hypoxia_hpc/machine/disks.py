@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hypoxia_hpc.machine.programs import ask
+from hypoxia_hpc.machine.programs import query_program
 
 # Kinds of file system that other machines serve.
 NETWORK = frozenset(
@@ -84,11 +84,11 @@ def free_room(folder: Path) -> Room:
 def quota_room(mount: Mount) -> Room | None:
     """What the user's quota leaves there; None where no program of this machine tells of one."""
     if mount.kind == "lustre":
-        answer, _ = ask("lfs", "quota", "-q", "-u", str(os.getuid()), mount.point)
+        answer, _ = query_program("lfs", "quota", "-q", "-u", str(os.getuid()), mount.point)
         return None if answer is None else parse_lfs_quota(answer)
     # Exit code 1: over quota.
     options = ("--no-wrap", "--raw-grace", "--show-mntpoint", "--hide-device")
-    answer, _ = ask("quota", *options, f"--filesystem={mount.point}", also=(1,))
+    answer, _ = query_program("quota", *options, f"--filesystem={mount.point}", also=(1,))
     return None if answer is None else parse_quota(answer)
 
 

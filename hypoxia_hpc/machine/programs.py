@@ -42,7 +42,7 @@ def run_program(
     )
 
 
-def ask(
+def query_program(
     program: str, *arguments: str, also: tuple[int, ...] = (), patience: float = PATIENCE_SECONDS
 ) -> tuple[str | None, str]:
     """What a program prints; or None, and why not in one line. Exit codes in ``also`` count as an answer too."""

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import DeepKMeansTable
-from hypoxia_hpc.models.training_job import Fitting
+from hypoxia_hpc.models.training_job import TrainingJob
 from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf, cluster_predictor, train_deep_kmeans
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import TrainedHead
@@ -19,7 +19,7 @@ from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.records import Features, Int64Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.runs.state import SlideState
 
 LEVELS = ("slide", "patient")
 
@@ -45,19 +45,19 @@ class ClusterTables:
     tiles: pd.DataFrame
 
 
-def fit_deep_kmeans(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+def fit_deep_kmeans(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Cluster the training tiles of a fold. Raises what ``train_deep_kmeans`` raises."""
     return train_deep_kmeans(
-        fitting.cohort.config.train.deep_kmeans,
-        fitting.data,
-        seed=fitting.seed,
-        checkpoints=fitting.checkpoints,
+        job.cohort.config.train.deep_kmeans,
+        job.data,
+        seed=job.seed,
+        checkpoints=job.checkpoints,
         on_epoch=on_epoch,
-        stop=fitting.stop,
+        stop=job.stop,
     )
 
 
-def frozen_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[Clustering]:
+def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[Clustering]:
     """The clusterings that run.toml asks for, those of each fold with its sets of patients. Raises NotReadyError where
     one is missing or damaged."""
     table = run.config().train
@@ -90,12 +90,12 @@ class ClusterTally:
         self._clusterings = clusterings
         self._counted: list[_Counted] = []
 
-    def passing(self, features: Iterable[tuple[Standing, Features]]) -> Iterator[tuple[Standing, Features]]:
+    def passing(self, features: Iterable[tuple[SlideState, Features]]) -> Iterator[tuple[SlideState, Features]]:
         """The same features."""
-        for standing, found in features:
+        for state, found in features:
             if self._clusterings:
-                self._counted.append(self._count(standing.slide, found))
-            yield standing, found
+                self._counted.append(self._count(state.slide, found))
+            yield state, found
 
     def tables(self) -> ClusterTables | None:
         """Of all that have passed; None without clusterings. Equal features give equal tables."""

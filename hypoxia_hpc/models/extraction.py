@@ -16,11 +16,11 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
-from hypoxia_hpc.networks.inference.feeding import Fed, TileSource, compute_record, features_of
+from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
 from hypoxia_hpc.records import Float32Array, Json, Slide, Tiles, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key
-from hypoxia_hpc.runs.state import tile_standing
+from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.pixels import ReadPixels, slide_pixels
 from hypoxia_hpc.stores.features import open_features, write_features
@@ -32,7 +32,7 @@ STAGE = "extract"
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureWork:
+class ExtractStage:
     """One tile store to one feature store, features/<name>/. ``spec`` says what makes these features, and enters their
     key; ``dtype`` is that of the store."""
 
@@ -52,16 +52,16 @@ class FeatureWork:
         return self.run.features(self.name, slide.slide_id)
 
     def key(self, slide: Slide) -> str:
-        standing = tile_standing(self.run, self.tile_table, slide)
-        if standing.status == "quarantined" and standing.receipt is not None:
-            raise HeldUpError(standing.receipt.reason, standing.receipt.detail)
-        if standing.status != "done":
+        state = tile_state(self.run, self.tile_table, slide)
+        if state.status == "quarantined" and state.receipt is not None:
+            raise HeldUpError(state.receipt.reason, state.receipt.detail)
+        if state.status != "done":
             raise HeldUpError(
                 NOT_READY,
                 f"{slide.slide_id}: no tiles yet by the present [tile] table",
                 remedy=f"hypoxia-hpc tile {self.run.root}",
             )
-        return extract_key(self.spec, standing.key)
+        return extract_key(self.spec, state.key)
 
     def key_unread(self, slide: Slide, reason: str) -> str:
         return extract_key(self.spec, f"unread: {reason}")
@@ -78,55 +78,55 @@ class FeatureWork:
         in_line = time.perf_counter() - came if device.made_in != threading.get_ident() else 0.0
         tiles = open_tiles(self.run.tiles(slide.slide_id))
         refuse_other_size(tiles, self.plan.tile_px)
-        fed = features_of(device, partial(self._source, slide, tiles), tick)
+        extracted = features_of(device, partial(self._source, slide, tiles), tick)
         attributes: Json = {
             "slide_id": slide.slide_id,
             "spec": self.spec,
             "tile_spec": tiles.attributes["spec"],
             "tile_key": tiles.attributes["key"],
-            "compute": self._compute(device, fed),
+            "compute": self._compute(device, extracted),
             "key": key,
             "software": {"hypoxia_hpc": __version__, "numpy": np.__version__},
         }
-        write_features(self.target(slide), checked_cast(fed.values, self.dtype), tiles.xy, attributes)
-        return self._accounts(tiles, fed, attributes["compute"], in_line)
+        write_features(self.target(slide), checked_cast(extracted.values, self.dtype), tiles.xy, attributes)
+        return self._device_time(tiles, extracted, attributes["compute"], in_line)
 
-    def _compute(self, device: Device, fed: Fed) -> Json:
+    def _compute(self, device: Device, extracted: Extracted) -> Json:
         """What the bits of the features depend on."""
         return {
             **compute_record(),
             **device.engine.record,
             "precision": self.plan.precision,
-            "batch_size": fed.batch_size,
+            "batch_size": extracted.batch_size,
             "batch_size_asked": device.asked,
             "tile_px": device.tile_px,
         }
 
-    def _accounts(self, tiles: Tiles, fed: Fed, compute: Json, in_line: float) -> Json:
+    def _device_time(self, tiles: Tiles, extracted: Extracted, compute: Json, in_line: float) -> Json:
         """Where the time went, for the receipt. ``in_line``: seconds in which another slide had the network built."""
-        accounts: Json = {
+        device_time: Json = {
             "threads": self.plan.threads,
             "device": compute["device"],
-            "batch_size": fed.batch_size,
-            "device_seconds": round(fed.turn.device_seconds, 4),
-            "waited_seconds": round(fed.turn.waited_seconds, 4),
-            "queued_seconds": round(in_line + fed.turn.queued_seconds, 4),
+            "batch_size": extracted.batch_size,
+            "device_seconds": round(extracted.lease.device_seconds, 4),
+            "waited_seconds": round(extracted.lease.waited_seconds, 4),
+            "queued_seconds": round(in_line + extracted.lease.queued_seconds, 4),
         }
         if tiles.pixels is not None:
-            accounts["bytes_read"] = tiles.pixels.nbytes(0, len(tiles.pixels))
-        if fed.too_large:
-            accounts["note"] = (
-                f"out of memory on the device with batches of {fed.too_large[0]} tiles, goes on with {fed.batch_size}; "
-                f"[extract] batch_size = {fed.batch_size} saves the attempt in runs to come; in this one it would make "
-                "all features anew"
+            device_time["bytes_read"] = tiles.pixels.nbytes(0, len(tiles.pixels))
+        if extracted.too_large:
+            device_time["note"] = (
+                f"out of memory on the device with batches of {extracted.too_large[0]} tiles, goes on with "
+                f"{extracted.batch_size}; [extract] batch_size = {extracted.batch_size} saves the attempt in runs to come; "
+                "in this one it would make all features anew"
             )
-        return accounts
+        return device_time
 
-    def _source(self, slide: Slide, tiles: Tiles) -> AbstractContextManager[TileSource]:
+    def _source(self, slide: Slide, tiles: Tiles) -> AbstractContextManager[TileRows]:
         return _stored(tiles) if tiles.pixels is not None else self._from_slide(slide, tiles)
 
     @contextmanager
-    def _from_slide(self, slide: Slide, tiles: Tiles) -> Iterator[TileSource]:
+    def _from_slide(self, slide: Slide, tiles: Tiles) -> Iterator[TileRows]:
         """The slide must be the one that was tiled."""
         try:
             present = fingerprint(slide.path)
@@ -144,7 +144,7 @@ class FeatureWork:
 
 
 @contextmanager
-def _stored(tiles: Tiles) -> Iterator[TileSource]:
+def _stored(tiles: Tiles) -> Iterator[TileRows]:
     yield StoredPixels(tiles)
 
 

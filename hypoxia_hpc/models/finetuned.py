@@ -16,9 +16,9 @@ from pathlib import Path
 from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.machine.cores import usable_cores
-from hypoxia_hpc.models.extraction import FeatureWork
+from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.models.tensorboard import TensorBoardCurves
-from hypoxia_hpc.models.training_job import Fitting
+from hypoxia_hpc.models.training_job import TrainingJob
 from hypoxia_hpc.networks.backbones.resolve import Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.data.tile_stream import TileSource
 from hypoxia_hpc.networks.heads.finetuning import train_finetuned
@@ -27,13 +27,13 @@ from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import read_record
 from hypoxia_hpc.networks.heads.tile_network import build_network, load_finetuned
 from hypoxia_hpc.networks.inference.device import DevicePlan
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.runs.cohort import Cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
-from hypoxia_hpc.workers.slide_stage import Attend
+from hypoxia_hpc.workers.slide_stage import ProcessSlide
 
 HEAD = "finetune"
 RULE = 1  # raised when the probabilities of a model change
@@ -67,34 +67,34 @@ def _of_this_table(text: str) -> str:
     )
 
 
-def fit_finetune(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+def fit_finetune(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Fine-tune a network on the tiles of a fold. Raises what the backbone, the stores and the training raise."""
-    cohort = fitting.cohort
+    cohort = job.cohort
     table = cohort.config.train.finetune
-    train, valid = (tile_sources(cohort, standings) for standings in (fitting.train, fitting.valid))
+    train, valid = (tile_sources(cohort, states) for states in (job.train, job.valid))
     base, preprocess = build_inner(finetune_backbone(cohort.config))
     network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
-    with TensorBoardCurves(cohort.run.tensorboard(fitting.model.name)) as curves:
+    with TensorBoardCurves(cohort.run.tensorboard(job.model.name)) as curves:
         return train_finetuned(
             table,
             network,
             train,
             valid,
-            seed=fitting.seed,
-            checkpoints=fitting.checkpoints,
+            seed=job.seed,
+            checkpoints=job.checkpoints,
             curves=curves,
             on_epoch=on_epoch,
-            stop=fitting.stop,
+            stop=job.stop,
         )
 
 
-def tile_sources(cohort: Cohort, standings: Sequence[Standing]) -> list[TileSource]:
+def tile_sources(cohort: Cohort, states: Sequence[SlideState]) -> list[TileSource]:
     """The tile stores of these slides, opened. Raises NotReadyError naming every damaged one, InputError naming every
     one that keeps no pixels."""
     opened, damaged = [], []
-    for standing in standings:
+    for state in states:
         try:
-            opened.append((standing.slide, open_tiles(cohort.run.tiles(standing.slide.slide_id))))
+            opened.append((state.slide, open_tiles(cohort.run.tiles(state.slide.slide_id))))
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
@@ -121,7 +121,7 @@ def _slim(tiles: Tiles) -> Tiles:
 
 
 def make_probabilities(
-    run: RunDir, model_run: RunDir, slides: Sequence[Slide], *, listener: Listener, stop: threading.Event
+    run: RunDir, model_run: RunDir, slides: Sequence[Slide], *, progress: Progress, stop: threading.Event
 ) -> None:
     """See to it that the probabilities of these slides of ``run`` by every fine-tuned network of ``model_run`` are
     there; those that are stay.
@@ -130,25 +130,25 @@ def make_probabilities(
     """
     for name, head, _ in model_names(model_run.config().train):
         if head == HEAD:
-            _make(run, name, model_run.model(name), slides, listener, stop)
+            _make(run, name, model_run.model(name), slides, progress, stop)
 
 
 def _make(
-    run: RunDir, name: str, folder: Path, slides: Sequence[Slide], listener: Listener, stop: threading.Event
+    run: RunDir, name: str, folder: Path, slides: Sequence[Slide], progress: Progress, stop: threading.Event
 ) -> None:
-    attend = Attend(finetuned_work(run, name, folder), retry=True)
+    attend = ProcessSlide(finetuned_stage(run, name, folder), retry=True)
     failed = []
-    listener.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slides")
+    progress.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slides")
     try:
         for slide in slides:
             if stop.is_set():
                 raise Stopped(f"stopped on request while {name} predicts", remedy="run the same command again to go on")
-            receipt = attend(slide, listener.count).receipt
+            receipt = attend(slide, progress.count).receipt
             if receipt.status != "done":
                 failed.append(f"{slide.slide_id}: {receipt.detail.partition(chr(10))[0]}")
-            listener.item(slide.cost)
+            progress.item(slide.cost)
     finally:
-        listener.end()
+        progress.end()
     if failed:
         raise NotReadyError(
             f"{name} cannot predict {len(failed)} of {len(slides)} slides",
@@ -157,7 +157,7 @@ def _make(
         )
 
 
-def finetuned_work(run: RunDir, name: str, folder: Path) -> FeatureWork:
+def finetuned_stage(run: RunDir, name: str, folder: Path) -> ExtractStage:
     """The work of making them. Raises NotReadyError where there is no sound model in ``folder``."""
     record = read_record(folder)
     table = FinetuneTable.model_validate(record.settings)
@@ -167,4 +167,4 @@ def finetuned_work(run: RunDir, name: str, folder: Path) -> FeatureWork:
         partial(load_finetuned, folder, tile_px), tile_px, table.batch_size, table.precision, threads=usable_cores()
     )
     spec = {"head": HEAD, "rule": RULE, "model": record.content, "batch_size": table.batch_size}
-    return FeatureWork(run, name, spec, "float32", config.tile, plan)
+    return ExtractStage(run, name, spec, "float32", config.tile, plan)

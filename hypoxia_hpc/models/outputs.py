@@ -10,10 +10,10 @@ import numpy as np
 from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
 from hypoxia_hpc.config import AttentionTable
 from hypoxia_hpc.errors import NotReadyError, SlideError
-from hypoxia_hpc.networks.heads.attention import weigher
+from hypoxia_hpc.networks.heads.attention import attention_scores
 from hypoxia_hpc.networks.heads.registry import HeadTable, predictor
 from hypoxia_hpc.networks.heads.result import Arrays
-from hypoxia_hpc.networks.heads.saved import FrozenModel, load_model
+from hypoxia_hpc.networks.heads.saved import SavedModel, load_model
 from hypoxia_hpc.records import Float32Array, Float64Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -24,18 +24,18 @@ TileOutputs = Callable[[Float32Array], Columns]
 SlideOutputs = Callable[[Slide, Float32Array], Columns]
 
 
-def frozen_models(run: RunDir) -> dict[str, list[FrozenModel]]:
+def saved_models(run: RunDir) -> dict[str, list[SavedModel]]:
     """The models of a run's heads, one for each fold, in the order of its run.toml. Raises NotReadyError where any is
     missing or damaged."""
     table = run.config().train
-    models: dict[str, list[FrozenModel]] = {head: [] for head in table.heads}
+    models: dict[str, list[SavedModel]] = {head: [] for head in table.heads}
     for name, head, _ in model_names(table):
         if head in models:
             models[head].append(load_model(run.model(name)))
     return models
 
 
-def outputs_of(model: FrozenModel) -> SlideOutputs:
+def outputs_of(model: SavedModel) -> SlideOutputs:
     """A frozen top model as a function of a slide and its features: see `head_outputs`."""
     outputs = head_outputs(model.table, model.arrays, model.record.feature_length)  # type: ignore[arg-type]
     return lambda _, values: outputs(values)
@@ -79,7 +79,7 @@ def head_outputs(table: HeadTable, arrays: Arrays, feature_length: int) -> TileO
     """A top model as a function of feature vectors float32 (n, d): probability of each tile, float64 (n,) in 0..1, and
     what `pool_tiles` needs beside it."""
     if isinstance(table, AttentionTable):
-        weigh = weigher(table, arrays)
+        weigh = attention_scores(table, arrays)
 
         def outputs(values: Float32Array) -> Columns:
             found = weigh(values)

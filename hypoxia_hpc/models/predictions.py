@@ -22,7 +22,7 @@ from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 from hypoxia_hpc.stores.layout import content_digest
 
@@ -55,7 +55,7 @@ class Predictions:
     patients: pd.DataFrame
 
 
-def frozen_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> dict[str, list[Member]]:
+def saved_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> dict[str, list[Member]]:
     """The models of ``model_run``'s heads, by head and fold, to predict slides of ``run``; ``folds`` has for each fold
     the set of every patient. Raises NotReadyError where a model is missing or damaged."""
     table = model_run.config().train
@@ -70,11 +70,11 @@ def frozen_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, 
 
 def predict_cohort(
     models: Mapping[str, Sequence[Member]],
-    standings: Sequence[Standing],
-    features: Iterable[tuple[Standing, Features]],
+    states: Sequence[SlideState],
+    features: Iterable[tuple[SlideState, Features]],
     patients: Mapping[str, Patient],
 ) -> Predictions:
-    """Every tile through every model, pooled to slides and patients. ``features`` of ``standings``, in their order,
+    """Every tile through every model, pooled to slides and patients. ``features`` of ``states``, in their order,
     which has the slides of a patient together.
 
     A model of one fold says all there is. Of several, each predicts the patients of its sets, and tiles are kept from
@@ -83,7 +83,7 @@ def predict_cohort(
     """
     found: dict[str, list[Predictions]] = {name: [] for name in models}
     for part in _parts(models, features):
-        base = _base(part, standings)
+        base = _base(part, states)
         for name, members in models.items():
             frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
             found[name].append(_of_part(name, members, frames, patients))
@@ -99,16 +99,16 @@ class _Part:
     n_tiles: int = 0
 
 
-def _parts(models: Mapping[str, Sequence[Member]], features: Iterable[tuple[Standing, Features]]) -> Iterator[_Part]:
+def _parts(models: Mapping[str, Sequence[Member]], features: Iterable[tuple[SlideState, Features]]) -> Iterator[_Part]:
     part = _Part([], defaultdict(list))
     for _, slides in itertools.groupby(features, lambda pair: pair[0].slide.patient_id):
-        for standing, found in slides:
-            part.slides.append((standing.slide, found.xy))
+        for state, found in slides:
+            part.slides.append((state.slide, found.xy))
             part.n_tiles += len(found.xy)
             values = found.values.astype(np.float32)
             for name, members in models.items():
                 for number, member in enumerate(members):
-                    part.said[name, number].append(member.outputs(standing.slide, values))
+                    part.said[name, number].append(member.outputs(state.slide, values))
         if part.n_tiles >= PART_TILES:
             yield part
             part = _Part([], defaultdict(list))
@@ -120,14 +120,14 @@ def _whole(said: Sequence[Columns]) -> Columns:
     return {column: np.concatenate([one[column] for one in said]) for column in said[0]}
 
 
-def _base(part: _Part, standings: Sequence[Standing]) -> pd.DataFrame:
+def _base(part: _Part, states: Sequence[SlideState]) -> pd.DataFrame:
     n_tiles = [len(xy) for _, xy in part.slides]
     xy_l0 = np.concatenate([xy for _, xy in part.slides])
     slides = pd.Categorical(
-        [slide.slide_id for slide, _ in part.slides], sorted({one.slide.slide_id for one in standings})
+        [slide.slide_id for slide, _ in part.slides], sorted({one.slide.slide_id for one in states})
     )
     patients = [slide.patient_id for slide, _ in part.slides]
-    owners = pd.Categorical(patients, sorted({one.slide.patient_id for one in standings}))
+    owners = pd.Categorical(patients, sorted({one.slide.patient_id for one in states}))
     # As categories: 26 million tiles with a string each would take gigabytes.
     rows = np.repeat(np.arange(len(part.slides)), n_tiles)
     return pd.DataFrame(

@@ -18,7 +18,7 @@ from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.config import Table, canonical_json
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models.outputs import TileOutputs, head_outputs
-from hypoxia_hpc.models.training_job import Fitting, model_record
+from hypoxia_hpc.models.training_job import TrainingJob, model_record
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.networks.heads.registry import HeadTable
 from hypoxia_hpc.networks.heads.result import TrainedHead
@@ -49,14 +49,14 @@ class Found:
     record: Json
 
 
-def search(fitting: Fitting, points: Sequence[Json], train: Callable[[Fitting, str], TrainedHead]) -> Found:
+def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJob, str], TrainedHead]) -> Found:
     """Try all points of a grid, equal ones once; ``train`` is told in words which one. Raises what the training raises,
     InputError where the validation patients are of one class."""
-    _require_both_classes(fitting)
+    _require_both_classes(job)
     points = distinct(points)
-    settings = fitting.cohort.config.train
-    tables = [settings.settings_of(fitting.model.head, point) for point in points]
-    tries = [_fitting_of_point(fitting, number, table) for number, table in enumerate(tables)]
+    settings = job.cohort.config.train
+    tables = [settings.settings_of(job.model.head, point) for point in points]
+    tries = [_job_of_point(job, number, table) for number, table in enumerate(tables)]
     scores = [_score_of(one, partial(train, one, f"{n} of {len(tries)}")) for n, one in enumerate(tries, start=1)]
     best = best_of(scores)
     model = load_model(_made(tries[best]))
@@ -78,10 +78,10 @@ def best_of(scores: Sequence[Score]) -> int:
     return min(range(len(scores)), key=lambda number: (-scores[number].roc_auc, scores[number].valid_loss, number))
 
 
-def _fitting_of_point(fitting: Fitting, number: int, table: Table) -> Fitting:
+def _job_of_point(job: TrainingJob, number: int, table: Table) -> TrainingJob:
     """The training of one point of a model's grid: key and name of its own."""
-    name, key = f"{fitting.model.name}.point{number}", point_key(fitting.model.key, table)
-    return replace(fitting, model=fitting.model._replace(name=name, key=key), table=table)
+    name, key = f"{job.model.name}.point{number}", point_key(job.model.key, table)
+    return replace(job, model=job.model._replace(name=name, key=key), table=table)
 
 
 def point_folders(run: RunDir, model: Planned) -> list[Path]:
@@ -89,20 +89,20 @@ def point_folders(run: RunDir, model: Planned) -> list[Path]:
     return sorted(run.checkpoint("").glob(f"{model.name}.point*"))
 
 
-def _made(fitting: Fitting) -> Path:
-    return fitting.cohort.run.checkpoint(f"{fitting.model.name}.made")
+def _made(job: TrainingJob) -> Path:
+    return job.cohort.run.checkpoint(f"{job.model.name}.made")
 
 
-def _score_of(fitting: Fitting, train: Callable[[], TrainedHead]) -> Score:
+def _score_of(job: TrainingJob, train: Callable[[], TrainedHead]) -> Score:
     """The scores of a point, which is trained unless it is already."""
-    folder = _made(fitting)
-    if model_key(folder) != fitting.model.key:
+    folder = _made(job)
+    if model_key(folder) != job.model.key:
         trained = train()
-        table: HeadTable = fitting.table  # type: ignore[assignment]
-        outputs = head_outputs(table, trained.arrays, fitting.data.feature_length)
-        score = score_of(outputs, fitting.data.valid)
-        save_model(folder, model_record(fitting, trained, search=asdict(score)), trained.arrays)
-        fitting.checkpoints.clear()
+        table: HeadTable = job.table  # type: ignore[assignment]
+        outputs = head_outputs(table, trained.arrays, job.data.feature_length)
+        score = score_of(outputs, job.data.valid)
+        save_model(folder, model_record(job, trained, search=asdict(score)), trained.arrays)
+        job.checkpoints.clear()
     found = read_record(folder).search or {}
     return Score(**found)
 
@@ -122,12 +122,12 @@ def score_of(outputs: TileOutputs, stores: Sequence[LabelledStore]) -> Score:
     return Score(float(roc_auc_score(labels, pooled["probability"])), float(loss))
 
 
-def _require_both_classes(fitting: Fitting) -> None:
-    counts = [len({one.patient_id for one in fitting.data.valid if one.label == label}) for label in (0, 1)]
+def _require_both_classes(job: TrainingJob) -> None:
+    counts = [len({one.patient_id for one in job.data.valid if one.label == label}) for label in (0, 1)]
     if 0 in counts:
         raise InputError(
             f"the validation patients with features, which a search goes by, are {counts[0]} with label 0 and "
-            f"{counts[1]} with label 1 (model {fitting.model.name}); both are needed",
-            culprits=[f"{one.slide.slide_id} is quarantined" for one in fitting.cohort.quarantined],
+            f"{counts[1]} with label 1 (model {job.model.name}); both are needed",
+            culprits=[f"{one.slide.slide_id} is quarantined" for one in job.cohort.quarantined],
             remedy="mend the quarantined slides, give validation a larger share ([train] split), or remove the search",
         )

@@ -23,12 +23,12 @@ from hypoxia_hpc.networks.runtime import threads_per_operation
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned
 from hypoxia_hpc.runs.keys import tile_spec
-from hypoxia_hpc.runs.state import Standing
+from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.features import FeatureRows
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class TrainingJob:
     """One training: of which model, with which settings, on which slides; it writes down where it is on ``stop``.
 
     ``train`` and ``valid`` are the slides of these sets, ``data`` their feature stores in the same order.
@@ -37,8 +37,8 @@ class Fitting:
     cohort: Cohort
     model: Planned
     table: Table
-    train: tuple[Standing, ...]
-    valid: tuple[Standing, ...]
+    train: tuple[SlideState, ...]
+    valid: tuple[SlideState, ...]
     data: TrainingData
     stop: threading.Event
 
@@ -52,18 +52,18 @@ class Fitting:
         return Checkpoints(folder, self.model.key, self.cohort.config.site.checkpoint_minutes)
 
 
-Trainer = Callable[[Fitting, OnEpoch], TrainedHead]
+Trainer = Callable[[TrainingJob, OnEpoch], TrainedHead]
 
 
-def fit_head(fitting: Fitting, on_epoch: OnEpoch) -> TrainedHead:
+def fit_head(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Train a top model on features. Raises what ``train_head`` raises."""
     return train_head(
-        fitting.table,  # type: ignore[arg-type]
-        fitting.data,
-        seed=fitting.seed,
-        checkpoints=fitting.checkpoints,
+        job.table,  # type: ignore[arg-type]
+        job.data,
+        seed=job.seed,
+        checkpoints=job.checkpoints,
         on_epoch=on_epoch,
-        stop=fitting.stop,
+        stop=job.stop,
     )
 
 
@@ -72,18 +72,18 @@ def n_epochs(table: Table) -> int:
     return sum(value for name, value in table if name.endswith("epochs")) or 1
 
 
-def model_record(fitting: Fitting, trained: TrainedHead, search: Json | None = None) -> ModelRecord:
+def model_record(job: TrainingJob, trained: TrainedHead, search: Json | None = None) -> ModelRecord:
     """What model.json says of a model that was trained now."""
     return ModelRecord(
-        head=fitting.model.head,
-        fold=fitting.model.fold,
-        key=fitting.model.key,
-        settings=fitting.table.model_dump(mode="json"),
-        seed=fitting.seed,
-        feature_length=fitting.data.feature_length,
-        tile_spec=tile_spec(fitting.cohort.config.tile),
-        extract_spec=fitting.cohort.spec,
-        sets=set_counts(fitting.data),
+        head=job.model.head,
+        fold=job.model.fold,
+        key=job.model.key,
+        settings=job.table.model_dump(mode="json"),
+        seed=job.seed,
+        feature_length=job.data.feature_length,
+        tile_spec=tile_spec(job.cohort.config.tile),
+        extract_spec=job.cohort.spec,
+        sets=set_counts(job.data),
         history={name: list(values) for name, values in trained.history.items()},
         search=search,
         compute={**compute_record(), "threads": threads_per_operation()},
@@ -100,8 +100,8 @@ def training_data(cohort: Cohort, sets: Mapping[str, str], fold: int) -> Trainin
     _require_both_classes(cohort, train, fold)
     readers = _opened(cohort, (*train, *valid))
     stores = [
-        LabelledStore(reader.path, reader.n, cohort.label(standing.slide), standing.slide.patient_id)
-        for standing, reader in zip((*train, *valid), readers, strict=True)
+        LabelledStore(reader.path, reader.n, cohort.label(state.slide), state.slide.patient_id)
+        for state, reader in zip((*train, *valid), readers, strict=True)
     ]
     return TrainingData(tuple(stores[: len(train)]), tuple(stores[len(train) :]), readers[0].feature_length)
 
@@ -118,10 +118,10 @@ def set_counts(data: TrainingData) -> dict[str, dict[str, int]]:
     }
 
 
-def _opened(cohort: Cohort, standings: Sequence[Standing]) -> list[FeatureRows]:
+def _opened(cohort: Cohort, states: Sequence[SlideState]) -> list[FeatureRows]:
     readers, damaged = [], []
-    for standing in standings:
-        slide_id = standing.slide.slide_id
+    for state in states:
+        slide_id = state.slide.slide_id
         try:
             readers.append(FeatureRows(cohort.run.features(cohort.config.extract.name, slide_id)))
         except SlideError as error:
@@ -135,7 +135,7 @@ def _opened(cohort: Cohort, standings: Sequence[Standing]) -> list[FeatureRows]:
     return readers
 
 
-def _require_both_classes(cohort: Cohort, train: Sequence[Standing], fold: int) -> None:
+def _require_both_classes(cohort: Cohort, train: Sequence[SlideState], fold: int) -> None:
     counts = [len({one.slide.patient_id for one in train if cohort.label(one.slide) == label}) for label in (0, 1)]
     if 0 in counts:
         where = f" of fold {fold}" if cohort.config.train.folds > 1 else ""

@@ -12,7 +12,7 @@ from typing import Literal
 from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.errors import HypoxiaError, MachineError
 from hypoxia_hpc.machine.disks import free_room, mount_of
-from hypoxia_hpc.machine.programs import ask
+from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.turbojpeg import library
@@ -111,7 +111,7 @@ def mpi() -> Check:
 def apptainer() -> Check:
     if "APPTAINER_CONTAINER" in os.environ:
         return Check("apptainer", "ok", f"inside {os.environ['APPTAINER_CONTAINER']}")
-    answer, why = ask("apptainer", "--version")
+    answer, why = query_program("apptainer", "--version")
     if answer is None:
         return Check("apptainer", "note", f"{why}; needed only for images")
     return Check("apptainer", "ok", answer.strip())
@@ -124,13 +124,13 @@ def image(path: Path) -> Check:
         return Check(name, "note", f"{path} cannot be tried from inside another one")
     if not path.exists():
         return Check(name, "bad", f"{path} does not exist; build or copy it, or mend [site.slurm] image")
-    answer, why = ask("apptainer", "exec", str(path), "hypoxia-hpc", "--version", patience=IMAGE_SECONDS)
+    answer, why = query_program("apptainer", "exec", str(path), "hypoxia-hpc", "--version", patience=IMAGE_SECONDS)
     return Check(name, "bad", f"{path}: {why}") if answer is None else Check(name, "ok", f"{path}: {answer.strip()}")
 
 
 def slurm(table: SlurmTable | None) -> Check:
     """Does the controller answer, and has it the partitions of [site.slurm]?"""
-    answer, why = ask("sinfo", "--noheader", "--format=%R")
+    answer, why = query_program("sinfo", "--noheader", "--format=%R")
     if answer is None:
         return Check("slurm", "note", f"{why}; needed only for submit")
     there = sorted(set(answer.split()))

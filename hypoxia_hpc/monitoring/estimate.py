@@ -28,7 +28,7 @@ from hypoxia_hpc.runs.rates import (
     seconds_a_tile,
     seconds_per_cost,
 )
-from hypoxia_hpc.runs.state import Standing, feature_standing, run_spec, tile_standing
+from hypoxia_hpc.runs.state import SlideState, feature_state, run_spec, tile_state
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.plan import plan_tiles
 
@@ -97,7 +97,7 @@ class RunEstimate:
 def estimate_run(run: RunDir) -> RunEstimate:
     """What is still to do, as ``status`` counts it. Raises InputError for bad tables."""
     config, slides = run.config(), run.slides()
-    tiles, features, unknown = _standings(run, config, slides)
+    tiles, features, unknown = _states(run, config, slides)
     tiled, extracted = _receipts("tile", tiles), _receipts("extract", features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     rates = rates_of(config, slides, tiled, extracted, planned)
@@ -117,24 +117,24 @@ def estimate_run(run: RunDir) -> RunEstimate:
     )
 
 
-def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> tuple[list[Standing], list[Standing], str]:
+def _states(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> tuple[list[SlideState], list[SlideState], str]:
     """Of the slides in tile and extract, none in the latter where the weights are missing, and why."""
     with ThreadPoolExecutor(READERS) as readers:
-        tiles = list(readers.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
+        tiles = list(readers.map(partial(tile_state, run, config.tile, read_slides=False), slides))
         try:
             spec = run_spec(config)
         except HypoxiaError as error:
             return tiles, [], error.problem
-        return tiles, list(readers.map(partial(feature_standing, run, config.extract.name, spec), tiles)), ""
+        return tiles, list(readers.map(partial(feature_state, run, config.extract.name, spec), tiles)), ""
 
 
-def _receipts(stage: str, standings: Sequence[Standing]) -> Receipts:
+def _receipts(stage: str, states: Sequence[SlideState]) -> Receipts:
     """Where a receipt is missing or tells of something older, one stands for it that knows no more than the store."""
     return {
         one.slide.slide_id: one.receipt
         if one.receipt is not None and one.receipt.key == one.key
         else Receipt(one.slide.slide_id, one.status, one.key)
-        for one in standings
+        for one in states
         if one.stage == stage and one.status != "todo"
     }
 

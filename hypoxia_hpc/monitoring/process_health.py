@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from hypoxia_hpc.runs.device_time import Accounts
+from hypoxia_hpc.runs.device_time import DeviceTime
 from hypoxia_hpc.slurm.queue import Queued
-from hypoxia_hpc.workers.heartbeat import Running
+from hypoxia_hpc.workers.heartbeat import Heartbeat
 
 # A process writes its file every five seconds, but may wait for a disk.
 FRESH_SECONDS, SILENT_SECONDS = 30, 120
@@ -19,38 +19,38 @@ Silent = Literal["silent", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ProcessHealth:
     """A process and what is thought of it: ``working`` and ``silent`` ones may finish what they have in flight,
     ``dead`` ones will not; the others have said themselves that they ended, were stopped, or failed."""
 
-    running: Running
-    standing: Literal["working", "silent", "dead", "stopped", "ended", "failed"]
+    heartbeat: Heartbeat
+    health: Literal["working", "silent", "dead", "stopped", "ended", "failed"]
     why: str
     seconds_silent: float
 
     @property
     def title(self) -> str:
         """Stage and feature name, as ``status`` calls it."""
-        return f"{self.running.stage} {self.running.name}".strip()
+        return f"{self.heartbeat.stage} {self.heartbeat.name}".strip()
 
     @property
     def seconds(self) -> float:
         """From its start to its last word."""
-        return max(0.0, (_time(self.running.updated) - _time(self.running.started)).total_seconds())
+        return max(0.0, (_time(self.heartbeat.updated) - _time(self.heartbeat.started)).total_seconds())
 
     @property
     def tiles_per_second(self) -> float:
-        return self.running.tiles / self.seconds if self.seconds else 0.0
+        return self.heartbeat.tiles / self.seconds if self.seconds else 0.0
 
     @property
     def idle_shares(self) -> list[float]:
         """Share of its time in which each worker had nothing to do, 0..1."""
-        return [idle_share([busy], [idle]) for busy, idle in _by_worker(self.running)]
+        return [idle_share([busy], [idle]) for busy, idle in _by_worker(self.heartbeat)]
 
     @property
     def waited_share(self) -> float | None:
         """Share of its devices' time in which they had no tiles to compute, 0..1; None where it told of no device."""
-        return Accounts(self.running.device_seconds, self.running.waited_seconds).waited_share
+        return DeviceTime(self.heartbeat.device_seconds, self.heartbeat.waited_seconds).waited_share
 
 
 def idle_share(busy: Iterable[float], idle: Iterable[float]) -> float:
@@ -60,69 +60,69 @@ def idle_share(busy: Iterable[float], idle: Iterable[float]) -> float:
     return idle_seconds / total if total else 0.0
 
 
-def idle_share_of(processes: Iterable[Process]) -> float:
+def idle_share_of(processes: Iterable[ProcessHealth]) -> float:
     """That of all their workers together."""
-    seconds = [pair for process in processes for pair in _by_worker(process.running)]
+    seconds = [pair for process in processes for pair in _by_worker(process.heartbeat)]
     return idle_share([busy for busy, _ in seconds], [idle for _, idle in seconds])
 
 
-def judge(
-    running: Running,
+def assess(
+    heartbeat: Heartbeat,
     queue: Mapping[str, Queued] | None,
     asked: datetime,
     now: datetime,
-    is_alive: Callable[[Running], bool | None],
-) -> Process:
+    is_alive: Callable[[Heartbeat], bool | None],
+) -> ProcessHealth:
     """What to think of a process. ``queue``: jobs by name as of ``asked``, before files were read, None where nobody
     knows; ``is_alive``: of a process without a job, None where it cannot be asked."""
-    silent = (now - _time(running.updated)).total_seconds()
-    if running.state != "working" or (silent < FRESH_SECONDS and not running.job):
-        return Process(running, running.state, "", silent)
-    standing, why = _by_job(running, queue, asked) if running.job else _by_itself(running, is_alive(running))
-    if standing == "silent" and silent < SILENT_SECONDS:
-        return Process(running, "working", "", silent)
-    return Process(running, standing, why, silent)
+    silent = (now - _time(heartbeat.updated)).total_seconds()
+    if heartbeat.state != "working" or (silent < FRESH_SECONDS and not heartbeat.job):
+        return ProcessHealth(heartbeat, heartbeat.state, "", silent)
+    health, why = _by_job(heartbeat, queue, asked) if heartbeat.job else _by_itself(heartbeat, is_alive(heartbeat))
+    if health == "silent" and silent < SILENT_SECONDS:
+        return ProcessHealth(heartbeat, "working", "", silent)
+    return ProcessHealth(heartbeat, health, why, silent)
 
 
-def _by_job(running: Running, queue: Mapping[str, Queued] | None, asked: datetime) -> tuple[Silent, str]:
+def _by_job(heartbeat: Heartbeat, queue: Mapping[str, Queued] | None, asked: datetime) -> tuple[Silent, str]:
     """The queue knows at once what a file cannot tell; but not what began after it was asked."""
     if queue is None:
         return "silent", "nobody can say whether its job lives"
-    if _time(running.started) > asked - timedelta(seconds=CLOCK_SECONDS):
+    if _time(heartbeat.started) > asked - timedelta(seconds=CLOCK_SECONDS):
         return "silent", "it started after the queue was asked"
-    job = queue.get(running.job)
+    job = queue.get(heartbeat.job)
     if job is None:
-        return "dead", f"job {running.job} is not in the queue any more"
-    if job.standing != "running":
-        return "dead", f"job {running.job} waits to start again"
-    return "silent", f"job {running.job} is {job.state} on {job.node}"
+        return "dead", f"job {heartbeat.job} is not in the queue any more"
+    if job.phase != "running":
+        return "dead", f"job {heartbeat.job} waits to start again"
+    return "silent", f"job {heartbeat.job} is {job.state} on {job.node}"
 
 
-def _by_itself(running: Running, alive: bool | None) -> tuple[Silent, str]:
+def _by_itself(heartbeat: Heartbeat, alive: bool | None) -> tuple[Silent, str]:
     if alive is False:
-        return "dead", f"process {running.pid} is gone"
-    return "silent", f"process {running.pid} {'lives' if alive else 'cannot be asked'}"
+        return "dead", f"process {heartbeat.pid} is gone"
+    return "silent", f"process {heartbeat.pid} {'lives' if alive else 'cannot be asked'}"
 
 
-def still_matters(process: Process, todo: Mapping[str, Collection[str]]) -> bool:
+def still_matters(process: ProcessHealth, todo: Mapping[str, Collection[str]]) -> bool:
     """Is there something to say of it? Not once it has ended, or others did what it left. ``todo``: ids of the slides
     that are to do, by title."""
-    if process.standing in ("working", "silent"):
+    if process.health in ("working", "silent"):
         return True
     left = todo.get(process.title, ())
-    in_flight = process.running.in_flight
-    return process.standing != "ended" and (any(one in left for one in in_flight) if in_flight else bool(left))
+    in_flight = process.heartbeat.in_flight
+    return process.health != "ended" and (any(one in left for one in in_flight) if in_flight else bool(left))
 
 
-def seconds_left(cost: float, worker_seconds_per_cost: float, working: Sequence[Process]) -> float | None:
+def seconds_left(cost: float, worker_seconds_per_cost: float, working: Sequence[ProcessHealth]) -> float | None:
     """How long these processes take for so much cost, idle as they are; None where they have no workers."""
-    workers = sum(process.running.workers for process in working)
+    workers = sum(process.heartbeat.workers for process in working)
     busy = max(0.01, 1 - idle_share_of(working))
     return cost * worker_seconds_per_cost / (workers * busy) if workers else None
 
 
-def _by_worker(running: Running) -> list[tuple[float, float]]:
-    return list(zip(running.busy_seconds, running.idle_seconds, strict=False))
+def _by_worker(heartbeat: Heartbeat) -> list[tuple[float, float]]:
+    return list(zip(heartbeat.busy_seconds, heartbeat.idle_seconds, strict=False))
 
 
 def _time(text: str) -> datetime:

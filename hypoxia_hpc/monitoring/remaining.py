@@ -12,8 +12,8 @@ from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, SlideStage, measured, seconds_per_cost
-from hypoxia_hpc.runs.state import Standing, feature_standing, run_spec, tile_standing
+from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, SlideStageName, measured, seconds_per_cost
+from hypoxia_hpc.runs.state import SlideState, feature_state, run_spec, tile_state
 from hypoxia_hpc.slurm.resources import COHORT_STAGES, CohortStage
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
 
@@ -22,38 +22,36 @@ READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
+class Remaining:
     """Ids of the slides to do in each stage, the pace of each as far as it was measured (seconds of a core, or of a
     GPU, per unit of cost), tiles of the whole cohort as far as is known, later stages to do, and what the user should
     know."""
 
-    slides: dict[SlideStage, frozenset[str]]
-    pace: dict[SlideStage, Figure]
+    slides: dict[SlideStageName, frozenset[str]]
+    pace: dict[SlideStageName, Figure]
     n_tiles: float
     stages: tuple[CohortStage, ...]
     notes: tuple[str, ...]
 
 
-def undone(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry: bool) -> Undone:
+def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry: bool) -> Remaining:
     """What is neither done nor held in quarantine; with ``retry`` what is held counts as undone, too.
 
     Raises what ``run_spec`` does; missing weights are no error where an image is set, for it may have them.
     """
     spec, notes = _spec(config)
     with ThreadPoolExecutor(READERS) as readers:
-        tiles = list(readers.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
-        made = (
-            [] if spec is None else list(readers.map(partial(feature_standing, run, config.extract.name, spec), tiles))
-        )
-    cut = _undone_of(tiles, retry)
-    features = _undone_of(made or tiles, retry) | (_not_held(tiles) if spec is None else frozenset())
-    receipts: dict[SlideStage, list[Receipt]] = {
+        tiles = list(readers.map(partial(tile_state, run, config.tile, read_slides=False), slides))
+        made = [] if spec is None else list(readers.map(partial(feature_state, run, config.extract.name, spec), tiles))
+    cut = _remaining_of(tiles, retry)
+    features = _remaining_of(made or tiles, retry) | (_not_held(tiles) if spec is None else frozenset())
+    receipts: dict[SlideStageName, list[Receipt]] = {
         "tile": _receipts("tile", tiles),
         "extract": _receipts("extract", made),
     }
     costs = {slide.slide_id: slide.cost for slide in slides}
     gpu = bool(config.site.slurm.gres)
-    return Undone(
+    return Remaining(
         {"tile": cut, "extract": cut | features},
         {
             stage: seconds_per_cost(stage, found, costs, gpu=gpu and stage == "extract")
@@ -74,24 +72,24 @@ def _spec(config: RunConfig) -> tuple[Json | None, tuple[str, ...]]:
         return None, (f"{error.problem}; perhaps the image has them. What is extracted already cannot be told here",)
 
 
-def _undone_of(standings: Sequence[Standing], retry: bool) -> frozenset[str]:
+def _remaining_of(states: Sequence[SlideState], retry: bool) -> frozenset[str]:
     return frozenset(
         one.slide.slide_id
-        for one in standings
+        for one in states
         if one.status == "todo" or (one.status == "quarantined" and (retry or _is_tried_again(one)))
     )
 
 
-def _is_tried_again(standing: Standing) -> bool:
-    return standing.receipt is not None and standing.receipt.reason in TRIED_AGAIN
+def _is_tried_again(state: SlideState) -> bool:
+    return state.receipt is not None and state.receipt.reason in TRIED_AGAIN
 
 
-def _not_held(standings: Sequence[Standing]) -> frozenset[str]:
-    return frozenset(one.slide.slide_id for one in standings if one.status != "quarantined")
+def _not_held(states: Sequence[SlideState]) -> frozenset[str]:
+    return frozenset(one.slide.slide_id for one in states if one.status != "quarantined")
 
 
-def _receipts(stage: SlideStage, standings: Sequence[Standing]) -> list[Receipt]:
-    return [one.receipt for one in standings if one.stage == stage and one.receipt is not None]
+def _receipts(stage: SlideStageName, states: Sequence[SlideState]) -> list[Receipt]:
+    return [one.receipt for one in states if one.stage == stage and one.receipt is not None]
 
 
 def _rows(receipt: Receipt) -> float:

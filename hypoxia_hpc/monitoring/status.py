@@ -13,18 +13,18 @@ from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError
-from hypoxia_hpc.monitoring.process_health import Process, judge, seconds_left, still_matters
+from hypoxia_hpc.monitoring.process_health import ProcessHealth, assess, seconds_left, still_matters
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
-from hypoxia_hpc.runs.device_time import Accounts, accounts_of
+from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured
 from hypoxia_hpc.runs.receipts import read_receipt
-from hypoxia_hpc.runs.state import Standing, feature_standing, require_ready, run_spec, tile_standing
-from hypoxia_hpc.slurm.jobs import Jobs, ask_jobs, that_matter
+from hypoxia_hpc.runs.state import SlideState, feature_state, require_ready, run_spec, tile_state
+from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
-from hypoxia_hpc.workers.heartbeat import Running, read_running
+from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
 READERS = 16
@@ -38,7 +38,7 @@ class StageStatus:
     ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers together,
     ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
     work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where nobody works.
-    ``readers``: how many of the slides done were read by what. ``accounts`` are sums over receipts of extract.
+    ``readers``: how many of the slides done were read by what. ``device_time`` are sums over receipts of extract.
     ``said_done``: where nobody can tell here what is done (no weights, no backend), how many receipts say that they
     are; all but the quarantined count as ``todo`` then.
     """
@@ -58,7 +58,7 @@ class StageStatus:
     cost_total: int = 0
     worker_seconds_left: float | None = None
     seconds_left: float | None = None
-    accounts: Accounts = field(default_factory=Accounts)
+    device_time: DeviceTime = field(default_factory=DeviceTime)
     said_done: int | None = None
 
     @property
@@ -72,7 +72,7 @@ class RunStatus:
 
     stages: tuple[StageStatus, ...]
     quarantined: tuple[tuple[str, Receipt], ...]
-    processes: tuple[Process, ...]
+    processes: tuple[ProcessHealth, ...]
     jobs: Jobs
 
     def as_json(self) -> Json:
@@ -81,15 +81,15 @@ class RunStatus:
                 {
                     **asdict(stage),
                     "tiles_per_second": stage.tiles_per_second,
-                    "waited_share": stage.accounts.waited_share,
+                    "waited_share": stage.device_time.waited_share,
                 }
                 for stage in self.stages
             ],
             "quarantined": [{"stage": stage, **asdict(receipt)} for stage, receipt in self.quarantined],
             "processes": [
                 {
-                    **asdict(one.running),
-                    "standing": one.standing,
+                    **asdict(one.heartbeat),
+                    "standing": one.health,
                     "why": one.why,
                     "seconds_silent": one.seconds_silent,
                     "tiles_per_second": one.tiles_per_second,
@@ -107,8 +107,8 @@ def run_status(run: RunDir) -> RunStatus:
     config, slides, sent = run.config(), run.slides(), tuple(sent_jobs(run))
     spec, problem = _spec(config)
     with ThreadPoolExecutor(READERS) as pool:
-        asked, jobs = datetime.now(UTC), pool.submit(ask_jobs, sent)
-        tiles = list(pool.map(partial(tile_standing, run, config.tile, read_slides=False), slides))
+        asked, jobs = datetime.now(UTC), pool.submit(query_jobs, sent)
+        tiles = list(pool.map(partial(tile_state, run, config.tile, read_slides=False), slides))
         features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
     titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles}
     todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
@@ -131,8 +131,8 @@ def _spec(config: RunConfig) -> tuple[Json | None, str]:
         return None, error.problem
 
 
-def _features(run: RunDir, config: RunConfig, spec: Json, tiles: Standing) -> Standing:
-    return feature_standing(run, config.extract.name, spec, tiles)
+def _features(run: RunDir, config: RunConfig, spec: Json, tiles: SlideState) -> SlideState:
+    return feature_state(run, config.extract.name, spec, tiles)
 
 
 def _unknown(stage: StageStatus, problem: str, said_done: int) -> StageStatus:
@@ -150,49 +150,51 @@ def _said_done(folder: Path, names: Sequence[str]) -> int:
     return sum(receipt is not None and receipt.status == "done" for receipt in receipts)
 
 
-def processes_of(run: RunDir, jobs: Jobs, asked: datetime, todo: Mapping[str, Collection[str]]) -> tuple[Process, ...]:
+def processes_of(
+    run: RunDir, jobs: Jobs, asked: datetime, todo: Mapping[str, Collection[str]]
+) -> tuple[ProcessHealth, ...]:
     """The queue was asked for what was sent, and says nothing of jobs that users began by hand."""
     queue = None if jobs.queued is None else {one.job: one for one in jobs.queued}
     sent = {one.job_id for one in jobs.sent}
     now = datetime.now(UTC)
     judged = [
-        judge(running, queue if running.job.partition("_")[0] in sent else None, asked, now, _is_alive)
-        for running in read_running(run)
+        assess(running, queue if running.job.partition("_")[0] in sent else None, asked, now, _is_alive)
+        for running in read_heartbeats(run)
     ]
     return tuple(process for process in judged if still_matters(process, todo))
 
 
-def _is_alive(running: Running) -> bool | None:
+def _is_alive(running: Heartbeat) -> bool | None:
     """Of a process of this machine; None for another's."""
     return Path("/proc", str(running.pid)).exists() if running.host == platform.node() else None
 
 
-def _slide_stage(title: str, standings: Sequence[Standing], processes: Sequence[Process]) -> StageStatus:
+def _slide_stage(title: str, states: Sequence[SlideState], processes: Sequence[ProcessHealth]) -> StageStatus:
     stage = title.partition(" ")[0]
-    done = [one for one in standings if one.status == "done"]
-    todo = [one for one in standings if one.status == "todo"]
+    done = [one for one in states if one.status == "done"]
+    todo = [one for one in states if one.status == "todo"]
     receipts = [one.receipt for one in done if one.receipt is not None and one.receipt.key == one.key]
-    costs = {one.slide.slide_id: one.slide.cost for one in standings}
+    costs = {one.slide.slide_id: one.slide.cost for one in states}
     pace = measured(receipts, costs, lambda receipt: receipt.seconds)
     cost_left = sum(one.slide.cost for one in todo)
     mine = [one for one in processes if one.title == title]
-    at_work = [one for one in mine if one.standing == "working"]
+    at_work = [one for one in mine if one.health == "working"]
     return StageStatus(
         title,
         done=len(done),
-        quarantined=sum(one.status == "quarantined" for one in standings),
+        quarantined=sum(one.status == "quarantined" for one in states),
         todo=len(todo),
         tiles=sum(_tiles_handled(stage, receipt) for receipt in receipts),
         seconds=sum(receipt.seconds for receipt in receipts),
         readers=dict(Counter(one.reader for one in done if one.reader).most_common()) if stage == "tile" else {},
-        running=sum(len(one.running.in_flight) for one in mine if one.standing in ("working", "silent")),
-        workers=sum(one.running.workers for one in at_work),
+        running=sum(len(one.heartbeat.in_flight) for one in mine if one.health in ("working", "silent")),
+        workers=sum(one.heartbeat.workers for one in at_work),
         tiles_per_second_now=sum(one.tiles_per_second for one in at_work),
         cost_done=sum(costs.values()) - cost_left,
         cost_total=sum(costs.values()),
         worker_seconds_left=None if pace is None else cost_left * pace.value,
         seconds_left=None if pace is None else seconds_left(cost_left, pace.value, at_work),
-        accounts=accounts_of(receipts),
+        device_time=device_time_of(receipts),
     )
 
 
@@ -204,7 +206,7 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
 
 
 def _cohort_stages(
-    run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]
+    run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[SlideState]
 ) -> list[StageStatus]:
     """train, evaluate and report; what was made of another cohort or run.toml counts as to do."""
     n_models = len(model_names(config.train))
@@ -237,7 +239,7 @@ def _unknown_stages(run: RunDir, config: RunConfig, stages: Sequence[StageStatus
     return [_unknown(stage, stage.note, done) for stage, done in zip(stages, said, strict=True)]
 
 
-def _cohort(run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[Standing]) -> Cohort:
+def _cohort(run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[SlideState]) -> Cohort:
     patients = run.patients()
     if all(patient.label is None for patient in patients):
         raise NotReadyError("no patient has a label")

@@ -11,8 +11,8 @@ from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.data import PatientPrediction, ReportData, SlideRow
 from hypoxia_hpc.reports.text import count_of, interval, percent, thousands
 
-BASELINE = "tumour-type"
-SETS = ("train", "valid", "test", "unlabelled")
+BASELINE_MODEL = "tumour-type"
+SHOWN_SETS = ("train", "valid", "test", "unlabelled")
 # Of patients that nobody has labelled, or that were predicted by the models of another run.
 CALLED = ("unlabelled", "predict")
 LEVELS = ("patient", "slide", "tile")
@@ -68,14 +68,14 @@ class Call:
 
 def model_order(names: Iterable[str]) -> list[str]:
     """The heads as the configuration lists them, other models by name, the baseline last; each once."""
-    known = {name: position for position, name in enumerate(HEADS)} | {BASELINE: len(HEADS) + 1}
+    known = {name: position for position, name in enumerate(HEADS)} | {BASELINE_MODEL: len(HEADS) + 1}
     return sorted(set(names), key=lambda name: (known.get(name, len(HEADS)), name))
 
 
 def models_of(data: ReportData) -> list[str]:
     """Every model that has metrics or predictions, the baseline left out."""
     names = {*data.metrics.get("models", {}), *(row.model for row in data.predictions)}
-    return [name for name in model_order(names) if name != BASELINE]
+    return [name for name in model_order(names) if name != BASELINE_MODEL]
 
 
 def metric(data: ReportData, model: str, set_name: str, level: str, name: str) -> Json:
@@ -154,7 +154,7 @@ def _against_chance(auc: Json, confidence: float) -> str:
 
 
 def _against_baseline(data: ReportData) -> str:
-    auc = metric(data, BASELINE, "test", "patient", "roc_auc")
+    auc = metric(data, BASELINE_MODEL, "test", "patient", "roc_auc")
     if auc.get("value") is None:
         return ""
     return f"The tumour type alone reaches {_value_and_span(auc)}."
@@ -185,7 +185,7 @@ def _n(metrics: Mapping[str, Json]) -> int | None:
 def set_counts(data: ReportData) -> list[CountRow]:
     """Patients per set, in the order train, valid, test, unlabelled, others."""
     names = {row.set_name for row in data.patients}
-    ordered = [name for name in SETS if name in names] + sorted(names - set(SETS))
+    ordered = [name for name in SHOWN_SETS if name in names] + sorted(names - set(SHOWN_SETS))
     return [
         _count(name or "in no set", (row.label for row in data.patients if row.set_name == name)) for name in ordered
     ]
@@ -211,7 +211,7 @@ def unlabelled_names(data: ReportData) -> list[str]:
 
 def calls(data: ReportData) -> tuple[list[str], list[Call]]:
     """The models that predicted unlabelled patients, and those patients, most probable (by the lead model) first."""
-    rows = [row for row in data.predictions if row.set_name in CALLED and row.model != BASELINE]
+    rows = [row for row in data.predictions if row.set_name in CALLED and row.model != BASELINE_MODEL]
     models = model_order(row.model for row in rows)
     lead = lead_model(data)[0]
     by_patient: dict[str, dict[str, PatientPrediction]] = {}

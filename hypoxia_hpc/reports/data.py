@@ -19,7 +19,7 @@ class CohortPatient:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DroppedSlide:
     """Rows of one kind ("slide", "patient", "score row") left out for one reason, all of them named."""
 
     kind: str
@@ -40,7 +40,7 @@ class PatientPrediction:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class Curves:
     """Training curves of one model, one value per epoch; accuracies in 0..1, empty for a clustering; no valid set:
     empty tuples."""
 
@@ -149,9 +149,9 @@ class ReportData:
     title: str
     metrics: Json
     predictions: tuple[PatientPrediction, ...]
-    histories: tuple[History, ...]
+    histories: tuple[Curves, ...]
     patients: tuple[CohortPatient, ...]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedSlide, ...]
     slides: tuple[SlideRow, ...]
     quarantined: tuple[QuarantinedSlide, ...]
     times: tuple[StageTime, ...]

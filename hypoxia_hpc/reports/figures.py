@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hypoxia_hpc.records import Float64Array
-from hypoxia_hpc.reports.content import BASELINE, lead_model, metric, model_order
-from hypoxia_hpc.reports.data import History, PatientPrediction, ReportData
+from hypoxia_hpc.reports.content import BASELINE_MODEL, lead_model, metric, model_order
+from hypoxia_hpc.reports.data import Curves, PatientPrediction, ReportData
 from hypoxia_hpc.reports.plots import probability_plot, roc_plot, series_of, training_plot
 from hypoxia_hpc.reports.text import count_of, fixed, interval
 
@@ -85,7 +85,7 @@ def roc_figure(data: ReportData) -> RocFigure | None:
     }
     if not by_model:
         return None
-    series = {model: 0 if model == BASELINE else series_of(index) for index, model in enumerate(by_model)}
+    series = {model: 0 if model == BASELINE_MODEL else series_of(index) for index, model in enumerate(by_model)}
     curves = [(*_roc(rows), series[model]) for model, rows in by_model.items()]
     legend = tuple(_legend_entry(data, model, series[model]) for model in by_model)
     return RocFigure(Plot(roc_plot("roc", curves), _roc_alt(data, legend, by_model)), legend)
@@ -123,7 +123,7 @@ def training_figures(data: ReportData) -> list[TrainingFigure]:
     return [_training_figure(index, history) for index, history in enumerate(data.histories) if history.loss]
 
 
-def _training_figure(index: int, history: History) -> TrainingFigure:
+def _training_figure(index: int, history: Curves) -> TrainingFigure:
     loss = training_plot(f"loss-{index}", "loss", history.loss, history.valid_loss)
     accuracy = None
     if history.accuracy:
@@ -149,7 +149,7 @@ def _training_alt(what: str, head: str, train: Sequence[float], valid: Sequence[
 
 def calls_figures(data: ReportData) -> list[CallsFigure]:
     """Confusion matrix and probabilities of every model that has labelled test patients, the baseline left out."""
-    by_model = {model: rows for model, rows in labelled_test_rows(data).items() if model != BASELINE}
+    by_model = {model: rows for model, rows in labelled_test_rows(data).items() if model != BASELINE_MODEL}
     return [_calls_figure(index, model, rows, data) for index, (model, rows) in enumerate(by_model.items())]
 
 

@@ -12,9 +12,9 @@ from hypoxia_hpc.reports import content, figures, text
 from hypoxia_hpc.reports.data import (
     ClusterShares,
     CohortPatient,
-    Dropped,
+    Curves,
+    DroppedSlide,
     FeatureCompute,
-    History,
     PatientPrediction,
     Point,
     Provenance,
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ClusterShares",
     "CohortPatient",
-    "Dropped",
+    "Curves",
+    "DroppedSlide",
     "FeatureCompute",
-    "History",
     "PatientPrediction",
     "Point",
     "Provenance",
@@ -104,7 +104,7 @@ def _environment() -> Environment:
         "base64": lambda image: base64.b64encode(image).decode(),
     }
     environment.globals |= {name: getattr(text, name) for name in ("interval", "percent", "rate", "count_of", "nbytes")}
-    environment.globals |= {"BASELINE": content.BASELINE}
+    environment.globals |= {"BASELINE": content.BASELINE_MODEL}
     return environment
 
 

@@ -13,11 +13,11 @@ from hypoxia_hpc.cohorts.splits import split_folds
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import evaluate_key, train_key
-from hypoxia_hpc.runs.state import Standing, feature_standings, require_ready, run_spec
+from hypoxia_hpc.runs.state import SlideState, feature_states, require_ready, run_spec
 from hypoxia_hpc.stores.features import open_features
 
 FITTED = ("train", "valid")
@@ -40,16 +40,16 @@ class Cohort:
     run: RunDir
     config: RunConfig
     spec: Json
-    standings: tuple[Standing, ...]
+    states: tuple[SlideState, ...]
     patients: Mapping[str, Patient]
 
     @property
-    def done(self) -> list[Standing]:
-        return [standing for standing in self.standings if standing.status == "done"]
+    def done(self) -> list[SlideState]:
+        return [state for state in self.states if state.status == "done"]
 
     @property
-    def quarantined(self) -> list[Standing]:
-        return [standing for standing in self.standings if standing.status == "quarantined"]
+    def quarantined(self) -> list[SlideState]:
+        return [state for state in self.states if state.status == "quarantined"]
 
     def split(self) -> pd.DataFrame:
         """patient_id, fold, set of every patient with a slide. Raises InputError where no split can be made."""
@@ -70,30 +70,30 @@ class Cohort:
     def evaluation_key(self, folds: FoldSets) -> str:
         """Key of predictions and metrics of every model of [train] on this cohort."""
         rows = []
-        for standing in self.done:
-            patient = self.patients[standing.slide.patient_id]
+        for state in self.done:
+            patient = self.patients[state.slide.patient_id]
             known = f"{patient.label}/{patient.tumour_type}"
             places = ",".join(sets[patient.patient_id] for sets in folds)
-            rows.append((places, patient.patient_id, standing.slide.slide_id, known, standing.key))
+            rows.append((places, patient.patient_id, state.slide.slide_id, known, state.key))
         keys = {model.name: model.key for model in self.planned(folds)}
         return evaluate_key(self.config.evaluate, keys, rows)
 
-    def of_set(self, sets: Mapping[str, str], name: str) -> tuple[Standing, ...]:
+    def of_set(self, sets: Mapping[str, str], name: str) -> tuple[SlideState, ...]:
         """The slides with features whose patients are in a set of one fold."""
-        return tuple(standing for standing in self.done if sets[standing.slide.patient_id] == name)
+        return tuple(state for state in self.done if sets[state.slide.patient_id] == name)
 
     def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
         """Only slides of training and validation patients enter; of a fine-tuned network their tiles, not features."""
         inputs = [
             (
                 set_name,
-                standing.slide.patient_id,
-                standing.slide.slide_id,
-                self.label(standing.slide),
-                standing.tiles if name == "finetune" else standing.key,
+                state.slide.patient_id,
+                state.slide.slide_id,
+                self.label(state.slide),
+                state.tiles if name == "finetune" else state.key,
             )
             for set_name in FITTED
-            for standing in self.of_set(sets, set_name)
+            for state in self.of_set(sets, set_name)
         ]
         rule = find_network(self.config.train.finetune.backbone).rule if name == "finetune" else 1
         return train_key(self.config.train, name, inputs, network_rule=rule)
@@ -113,9 +113,9 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
     config = run.config()
     slides = run.slides()
     spec = run_spec(config) if spec is None else spec
-    standings = feature_standings(run, config, slides, spec)
-    require_ready(run, standings)
-    return Cohort(run, config, spec, tuple(standings), patients_with_slides(slides, run.patients()))
+    states = feature_states(run, config, slides, spec)
+    require_ready(run, states)
+    return Cohort(run, config, spec, tuple(states), patients_with_slides(slides, run.patients()))
 
 
 def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
@@ -145,21 +145,21 @@ def patients_with_slides(slides: Sequence[Slide], patients: Sequence[Patient]) -
     return {patient_id: known.get(patient_id, Patient(patient_id, None)) for patient_id in with_slides}
 
 
-def by_patient(standings: Sequence[Standing]) -> list[Standing]:
+def by_patient(states: Sequence[SlideState]) -> list[SlideState]:
     """Slides of a patient together, patients by id, otherwise in their order."""
-    return sorted(standings, key=lambda standing: standing.slide.patient_id)
+    return sorted(states, key=lambda state: state.slide.patient_id)
 
 
-def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tuple[Standing, Features]]:
+def each_features(cohort: Cohort, states: Sequence[SlideState]) -> Iterator[tuple[SlideState, Features]]:
     """The features of these slides, one at a time. Raises NotReadyError after the last, naming every damaged store."""
     damaged = []
-    for standing in standings:
+    for state in states:
         try:
-            features = open_features(cohort.run.features(cohort.config.extract.name, standing.slide.slide_id))
+            features = open_features(cohort.run.features(cohort.config.extract.name, state.slide.slide_id))
         except SlideError as error:
             damaged.append(error.problem)
         else:
-            yield standing, features
+            yield state, features
     if damaged:
         raise damaged_stores(
             "feature",
@@ -169,12 +169,12 @@ def each_features(cohort: Cohort, standings: Sequence[Standing]) -> Iterator[tup
 
 
 def listened(
-    features: Iterable[tuple[Standing, Features]], listener: Listener, stop: threading.Event
-) -> Iterator[tuple[Standing, Features]]:
+    features: Iterable[tuple[SlideState, Features]], progress: Progress, stop: threading.Event
+) -> Iterator[tuple[SlideState, Features]]:
     """The same, telling a listener of each slide when it is done with. Raises Stopped on request."""
-    for standing, found in features:
+    for state, found in features:
         if stop.is_set():
             raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")
-        yield standing, found
-        listener.count(len(found.xy))
-        listener.item(1)
+        yield state, found
+        progress.count(len(found.xy))
+        progress.item(1)

@@ -9,7 +9,7 @@ from hypoxia_hpc.records import Receipt
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class DeviceTime:
     """Seconds that passed on devices, those of them in which one had nothing to do for want of tiles, and bytes of
     tile stores that were read; all 0 where receipts say nothing of it."""
 
@@ -17,8 +17,8 @@ class Accounts:
     waited_seconds: float = 0.0
     bytes_read: int = 0
 
-    def __add__(self, other: Accounts) -> Accounts:
-        return Accounts(
+    def __add__(self, other: DeviceTime) -> DeviceTime:
+        return DeviceTime(
             self.device_seconds + other.device_seconds,
             self.waited_seconds + other.waited_seconds,
             self.bytes_read + other.bytes_read,
@@ -30,14 +30,14 @@ class Accounts:
         return self.waited_seconds / self.device_seconds if self.device_seconds else None
 
 
-def accounts_of(receipts: Iterable[Receipt]) -> Accounts:
+def device_time_of(receipts: Iterable[Receipt]) -> DeviceTime:
     """The sum over receipts."""
-    return sum((_of(receipt) for receipt in receipts), Accounts())
+    return sum((_of(receipt) for receipt in receipts), DeviceTime())
 
 
-def _of(receipt: Receipt) -> Accounts:
+def _of(receipt: Receipt) -> DeviceTime:
     told = {name: receipt.extra.get(name, 0) for name in ("device_seconds", "waited_seconds", "bytes_read")}
     known = {name: value for name, value in told.items() if isinstance(value, int | float)}
-    return Accounts(
+    return DeviceTime(
         float(known.get("device_seconds", 0)), float(known.get("waited_seconds", 0)), int(known.get("bytes_read", 0))
     )

@@ -15,7 +15,7 @@ from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.networks.backbones.resolve import feature_length
 from hypoxia_hpc.records import Receipt
 
-SlideStage = Literal["tile", "extract"]
+SlideStageName = Literal["tile", "extract"]
 # Below this many slides their spread says nothing: half to twice the value instead.
 FEWEST_FOR_A_SPREAD = 5
 
@@ -57,7 +57,7 @@ EXACT = "exact"
 
 
 def seconds_per_cost(
-    stage: SlideStage, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False
+    stage: SlideStageName, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False
 ) -> Figure:
     """Seconds of one core (``extract`` with ``gpu``: of one GPU) per unit of cost.
 
@@ -100,7 +100,7 @@ def ratio(amounts: Sequence[float], costs: Sequence[float]) -> Figure:
     return Figure(value, max(value - error, value / 10), value + error, origin, n)
 
 
-def _assumed(stage: SlideStage, gpu: bool) -> Figure:
+def _assumed(stage: SlideStageName, gpu: bool) -> Figure:
     if stage == "tile":
         return TILE_SECONDS
     a_tile = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE

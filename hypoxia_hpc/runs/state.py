@@ -19,7 +19,7 @@ from hypoxia_hpc.stores.integrity import store_attributes, store_key
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SlideState:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
     that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
     the key of its tiles where its features are done."""
@@ -33,7 +33,7 @@ class Standing:
     tiles: str = ""
 
 
-def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> Standing:
+def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> SlideState:
     """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
     made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file).
 
@@ -43,10 +43,10 @@ def tile_standing(run: RunDir, table: TileTable, slide: Slide, *, read_slides: b
     attributes = store_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
-        return Standing(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
+        return SlideState(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
     if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
-        return Standing(slide, "tile", "quarantined", receipt.key, receipt)
-    return Standing(slide, "tile", "todo")
+        return SlideState(slide, "tile", "quarantined", receipt.key, receipt)
+    return SlideState(slide, "tile", "todo")
 
 
 def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
@@ -80,19 +80,19 @@ def _key_of_slide(table: TileTable, slide: Slide) -> str:
         return unread_tile_key(table, slide, error.reason)
 
 
-def feature_standing(run: RunDir, name: str, spec: Json, tiles: Standing) -> Standing:
+def feature_state(run: RunDir, name: str, spec: Json, tiles: SlideState) -> SlideState:
     """Features count as done when they were made of the present tiles by the present [extract] table."""
     if tiles.status == "quarantined":
         return tiles
     if tiles.status == "todo":
-        return Standing(tiles.slide, "extract", "todo")
+        return SlideState(tiles.slide, "extract", "todo")
     expected = extract_key(spec, tiles.key)
     receipt = read_receipt(run.receipts("extract", name), tiles.slide.slide_id)
     if store_key(run.features(name, tiles.slide.slide_id)) == expected:
-        return Standing(tiles.slide, "extract", "done", expected, receipt, tiles=tiles.key)
+        return SlideState(tiles.slide, "extract", "done", expected, receipt, tiles=tiles.key)
     if receipt is not None and receipt.status == "quarantined" and receipt.key == expected:
-        return Standing(tiles.slide, "extract", "quarantined", expected, receipt)
-    return Standing(tiles.slide, "extract", "todo")
+        return SlideState(tiles.slide, "extract", "quarantined", expected, receipt)
+    return SlideState(tiles.slide, "extract", "todo")
 
 
 def run_spec(config: RunConfig) -> Json:
@@ -102,18 +102,18 @@ def run_spec(config: RunConfig) -> Json:
     return extract_spec(config.extract, backbone.tile_px, backbone.weights_digest)
 
 
-def feature_standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json) -> list[Standing]:
+def feature_states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json) -> list[SlideState]:
     """Where each slide stands on its way to features."""
-    tiles = (tile_standing(run, config.tile, slide) for slide in slides)
-    return [feature_standing(run, config.extract.name, spec, standing) for standing in tiles]
+    tiles = (tile_state(run, config.tile, slide) for slide in slides)
+    return [feature_state(run, config.extract.name, spec, state) for state in tiles]
 
 
-def require_ready(run: RunDir, standings: Sequence[Standing]) -> None:
+def require_ready(run: RunDir, states: Sequence[SlideState]) -> None:
     """Every slide is done or quarantined. Raises NotReadyError naming those that are not."""
-    todo = [standing.slide.slide_id for standing in standings if standing.status == "todo"]
+    todo = [state.slide.slide_id for state in states if state.status == "todo"]
     if todo:
         raise NotReadyError(
-            f"{len(todo)} of {len(standings)} slides have no features yet (for the present run.toml)",
+            f"{len(todo)} of {len(states)} slides have no features yet (for the present run.toml)",
             culprits=todo,
             remedy=f"hypoxia-hpc tile {run.root} && hypoxia-hpc extract {run.root}",
         )

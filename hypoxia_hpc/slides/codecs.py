@@ -75,7 +75,7 @@ class Prepared(NamedTuple):
     form: int = planes.PACKED
 
 
-class Codec(NamedTuple):
+class NativeCodec(NamedTuple):
     """How the native tiles of a page are decoded; both functions raise NativeTileError.
 
     ``prepare(data, start, stop)`` makes of a native tile's bytes, which are a part of ``data``, what ``decode`` takes.
@@ -127,17 +127,17 @@ def decoded_nbytes(page: TiffPage) -> int:
     return page.tile_width * page.tile_height * BYTES_A_PIXEL.get(page.compression, 3)
 
 
-def codec_of(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> Codec:
+def codec_of(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> NativeCodec:
     """How native tiles of an accepted page are decoded, at 1/``reduce`` of the resolution where ``reduce`` is above 1
     and the compression is in REDUCING; to pixels in planes if need be, where there is a library for it."""
     if page.compression == JPEG:
         packing = _jpeg(page, reduce)
         library = turbojpeg.library() if keep_planes and reduce == 1 and _fits_planes(page) else None
-        return Codec(_jpeg_preparation(page), _jpeg_planes(library, packing) if library else packing)
+        return NativeCodec(_jpeg_preparation(page), _jpeg_planes(library, packing) if library else packing)
     if page.compression in JPEG2000:
         pack = pack_ycbcr if page.compression == JPEG2000_YCBCR else pack_rgb
-        return Codec(_as_it_is, _packing(_jpeg2000(pack, reduce)))
-    return Codec(_as_it_is, _packing(_lossless(page)))
+        return NativeCodec(_as_it_is, _packing(_jpeg2000(pack, reduce)))
+    return NativeCodec(_as_it_is, _packing(_lossless(page)))
 
 
 def _fits_planes(page: TiffPage) -> bool:

@@ -45,11 +45,11 @@ class CoarseLevel:
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """``wanted`` bool (n,): tiles that masks and regions leave. ``glass`` bool (n,): tiles that ``screen = "fast"``
-    takes for background. ``record``: what was done, for the store."""
+    """``selected`` bool (n,): tiles that masks and regions leave. ``screened_background`` bool (n,): tiles that
+    ``screen = "fast"`` takes for background. ``record``: what was done, for the store."""
 
-    wanted: BoolArray
-    glass: BoolArray
+    selected: BoolArray
+    screened_background: BoolArray
     record: Json
 
 
@@ -62,39 +62,41 @@ def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool
     """
     l0_per_tile_px = plan.side_l0 / plan.tile_px
     fit = [
-        way
+        coarse
         for level, downsample in enumerate(pyramid.downsamples)
-        for way in (
+        for coarse in (
             CoarseLevel(level, factor, downsample * factor) for factor in ((1,) if stored else (1, 2, 4, 8, 16, 32))
         )
-        if math.prod(pyramid.size_l0) <= most_px * way.l0_per_px**2
-        and plan.side_l0 >= LEAST_TILE_PX * way.l0_per_px
-        and (not stored or way.l0_per_px >= 4 * l0_per_tile_px * 0.98)
+        if math.prod(pyramid.size_l0) <= most_px * coarse.l0_per_px**2
+        and plan.side_l0 >= LEAST_TILE_PX * coarse.l0_per_px
+        and (not stored or coarse.l0_per_px >= 4 * l0_per_tile_px * 0.98)
     ]
     return min(
-        fit, key=lambda way: (abs(math.log(way.l0_per_px * plan.mpp / COARSE_UM_PER_PX)), way.factor), default=None
+        fit,
+        key=lambda coarse: (abs(math.log(coarse.l0_per_px * plan.mpp / COARSE_UM_PER_PX)), coarse.factor),
+        default=None,
     )
 
 
-def judge(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: Path | None) -> Masks:
+def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: Path | None) -> Masks:
     """Apply ``[tile] tissue``, ``regions`` and ``screen = "fast"`` to the tiles of a plan.
 
     Raises:
         SlideError: ``no-coarse-level`` where a tissue mask is asked for and the slide cannot be seen as a whole,
             ``unreadable`` where its coarse level is damaged, ``no-regions`` and ``bad-regions``.
     """
-    wanted, glass = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
+    selected, screened_background = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
     record: Json = {}
     if regions_file is not None:
-        wanted &= _in_regions(read_regions(regions_file), opened.pyramid, plan, table)
+        selected &= _in_regions(read_regions(regions_file), opened.pyramid, plan, table)
     if table.tissue != "none":
-        way = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
-        mask = tissue_mask(_see(opened, way), table.tissue, plan.mpp * way.l0_per_px)
-        wanted &= mask_fraction(mask, way.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
-        record["tissue_level"], record["tissue_factor"] = way.level, way.factor
+        coarse = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
+        mask = tissue_mask(_see(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
+        selected &= mask_fraction(mask, coarse.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
+        record["tissue_level"], record["tissue_factor"] = coarse.level, coarse.factor
     if table.screen == "fast":
-        record["screen_level"], glass = _glass(opened, plan, table)
-    return Masks(wanted, glass, record)
+        record["screen_level"], screened_background = _screened_background(opened, plan, table)
+    return Masks(selected, screened_background, record)
 
 
 def _in_regions(regions: Regions, pyramid: Pyramid, plan: TilePlan, table: TileTable) -> BoolArray:
@@ -106,8 +108,8 @@ def _in_regions(regions: Regions, pyramid: Pyramid, plan: TilePlan, table: TileT
     return enough
 
 
-def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
-    if way is None:
+def _require(coarse: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
+    if coarse is None:
         width, height = pyramid.size_l0
         raise SlideError(
             "no-coarse-level",
@@ -115,31 +117,31 @@ def _require(way: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
             "even averaged by 32, so there is no tissue mask",
             remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
         )
-    return way
+    return coarse
 
 
-def _see(opened: OpenedSlide, way: CoarseLevel) -> UInt8Array:
-    image, unreadable = opened.read_level(way.level, way.factor)
+def _see(opened: OpenedSlide, coarse: CoarseLevel) -> UInt8Array:
+    image, unreadable = opened.read_level(coarse.level, coarse.factor)
     if unreadable:
         raise SlideError(
             "unreadable",
-            f"{unreadable} pieces of level {way.level}, from which the tissue mask is made, do not decode",
+            f"{unreadable} pieces of level {coarse.level}, from which the tissue mask is made, do not decode",
             remedy="fetch the file again, or leave it out",
         )
     return np.ascontiguousarray(image[..., :3])
 
 
-def _glass(opened: OpenedSlide, plan: TilePlan, table: TileTable) -> tuple[int | None, BoolArray]:
+def _screened_background(opened: OpenedSlide, plan: TilePlan, table: TileTable) -> tuple[int | None, BoolArray]:
     """Tiles that a coarse level shows as background, and which level that was; None, and no tile, where there is none
     or it cannot be read: no pixel of a tile comes from it."""
     nothing = None, np.zeros(plan.n_tiles, dtype=bool)
-    way = coarse_level(opened.pyramid, plan, MOST_LIGHT_PX, stored=True)
-    if way is None:
+    coarse = coarse_level(opened.pyramid, plan, MOST_LIGHT_PX, stored=True)
+    if coarse is None:
         return nothing
     try:
-        image, _ = opened.read_level(way.level, way.factor)  # what is not readable is black, and proves nothing
+        image, _ = opened.read_level(coarse.level, coarse.factor)  # what is not readable is black, and proves nothing
     except SlideError:
         return nothing
     packed, white = image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN)
-    shares = light_shares(packed, white, plan.xy_l0 / way.l0_per_px, plan.side_l0 / way.l0_per_px)
-    return way.level, shares > table.max_background + FAST_SHARE
+    shares = light_shares(packed, white, plan.xy_l0 / coarse.l0_per_px, plan.side_l0 / coarse.l0_per_px)
+    return coarse.level, shares > table.max_background + FAST_SHARE

@@ -103,7 +103,7 @@ class OpenedSlide:
                 )
 
     def sources(
-        self, plan: TilePlan, reading: Reading, wanted: NDArray[np.bool_], threads: int = 1
+        self, plan: TilePlan, reading: Reading, selected: NDArray[np.bool_], threads: int = 1
     ) -> list[BlockSource]:
         """Readers of the blocks of a plan's wanted tiles, bool (n,), each for a strip of them, for as many of
         ``threads`` threads as can share the slide: one where OpenSlide reads, since an error ends its handle for all.
@@ -115,7 +115,7 @@ class OpenedSlide:
         found: list[BlockSource] = []
         for columns in strips_of(tiles, n_strips(grid, tiles, threads)):
             in_strip = np.zeros((tiles.rows, tiles.columns), dtype=bool)
-            in_strip[:, columns] = wanted.reshape(in_strip.shape)[:, columns]
+            in_strip[:, columns] = selected.reshape(in_strip.shape)[:, columns]
             under = blocks_under(grid, tiles, in_strip.ravel())
             found.append(
                 NativeSource(self._descriptor, page, grid, under, factor, by_decoder=by_decoder, keep_planes=True)

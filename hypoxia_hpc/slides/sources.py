@@ -158,14 +158,14 @@ def _openslide_reading(why: str, plan: TilePlan) -> Reading:
 
 class NativeSource:
     """Native tiles of one page, decoded from the file itself: to packed pixels, with ``keep_planes`` also to planes.
-    Those that are not ``wanted``, bool (n,), are not read ahead."""
+    Those that are not ``selected``, bool (n,), are not read ahead."""
 
     def __init__(
         self,
         descriptor: int,
         page: TiffPage,
         grid: BlockGrid,
-        wanted: NDArray[np.bool_],
+        selected: NDArray[np.bool_],
         factor: int = 1,
         *,
         by_decoder: bool = False,
@@ -174,7 +174,7 @@ class NativeSource:
         self._descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._offsets, self._counts = page.offsets, page.counts
-        self._wanted, self._to_come = wanted, wanted.copy()
+        self._selected, self._to_come = selected, selected.copy()
         reduced_by = factor if by_decoder else 1
         self._prepare, decode = codecs.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
         self._decode = decode if factor == reduced_by else _then_averaged(decode, page, factor)
@@ -206,7 +206,7 @@ class NativeSource:
         if row > self._expected_row:
             self._expect(row)
         rest = slice(number, min((row + 1) * self._columns, number + MOST_AT_ONCE))
-        ahead = self._to_come if self._to_come[number] else self._wanted
+        ahead = self._to_come if self._to_come[number] else self._selected
         starts, counts = self._offsets[rest].tolist(), self._counts[rest].tolist()
         if counts[0] == 0:
             return None
@@ -249,10 +249,10 @@ class NativeSource:
         self._expected_row = row + 1
         self._windows = {kept: window for kept, window in self._windows.items() if kept >= row - 3}
         rows = slice(row * self._columns, (row + 2) * self._columns)
-        wanted = self._wanted[rows] & (self._counts[rows] > 0)
-        if not wanted.any():
+        selected = self._selected[rows] & (self._counts[rows] > 0)
+        if not selected.any():
             return
-        starts, counts = self._offsets[rows][wanted], self._counts[rows][wanted]
+        starts, counts = self._offsets[rows][selected], self._counts[rows][selected]
         start, stop = int(starts.min()), int((starts + counts).max())
         if 0 < stop - start <= 2 * int(counts.sum()):
             os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
@@ -271,12 +271,12 @@ def _then_averaged(
     return decode_and_average
 
 
-def _read_at_once(starts: Sequence[int], counts: Sequence[int], wanted: Sequence[bool], most_bytes: int) -> int:
+def _read_at_once(starts: Sequence[int], counts: Sequence[int], selected: Sequence[bool], most_bytes: int) -> int:
     """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go; to the
     next one that is missing or not wanted."""
     stop, n = starts[0] + counts[0], 1
     while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES:
-        if not (wanted[n] and 0 < counts[n] <= most_bytes):
+        if not (selected[n] and 0 < counts[n] <= most_bytes):
             break
         stop += counts[n]
         n += 1
@@ -287,8 +287,8 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
     """Decode a whole page, averaged by ``factor``, into ``image``, uint8 (height, width, 4); returns how many native
     tiles did not decode."""
     width, height = page.tile_width // factor, page.tile_height // factor
-    grid, wanted = BlockGrid(0, 0, width, height, page.columns, page.rows), np.ones(len(page.offsets), dtype=bool)
-    source = NativeSource(descriptor, page, grid, wanted, factor)
+    grid, selected = BlockGrid(0, 0, width, height, page.columns, page.rows), np.ones(len(page.offsets), dtype=bool)
+    source = NativeSource(descriptor, page, grid, selected, factor)
     block = room_for_blocks((height, width, 4))
     unreadable = 0
     for number in range(page.columns * page.rows):

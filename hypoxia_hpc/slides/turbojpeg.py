@@ -50,14 +50,14 @@ class PlaneDecoder:
 
     def __init__(self, turbojpeg: ctypes.CDLL) -> None:
         self._library = turbojpeg
-        self._places: dict[int, tuple[weakref.ref[UInt8Array], ctypes.Array[ctypes.c_void_p]]] = {}
+        self._slots: dict[int, tuple[weakref.ref[UInt8Array], ctypes.Array[ctypes.c_void_p]]] = {}
 
     def decode(self, data: bytes, out: UInt8Array) -> bool:
         """Decode a JPEG, the size of whose header is that of ``out``, into the planes that uint8 (height, width, 4) has
         room for, as :mod:`hypoxia_hpc.tiling.kernels.planes` says. False where anything is wrong with it, be it only a
         warning: then what ``out`` has means nothing."""
         height, width = out.shape[:2]
-        known = self._places.get(id(out))
+        known = self._slots.get(id(out))
         places = known[1] if known and known[0]() is out else self._places_in(out)
         # A decoder keeps the tables of the JPEG before, and would take them where a damaged one has none. A new one
         # costs 0.7 µs.
@@ -75,5 +75,5 @@ class PlaneDecoder:
         decoding."""
         start, area = out.ctypes.data, out.shape[0] * out.shape[1]
         places = _Places(*(start + area * number for number in range(N_PLANES)))
-        self._places[id(out)] = weakref.ref(out), places
+        self._slots[id(out)] = weakref.ref(out), places
         return places

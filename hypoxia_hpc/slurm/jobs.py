@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.slurm.queue import Failed, Queued, Sent, ask_sacct, ask_squeue, failed_ones
+from hypoxia_hpc.slurm.queue import FailedJob, Queued, Sent, failed_ones, query_sacct, query_squeue
 from hypoxia_hpc.workers.shares import slides_of_shares
 
 
@@ -18,18 +18,18 @@ class Jobs:
 
     sent: tuple[Sent, ...] = ()
     queued: tuple[Queued, ...] | None = None
-    failed: tuple[Failed, ...] | None = None
+    failed: tuple[FailedJob, ...] | None = None
     why_not_queued: str = ""
     why_not_ended: str = ""
 
 
-def ask_jobs(sent: Sequence[Sent]) -> Jobs:
+def query_jobs(sent: Sequence[Sent]) -> Jobs:
     """Ask squeue and sacct of what was sent, both at a time; nobody where nothing was."""
     if not sent:
         return Jobs()
     ids = list(dict.fromkeys(one.job_id for one in sent))
     with ThreadPoolExecutor(2) as pool:
-        squeue, sacct = pool.submit(ask_squeue, ids), pool.submit(ask_sacct, ids)
+        squeue, sacct = pool.submit(query_squeue, ids), pool.submit(query_sacct, ids)
     queued, why_not_queued = squeue.result()
     ended, why_not_ended = sacct.result()
     return Jobs(
@@ -48,7 +48,7 @@ def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collecti
         return jobs
     parts = {of: slides_of_shares(slides, of) for of in {one.of for one in jobs.failed if one.part is not None}}
 
-    def matters(one: Failed) -> bool:
+    def matters(one: FailedJob) -> bool:
         ids = left.get(one.stage)
         if one.stage not in left or ids is None or one.part is None:
             return one.stage in left

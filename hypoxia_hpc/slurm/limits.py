@@ -7,38 +7,38 @@ from collections.abc import Mapping
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.machine.programs import ask
-from hypoxia_hpc.slurm.resources import Ask, max_array_size, most_minutes, mpi_types, time_limits, within
+from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.slurm.resources import JobRequest, max_array_size, most_minutes, mpi_types, time_limits, within
 
 
 def slurm_limits() -> tuple[int, dict[str, float]]:
     """MaxArraySize, and the time limit of each partition; none where SLURM is not here or does not answer."""
-    config, _ = ask("scontrol", "show", "config")
+    config, _ = query_program("scontrol", "show", "config")
     if config is None:
         return max_array_size(""), {}
-    partitions, _ = ask("scontrol", "--all", "--oneliner", "show", "partition")
+    partitions, _ = query_program("scontrol", "--all", "--oneliner", "show", "partition")
     return max_array_size(config), time_limits(partitions or "")
 
 
-def in_time(asked: Ask, limits: Mapping[str, float], table: SlurmTable) -> Ask:
+def in_time(request: JobRequest, limits: Mapping[str, float], table: SlurmTable) -> JobRequest:
     """What is asked for, within the limit of its partition. Raises InputError where that leaves no time to work."""
-    partition = asked.partition or os.environ.get("SBATCH_PARTITION")
+    partition = request.partition or os.environ.get("SBATCH_PARTITION")
     limit = most_minutes(partition, limits)
     if 60 * limit <= table.stop_seconds:
         raise InputError(
-            f"{_named(partition)} lets a job of {asked.stage} run for {limit:g} min, and [site.slurm] stop_seconds = "
+            f"{_named(partition)} lets a job of {request.stage} run for {limit:g} min, and [site.slurm] stop_seconds = "
             f"{table.stop_seconds} leaves nothing of them",
             remedy="choose another partition, or fewer stop_seconds",
         )
-    return within(asked, limit)
+    return within(request, limit)
 
 
-def cut_short(wanted: int, asked: Ask, table: SlurmTable) -> str:
+def cut_short(wanted: int, request: JobRequest, table: SlurmTable) -> str:
     """A sentence on a job that asks for less time than wanted."""
-    where = _named(asked.partition or os.environ.get("SBATCH_PARTITION"))
+    where = _named(request.partition or os.environ.get("SBATCH_PARTITION"))
     return (
-        f"{asked.stage} may take {wanted} min, and {where} allows {asked.minutes}: it is stopped in time and requeued, "
-        f"at most {table.most_requeues} times; what is done stays done"
+        f"{request.stage} may take {wanted} min, and {where} allows {request.minutes}: it is stopped in time and "
+        f"requeued, at most {table.most_requeues} times; what is done stays done"
     )
 
 
@@ -48,7 +48,7 @@ def _named(partition: str | None) -> str:
 
 def refuse_unknown_mpi(table: SlurmTable) -> None:
     """Raises InputError where srun is here and cannot start ranks in the way of [site.slurm] mpi."""
-    printed, _ = ask("srun", "--mpi=list") if table.ranks > 1 else (None, "")
+    printed, _ = query_program("srun", "--mpi=list") if table.ranks > 1 else (None, "")
     known = mpi_types(printed or "")
     if known and table.mpi not in known:
         raise InputError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hypoxia_hpc.machine.programs import ask
+from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -60,7 +60,7 @@ class Queued:
     node: str
 
     @property
-    def standing(self) -> Literal["running", "pending", "held"]:
+    def phase(self) -> Literal["running", "pending", "held"]:
         """Held is what starts only after somebody releases it."""
         if self.state not in _WAITING:
             return "running"
@@ -81,7 +81,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class FailedJob:
     """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array."""
 
     stage: str
@@ -116,17 +116,21 @@ def _sent(entry: Json) -> Sent | None:
     return Sent(stage, job_id, tuple(elements), of, first) if sound else None
 
 
-def ask_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
+def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
     """The jobs of these ids that are in the queue, every array element on its own; or None, and why nobody knows."""
-    answer, why = ask("squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}")
+    answer, why = query_program(
+        "squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}"
+    )
     if answer is None and "Invalid job id" in why:
         return [], ""  # the controller has forgotten them all
     return (None, why) if answer is None else (parse_squeue(answer), "")
 
 
-def ask_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
+def query_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
     """How the ended ones of these ids ended; or None, and why nobody knows."""
-    answer, why = ask("sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}")
+    answer, why = query_program(
+        "sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}"
+    )
     return (None, why) if answer is None else (parse_sacct(answer), "")
 
 
@@ -176,13 +180,13 @@ def memory_bytes(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2]]) if match else 0
 
 
-def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[Failed]:
+def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[FailedJob]:
     """What did not complete, is not in the queue (again), and was not sent again since. An element that was cancelled
     before it started leaves no trace in either: it is said to have been."""
     over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
     latest = {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}
     failed = [
-        Failed(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)))
+        FailedJob(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)))
         for (stage, part), (job, one) in latest.items()
         if job not in waiting
     ]

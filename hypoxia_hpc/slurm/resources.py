@@ -10,11 +10,11 @@ from typing import Literal, get_args
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.runs.rates import Figure, SlideStage
+from hypoxia_hpc.runs.rates import Figure, SlideStageName
 from hypoxia_hpc.workers.shares import slides_of_shares
 
 CohortStage = Literal["train", "evaluate", "report"]
-Stage = SlideStage | CohortStage
+Stage = SlideStageName | CohortStage
 COHORT_STAGES: tuple[CohortStage, ...] = get_args(CohortStage)
 ON_GPU: tuple[Stage, ...] = ("extract", "train")
 
@@ -38,7 +38,7 @@ MOST_COHORT_SECONDS = 23 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class JobRequest:
     """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
     that sees the whole cohort. ``memory_mb`` is that of a node, ``minutes`` the time limit of an element."""
 
@@ -63,25 +63,25 @@ class Array:
     indices: tuple[int, ...]
 
 
-def ask_by_slide(
-    stage: SlideStage,
+def request_by_slide(
+    stage: SlideStageName,
     slides: Sequence[Slide],
-    undone: Collection[str],
+    remaining: Collection[str],
     earlier: int | None,
     pace: Figure,
     table: SlurmTable,
-) -> Ask:
-    """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``undone`` the ids of those to
-    do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds of a core
-    (of a GPU, for extract with gres) per unit of cost."""
-    todo = [slide for slide in slides if slide.slide_id in undone]
+) -> JobRequest:
+    """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``remaining`` the ids of
+    those to do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds
+    of a core (of a GPU, for extract with gres) per unit of cost."""
+    todo = [slide for slide in slides if slide.slide_id in remaining]
     lanes, speed = _lanes(stage, table)
     seconds = sum(slide.cost for slide in todo) * pace.value / speed
     of = max(earlier or 1, count_of_shares(seconds, len(todo), lanes, table))
-    parts = [[slide.cost for slide in part if slide.slide_id in undone] for part in slides_of_shares(slides, of)]
+    parts = [[slide.cost for slide in part if slide.slide_id in remaining] for part in slides_of_shares(slides, of)]
     longest = max(seconds_of_part(part, lanes) for part in parts)
     expected = longest * min(pace.high, MOST_SAFETY * pace.value) / speed
-    return Ask(
+    return JobRequest(
         stage,
         tuple(index for index, part in enumerate(parts) if part),
         of,
@@ -89,7 +89,7 @@ def ask_by_slide(
         ranks=table.ranks,
         cpus=table.cpus,
         memory_mb=_memory_mb(table, _slide_stage_gb(stage, table)),
-        minutes=minutes_to_ask(expected, table),
+        minutes=minutes_to_request(expected, table),
         partition=_partition(stage, table),
         gres=_gres(stage, table),
         throttle=table.throttle,
@@ -109,7 +109,7 @@ def seconds_of_part(costs: Sequence[int], lanes: int) -> float:
     return sum(costs) / lanes + max(costs) * (1 - 1 / lanes) if costs else 0.0
 
 
-def ask_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: SlurmTable) -> Ask:
+def request_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: SlurmTable) -> JobRequest:
     """What to ask for a stage that sees the whole cohort of so many slides and, as far as is known, tiles."""
     seconds = {
         "train": n_tiles * TRAIN_SECONDS_A_TILE,
@@ -117,7 +117,7 @@ def ask_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: Slur
         "report": n_slides * REPORT_SECONDS_A_SLIDE,
     }[stage]
     gigabytes = {"train": n_tiles * TRAIN_GB_A_TILE, "evaluate": n_tiles * EVALUATE_GB_A_TILE, "report": 0.0}[stage]
-    return Ask(
+    return JobRequest(
         stage,
         None,
         1,
@@ -125,13 +125,13 @@ def ask_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: Slur
         ranks=1,
         cpus=table.cpus,
         memory_mb=math.ceil(1000 * (table.memory_gb or COHORT_GB + gigabytes)),
-        minutes=minutes_to_ask(min(MOST_SAFETY * seconds, MOST_COHORT_SECONDS), table),
+        minutes=minutes_to_request(min(MOST_SAFETY * seconds, MOST_COHORT_SECONDS), table),
         partition=_partition(stage, table),
         gres=_gres(stage, table),
     )
 
 
-def minutes_to_ask(seconds: float, table: SlurmTable) -> int:
+def minutes_to_request(seconds: float, table: SlurmTable) -> int:
     """A time limit for so many seconds of work: with start and the time before the limit at which a job is stopped."""
     minutes = (START_SECONDS + seconds + table.stop_seconds) / 60
     return STEP_MINUTES * math.ceil(minutes / STEP_MINUTES)
@@ -164,9 +164,9 @@ def most_minutes(partition: str | None, limits: Mapping[str, float]) -> float:
     return max((limits.get(name, math.inf) for name in (partition or "").split(",")), default=math.inf)
 
 
-def within(ask: Ask, limit: float) -> Ask:
+def within(request: JobRequest, limit: float) -> JobRequest:
     """No more than ``limit`` minutes: SLURM takes a job that asks for more, and never starts it."""
-    return replace(ask, minutes=int(min(ask.minutes, limit)))
+    return replace(request, minutes=int(min(request.minutes, limit)))
 
 
 def mpi_types(printed: str) -> frozenset[str]:
@@ -184,14 +184,14 @@ def _partition(stage: Stage, table: SlurmTable) -> str | None:
     return table.gpu_partition or table.partition if stage in ON_GPU else table.partition
 
 
-def _lanes(stage: SlideStage, table: SlurmTable) -> tuple[int, int]:
+def _lanes(stage: SlideStageName, table: SlurmTable) -> tuple[int, int]:
     """How many slides an element works on at once, and how many cores (or GPUs) each of them has."""
     if stage == "tile":
         return table.ranks * table.cpus, 1
     return (table.nodes, 1) if table.gres else (table.ranks, table.cpus)
 
 
-def _slide_stage_gb(stage: SlideStage, table: SlurmTable) -> float:
+def _slide_stage_gb(stage: SlideStageName, table: SlurmTable) -> float:
     if stage == "tile":
         return TILE_GB + TILE_GB_A_WORKER * table.cpus
     return EXTRACT_GB_GPU if table.gres else EXTRACT_GB

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.slurm.resources import Array, Ask, index_ranges
+from hypoxia_hpc.slurm.resources import Array, JobRequest, index_ranges
 
 HEAD = """#!/bin/bash
 # Made by hypoxia-hpc submit, which sends it: STAGE, number of parts, first part of the array.
@@ -73,32 +73,40 @@ def quoted_with_names(text: str) -> str:
 
 
 def sbatch_arguments(
-    ask: Ask, array: Array | None, n_arrays: int, run: Path, script: Path, after: Sequence[str], table: SlurmTable
+    request: JobRequest,
+    array: Array | None,
+    n_arrays: int,
+    run: Path,
+    script: Path,
+    after: Sequence[str],
+    table: SlurmTable,
 ) -> list[str]:
     """What follows ``sbatch``. ``after`` are job ids to wait for, however they end."""
     name = "%A_%a" if array is not None else "%j"
-    log = str(script.parent / "logs").replace("%", "%%") + f"/{ask.stage}-{name}.out"
-    asked: Mapping[str, str | int | None] = {
-        "job-name": f"{ask.stage}-{run.name}",
+    log = str(script.parent / "logs").replace("%", "%%") + f"/{request.stage}-{name}.out"
+    options_by_name: Mapping[str, str | int | None] = {
+        "job-name": f"{request.stage}-{run.name}",
         "chdir": str(run),
         "output": log,
         "open-mode": "append",
         "signal": f"B:USR1@{table.stop_seconds}",
         "account": table.account,
         "qos": table.qos,
-        "partition": ask.partition,
-        "gres": ask.gres,
-        "nodes": ask.nodes,
-        "ntasks": ask.ranks,
-        "cpus-per-task": ask.cpus,
-        "mem": f"{ask.memory_mb}M",
-        "time": ask.minutes,
-        "array": None if array is None else _array(array, ask.throttle, n_arrays),
+        "partition": request.partition,
+        "gres": request.gres,
+        "nodes": request.nodes,
+        "ntasks": request.ranks,
+        "cpus-per-task": request.cpus,
+        "mem": f"{request.memory_mb}M",
+        "time": request.minutes,
+        "array": None if array is None else _array(array, request.throttle, n_arrays),
         "dependency": f"afterany:{':'.join(after)}" if after else None,
     }
-    options = [f"--{option}={_one_line(option, str(value))}" for option, value in asked.items() if value is not None]
-    part = [str(ask.of), str(array.first)] if array is not None else []
-    return ["--parsable", "--requeue", "--kill-on-invalid-dep=yes", *options, str(script), ask.stage, *part]
+    options = [
+        f"--{option}={_one_line(option, str(value))}" for option, value in options_by_name.items() if value is not None
+    ]
+    part = [str(request.of), str(array.first)] if array is not None else []
+    return ["--parsable", "--requeue", "--kill-on-invalid-dep=yes", *options, str(script), request.stage, *part]
 
 
 def _array(array: Array, throttle: int | None, n_arrays: int) -> str:

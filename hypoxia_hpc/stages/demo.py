@@ -12,7 +12,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.tables import patients_csv
 from hypoxia_hpc.config import RunConfig, canonical_json, preset
 from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.synthetic.slides import (
@@ -22,7 +22,7 @@ from hypoxia_hpc.synthetic.slides import (
     synthetic_cohort,
     write_synthetic_slide,
 )
-from hypoxia_hpc.workers.pool import Failed, deal
+from hypoxia_hpc.workers.pool import FailedItem, deal
 
 STAGE = "demo slides"
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"
@@ -67,7 +67,7 @@ def write_demo_cohort(
     difference: float | None,
     seed: int,
     workers: int,
-    listener: Listener,
+    progress: Progress,
     stop: threading.Event,
 ) -> tuple[Path, Path]:
     """Write ``folder/slides`` and ``folder/patients.csv`` and return them; slides that are there already stay.
@@ -83,18 +83,18 @@ def write_demo_cohort(
     _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed})
     slides, patients = folder / "slides", folder / "patients.csv"
     cohort = synthetic_cohort(n_patients, difference, seed)
-    listener.begin(STAGE, n_patients, n_patients, "slides")
+    progress.begin(STAGE, n_patients, n_patients, "slides")
     try:
         jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]
         todo = [(target, slide) for target, slide in jobs if not target.exists()]
         for _ in range(n_patients - len(todo)):
-            listener.item(1)
+            progress.item(1)
         for event in deal(todo, _write_slide, workers=workers, stop=stop):
-            if isinstance(event, Failed):
+            if isinstance(event, FailedItem):
                 raise MachineError(f"{event.item[0]} could not be written: {event.detail}", remedy="run it again")
-            listener.item(1)
+            progress.item(1)
     finally:
-        listener.end()
+        progress.end()
     committed_file(slides / REAL_SLIDE.name, REAL_SLIDE.read_bytes())
     table = pd.DataFrame(
         {"patient_id": [name for name, _, _ in cohort], "label": [int(label) for _, label, _ in cohort]}

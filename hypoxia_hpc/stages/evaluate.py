@@ -13,17 +13,17 @@ import pandas as pd
 from hypoxia_hpc.analysis.metrics import binary_metrics, tumour_type_baseline
 from hypoxia_hpc.config import EvaluateTable, RunConfig
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, frozen_clusterings
+from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.predictions import (
     Predictions,
-    frozen_members,
     predict_cohort,
     predictions_digest,
+    saved_members,
     write_predictions,
 )
 from hypoxia_hpc.networks.heads.saved import model_key
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Float64Array, Json, Patient
 from hypoxia_hpc.runs.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
@@ -42,7 +42,7 @@ class Evaluated:
     fresh: bool
 
 
-def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evaluated:
+def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evaluated:
     """Predict every tile with every model, pool, measure; write predictions/ and metrics.json.
 
     Raises:
@@ -58,7 +58,7 @@ def evaluate(run: RunDir, *, listener: Listener, stop: threading.Event) -> Evalu
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), "cohort", key):
-        predictions, clusters = _predict(cohort, folds, listener, stop)
+        predictions, clusters = _predict(cohort, folds, progress, stop)
         measured = _measured(predictions, cohort.config)
         digest = write_predictions(run.predictions, predictions, clusters)
         seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
@@ -79,19 +79,19 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
 
 
 def _predict(
-    cohort: Cohort, folds: FoldSets, listener: Listener, stop: threading.Event
+    cohort: Cohort, folds: FoldSets, progress: Progress, stop: threading.Event
 ) -> tuple[Predictions, ClusterTables | None]:
-    slides = [standing.slide for standing in cohort.done]
-    make_probabilities(cohort.run, cohort.run, slides, listener=listener, stop=stop)
-    models = frozen_members(cohort.run, cohort.run, folds)
-    tally = ClusterTally(frozen_clusterings(cohort.run, folds))
-    standings = by_patient(cohort.done)
-    listener.begin(STAGE, len(standings), len(standings), "slides")
+    slides = [state.slide for state in cohort.done]
+    make_probabilities(cohort.run, cohort.run, slides, progress=progress, stop=stop)
+    models = saved_members(cohort.run, cohort.run, folds)
+    tally = ClusterTally(saved_clusterings(cohort.run, folds))
+    states = by_patient(cohort.done)
+    progress.begin(STAGE, len(states), len(states), "slides")
     try:
-        features = tally.passing(listened(each_features(cohort, standings), listener, stop))
-        predictions = predict_cohort(models, standings, features, cohort.patients)
+        features = tally.passing(listened(each_features(cohort, states), progress, stop))
+        predictions = predict_cohort(models, states, features, cohort.patients)
     finally:
-        listener.end()
+        progress.end()
     baseline = _baseline(cohort, predictions.patients, folds)
     patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
     return replace(predictions, patients=patients), tally.tables()

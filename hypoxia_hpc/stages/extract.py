@@ -12,16 +12,16 @@ from pathlib import Path
 from hypoxia_hpc.config import RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
-from hypoxia_hpc.models.extraction import STAGE, FeatureWork
+from hypoxia_hpc.models.extraction import STAGE, ExtractStage
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.stores.integrity import store_attributes
-from hypoxia_hpc.workers.allocation import WHOLE, Part
+from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.scratch import scratch_folder, staging
 from hypoxia_hpc.workers.slide_stage import StageOutcome, work_through
 
@@ -35,35 +35,35 @@ def extract(
     *,
     workers: int | None,
     retry: bool,
-    listener: Listener,
+    progress: Progress,
     stop: threading.Event,
-    part: Part = WHOLE,
+    allocation: Allocation = WHOLE,
 ) -> StageOutcome:
     """Features of the slides' tiles, in ``workers`` processes (default: [site] gpus, which have a GPU each, else one,
     which has every core or the GPU)."""
     config = run.config()
-    crew = crew_size(workers, config.site)
-    gpus = first_gpus(crew, gpus_of_node(os.environ)) if config.site.gpus else ()
-    work = extract_work(run, config, threads=max(1, part.cores // crew))
-    _note_random(work, config, listener)
-    _note_replaced(work, slides, listener)
+    pool = pool_size(workers, config.site)
+    gpus = first_gpus(pool, gpus_of_node(os.environ)) if config.site.gpus else ()
+    work = extract_stage(run, config, threads=max(1, allocation.cores // pool))
+    _note_random(work, config, progress)
+    _note_replaced(work, slides, progress)
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
         return work_through(
             f"{STAGE} {work.name}",
             slides,
             replace(work, scratch=scratch),
-            workers=crew,
+            workers=pool,
             retry=retry,
-            listener=listener,
+            progress=progress,
             stop=stop,
-            part=part,
+            allocation=allocation,
             at_once=SLIDES_AT_ONCE,
-            settle=partial(use_gpu, gpus) if gpus else None,
+            init_worker=partial(use_gpu, gpus) if gpus else None,
         )
 
 
-def crew_size(workers: int | None, site: SiteTable) -> int:
+def pool_size(workers: int | None, site: SiteTable) -> int:
     """Worker processes. Raises InputError where they are more than the GPUs that [site] gives them."""
     if workers and site.gpus and workers > site.gpus:
         raise InputError(
@@ -73,7 +73,7 @@ def crew_size(workers: int | None, site: SiteTable) -> int:
     return workers or site.gpus or 1
 
 
-def extract_work(run: RunDir, config: RunConfig, threads: int) -> FeatureWork:
+def extract_stage(run: RunDir, config: RunConfig, threads: int) -> ExtractStage:
     """The work of this stage as run.toml describes it. Raises what ``resolve_backbone`` raises, MachineError where the
     engine is not installed."""
     if config.site.engine == "openvino":
@@ -92,25 +92,25 @@ def extract_work(run: RunDir, config: RunConfig, threads: int) -> FeatureWork:
         threads,
     )
     spec = extract_spec(table, backbone.tile_px, backbone.weights_digest)
-    return FeatureWork(run, table.name, spec, table.dtype, config.tile, plan)
+    return ExtractStage(run, table.name, spec, table.dtype, config.tile, plan)
 
 
-def _note_random(work: FeatureWork, config: RunConfig, listener: Listener) -> None:
+def _note_random(work: ExtractStage, config: RunConfig, progress: Progress) -> None:
     if str(work.spec["weights_digest"]).startswith("random:"):
-        listener.note(
+        progress.note(
             f"{config.extract.backbone}: RANDOM weights (seed {config.extract.seed}), not a trained network. "
             "Fit for a demo or a test, not for results."
         )
 
 
-def _note_replaced(work: FeatureWork, slides: Sequence[Slide], listener: Listener) -> None:
+def _note_replaced(work: ExtractStage, slides: Sequence[Slide], progress: Progress) -> None:
     """Say it before features of other settings are lost; by the first store that is there."""
     stores = (store_attributes(work.target(slide)) for slide in slides)
     there = next((attributes for attributes in stores if attributes), None)
     if there is not None and there.get("spec") != work.spec:
         was = there.get("spec", {})
         changed = sorted(name for name in {*was, *work.spec} if was.get(name) != work.spec.get(name))
-        listener.note(
+        progress.note(
             f"features/{work.name} was made with other settings ({', '.join(changed)}) and is made anew; "
             "another [extract] name would keep both"
         )

@@ -13,11 +13,11 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
 from hypoxia_hpc.cohorts.manifests import Candidate, candidates_from_manifest
-from hypoxia_hpc.cohorts.scores import HypoxiaLabels, Rule, hypoxia_labels, read_scores
+from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.progress import Listener, Silence
+from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.costs import slide_costs
@@ -46,8 +46,8 @@ def init(
     scores: Path | None = None,
     patients: Path | None = None,
     patient_column: str | None = None,
-    rule: Rule = "type-median",
-    listener: Listener | None = None,
+    rule: LabelRule = "type-median",
+    progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Initialised:
     """Make a run directory. The same call again finds it made.
@@ -64,7 +64,7 @@ def init(
     candidates = find_slides(slides, patient_column)
     table = slide_table(candidates, None if known is None else list(known["patient_id"]))
     with_slides = _patients(table, known)
-    priced = _with_costs(table.slides, config.tile, listener or Silence(), stop or threading.Event())
+    priced = _with_costs(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),
         run.patients_file: patients_csv(with_slides),
@@ -78,17 +78,17 @@ def init(
     return Initialised(table, with_slides, labels)
 
 
-def _with_costs(slides: pd.DataFrame, table: TileTable, listener: Listener, stop: threading.Event) -> pd.DataFrame:
+def _with_costs(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> pd.DataFrame:
     """The slides with what each costs to tile (milliseconds of one core, from its header) as their cost."""
     known = [
         (Path(path), None if pd.isna(mpp) else float(mpp))
         for path, mpp in zip(slides["path"], slides["mpp"], strict=True)
     ]
-    listener.begin("init", len(known), len(known), "headers")
+    progress.begin("init", len(known), len(known), "headers")
     try:
-        return slides.assign(cost=slide_costs(known, table, lambda: listener.item(1), stop))
+        return slides.assign(cost=slide_costs(known, table, lambda: progress.item(1), stop))
     finally:
-        listener.end()
+        progress.end()
 
 
 def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.models.clusterings import ClusterTally, frozen_clusterings
+from hypoxia_hpc.models.clusterings import ClusterTally, saved_clusterings
 from hypoxia_hpc.models.finetuned import make_probabilities
-from hypoxia_hpc.models.outputs import frozen_models
-from hypoxia_hpc.models.predictions import frozen_members, predict_cohort, write_predictions
-from hypoxia_hpc.networks.heads.saved import FrozenModel
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.models.outputs import saved_models
+from hypoxia_hpc.models.predictions import predict_cohort, saved_members, write_predictions
+from hypoxia_hpc.networks.heads.saved import SavedModel
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -43,10 +43,10 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.root}",
         )
     config = run.config()
-    refuse_other_features(tile_spec(config.tile), run_spec(config), frozen_models(model_run))
+    refuse_other_features(tile_spec(config.tile), run_spec(config), saved_models(model_run))
 
 
-def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threading.Event) -> Predicted:
+def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threading.Event) -> Predicted:
     """Predict every patient of ``run``; write predictions/.
 
     Raises:
@@ -54,39 +54,39 @@ def predict(run: RunDir, model_run: RunDir, *, listener: Listener, stop: threadi
         NotReadyError: slides without features, models missing or damaged.
         Stopped: on request.
     """
-    models = frozen_models(model_run)
+    models = saved_models(model_run)
     n_folds = model_run.config().train.folds
     if n_folds > 1:
-        listener.note(
+        progress.note(
             f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"
         )
     cohort = load_cohort(run)
     refuse_other_features(tile_spec(cohort.config.tile), cohort.spec, models)
     if not cohort.done:
         raise NotReadyError(
-            f"none of {len(cohort.standings)} slides has features, all are quarantined",
+            f"none of {len(cohort.states)} slides has features, all are quarantined",
             remedy=f"hypoxia-hpc status {run.root}",
         )
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     used = {"model_run": model_run.root.absolute().name, "models": keys}
     sets = dict.fromkeys(cohort.patients, SET)
-    make_probabilities(run, model_run, [standing.slide for standing in cohort.done], listener=listener, stop=stop)
-    members = frozen_members(run, model_run, [sets] * n_folds)
-    tally = ClusterTally(frozen_clusterings(model_run, [sets] * n_folds))
-    standings = by_patient(cohort.done)
-    listener.begin(STAGE, len(standings), len(standings), "slides")
+    make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
+    members = saved_members(run, model_run, [sets] * n_folds)
+    tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
+    states = by_patient(cohort.done)
+    progress.begin(STAGE, len(states), len(states), "slides")
     with timed_receipt(run.receipts(STAGE), "cohort", next(iter(keys.values())), used):
         try:
-            features = tally.passing(listened(each_features(cohort, standings), listener, stop))
-            predictions = predict_cohort(members, standings, features, cohort.patients)
+            features = tally.passing(listened(each_features(cohort, states), progress, stop))
+            predictions = predict_cohort(members, states, features, cohort.patients)
         finally:
-            listener.end()
+            progress.end()
         write_predictions(run.predictions, predictions, tally.tables())
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)
 
 
-def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[FrozenModel]]) -> None:
+def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]]) -> None:
     """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
     differences = []
     for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml

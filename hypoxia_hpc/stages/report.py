@@ -18,13 +18,13 @@ from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.models.finetuned import HEAD
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
     ClusterShares,
     CohortPatient,
-    Dropped,
-    History,
+    Curves,
+    DroppedSlide,
     PatientPrediction,
     Provenance,
     QuarantinedSlide,
@@ -36,11 +36,11 @@ from hypoxia_hpc.reports.page import (
 from hypoxia_hpc.reports.records import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.runs.cohort import load_cohort, model_names, patients_with_slides
-from hypoxia_hpc.runs.device_time import accounts_of
+from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.receipts import read_receipt
-from hypoxia_hpc.runs.state import Standing, feature_standings, run_spec, tile_standing
+from hypoxia_hpc.runs.state import SlideState, feature_states, run_spec, tile_state
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.stores.integrity import store_attributes
@@ -52,7 +52,7 @@ THUMBNAIL_PX = 360
 SHOWN_VERSIONS = ("numpy", "tensorflow", "jax", "torch", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
 
 
-def report(run: RunDir, *, listener: Listener) -> Path:
+def report(run: RunDir, *, progress: Progress) -> Path:
     """Write report/index.html and return its path.
 
     Raises:
@@ -62,7 +62,7 @@ def report(run: RunDir, *, listener: Listener) -> Path:
     config, slides = run.config(), run.slides()
     records = _model_records(run, config)
     spec = _spec(config, records)
-    standings = _standings(run, config, slides, spec)
+    states = _states(run, config, slides, spec)
     patients = patients_with_slides(slides, run.patients())
     metrics = _metrics(run, spec, patients)
     data = ReportData(
@@ -72,10 +72,10 @@ def report(run: RunDir, *, listener: Listener) -> Path:
         histories=tuple(_history(name, record) for name, record in records.items()),
         patients=_cohort(run, patients),
         dropped=_dropped(run),
-        slides=_slide_rows(run, config, standings, listener),
-        quarantined=tuple(_quarantined(one) for one in standings if one.status == "quarantined" and one.receipt),
-        times=_times(run, config, standings),
-        provenance=_provenance(run, config, records, metrics, standings),
+        slides=_slide_rows(run, config, states, progress),
+        quarantined=tuple(_quarantined(one) for one in states if one.status == "quarantined" and one.receipt),
+        times=_times(run, config, states),
+        provenance=_provenance(run, config, records, metrics, states),
         threshold=config.evaluate.threshold,
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
@@ -99,10 +99,10 @@ def _spec(config: RunConfig, records: Mapping[str, ModelRecord]) -> Json | None:
         return extract_spec(config.extract, config.tile.tile_px, trained_with[0]) if len(trained_with) == 1 else None
 
 
-def _standings(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json | None) -> list[Standing]:
+def _states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json | None) -> list[SlideState]:
     if spec is None:
-        return [tile_standing(run, config.tile, slide) for slide in slides]
-    return feature_standings(run, config, slides, spec)
+        return [tile_state(run, config.tile, slide) for slide in slides]
+    return feature_states(run, config, slides, spec)
 
 
 def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
@@ -181,11 +181,11 @@ def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
     return {name: read_record(run.model(name)) for name in names if run.model(name).is_dir()}
 
 
-def _history(name: str, record: ModelRecord) -> History:
+def _history(name: str, record: ModelRecord) -> Curves:
     series = {
         name: tuple(record.history.get(name, ())) for name in ("loss", "accuracy", "valid_loss", "valid_accuracy")
     }
-    return History(name, **series)
+    return Curves(name, **series)
 
 
 def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient, ...]:
@@ -207,14 +207,14 @@ def _shown_sets(split: pd.DataFrame) -> dict[str, str]:
     return dict(zip(shown["patient_id"], words, strict=True))
 
 
-def _dropped(run: RunDir) -> tuple[Dropped, ...]:
+def _dropped(run: RunDir) -> tuple[DroppedSlide, ...]:
     """What init left out; nothing where slides.csv was not made by init. Raises NotReadyError for a damaged list."""
     file = run.receipts("init") / "cohort.json"
     if not file.exists():
         return ()
     try:
         left_out = json.loads(file.read_bytes())
-        return tuple(Dropped(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
+        return tuple(DroppedSlide(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotReadyError(
             f"{file} is damaged ({error!r}), so nobody can tell what init left out",
@@ -223,31 +223,31 @@ def _dropped(run: RunDir) -> tuple[Dropped, ...]:
 
 
 def _slide_rows(
-    run: RunDir, config: RunConfig, standings: Sequence[Standing], listener: Listener
+    run: RunDir, config: RunConfig, states: Sequence[SlideState], progress: Progress
 ) -> tuple[SlideRow, ...]:
     rows, thumbnails = [], 0
-    listener.begin(STAGE, len(standings), len(standings), "slides")
+    progress.begin(STAGE, len(states), len(states), "slides")
     try:
-        for standing in sorted(standings, key=lambda one: one.slide.slide_id):
-            attributes = store_attributes(run.tiles(standing.slide.slide_id))
+        for state in sorted(states, key=lambda one: one.slide.slide_id):
+            attributes = store_attributes(run.tiles(state.slide.slide_id))
             thumbnail = None
             if attributes is not None and thumbnails < config.report.thumbnails:
-                thumbnail = _thumbnail(run, standing.slide, listener)
+                thumbnail = _thumbnail(run, state.slide, progress)
                 thumbnails += thumbnail is not None
-            rows.append(_slide_row(standing, attributes or {}, thumbnail))
-            listener.item(1)
+            rows.append(_slide_row(state, attributes or {}, thumbnail))
+            progress.item(1)
     finally:
-        listener.end()
+        progress.end()
     return tuple(rows)
 
 
-def _slide_row(standing: Standing, attributes: Json, thumbnail: bytes | None) -> SlideRow:
+def _slide_row(state: SlideState, attributes: Json, thumbnail: bytes | None) -> SlideRow:
     counts, header = attributes.get("counts", {}), attributes.get("slide", {})
     return SlideRow(
-        standing.slide.slide_id,
-        standing.slide.patient_id,
-        standing.status,
-        name=standing.slide.name,
+        state.slide.slide_id,
+        state.slide.patient_id,
+        state.status,
+        name=state.slide.name,
         planned=counts.get("planned"),
         kept=counts.get("kept"),
         background=counts.get("background"),
@@ -258,26 +258,26 @@ def _slide_row(standing: Standing, attributes: Json, thumbnail: bytes | None) ->
     )
 
 
-def _thumbnail(run: RunDir, slide: Slide, listener: Listener) -> bytes | None:
+def _thumbnail(run: RunDir, slide: Slide, progress: Progress) -> bytes | None:
     """None where the slide or its store can no longer be read: the note says so, the report is still made."""
     try:
         tiles = open_tiles(run.tiles(slide.slide_id))
         with opened_slide(slide.path) as opened:
             pixels = opened.read_thumbnail(THUMBNAIL_PX)
     except SlideError as error:
-        listener.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
+        progress.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
         return None
     width, height = tiles.attributes["slide"]["size_l0"]
     return draw_kept_tiles(pixels, (width, height), tiles.xy, tiles.attributes["plan"]["side_l0"])
 
 
-def _quarantined(standing: Standing) -> QuarantinedSlide:
-    receipt = standing.receipt or Receipt(standing.slide.slide_id, "quarantined", "")
-    return QuarantinedSlide(standing.slide.slide_id, standing.stage, receipt.reason, receipt.detail)
+def _quarantined(state: SlideState) -> QuarantinedSlide:
+    receipt = state.receipt or Receipt(state.slide.slide_id, "quarantined", "")
+    return QuarantinedSlide(state.slide.slide_id, state.stage, receipt.reason, receipt.detail)
 
 
-def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tuple[StageTime, ...]:
-    slide_ids = [standing.slide.slide_id for standing in standings]
+def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tuple[StageTime, ...]:
+    slide_ids = [state.slide.slide_id for state in states]
     models = model_names(config.train)
     features = {"extract": config.extract.name} | {f"extract {name}": name for name, head, _ in models if head == HEAD}
     by_stage = {
@@ -294,9 +294,9 @@ def _times(run: RunDir, config: RunConfig, standings: Sequence[Standing]) -> tup
     for stage, receipts in by_stage.items():
         found = [receipt for receipt in receipts if receipt is not None]
         if found:
-            accounts = accounts_of(found)
-            seconds, waited = sum(one.seconds for one in found), accounts.waited_share
-            times.append(StageTime(stage, seconds, _tiles(stage, found), waited, accounts.bytes_read or None))
+            device_time = device_time_of(found)
+            seconds, waited = sum(one.seconds for one in found), device_time.waited_share
+            times.append(StageTime(stage, seconds, _tiles(stage, found), waited, device_time.bytes_read or None))
     return tuple(times)
 
 
@@ -306,11 +306,11 @@ def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     return sum(receipt.rows for receipt in receipts) if stage.startswith("extract") else None
 
 
-def _feature_attributes(run: RunDir, name: str, standings: Sequence[Standing]) -> Iterator[Json]:
+def _feature_attributes(run: RunDir, name: str, states: Sequence[SlideState]) -> Iterator[Json]:
     """Of every slide that has features."""
-    for standing in standings:
-        attributes = store_attributes(run.features(name, standing.slide.slide_id))
-        if attributes is not None and standing.status == "done":
+    for state in states:
+        attributes = store_attributes(run.features(name, state.slide.slide_id))
+        if attributes is not None and state.status == "done":
             yield attributes
 
 
@@ -319,7 +319,7 @@ def _provenance(
     config: RunConfig,
     records: Mapping[str, ModelRecord],
     metrics: Json,
-    standings: Sequence[Standing],
+    states: Sequence[SlideState],
 ) -> Provenance:
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
@@ -338,6 +338,6 @@ def _provenance(
         render_config(config),
         config.extract.name,
         feature_compute(
-            attributes.get("compute") for attributes in _feature_attributes(run, config.extract.name, standings)
+            attributes.get("compute") for attributes in _feature_attributes(run, config.extract.name, states)
         ),
     )

@@ -18,15 +18,15 @@ from pathlib import Path
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
-from hypoxia_hpc.machine.programs import ask, environment, run_program
-from hypoxia_hpc.monitoring.remaining import Undone, undone
+from hypoxia_hpc.machine.programs import environment, query_program, run_program
+from hypoxia_hpc.monitoring.remaining import Remaining, remaining
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import SlideStage
+from hypoxia_hpc.runs.rates import SlideStageName
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
-from hypoxia_hpc.slurm.queue import ask_squeue, sent_jobs
-from hypoxia_hpc.slurm.resources import Array, Ask, arrays_of, ask_by_slide, ask_of_cohort
+from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
+from hypoxia_hpc.slurm.resources import Array, JobRequest, arrays_of, request_by_slide, request_of_cohort
 from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable, sbatch_arguments
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
@@ -38,7 +38,7 @@ PROGRAM = "hypoxia-hpc"
 class Job:
     """A stage to send: what is asked for, and one array for each sbatch (None: no array)."""
 
-    ask: Ask
+    request: JobRequest
     arrays: tuple[Array | None, ...]
 
 
@@ -63,14 +63,14 @@ class Plan:
 
     def arguments(self, job: Job, array: Array | None, after: Sequence[str]) -> list[str]:
         """What follows ``sbatch``, to wait for the jobs ``after``."""
-        return sbatch_arguments(job.ask, array, len(job.arrays), self.run, self.script, after, self.table)
+        return sbatch_arguments(job.request, array, len(job.arrays), self.run, self.script, after, self.table)
 
 
 @dataclass(frozen=True, slots=True)
 class SentJob:
     """A job and the ids that SLURM gave it, one for each array."""
 
-    ask: Ask
+    request: JobRequest
     ids: tuple[str, ...]
 
 
@@ -84,20 +84,21 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     """
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
-    work = undone(run, config, slides, retry=retry)
+    work = remaining(run, config, slides, retry=retry)
     image = _image(root, table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
-    wanted = list(_asks(run, slides, work, table))
-    asks = [in_time(one, limits, table) for one in wanted]
+    wanted = list(_requests(run, slides, work, table))
+    requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry)
     jobs = [
-        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size))) for asked in asks
+        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
+        for asked in requests
     ]
-    cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, asks, strict=True) if other != one)
+    cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
 
@@ -122,28 +123,28 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
     _refuse_queued(run)
     _write_script(plan)
     for job in plan.jobs:
-        _ask_sbatch(job, ["--test-only", *plan.arguments(job, job.arrays[0], [])])
+        _call_sbatch(job, ["--test-only", *plan.arguments(job, job.arrays[0], [])])
     before: list[str] = []
     sent: list[str] = []
     for job in plan.jobs:
         ids = []
         for array in job.arrays:
-            ids.append(_job_id(job, _ask_sbatch(job, plan.arguments(job, array, before), sent)))
+            ids.append(_job_id(job, _call_sbatch(job, plan.arguments(job, array, before), sent)))
             sent.append(ids[-1])
             _record(run, job, array, ids[-1])
         before = ids
-        yield SentJob(job.ask, tuple(ids))
+        yield SentJob(job.request, tuple(ids))
 
 
-def _asks(run: RunDir, slides: Sequence[Slide], work: Undone, table: SlurmTable) -> Iterator[Ask]:
+def _requests(run: RunDir, slides: Sequence[Slide], work: Remaining, table: SlurmTable) -> Iterator[JobRequest]:
     for stage, todo in work.slides.items():
         if todo:
-            yield ask_by_slide(stage, slides, todo, _earlier_count(run, stage), work.pace[stage], table)
+            yield request_by_slide(stage, slides, todo, _earlier_count(run, stage), work.pace[stage], table)
     for later in work.stages:
-        yield ask_of_cohort(later, len(slides), work.n_tiles, table)
+        yield request_of_cohort(later, len(slides), work.n_tiles, table)
 
 
-def _earlier_count(run: RunDir, stage: SlideStage) -> int | None:
+def _earlier_count(run: RunDir, stage: SlideStageName) -> int | None:
     """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
     counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
     return counts[-1] if counts else None
@@ -152,7 +153,13 @@ def _earlier_count(run: RunDir, stage: SlideStage) -> int | None:
 def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
     """A file for each job, so that of two submissions at once neither loses what the other writes."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    entry: Json = {"stage": job.ask.stage, "job_id": job_id, "elements": None, "of": job.ask.of, "submitted": now}
+    entry: Json = {
+        "stage": job.request.stage,
+        "job_id": job_id,
+        "elements": None,
+        "of": job.request.of,
+        "submitted": now,
+    }
     if array is not None:
         entry |= {"elements": [array.first + index for index in array.indices], "first": array.first}
     committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
@@ -174,7 +181,7 @@ def _program() -> str:
 
 def _refuse_queued(run: RunDir) -> None:
     ids = list(dict.fromkeys(one.job_id for one in sent_jobs(run)))
-    queued, why = ask_squeue(ids) if ids else ([], "")
+    queued, why = query_squeue(ids) if ids else ([], "")
     if queued is None:
         raise MachineError(
             f"nobody can tell whether jobs of this run are in the queue: {why}", remedy="try again later"
@@ -194,7 +201,7 @@ def _write_script(plan: Plan) -> None:
     committed_file(plan.script, plan.text.encode())
 
 
-def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) -> str:
+def _call_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) -> str:
     done = _run(["sbatch", *arguments])
     if done.returncode:
         said = done.stderr.strip() or f"sbatch ended with exit code {done.returncode}"
@@ -202,7 +209,7 @@ def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) ->
         if "timed out" in said or _why_silent():
             raise _silent(said, first)
         raise InputError(
-            f"SLURM does not take the job of {job.ask.stage}: {_in_words(job.ask)}",
+            f"SLURM does not take the job of {job.request.stage}: {_in_words(job.request)}",
             culprits=said.splitlines(),
             remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
         )
@@ -211,7 +218,7 @@ def _ask_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) ->
 
 def _why_silent() -> str:
     """Empty where a controller of SLURM answers."""
-    answer, why = ask("scontrol", "ping")
+    answer, why = query_program("scontrol", "ping")
     return why if answer is None else "" if " UP" in answer else answer
 
 
@@ -223,11 +230,11 @@ def _silent(said: str, first: str = "") -> MachineError:
     )
 
 
-def _in_words(ask: Ask) -> str:
-    where = f" in partition {ask.partition}" if ask.partition else ""
-    gres = f" and {ask.gres}" if ask.gres else ""
-    cores = f"{ask.nodes} node(s), {ask.ranks} x {ask.cpus} cores"
-    return f"{cores}, {ask.memory_mb / 1000:g} GB a node{gres} for {ask.minutes} min{where}"
+def _in_words(request: JobRequest) -> str:
+    where = f" in partition {request.partition}" if request.partition else ""
+    gres = f" and {request.gres}" if request.gres else ""
+    cores = f"{request.nodes} node(s), {request.ranks} x {request.cpus} cores"
+    return f"{cores}, {request.memory_mb / 1000:g} GB a node{gres} for {request.minutes} min{where}"
 
 
 def _job_id(job: Job, printed: str) -> str:
@@ -235,7 +242,7 @@ def _job_id(job: Job, printed: str) -> str:
     job_id = printed.strip().partition(";")[0]
     if not job_id.isdecimal():
         raise MachineError(
-            f"sbatch printed no job id for {job.ask.stage}: {printed.strip()!r}", remedy="look at squeue --me"
+            f"sbatch printed no job id for {job.request.stage}: {printed.strip()!r}", remedy="look at squeue --me"
         )
     return job_id
 

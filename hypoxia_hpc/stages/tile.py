@@ -12,26 +12,26 @@ import numpy as np
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Float32Array, Json, Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
-from hypoxia_hpc.runs.state import tile_standing
+from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.codecs import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
-from hypoxia_hpc.slides.masks import Masks, judge
+from hypoxia_hpc.slides.masks import Masks, tile_masks
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
-from hypoxia_hpc.tiling.kernels import buffers
-from hypoxia_hpc.tiling.kernels.blocks import BACKGROUND, MASKED, UNREADABLE, Rule
+from hypoxia_hpc.tiling.kernels.blocks import BACKGROUND, MASKED, UNREADABLE, CutRule
+from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.pixels import most_background_px
 from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
-from hypoxia_hpc.workers.allocation import WHOLE, Part
+from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.scratch import Scratch, scratch_folder, staged, staging
 from hypoxia_hpc.workers.slide_stage import StageOutcome, work_through
 
@@ -44,21 +44,23 @@ def tile(
     *,
     workers: int | None,
     retry: bool,
-    listener: Listener,
+    progress: Progress,
     stop: threading.Event,
-    part: Part = WHOLE,
+    allocation: Allocation = WHOLE,
 ) -> StageOutcome:
     """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core); cores that
     have no slide of their own share those of others."""
     config = run.config()
-    crew = min(workers or config.site.workers or part.cores, max(1, len(slides)))
+    pool = min(workers or config.site.workers or allocation.cores, max(1, len(slides)))
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
-        work = TileWork(run, config.tile, max(1, part.cores // crew), scratch)
-        return work_through(STAGE, slides, work, workers=crew, retry=retry, listener=listener, stop=stop, part=part)
+        work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
+        return work_through(
+            STAGE, slides, work, workers=pool, retry=retry, progress=progress, stop=stop, allocation=allocation
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class TileWork:
+class TileStage:
     """One slide to one tile store, by up to ``threads`` threads that decode."""
 
     run: RunDir
@@ -77,7 +79,7 @@ class TileWork:
         try:
             return slide_tile_key(self.table, slide, fingerprint(slide.path))
         except SlideError:
-            made = tile_standing(self.run, self.table, slide)
+            made = tile_state(self.run, self.table, slide)
             if made.status == "done":
                 return made.key  # the slide has gone since, its tiles are here
             raise
@@ -107,12 +109,12 @@ class TileWork:
                 opened.check_readable()
             reading = opened.reading(plan, table.reduce)
             if table.tissue != "none":
-                buffers.forget()
-            masks = judge(opened, plan, table, self._regions(slide))
-            wanted = masks.wanted & ~masks.glass
-            sources = opened.sources(plan, reading, wanted, self.threads)
-            cut = cut_tiles(sources, reading.tiles, _rule(table), wanted, store.new_tile, tick)
-            cut.states[masks.wanted & masks.glass] = BACKGROUND
+                BUFFERS.clear()
+            masks = tile_masks(opened, plan, table, self._regions(slide))
+            selected = masks.selected & ~masks.screened_background
+            sources = opened.sources(plan, reading, selected, self.threads)
+            cut = cut_tiles(sources, reading.tiles, _rule(table), selected, store.new_tile, tick)
+            cut.states[masks.selected & masks.screened_background] = BACKGROUND
             counts = _counts(cut)
             _refuse_unreadable(slide, cut, reading, plan, table)
             if not cut.kept.any():
@@ -161,8 +163,8 @@ class TileWork:
         }
 
 
-def _rule(table: TileTable) -> Rule:
-    return Rule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
+def _rule(table: TileTable) -> CutRule:
+    return CutRule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
 
 
 def _plan_record(plan: TilePlan, reading: Reading, masks: Masks) -> Json:

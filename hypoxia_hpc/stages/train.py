@@ -14,8 +14,8 @@ from hypoxia_hpc.models.clusterings import fit_deep_kmeans
 from hypoxia_hpc.models.finetuned import finetune_backbone, fit_finetune, make_probabilities
 from hypoxia_hpc.models.search import point_folders, search
 from hypoxia_hpc.models.training_job import (
-    Fitting,
     Trainer,
+    TrainingJob,
     fit_head,
     model_record,
     n_epochs,
@@ -26,7 +26,7 @@ from hypoxia_hpc.networks.heads.loop import WATCHED, History
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import model_key, save_model
 from hypoxia_hpc.networks.runtime import backend_name
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
 from hypoxia_hpc.runs.directory import RunDir
@@ -48,7 +48,7 @@ class Trained:
     unlabelled: tuple[str, ...]
 
 
-def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
+def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     """Split the patients, write split.csv, train every model of [train] that is not done.
 
     Raises:
@@ -65,18 +65,18 @@ def train(run: RunDir, *, listener: Listener, stop: threading.Event) -> Trained:
     folds = sets_by_fold(split)
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
-        listener.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
+        progress.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
     models = cohort.planned(folds)
     todo = [model for model in models if model_key(run.model(model.name)) != model.key]
     require_trainable(cohort.config, todo)
-    _note_random(cohort.config, todo, listener)
+    _note_random(cohort.config, todo, progress)
     for model in todo:
-        _train_one(cohort, model, folds[model.fold], listener, stop)
+        _train_one(cohort, model, folds[model.fold], progress, stop)
     for model in models:
         for folder in point_folders(run, model):
             remove_directory(folder)
     # Here, where the device is that trained them, if need be; evaluate finds them made.
-    make_probabilities(run, run, [standing.slide for standing in cohort.done], listener=listener, stop=stop)
+    make_probabilities(run, run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     found = tuple(model.name for model in models if model not in todo)
     return Trained(tuple(model.name for model in todo), found, unlabelled)
 
@@ -100,10 +100,10 @@ def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
         finetune_backbone(config)
 
 
-def _note_random(config: RunConfig, todo: Sequence[Planned], listener: Listener) -> None:
+def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress) -> None:
     table = config.train.finetune
     if table.weights == "random" and any(model.head == "finetune" for model in todo):
-        listener.note(
+        progress.note(
             f"finetune: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained network. "
             "Fit for a demo or a test, not for results."
         )
@@ -112,10 +112,10 @@ def _note_random(config: RunConfig, todo: Sequence[Planned], listener: Listener)
 def refuse_shared_slides(cohort: Cohort) -> None:
     """Raises InputError where files of equal content stand under two patients, who could be in training and test."""
     owners: dict[str, set[str]] = {}
-    for standing in cohort.done:
-        attributes = store_attributes(cohort.run.tiles(standing.slide.slide_id)) or {}
+    for state in cohort.done:
+        attributes = store_attributes(cohort.run.tiles(state.slide.slide_id)) or {}
         made_of = attributes.get("slide", {}).get("fingerprint")
-        owners.setdefault(str(made_of), set()).add(f"{standing.slide.patient_id} ({standing.slide.slide_id})")
+        owners.setdefault(str(made_of), set()).add(f"{state.slide.patient_id} ({state.slide.slide_id})")
     shared = [
         " and ".join(sorted(names)) for names in owners.values() if len({name.split(" (")[0] for name in names}) > 1
     ]
@@ -128,37 +128,37 @@ def refuse_shared_slides(cohort: Cohort) -> None:
 
 
 def _train_one(
-    cohort: Cohort, model: Planned, sets: Mapping[str, str], listener: Listener, stop: threading.Event
+    cohort: Cohort, model: Planned, sets: Mapping[str, str], progress: Progress, stop: threading.Event
 ) -> None:
     started = time.perf_counter()
     settings = cohort.config.train
     data = training_data(cohort, sets, model.fold)
     train_set, valid_set = (cohort.of_set(sets, name) for name in FITTED)
     table: Table = getattr(settings, model.head)
-    fitting = Fitting(cohort, model, table, train_set, valid_set, data, stop)
+    job = TrainingJob(cohort, model, table, train_set, valid_set, data, stop)
     record: Json | None = None
     if points := settings.search.points(model.head):
-        found = search(fitting, points, lambda one, point: _fit(one, f"{model.name}, point {point}", listener))
-        fitting, trained, record = replace(fitting, table=found.table), found.trained, found.record
+        found = search(job, points, lambda one, point: _fit(one, f"{model.name}, point {point}", progress))
+        job, trained, record = replace(job, table=found.table), found.trained, found.record
     else:
-        trained = _fit(fitting, model.name, listener)
-    save_model(cohort.run.model(model.name), model_record(fitting, trained, record), trained.arrays)
-    fitting.checkpoints.clear()
+        trained = _fit(job, model.name, progress)
+    save_model(cohort.run.model(model.name), model_record(job, trained, record), trained.arrays)
+    job.checkpoints.clear()
     n_tiles = sum(counts["tiles"] for counts in set_counts(data).values())
     seconds = time.perf_counter() - started
     write_receipt(cohort.run.receipts(STAGE), Receipt(model.name, "done", model.key, rows=n_tiles, seconds=seconds))
 
 
-def _fit(fitting: Fitting, title: str, listener: Listener) -> TrainedHead:
-    trainer = TRAINERS.get(fitting.model.head, fit_head)
-    epochs = n_epochs(fitting.table)
-    listener.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
+def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
+    trainer = TRAINERS.get(job.model.head, fit_head)
+    epochs = n_epochs(job.table)
+    progress.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
     try:
-        trained = trainer(fitting, lambda _: listener.item(1))
+        trained = trainer(job, lambda _: progress.item(1))
     finally:
-        listener.end()
-    if told := how_it_ended(trained.history, epochs, getattr(fitting.table, "patience", None)):
-        listener.note(f"{title}: {told}")
+        progress.end()
+    if told := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
+        progress.note(f"{title}: {told}")
     return trained
 
 

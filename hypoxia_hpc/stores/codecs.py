@@ -28,7 +28,7 @@ _SPARE_NBYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Codec:
+class PixelCodec:
     """One way to pack a chunk of tiles.
 
     ``documents`` are the Zarr codecs before the checksum. ``pack`` takes tiles, uint8 (k, px, px, 3) in C order, and
@@ -128,20 +128,22 @@ def _check_nbytes(found: int, tiles: UInt8Array) -> None:
 
 _BLOSC = {"cname": "lz4", "clevel": LZ4_LEVEL, "shuffle": "noshuffle", "typesize": 1, "blocksize": 0}
 _JPEG = {"level": JPEG_QUALITY, "subsampling": JPEG_SUBSAMPLING}
-NONE = Codec((_BYTES,), _pack_none, _unpack_none, fixed=True)
+NONE = PixelCodec((_BYTES,), _pack_none, _unpack_none, fixed=True)
 # benchmarks/stores.py, H&E tiles of 299 px, two free cores: KB a tile; tiles/s packed by one thread, written, read:
 #   none  268.2           5,100  22,000
 #   lz4   263.6   8,600   3,800  21,000
 #   zstd  256.2   2,500   2,500   5,200    (levels 1 to 3 pack alike, 1 is the fastest)
 #   jpeg   66.5   1,900   1,800   1,450
 # Without loss 2 to 5 % are saved and writing or reading slowed down: the default is "none".
-CODECS: Mapping[str, Codec] = {
+CODECS: Mapping[str, PixelCodec] = {
     "none": NONE,
-    "lz4": Codec((_BYTES, {"name": "blosc", "configuration": _BLOSC}), _pack_lz4, _unpack_lz4),
-    "zstd": Codec(
+    "lz4": PixelCodec((_BYTES, {"name": "blosc", "configuration": _BLOSC}), _pack_lz4, _unpack_lz4),
+    "zstd": PixelCodec(
         (_BYTES, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}), _pack_zstd, _unpack_zstd
     ),
     # One tile a chunk: 8 x 8 blocks would mix tiles that lie one below the other. Its name and settings are those of
     # imagecodecs.zarr.Jpeg (imagecodecs 2026.5 and later, package imagecodecs-zarr), which other readers need.
-    "jpeg": Codec(({"name": "imagecodecs_jpeg", "configuration": _JPEG},), _pack_jpeg, _unpack_jpeg, tile_by_tile=True),
+    "jpeg": PixelCodec(
+        ({"name": "imagecodecs_jpeg", "configuration": _JPEG},), _pack_jpeg, _unpack_jpeg, tile_by_tile=True
+    ),
 }

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.stores.codecs import CODECS, NONE, Codec
+from hypoxia_hpc.stores.codecs import CODECS, NONE, PixelCodec
 from hypoxia_hpc.stores.shards import encode_chunk
 
 DOCUMENT = "zarr.json"
@@ -41,7 +41,7 @@ class ArrayRule:
     dtypes: tuple[str, ...]
     dimensions: tuple[int | str, ...]
     most_rows: int = 0
-    codec: Codec = NONE
+    codec: PixelCodec = NONE
 
     @property
     def chunk_name(self) -> str:

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels import blocks, buffers
-from hypoxia_hpc.tiling.kernels.blocks import Layout, Rule
+from hypoxia_hpc.tiling.kernels import blocks
+from hypoxia_hpc.tiling.kernels.blocks import CutRule, Layout
+from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 
 POOL_BYTES = 192 * 2**20
@@ -106,11 +107,11 @@ def strips_of(grid: TileGrid, n: int) -> list[slice]:
     return [slice(*between) for between in itertools.pairwise(borders)]
 
 
-def blocks_under(of_blocks: BlockGrid, grid: TileGrid, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def blocks_under(of_blocks: BlockGrid, grid: TileGrid, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which blocks wanted tiles, bool (n,), lie on: bool (blocks,)."""
     # Tiles wanted above and to the left of each corner of the grid, so that four numbers say how many a block touches.
     sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int32)
-    wanted.reshape(grid.rows, grid.columns).cumsum(0, dtype=np.int32, out=sums[1:, 1:])
+    selected.reshape(grid.rows, grid.columns).cumsum(0, dtype=np.int32, out=sums[1:, 1:])
     sums.cumsum(1, out=sums)
     top, bottom = _tiles_touched(of_blocks.top, of_blocks.height, of_blocks.rows, grid.side, grid.rows)
     left, right = _tiles_touched(of_blocks.left, of_blocks.width, of_blocks.columns, grid.side, grid.columns)
@@ -128,8 +129,8 @@ def _tiles_touched(first: int, size: int, n_blocks: int, side: int, n_tiles: int
 def cut_tiles(
     sources: Sequence[BlockSource],
     grid: TileGrid,
-    rule: Rule,
-    wanted: NDArray[np.bool_],
+    rule: CutRule,
+    selected: NDArray[np.bool_],
     new_tile: Callable[[], UInt8Array],
     tick: Callable[[int], None] = lambda tiles: None,
 ) -> Cut:
@@ -149,7 +150,7 @@ def cut_tiles(
         SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
             the sources raise.
     """
-    states = np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
+    states = np.where(selected, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
     strips = [
         _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources))
         for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
@@ -179,16 +180,18 @@ def _joined(strips: Sequence[_Strip]) -> Cut:
     )
 
 
-def read_tiles(source: BlockSource, grid: TileGrid, wanted: NDArray[np.bool_]) -> Iterator[UInt8Array]:
+def read_tiles(source: BlockSource, grid: TileGrid, selected: NDArray[np.bool_]) -> Iterator[UInt8Array]:
     """The pixels of the wanted tiles, whatever they show: for each row that has any, uint8 (k, tile_px, tile_px, 3).
 
     Raises:
         SlideError: ``unreadable`` where one does not decode, and as :func:`cut_tiles`.
     """
-    cutter = _Cutter(source, source.grid, grid, Rule(255, most_background=grid.tile_px**2, screen=False), POOL_BYTES)
-    cut = Cut(np.where(wanted, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(wanted), dtype=np.int64))
+    cutter = _Cutter(source, source.grid, grid, CutRule(255, most_background=grid.tile_px**2, screen=False), POOL_BYTES)
+    cut = Cut(
+        np.where(selected, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(selected), dtype=np.int64)
+    )
     try:
-        for row, in_row in enumerate(wanted.reshape(grid.rows, grid.columns).sum(1)):
+        for row, in_row in enumerate(selected.reshape(grid.rows, grid.columns).sum(1)):
             pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
             places = iter(pixels)
             # Also where nothing is wanted: what the row before kept for this one has to be given back.
@@ -212,7 +215,7 @@ class _Strip:
         self,
         source: BlockSource,
         grid: TileGrid,
-        rule: Rule,
+        rule: CutRule,
         columns: slice,
         states: UInt8Array,
         pool_bytes: int,
@@ -242,14 +245,14 @@ class _Helper:
         self._strip = strip
         self._thread = ThreadPoolExecutor(1, "strip")
         shape = (strip.grid.columns, strip.grid.tile_px, strip.grid.tile_px, 3)
-        self._memory = buffers.take(math.prod(shape))
-        self._places = self._memory[: math.prod(shape)].reshape(shape)
+        self._memory = BUFFERS.acquire(math.prod(shape))
+        self._slots = self._memory[: math.prod(shape)].reshape(shape)
         self._row = self._thread.submit(self._cut_row)
 
     def hand_over(self, new_tile: Callable[[], UInt8Array], *, last: bool) -> None:
         """Put what the strip keeps of the next row where ``new_tile`` says, and go on to the one after unless it is the
         last."""
-        for tile in self._places[: self._row.result()]:
+        for tile in self._slots[: self._row.result()]:
             new_tile()[:] = tile
         if not last:
             self._row = self._thread.submit(self._cut_row)
@@ -257,14 +260,16 @@ class _Helper:
     def close(self) -> None:
         """End the thread, whatever it is at."""
         self._thread.shutdown(cancel_futures=True)
-        buffers.give_back(self._memory)
+        BUFFERS.release(self._memory)
 
     def _cut_row(self) -> int:
-        return self._strip.cut_row(iter(self._places).__next__)
+        return self._strip.cut_row(iter(self._slots).__next__)
 
 
 class _Cutter:
-    def __init__(self, source: BlockSource, of_blocks: BlockGrid, grid: TileGrid, rule: Rule, pool_bytes: int) -> None:
+    def __init__(
+        self, source: BlockSource, of_blocks: BlockGrid, grid: TileGrid, rule: CutRule, pool_bytes: int
+    ) -> None:
         self._source = source
         self._grid = grid
         layout = _layout(of_blocks, grid)
@@ -272,7 +277,7 @@ class _Cutter:
         self._averaging = grid.side != grid.tile_px
         self._rgb_shape = (grid.tile_px, 3 * grid.tile_px)
         shape = (_slots(layout, pool_bytes), layout.block_height, layout.block_width, 4)
-        self._memory = buffers.take(blocks.nbytes_for_blocks(shape))
+        self._memory = BUFFERS.acquire(blocks.nbytes_for_blocks(shape))
         pool = blocks.room_for_blocks(shape, self._memory)
         self._arrays = blocks.arrays_of(layout, rule, pool, counting=not self._averaging)
         self._slots = list(pool)
@@ -282,7 +287,7 @@ class _Cutter:
 
     def close(self) -> None:
         """Give back the memory of the blocks."""
-        buffers.give_back(self._memory)
+        BUFFERS.release(self._memory)
 
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
         columns, arrays = self._grid.columns, self._arrays

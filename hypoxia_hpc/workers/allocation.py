@@ -10,7 +10,7 @@ from hypoxia_hpc.workers.mpi import Ranks
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Allocation:
     """A share of the slides, and the MPI ranks that do it together; None: this process alone."""
 
     share: Share
@@ -30,4 +30,4 @@ class Part:
         return max(1, usable_cores() // self.ranks.on_same_cores) if self.ranks is not None else usable_cores()
 
 
-WHOLE = Part(Share())
+WHOLE = Allocation(Share())

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from hypoxia_hpc.errors import MachineError, Stopped
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.commit import committed_file
-from hypoxia_hpc.workers.allocation import Part
+from hypoxia_hpc.workers.allocation import Allocation
 
 WRITE_SECONDS = 5.0
 MOST_BYTES = 2**20
@@ -33,7 +33,7 @@ State = Literal["working", "stopped", "ended", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class WorkDone:
     """What a process has done so far: slides it has seen to, their cost, tiles; and what it is at."""
 
     slides_done: int = 0
@@ -48,7 +48,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class Heartbeat:
     """One file. ``name`` is that of the features, or empty; ``job`` SLURM's id as squeue prints it, or empty. What is
     done is what this process did; the totals are those of the share, and null on all ranks but the first, so that sums
     over files are right. Busy and idle seconds are one for each worker; those of devices, and bytes read, are of the
@@ -79,36 +79,38 @@ class Running:
     bytes_read: int = 0
 
 
-_RUNNING = TypeAdapter(Running)
+_HEARTBEAT = TypeAdapter(Heartbeat)
 
 
-def read_running(run: RunDir) -> list[Running]:
+def read_heartbeats(run: RunDir) -> list[Heartbeat]:
     """What every process last told, in order of the files' names; damaged and foreign files are left out."""
     found = (_read(path) for path in sorted(run.running.glob("*.json")) if not path.name.startswith("."))
     return [one for one in found if one is not None]
 
 
-def _read(path: Path) -> Running | None:
+def _read(path: Path) -> Heartbeat | None:
     try:
         with path.open("rb") as file:
-            return _RUNNING.validate_json(file.read(MOST_BYTES), strict=True)
+            return _HEARTBEAT.validate_json(file.read(MOST_BYTES), strict=True)
     except (OSError, ValidationError):  # OSError: it has gone or was replaced on a network file system, or is no file
         return None
 
 
-class RunningFile:
+class HeartbeatFile:
     """The file of this process while it works through ``n_slides`` of cost ``cost`` together."""
 
-    def __init__(self, run: RunDir, title: str, part: Part, n_slides: int, cost: float) -> None:
+    def __init__(self, run: RunDir, title: str, allocation: Allocation, n_slides: int, cost: float) -> None:
         stage, _, name = title.partition(" ")
-        host, deals = platform.node(), part.rank == 0
-        self._path = run.running / f"{stage}-{task_name(os.environ, host, os.getpid())}{_rank(part, os.environ)}.json"
+        host, deals = platform.node(), allocation.rank == 0
+        self._path = (
+            run.running / f"{stage}-{task_name(os.environ, host, os.getpid())}{_rank(allocation, os.environ)}.json"
+        )
         self._fixed = {
             "stage": stage,
             "name": name,
-            "share": (part.share.index, part.share.count),
-            "rank": part.rank,
-            "ranks": part.n_ranks,
+            "share": (allocation.share.index, allocation.share.count),
+            "rank": allocation.rank,
+            "ranks": allocation.n_ranks,
             "host": host,
             "pid": os.getpid(),
             "job": job_id(os.environ),
@@ -119,28 +121,28 @@ class RunningFile:
         self._written = 0.0
 
     @contextmanager
-    def kept(self, progress: Callable[[], Progress]) -> Iterator[None]:
+    def kept(self, work_done: Callable[[], WorkDone]) -> Iterator[None]:
         """Write it when the block begins and when it ends, however it ends. Raises MachineError."""
-        self._write("working", progress())
+        self._write("working", work_done())
         try:
             yield
         except (Stopped, KeyboardInterrupt):
-            self._write("stopped", progress())
+            self._write("stopped", work_done())
             raise
         except BaseException:
             with suppress(MachineError):  # that may be why it ends
-                self._write("failed", progress())
+                self._write("failed", work_done())
             raise
-        self._write("ended", progress())
+        self._write("ended", work_done())
 
-    def now_and_then(self, progress: Callable[[], Progress]) -> None:
+    def now_and_then(self, work_done: Callable[[], WorkDone]) -> None:
         """Write it, if it is time to. Raises MachineError."""
         if time.monotonic() - self._written >= WRITE_SECONDS:
-            self._write("working", progress())
+            self._write("working", work_done())
 
-    def _write(self, state: State, progress: Progress) -> None:
-        told = {**self._fixed, "workers": len(progress.busy_seconds), "updated": _now(), "state": state}
-        text = json.dumps({**told, **asdict(progress)}, indent=1, sort_keys=True)
+    def _write(self, state: State, work_done: WorkDone) -> None:
+        told = {**self._fixed, "workers": len(work_done.busy_seconds), "updated": _now(), "state": state}
+        text = json.dumps({**told, **asdict(work_done)}, indent=1, sort_keys=True)
         committed_file(self._path, text.encode(), durable=False)
         self._written = time.monotonic()
 
@@ -156,10 +158,10 @@ def job_id(environment: Mapping[str, str]) -> str:
     return f"{array}_{index}" if array and index else _number(environment, "SLURM_JOB_ID")
 
 
-def _rank(part: Part, environment: Mapping[str, str]) -> str:
+def _rank(allocation: Allocation, environment: Mapping[str, str]) -> str:
     """Ranks have a file each; so have the tasks of a step that take a share each."""
-    if part.ranks is not None:
-        return f"-r{part.rank}"
+    if allocation.ranks is not None:
+        return f"-r{allocation.rank}"
     number = _number(environment, "SLURM_PROCID")
     return f"-r{number}" if number not in ("", "0") else ""
 

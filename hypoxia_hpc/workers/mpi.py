@@ -48,7 +48,7 @@ class Ranks:
         return f"rank {self.rank} of {self.size} on {platform.node()}"
 
     def send(self, text: str, to: int) -> None:
-        """Send a text to a rank. Does not wait until it is received; ``leave`` does."""
+        """Send a text to a rank. Does not wait until it is received; ``finalize`` does."""
         self._send(text, to, _NEWS)
 
     def received(self) -> Iterator[tuple[int, str]]:
@@ -66,12 +66,12 @@ class Ranks:
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return self._failed_with
 
-    def fail(self, code: int) -> None:
+    def abort(self, code: int) -> None:
         """Tell all others that this rank failed: they stop what they are doing and leave."""
         self._failed_with = code
         self._send_to_others(str(code), _FAILURE)
 
-    def leave(self, code: int) -> int:
+    def finalize(self, code: int) -> int:
         """End MPI on this rank, when the others do; all have to call this. Returns the exit code for all of them: of a
         failure, else what rank 0 gave.
 

@@ -53,7 +53,7 @@ class Ticked:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed(Generic[Item]):
+class FailedItem(Generic[Item]):
     """An item that could not be worked on: ``why`` is ``worker-died`` (its process ended, ``attempts`` times) or
     ``internal-error`` (an exception nobody foresaw, with its traceback in ``detail``)."""
 
@@ -64,13 +64,13 @@ class Failed(Generic[Item]):
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped(Generic[Item]):
+class DroppedItem(Generic[Item]):
     """An item that its worker held, but had done no tile of when all was to stop. Nothing is lost, it is to do."""
 
     item: Item
 
 
-Event = Finished[Item, Result] | Ticked | Failed[Item] | Dropped[Item]
+Event = Finished[Item, Result] | Ticked | FailedItem[Item] | DroppedItem[Item]
 
 
 class Nothing(Enum):
@@ -116,7 +116,7 @@ def deal(
             the end.
     """
     left = len(items)
-    with closing(Crew(work, min(workers, len(items)), stop).events(InOrder(deque(items), stop))) as events:
+    with closing(ProcessPool(work, min(workers, len(items)), stop).events(InOrder(deque(items), stop))) as events:
         for event in events:
             left -= not isinstance(event, Ticked)
             yield event
@@ -147,7 +147,7 @@ class _Try(Generic[Item]):
 
 
 @dataclass(slots=True)
-class _Place(Generic[Item]):
+class _WorkerSlot(Generic[Item]):
     """Room for one worker process, which is started when there is something to do, and what it has spent its time on
     (seconds; it is idle until it is started, and busy while another one takes the place of one that died).
 
@@ -183,12 +183,12 @@ class _Place(Generic[Item]):
         self.since = now
 
 
-class Crew(Generic[Item, Result]):
+class ProcessPool(Generic[Item, Result]):
     """At most ``size`` worker processes (at least one), which all do the same ``work`` on up to ``at_once`` items each,
     in as many threads. A death after ``stop`` was set is no fault of an item.
 
-    ``settle`` is called first of all in a worker process, with the number of its place, 0 to size - 1. It and ``work``
-    must be picklable.
+    ``init_worker`` is called first of all in a worker process, with the number of its slot, 0 to size - 1. It and
+    ``work`` must be picklable.
     """
 
     def __init__(
@@ -198,13 +198,13 @@ class Crew(Generic[Item, Result]):
         stop: threading.Event,
         *,
         at_once: int = 1,
-        settle: Callable[[int], None] | None = None,
+        init_worker: Callable[[int], None] | None = None,
     ) -> None:
-        self._work, self._settle = work, settle
+        self._work, self._init_worker = work, init_worker
         self._stop = stop
         self._at_once = at_once
         self._numbers = itertools.count()
-        self._places: list[_Place[Item]] = [_Place(number) for number in range(max(1, size))]
+        self._slots: list[_WorkerSlot[Item]] = [_WorkerSlot(number) for number in range(max(1, size))]
 
     def events(self, source: Source[Item]) -> Generator[Event[Item, Result]]:
         """Work on all that ``source`` gives, and yield what happens as it happens. Close it: that ends the workers.
@@ -220,100 +220,100 @@ class Crew(Generic[Item, Result]):
                 if self._stop.is_set() and self._at_once > 1:
                     yield from self._drop()
         finally:
-            self._dismiss()
+            self._shutdown()
 
     @property
     def in_flight(self) -> list[Item]:
         """What is being worked on."""
-        return [one.item for place in self._places for one in place.tries]
+        return [one.item for slot in self._slots for one in slot.tries]
 
     def seconds(self) -> tuple[list[float], list[float]]:
         """How long each worker has been busy so far, and how long idle."""
-        for place in self._places:
-            place.count()
-        return [place.busy for place in self._places], [place.idle for place in self._places]
+        for slot in self._slots:
+            slot.count()
+        return [slot.busy for slot in self._slots], [slot.idle for slot in self._slots]
 
     def _deal(self, source: Source[Item]) -> bool:
         """Give an item to everyone who has room, first to those with the least; false where there will be no more."""
         for holding in range(self._at_once):
-            for place in self._places:
-                if place.takes_more(holding):
+            for slot in self._slots:
+                if slot.takes_more(holding):
                     item = source.next_item()
                     if isinstance(item, Nothing):
                         return item is Nothing.NOT_YET
-                    self._give(place, _Try(item))
+                    self._give(slot, _Try(item))
         return True
 
-    def _give(self, place: _Place[Item], one: _Try[Item]) -> None:
-        place.count()
+    def _give(self, slot: _WorkerSlot[Item], one: _Try[Item]) -> None:
+        slot.count()
         number = next(self._numbers)
-        place.given[number] = one
-        if place.worker is None:
-            place.worker = _hire(self._work, self._at_once, self._settle, place.number)
+        slot.given[number] = one
+        if slot.worker is None:
+            slot.worker = _spawn(self._work, self._at_once, self._init_worker, slot.number)
         with suppress(BrokenPipeError):  # a worker that has died is found when it is listened to
-            place.worker.pipe.send((number, one.item))
+            slot.worker.pipe.send((number, one.item))
 
     def _hear_all(self, seconds: float) -> Iterator[Event[Item, Result]]:
         """One message of everyone who has one; waits so long for the first."""
-        busy = {place.worker.pipe: place for place in self._places if place.worker and place.given}
+        busy = {slot.worker.pipe: slot for slot in self._slots if slot.worker and slot.given}
         for pipe in wait([*busy], seconds):
             assert isinstance(pipe, Connection)  # noqa: S101 - wait takes other things, too
             event = self._hear(busy[pipe], pipe)
             if event is not None:
                 yield event
 
-    def _hear(self, place: _Place[Item], pipe: Connection) -> Event[Item, Result] | None:
+    def _hear(self, slot: _WorkerSlot[Item], pipe: Connection) -> Event[Item, Result] | None:
         """One message; makes room when an item is over."""
-        worker = place.worker
+        worker = slot.worker
         assert worker is not None  # noqa: S101 - only busy workers are listened to
         try:
             kind, number, value = pipe.recv()
         except (EOFError, OSError):  # OSError: it was killed in the middle of a message
-            return self._bury(place, worker)
+            return self._reap(slot, worker)
         if kind == "began":
             worker.began = True
-            place.false_starts = 0
+            slot.false_starts = 0
             return None
         if kind == "ticked":
-            place.given[number].has_ticked = True
+            slot.given[number].has_ticked = True
             return Ticked(value)
-        item = self._over(place, number)
+        item = self._over(slot, number)
         if kind == "raised":
             raise value
         if kind == "bug":
-            return Failed(item, "internal-error", value, 1)
+            return FailedItem(item, "internal-error", value, 1)
         return Finished(item, value)
 
-    def _over(self, place: _Place[Item], number: int) -> Item:
-        place.count()
-        item = place.given.pop(number).item
-        self._try_again(place)
+    def _over(self, slot: _WorkerSlot[Item], number: int) -> Item:
+        slot.count()
+        item = slot.given.pop(number).item
+        self._try_again(slot)
         return item
 
-    def _try_again(self, place: _Place[Item]) -> None:
-        if place.apart and not place.given:
-            self._give(place, place.apart.popleft())
+    def _try_again(self, slot: _WorkerSlot[Item]) -> None:
+        if slot.apart and not slot.given:
+            self._give(slot, slot.apart.popleft())
 
-    def _bury(self, place: _Place[Item], worker: _Worker) -> Failed[Item] | None:
+    def _reap(self, slot: _WorkerSlot[Item], worker: _Worker) -> FailedItem[Item] | None:
         """A worker died. What it held is tried again: one by one, or all of it at once where it had not begun."""
-        how = self._end(place, worker)
-        lost, place.given = [*place.given.values()], {}
+        how = self._end(slot, worker)
+        lost, slot.given = [*slot.given.values()], {}
         if not worker.began:  # as where the image it runs from was unmounted before the job itself was killed
-            self._count_false_start(place, how)
+            self._count_false_start(slot, how)
             for one in lost:
-                self._give(place, one)
+                self._give(slot, one)
             return None
         cost = 1 if len(lost) == 1 else 0
         again = [_Try(one.item, one.attempt + cost, alone=True) for one in lost]
-        place.apart.extend(one for one in again if one.attempt <= MOST_ATTEMPTS)
-        self._try_again(place)
+        slot.apart.extend(one for one in again if one.attempt <= MOST_ATTEMPTS)
+        self._try_again(slot)
         dead = [one.item for one in again if one.attempt > MOST_ATTEMPTS]
-        return Failed(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
+        return FailedItem(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
 
-    def _end(self, place: _Place[Item], worker: _Worker) -> str:
+    def _end(self, slot: _WorkerSlot[Item], worker: _Worker) -> str:
         """Bury the process; how it ended. Raises MachineError where that was with the whole job."""
-        place.count()
-        place.worker = None
+        slot.count()
+        slot.worker = None
         worker.pipe.close()
         worker.process.join()
         how = _how_it_ended(worker.process.exitcode)
@@ -324,9 +324,9 @@ class Crew(Generic[Item, Result]):
             )
         return how
 
-    def _count_false_start(self, place: _Place[Item], how: str) -> None:
-        place.false_starts += 1
-        if place.false_starts == MOST_STARTS:
+    def _count_false_start(self, slot: _WorkerSlot[Item], how: str) -> None:
+        slot.false_starts += 1
+        if slot.false_starts == MOST_STARTS:
             raise MachineError(
                 f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
                 remedy="what they said is above; nothing is lost, run the same command again to go on",
@@ -337,24 +337,24 @@ class Crew(Generic[Item, Result]):
         from the image raises SIGBUS, perhaps before this process has heard that it is to stop."""
         return self._stop.wait(NEWS_SECONDS if exit_code == -signal.SIGBUS else 0)
 
-    def _drop(self) -> Iterator[Dropped[Item]]:
+    def _drop(self) -> Iterator[DroppedItem[Item]]:
         """All is to stop: what waits behind an item that is over now is not begun any more."""
-        for place in self._places:
-            if place.worker is not None and place.given and not any(one.has_ticked for one in place.given.values()):
-                _kill(place.worker)
-                place.count()
-                items = [one.item for one in place.tries]
-                place.worker = None
-                place.given.clear()
-                place.apart.clear()
-                yield from map(Dropped, items)
+        for slot in self._slots:
+            if slot.worker is not None and slot.given and not any(one.has_ticked for one in slot.given.values()):
+                _kill(slot.worker)
+                slot.count()
+                items = [one.item for one in slot.tries]
+                slot.worker = None
+                slot.given.clear()
+                slot.apart.clear()
+                yield from map(DroppedItem, items)
 
-    def _dismiss(self) -> None:
-        hired = [(place, place.worker) for place in self._places if place.worker is not None]
+    def _shutdown(self) -> None:
+        hired = [(slot, slot.worker) for slot in self._slots if slot.worker is not None]
         for _, worker in hired:
             worker.pipe.close()
-        for place, worker in hired:
-            if place.given:
+        for slot, worker in hired:
+            if slot.given:
                 _kill(worker)
             worker.process.join()
 
@@ -366,12 +366,12 @@ def _kill(worker: _Worker) -> None:
     worker.process.join()
 
 
-def _hire(
-    work: Callable[[Item, Tick], Result], at_once: int, settle: Callable[[int], None] | None, number: int
+def _spawn(
+    work: Callable[[Item, Tick], Result], at_once: int, init_worker: Callable[[int], None] | None, number: int
 ) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, work, at_once, settle, number), daemon=True)
+    process = context.Process(target=serve, args=(theirs, work, at_once, init_worker, number), daemon=True)
     # The process inherits what is held back here, so that a signal cannot end it while it is still importing.
     resource_tracker.ensure_running()  # else the first start would do it, and let the signals through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)

@@ -18,12 +18,12 @@ from typing import Any, Protocol
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Receipt, Slide
-from hypoxia_hpc.workers.allocation import Part
+from hypoxia_hpc.workers.allocation import Allocation
 from hypoxia_hpc.workers.mpi import Ranks
 from hypoxia_hpc.workers.pool import POLL_SECONDS, InOrder, Nothing, Source, Ticked
 
 # To rank 0: a worker is free; a slide is over; one is not begun any more; so many tiles were done; a signal came.
-WANT, ATTENDED, GIVEN_BACK, TILES, STOP = "want", "attended", "given back", "tiles", "stop"
+WANT, PROCESSED, GIVEN_BACK, TILES, STOP = "want", "attended", "given back", "tiles", "stop"
 # From rank 0: a slide to work on; nothing is under way any more, and so many slides are left to do.
 SLIDE, END = "slide", "end"
 # A turn of a rank that waits for a message: 40 µs of the processor. A message takes some turns of both ranks, so both
@@ -34,7 +34,7 @@ TILES_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
+class Processed:
     """What became of a slide: its receipt, whether anything was done now, and whether it hit a bug of ours."""
 
     receipt: Receipt
@@ -42,10 +42,10 @@ class Attended:
     bug: bool = False
 
 
-News = Attended | Ticked
+News = Processed | Ticked
 
 
-class Desk(Source[Slide], Protocol):
+class Scheduler(Source[Slide], Protocol):
     """Where slides come from, and where news of them go."""
 
     def tell(self, news: News) -> None:
@@ -59,17 +59,19 @@ class Desk(Source[Slide], Protocol):
         knows, which counts where it is alone or rank 0."""
 
 
-def desk_of(part: Part, slides: Sequence[Slide], stop: threading.Event, hear: Callable[[News], None]) -> Desk:
+def scheduler_of(
+    allocation: Allocation, slides: Sequence[Slide], stop: threading.Event, hear: Callable[[News], None]
+) -> Scheduler:
     """``hear`` gets the news that this process is responsible for: all of them on rank 0, where they are gathered."""
-    if part.ranks is None or part.ranks.size == 1:
-        return OnlyDesk(deque(slides), stop, hear)
-    if part.rank == 0:
-        return DealersDesk(part.ranks, slides, stop, hear)
-    return RanksDesk(part.ranks, slides, stop, hear)
+    if allocation.ranks is None or allocation.ranks.size == 1:
+        return LocalScheduler(deque(slides), stop, hear)
+    if allocation.rank == 0:
+        return RootScheduler(allocation.ranks, slides, stop, hear)
+    return RankScheduler(allocation.ranks, slides, stop, hear)
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyDesk(InOrder[Slide]):
+class LocalScheduler(InOrder[Slide]):
     """One process alone."""
 
     tell: Callable[[News], None]
@@ -81,7 +83,7 @@ class OnlyDesk(InOrder[Slide]):
         return left
 
 
-class DealersDesk:
+class RootScheduler:
     """Rank 0: deals to its own workers and to the other ranks."""
 
     def __init__(
@@ -127,9 +129,9 @@ class DealersDesk:
     def _take(self, rank: int, message: Mapping[str, Any]) -> None:
         if WANT in message:
             self._asking.append(rank)
-        elif ATTENDED in message:
+        elif PROCESSED in message:
             self._n_out -= 1
-            self.tell(Attended(Receipt(**message[ATTENDED]), message["fresh"], message["bug"]))
+            self.tell(Processed(Receipt(**message[PROCESSED]), message["fresh"], message["bug"]))
         elif GIVEN_BACK in message:
             self._n_out -= 1
         elif TILES in message:
@@ -141,7 +143,7 @@ class DealersDesk:
         self._ranks.send(json.dumps(message), rank)
 
 
-class RanksDesk:
+class RankScheduler:
     """Any other rank: asks rank 0 for one slide after the other, and tells it what became of them."""
 
     def __init__(
@@ -187,7 +189,7 @@ class RanksDesk:
             self._tiles += news.tiles
             return
         self._tell_tiles()
-        self._send({ATTENDED: asdict(news.receipt), "fresh": news.fresh, "bug": news.bug})
+        self._send({PROCESSED: asdict(news.receipt), "fresh": news.fresh, "bug": news.bug})
 
     def give_back(self, slide: Slide) -> None:
         self._send({GIVEN_BACK: slide.slide_id})

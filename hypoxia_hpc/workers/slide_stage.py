@@ -1,6 +1,6 @@
 """The frame of every stage that goes slide by slide: skip what is done, hold what is quarantined, write receipts.
 
-A stage gives a ``SlideWork``: how to make its key and its store. Everything here is the same for all of them.
+A stage gives a ``SlideStage``: how to make its key and its store. Everything here is the same for all of them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Receipt, Slide
-from hypoxia_hpc.runs.device_time import Accounts, accounts_of
+from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
 from hypoxia_hpc.stores.integrity import store_key
-from hypoxia_hpc.workers.allocation import WHOLE, Part
-from hypoxia_hpc.workers.heartbeat import Progress, RunningFile
-from hypoxia_hpc.workers.pool import Crew, Dropped, Failed, Finished, Nothing, Ticked, refuse_left
-from hypoxia_hpc.workers.scheduler import Attended, Desk, News, desk_of
+from hypoxia_hpc.workers.allocation import WHOLE, Allocation
+from hypoxia_hpc.workers.heartbeat import HeartbeatFile, WorkDone
+from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, Nothing, ProcessPool, Ticked, refuse_left
+from hypoxia_hpc.workers.scheduler import News, Processed, Scheduler, scheduler_of
 
 NOT_READY = "not-ready"
 # What is wrong here is no property of the slide: mended, its key is the same, so these quarantines do not hold.
@@ -34,7 +34,7 @@ class HeldUpError(SlideError):
     """An earlier stage holds this slide up: quarantined there (with that reason), or not done yet (``not-ready``)."""
 
 
-class SlideWork(Protocol):
+class SlideStage(Protocol):
     """What a stage does to one slide. Must be picklable."""
 
     @property
@@ -70,32 +70,32 @@ class SlideWork(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Attend:
+class ProcessSlide:
     """The work on one slide as a worker process does it."""
 
-    work: SlideWork
+    work: SlideStage
     retry: bool
 
-    def __call__(self, slide: Slide, tick: Callable[[int], None]) -> Attended:
+    def __call__(self, slide: Slide, tick: Callable[[int], None]) -> Processed:
         held = read_receipt(self.work.receipts, slide.slide_id)
         try:
             key, unread = self.work.key(slide), None
         except HeldUpError as error:
             held_up = Receipt(slide.slide_id, "quarantined", "", reason=error.reason, detail=str(error))
-            return Attended(held_up, fresh=False)
+            return Processed(held_up, fresh=False)
         except SlideError as error:
             key, unread = self.work.key_unread(slide, error.reason), error
         if held is not None and held.key == key and self._holds(held):
-            return Attended(held, False)
+            return Processed(held, False)
         if unread is None and store_key(self.work.target(slide)) == key:
             if held is None or held.key != key or held.status != "done":
                 held = self._recovered(slide, key)
-            return Attended(held, False)
+            return Processed(held, False)
         receipt = self._attempt(slide, key, unread, tick)
         if held is not None and held.key == key:
             receipt = replace(receipt, attempts=held.attempts + 1)
         write_receipt(self.work.receipts, receipt)
-        return Attended(receipt, True)
+        return Processed(receipt, True)
 
     def _holds(self, receipt: Receipt) -> bool:
         return receipt.status == "quarantined" and not self.retry and receipt.reason not in TRIED_AGAIN
@@ -150,20 +150,20 @@ class StageOutcome:
 def work_through(
     title: str,
     slides: Sequence[Slide],
-    work: SlideWork,
+    work: SlideStage,
     *,
     workers: int,
     retry: bool,
-    listener: Listener,
+    progress: Progress,
     stop: threading.Event,
-    part: Part = WHOLE,
+    allocation: Allocation = WHOLE,
     at_once: int = 1,
-    settle: Callable[[int], None] | None = None,
+    init_worker: Callable[[int], None] | None = None,
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
 
-    A worker attends ``at_once`` slides in as many threads: ``work`` sees to it that they get along. ``settle`` is the
-    first thing that a worker process does, as in ``Crew``.
+    A worker processes ``at_once`` slides in as many threads: ``work`` sees to it that they get along. ``init_worker``
+    is the first thing that a worker process does, as in ``ProcessPool``.
 
     Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
     outcome is that of all of them, another rank's its own.
@@ -172,92 +172,96 @@ def work_through(
         MachineError, InputError, NotReadyError: what no other slide would survive either.
         Stopped: on request; on every rank.
     """
-    gathered = _Gathered(slides, listener)
-    desk = desk_of(part, slides, stop, gathered.hear)
-    crew = Crew(Attend(work, retry), min(workers, len(slides)), stop, at_once=at_once, settle=settle)
+    gathered = _Gathered(slides, progress)
+    scheduler = scheduler_of(allocation, slides, stop, gathered.hear)
+    pool = ProcessPool(
+        ProcessSlide(work, retry), min(workers, len(slides)), stop, at_once=at_once, init_worker=init_worker
+    )
     total = sum(slide.cost for slide in slides)
-    file = RunningFile(work.run, title, part, len(slides), total)
-    station = _Station(work, desk, crew, file)
-    listener.begin(title, len(slides), total, "slides")
+    file = HeartbeatFile(work.run, title, allocation, len(slides), total)
+    rank_worker = RankWorker(work, scheduler, pool, file)
+    progress.begin(title, len(slides), total, "slides")
     try:
-        with file.kept(station.progress):
-            station.attend()
-            refuse_left(desk.end(len(slides) - len(gathered.attended)))
+        with file.kept(rank_worker.work_done):
+            rank_worker.attend()
+            refuse_left(scheduler.end(len(slides) - len(gathered.processed)))
     finally:
-        listener.end()
-    return _sum_up(title, gathered.attended)
+        progress.end()
+    return _sum_up(title, gathered.processed)
 
 
 class _Gathered:
     """The news of all processes that work on the slides, as the listener hears them."""
 
-    def __init__(self, slides: Sequence[Slide], listener: Listener) -> None:
-        self.attended: list[Attended] = []
+    def __init__(self, slides: Sequence[Slide], progress: Progress) -> None:
+        self.processed: list[Processed] = []
         self._costs = {slide.slide_id: slide.cost for slide in slides}
-        self._listener = listener
+        self._progress = progress
 
     def hear(self, news: News) -> None:
         if isinstance(news, Ticked):
-            self._listener.count(news.tiles)
+            self._progress.count(news.tiles)
             return
-        self.attended.append(news)
+        self.processed.append(news)
         receipt = news.receipt
         if news.fresh and receipt.status == "quarantined":
             first_line = receipt.detail.partition("\n")[0]
-            self._listener.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
+            self._progress.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
         if news.fresh and "note" in receipt.extra:
-            self._listener.note(f"{receipt.slide_id}: {receipt.extra['note']}")
-        self._listener.item(self._costs[receipt.slide_id])
+            self._progress.note(f"{receipt.slide_id}: {receipt.extra['note']}")
+        self._progress.item(self._costs[receipt.slide_id])
 
 
-class _Station:
+class RankWorker:
     """The slides that this process itself works on, from its desk to its crew."""
 
-    def __init__(self, work: SlideWork, desk: Desk, crew: Crew[Slide, Attended], file: RunningFile) -> None:
-        self._work, self._desk, self._crew, self._file = work, desk, crew, file
+    def __init__(
+        self, work: SlideStage, scheduler: Scheduler, pool: ProcessPool[Slide, Processed], file: HeartbeatFile
+    ) -> None:
+        self._work, self._scheduler, self._pool, self._file = work, scheduler, pool, file
         self._slides, self._cost, self._tiles = 0, 0, 0
-        self._accounts = Accounts()
+        self._device_time = DeviceTime()
 
     def attend(self) -> None:
         """Work until the desk has no more."""
-        with closing(self._crew.events(self)) as events:
+        with closing(self._pool.events(self)) as events:
             for event in events:
                 if isinstance(event, Ticked):
                     self._tiles += event.tiles
-                    self._desk.tell(event)
+                    self._scheduler.tell(event)
                     continue
-                if isinstance(event, Dropped):
-                    self._desk.give_back(event.item)
+                if isinstance(event, DroppedItem):
+                    self._scheduler.give_back(event.item)
                     continue
                 self._slides += 1
                 self._cost += event.item.cost
-                attended = event.result if isinstance(event, Finished) else _quarantine(self._work, event)
-                self._accounts += accounts_of([attended.receipt] if attended.fresh else [])
-                self._desk.tell(attended)
+                processed = event.result if isinstance(event, Finished) else _quarantine(self._work, event)
+                self._device_time += device_time_of([processed.receipt] if processed.fresh else [])
+                self._scheduler.tell(processed)
 
     def next_item(self) -> Slide | Nothing:
-        return self._desk.next_item()
+        return self._scheduler.next_item()
 
     def turn(self) -> float:
-        self._file.now_and_then(self.progress)
-        return self._desk.turn()
+        self._file.now_and_then(self.work_done)
+        return self._scheduler.turn()
 
-    def progress(self) -> Progress:
-        busy, idle = self._crew.seconds()
-        return Progress(
+    def work_done(self) -> WorkDone:
+        busy, idle = self._pool.seconds()
+        return WorkDone(
             self._slides,
             self._cost,
             self._tiles,
-            in_flight=tuple(slide.slide_id for slide in self._crew.in_flight),
+            in_flight=tuple(slide.slide_id for slide in self._pool.in_flight),
             busy_seconds=tuple(round(seconds, 1) for seconds in busy),
             idle_seconds=tuple(round(seconds, 1) for seconds in idle),
-            device_seconds=round(self._accounts.device_seconds, 1),
-            waited_seconds=round(self._accounts.waited_seconds, 1),
-            bytes_read=self._accounts.bytes_read,
+            device_seconds=round(self._device_time.device_seconds, 1),
+            waited_seconds=round(self._device_time.waited_seconds, 1),
+            bytes_read=self._device_time.bytes_read,
         )
 
 
-def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Attended:
+def _quarantine(work: SlideStage, failed: FailedItem[Slide]) -> Processed:
     try:
         key = work.key(failed.item)
     except SlideError as error:
@@ -272,11 +276,11 @@ def _quarantine(work: SlideWork, failed: Failed[Slide]) -> Attended:
         extra=work.made_of(failed.item),
     )
     write_receipt(work.receipts, receipt)
-    return Attended(receipt, fresh=True, bug=failed.why == "internal-error")
+    return Processed(receipt, fresh=True, bug=failed.why == "internal-error")
 
 
-def _sum_up(stage: str, attended: Sequence[Attended]) -> StageOutcome:
-    in_order = sorted(attended, key=lambda one: one.receipt.slide_id)
+def _sum_up(stage: str, processed: Sequence[Processed]) -> StageOutcome:
+    in_order = sorted(processed, key=lambda one: one.receipt.slide_id)
     done = [one for one in in_order if one.receipt.status == "done"]
     waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
     return StageOutcome(

@@ -43,12 +43,12 @@ class Line:
             self.pipe.send((kind, number, value))
 
 
-def serve(pipe: Connection, work: Work, at_once: int, settle: Callable[[int], None] | None, place: int) -> None:
-    """Work until the pipe closes. ``settle`` is told the number of this worker's place before anything else."""
+def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int], None] | None, slot: int) -> None:
+    """Work until the pipe closes. ``init_worker`` is told the number of this worker's place before anything else."""
     for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
-    if settle is not None:
-        settle(place)
+    if init_worker is not None:
+        init_worker(slot)
     line = Line(pipe)
     with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
         line.tell("began", -1, None)

@@ -27,7 +27,7 @@ SITE = (
 
 
 @dataclass(frozen=True)
-class Desk:
+class Scheduler:
     """Where the user of the cluster works: a cohort of which nothing is done, and the image."""
 
     cluster: Cluster
@@ -81,14 +81,14 @@ class Desk:
         )
 
 
-def make_desk(cluster: Cluster, image: Path) -> Desk:
+def make_desk(cluster: Cluster, image: Path) -> Scheduler:
     """A cohort of 24 slides and one that is cut off, all the user's own."""
     folder = cluster.folder / "cohort"
     run = make_cohort(folder, N_SLIDES, broken=f"{BROKEN}.svs")
     for table, entry, value in (*SITE, ("site.slurm", "image", f'"{image}"')):
         change_setting(run, table, entry, value)
     own(cluster, folder)
-    return Desk(cluster, image, run)
+    return Scheduler(cluster, image, run)
 
 
 def own(cluster: Cluster, folder: Path) -> None:

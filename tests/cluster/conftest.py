@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chains import Desk, make_desk
+from chains import Scheduler, make_desk
 from image import cpu_image
 from live_cluster import Cluster, bring_up, control, is_up, why_not
 
@@ -36,6 +36,6 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def desk(cluster: Cluster) -> Desk:
+def scheduler(cluster: Cluster) -> Scheduler:
     """A cohort of which nothing is done, and the image of this checkout, for the user of the cluster."""
     return make_desk(cluster, cpu_image(cluster))

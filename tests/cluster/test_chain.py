@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from chains import BROKEN, CHAIN, N_SLIDES, Desk, jobs, logs, stage
+from chains import BROKEN, CHAIN, N_SLIDES, Scheduler, jobs, logs, stage
 from fault_runs import digests
 from live_cluster import ENDED
 
@@ -17,77 +17,80 @@ MPI = (
 
 
 @pytest.fixture(scope="module")
-def reference(desk: Desk) -> dict[str, str]:
+def reference(scheduler: Scheduler) -> dict[str, str]:
     """What the run has to be, made by one command in the same image."""
-    run = desk.new_run("reference")
-    done = desk.in_image("run", run)
+    run = scheduler.new_run("reference")
+    done = scheduler.in_image("run", run)
     assert done.returncode == 3, done.stdout + done.stderr  # 3: the broken slide is in quarantine
     return digests(run)
 
 
 @pytest.mark.parametrize("settings", [(), MPI], ids=["arrays", "mpi-over-two-nodes"])
 def test_the_whole_chain_ends_in_the_same_bytes(
-    desk: Desk, reference: dict[str, str], settings: tuple[tuple[str, str, str], ...], request: pytest.FixtureRequest
+    scheduler: Scheduler,
+    reference: dict[str, str],
+    settings: tuple[tuple[str, str, str], ...],
+    request: pytest.FixtureRequest,
 ) -> None:
-    run = desk.new_run(f"chain-{len(settings)}", settings)
-    sent = desk.submit(run)
+    run = scheduler.new_run(f"chain-{len(settings)}", settings)
+    sent = scheduler.submit(run)
     assert tuple(sent) == CHAIN
-    states = desk.wait(sent)
+    states = scheduler.wait(sent)
     assert {*states.values()} == {"COMPLETED"}, f"{states}\n{logs(run)}"
     assert digests(run) == reference, logs(run)
     assert (run / "report" / "index.html").stat().st_size > 100_000
-    told = desk.status(run)
+    told = scheduler.status(run)
     for name, done in (("tile", N_SLIDES), ("extract", N_SLIDES), ("train", 4), ("evaluate", 1), ("report", 1)):
         assert (stage(told, name)["done"], stage(told, name)["todo"]) == (done, 0), told
     assert [(one["slide_id"], one["stage"]) for one in told["quarantined"]] == [(BROKEN, "tile")]
     if settings:
         hosts = {json.loads(file.read_text())["rank"] for file in (run / "running").glob("tile-*.json")}
         assert hosts == {0, 1}
-    again = desk.hypoxia("submit", run)
+    again = scheduler.hypoxia("submit", run)
     assert again.returncode == 0, again.stderr
     assert len(jobs(run)) == len({(entry["stage"], entry["job_id"]) for entry in jobs(run)}) == len(CHAIN)
 
 
-def test_later_stages_do_not_run_on_nothing(desk: Desk) -> None:
+def test_later_stages_do_not_run_on_nothing(scheduler: Scheduler) -> None:
     """All elements of tile are cancelled: the rest of the chain ends by itself, and a new submission is whole."""
-    run = desk.new_run("cancelled")
-    sent = desk.submit(run, "--retry")
-    desk.cluster.run(["scancel", sent["tile"]], check=True)
-    states = desk.wait(sent, 240)
+    run = scheduler.new_run("cancelled")
+    sent = scheduler.submit(run, "--retry")
+    scheduler.cluster.run(["scancel", sent["tile"]], check=True)
+    states = scheduler.wait(sent, 240)
     assert ENDED.issuperset(states.values())
     assert not (run / "metrics.json").exists()
-    assert stage(desk.status(run), "tile")["todo"] + len(list((run / "tiles").glob("TCGA*"))) >= N_SLIDES
-    rest = desk.submit(run)
+    assert stage(scheduler.status(run), "tile")["todo"] + len(list((run / "tiles").glob("TCGA*"))) >= N_SLIDES
+    rest = scheduler.submit(run)
     assert tuple(rest) == CHAIN
-    desk.cluster.run(["scancel", *rest.values()], check=True)
+    scheduler.cluster.run(["scancel", *rest.values()], check=True)
 
 
-def test_what_cannot_be_sent_is_refused_in_words(desk: Desk) -> None:
+def test_what_cannot_be_sent_is_refused_in_words(scheduler: Scheduler) -> None:
     cases = {
         (("site.slurm", "partition", '"nowhere"'),): "nowhere",
         (("site.slurm", "account", '"nobody"'),): "account",
         (("site.slurm", "image", '"/no/such.sif"'),): "/no/such.sif",
     }
     for number, (settings, word) in enumerate(cases.items()):
-        run = desk.new_run(f"refused-{number}", settings)
-        done = desk.hypoxia("submit", run)
+        run = scheduler.new_run(f"refused-{number}", settings)
+        done = scheduler.hypoxia("submit", run)
         assert done.returncode in {2, 4}, done.stdout
         assert word in done.stderr and "remedy:" in done.stderr
         assert not jobs(run)
-        dry = desk.hypoxia("submit", run, "--dry-run")
+        dry = scheduler.hypoxia("submit", run, "--dry-run")
         assert dry.returncode == 0 and "srun" in dry.stdout, dry.stderr
 
 
-def test_a_run_in_the_queue_is_not_sent_twice(desk: Desk) -> None:
-    run = desk.new_run("queued")
-    desk.cluster.scontrol("update", "partitionname=normal", "state=down")
+def test_a_run_in_the_queue_is_not_sent_twice(scheduler: Scheduler) -> None:
+    run = scheduler.new_run("queued")
+    scheduler.cluster.scontrol("update", "partitionname=normal", "state=down")
     try:
-        sent = desk.submit(run)
-        done = desk.hypoxia("submit", run)
+        sent = scheduler.submit(run)
+        done = scheduler.hypoxia("submit", run)
         assert done.returncode == 5, done.stdout + done.stderr
         assert "scancel" in done.stderr and sent["tile"] in done.stderr
-        told = desk.hypoxia("status", run).stdout
+        told = scheduler.hypoxia("status", run).stdout
         assert "pending" in told.lower()
     finally:
-        desk.cluster.scontrol("update", "partitionname=normal", "state=up")
-        desk.cluster.run(["scancel", *sent.values()], check=True)
+        scheduler.cluster.scontrol("update", "partitionname=normal", "state=up")
+        scheduler.cluster.run(["scancel", *sent.values()], check=True)

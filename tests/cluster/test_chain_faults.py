@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chains import BROKEN, N_SLIDES, Desk, jobs, logs, stage, tiles_of
+from chains import BROKEN, N_SLIDES, Scheduler, jobs, logs, stage, tiles_of
 from live_cluster import until
 
 MPI = (("site.slurm", "nodes", "2"), ("site.slurm", "ranks", "2"), ("site.slurm", "most_elements", "1"))
@@ -22,30 +22,30 @@ ONE = (("site.slurm", "most_elements", "1"),)
 
 
 @pytest.fixture(autouse=True)
-def _calm(desk: Desk) -> Iterator[None]:
-    desk.cluster.calm()
+def _calm(scheduler: Scheduler) -> Iterator[None]:
+    scheduler.cluster.calm()
     yield
-    desk.cluster.calm()
+    scheduler.cluster.calm()
 
 
 @pytest.fixture(scope="module")
-def reference(desk: Desk) -> dict[str, str]:
+def reference(scheduler: Scheduler) -> dict[str, str]:
     """Tiles made by one command in the same image, without SLURM."""
-    run = desk.new_run("reference-tiles")
-    done = desk.in_image("tile", run)
+    run = scheduler.new_run("reference-tiles")
+    done = scheduler.in_image("tile", run)
     assert done.returncode == 3, done.stdout + done.stderr
     return tiles_of(run)
 
 
 @pytest.fixture
-def new_run(desk: Desk, request: pytest.FixtureRequest) -> Callable[..., Path]:
-    return lambda *settings: desk.new_run(request.node.name, settings)
+def new_run(scheduler: Scheduler, request: pytest.FixtureRequest) -> Callable[..., Path]:
+    return lambda *settings: scheduler.new_run(request.node.name, settings)
 
 
-def submit_tile(desk: Desk, run: Path) -> str:
+def submit_tile(scheduler: Scheduler, run: Path) -> str:
     """Submit a run and cancel what follows tile; the job of tile."""
-    sent = desk.submit(run)
-    desk.cluster.run(["scancel", *(job for name, job in sent.items() if name != "tile")], check=True)
+    sent = scheduler.submit(run)
+    scheduler.cluster.run(["scancel", *(job for name, job in sent.items() if name != "tile")], check=True)
     return sent["tile"]
 
 
@@ -54,19 +54,19 @@ def tasks(run: Path) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted((run / "running").glob("tile-*.json"))]
 
 
-def until_at_work(desk: Desk, run: Path, n: int = 1) -> list[dict[str, Any]]:
+def until_at_work(scheduler: Scheduler, run: Path, n: int = 1) -> list[dict[str, Any]]:
     """Wait until so many processes have slides in flight."""
 
     def working() -> list[dict[str, Any]]:
         return [task for task in tasks(run) if task["state"] == "working" and task["in_flight"]]
 
-    until(lambda: len(working()) >= n, 90, lambda: desk.cluster.explain(f"{n} at work\n{logs(run)}"))
+    until(lambda: len(working()) >= n, 90, lambda: scheduler.cluster.explain(f"{n} at work\n{logs(run)}"))
     return working()
 
 
-def until_said(desk: Desk, run: Path, words: str, timeout: float) -> None:
+def until_said(scheduler: Scheduler, run: Path, words: str, timeout: float) -> None:
     """Wait until a job of the run has said so."""
-    until(lambda: words in logs(run), timeout, lambda: desk.cluster.explain(f"{words!r}\n{logs(run)}"))
+    until(lambda: words in logs(run), timeout, lambda: scheduler.cluster.explain(f"{words!r}\n{logs(run)}"))
 
 
 def children(pid: int) -> list[int]:
@@ -80,116 +80,118 @@ def spawned(pid: int) -> int:
     return found[0]
 
 
-def check_whole(desk: Desk, run: Path, reference: dict[str, str]) -> None:
+def check_whole(scheduler: Scheduler, run: Path, reference: dict[str, str]) -> None:
     assert tiles_of(run) == reference, logs(run)
-    told = desk.status(run)
+    told = scheduler.status(run)
     tile = stage(told, "tile")
     assert (tile["done"], tile["quarantined"], tile["todo"]) == (N_SLIDES, 1, 0), told
     assert [one["slide_id"] for one in told["quarantined"]] == [BROKEN]
 
 
-def finish(desk: Desk, run: Path, job: str, reference: dict[str, str], *, again: bool) -> None:
+def finish(scheduler: Scheduler, run: Path, job: str, reference: dict[str, str], *, again: bool) -> None:
     """Wait for a job and, where ``again``, for what a second submission sends; then the run is whole."""
-    desk.wait({"tile": job}, 240)
+    scheduler.wait({"tile": job}, 240)
     if again:
-        assert stage(desk.status(run), "tile")["todo"] > 0, logs(run)
-        job = submit_tile(desk, run)
-        states = desk.wait({"tile": job}, 240)
+        assert stage(scheduler.status(run), "tile")["todo"] > 0, logs(run)
+        job = submit_tile(scheduler, run)
+        states = scheduler.wait({"tile": job}, 240)
         assert {*states.values()} == {"COMPLETED"}, logs(run)
-    check_whole(desk, run, reference)
+    check_whole(scheduler, run, reference)
 
 
-def test_a_killed_worker(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_a_killed_worker(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run(*ONE)
-    job = submit_tile(desk, run)
-    os.kill(spawned(until_at_work(desk, run)[0]["pid"]), signal.SIGKILL)
-    states = desk.wait({"tile": job}, 240)
+    job = submit_tile(scheduler, run)
+    os.kill(spawned(until_at_work(scheduler, run)[0]["pid"]), signal.SIGKILL)
+    states = scheduler.wait({"tile": job}, 240)
     assert {*states.values()} == {"COMPLETED"}, logs(run)
-    check_whole(desk, run, reference)
+    check_whole(scheduler, run, reference)
 
 
-def test_a_killed_rank(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_a_killed_rank(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run(*MPI)
-    job = submit_tile(desk, run)
-    ranks = {task["rank"]: task["pid"] for task in until_at_work(desk, run, 2)}
+    job = submit_tile(scheduler, run)
+    ranks = {task["rank"]: task["pid"] for task in until_at_work(scheduler, run, 2)}
     os.kill(ranks[1], signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{ranks[0]}").exists(), 60, lambda: desk.cluster.explain("rank 0 ends, too"))
-    finish(desk, run, job, reference, again=True)
+    until(lambda: not Path(f"/proc/{ranks[0]}").exists(), 60, lambda: scheduler.cluster.explain("rank 0 ends, too"))
+    finish(scheduler, run, job, reference, again=True)
 
 
-def test_slurmd_killed_alone(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_slurmd_killed_alone(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
-    until_at_work(desk, run)
-    desk.cluster.kill_node("n2")
-    until(lambda: len(tiles_of(run)) >= len(reference) // 2, 120, lambda: desk.cluster.explain("half is done"))
-    desk.cluster.restart_node("n2")
-    desk.wait({"tile": job}, 240)
-    if stage(desk.status(run), "tile")["todo"]:
-        finish(desk, run, job, reference, again=True)
-    check_whole(desk, run, reference)
+    job = submit_tile(scheduler, run)
+    until_at_work(scheduler, run)
+    scheduler.cluster.kill_node("n2")
+    until(lambda: len(tiles_of(run)) >= len(reference) // 2, 120, lambda: scheduler.cluster.explain("half is done"))
+    scheduler.cluster.restart_node("n2")
+    scheduler.wait({"tile": job}, 240)
+    if stage(scheduler.status(run), "tile")["todo"]:
+        finish(scheduler, run, job, reference, again=True)
+    check_whole(scheduler, run, reference)
 
 
-def test_a_crashed_node(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_a_crashed_node(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
-    until_at_work(desk, run, 2)
-    desk.cluster.crash_node("n2")
-    desk.cluster.restart_node("n2")
-    finish(desk, run, job, reference, again=False)
+    job = submit_tile(scheduler, run)
+    until_at_work(scheduler, run, 2)
+    scheduler.cluster.crash_node("n2")
+    scheduler.cluster.restart_node("n2")
+    finish(scheduler, run, job, reference, again=False)
 
 
-def test_a_node_set_down(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_a_node_set_down(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
-    until_at_work(desk, run, 2)
-    desk.cluster.scontrol("update", "nodename=n2", "state=down", "reason=test")
-    finish(desk, run, job, reference, again=False)
+    job = submit_tile(scheduler, run)
+    until_at_work(scheduler, run, 2)
+    scheduler.cluster.scontrol("update", "nodename=n2", "state=down", "reason=test")
+    finish(scheduler, run, job, reference, again=False)
 
 
-def test_one_element_cancelled(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_one_element_cancelled(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
+    job = submit_tile(scheduler, run)
     element = f"{job}_2"  # one that waits would leave no trace in the queue
     until(
-        lambda: desk.cluster.squeue_states(job).get(element) == "RUNNING",
+        lambda: scheduler.cluster.squeue_states(job).get(element) == "RUNNING",
         60,
-        lambda: desk.cluster.explain(f"{element} runs"),
+        lambda: scheduler.cluster.explain(f"{element} runs"),
     )
-    desk.cluster.run(["scancel", element], check=True)
-    desk.wait({"tile": job}, 240)
-    assert desk.cluster.squeue_states(job)[element] == "CANCELLED"
-    again = submit_tile(desk, run)
+    scheduler.cluster.run(["scancel", element], check=True)
+    scheduler.wait({"tile": job}, 240)
+    assert scheduler.cluster.squeue_states(job)[element] == "CANCELLED"
+    again = submit_tile(scheduler, run)
     assert jobs(run)[-5]["job_id"] == again and jobs(run)[-5]["elements"] == [2]
-    desk.wait({"tile": again}, 240)
-    check_whole(desk, run, reference)
+    scheduler.wait({"tile": again}, 240)
+    check_whole(scheduler, run, reference)
 
 
-def test_the_time_limit(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_the_time_limit(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     """SLURM warns 50 seconds before a limit of one minute: the job stops, is requeued, and goes on. The worker sleeps
     until the warning comes, so that there is something left to do."""
     run = new_run(*ONE, ("site.slurm", "stop_seconds", "50"))
-    desk.cluster.scontrol("update", "partitionname=normal", "state=down")
-    job = submit_tile(desk, run)
-    desk.cluster.scontrol("update", f"jobid={job}", "timelimit=1")
-    desk.cluster.scontrol("update", "partitionname=normal", "state=up")
-    worker = spawned(until_at_work(desk, run)[0]["pid"])
+    scheduler.cluster.scontrol("update", "partitionname=normal", "state=down")
+    job = submit_tile(scheduler, run)
+    scheduler.cluster.scontrol("update", f"jobid={job}", "timelimit=1")
+    scheduler.cluster.scontrol("update", "partitionname=normal", "state=up")
+    worker = spawned(until_at_work(scheduler, run)[0]["pid"])
     os.kill(worker, signal.SIGSTOP)
-    until_said(desk, run, "the time limit is near", 90)
+    until_said(scheduler, run, "the time limit is near", 90)
     os.kill(worker, signal.SIGCONT)
-    until_said(desk, run, "requeued", 60)
-    desk.cluster.scontrol("update", f"jobid={job}", "timelimit=10")
-    finish(desk, run, job, reference, again=False)
+    until_said(scheduler, run, "requeued", 60)
+    scheduler.cluster.scontrol("update", f"jobid={job}", "timelimit=10")
+    finish(scheduler, run, job, reference, again=False)
     assert "start 2" in logs(run)
 
 
-def test_preemption(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_preemption(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
-    until_at_work(desk, run)
-    urgent = desk.cluster.sbatch("-N2", "--exclusive", "--partition=urgent", "--output=/dev/null", "--wrap", "sleep 2")
-    desk.cluster.wait(urgent, 60, hurry=False)
-    finish(desk, run, job, reference, again=False)
+    job = submit_tile(scheduler, run)
+    until_at_work(scheduler, run)
+    urgent = scheduler.cluster.sbatch(
+        "-N2", "--exclusive", "--partition=urgent", "--output=/dev/null", "--wrap", "sleep 2"
+    )
+    scheduler.cluster.wait(urgent, 60, hurry=False)
+    finish(scheduler, run, job, reference, again=False)
 
 
 @contextmanager
@@ -201,38 +203,38 @@ def mounted(*arguments: str | Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", arguments[-1]], check=True)
 
 
-def test_scratch_that_is_full(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
-    scratch = desk.cluster.folder / "scratch"
+def test_scratch_that_is_full(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+    scratch = scheduler.cluster.folder / "scratch"
     scratch.mkdir(exist_ok=True)
     run = new_run(("site", "scratch", f'"{scratch}"'), ("site", "stage_slides", "true"))
     with mounted("-t", "tmpfs", "-o", f"size=32k,uid={run.stat().st_uid}", "none", scratch):
-        job = submit_tile(desk, run)
-        states = desk.wait({"tile": job}, 240)
+        job = submit_tile(scheduler, run)
+        states = scheduler.wait({"tile": job}, 240)
         assert {*states.values()} == {"FAILED"}, logs(run)
         assert str(scratch) in logs(run)
     with mounted("-t", "tmpfs", "-o", f"size=512m,uid={run.stat().st_uid}", "none", scratch):
-        finish(desk, run, job, reference, again=True)
+        finish(scheduler, run, job, reference, again=True)
         assert not list(scratch.glob("*/*"))
 
 
 def test_a_run_folder_that_is_read_only_for_a_while(
-    desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]
+    scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]
 ) -> None:
     run = new_run()
-    job = submit_tile(desk, run)
-    until_at_work(desk, run)
+    job = submit_tile(scheduler, run)
+    until_at_work(scheduler, run)
     with mounted("--bind", run, run):
         subprocess.run(["mount", "-o", "remount,ro,bind", run], check=True)
-        desk.wait({"tile": job}, 240)
-    finish(desk, run, job, reference, again=stage(desk.status(run), "tile")["todo"] > 0)
+        scheduler.wait({"tile": job}, 240)
+    finish(scheduler, run, job, reference, again=stage(scheduler.status(run), "tile")["todo"] > 0)
 
 
-def test_two_submissions_at_once(desk: Desk, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
+def test_two_submissions_at_once(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     """Where the second comes too early to see the first, both are sent, and work side by side on the same slides."""
     run = new_run()
-    job = submit_tile(desk, run)
+    job = submit_tile(scheduler, run)
     shutil.move(run / "slurm" / "jobs", run / "slurm" / "first")
-    other = submit_tile(desk, run)
-    desk.wait({"tile": job}, 240)
-    desk.wait({"tile": other}, 240)
-    check_whole(desk, run, reference)
+    other = submit_tile(scheduler, run)
+    scheduler.wait({"tile": job}, 240)
+    scheduler.wait({"tile": other}, 240)
+    check_whole(scheduler, run, reference)

@@ -7,7 +7,7 @@ from live_cluster import Cluster, until
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.monitoring import checks
-from hypoxia_hpc.slurm.queue import NEVER_STARTED, Queued, Sent, ask_sacct, ask_squeue, failed_ones
+from hypoxia_hpc.slurm.queue import NEVER_STARTED, Queued, Sent, failed_ones, query_sacct, query_squeue
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _of_this_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def queued(*job_ids: str) -> dict[str, Queued]:
-    answer, why = ask_squeue(job_ids)
+    answer, why = query_squeue(job_ids)
     assert answer is not None, why
     return {one.job: one for one in answer}
 
@@ -28,16 +28,16 @@ def test_waiting_running_and_held_elements(cluster: Cluster) -> None:
     held = cluster.sbatch("--hold", *quiet, "--wrap=true")
     after = cluster.sbatch(f"--dependency=afterany:{array}", *quiet, "--wrap=true")
     try:
-        until(lambda: queued(array)[f"{array}_0"].standing == "running", 60, lambda: cluster.explain("element 0 runs"))
+        until(lambda: queued(array)[f"{array}_0"].phase == "running", 60, lambda: cluster.explain("element 0 runs"))
         found = queued(array, held, after)
         assert set(found) == {f"{array}_0", f"{array}_1", f"{array}_2", held, after}
         assert found[f"{array}_0"].node in ("n1", "n2")
-        assert (found[f"{array}_1"].standing, found[f"{array}_1"].reason) == ("pending", "JobArrayTaskLimit")
-        assert (found[held].standing, found[held].reason) == ("held", "JobHeldUser")
+        assert (found[f"{array}_1"].phase, found[f"{array}_1"].reason) == ("pending", "JobArrayTaskLimit")
+        assert (found[held].phase, found[held].reason) == ("held", "JobHeldUser")
         assert found[after].reason == "Dependency"
     finally:
         cluster.run(["scancel", array, held, after], check=True)
-    assert ask_squeue(["999999"]) == ([], "")
+    assert query_squeue(["999999"]) == ([], "")
 
 
 def test_how_jobs_ended_by_accounting(cluster: Cluster) -> None:
@@ -50,15 +50,15 @@ def test_how_jobs_ended_by_accounting(cluster: Cluster) -> None:
     assert cluster.wait(array, 90) == {f"{array}_0": "COMPLETED", f"{array}_1": "FAILED"}
 
     def failed() -> dict[str, str]:
-        ended, why = ask_sacct([array, later])
+        ended, why = query_sacct([array, later])
         assert ended is not None, why
         sent = [Sent("tile", array, (0, 1), 2), Sent("extract", later, (0, 1), 2)]
-        found = failed_ones(ended, ask_squeue([array, later])[0] or [], sent)
+        found = failed_ones(ended, query_squeue([array, later])[0] or [], sent)
         return {one.how.job: f"{one.how.state} {one.how.exit_code}".strip() for one in found}
 
     expected = {f"{array}_1": "FAILED 4:0", f"{later}_1": NEVER_STARTED}
     until(lambda: failed() == expected, 60, lambda: f"{failed()} becomes {expected}")
-    memory = {one.job: one.most_memory for one in ask_sacct([array])[0] or []}
+    memory = {one.job: one.most_memory for one in query_sacct([array])[0] or []}
     assert 100 * 2**20 < memory[f"{array}_0"] < 300 * 2**20
     cluster.run(["scancel", later], check=True)
 

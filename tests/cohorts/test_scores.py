@@ -6,7 +6,7 @@ import naive
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.cohorts.scores import INTRA_TYPE, PAN_CANCER, RULES, hypoxia_labels, read_scores
+from hypoxia_hpc.cohorts.scores import INTRA_TYPE, LABEL_RULES, PAN_CANCER, hypoxia_labels, read_scores
 from hypoxia_hpc.errors import InputError
 
 PUBLISHED = Path(__file__).parents[3] / "shared/data/scores/BhandariHypoxiaScores.txt"
@@ -58,7 +58,7 @@ def test_pan_median_counts_second_samples_in_the_median(table):
     assert labels.loc["TCGA-BB-0001", "score"] == 5.5 / 15.5
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", LABEL_RULES)
 def test_equals_twin_and_score_goes_with_label(table, rule):
     scores = read_scores(table())
     labels = hypoxia_labels(scores, rule).table
@@ -68,7 +68,7 @@ def test_equals_twin_and_score_goes_with_label(table, rule):
     assert labels["score"].abs().max() == 1
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", LABEL_RULES)
 def test_order_of_rows_does_not_matter(table, rule):
     scores = read_scores(table())
     there, back = hypoxia_labels(scores, rule), hypoxia_labels(scores[::-1], rule)
@@ -88,7 +88,7 @@ def test_published_table(rule, hypoxic):
 
 
 @published
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", LABEL_RULES)
 def test_published_table_against_pandas(rule):
     frame = pd.read_csv(PUBLISHED, sep="\t")
     overall = frame[PAN_CANCER].median()

@@ -14,8 +14,8 @@ import pytest
 from hypoxia_hpc.config import SiteTable
 from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
-from hypoxia_hpc.stages.extract import crew_size
-from hypoxia_hpc.workers.pool import Crew, Finished, InOrder
+from hypoxia_hpc.stages.extract import pool_size
+from hypoxia_hpc.workers.pool import Finished, InOrder, ProcessPool
 
 
 def devices(folder: Path, n: int) -> Path:
@@ -51,12 +51,12 @@ def test_fewer_than_asked_for_cannot_go_on() -> None:
     ("workers", "gpus", "expected"), [(None, None, 1), (3, None, 3), (None, 4, 4), (2, 4, 2), (4, 4, 4)]
 )
 def test_a_process_for_each_gpu(workers: int | None, gpus: int | None, expected: int) -> None:
-    assert crew_size(workers, SiteTable(gpus=gpus)) == expected
+    assert pool_size(workers, SiteTable(gpus=gpus)) == expected
 
 
 def test_more_processes_than_gpus_are_refused() -> None:
     with pytest.raises(InputError, match=r"--workers 5, and \[site\] gpus = 4"):
-        crew_size(5, SiteTable(gpus=4))
+        pool_size(5, SiteTable(gpus=4))
 
 
 def visible(item: str, tick: Callable[[int], None]) -> str:
@@ -68,7 +68,7 @@ def test_each_worker_sees_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5d1e,7")
     gpus = first_gpus(2, gpus_of_node(os.environ))
     stop = threading.Event()
-    crew: Crew[str, str] = Crew(visible, 2, stop, settle=partial(use_gpu, gpus))
-    events = list(crew.events(InOrder(deque(["a", "b"]), stop)))
+    pool: ProcessPool[str, str] = ProcessPool(visible, 2, stop, init_worker=partial(use_gpu, gpus))
+    events = list(pool.events(InOrder(deque(["a", "b"]), stop)))
     assert {event.item: event.result for event in events if isinstance(event, Finished)} == {"a": "2", "b": "GPU-5d1e"}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,GPU-5d1e,7"

@@ -16,7 +16,7 @@ from hypoxia_hpc.models.predictions import CLUSTERS_FILE, TILE_CLUSTERS_FILE
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.deep_kmeans import cluster_predictor
 from hypoxia_hpc.networks.heads.saved import load_model
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
@@ -33,8 +33,8 @@ SHARES = [f"share_{cluster:03d}" for cluster in range(K)]
 
 
 def done(run: RunDir) -> RunDir:
-    train(run, listener=Silence(), stop=threading.Event())
-    evaluate(run, listener=Silence(), stop=threading.Event())
+    train(run, progress=NoProgress(), stop=threading.Event())
+    evaluate(run, progress=NoProgress(), stop=threading.Event())
     return run
 
 
@@ -123,7 +123,7 @@ def test_a_cluster_table_that_is_changed_or_gone_is_made_again(run: RunDir, tmp_
     whole = table.read_bytes()
 
     def again() -> bool:
-        return evaluate(copy, listener=Silence(), stop=threading.Event()).fresh
+        return evaluate(copy, progress=NoProgress(), stop=threading.Event()).fresh
 
     assert not again()
     table.write_bytes(whole.replace(b"unlabelled", b"test", 1))
@@ -153,7 +153,7 @@ def test_folds_have_clusters_of_their_own(crossed: RunDir) -> None:
 
 def test_another_runs_patients_are_clustered_by_the_frozen_model(run: RunDir, tmp_path: Path) -> None:
     new = make_run(tmp_path / "new", TRAIN, n_patients=4)
-    predict(new, run, listener=Silence(), stop=threading.Event())
+    predict(new, run, progress=NoProgress(), stop=threading.Event())
     table = shares_of(new)
     assert set(table["set"]) == {"predict"}
     slide_id = new.slides()[0].slide_id
@@ -166,7 +166,7 @@ def test_another_runs_patients_are_clustered_by_the_frozen_model(run: RunDir, tm
 def test_more_clusters_than_tiles_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     many = make_run(tmp_path / "run", {**TRAIN, "deep_kmeans": {**CLUSTERS, "clusters": 1000}}, n_patients=12)
     with pytest.raises(InputError, match="training tiles make no 1000 clusters"):
-        train(many, listener=Silence(), stop=threading.Event())
+        train(many, progress=NoProgress(), stop=threading.Event())
 
 
 def test_without_clusterings_there_are_no_tables(tmp_path: Path) -> None:

@@ -16,20 +16,20 @@ import pytest
 from fault_runs import change_setting, copy_run, digests, make_cohort, of
 
 from hypoxia_hpc.errors import MachineError, NotReadyError
-from hypoxia_hpc.models.extraction import FeatureWork
+from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.networks.runtime import backend_name, start_keras
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt, Slide
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
-from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE, extract, extract_work
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE, extract, extract_stage
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.stores.integrity import store_attributes
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
-from hypoxia_hpc.workers.slide_stage import Attend, work_through
+from hypoxia_hpc.workers.slide_stage import ProcessSlide, work_through
 
 N_SLIDES = 3
 
@@ -38,7 +38,7 @@ N_SLIDES = 3
 def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of three slides with tiles of 32 px, batches of 16 and a random VGG16."""
     run = make_cohort(tmp_path_factory.mktemp("cohort"), N_SLIDES)
-    attend = Attend(TileWork(RunDir(run), RunDir(run).config().tile), retry=False)
+    attend = ProcessSlide(TileStage(RunDir(run), RunDir(run).config().tile), retry=False)
     for slide in RunDir(run).slides():
         assert attend(slide, nobody).receipt.status == "done"
     return run
@@ -53,13 +53,13 @@ def nobody(tiles: int) -> None:
     """Listens to no tick."""
 
 
-def work_of(run: RunDir, build: Callable[[], Any] | None = None) -> FeatureWork:
-    work = extract_work(run, run.config(), threads=1)
+def work_of(run: RunDir, build: Callable[[], Any] | None = None) -> ExtractStage:
+    work = extract_stage(run, run.config(), threads=1)
     return replace(work, plan=replace(work.plan, build=build)) if build else work
 
 
-def attended(work: FeatureWork, slide: Slide) -> Receipt:
-    return Attend(work, retry=False)(slide, nobody).receipt
+def processed(work: ExtractStage, slide: Slide) -> Receipt:
+    return ProcessSlide(work, retry=False)(slide, nobody).receipt
 
 
 # --- what is recorded --------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ def attended(work: FeatureWork, slide: Slide) -> Receipt:
 
 def test_a_receipt_says_where_the_time_went_and_a_store_what_its_bits_depend_on(run: RunDir) -> None:
     slide = run.slides()[0]
-    receipt = attended(work_of(run), slide)
+    receipt = processed(work_of(run), slide)
     tiles = open_tiles(run.tiles(slide.slide_id))
     told = receipt.extra
     assert 0 <= told["waited_seconds"] <= told["device_seconds"] < receipt.seconds
@@ -87,11 +87,11 @@ def test_a_receipt_says_where_the_time_went_and_a_store_what_its_bits_depend_on(
 def test_two_slides_at_once_have_the_bytes_of_one_after_the_other(run: RunDir, tiled: Path, tmp_path: Path) -> None:
     other = RunDir(copy_run(tiled, tmp_path / "other", ["tiles", "receipts/tile"]))
     with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
-        assert {one.status for one in threads.map(lambda slide: attended(work_of(run), slide), run.slides())} == {
+        assert {one.status for one in threads.map(lambda slide: processed(work_of(run), slide), run.slides())} == {
             "done"
         }
     for slide in other.slides():
-        attended(work_of(other), slide)
+        processed(work_of(other), slide)
     found = of(digests(run.root), "features/")
     assert len(found) == 5 * N_SLIDES
     assert found == of(digests(other.root), "features/")
@@ -104,19 +104,19 @@ def test_two_slides_at_once_have_the_bytes_of_one_after_the_other(run: RunDir, t
 def test_features_of_two_configs_are_never_mixed(run: RunDir, name: str, value: str) -> None:
     """The folder is the same: what is there counts as to do, is refused by later stages, and is replaced."""
     for slide in run.slides():
-        attended(work_of(run, small_network), slide)
+        processed(work_of(run, small_network), slide)
     old = {slide.slide_id: key_in(run, slide) for slide in run.slides()}
     assert len(load_cohort(run).done) == N_SLIDES
     change_setting(run.root, "extract", name, value)
     assert run_status(run).stages[1].todo == N_SLIDES
     first, *others = run.slides()
-    assert attended(work_of(run, small_network), first).status == "done"
+    assert processed(work_of(run, small_network), first).status == "done"
     assert key_in(run, first) != old[first.slide_id]
     with pytest.raises(NotReadyError, match="2 of 3 slides have no features yet") as caught:
         load_cohort(run)
     assert set(caught.value.culprits) == {slide.slide_id for slide in others}
     for slide in others:
-        attended(work_of(run, small_network), slide)
+        processed(work_of(run, small_network), slide)
     assert len(load_cohort(run).done) == N_SLIDES
     assert not {key_in(run, slide) for slide in run.slides()} & set(old.values())
 
@@ -135,7 +135,7 @@ def test_tiles_of_another_size_than_the_network_takes_are_refused(run: RunDir) -
         for _ in range(n):
             store.new_tile()[:] = 7
         store.commit(np.zeros((n, 2), np.int64), np.zeros(n, np.float32), attributes)
-    receipt = attended(work_of(run), slide)
+    receipt = processed(work_of(run), slide)
     assert (receipt.status, receipt.reason) == ("quarantined", "tile-size")
     assert "tiles of its store have 48 px, the network takes 32" in receipt.detail
 
@@ -184,7 +184,7 @@ def large_network() -> Any:
 
 def test_features_that_are_no_numbers_are_quarantined(run: RunDir) -> None:
     slide = run.slides()[0]
-    receipt = attended(work_of(run, nan_network), slide)
+    receipt = processed(work_of(run, nan_network), slide)
     assert (receipt.status, receipt.reason) == ("quarantined", "non-finite-features")
     n = len(open_tiles(run.tiles(slide.slide_id)).xy)
     assert f"of {n} tiles have NaN or infinite features, the first is tile" in receipt.detail
@@ -194,12 +194,12 @@ def test_features_that_are_no_numbers_are_quarantined(run: RunDir) -> None:
 def test_a_lost_device_costs_no_slide_an_attempt(run: RunDir) -> None:
     slide = run.slides()[0]
     with pytest.raises(MachineError, match="device was lost"):
-        attended(work_of(run, lost_network), slide)
+        processed(work_of(run, lost_network), slide)
     assert read_receipt(run.receipts("extract", "small"), slide.slide_id) is None
     assert not run.features("small", slide.slide_id).exists()
 
 
-class Notes(Silence):
+class Notes(NoProgress):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -222,7 +222,7 @@ def test_a_batch_that_does_not_fit_is_halved_said_and_recorded(run: RunDir) -> N
         work_of(run, large_network),
         workers=1,
         retry=False,
-        listener=notes,
+        progress=notes,
         stop=threading.Event(),
         at_once=SLIDES_AT_ONCE,
     )
@@ -239,7 +239,7 @@ def test_a_batch_that_does_not_fit_is_halved_said_and_recorded(run: RunDir) -> N
 
 def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
     notes = Notes()
-    outcome = extract(run, run.slides(), workers=None, retry=False, listener=notes, stop=threading.Event())
+    outcome = extract(run, run.slides(), workers=None, retry=False, progress=notes, stop=threading.Event())
     assert len(outcome.made) == N_SLIDES
     assert notes.tiles == sum(receipt.rows for receipt in outcome.made)
     assert "RANDOM weights" in notes.said[0]
@@ -247,7 +247,7 @@ def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
     assert told["device_seconds"] > 0
     assert told["bytes_read"] == sum(receipt.extra["bytes_read"] for receipt in outcome.made)
     stage = run_status(run).stages[1]
-    assert stage.accounts.waited_share == pytest.approx(
+    assert stage.device_time.waited_share == pytest.approx(
         sum(one.extra["waited_seconds"] for one in outcome.made)
         / sum(one.extra["device_seconds"] for one in outcome.made)
     )
@@ -255,7 +255,7 @@ def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
 
 def test_features_of_other_settings_are_not_replaced_without_a_word(run: RunDir) -> None:
     slides = run.slides()[:1]
-    attended(work_of(run), slides[0])
+    processed(work_of(run), slides[0])
     assert len(_said(run, slides)) == 1  # of random weights
     change_setting(run.root, "extract", "batch_size", "8")
     told = _said(run, slides)[1]
@@ -264,7 +264,7 @@ def test_features_of_other_settings_are_not_replaced_without_a_word(run: RunDir)
 
 def _said(run: RunDir, slides: Sequence[Slide]) -> list[str]:
     notes = Notes()
-    extract(run, slides, workers=None, retry=False, listener=notes, stop=threading.Event())
+    extract(run, slides, workers=None, retry=False, progress=notes, stop=threading.Event())
     return notes.said
 
 
@@ -272,4 +272,4 @@ def test_more_gpus_than_there_are_cannot_go_on(run: RunDir, monkeypatch: pytest.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     change_setting(run.root, "site", "gpus", "2")
     with pytest.raises(MachineError, match=r"\[site\] gpus = 2"):
-        extract(run, run.slides(), workers=None, retry=False, listener=Silence(), stop=threading.Event())
+        extract(run, run.slides(), workers=None, retry=False, progress=NoProgress(), stop=threading.Event())

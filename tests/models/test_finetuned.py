@@ -24,7 +24,7 @@ from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.tensorboard import FILES, read_events
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.saved import load_model, read_record
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
@@ -117,12 +117,12 @@ def write_nothing(run: RunDir, slide_id: str, n_tiles: int, tile_key: str) -> No
 
 
 def trained(run: RunDir) -> RunDir:
-    train(run, listener=Silence(), stop=threading.Event())
+    train(run, progress=NoProgress(), stop=threading.Event())
     return run
 
 
 def evaluated(run: RunDir) -> dict[str, Any]:
-    metrics: dict[str, Any] = evaluate(run, listener=Silence(), stop=threading.Event()).metrics
+    metrics: dict[str, Any] = evaluate(run, progress=NoProgress(), stop=threading.Event()).metrics
     return metrics["models"]
 
 
@@ -197,17 +197,17 @@ def test_stopped_while_it_predicts_it_goes_on(run: RunDir, tmp_path: Path) -> No
     shutil.rmtree(copy.features("finetune", "x").parent)
     stop = threading.Event()
 
-    class StopsAt(Silence):
+    class StopsAt(NoProgress):
         def item(self, cost: float) -> None:
             if len(written_at(copy)) == 5:
                 stop.set()
 
     slides = copy.slides()
     with pytest.raises(Stopped):
-        make_probabilities(copy, copy, slides, listener=StopsAt(), stop=stop)
+        make_probabilities(copy, copy, slides, progress=StopsAt(), stop=stop)
     before = written_at(copy)
     assert len(before) == 5
-    make_probabilities(copy, copy, slides, listener=Silence(), stop=threading.Event())
+    make_probabilities(copy, copy, slides, progress=NoProgress(), stop=threading.Event())
     after = written_at(copy)
     assert {name: after[name] for name in before} == before
     assert len(after) == 16
@@ -236,7 +236,7 @@ def test_folds_have_networks_of_their_own(tmp_path: Path) -> None:
 
 def test_another_runs_slides_are_predicted_by_the_frozen_network(run: RunDir, tmp_path: Path) -> None:
     new = make_run(tmp_path / "new", n_patients=6)
-    predict(new, run, listener=Silence(), stop=threading.Event())
+    predict(new, run, progress=NoProgress(), stop=threading.Event())
     patients = pd.read_csv(new.predictions / "patients.csv")
     mine = patients[patients["model"] == "finetune"].set_index("id")
     old = pd.read_csv(run.predictions / "patients.csv")
@@ -301,7 +301,7 @@ def test_resnet50_learns_the_demo_cohort(tmp_path: Path) -> None:
     """The study's network and settings but for the batch, on real slide files; weights random, as in the demo."""
     stop = threading.Event()
     slides, patients = write_demo_cohort(
-        tmp_path / "demo", n_patients=40, difference=None, seed=1, workers=2, listener=Silence(), stop=stop
+        tmp_path / "demo", n_patients=40, difference=None, seed=1, workers=2, progress=NoProgress(), stop=stop
     )
     settings = {"weights": "random", "batch_size": 32}
     changes = {
@@ -311,7 +311,7 @@ def test_resnet50_learns_the_demo_cohort(tmp_path: Path) -> None:
     demo = RunDir(tmp_path / "run")
     init(demo, preset("hypoxia", changes), slides, patients=patients)
     for stage in (tile, extract):
-        stage(demo, demo.slides(), workers=1, retry=False, listener=Silence(), stop=stop)
+        stage(demo, demo.slides(), workers=1, retry=False, progress=NoProgress(), stop=stop)
     metrics = evaluated(trained(demo))["finetune"]["test"]
     assert metrics["patient"]["roc_auc"]["value"] > 0.85
     assert metrics["tile"]["roc_auc"]["value"] > 0.85

@@ -9,7 +9,7 @@ from feature_runs import make_run
 
 from hypoxia_hpc.models.search import distinct
 from hypoxia_hpc.networks.heads.saved import read_record
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.stages.train import train
 
 
@@ -24,11 +24,11 @@ def test_a_value_that_is_given_twice_is_tried_once(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", table)
     trains: list[str] = []
 
-    class Hears(Silence):
+    class Hears(NoProgress):
         def begin(self, title: str, *_: object) -> None:
             trains.append(title)
 
-    train(run, listener=Hears(), stop=threading.Event())
+    train(run, progress=Hears(), stop=threading.Event())
     record = read_record(run.model("logistic"))
     assert record.search is not None
     assert [point["settings"] for point in record.search["points"]] == [{"c": 0.1}, {"c": 0.01}]

@@ -25,7 +25,7 @@ from hypoxia_hpc.monitoring.estimate import (
     tile_estimate,
 )
 from hypoxia_hpc.monitoring.status import run_status
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import (
@@ -186,7 +186,7 @@ def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:
     assert before.unread == ("b: missing-file",)
     assert before.stages[0].slides == 2
     for stage in (tile, extract):
-        stage(run, run.slides(), workers=1, retry=False, listener=Silence(), stop=threading.Event())
+        stage(run, run.slides(), workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     after = estimate_run(run)
     assert [(one.slides, one.files, one.nbytes.value) for one in after.stages] == [(0, 0, 0), (0, 0, 0)]
     # What was estimated of the slide that could be read holds what came.
@@ -211,7 +211,7 @@ def test_what_was_made_for_another_run_toml_is_to_do_as_status_says(tmp_path: Pa
     run.config_file.write_text(render_config(preset("hypoxia", settings)))
     rows = [f"{name},{path},p,800" for name, path in (("a", real_slide), ("b", tmp_path / "gone"))]
     run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
-    tile(run, run.slides(), workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    tile(run, run.slides(), workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     assert counts_of(run) == [[0, 1], [0, 1]]
     assert estimate_run(run).rates.tiles.slides == 1
     run.receipts("tile").joinpath("a.json").unlink()
@@ -226,7 +226,7 @@ def test_inodes_of_a_store_without_pixels(tmp_path: Path, real_slide: Path) -> N
     run = RunDir(tmp_path)
     run.config_file.write_text(render_config(preset("hypoxia", {"tile": {"pixels": "none"}})))
     slide = Slide("a", real_slide, "p", 800)
-    tile(run, [slide], workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    tile(run, [slide], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     inodes = 1 + sum(1 for _ in run.tiles("a").rglob("*")) + 1
     assert tile_estimate(run.config(), [slide], {}, rates_of(run.config(), [slide], {}, {}, PLANNED)).files == inodes
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hypoxia_hpc.monitoring.process_health import Process, judge, seconds_left, still_matters
+from hypoxia_hpc.monitoring.process_health import ProcessHealth, assess, seconds_left, still_matters
 from hypoxia_hpc.slurm.queue import Queued
-from hypoxia_hpc.workers.heartbeat import Running
+from hypoxia_hpc.workers.heartbeat import Heartbeat
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-RUNNING = Running(
+RUNNING = Heartbeat(
     stage="tile",
     name="",
     share=(4, 8),
@@ -41,13 +41,13 @@ ON_NODE = Queued("123_4", "RUNNING", "", "n1")
 REQUEUED = Queued("123_4", "PENDING", "BeginTime", "")
 
 
-def thought(running: Running, queue: dict[str, Queued] | None, alive: bool | None = None) -> Process:
+def thought(running: Heartbeat, queue: dict[str, Queued] | None, alive: bool | None = None) -> ProcessHealth:
     """As of files read a second after the queue was asked."""
-    return judge(running, queue, NOW, NOW + timedelta(seconds=1), lambda _: alive)
+    return assess(running, queue, NOW, NOW + timedelta(seconds=1), lambda _: alive)
 
 
 @pytest.mark.parametrize(
-    ("running", "queue", "alive", "standing", "why"),
+    ("heartbeat", "queue", "alive", "health", "why"),
     [
         (RUNNING, {"123_4": ON_NODE}, None, "working", ""),
         (RUNNING, None, None, "working", ""),
@@ -73,10 +73,10 @@ def thought(running: Running, queue: dict[str, Queued] | None, alive: bool | Non
     ],
 )
 def test_what_to_think(
-    running: Running, queue: dict[str, Queued] | None, alive: bool | None, standing: str, why: str
+    heartbeat: Heartbeat, queue: dict[str, Queued] | None, alive: bool | None, health: str, why: str
 ) -> None:
-    found = thought(running, queue, alive)
-    assert (found.standing, found.why) == (standing, why)
+    found = thought(heartbeat, queue, alive)
+    assert (found.health, found.why) == (health, why)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_to_think(
         (replace(SILENT, state="ended"), {"a"}, False),
     ],
 )
-def test_who_is_worth_a_line(running: Running, todo: set[str], matters: bool) -> None:
+def test_who_is_worth_a_line(running: Heartbeat, todo: set[str], matters: bool) -> None:
     assert still_matters(thought(running, {}), {"tile": todo}) == matters
 
 

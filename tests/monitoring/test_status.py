@@ -20,17 +20,17 @@ from hypoxia_hpc.cli.text.status import status_text
 from hypoxia_hpc.cli.text.words import ranges
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.monitoring.status import RunStatus, StageStatus, processes_of, run_status
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt
-from hypoxia_hpc.runs.device_time import Accounts, accounts_of
+from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slurm.jobs import Jobs, that_matter
-from hypoxia_hpc.slurm.queue import Ended, Failed, Queued, Sent
+from hypoxia_hpc.slurm.queue import Ended, FailedJob, Queued, Sent
 from hypoxia_hpc.stages.tile import tile
-from hypoxia_hpc.workers.heartbeat import Running
+from hypoxia_hpc.workers.heartbeat import Heartbeat
 
 CONFIG = preset("hypoxia", {"extract": {"weights": "random"}})
 
@@ -51,10 +51,10 @@ def stand_in_store(folder: Path, attributes: dict[str, object]) -> None:
     (folder / "zarr.json").write_text(json.dumps(document))
 
 
-def told_by(run: RunDir, **changes: object) -> Running:
+def told_by(run: RunDir, **changes: object) -> Heartbeat:
     """A process of this run, as its file says it."""
     now = datetime.now(UTC)
-    running = Running(
+    running = Heartbeat(
         stage="tile",
         name="",
         share=(0, 1),
@@ -90,7 +90,7 @@ def shown(state: RunStatus) -> str:
 def one_of_three_once(tmp_path_factory: pytest.TempPathFactory, real_slide: Path) -> RunDir:
     root = tmp_path_factory.mktemp("status") / "run"
     run = new_run(root, {"a": (real_slide, 2), "b": (real_slide, 3), "c": (real_slide, 5)})
-    tile(run, run.slides()[:1], workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    tile(run, run.slides()[:1], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     return run
 
 
@@ -137,16 +137,16 @@ def test_how_busy_devices_were_is_said_of_processes_and_of_stages(one_of_three: 
     receipt = read_receipt(one_of_three.receipts("tile"), "a")
     assert receipt is not None
     extra = {**receipt.extra, "device_seconds": 8.0, "waited_seconds": 2.0, "bytes_read": 4_100_000_000}
-    accounts = accounts_of([replace(receipt, extra=extra), receipt])
-    assert accounts == Accounts(8.0, 2.0, 4_100_000_000)
+    device_time = device_time_of([replace(receipt, extra=extra), receipt])
+    assert device_time == DeviceTime(8.0, 2.0, 4_100_000_000)
     state = run_status(one_of_three)
     assert sorted(one.waited_share or 0.0 for one in state.processes) == [0.0, 0.025]
     assert " 2% " in shown(state)
-    stage = StageStatus("extract x", 2, 0, 1, accounts=accounts)
+    stage = StageStatus("extract x", 2, 0, 1, device_time=device_time)
     state = replace(state, stages=(stage,))
     assert "device waited 25% for data, read 4.1 GB" in shown(state)
     assert state.as_json()["stages"][0]["waited_share"] == 0.25
-    assert Accounts().waited_share is None
+    assert DeviceTime().waited_share is None
 
 
 def test_a_process_that_died_is_said_to_be_dead_while_its_slides_are_to_do(one_of_three: RunDir) -> None:
@@ -155,7 +155,7 @@ def test_a_process_that_died_is_said_to_be_dead_while_its_slides_are_to_do(one_o
     gone.wait()
     told_by(one_of_three, pid=gone.pid, updated=long_ago)
     state = run_status(one_of_three)
-    assert [one.standing for one in state.processes] == ["dead"]
+    assert [one.health for one in state.processes] == ["dead"]
     assert (state.stages[0].running, state.stages[0].workers) == (0, 0)
     assert f"dead: process {gone.pid} is gone" in shown(state)
     told_by(one_of_three, pid=gone.pid, updated=long_ago, in_flight=("a",))
@@ -169,7 +169,7 @@ def test_the_queue_says_more_of_a_job_than_its_fresh_file_but_nothing_of_jobs_be
     told_by(one_of_three, job="8")
     jobs = Jobs(sent=(Sent("tile", "7", (0, 1), 2),), queued=(Queued("7_0", "RUNNING", "", "n1"),))
     found = processes_of(one_of_three, jobs, datetime.now(UTC), {"tile": {"b"}})
-    assert [(one.running.job, one.standing) for one in found] == [("7_1", "dead"), ("8", "working")]
+    assert [(one.heartbeat.job, one.health) for one in found] == [("7_1", "dead"), ("8", "working")]
 
 
 def test_without_slurm_there_is_one_line_each_and_no_error(
@@ -201,8 +201,8 @@ def test_the_queue_in_words() -> None:
             Queued("9", "PENDING", "DependencyNeverSatisfied", ""),
         ),
         failed=(
-            Failed("tile", 7, 8, Ended("7_7", "FAILED", "4:0", "00:01:02", 0, "n1")),
-            Failed("tile", 1, 8, Ended("6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2")),
+            FailedJob("tile", 7, 8, Ended("7_7", "FAILED", "4:0", "00:01:02", 0, "n1")),
+            FailedJob("tile", 1, 8, Ended("6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2")),
         ),
     )
     text = shown(RunStatus((stage,), (), (), jobs))
@@ -251,12 +251,12 @@ def test_what_never_starts_is_said_to(reason: str, never: bool) -> None:
     ],
 )
 def test_exit_codes_in_words(code: str, says: str) -> None:
-    jobs = Jobs((Sent("tile", "7", (3,)),), (), (Failed("tile", 3, 8, Ended("7_3", "FAILED", code)),))
+    jobs = Jobs((Sent("tile", "7", (3,)),), (), (FailedJob("tile", 3, 8, Ended("7_3", "FAILED", code)),))
     assert says in " ".join("\n".join(status_text(RunStatus((), (), (), jobs), "RUN")).split())
 
 
 def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
-    failed = tuple(Failed("tile", part, 500, Ended(f"7_{part}", "TIMEOUT")) for part in range(500))
+    failed = tuple(FailedJob("tile", part, 500, Ended(f"7_{part}", "TIMEOUT")) for part in range(500))
     state = RunStatus((StageStatus("tile", 0, 0, 1),), (), (), Jobs((Sent("tile", "7", None),), (), failed))
     assert len(shown(state).splitlines()) < 40
     assert "and 480 more" in shown(state)
@@ -265,9 +265,9 @@ def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
 
 def test_a_failure_is_forgotten_once_its_slides_are_done(one_of_three: RunDir) -> None:
     slides = one_of_three.slides()
-    failed = tuple(Failed("tile", part, 3, Ended(f"7_{part}", "TIMEOUT")) for part in range(3))
+    failed = tuple(FailedJob("tile", part, 3, Ended(f"7_{part}", "TIMEOUT")) for part in range(3))
     left = {"tile": {"b", "c"}, "train": None}
-    jobs = that_matter(Jobs(failed=(*failed, Failed("train", None, 1, Ended("9", "FAILED")))), slides, left)
+    jobs = that_matter(Jobs(failed=(*failed, FailedJob("train", None, 1, Ended("9", "FAILED")))), slides, left)
     # Parts of three slides by falling cost: c, b, a; and a is done.
     assert jobs.failed is not None
     assert [one.how.job for one in jobs.failed] == ["7_0", "7_1", "9"]

@@ -8,9 +8,9 @@ import pytest
 from hypoxia_hpc.reports.page import (
     ClusterShares,
     CohortPatient,
-    Dropped,
+    Curves,
+    DroppedSlide,
     FeatureCompute,
-    History,
     PatientPrediction,
     Point,
     Provenance,
@@ -95,12 +95,12 @@ def _slides(patients: tuple[CohortPatient, ...]) -> tuple[SlideRow, ...]:
     return (*rows[:-1], *bad, rows[-1])
 
 
-def _history(head: str, epochs: int, pace: float) -> History:
+def _history(head: str, epochs: int, pace: float) -> Curves:
     rng = np.random.default_rng(epochs)
     fall = np.exp(-pace * np.arange(epochs))
     loss = 0.1 + 0.6 * fall + rng.normal(0, 0.01, epochs)
     valid_loss = 0.3 + 0.45 * fall + rng.normal(0, 0.02, epochs)
-    return History(head, tuple(loss), tuple(1 - 0.6 * loss), tuple(valid_loss), tuple(1 - 0.7 * valid_loss))
+    return Curves(head, tuple(loss), tuple(1 - 0.6 * loss), tuple(valid_loss), tuple(1 - 0.7 * valid_loss))
 
 
 def make_full_report() -> ReportData:
@@ -110,11 +110,11 @@ def make_full_report() -> ReportData:
         title="demo",
         metrics=_metrics(),
         predictions=_predictions(patients),
-        histories=(_history("tanh", 75, 0.08), _history("funnel", 100, 0.05), History("logistic", (), ())),
+        histories=(_history("tanh", 75, 0.08), _history("funnel", 100, 0.05), Curves("logistic", (), ())),
         patients=patients,
         dropped=(
-            Dropped("slide", "no row of patients.csv has its patient", ("TCGA-XX-0001", "TCGA-XX-0002")),
-            Dropped("score row", "sample suffix, set aside", tuple(f"TCGA-ZZ-{i:04d}-06" for i in range(60))),
+            DroppedSlide("slide", "no row of patients.csv has its patient", ("TCGA-XX-0001", "TCGA-XX-0002")),
+            DroppedSlide("score row", "sample suffix, set aside", tuple(f"TCGA-ZZ-{i:04d}-06" for i in range(60))),
         ),
         slides=_slides(patients),
         quarantined=(

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from hypoxia_hpc.reports.figures import training_figures
-from hypoxia_hpc.reports.page import FeatureCompute, History, ReportData, render_report
+from hypoxia_hpc.reports.page import Curves, FeatureCompute, ReportData, render_report
 from hypoxia_hpc.reports.records import feature_compute, search_of
 
 KERAS = {"backend": "tensorflow", "engine": "keras", "compiler": "none", "batch_size": 16, "device": "cpu"}
@@ -81,6 +81,6 @@ def test_a_network_fine_tuned_from_random_weights_is_named_in_the_red_box(full_r
     [("tanh", "tile"), ("attention", "patient, a bag of tiles"), ("attention.fold1", "patient, a bag of tiles")],
 )
 def test_curves_say_what_they_are_of(full_report: ReportData, model: str, unit: str) -> None:
-    data = dataclasses.replace(full_report, histories=(History(model, (1.0, 0.5), (0.5, 0.75)),))
+    data = dataclasses.replace(full_report, histories=(Curves(model, (1.0, 0.5), (0.5, 0.75)),))
     assert [figure.unit for figure in training_figures(data)] == [unit]
     assert f"{model} per {unit}" in text_of(render_report(data), "training")

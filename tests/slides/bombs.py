@@ -50,7 +50,7 @@ def lossless_bombs() -> Iterator[tuple[str, bytes]]:
     ):
         packing: Tags = {259: ("H", (compression,))}
         yield f"bomb-{name}", one_page([tile], packing)
-        yield f"bomb-{name}-planes", one_page([tile], packing | {284: ("H", (2,)), **_places([tile] * 3)})
+        yield f"bomb-{name}-planes", one_page([tile], packing | {284: ("H", (2,)), **_slots([tile] * 3)})
         for side in (8192, 30_000):
             yield f"bomb-{name}-of-{side}", one_page([tile], packing | _square(side))
 
@@ -214,7 +214,7 @@ def _square(side: int) -> Tags:
     return {256: ("I", (side,)), 257: ("I", (side,)), 322: ("I", (side,)), 323: ("I", (side,))}
 
 
-def _places(tiles: list[bytes]) -> Tags:
+def _slots(tiles: list[bytes]) -> Tags:
     """Several native tiles whose bytes are the same, the first of the file."""
     return {324: ("I", (8,) * len(tiles)), 325: ("I", tuple(map(len, tiles)))}
 

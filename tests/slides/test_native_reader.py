@@ -22,7 +22,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import find_page
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 
 Pixels = NDArray[np.uint8]
 OPENING = [case for case in CASES if case.opens]
@@ -95,7 +95,7 @@ def test_tiles_lie_where_the_plan_says(case: Case, tmp_path: Path) -> None:
     path = write_case(case, tmp_path)
     for level, (width, _) in enumerate(sorted(case.levels, reverse=True)[:2]):
         table = TileTable(tile_px=48, mpp=MPP * case.levels[0][0] / width, max_background=1.0, screen="off")
-        work, slide = TileWork(RunDir(tmp_path / str(level)), table), Slide("a", path, "p", 1)
+        work, slide = TileStage(RunDir(tmp_path / str(level)), table), Slide("a", path, "p", 1)
         extra = work.make(slide, work.key(slide), lambda n: None)
         assert extra["reader"].startswith("native" if level in case.native_levels else "openslide")
         store = zarr.open_group(work.target(slide), mode="r")

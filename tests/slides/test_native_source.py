@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hypoxia_hpc.slides import codecs, sources
-from hypoxia_hpc.slides.codecs import Codec, Prepared
+from hypoxia_hpc.slides.codecs import NativeCodec, Prepared
 from hypoxia_hpc.slides.sources import NativeSource
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
@@ -52,24 +52,24 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     seen: list[bytes] = []
     codec_of = codecs.codec_of
 
-    def recording(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> Codec:
+    def recording(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> NativeCodec:
         prepare, decode = codec_of(page, reduce, keep_planes=keep_planes)
 
         def recorded(data: bytes, start: int, stop: int) -> Prepared:
             seen.append(data[start:stop])
             return prepare(data, start, stop)
 
-        return Codec(recorded, decode)
+        return NativeCodec(recorded, decode)
 
     monkeypatch.setattr(sources.codecs, "codec_of", recording)
     yield seen
 
 
-def read(slide: Path, page: TiffPage, wanted: NDArray[np.bool_], numbers: list[int]) -> list[Pixels]:
+def read(slide: Path, page: TiffPage, selected: NDArray[np.bool_], numbers: list[int]) -> list[Pixels]:
     grid = BlockGrid(0, 0, 240, 240, page.columns, page.rows)
     found = []
     with slide.open("rb") as file:
-        source = NativeSource(file.fileno(), page, grid, wanted)
+        source = NativeSource(file.fileno(), page, grid, selected)
         for number in numbers:
             out = np.empty((240, 240, 4), dtype=np.uint8)
             source.read(number, out)
@@ -81,13 +81,13 @@ NUMBERS = st.integers(0, COLUMNS * ROWS - 1)
 
 
 @settings(deadline=None, max_examples=60)
-@given(wanted=st.sets(NUMBERS), numbers=st.lists(NUMBERS, max_size=60), window=st.sampled_from([0, 20_000, 2**18]))
+@given(selected=st.sets(NUMBERS), numbers=st.lists(NUMBERS, max_size=60), window=st.sampled_from([0, 20_000, 2**18]))
 def test_what_is_wanted_changes_no_pixel(
-    slide: Path, page: TiffPage, truth: list[Pixels], wanted: set[int], numbers: list[int], window: int
+    slide: Path, page: TiffPage, truth: list[Pixels], selected: set[int], numbers: list[int], window: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sources, "WINDOW_BYTES", window)
-        found = read(slide, page, np.isin(np.arange(COLUMNS * ROWS), list(wanted)), numbers)
+        found = read(slide, page, np.isin(np.arange(COLUMNS * ROWS), list(selected)), numbers)
     for pixels, number in zip(found, numbers, strict=True):
         np.testing.assert_array_equal(pixels, truth[number])
 
@@ -109,10 +109,10 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 def test_what_is_not_wanted_stays_on_the_disk(slide: Path, page: TiffPage, pieces: list[tuple[int, int]]) -> None:
     """Wanted are native tiles of columns 2 and 3; what lies between them in the file may be told of, nothing else."""
-    wanted = np.zeros((ROWS, COLUMNS), dtype=bool)
-    wanted[1:3, 2:4] = True
-    numbers = np.flatnonzero(wanted).tolist()
-    read(slide, page, wanted.ravel(), numbers)
+    selected = np.zeros((ROWS, COLUMNS), dtype=bool)
+    selected[1:3, 2:4] = True
+    numbers = np.flatnonzero(selected).tolist()
+    read(slide, page, selected.ravel(), numbers)
     begin, end = page.offsets[numbers].min(), (page.offsets + page.counts)[numbers].max()
     assert pieces
     assert min(start for start, _ in pieces) == begin
@@ -121,8 +121,8 @@ def test_what_is_not_wanted_stays_on_the_disk(slide: Path, page: TiffPage, piece
 
 def test_what_is_asked_again_is_read_ahead_again(slide: Path, page: TiffPage, pieces: list[tuple[int, int]]) -> None:
     """Where there is no room for decoded native tiles they are read a second time, and not one by one."""
-    wanted = np.ones(COLUMNS * ROWS, dtype=bool)
-    read(slide, page, wanted, list(range(COLUMNS)) * 3)
+    selected = np.ones(COLUMNS * ROWS, dtype=bool)
+    read(slide, page, selected, list(range(COLUMNS)) * 3)
     data_pieces = [piece for piece in pieces if piece[1] - piece[0] > page.counts[0]]
     assert len(data_pieces) <= 4  # three times a row, and what the kernel was told
 
@@ -134,10 +134,10 @@ def test_a_damaged_native_tile_does_not_part_those_behind_it(
     data[page.offsets[1] : page.offsets[1] + 2] = bytes(2)
     broken = tmp_path / "broken.svs"
     broken.write_bytes(data)
-    grid, wanted = BlockGrid(0, 0, 240, 240, COLUMNS, ROWS), np.ones(COLUMNS * ROWS, dtype=bool)
+    grid, selected = BlockGrid(0, 0, 240, 240, COLUMNS, ROWS), np.ones(COLUMNS * ROWS, dtype=bool)
     out = np.empty((240, 240, 4), dtype=np.uint8)
     with broken.open("rb") as file:
-        source = NativeSource(file.fileno(), page, grid, wanted)
+        source = NativeSource(file.fileno(), page, grid, selected)
         source.read(0, out)
         with pytest.raises(UnreadableBlockError):
             source.read(1, out)
@@ -151,18 +151,18 @@ def test_native_tiles_are_prepared_once_and_no_unwanted_ones(
     slide: Path, page: TiffPage, prepared: list[bytes]
 ) -> None:
     """Of each row of native tiles one band of tiles wants some, and the next band the others."""
-    wanted = np.ones((ROWS, COLUMNS), dtype=bool)
-    wanted[:, 0] = wanted[2] = wanted[3, 3] = False
+    selected = np.ones((ROWS, COLUMNS), dtype=bool)
+    selected[:, 0] = selected[2] = selected[3, 3] = False
     numbers = np.arange(COLUMNS * ROWS).reshape(ROWS, COLUMNS)
     order = [
         number
         for first in range(ROWS + 1)
         for row, some in ((first, slice(2, 5)), (first - 1, slice(None)))
         if 0 <= row < ROWS
-        for number in numbers[row, some][wanted[row, some]].tolist()
+        for number in numbers[row, some][selected[row, some]].tolist()
     ]
     order = list(dict.fromkeys(order))
-    read(slide, page, wanted.ravel(), order)
+    read(slide, page, selected.ravel(), order)
     data = slide.read_bytes()
     expected = [data[page.offsets[number] :][: page.counts[number]] for number in order]
     assert sorted(prepared) == sorted(expected)

@@ -23,7 +23,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import sources
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid, read_thumbnail
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.cutting import read_tiles
 from hypoxia_hpc.tiling.plan import plan_tiles
@@ -34,7 +34,7 @@ SharedSlide = Callable[[str], Path]
 
 def cut(path: Path, folder: Path, table: TileTable, mpp: float | None = None) -> zarr.Group:
     """The tile store of a slide as the tile stage makes it, opened by plain Zarr."""
-    work, slide = TileWork(RunDir(folder), table), Slide("a", path, "p", 1, mpp)
+    work, slide = TileStage(RunDir(folder), table), Slide("a", path, "p", 1, mpp)
     ticks: list[int] = []
     extra = work.make(slide, work.key(slide), ticks.append)
     store = zarr.open_group(work.target(slide), mode="r")
@@ -222,8 +222,8 @@ def plane_of(path: Path, pages: object, most_px: int, monkeypatch: pytest.Monkey
         plan = plan_tiles(slide.pyramid, TileTable(), None)
         reading = slide.reading(plan, "area")
         assert reading.reader == ("openslide" if pages else "native-jpeg")
-        wanted = np.ones(plan.n_tiles, dtype=bool)
-        return np.concatenate([*read_tiles(*slide.sources(plan, reading, wanted), reading.tiles, wanted)])
+        selected = np.ones(plan.n_tiles, dtype=bool)
+        return np.concatenate([*read_tiles(*slide.sources(plan, reading, selected), reading.tiles, selected)])
 
 
 def test_both_readers_give_the_same_tiles_however_many_are_read_at_once(

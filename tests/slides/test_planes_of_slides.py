@@ -27,7 +27,7 @@ from hypoxia_hpc.slides.codecs import PLANES_PX, NativeTileError, Prepared, code
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import NativeSource, find_page
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
 from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.cutting import BlockGrid, UnreadableBlockError
@@ -74,8 +74,8 @@ def blocks_of(
     found: list[Pixels | str] = []
     forms = set()
     with path.open("rb") as file:
-        wanted = np.ones(page.columns * page.rows, dtype=bool)
-        source = NativeSource(file.fileno(), page, grid, wanted, keep_planes=keep_planes)
+        selected = np.ones(page.columns * page.rows, dtype=bool)
+        source = NativeSource(file.fileno(), page, grid, selected, keep_planes=keep_planes)
         for number in range(page.columns * page.rows) if numbers is None else numbers:
             try:
                 form = source.read(number, out)
@@ -135,7 +135,7 @@ def damaged(path: Path, target: Path) -> Path:
 
 def tiled(path: Path, folder: Path, table: TileTable) -> tuple[str, Json]:
     """The store's content, and what its receipt would say."""
-    work, of = TileWork(RunDir(folder), table), Slide("a", path, "p", 1)
+    work, of = TileStage(RunDir(folder), table), Slide("a", path, "p", 1)
     extra = work.make(of, work.key(of), lambda n: None)
     return naive.content(work.target(of)), extra
 

@@ -21,7 +21,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import opening
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.pixels import slide_pixels
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.integrity import content_of
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
@@ -42,7 +42,7 @@ def pyramid_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(path: Path, folder: Path, **options: Any) -> Tiles:
-    work, slide = TileWork(RunDir(folder), TileTable(**options)), Slide("a", path, "p", 1)
+    work, slide = TileStage(RunDir(folder), TileTable(**options)), Slide("a", path, "p", 1)
     work.make(slide, work.key(slide), lambda tiles: None)
     return open_tiles(work.target(slide))
 
@@ -78,7 +78,7 @@ def test_threads_change_nothing(
     monkeypatch.setattr(cutting, "LEAST_STRIP", 2)
     stores = set()
     for threads in (1, 3):
-        work = TileWork(RunDir(tmp_path / str(threads)), TileTable(screen=screen, **options), threads)
+        work = TileStage(RunDir(tmp_path / str(threads)), TileTable(screen=screen, **options), threads)
         slide = Slide("a", pyramid_slide, "p", 1)
         told = work.make(slide, work.key(slide), lambda tiles: None)
         assert told["threads"] == threads
@@ -201,7 +201,7 @@ def test_regions_include_or_exclude(pyramid_slide: Path, tmp_path: Path) -> None
 
 
 def test_regions_enter_the_key_by_their_content(pyramid_slide: Path, tmp_path: Path) -> None:
-    work, slide = TileWork(RunDir(tmp_path), TileTable(regions=str(tmp_path))), Slide("a", pyramid_slide, "p", 1)
+    work, slide = TileStage(RunDir(tmp_path), TileTable(regions=str(tmp_path))), Slide("a", pyramid_slide, "p", 1)
     with pytest.raises(SlideError) as caught:
         work.key(slide)
     assert caught.value.reason == "no-regions"
@@ -212,7 +212,7 @@ def test_regions_enter_the_key_by_their_content(pyramid_slide: Path, tmp_path: P
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     qupath(elsewhere / "a.geojson", [[(0, 0), (9, 0), (9, 9), (0, 0)]])
-    assert TileWork(RunDir(tmp_path), TileTable(regions=str(elsewhere))).key(slide) == first
+    assert TileStage(RunDir(tmp_path), TileTable(regions=str(elsewhere))).key(slide) == first
 
 
 @pytest.mark.parametrize("native", [True, False])

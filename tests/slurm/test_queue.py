@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from hypoxia_hpc.machine.programs import ask, environment
+from hypoxia_hpc.machine.programs import environment, query_program
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.queue import (
     NEVER_STARTED,
     Ended,
-    Failed,
+    FailedJob,
     Queued,
     Sent,
-    ask_sacct,
-    ask_squeue,
     failed_ones,
     memory_bytes,
     parse_sacct,
     parse_squeue,
+    query_sacct,
+    query_squeue,
     sent_jobs,
 )
 
@@ -58,7 +58,7 @@ SACCT = """\
 def test_squeue_every_element_by_the_name_that_its_task_knows() -> None:
     queued = parse_squeue(SQUEUE)
     assert [one.job for one in queued] == ["1_1", "1_2", "5", "8_1", "2_0", "9", "1_0"]
-    assert [one.standing for one in queued] == ["pending"] * 4 + ["held", "pending", "running"]
+    assert [one.phase for one in queued] == ["pending"] * 4 + ["held", "pending", "running"]
     assert queued[-1] == Queued("1_0", "RUNNING", "", "n1")
     assert queued[0].reason == "JobArrayTaskLimit"
 
@@ -100,7 +100,7 @@ def test_memory_as_sacct_writes_it(text: str, nbytes: int) -> None:
     assert memory_bytes(text) == nbytes
 
 
-def names(failed: list[Failed]) -> list[str]:
+def names(failed: list[FailedJob]) -> list[str]:
     return [one.how.job for one in failed]
 
 
@@ -133,7 +133,7 @@ def test_an_element_counts_by_the_part_that_it_does() -> None:
 def test_an_element_of_which_nobody_knows_was_cancelled_before_it_started() -> None:
     ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1")
     failed = failed_ones(ended, [Queued("7_1", "RUNNING", "", "n1")], [Sent("tile", "7", (0, 1, 2), 3)])
-    assert failed == [Failed("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
+    assert failed == [FailedJob("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
 
 
 def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
@@ -167,22 +167,25 @@ def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
 
 def test_a_program_that_is_missing_or_fails_or_hangs_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     started = time.monotonic()
-    assert ask("sleep", "60", patience=0.3) == (None, "sleep did not answer within 0.3 s")
+    assert query_program("sleep", "60", patience=0.3) == (None, "sleep did not answer within 0.3 s")
     assert time.monotonic() - started < 5
-    assert ask("bash", "-c", "echo so >&2; sleep 60", patience=0.5) == (None, "bash did not answer within 0.5 s: so")
-    assert ask("ls", "/does/not/exist")[0] is None
-    assert "No such file" in ask("ls", "/does/not/exist")[1]
-    assert ask("false", also=(1,)) == ("", "")
+    assert query_program("bash", "-c", "echo so >&2; sleep 60", patience=0.5) == (
+        None,
+        "bash did not answer within 0.5 s: so",
+    )
+    assert query_program("ls", "/does/not/exist")[0] is None
+    assert "No such file" in query_program("ls", "/does/not/exist")[1]
+    assert query_program("false", also=(1,)) == ("", "")
     monkeypatch.setenv("PATH", "/does/not/exist")
-    assert ask_squeue(["1"]) == (None, "squeue is not on this machine")
-    assert ask_sacct(["1"]) == (None, "sacct is not on this machine")
+    assert query_squeue(["1"]) == (None, "squeue is not on this machine")
+    assert query_sacct(["1"]) == (None, "sacct is not on this machine")
 
 
 def test_settings_of_the_user_do_not_change_what_squeue_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SQUEUE_STATES", "SUSPENDED")
     monkeypatch.setenv("SACCT_FORMAT", "JobName")
     monkeypatch.setenv("KEPT", "1")
-    answer, _ = ask("env")
+    answer, _ = query_program("env")
     assert answer is not None
     assert "KEPT=1" in answer.splitlines()
     assert "SQUEUE_STATES" not in answer
@@ -208,7 +211,7 @@ def test_a_controller_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     conf.write_text("ClusterName=none\nSlurmctldHost=localhost(127.0.0.1)\nSlurmctldPort=1\nAuthType=auth/none\n")
     monkeypatch.setenv("SLURM_CONF", str(conf))
     started = time.monotonic()
-    answer, why = ask_squeue(["1"])
+    answer, why = query_squeue(["1"])
     assert answer is None
     assert why.startswith("squeue")
     assert "\n" not in why

@@ -16,13 +16,13 @@ from hypoxia_hpc.records import Share, Slide
 from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.slurm.resources import (
     arrays_of,
-    ask_by_slide,
-    ask_of_cohort,
     index_ranges,
     max_array_size,
-    minutes_to_ask,
+    minutes_to_request,
     most_minutes,
     mpi_types,
+    request_by_slide,
+    request_of_cohort,
     seconds_of_part,
     time_limits,
     within,
@@ -56,21 +56,21 @@ def test_every_undone_slide_is_sent_exactly_once(
 ) -> None:
     slides = slides_of(costs)
     ids = [slide.slide_id for slide in slides]
-    undone = frozenset(data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True)))
+    remaining = frozenset(data.draw(st.lists(st.sampled_from(ids), min_size=1, unique=True)))
     table = SlurmTable(hours=hours, most_elements=most, cpus=cpus)
-    ask = ask_by_slide("tile", slides, undone, None, PACE, table)
-    assert ask.elements is not None
-    assert 1 <= ask.of <= most
-    arrays = arrays_of(ask.elements, limit)
+    request = request_by_slide("tile", slides, remaining, None, PACE, table)
+    assert request.elements is not None
+    assert 1 <= request.of <= most
+    arrays = arrays_of(request.elements, limit)
     assert all(0 <= index < limit for array in arrays for index in array.indices)
     parts = [array.first + index for array in arrays for index in expanded(index_ranges(array.indices))]
-    sent = [slide.slide_id for part in parts for slide in slides_of_share(slides, Share(part, ask.of))]
+    sent = [slide.slide_id for part in parts for slide in slides_of_share(slides, Share(part, request.of))]
     assert len(sent) == len(set(sent))
-    assert undone <= set(sent)
+    assert remaining <= set(sent)
     idle = [
         part
         for part in parts
-        if not undone & {slide.slide_id for slide in slides_of_share(slides, Share(part, ask.of))}
+        if not remaining & {slide.slide_id for slide in slides_of_share(slides, Share(part, request.of))}
     ]
     assert idle == []
 
@@ -78,8 +78,8 @@ def test_every_undone_slide_is_sent_exactly_once(
 def test_a_later_submission_keeps_the_parts() -> None:
     slides = slides_of([5_000_000] * 100)
     table = SlurmTable(hours=0.5, cpus=4)
-    first = ask_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, table)
-    again = ask_by_slide("tile", slides, {"s3", "s77"}, first.of, PACE, table)
+    first = request_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, table)
+    again = request_by_slide("tile", slides, {"s3", "s77"}, first.of, PACE, table)
     assert again.of == first.of > 10
     assert again.elements is not None
     assert len(again.elements) == 2
@@ -88,7 +88,7 @@ def test_a_later_submission_keeps_the_parts() -> None:
 def test_finer_parts_where_they_are_wanted_now() -> None:
     slides = slides_of([500_000] * 1000)
     everything = {slide.slide_id for slide in slides}
-    assert ask_by_slide("tile", slides, everything, 5, PACE, SlurmTable(hours=0.5, cpus=4)).of > 50
+    assert request_by_slide("tile", slides, everything, 5, PACE, SlurmTable(hours=0.5, cpus=4)).of > 50
 
 
 def test_a_log_normal_cohort_of_13000_slides_over_128_parts_is_even() -> None:
@@ -104,15 +104,19 @@ def test_a_log_normal_cohort_of_13000_slides_over_128_parts_is_even() -> None:
 def test_parts_take_about_the_hours_that_are_wanted() -> None:
     slides = slides_of([20_000] * 10_000)  # 20 s each: 55.6 core-hours
     everything = {slide.slide_id for slide in slides}
-    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, hours=2)).of == 7
-    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, ranks=4, nodes=2, hours=2)).of == 2
-    assert ask_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=1, hours=0.01)).of == 1000
+    assert request_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, hours=2)).of == 7
+    assert (
+        request_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=4, ranks=4, nodes=2, hours=2)).of == 2
+    )
+    assert request_by_slide("tile", slides, everything, None, PACE, SlurmTable(cpus=1, hours=0.01)).of == 1000
 
 
 def test_no_more_parts_than_workers_have_slides() -> None:
     slides = slides_of([10**9] * 24)
-    ask = ask_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, SlurmTable(cpus=2, hours=0.1))
-    assert ask.of == 12
+    request = request_by_slide(
+        "tile", slides, {slide.slide_id for slide in slides}, None, PACE, SlurmTable(cpus=2, hours=0.1)
+    )
+    assert request.of == 12
 
 
 @settings(deadline=None)
@@ -127,9 +131,9 @@ def test_a_part_never_takes_longer_than_told(costs: list[int], lanes: int) -> No
 
 def test_time_holds_the_work_the_start_and_the_stop() -> None:
     table = SlurmTable(stop_seconds=300)
-    assert minutes_to_ask(0, table) == 15
+    assert minutes_to_request(0, table) == 15
     for seconds in (1, 3600, 86_400):
-        minutes = minutes_to_ask(seconds, table)
+        minutes = minutes_to_request(seconds, table)
         assert minutes % 5 == 0
         assert seconds + 900 <= 60 * minutes < seconds + 900 + 300
 
@@ -138,7 +142,7 @@ def test_time_follows_the_measured_pace() -> None:
     slides = slides_of([60_000] * 64)
     everything = {slide.slide_id for slide in slides}
     slow, fast = (
-        ask_by_slide(
+        request_by_slide(
             "tile", slides, everything, 4, Figure(pace, pace, pace, "measured", 30), SlurmTable(cpus=1)
         ).minutes
         for pace in (0.01, 0.001)
@@ -150,10 +154,10 @@ def test_extract_counts_cores_or_gpus() -> None:
     slides = slides_of([60_000] * 64)
     everything = {slide.slide_id for slide in slides}
     pace = Figure(0.1, 0.1, 0.1, "measured", 30)
-    cores = ask_by_slide(
+    cores = request_by_slide(
         "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gpu_partition="g", partition="c")
     )
-    gpus = ask_by_slide(
+    gpus = request_by_slide(
         "extract", slides, everything, 4, pace, SlurmTable(hours=24, cpus=8, gres="gpu:1", gpu_partition="g")
     )
     assert (cores.gres, gpus.gres, cores.partition, gpus.partition) == (None, "gpu:1", "g", "g")
@@ -166,7 +170,7 @@ def test_memory_is_that_of_the_ranks_of_a_node() -> None:
     everything = {slide.slide_id for slide in slides}
 
     def asked(**settings: object) -> int:
-        return ask_by_slide("tile", slides, everything, 4, PACE, SlurmTable.model_validate(settings)).memory_mb
+        return request_by_slide("tile", slides, everything, 4, PACE, SlurmTable.model_validate(settings)).memory_mb
 
     assert asked(cpus=4) == 4000
     assert asked(cpus=4, ranks=5, nodes=2) == 12_000
@@ -175,14 +179,14 @@ def test_memory_is_that_of_the_ranks_of_a_node() -> None:
 
 def test_the_cohort_s_stages_follow_its_size_and_gpu_goes_to_training() -> None:
     table = SlurmTable(partition="c", gpu_partition="g", gres="gpu:1", ranks=8, nodes=2)
-    small, large = (ask_of_cohort("train", 100, tiles, table) for tiles in (1e4, 1e6))
+    small, large = (request_of_cohort("train", 100, tiles, table) for tiles in (1e4, 1e6))
     assert (small.gres, small.partition, small.nodes, small.ranks, small.elements) == ("gpu:1", "g", 1, 1, None)
     assert small.minutes < large.minutes
     assert small.memory_mb < large.memory_mb
-    assert ask_of_cohort("train", 100, 1e9, table).minutes <= 24 * 60
-    report = ask_of_cohort("report", 100, 1e6, table)
+    assert request_of_cohort("train", 100, 1e9, table).minutes <= 24 * 60
+    report = request_of_cohort("report", 100, 1e6, table)
     assert (report.gres, report.partition) == (None, "c")
-    assert ask_of_cohort("train", 100, 1e6, SlurmTable(memory_gb=2.0)).memory_mb == 2000
+    assert request_of_cohort("train", 100, 1e6, SlurmTable(memory_gb=2.0)).memory_mb == 2000
 
 
 @given(st.lists(st.integers(0, 200), unique=True, min_size=1))
@@ -237,10 +241,10 @@ def test_the_time_limit_of_a_partition_is_read_from_scontrol(partition: str | No
 
 def test_nothing_asks_for_more_than_its_partition_allows() -> None:
     """SLURM takes such a job, and it pends for ever: PartitionTimeLimit."""
-    ask = ask_of_cohort("train", 100, 1e7, SlurmTable())
-    assert ask.minutes > 45
-    assert within(ask, 45.0).minutes == 45
-    assert within(ask, math.inf) == ask
+    request = request_of_cohort("train", 100, 1e7, SlurmTable())
+    assert request.minutes > 45
+    assert within(request, 45.0).minutes == 45
+    assert within(request, math.inf) == request
 
 
 def test_what_srun_knows_of_mpi() -> None:

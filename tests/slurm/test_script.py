@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.slurm.resources import Array, Ask
+from hypoxia_hpc.slurm.resources import Array, JobRequest
 from hypoxia_hpc.slurm.script import (
     bound_folders,
     job_body,
@@ -31,7 +31,7 @@ from hypoxia_hpc.slurm.script import (
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("slurm/slides.sbatch", "slurm/cohort.sbatch")
 NASTY = 'it\'s $(touch owned) `x` "q" & ; * ä'
-ASK = Ask("tile", (0, 2), 8, nodes=1, ranks=1, cpus=4, memory_mb=4000, minutes=75, partition=None, gres=None)
+ASK = JobRequest("tile", (0, 2), 8, nodes=1, ranks=1, cpus=4, memory_mb=4000, minutes=75, partition=None, gres=None)
 
 # What SLURM does, as functions that write down what they were asked: srun runs the task itself.
 SLURM = r"""
@@ -348,9 +348,9 @@ def test_scratch_is_relative_to_the_run_and_home_is_filled_in(job: Job) -> None:
 
 def test_arguments_of_sbatch() -> None:
     table = SlurmTable(account="a b", qos="q", throttle=5, stop_seconds=120)
-    ask = Ask("tile", (0, 2), 8, 2, 4, 4, 4000, 75, "cpu", None, throttle=5)
+    request = JobRequest("tile", (0, 2), 8, 2, 4, 4, 4000, 75, "cpu", None, throttle=5)
     script = Path("/data/100%/slurm/job.sbatch")
-    arguments = sbatch_arguments(ask, Array(1001, (0, 1, 2, 7)), 2, Path("/data/100%"), script, ["5", "6"], table)
+    arguments = sbatch_arguments(request, Array(1001, (0, 1, 2, 7)), 2, Path("/data/100%"), script, ["5", "6"], table)
     assert arguments == [
         *("--parsable", "--requeue", "--kill-on-invalid-dep=yes", "--job-name=tile-100%", "--chdir=/data/100%"),
         *("--output=/data/100%%/slurm/logs/tile-%A_%a.out", "--open-mode=append", "--signal=B:USR1@120"),
@@ -360,8 +360,8 @@ def test_arguments_of_sbatch() -> None:
 
 
 def test_a_job_without_array_waits_for_nothing_where_it_is_first() -> None:
-    ask = Ask("train", None, 1, 1, 1, 4, 4000, 75, None, "gpu:1")
-    arguments = sbatch_arguments(ask, None, 1, Path("/r"), Path("/r/slurm/job.sbatch"), [], SlurmTable())
+    request = JobRequest("train", None, 1, 1, 1, 4, 4000, 75, None, "gpu:1")
+    arguments = sbatch_arguments(request, None, 1, Path("/r"), Path("/r/slurm/job.sbatch"), [], SlurmTable())
     assert "--output=/r/slurm/logs/train-%j.out" in arguments
     assert "--gres=gpu:1" in arguments
     assert arguments[-2:] == ["/r/slurm/job.sbatch", "train"]

@@ -19,7 +19,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
 from hypoxia_hpc.slurm.limits import in_time
 from hypoxia_hpc.slurm.queue import sent_jobs
-from hypoxia_hpc.slurm.resources import Ask
+from hypoxia_hpc.slurm.resources import JobRequest
 
 N_SLIDES = 4
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
@@ -203,8 +203,8 @@ def test_of_many_submissions_at_once_none_loses_what_the_others_sent(tmp_path: P
     """Real processes; one of them is killed while it writes, over and over."""
     code = (
         "import sys; from pathlib import Path; from hypoxia_hpc.runs.directory import RunDir\n"
-        "from hypoxia_hpc.slurm.resources import Ask, Array; from hypoxia_hpc.stages.submit import Job, _record\n"
-        "array = Array(0, (0, 1)); job = Job(Ask('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
+        "from hypoxia_hpc.slurm.resources import JobRequest, Array; from hypoxia_hpc.stages.submit import Job, _record\n"
+        "array = Array(0, (0, 1)); job = Job(JobRequest('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
         "print(flush=True); sys.stdin.readline()\n"
         "[_record(RunDir(Path(sys.argv[1])), job, array, str(n)) for n in range(int(sys.argv[2]), int(sys.argv[3]))]"
     )
@@ -245,12 +245,12 @@ def test_a_bind_that_is_not_here_is_told(
 
 
 def test_a_partition_that_leaves_no_time_to_stop_is_refused() -> None:
-    ask = Ask("tile", (0,), 1, 1, 1, 4, 4000, 75, "short,tiny", None)
+    request = JobRequest("tile", (0,), 1, 1, 1, 4, 4000, 75, "short,tiny", None)
     table = SlurmTable(stop_seconds=300)
-    assert in_time(ask, {"short": 30, "tiny": 5}, table).minutes == 30
+    assert in_time(request, {"short": 30, "tiny": 5}, table).minutes == 30
     for limit in (5, 0):
         with pytest.raises(InputError, match="stop_seconds = 300"):
-            in_time(ask, {"short": limit, "tiny": limit}, table)
+            in_time(request, {"short": limit, "tiny": limit}, table)
 
 
 def test_a_controller_that_is_down_is_the_machine_s_fault(untouched: Path, tmp_path: Path) -> None:

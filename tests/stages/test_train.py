@@ -28,7 +28,7 @@ from hypoxia_hpc.models.training_job import training_data
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.saved import load_model, read_record
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
@@ -43,11 +43,11 @@ ALL = ("tanh", "funnel", "logistic", "attention")
 
 
 def trained(run: RunDir, stop: threading.Event | None = None) -> Trained:
-    return train(run, listener=Silence(), stop=stop or threading.Event())
+    return train(run, progress=NoProgress(), stop=stop or threading.Event())
 
 
 def evaluated(run: RunDir) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
-    return evaluate(run, listener=Silence(), stop=threading.Event()).metrics
+    return evaluate(run, progress=NoProgress(), stop=threading.Event()).metrics
 
 
 def copied(run: RunDir, to: Path) -> RunDir:
@@ -108,7 +108,7 @@ def test_each_patient_is_predicted_once_by_a_model_that_did_not_see_it(crossed: 
     tiles = pd.read_parquet(crossed.predictions / "tiles.parquet")
     assert not tiles.duplicated(["model", "slide_id", "x_l0"]).any()
     assert set(tiles["set"]) == {"test", "unlabelled"}
-    assert len(tiles) == 4 * sum(len(load_features(crossed, standing)) for standing in slide_ids(crossed))
+    assert len(tiles) == 4 * sum(len(load_features(crossed, state)) for state in slide_ids(crossed))
 
 
 def slide_ids(run: RunDir) -> list[str]:
@@ -172,7 +172,7 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
         shutil.rmtree(path)
     new.metrics_file.unlink()
     heard = Heard()
-    done = predict(new, crossed, listener=heard, stop=threading.Event())
+    done = predict(new, crossed, progress=heard, stop=threading.Event())
     assert any("mean over its 4 folds" in note for note in heard.notes)
     assert done.patients["fold"].isna().all()
     there = pd.read_csv(crossed.predictions / "patients.csv", float_precision="round_trip")
@@ -184,7 +184,7 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     assert len(receipt["extra"]["models"]) == 16
 
 
-class Heard(Silence):
+class Heard(NoProgress):
     """Remembers what it is told; ``then`` is called with each title."""
 
     def __init__(self, then: Callable[[str], None] = lambda _: None) -> None:
@@ -206,7 +206,7 @@ def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) ->
     assert (stages["train"].done, stages["train"].todo) == (16, 0)
     assert stages["evaluate"].done == 1
     assert not [one for one in verify(run) if one.problems]
-    page = report(run, listener=Silence()).read_text()
+    page = report(run, progress=NoProgress()).read_text()
     assert "attention.fold3" in page
     assert "test of fold 2" in page
     assert "4 folds" in page
@@ -214,7 +214,7 @@ def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) ->
     stages = {stage.stage: stage for stage in run_status(run).stages}
     assert (stages["train"].done, stages["train"].todo) == (15, 1)
     with pytest.raises(NotReadyError, match="1 of 16 models are not trained") as caught:
-        evaluate(make_stale(run), listener=Silence(), stop=threading.Event())
+        evaluate(make_stale(run), progress=NoProgress(), stop=threading.Event())
     assert caught.value.culprits == ("funnel.fold2",)
 
 
@@ -311,10 +311,10 @@ def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_p
     stop = threading.Event()
     heard = Heard(lambda title: stop.set() if "point 3" in title else None)
     with pytest.raises(Stopped):
-        train(run, listener=heard, stop=stop)
+        train(run, progress=heard, stop=stop)
     assert heard.titles == [f"train attention, point {n} of 4" for n in (1, 2, 3)]
     again = Heard()
-    train(run, listener=again, stop=threading.Event())
+    train(run, progress=again, stop=threading.Event())
     assert again.titles == [f"train attention, point {n} of 4" for n in (3, 4)]
     assert digests(run.root) == expected
 
@@ -404,10 +404,10 @@ def test_a_set_that_lost_a_class_to_quarantine_is_told_with_its_numbers(tmp_path
         one for one in cohort.done
         if folds_of[0][one.slide.patient_id] == "train" and cohort.label(one.slide) == 1
     ]  # fmt: skip
-    for standing in lost:
-        slide_id = standing.slide.slide_id
+    for state in lost:
+        slide_id = state.slide.slide_id
         shutil.rmtree(run.features(NAME, slide_id))
-        write_receipt(run.receipts("extract", NAME), Receipt(slide_id, "quarantined", standing.key, "nan-features"))
+        write_receipt(run.receipts("extract", NAME), Receipt(slide_id, "quarantined", state.key, "nan-features"))
     n_0 = sum(place == "train" for place in folds_of[0].values()) - len({one.slide.patient_id for one in lost})
     where = " of fold 0" if folds > 1 else ""
     with pytest.raises(

@@ -26,7 +26,7 @@ from hypoxia_hpc.tiling.cutting import (
     read_tiles,
 )
 from hypoxia_hpc.tiling.kernels import blocks
-from hypoxia_hpc.tiling.kernels.blocks import Rule
+from hypoxia_hpc.tiling.kernels.blocks import CutRule
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.reduce import reduce_block
 
@@ -77,7 +77,7 @@ def source_of(plane: Pixels, left: int, top: int, width: int, height: int, broke
 
 
 def cut(
-    source: PlaneSource, grid: TileGrid, rule: Rule, wanted: NDArray[np.bool_], *more: PlaneSource
+    source: PlaneSource, grid: TileGrid, rule: CutRule, selected: NDArray[np.bool_], *more: PlaneSource
 ) -> tuple[Cut, list[Pixels]]:
     tiles: list[Pixels] = []
 
@@ -85,7 +85,7 @@ def cut(
         tiles.append(np.zeros((grid.tile_px, grid.tile_px, 3), dtype=np.uint8))
         return tiles[-1]
 
-    return cut_tiles([source, *more], grid, rule, wanted, new_tile), tiles
+    return cut_tiles([source, *more], grid, rule, selected, new_tile), tiles
 
 
 @st.composite
@@ -114,7 +114,7 @@ def test_a_plane_is_cut_as_its_twin_cuts_it(
     source, grid, white, most = case
     others = [replace(source, asked=[]) for _ in range(min(threads, grid.columns) - 1)]
     n = grid.columns * grid.rows
-    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    selected = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     x, y = -source.grid.left, -source.grid.top
     region = np.s_[y : y + grid.rows * grid.side, x : x + grid.columns * grid.side]
     states, _, counts = naive.cut(
@@ -122,8 +122,8 @@ def test_a_plane_is_cut_as_its_twin_cuts_it(
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cutting, "POOL_BYTES", slots)
-        found, tiles = cut(source, grid, Rule(white, most, screen), wanted, *others)
-    expected = [state if wants else "masked" for state, wants in zip(states, wanted, strict=True)]
+        found, tiles = cut(source, grid, CutRule(white, most, screen), selected, *others)
+    expected = [state if wants else "masked" for state, wants in zip(states, selected, strict=True)]
     assert [NAMES[int(state)] for state in found.states] == expected
     whole = [tile for tile, state in zip(every_tile(source, grid), expected, strict=True) if state == "kept"]
     np.testing.assert_array_equal(np.array(tiles), np.array(whole).reshape(np.array(tiles).shape))
@@ -148,14 +148,14 @@ def test_blocks_under_wanted_tiles_are_those_that_share_a_pixel_with_one(
 ) -> None:
     source, grid, _, _ = case
     n = grid.columns * grid.rows
-    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    selected = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
     painted = np.zeros(source.plane.shape[:2], dtype=bool)
-    for number in np.flatnonzero(wanted).tolist():
+    for number in np.flatnonzero(selected).tolist():
         row, column = divmod(number, grid.columns)
         y, x = row * grid.side - source.grid.top, column * grid.side - source.grid.left
         painted[y : y + grid.side, x : x + grid.side] = True
     expected = [bool(painted[source.place(number)].any()) for number in range(source.grid.columns * source.grid.rows)]
-    assert blocks_under(source.grid, grid, wanted).tolist() == expected
+    assert blocks_under(source.grid, grid, selected).tolist() == expected
 
 
 @settings(deadline=None, max_examples=100)
@@ -164,9 +164,9 @@ def test_tiles_are_read_again_in_order(case: tuple[PlaneSource, TileGrid, int, i
     source, grid, _, _ = case
     source.broken = frozenset()
     n = grid.columns * grid.rows
-    wanted = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
-    found = [tile for row in read_tiles(source, grid, wanted) for tile in row]
-    expected = [tile for tile, wants in zip(every_tile(source, grid), wanted, strict=True) if wants]
+    selected = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    found = [tile for row in read_tiles(source, grid, selected) for tile in row]
+    expected = [tile for tile, wants in zip(every_tile(source, grid), selected, strict=True) if wants]
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -179,8 +179,8 @@ def test_rows_between_the_wanted_ones_give_back_what_was_kept_for_them(height: i
     rng = np.random.default_rng(height)
     plane = rng.integers(0, 256, (30 * 299, 3 * 299, 3), dtype=np.uint8)
     source, grid = source_of(plane, 0, 0, 240, height, frozenset()), TileGrid(299, 299, 3, 30)
-    wanted = np.repeat(np.arange(30) % every == 0, 3)
-    found = [tile for row in read_tiles(source, grid, wanted) for tile in row]
+    selected = np.repeat(np.arange(30) % every == 0, 3)
+    found = [tile for row in read_tiles(source, grid, selected) for tile in row]
     places = [(row * 299, column * 299) for row in range(0, 30, every) for column in range(3)]
     assert len(found) == len(places)
     for tile, (y, x) in zip(found, places, strict=True):
@@ -217,7 +217,7 @@ def test_threads_have_strips_wide_enough(columns: int, width: int, height: int, 
 
 def test_a_slide_lower_than_a_tile_has_nothing_to_share() -> None:
     sources = [source_of(np.zeros((100, 4000, 3), np.uint8), 0, 0, 240, 240, frozenset()) for _ in range(2)]
-    found, tiles = cut(sources[0], TileGrid(299, 299, 13, 0), Rule(220, 0, True), np.ones(0, dtype=bool), sources[1])
+    found, tiles = cut(sources[0], TileGrid(299, 299, 13, 0), CutRule(220, 0, True), np.ones(0, dtype=bool), sources[1])
     assert (found.states.size, found.blocks_read, tiles) == (0, 0, [])
 
 
@@ -226,14 +226,16 @@ def test_an_error_in_one_strip_ends_them_all(at: int) -> None:
     sources = [source_of(np.zeros((900, 900, 3), np.uint8), 0, 0, 64, 64, frozenset()) for _ in range(2)]
     sources[at] = GoneSource(sources[at].plane, sources[at].grid)
     with pytest.raises(SlideError, match="no block"):
-        cut(sources[0], TileGrid(64, 64, 14, 14), Rule(220, 0, True), np.ones(196, dtype=bool), sources[1])
+        cut(sources[0], TileGrid(64, 64, 14, 14), CutRule(220, 0, True), np.ones(196, dtype=bool), sources[1])
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("strip")]
 
 
 def test_unreadable_blocks_of_all_strips_are_told_in_their_order() -> None:
     plane = np.zeros((640, 640, 3), np.uint8)
     sources = [source_of(plane, 0, 0, 64, 64, frozenset({9, 20, 5})) for _ in range(2)]
-    found, tiles = cut(sources[0], TileGrid(64, 64, 10, 10), Rule(220, 0, False), np.ones(100, dtype=bool), sources[1])
+    found, tiles = cut(
+        sources[0], TileGrid(64, 64, 10, 10), CutRule(220, 0, False), np.ones(100, dtype=bool), sources[1]
+    )
     assert list(found.unreadable) == [5, 9, 20]
     assert len(tiles) == 97
 
@@ -245,14 +247,14 @@ def test_white_glass_needs_half_of_its_native_tiles() -> None:
     plane = np.full((3000, 3000, 3), 255, dtype=np.uint8)
     most = math.floor(0.25 * 299**2)
     source = source_of(plane, 0, 0, 240, 240, frozenset())
-    found, tiles = cut(source, TileGrid(299, 299, 10, 10), Rule(220, most, True), np.ones(100, dtype=bool))
+    found, tiles = cut(source, TileGrid(299, 299, 10, 10), CutRule(220, most, True), np.ones(100, dtype=bool))
     assert not tiles
     assert found.blocks_read <= 0.55 * 13 * 13
 
 
 def test_tissue_needs_all_of_them_and_what_nobody_wants_none() -> None:
     source = source_of(np.zeros((600, 600, 3), dtype=np.uint8), 0, 0, 240, 240, frozenset())
-    grid, rule = TileGrid(299, 299, 2, 2), Rule(220, 100, True)
+    grid, rule = TileGrid(299, 299, 2, 2), CutRule(220, 100, True)
     found, tiles = cut(source, grid, rule, np.ones(4, dtype=bool))
     assert (found.blocks_read, len(tiles)) == (9, 4)
     found, tiles = cut(source, grid, rule, np.zeros(4, dtype=bool))
@@ -271,7 +273,7 @@ def test_the_last_background_pixel_decides(px: int, screen: bool) -> None:
     gray[0, :limit] = gray[1, : limit + 1] = 255
     plane = np.repeat(np.concatenate(gray.reshape(2, px, px), axis=1)[..., None], 3, axis=2)
     source = source_of(plane, 0, 0, 5, 7, frozenset())
-    found, tiles = cut(source, TileGrid(px, px, 2, 1), Rule(220, limit, screen), np.ones(2, dtype=bool))
+    found, tiles = cut(source, TileGrid(px, px, 2, 1), CutRule(220, limit, screen), np.ones(2, dtype=bool))
     assert found.states.tolist() == [blocks.KEPT, blocks.BACKGROUND]
     assert found.background_px.tolist() == [limit, limit + 1]
     np.testing.assert_array_equal(tiles[0], plane[:, :px])
@@ -283,7 +285,7 @@ def test_blocks_of_a_tile_that_do_not_fit_into_memory_are_refused() -> None:
         cut_tiles(
             [PlaneSource(np.zeros((1, 1, 3), np.uint8), grid)],
             TileGrid(299, 299, 1, 1),
-            Rule(1, 1, True),
+            CutRule(1, 1, True),
             np.ones(1, bool),
             lambda: np.zeros((299, 299, 3), np.uint8),
         )

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from hypoxia_hpc.cli import app
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.stages.tile import TileWork
+from hypoxia_hpc.stages.tile import TileStage
 
 FAULT = os.environ["FAULT"]
 SECONDS = {"late": 3.0, "lost": 3600.0}
-make = TileWork.make
+make = TileStage.make
 slides = RunDir.slides
 
 
@@ -30,7 +30,7 @@ def slides_later(run: RunDir) -> tuple[Slide, ...]:
     return slides(run)
 
 
-def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+def make_but_one(work: TileStage, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
     if slide.slide_id == FAULT:
         raise KeyError("a slip of ours")
     if f"dies-{slide.slide_id}" == FAULT:
@@ -39,7 +39,7 @@ def make_but_one(work: TileWork, slide: Slide, key: str, tick: Callable[[int], N
 
 
 # Real ranks and workers, which import this file: nothing but an attribute can put a fault into them.
-TileWork.make = make_but_one  # type: ignore[method-assign]
+TileStage.make = make_but_one  # type: ignore[method-assign]
 if FAULT == "rank":
     RunDir.slides = slip  # type: ignore[method-assign]
 if FAULT in SECONDS:

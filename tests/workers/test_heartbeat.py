@@ -13,10 +13,10 @@ from hypoxia_hpc.errors import MachineError, Stopped
 from hypoxia_hpc.records import Share
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.workers import heartbeat
-from hypoxia_hpc.workers.allocation import Part
-from hypoxia_hpc.workers.heartbeat import Progress, RunningFile, job_id, read_running, task_name
+from hypoxia_hpc.workers.allocation import Allocation
+from hypoxia_hpc.workers.heartbeat import HeartbeatFile, WorkDone, job_id, read_heartbeats, task_name
 
-PART = Part(Share(2, 5))
+PART = Allocation(Share(2, 5))
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID")
 
 
@@ -26,21 +26,21 @@ def no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def nothing() -> Progress:
-    return Progress(busy_seconds=(0.0,), idle_seconds=(1.5,))
+def nothing() -> WorkDone:
+    return WorkDone(busy_seconds=(0.0,), idle_seconds=(1.5,))
 
 
-def file_of(run: RunDir) -> RunningFile:
-    return RunningFile(run, "extract inception_v3", PART, n_slides=7, cost=100)
+def file_of(run: RunDir) -> HeartbeatFile:
+    return HeartbeatFile(run, "extract inception_v3", PART, n_slides=7, cost=100)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    told = Progress(3, 40, 1234, ("a", "b"), (10.5, 2.0), (0.5, 9.0), 8.5, 0.5, 2**33)
+    told = WorkDone(3, 40, 1234, ("a", "b"), (10.5, 2.0), (0.5, 9.0), 8.5, 0.5, 2**33)
     with file_of(run).kept(lambda: told):
-        (one,) = read_running(run)
+        (one,) = read_heartbeats(run)
         assert (one.stage, one.name, one.share, one.state) == ("extract", "inception_v3", (2, 5), "working")
-    (one,) = read_running(run)
+    (one,) = read_heartbeats(run)
     assert one.state == "ended"
     assert (one.slides_done, one.slides_total, one.cost_done, one.cost_total, one.tiles) == (3, 7, 40, 100, 1234)
     assert (one.in_flight, one.workers, one.busy_seconds, one.idle_seconds) == (("a", "b"), 2, (10.5, 2.0), (0.5, 9.0))
@@ -58,17 +58,17 @@ def test_it_tells_how_it_ended(tmp_path: Path, error: BaseException, state: str)
     run = RunDir(tmp_path)
     with pytest.raises(type(error)), file_of(run).kept(nothing):
         raise error
-    assert [one.state for one in read_running(run)] == [state]
+    assert [one.state for one in read_heartbeats(run)] == [state]
 
 
 def test_it_is_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, file = RunDir(tmp_path), file_of(RunDir(tmp_path))
     with file.kept(nothing):
-        file.now_and_then(lambda: Progress(slides_done=1))
-        assert read_running(run)[0].slides_done == 0
+        file.now_and_then(lambda: WorkDone(slides_done=1))
+        assert read_heartbeats(run)[0].slides_done == 0
         monkeypatch.setattr(heartbeat, "WRITE_SECONDS", 0.0)
-        file.now_and_then(lambda: Progress(slides_done=2))
-        assert read_running(run)[0].slides_done == 2
+        file.now_and_then(lambda: WorkDone(slides_done=2))
+        assert read_heartbeats(run)[0].slides_done == 2
 
 
 def test_a_run_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -119,11 +119,11 @@ def test_damaged_and_foreign_files_are_left_out(tmp_path: Path, damage: Callable
     (run.running / "tile-damaged.json").write_text(damage(sound.read_text()))
     (run.running / ".tmp-tile-1.json-host-1-00000000").write_text("")
     (run.running / "folder.json").mkdir()
-    assert [one.stage for one in read_running(run)] == ["extract"]
+    assert [one.stage for one in read_heartbeats(run)] == ["extract"]
 
 
 def test_nothing_runs_in_a_new_run(tmp_path: Path) -> None:
-    assert read_running(RunDir(tmp_path)) == []
+    assert read_heartbeats(RunDir(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_readers_never_see_half_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     run, file, over = RunDir(tmp_path), file_of(RunDir(tmp_path)), threading.Event()
     monkeypatch.setattr(heartbeat, "WRITE_SECONDS", 0.0)
     found: list[int] = []
-    reader = threading.Thread(target=lambda: [found.append(len(read_running(run))) for _ in iter(over.is_set, True)])
+    reader = threading.Thread(target=lambda: [found.append(len(read_heartbeats(run))) for _ in iter(over.is_set, True)])
     with file.kept(nothing):
         reader.start()
         for number in range(300):
-            file.now_and_then(lambda: Progress(in_flight=("a" * 100,) * number))  # noqa: B023 - called at once
+            file.now_and_then(lambda: WorkDone(in_flight=("a" * 100,) * number))  # noqa: B023 - called at once
         over.set()
         reader.join()
     assert found

@@ -22,7 +22,7 @@ import pytest
 from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.synthetic.slides import slide_file_name, synthetic_cohort, write_synthetic_slide
-from hypoxia_hpc.workers.heartbeat import read_running
+from hypoxia_hpc.workers.heartbeat import read_heartbeats
 from hypoxia_hpc.workers.mpi import launched_ranks, mpi_library, mpi_name, refuse_lone_ranks
 
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -220,7 +220,7 @@ def test_three_ranks_make_what_one_process_makes(run: Path, alone: Path) -> None
 
 def test_every_rank_tells_what_it_did(run: Path, alone: Path) -> None:
     assert ended(start_ranks("tile", run, "--workers", "1")) == 3
-    files = read_running(RunDir(run))
+    files = read_heartbeats(RunDir(run))
     assert [(one.rank, one.ranks, one.state, one.workers) for one in files] == [
         (rank, N_RANKS, "ended", 1) for rank in range(N_RANKS)
     ]
@@ -228,7 +228,7 @@ def test_every_rank_tells_what_it_did(run: Path, alone: Path) -> None:
     assert sum(one.slides_done for one in files) == N_SLIDES
     assert all(one.slides_done for one in files)
     assert sum(one.cost_done for one in files) == files[0].cost_total
-    assert sum(one.tiles for one in files) == read_running(RunDir(alone))[0].tiles > 0
+    assert sum(one.tiles for one in files) == read_heartbeats(RunDir(alone))[0].tiles > 0
     assert all(one.busy_seconds[0] > 0 and not one.in_flight for one in files)
 
 
@@ -247,7 +247,9 @@ def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: P
     assert ended(start_ranks("extract", two, *both, n=2)) == 0
     assert digests(two, "tiles", "features") == digests(one, "tiles", "features")
     assert len(digests(two, "features")) == 2 * 5
-    assert [(file.slides_done, file.name) for file in read_running(RunDir(two)) if file.ranks == 2 and file.name] == [
+    assert [
+        (file.slides_done, file.name) for file in read_heartbeats(RunDir(two)) if file.ranks == 2 and file.name
+    ] == [
         (1, "small"),
         (1, "small"),
     ]
@@ -385,7 +387,7 @@ def test_signals_stop_all_ranks_after_the_slides_in_flight(
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 75
     assert "left to do" in log
-    assert {one.state for one in read_running(RunDir(lasting_run))} == {"stopped"}
+    assert {one.state for one in read_heartbeats(RunDir(lasting_run))} == {"stopped"}
     assert 0 < len(made(lasting_run)) < N_SLIDES - 1
     assert not list(lasting_run.glob("tiles/.tmp-*"))
     assert ended(start("tile", lasting_run, "--workers", "2")) == 3

@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 from hypoxia_hpc.errors import MachineError, SlideError, Stopped
-from hypoxia_hpc.workers.pool import Crew, Dropped, Failed, Finished, InOrder, Nothing, Ticked, deal
+from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, InOrder, Nothing, ProcessPool, Ticked, deal
 
 Tick = Callable[[int], None]
-Events = list[Finished[str, str] | Ticked | Failed[str] | Dropped[str]]
+Events = list[Finished[str, str] | Ticked | FailedItem[str] | DroppedItem[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -153,16 +153,16 @@ def all_events(items: list[str], work: Work, workers: int = 2) -> Events:
 
 def two_at_once(items: list[str], work: Work, workers: int = 1, stop: threading.Event | None = None) -> Events:
     stop = stop or threading.Event()
-    crew: Crew[str, str] = Crew(work, workers, stop, at_once=2)
-    return list(crew.events(InOrder(deque(items), stop)))
+    pool: ProcessPool[str, str] = ProcessPool(work, workers, stop, at_once=2)
+    return list(pool.events(InOrder(deque(items), stop)))
 
 
 def finished(events: Events) -> dict[str, str]:
     return {event.item: event.result for event in events if isinstance(event, Finished)}
 
 
-def failed(events: Events) -> list[Failed[str]]:
-    return [event for event in events if isinstance(event, Failed)]
+def failed(events: Events) -> list[FailedItem[str]]:
+    return [event for event in events if isinstance(event, FailedItem)]
 
 
 def test_every_item_is_worked_on_once(tmp_path: Path) -> None:
@@ -321,28 +321,28 @@ class Slowly:
 
 def test_items_may_come_late(tmp_path: Path) -> None:
     work, items = Work(tmp_path), ["a", "b:dies_once", "c", "d"]
-    events = list(Crew(work, 2, threading.Event()).events(Slowly(items, turns=20)))
+    events = list(ProcessPool(work, 2, threading.Event()).events(Slowly(items, turns=20)))
     assert finished(events) == {item: item[0].upper() for item in items}
 
 
 def test_workers_are_started_when_there_is_something_to_do(tmp_path: Path) -> None:
-    crew = Crew(Work(tmp_path), 8, threading.Event())
-    assert finished(list(crew.events(Slowly(["a"], turns=5)))) == {"a": "A"}
-    busy, idle = crew.seconds()
+    pool = ProcessPool(Work(tmp_path), 8, threading.Event())
+    assert finished(list(pool.events(Slowly(["a"], turns=5)))) == {"a": "A"}
+    busy, idle = pool.seconds()
     assert len(busy) == len(idle) == 8
     assert [seconds > 0 for seconds in busy] == [True] + 7 * [False]
 
 
 def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
     started = time.monotonic()
-    crew = Crew(Work(tmp_path), 2, threading.Event())
-    for event in crew.events(Slowly(["a:waits", "b"], turns=5)):
+    pool = ProcessPool(Work(tmp_path), 2, threading.Event())
+    for event in pool.events(Slowly(["a:waits", "b"], turns=5)):
         if event == Ticked(1000):
-            assert "a:waits" in crew.in_flight
-    busy, idle = crew.seconds()
+            assert "a:waits" in pool.in_flight
+    busy, idle = pool.seconds()
     spent = time.monotonic() - started
     assert busy[0] > 0.7
-    assert crew.in_flight == []
+    assert pool.in_flight == []
     assert [one + other for one, other in zip(busy, idle, strict=True)] == pytest.approx([spent, spent], abs=0.1)
 
 
@@ -468,12 +468,12 @@ def test_a_worker_that_ends_while_it_starts_costs_none_of_its_items_an_attempt(t
 def test_what_is_not_begun_is_dropped_when_all_is_to_stop(tmp_path: Path) -> None:
     """An item that has done some tiles is finished, one that waits beside it is not begun any more."""
     stop, events = threading.Event(), []
-    crew: Crew[str, str] = Crew(Work(tmp_path), 1, stop, at_once=2)
-    for event in crew.events(InOrder(deque(["a:waits", "b:stands_by", "c"]), stop)):
+    pool: ProcessPool[str, str] = ProcessPool(Work(tmp_path), 1, stop, at_once=2)
+    for event in pool.events(InOrder(deque(["a:waits", "b:stands_by", "c"]), stop)):
         events.append(event)
         stop.set()  # at the first tick of "a"
     assert finished(events) == {"a:waits": "A"}
-    assert [event.item for event in events if isinstance(event, Dropped)] == ["b:stands_by"]
+    assert [event.item for event in events if isinstance(event, DroppedItem)] == ["b:stands_by"]
     assert not (tmp_path / "c").exists()
 
 
@@ -482,7 +482,7 @@ def test_one_error_of_the_machine_ends_all_at_once(tmp_path: Path) -> None:
         two_at_once(["a:waits_for_ever", "b:finds_no_space"], Work(tmp_path))
 
 
-def settle(folder: Path, number: int) -> None:
+def init_worker(folder: Path, number: int) -> None:
     os.environ["SEAT"] = str(number)
     (folder / f"seat-{number}").touch(exist_ok=False)
 
@@ -495,6 +495,8 @@ class Seated(Work):
 
 def test_a_worker_knows_its_place(tmp_path: Path) -> None:
     stop = threading.Event()
-    crew: Crew[str, str] = Crew(Seated(tmp_path), 2, stop, settle=functools.partial(settle, tmp_path))
-    events = list(crew.events(InOrder(deque(["a:waits", "b:waits", "c"]), stop)))
+    pool: ProcessPool[str, str] = ProcessPool(
+        Seated(tmp_path), 2, stop, init_worker=functools.partial(init_worker, tmp_path)
+    )
+    events = list(pool.events(InOrder(deque(["a:waits", "b:waits", "c"]), stop)))
     assert {item: seat for item, seat in finished(events).items() if item != "c"} == {"a:waits": "0", "b:waits": "1"}

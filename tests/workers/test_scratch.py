@@ -17,7 +17,7 @@ import pytest
 
 from hypoxia_hpc.config import RunConfig, SiteTable, preset, render_config
 from hypoxia_hpc.errors import MachineError, SlideError
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
@@ -38,7 +38,7 @@ def run_with(root: Path, scratch: Path | None, **tables: object) -> RunDir:
 
 
 def take_through(stage: Callable[..., StageOutcome], run: RunDir, *slides: Slide) -> StageOutcome:
-    return stage(run, slides, workers=1, retry=False, listener=Silence(), stop=threading.Event())
+    return stage(run, slides, workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

@@ -12,11 +12,11 @@ from hypoxia_hpc.cli.terminal import duration, reasons, table
 from hypoxia_hpc.cli.text.words import amount, cut_table, first_line, ranges, some
 
 if TYPE_CHECKING:
-    from hypoxia_hpc.monitoring.process_health import Process
+    from hypoxia_hpc.monitoring.process_health import ProcessHealth
     from hypoxia_hpc.monitoring.status import RunStatus, StageStatus
-    from hypoxia_hpc.runs.device_time import Accounts
+    from hypoxia_hpc.runs.device_time import DeviceTime
     from hypoxia_hpc.slurm.jobs import Jobs
-    from hypoxia_hpc.slurm.queue import Failed, Queued
+    from hypoxia_hpc.slurm.queue import FailedJob, Queued
 
 NOT_STARTED = "the program or the image could not be started"
 # In front of where to look. What ended with 1 may be a bug as well as srun's own refusal, which ends so, too.
@@ -56,7 +56,7 @@ def _stage_row(stage: StageStatus) -> list[str]:
     counts = [f"{stage.done:,}" if known else "?", f"{stage.quarantined:,}", f"{stage.todo:,}" if known else "?"]
     rate = f"{stage.tiles_per_second:,.0f}" if stage.tiles else ""
     running = f"{stage.running:,}" if stage.workers or stage.running else ""
-    last = _unknown(stage) or stage.note or _read_by(stage.readers) or _waited(stage.accounts)
+    last = _unknown(stage) or stage.note or _read_by(stage.readers) or _waited(stage.device_time)
     return [stage.stage, *counts, running, rate, _time_left(stage), last]
 
 
@@ -84,56 +84,58 @@ def _read_by(readers: Mapping[str, int]) -> str:
     return "read by " + ", ".join(f"{reader} {n:,}" for reader, n in readers.items()) if readers else ""
 
 
-def _waited(accounts: Accounts) -> str:
+def _waited(device_time: DeviceTime) -> str:
     """``device waited 1 % for data, read 4.1 GB``."""
-    share = accounts.waited_share
-    read = f", read {amount(accounts.bytes_read, 'B')}" if accounts.bytes_read else ""
+    share = device_time.waited_share
+    read = f", read {amount(device_time.bytes_read, 'B')}" if device_time.bytes_read else ""
     return "" if share is None else f"device waited {share:.0%} for data{read}"
 
 
-def _processes(processes: Sequence[Process]) -> Iterator[str]:
-    at_work = [one for one in processes if one.standing in ("working", "silent")]
+def _processes(processes: Sequence[ProcessHealth]) -> Iterator[str]:
+    at_work = [one for one in processes if one.health in ("working", "silent")]
     if at_work:
-        hosts = sorted({one.running.host for one in at_work})
-        workers = sum(one.running.workers for one in at_work)
+        hosts = sorted({one.heartbeat.host for one in at_work})
+        workers = sum(one.heartbeat.workers for one in at_work)
         yield f"\nat work: {some(len(at_work), 'process')} on {', '.join(hosts)}, {some(workers, 'worker')}"
         yield cut_table(
             ["process", "host", "slides", "tiles/s", "idle", "device waits", "last heard"],
             [_work_row(one) for one in at_work],
         )
-    over = [one for one in processes if one.standing in ("dead", "failed", "stopped")]
+    over = [one for one in processes if one.health in ("dead", "failed", "stopped")]
     if over:
         yield "\nnot at work any more, with slides left to do:"
         yield cut_table(["process", "host", "", "in flight", "last heard"], [_over_row(one) for one in over])
 
 
-def _name(process: Process) -> str:
-    running = process.running
-    where = f" share {running.share[0]}/{running.share[1]}" if running.share[1] > 1 else ""
-    rank = f" rank {running.rank}" if running.ranks > 1 else ""
-    return f"{process.title}{where}{rank}" + (f" job {running.job}" if running.job else f" pid {running.pid}")
+def _name(process: ProcessHealth) -> str:
+    heartbeat = process.heartbeat
+    where = f" share {heartbeat.share[0]}/{heartbeat.share[1]}" if heartbeat.share[1] > 1 else ""
+    rank = f" rank {heartbeat.rank}" if heartbeat.ranks > 1 else ""
+    return f"{process.title}{where}{rank}" + (f" job {heartbeat.job}" if heartbeat.job else f" pid {heartbeat.pid}")
 
 
-def _work_row(process: Process) -> list[str]:
-    running = process.running
-    slides = f"{running.slides_done:,}" + ("" if running.slides_total is None else f" of {running.slides_total:,}")
-    silent = f"{duration(process.seconds_silent)} ago: {process.why}" if process.standing == "silent" else "now"
+def _work_row(process: ProcessHealth) -> list[str]:
+    heartbeat = process.heartbeat
+    slides = f"{heartbeat.slides_done:,}" + (
+        "" if heartbeat.slides_total is None else f" of {heartbeat.slides_total:,}"
+    )
+    silent = f"{duration(process.seconds_silent)} ago: {process.why}" if process.health == "silent" else "now"
     share = process.waited_share
     waits = "" if share is None else f"{share:.0%}"
-    return [_name(process), running.host, slides, f"{process.tiles_per_second:,.0f}", _idle(process), waits, silent]
+    return [_name(process), heartbeat.host, slides, f"{process.tiles_per_second:,.0f}", _idle(process), waits, silent]
 
 
-def _idle(process: Process) -> str:
+def _idle(process: ProcessHealth) -> str:
     """``3 %``, of each worker where they differ."""
     shares = [f"{share:.0%}" for share in process.idle_shares]
     return shares[0] if len(set(shares)) == 1 else " ".join(shares[:8]) + (" …" if len(shares) > 8 else "")
 
 
-def _over_row(process: Process) -> list[str]:
-    in_flight = list(process.running.in_flight)
+def _over_row(process: ProcessHealth) -> list[str]:
+    in_flight = list(process.heartbeat.in_flight)
     shown = ", ".join(in_flight[:3]) + (f" and {len(in_flight) - 3} more" if len(in_flight) > 3 else "")
-    why = f"{process.standing}: {process.why}" if process.why else process.standing
-    return [_name(process), process.running.host, why, shown, f"{duration(process.seconds_silent)} ago"]
+    why = f"{process.health}: {process.why}" if process.why else process.health
+    return [_name(process), process.heartbeat.host, why, shown, f"{duration(process.seconds_silent)} ago"]
 
 
 def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
@@ -142,7 +144,7 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield cut_table(["stage", "job", "", "elements", "where, or why not"], list(_queue_rows(jobs, jobs.queued)))
     elif jobs.queued is not None:
         yield "\nin the queue: nothing of this run"
-    if any(one.standing == "held" for one in jobs.queued or ()):
+    if any(one.phase == "held" for one in jobs.queued or ()):
         yield "held ones start after: scontrol release JOB"
     yield from _never_start(jobs.queued or (), shlex.quote(run))
     if jobs.failed:
@@ -163,7 +165,7 @@ def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:
 
 
 def _is_refused(job: Queued) -> bool:
-    return job.standing == "pending" and NEVER_STARTS.fullmatch(job.reason) is not None
+    return job.phase == "pending" and NEVER_STARTS.fullmatch(job.reason) is not None
 
 
 def _waits_in_vain(job: Queued) -> bool:
@@ -176,24 +178,24 @@ def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
     place = {job_id: number for number, job_id in enumerate(stages)}
     groups: dict[tuple[int, bool, str, str, str], list[Queued]] = {}
     for one in queued:
-        job, is_running = one.job.partition("_")[0], one.standing == "running"
+        job, is_running = one.job.partition("_")[0], one.phase == "running"
         never = "will not start: " if _is_refused(one) or _waits_in_vain(one) else ""
         why = "" if is_running else never + one.reason
-        groups.setdefault((place.get(job, -1), not is_running, job, one.standing, why), []).append(one)
-    for (_, _, job, standing, why), alike in sorted(groups.items()):
+        groups.setdefault((place.get(job, -1), not is_running, job, one.phase, why), []).append(one)
+    for (_, _, job, phase, why), alike in sorted(groups.items()):
         nodes = Counter(one.node for one in alike if one.node)
         elements = [int(index) for one in alike if (index := one.job.partition("_")[2])]
         where = ", ".join(f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items()))
-        yield [stages.get(job, ""), job, standing, ranges(elements), why or where]
+        yield [stages.get(job, ""), job, phase, ranges(elements), why or where]
 
 
-def _failed_row(failed: Failed) -> list[str]:
+def _failed_row(failed: FailedJob) -> list[str]:
     how = failed.how
     memory = amount(how.most_memory, "B") if how.most_memory else ""
     return [failed.stage, how.job, how.node, f"{how.state} {_exit_words(failed)}".rstrip(), how.elapsed, memory]
 
 
-def _exit_words(failed: Failed) -> str:
+def _exit_words(failed: FailedJob) -> str:
     """The name of the log is as submit asks for it."""
     how = failed.how
     code = how.exit_code.partition(":")[0]

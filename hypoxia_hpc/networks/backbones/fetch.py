@@ -15,7 +15,7 @@ from typing import IO
 
 from hypoxia_hpc.errors import InputError, MachineError, Stopped
 from hypoxia_hpc.networks.backbones.weights import KnownFile, file_digests
-from hypoxia_hpc.progress import Listener
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.stores.commit import committing_file, remove_leftovers
 
 BLOCK = 1 << 20
@@ -43,7 +43,7 @@ def fetch_files(
     folder: Path,
     *,
     mirror: str | None = None,
-    listener: Listener,
+    progress: Progress,
     stop: threading.Event,
 ) -> Fetched:
     """Put these networks' files into ``folder``; what is there and sound is left alone, and what is there and not sound
@@ -58,9 +58,9 @@ def fetch_files(
     places = [(name, known, _url(known, mirror)) for name, known in files]
     todo = [place for place in places if not _is_sound(folder / place[1].name, place[1])]
     failed: list[str] = []
-    listener.begin("weights fetch", len(todo), len(todo), "files")
+    progress.begin("weights fetch", len(todo), len(todo), "files")
     for n, (_, known, url) in enumerate(todo):
-        listener.note(f"{url} -> {folder / known.name}")
+        progress.note(f"{url} -> {folder / known.name}")
         try:
             _fetch(url, known, folder / known.name, stop)
         except _NotFetchedError as error:
@@ -68,8 +68,8 @@ def fetch_files(
             if isinstance(error, _UnreachableError):
                 failed += [f"{later}: not tried" for _, _, later in todo[n + 1 :]]
                 break
-        listener.item(1)
-    listener.end()
+        progress.item(1)
+    progress.end()
     if failed:
         raise _not_fetched(failed, len(todo), folder)
     made = tuple(name for name, _, _ in todo)

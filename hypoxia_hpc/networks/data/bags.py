@@ -40,7 +40,7 @@ class Bag:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BagBatch:
     """Features as stored (patients, tiles, d), 0 where ``mask`` float32 (patients, tiles) is: padding. Labels and
     weights float32 (patients,)."""
 
@@ -125,12 +125,12 @@ class ShuffledBags:
         self.tiles = min(table.bag_tiles, max(bag.n for bag in self.bags))
         self.size = min(table.batch_size, len(self._order(0)))
 
-    def batches(self, epoch: int, first: int) -> Generator[Batch, None, None]:
+    def batches(self, epoch: int, first: int) -> Generator[BagBatch, None, None]:
         """The batches of an epoch from number ``first`` on. Raises as `read_rows`."""
         order = self._order(epoch)
         numbers = iter(range(first, len(order) // self.size))
         with ThreadPoolExecutor(READERS, "bags") as pool:
-            waiting: deque[Future[Batch]] = deque()
+            waiting: deque[Future[BagBatch]] = deque()
             try:
                 for number in itertools.islice(numbers, AHEAD):
                     waiting.append(pool.submit(self._batch, epoch, number, order))
@@ -144,7 +144,7 @@ class ShuffledBags:
     def _order(self, epoch: int) -> Int64Array:
         return patient_order(self._labels, self._balance, np.random.default_rng([self._seed, epoch]))
 
-    def _batch(self, epoch: int, number: int, order: Int64Array) -> Batch:
+    def _batch(self, epoch: int, number: int, order: Int64Array) -> BagBatch:
         chosen = order[number * self.size : (number + 1) * self.size]
         values = np.zeros((self.size, self.tiles, self._rows.feature_length), dtype=self._rows.dtype)
         mask = np.zeros((self.size, self.tiles), dtype=np.float32)
@@ -154,4 +154,4 @@ class ShuffledBags:
             drawn = read_rows(self._rows, bag, drawn_rows(bag.n, self.tiles, rng))
             values[place, : len(drawn)] = drawn
             mask[place, : len(drawn)] = 1
-        return Batch(values, mask, self._labels[chosen].astype(np.float32), self._weights[chosen])
+        return BagBatch(values, mask, self._labels[chosen].astype(np.float32), self._weights[chosen])

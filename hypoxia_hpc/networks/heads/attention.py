@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import AttentionTable
-from hypoxia_hpc.networks.data.bags import Bag, Batch, ShuffledBags, bags_of, read_rows
+from hypoxia_hpc.networks.data.bags import Bag, BagBatch, ShuffledBags, bags_of, read_rows
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
@@ -43,7 +43,7 @@ class Evidence:
     logit: Float64Array
 
 
-Weigher = Callable[[Float32Array], Evidence]
+AttentionScores = Callable[[Float32Array], Evidence]
 
 
 def train_attention(
@@ -70,7 +70,7 @@ def train_attention(
     return TrainedHead({**standard, **_arrays(program.layers)}, history)
 
 
-def weigher(table: AttentionTable, arrays: Arrays) -> Weigher:
+def attention_scores(table: AttentionTable, arrays: Arrays) -> AttentionScores:
     """A trained network as a function: feature vectors float32 (n, d) -> `Evidence` of n tiles."""
     layers = attention_layers(table)
     network = _tile_network(layers, arrays, "float32")
@@ -83,7 +83,7 @@ def attention_predictor(table: AttentionTable, arrays: Arrays) -> Predictor:
     """Feature vectors float32 (n, d) -> probability of class 1 of each tile by itself, float64 (n,)."""
     from scipy.special import expit
 
-    weigh = weigher(table, arrays)
+    weigh = attention_scores(table, arrays)
     return lambda values: expit(weigh(values).logit)
 
 
@@ -173,10 +173,10 @@ class _Program:
     def variables(self) -> Sequence[keras.Variable]:
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def steps(self, epoch: int, first: int) -> Generator[Batch, None, None]:
+    def steps(self, epoch: int, first: int) -> Generator[BagBatch, None, None]:
         return self._bags.batches(epoch, first)
 
-    def step(self, epoch: int, number: int, batch: Batch) -> Logs:
+    def step(self, epoch: int, number: int, batch: BagBatch) -> Logs:
         self._model.reset_metrics()  # the loop takes the mean over the epoch
         logs = self._model.train_on_batch(
             [batch.values, batch.mask], batch.labels[:, None], batch.weights, return_dict=True

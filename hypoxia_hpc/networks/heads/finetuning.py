@@ -15,7 +15,7 @@ from hypoxia_hpc.networks.data.augmentation import draws
 from hypoxia_hpc.networks.data.tile_stream import TileBatch, TileSource, TileStream
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import TrainedHead, refuse_astray
+from hypoxia_hpc.networks.heads.result import TrainedHead, check_probabilities
 from hypoxia_hpc.networks.heads.schedules import learning_rate
 from hypoxia_hpc.networks.heads.tile_network import TileNetwork, predict, standardise, strengths, watched, weights_of
 from hypoxia_hpc.networks.runtime import compiler, start_keras
@@ -61,7 +61,7 @@ def train_finetuned(
     """
     program = _Finetuning(table, network, train, valid, seed, curves)
     history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
-    refuse_astray(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size))
+    check_probabilities(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size))
     return TrainedHead(weights_of(network), history)
 
 

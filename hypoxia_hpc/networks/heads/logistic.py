@@ -94,7 +94,7 @@ class Objective:
         value = loss / n + self._penalty * float(at[:-1] @ at[:-1]) / 2
         return value, np.append(of_coefficients, slope / n)
 
-    def part(self, label: int, values: NDArray[Any], raw: Float64Array, shift: float) -> Part:
+    def part(self, label: int, values: NDArray[Any], raw: Float64Array, shift: float) -> RowPart:
         """Sums over rows of one label, as stored, at coefficients ``raw`` of such rows and intercept ``shift``."""
         from scipy.special import expit
 
@@ -103,10 +103,10 @@ class Objective:
         logits = np.einsum("ij,j->i", rows, raw) + shift
         errors = expit(logits) - label
         losses = np.logaddexp(0.0, -logits if label else logits)
-        return Part(float(losses.sum()), float(errors.sum()), np.einsum("i,ij->j", errors, rows))
+        return RowPart(float(losses.sum()), float(errors.sum()), np.einsum("i,ij->j", errors, rows))
 
 
-class Part(NamedTuple):
+class RowPart(NamedTuple):
     loss: float
     slope: float
     gradient: Float64Array

@@ -11,7 +11,7 @@ from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.dense import dense_predictor, train_dense
 from hypoxia_hpc.networks.heads.logistic import logistic_predictor, train_logistic
 from hypoxia_hpc.networks.heads.loop import OnEpoch
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, refuse_astray
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, check_probabilities
 
 SAMPLE_ROWS = 500
 HeadTable = TanhTable | FunnelTable | LogisticTable | AttentionTable
@@ -45,7 +45,7 @@ def train_head(
         trained = train_attention(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
     else:
         trained = train_dense(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    refuse_astray(predictor(table, trained.arrays, data.feature_length)(first_rows(data.train[0], SAMPLE_ROWS)))
+    check_probabilities(predictor(table, trained.arrays, data.feature_length)(first_rows(data.train[0], SAMPLE_ROWS)))
     return trained
 
 

@@ -25,7 +25,7 @@ class TrainedHead:
     history: History
 
 
-def refuse_astray(probabilities: NDArray[np.floating[Any]]) -> None:
+def check_probabilities(probabilities: NDArray[np.floating[Any]]) -> None:
     """Look at what a model that was trained just now says of some training tiles: every loss is one before an update,
     so nobody has looked at what the last one made. Raises InputError where a probability is no number of 0..1."""
     wrong = int((~((probabilities >= 0) & (probabilities <= 1))).sum())

@@ -63,7 +63,7 @@ class ModelRecord(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class FrozenModel:
+class SavedModel:
     """A trained model, ready to predict."""
 
     record: ModelRecord
@@ -100,7 +100,7 @@ def read_record(folder: Path) -> ModelRecord:
         raise _damaged(folder, error) from None
 
 
-def load_model(folder: Path) -> FrozenModel:
+def load_model(folder: Path) -> SavedModel:
     """A model, its arrays checked against each other. Raises NotReadyError where it is absent or damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -115,7 +115,7 @@ def load_model(folder: Path) -> FrozenModel:
         table = TABLES[record.head].model_validate(record.settings)
     except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
         raise _damaged(folder, error) from None
-    return FrozenModel(record, table, arrays)
+    return SavedModel(record, table, arrays)
 
 
 def _damaged(folder: Path, why: object) -> NotReadyError:

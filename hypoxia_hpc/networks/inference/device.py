@@ -91,7 +91,7 @@ class BatchSizeChangedError(Exception):
 
 
 @dataclass(slots=True)
-class Turn:
+class DeviceLease:
     """What one slide takes of the device, in seconds: in line for it, on it, and those of the latter in which it had
     nothing to do. Time on the device is all that passes from the end of one slide to that of the next."""
 
@@ -127,32 +127,32 @@ class Device:
         return (self.batch_size, self.tile_px, self.tile_px, 3)
 
     @contextmanager
-    def turn(self, batch_size: int) -> Iterator[Turn]:
+    def lease(self, batch_size: int) -> Iterator[DeviceLease]:
         """The device, for one slide alone. Raises BatchSizeChangedError where that is no more the batch's size."""
         came = time.perf_counter()
         with self._turns:
             if self.batch_size != batch_size:
                 raise BatchSizeChangedError
-            turn = Turn(queued_seconds=time.perf_counter() - came)
+            lease = DeviceLease(queued_seconds=time.perf_counter() - came)
             try:
-                yield turn
+                yield lease
             finally:
-                self._clock.close(turn)
+                self._clock.close(lease)
 
-    def start(self, pixels: UInt8Array, turn: Turn) -> Started:
+    def start(self, pixels: UInt8Array, lease: DeviceLease) -> Started:
         """Start a batch, of ``shape``; only in a turn."""
-        self._clock.begin(turn)
+        self._clock.begin(lease)
         try:
             return self.engine, self.engine.start(pixels)
         except Exception:
             self._clock.forget(1)
             raise
 
-    def fetch(self, started: Started, turn: Turn) -> Float32Array:
+    def fetch(self, started: Started, lease: DeviceLease) -> Float32Array:
         """Features of a batch, (batch_size, d); also after the turn."""
         engine, batch = started
         features = engine.fetch(batch)
-        self._clock.end(turn)
+        self._clock.end(lease)
         return features
 
     def give_up(self, n: int) -> None:
@@ -211,36 +211,36 @@ class _Clock:
         self._lock = threading.Lock()
         self._n_in_flight = 0
         self._quiet_since = self._told_until = time.perf_counter()
-        self._latest: Turn | None = None
+        self._latest: DeviceLease | None = None
 
-    def begin(self, turn: Turn) -> None:
+    def begin(self, lease: DeviceLease) -> None:
         with self._lock:
             if self._n_in_flight == 0:
-                turn.waited_seconds += time.perf_counter() - self._quiet_since
+                lease.waited_seconds += time.perf_counter() - self._quiet_since
             self._n_in_flight += 1
-            self._latest = turn
+            self._latest = lease
 
-    def end(self, turn: Turn) -> None:
+    def end(self, lease: DeviceLease) -> None:
         """A batch was fetched. After its turn that is still its slide's time, as long as no other one has begun."""
         with self._lock:
             self._over(1)
-            if self._latest is turn:
-                self._tell(turn)
+            if self._latest is lease:
+                self._tell(lease)
 
     def forget(self, n: int) -> None:
         with self._lock:
             if n:
                 self._over(n)
 
-    def close(self, turn: Turn) -> None:
+    def close(self, lease: DeviceLease) -> None:
         with self._lock:
-            self._tell(turn)
+            self._tell(lease)
 
     def _over(self, n: int) -> None:
         self._n_in_flight -= n
         self._quiet_since = time.perf_counter()
 
-    def _tell(self, turn: Turn) -> None:
+    def _tell(self, lease: DeviceLease) -> None:
         now = time.perf_counter()
-        turn.device_seconds += now - self._told_until
+        lease.device_seconds += now - self._told_until
         self._told_until = now

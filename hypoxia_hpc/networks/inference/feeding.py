@@ -19,12 +19,12 @@ from typing import Protocol
 import numpy as np
 
 from hypoxia_hpc.errors import MachineError
-from hypoxia_hpc.networks.inference.device import BatchSizeChangedError, Device, Memory, Started, Turn
+from hypoxia_hpc.networks.inference.device import BatchSizeChangedError, Device, DeviceLease, Memory, Started
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, is_device_lost, is_out_of_memory, versions
 from hypoxia_hpc.records import Float32Array, Json, UInt8Array
 
 
-class TileSource(Protocol):
+class TileRows(Protocol):
     """The tiles of one slide, each to be read once."""
 
     @property
@@ -41,19 +41,19 @@ class TileSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class Extracted:
     """Features of a slide, float32 (n, d), the size of its batches, the sizes that it found too large meanwhile, and
     its time on the device."""
 
     values: Float32Array
     batch_size: int
     too_large: tuple[int, ...]
-    turn: Turn
+    lease: DeviceLease
 
 
 def features_of(
-    device: Device, opened: Callable[[], AbstractContextManager[TileSource]], tick: Callable[[int], None]
-) -> Fed:
+    device: Device, opened: Callable[[], AbstractContextManager[TileRows]], tick: Callable[[int], None]
+) -> Extracted:
     """Features of the tiles of one slide. ``tick`` is told the tiles of every batch that is over. For any thread.
 
     Where the device has no memory for a batch, batches are halved from then on, and this slide is begun again, so that
@@ -65,8 +65,8 @@ def features_of(
         batch_size = device.batch_size
         try:
             with opened() as source, _Feed(device, source, batch_size, tick) as feed:
-                turn = feed.run()
-            return Fed(feed.values(), batch_size, tuple(too_large), turn)
+                lease = feed.run()
+            return Extracted(feed.values(), batch_size, tuple(too_large), lease)
         except BatchSizeChangedError:
             continue
         except Exception as error:
@@ -92,7 +92,7 @@ class _Part:
 class _Feed(AbstractContextManager["_Feed"]):
     """One slide on its way through the device."""
 
-    def __init__(self, device: Device, source: TileSource, batch_size: int, tick: Callable[[int], None]) -> None:
+    def __init__(self, device: Device, source: TileRows, batch_size: int, tick: Callable[[int], None]) -> None:
         self._device, self._source, self._tick = device, source, tick
         self._batch_size = batch_size
         self._starts = deque(range(0, source.n, batch_size))
@@ -109,17 +109,17 @@ class _Feed(AbstractContextManager["_Feed"]):
             self._readers.shutdown(cancel_futures=True)  # nobody reads when the source is closed
         self._device.give_up(len(self._in_flight))
 
-    def run(self) -> Turn:
+    def run(self) -> DeviceLease:
         self._read_first()
         self._read_ahead()
-        with self._device.turn(self._batch_size) as turn:
+        with self._device.lease(self._batch_size) as lease:
             while self._ahead:
-                part, pixels = self._next(turn)
-                self._in_flight.append((part, self._device.start(pixels, turn)))
-                self._land(turn, self._device.engine.in_flight)
+                part, pixels = self._next(lease)
+                self._in_flight.append((part, self._device.start(pixels, lease)))
+                self._land(lease, self._device.engine.in_flight)
                 self._read_ahead()
-        self._land(turn, 0)
-        return turn
+        self._land(lease, 0)
+        return lease
 
     def values(self) -> Float32Array:
         return np.concatenate(self._features)
@@ -143,18 +143,18 @@ class _Feed(AbstractContextManager["_Feed"]):
         read_into = partial(self._source.read_into, start, stop)
         return _Part(start, stop, memory), partial(memory.fill, read_into, stop - start, self._batch_size)
 
-    def _next(self, turn: Turn) -> tuple[_Part, UInt8Array]:
+    def _next(self, lease: DeviceLease) -> tuple[_Part, UInt8Array]:
         """The next batch that was read. Whoever has to wait for it fetches first what is in flight."""
         part, pixels = self._ahead.popleft()
         if not pixels.done():
-            self._land(turn, 0)
+            self._land(lease, 0)
         return part, pixels.result()
 
-    def _land(self, turn: Turn, most: int) -> None:
+    def _land(self, lease: DeviceLease, most: int) -> None:
         """Fetch what is in flight, but for the ``most`` latest."""
         while len(self._in_flight) > most:
             part, started = self._in_flight[0]
-            features = self._device.fetch(started, turn)
+            features = self._device.fetch(started, lease)
             self._in_flight.popleft()
             self._features.append(features[: part.stop - part.start])
             self._device.take_back(part.memory)

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
     reserve: int
 
 
-class Rule(NamedTuple):
+class CutRule(NamedTuple):
     """``white``: gray level from which a pixel is background. ``most_background``: pixels of a kept tile. ``screen``:
     leave out blocks that cannot change a decision."""
 
@@ -110,7 +110,7 @@ def room_for_blocks(shape: tuple[int, ...], memory: UInt8Array | None = None) ->
     return memory[start : start + math.prod(shape)].reshape(shape)
 
 
-def arrays_of(layout: Layout, rule: Rule, pool: UInt8Array, *, counting: bool) -> Arrays:
+def arrays_of(layout: Layout, rule: CutRule, pool: UInt8Array, *, counting: bool) -> Arrays:
     """The state before the first row of tiles, with ``pool``, uint8 (n, block height, block width, 4), for n blocks."""
     n_slots, scratch = len(pool), nbytes_of_rows(layout.block_width)
     of_blocks = np.full((5, layout.block_rows, layout.block_columns), -1, dtype=np.int32)
@@ -129,9 +129,9 @@ def arrays_of(layout: Layout, rule: Rule, pool: UInt8Array, *, counting: bool) -
 @kernel()
 def _unpacked(
     plan: Int64Array, pool: PackedArray, of_blocks: Int32Array, of_tiles: Int64Array, numbers: Int64Array
-) -> tuple[Layout, Rule, LumaRule, Band]:
+) -> tuple[Layout, CutRule, LumaRule, Band]:
     layout = Layout(plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6], plan[7], plan[8], plan[9])
-    rule = Rule(plan[10], plan[11], plan[12] != 0)
+    rule = CutRule(plan[10], plan[11], plan[12] != 0)
     band = Band(
         pool,
         of_blocks[0],
@@ -174,7 +174,7 @@ def _touched_by(layout: Layout, block_column: int) -> tuple[int, int]:
 
 
 @kernel()
-def _first_open(rule: Rule, band: Band, at: int, column: int, stop: int) -> int:
+def _first_open(rule: CutRule, band: Band, at: int, column: int, stop: int) -> int:
     """The first column from ``column`` on whose tile is undecided and, as far as is counted, may be kept; else
     ``stop``."""
     while column < stop and (band.states[at, column] != UNDECIDED or band.counts[at, column] > rule.most_background):
@@ -185,7 +185,7 @@ def _first_open(rule: Rule, band: Band, at: int, column: int, stop: int) -> int:
 @kernel()
 def _count_columns(
     layout: Layout,
-    rule: Rule,
+    rule: CutRule,
     luma: LumaRule,
     band: Band,
     block_row: int,
@@ -218,7 +218,7 @@ def _rows_at(band: Band) -> int:
 
 @kernel()
 def _count_block(
-    layout: Layout, rule: Rule, luma: LumaRule, band: Band, row: int, block_row: int, block_column: int
+    layout: Layout, rule: CutRule, luma: LumaRule, band: Band, row: int, block_row: int, block_column: int
 ) -> None:
     """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
     they are not counted yet. A tile that has too many already needs no exact count."""
@@ -242,7 +242,7 @@ def _count_block(
 
 
 @kernel()
-def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_row: int, block_column: int) -> int:
+def _worth(layout: Layout, rule: CutRule, band: Band, row: int, column: int, block_row: int, block_column: int) -> int:
     """How much a block may tell: of how many undecided tiles it could, all white, prove that they are background; among
     equals, how much of this tile it covers."""
     left = layout.left + block_column * layout.block_width
@@ -262,7 +262,7 @@ def _worth(layout: Layout, rule: Rule, band: Band, row: int, column: int, block_
 
 
 @kernel()
-def _next_block(layout: Layout, rule: Rule, band: Band, row: int, column: int) -> int:
+def _next_block(layout: Layout, rule: CutRule, band: Band, row: int, column: int) -> int:
     """Number of the block to read next for a tile, -1 when all are there, or were once: a tile that is proven to be
     background needs none of them again."""
     block_rows, block_columns = _rows_of(layout, row), _columns_of(layout, column)
@@ -292,7 +292,7 @@ def _touches_bad(layout: Layout, band: Band, row: int, column: int) -> bool:
 
 
 @kernel()
-def _needed_below(layout: Layout, rule: Rule, band: Band, row: int, block_row: int, block_column: int) -> bool:
+def _needed_below(layout: Layout, rule: CutRule, band: Band, row: int, block_row: int, block_column: int) -> bool:
     """Whether the next band, or one below it, may want a block's pixels again. On a slide with much background this
     halves what is held, and so leaves the caches to the rest."""
     if layout.top + (block_row + 1) * layout.block_height > (row + 2) * layout.side:
@@ -302,7 +302,7 @@ def _needed_below(layout: Layout, rule: Rule, band: Band, row: int, block_row: i
 
 
 @kernel()
-def _release(layout: Layout, rule: Rule, band: Band, row: int, stop: int) -> None:
+def _release(layout: Layout, rule: CutRule, band: Band, row: int, stop: int) -> None:
     """Give back the slots of block columns before ``stop``; those that the next band needs stay while there is room."""
     numbers = band.numbers
     block_rows = _rows_of(layout, row)

@@ -22,7 +22,7 @@ from hypoxia_hpc.errors import InputError, MachineError, Stopped
 from hypoxia_hpc.networks.backbones.check import STUDIES, check_known, check_run, imagenet_networks, known_files
 from hypoxia_hpc.networks.backbones.fetch import Fetched, fetch_files
 from hypoxia_hpc.networks.backbones.weights import KnownFile
-from hypoxia_hpc.progress import Silence
+from hypoxia_hpc.progress import NoProgress
 
 FIRST, SECOND = b"\x89HDF first" * 1000, b"\x89HDF second" * 1000
 
@@ -46,7 +46,7 @@ def both(server: WeightServer) -> list[tuple[str, KnownFile]]:
 
 
 def fetch(files: list[tuple[str, KnownFile]], folder: Path, **settings: Any) -> Fetched:
-    settings = {"listener": Silence(), "stop": threading.Event(), **settings}
+    settings = {"listener": NoProgress(), "stop": threading.Event(), **settings}
     return fetch_files(files, folder, **settings)
 
 

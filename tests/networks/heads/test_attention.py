@@ -21,7 +21,7 @@ from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.data.bags import MOST_CHUNKS, ShuffledBags, class_weights, drawn_rows, patient_order
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, opened_rows
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
-from hypoxia_hpc.networks.heads.attention import attention_layers, bag_network, train_attention, weigher
+from hypoxia_hpc.networks.heads.attention import attention_layers, attention_scores, bag_network, train_attention
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.stores.features import open_features, write_features
@@ -68,7 +68,7 @@ def model(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 
 def tiles_of(model: TrainedHead, slides: dict[str, np.ndarray], patient_of: dict[str, str]) -> pd.DataFrame:
-    weigh = weigher(TABLE, model.arrays)
+    weigh = attention_scores(TABLE, model.arrays)
     parts = []
     for slide_id, values in slides.items():
         found = weigh(values.astype(np.float32))
@@ -119,7 +119,7 @@ def test_the_order_of_tiles_does_not_matter_to_a_bag(model: TrainedHead, slides:
 def test_a_tile_is_the_same_in_a_slide_of_any_number(model: TrainedHead) -> None:
     """Whole parts, parts that are padded, and more tiles than go through the network at once."""
     values = np.random.default_rng(2).normal(3, 2, (9000, D)).astype(np.float32)
-    weigh = weigher(TABLE, model.arrays)
+    weigh = attention_scores(TABLE, model.arrays)
     whole = weigh(values)
     for n in (1, 63, 64, 65, 8192, 8193):
         part = weigh(values[:n])
@@ -143,7 +143,7 @@ def test_padding_does_not_matter_to_a_bag(model: TrainedHead) -> None:
 
 
 def test_it_learns_what_a_few_tiles_show(data: TrainingData, model: TrainedHead) -> None:
-    weigh = weigher(TABLE, model.arrays)
+    weigh = attention_scores(TABLE, model.arrays)
     areas = []
     for stores in (data.train, data.valid):
         frames = []

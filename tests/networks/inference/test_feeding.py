@@ -19,7 +19,7 @@ import pytest
 from hypoxia_hpc.errors import InputError, MachineError, SlideError
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.engines import Engine, keras_engine
-from hypoxia_hpc.networks.inference.feeding import Fed, TileSource, compute_record, features_of
+from hypoxia_hpc.networks.inference.feeding import Extracted, TileSource, compute_record, features_of
 from hypoxia_hpc.networks.runtime import backend_name, start_keras, versions
 
 PX, BATCH, LENGTH = 24, 8, 5
@@ -100,7 +100,7 @@ class Slide:
         self.is_open = False
 
 
-def fed(device: Device, slide: Slide, tick: Callable[[int], None] = lambda n: None) -> Fed:
+def extracted(device: Device, slide: Slide, tick: Callable[[int], None] = lambda n: None) -> Extracted:
     return features_of(device, slide.opened, tick)
 
 
@@ -121,7 +121,7 @@ def test_features_are_those_of_the_network() -> None:
     for n in (1, 5, 8, 9, 16, 100):
         for in_order in (False, True):
             ticks: list[int] = []
-            found = fed(device, Slide(tiles_of(n, n), in_order), ticks.append)
+            found = extracted(device, Slide(tiles_of(n, n), in_order), ticks.append)
             np.testing.assert_allclose(found.values, one_by_one(model, tiles_of(n, n)), rtol=1e-5, atol=1e-6)
             assert (found.values.dtype, found.values.shape) == (np.float32, (n, LENGTH))
             assert ticks == [min(BATCH, n - start) for start in range(0, n, BATCH)]
@@ -132,7 +132,7 @@ def test_every_tile_is_read_once_and_one_that_needs_it_in_order() -> None:
     device = device_for(small_network(), readers=4)
     for in_order in (True, False):
         slide = Slide(tiles_of(61), in_order)
-        fed(device, slide)
+        extracted(device, slide)
         assert sorted(slide.read) == [(start, min(start + BATCH, 61)) for start in range(0, 61, BATCH)]
         assert not slide.is_open
 
@@ -142,7 +142,7 @@ def test_there_is_one_shape_and_one_trace() -> None:
     device = device_for(small_network(seen))
     built = len(seen.shapes)
     for n in (3, 8, 30):
-        fed(device, Slide(tiles_of(n)))
+        extracted(device, Slide(tiles_of(n)))
     assert set(seen.shapes[built:]) == {(BATCH, PX, PX, 3)}
     if backend_name() != "torch":  # which traces nothing
         assert len(seen.shapes) == built + 1
@@ -154,7 +154,7 @@ def test_rows_behind_the_last_tile_are_black() -> None:
     device = device_for(model)
     for n, seed in ((40, 1), (3, 2), (11, 3), (1, 4)):
         expected = one_by_one(model, tiles_of(n, seed))
-        np.testing.assert_allclose(fed(device, Slide(tiles_of(n, seed))).values, expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(extracted(device, Slide(tiles_of(n, seed))).values, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_memory_is_used_again() -> None:
@@ -167,7 +167,7 @@ def test_memory_is_used_again() -> None:
 
     device = Device(lambda _: replace(engine, new_batch=new_batch), PX, BATCH, readers=2)
     for n in (200, 3, 50) * 5:
-        fed(device, Slide(tiles_of(n)))
+        extracted(device, Slide(tiles_of(n)))
     assert set(made) == {(BATCH, PX, PX, 3)}
     assert len(made) <= device.n_ahead + engine.in_flight + 1
 
@@ -188,7 +188,7 @@ def test_slides_in_several_threads_get_their_own_features() -> None:
     sizes = [1 + 7 * number % 40 for number in range(24)]
     slides = [Slide(tiles_of(n, n), in_order=n % 3 == 0) for n in sizes]
     with ThreadPoolExecutor(3) as threads:
-        found = list(threads.map(partial(fed, device), slides))
+        found = list(threads.map(partial(extracted, device), slides))
     for n, one in zip(sizes, found, strict=True):
         np.testing.assert_allclose(one.values, one_by_one(model, tiles_of(n, n)), rtol=1e-5, atol=1e-6)
 
@@ -201,9 +201,9 @@ def test_what_reading_raises_comes_out_and_the_next_slide_is_fine(in_order: bool
     for _ in range(4):
         slide = Slide(tiles_of(40), in_order, broken_from=broken_from)
         with pytest.raises(SlideError, match="a chunk is gone"):
-            fed(device, slide)
+            extracted(device, slide)
     np.testing.assert_allclose(
-        fed(device, Slide(tiles_of(40))).values, one_by_one(model, tiles_of(40)), rtol=1e-5, atol=1e-6
+        extracted(device, Slide(tiles_of(40))).values, one_by_one(model, tiles_of(40)), rtol=1e-5, atol=1e-6
     )
 
 
@@ -212,18 +212,18 @@ def test_what_reading_raises_comes_out_and_the_next_slide_is_fine(in_order: bool
 
 def test_a_slow_source_makes_the_device_wait() -> None:
     device = device_for(small_network(), readers=1)
-    fed(device, Slide(tiles_of(1)))  # traces
-    turn = fed(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).turn
-    assert 0.3 < turn.waited_seconds <= turn.device_seconds
-    assert turn.waited_seconds > 0.3 * turn.device_seconds
+    extracted(device, Slide(tiles_of(1)))  # traces
+    lease = extracted(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).lease
+    assert 0.3 < lease.waited_seconds <= lease.device_seconds
+    assert lease.waited_seconds > 0.3 * lease.device_seconds
 
 
 def test_a_slow_network_does_not_wait() -> None:
     engine = keras_engine(small_network(), xla=False)
     device = Device(lambda _: replace(engine, start=partial(slowly, engine.start)), PX, BATCH, readers=1)
-    turn = fed(device, Slide(tiles_of(10 * BATCH), seconds=0.005)).turn
-    assert turn.device_seconds > 0.5
-    assert turn.waited_seconds < 0.3 * turn.device_seconds
+    lease = extracted(device, Slide(tiles_of(10 * BATCH), seconds=0.005)).lease
+    assert lease.device_seconds > 0.5
+    assert lease.waited_seconds < 0.3 * lease.device_seconds
 
 
 def slowly(start: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
@@ -238,9 +238,9 @@ def test_time_is_counted_on_after_an_error() -> None:
     for broken_from in (None, 30):
         slide = Slide(tiles_of(40), broken_from=broken_from)
         with suppress(SlideError):
-            fed(device, slide)
-    turn = fed(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).turn
-    assert 0.3 < turn.waited_seconds <= turn.device_seconds
+            extracted(device, slide)
+    lease = extracted(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).lease
+    assert 0.3 < lease.waited_seconds <= lease.device_seconds
 
 
 def test_all_time_on_the_device_is_somebodys() -> None:
@@ -248,20 +248,22 @@ def test_all_time_on_the_device_is_somebodys() -> None:
     device = device_for(small_network())
     slides = [Slide(tiles_of(20), seconds=0.01) for _ in range(6)]
     with ThreadPoolExecutor(2) as threads:
-        turns = [one.turn for one in threads.map(partial(fed, device), slides)]
+        turns = [one.lease for one in threads.map(partial(extracted, device), slides)]
     spent = time.perf_counter() - began
-    assert sum(turn.device_seconds for turn in turns) <= spent
-    assert sum(turn.device_seconds for turn in turns) > 0.5 * spent
-    assert all(turn.waited_seconds <= turn.device_seconds for turn in turns)
+    assert sum(lease.device_seconds for lease in turns) <= spent
+    assert sum(lease.device_seconds for lease in turns) > 0.5 * spent
+    assert all(lease.waited_seconds <= lease.device_seconds for lease in turns)
 
 
 def test_another_slide_waits_in_line() -> None:
     engine = keras_engine(small_network(), xla=False)
     device = Device(lambda _: replace(engine, start=partial(slowly, engine.start)), PX, BATCH, readers=2)
     with ThreadPoolExecutor(2) as threads:
-        turns = [one.turn for one in threads.map(partial(fed, device), [Slide(tiles_of(6 * BATCH)) for _ in range(2)])]
-    assert max(turn.queued_seconds for turn in turns) > 0.2
-    assert sum(turn.waited_seconds for turn in turns) < 0.3
+        turns = [
+            one.lease for one in threads.map(partial(extracted, device), [Slide(tiles_of(6 * BATCH)) for _ in range(2)])
+        ]
+    assert max(lease.queued_seconds for lease in turns) > 0.2
+    assert sum(lease.waited_seconds for lease in turns) < 0.3
 
 
 # --- memory of the device ----------------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_a_single_tile_that_does_not_fit_ends_it() -> None:
     engine = failing(keras_engine(small_network(), xla=False), partial(MemoryError, "none left"), after=0)
     device = Device(lambda _: engine, PX, BATCH, readers=1)
     with pytest.raises(MachineError, match="no memory for a batch of one tile: none left") as caught:
-        fed(device, Slide(tiles_of(20)))
+        extracted(device, Slide(tiles_of(20)))
     assert "smaller [extract] backbone" in caught.value.remedy
     assert device.batch_size == 1
 
@@ -334,7 +336,7 @@ def test_a_slide_begun_with_the_larger_batch_is_begun_again() -> None:
     device = Device(lambda _: next(sizes, keras_engine(model, xla=False)), PX, BATCH, readers=2)
     with ThreadPoolExecutor(4) as threads:
         slides = [Slide(tiles_of(50, n), in_order=n % 2 == 0) for n in range(8)]
-        found = list(threads.map(partial(fed, device), slides))
+        found = list(threads.map(partial(extracted, device), slides))
     assert {one.batch_size for one in found} == {BATCH // 2}
     assert sorted(one.too_large for one in found) == 7 * [()] + [(BATCH,)]
     for n, one in enumerate(found):
@@ -346,7 +348,7 @@ def test_a_lost_device_is_no_fault_of_a_slide() -> None:
     error = partial(RuntimeError, "CUDA error: an illegal memory access was encountered\nand much more")
     engine = failing(keras_engine(small_network(), xla=False), error, after=2)
     with pytest.raises(MachineError, match=r"device was lost on .*: CUDA error: an illegal memory access") as caught:
-        fed(Device(lambda _: engine, PX, BATCH, readers=1), Slide(tiles_of(40)))
+        extracted(Device(lambda _: engine, PX, BATCH, readers=1), Slide(tiles_of(40)))
     assert caught.value.exit_code == 4
     assert "run the same command again" in caught.value.remedy
 
@@ -354,7 +356,7 @@ def test_a_lost_device_is_no_fault_of_a_slide() -> None:
 def test_any_other_error_is_a_bug() -> None:
     engine = failing(keras_engine(small_network(), xla=False), partial(RuntimeError, "shapes differ"), after=2)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        fed(Device(lambda _: engine, PX, BATCH, readers=1), Slide(tiles_of(40)))
+        extracted(Device(lambda _: engine, PX, BATCH, readers=1), Slide(tiles_of(40)))
 
 
 # --- plans and records -------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_tiles_lie_across_blocks_as_they_please(side: int, width: int, height: i
         tiles.append(np.zeros((side, side, 3), dtype=np.uint8))
         return tiles[-1]
 
-    rule = blocks.Rule(220, 0, False)
+    rule = blocks.CutRule(220, 0, False)
     cut_tiles([Source(), Source()], TileGrid(side, side, 4, 3), rule, np.ones(12, dtype=bool), new_tile)
     for number, tile in enumerate(tiles):
         y, x = number // 4 * side, number % 4 * side
