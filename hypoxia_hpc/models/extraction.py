@@ -117,8 +117,8 @@ class ExtractStage:
         if extracted.too_large:
             device_time["note"] = (
                 f"out of memory on the device with batches of {extracted.too_large[0]} tiles, goes on with "
-                f"{extracted.batch_size}; [extract] batch_size = {extracted.batch_size} saves the attempt in runs to come; "
-                "in this one it would make all features anew"
+                f"{extracted.batch_size}; [extract] batch_size = {extracted.batch_size} saves the attempt in runs to "
+                "come; in this one it would make all features anew"
             )
         return device_time
 

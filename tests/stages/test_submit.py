@@ -203,7 +203,8 @@ def test_of_many_submissions_at_once_none_loses_what_the_others_sent(tmp_path: P
     """Real processes; one of them is killed while it writes, over and over."""
     code = (
         "import sys; from pathlib import Path; from hypoxia_hpc.runs.directory import RunDir\n"
-        "from hypoxia_hpc.slurm.resources import JobRequest, Array; from hypoxia_hpc.stages.submit import Job, _record\n"
+        "from hypoxia_hpc.slurm.resources import JobRequest, Array\n"
+        "from hypoxia_hpc.stages.submit import Job, _record\n"
         "array = Array(0, (0, 1)); job = Job(JobRequest('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
         "print(flush=True); sys.stdin.readline()\n"
         "[_record(RunDir(Path(sys.argv[1])), job, array, str(n)) for n in range(int(sys.argv[2]), int(sys.argv[3]))]"

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numba
 
-KERNELS = Path(__file__).parent
+# The room: masks and regions beside this folder have kernels of their own, which call those in it.
+TILING = Path(__file__).parents[1]
 
 
 def _cache_folder() -> Path | None:
     """The folder, made if need be; None where there can be none, or it is not safely ours."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(KERNELS.glob("*.py")):
+    for source in sorted(TILING.rglob("*.py")):
         digest.update(source.read_bytes())
     folder = Path(tempfile.gettempdir()) / f"hypoxia_hpc-kernels-{os.getuid()}"
     try:
