@@ -19,7 +19,7 @@ import pytest
 from hypoxia_hpc.errors import InputError, MachineError, SlideError
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.engines import Engine, keras_engine
-from hypoxia_hpc.networks.inference.feeding import Extracted, TileSource, compute_record, features_of
+from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
 from hypoxia_hpc.networks.runtime import backend_name, start_keras, versions
 
 PX, BATCH, LENGTH = 24, 8, 5
@@ -93,7 +93,7 @@ class Slide:
         return more
 
     @contextmanager
-    def opened(self) -> Iterator[TileSource]:
+    def opened(self) -> Iterator[TileRows]:
         self.is_open = True
         self.read.clear()
         yield self
