@@ -1,0 +1,47 @@
+"""A whole run of version 0.1.0, made before its modules moved, is as good as one made now.
+
+Twelve synthetic slides of four tiles, features of an untrained VGG16 from tiles of 32 px, the default heads and
+clustering, the report; slides.csv names the slides by relative paths.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from run_digests import RECORDED
+
+Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "run"
+
+
+def test_everything_is_done(run: Path, hypoxia: Hypoxia) -> None:
+    shown = hypoxia("status", run, "--json")
+    assert shown.returncode == 0, shown.stderr
+    counts = {stage["stage"]: (stage["done"], stage["todo"]) for stage in json.loads(shown.stdout)["stages"]}
+    assert counts == {"tile": (12, 0), "extract small": (12, 0), "train": (5, 0), "evaluate": (1, 0), "report": (1, 0)}
+
+
+def test_it_verifies(run: Path, hypoxia: Hypoxia) -> None:
+    done = hypoxia("verify", run)
+    assert (done.returncode, done.stdout.strip()) == (0, "verify: 30 stores, models and results, all sound")
+
+
+def test_it_reports(run: Path, hypoxia: Hypoxia) -> None:
+    (run / "report" / "index.html").unlink()
+    done = hypoxia("report", run)
+    assert done.returncode == 0, done.stderr
+    page = (run / "report" / "index.html").read_text()
+    assert "TCGA-ZZ-0012-01Z-00-DX1" in page
+    assert page.count("<svg") > 5

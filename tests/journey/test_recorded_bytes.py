@@ -1,0 +1,78 @@
+"""The demo's bytes are those recorded from version 0.1.0, before its modules moved (tests/run_digests.py records)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_digests import DIGESTS, FEATURES, record, sampled_features
+
+DemoOf = Callable[..., Path]
+LEAST_COSINE = 0.99999  # of float32 features between devices (DESIGN, "Same bytes")
+
+
+@pytest.fixture(scope="module")
+def demo(demo_of: DemoOf) -> Path:
+    return demo_of(1)
+
+
+@pytest.fixture(scope="module")
+def made(demo: Path) -> dict[str, Any]:
+    return record(demo)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(DIGESTS.read_text())
+    return found
+
+
+def other(made: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    """Names of what differs."""
+    return sorted(name for name in made.keys() | recorded.keys() if made.get(name) != recorded.get(name))
+
+
+def check(made: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
+    """A failing comparison says which files."""
+    changed = other(made, recorded)
+    assert not changed, "other bytes than recorded:\n" + "\n".join(changed)
+
+
+def entries(settings: Mapping[str, Any], table: str = "") -> dict[str, Any]:
+    """Settings by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= entries(value, f"{table}{name}.") if isinstance(value, dict) else {f"{table}{name}": value}
+    return found
+
+
+def test_slides_tables_tiles_and_keys_are_those_recorded(made: dict[str, Any], recorded: dict[str, Any]) -> None:
+    check(made["slides"], recorded["slides"])  # where the demo makes other slides, all else follows from them
+    check(made["everywhere"], recorded["everywhere"])
+
+
+def test_settings_of_before_have_the_same_values(made: dict[str, Any], recorded: dict[str, Any]) -> None:
+    """Settings may be added."""
+    before = entries(recorded["settings"])
+    check({name: value for name, value in entries(made["settings"]).items() if name in before}, before)
+
+
+def test_features_models_predictions_and_metrics_are_those_recorded(
+    made: dict[str, Any], recorded: dict[str, Any]
+) -> None:
+    """Equal bytes are promised on equal compute alone; elsewhere features are compared by the next test."""
+    changed = other(made["compute"], recorded["compute"])
+    if changed:
+        pytest.skip(f"bytes are not compared here, features by their cosine alone: another {', '.join(changed)}")
+    check(made["on_this_compute"], recorded["on_this_compute"])
+
+
+def test_features_point_where_those_recorded_do(demo: Path) -> None:
+    ours, theirs = (rows.astype(np.float64) for rows in (sampled_features(demo / "run"), np.load(FEATURES)))
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosines = (ours * theirs).sum(axis=1) / lengths
+    assert cosines.min() >= LEAST_COSINE, cosines
