@@ -17,7 +17,7 @@ from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backb
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.stores.integrity import store_attributes
@@ -74,8 +74,15 @@ def pool_size(workers: int | None, site: SiteTable) -> int:
 
 
 def extract_stage(run: RunDir, config: RunConfig, threads: int) -> ExtractStage:
-    """The work of this stage as run.toml describes it. Raises what ``resolve_backbone`` raises, MachineError where the
-    engine is not installed."""
+    """The work of this stage as run.toml describes it. Raises what ``device_plan`` raises."""
+    plan, spec = device_plan(config, threads)
+    return ExtractStage(run, config.extract.name, spec, config.extract.dtype, config.tile, plan)
+
+
+def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
+    """What a process runs for [tile], [extract] and [site], in so many threads, and the spec of the features it makes.
+
+    Raises what ``resolve_backbone`` raises, MachineError where the engine is not installed."""
     if config.site.engine == "openvino":
         require_openvino()
     table = config.extract
@@ -91,8 +98,7 @@ def extract_stage(run: RunDir, config: RunConfig, threads: int) -> ExtractStage:
         config.site.engine,
         threads,
     )
-    spec = extract_spec(table, backbone.tile_px, backbone.weights_digest)
-    return ExtractStage(run, table.name, spec, table.dtype, config.tile, plan)
+    return plan, extract_spec(table, backbone.tile_px, backbone.weights_digest)
 
 
 def _note_random(work: ExtractStage, config: RunConfig, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Float32Array, Json, Pyramid, Slide, TilePlan
+from hypoxia_hpc.records import Float32Array, Int64Array, Json, Pyramid, Slide, TilePlan, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.state import tile_state
@@ -21,7 +21,7 @@ from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.codecs import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.masks import Masks, tile_masks
-from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
@@ -104,41 +104,25 @@ class TileStage:
         table = self.table
         stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
         with opened_slide(slide.path) as opened, stored as store:
-            plan = plan_tiles(opened.pyramid, table, slide.mpp)
-            if plan.n_tiles == 0:
-                opened.check_readable()
-            reading = opened.reading(plan, table.reduce)
-            if table.tissue != "none":
-                BUFFERS.clear()
-            masks = tile_masks(opened, plan, table, self._regions(slide))
-            selected = masks.selected & ~masks.screened_background
-            sources = opened.sources(plan, reading, selected, self.threads)
-            cut = cut_tiles(sources, reading.tiles, _rule(table), selected, store.new_tile, tick)
-            cut.states[masks.selected & masks.screened_background] = BACKGROUND
-            counts = _counts(cut)
-            _refuse_unreadable(slide, cut, reading, plan, table)
-            if not cut.kept.any():
-                raise _no_tissue(counts, plan, opened.pyramid, table)
+            tiles = cut_slide(opened, slide, table, store.new_tile, tick, threads=self.threads)
+            plan, reading, counts = tiles.plan, tiles.reading, _counts(tiles.cut)
             store.commit(
-                plan.xy_l0[cut.kept],
-                _share_of_tile(cut.background_px[cut.kept], table),
-                self._attributes(slide, opened.pyramid, _plan_record(plan, reading, masks), counts, plan, key),
+                tiles.xy_l0,
+                tiles.background,
+                self._attributes(slide, opened.pyramid, _plan_record(plan, reading, tiles.masks), counts, plan, key),
             )
         return {
             "counts": counts,
             "reader": reading.reader,
-            "threads": len(sources),
+            "threads": tiles.threads,
             "turbojpeg": turbojpeg.library() is not None,
-            "native_tiles": {"read": cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
+            "native_tiles": {"read": tiles.cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
         }
-
-    def _regions(self, slide: Slide) -> Path | None:
-        return regions_path(Path(self.table.regions), slide.slide_id) if self.table.regions else None
 
     def _attributes(
         self, slide: Slide, pyramid: Pyramid, plan_record: Json, counts: Json, plan: TilePlan, key: str
     ) -> Json:
-        regions = self._regions(slide)
+        regions = _regions_file(self.table, slide)
         return {
             "slide": {
                 "slide_id": slide.slide_id,
@@ -161,6 +145,62 @@ class TileStage:
                 **codec_versions(),
             },
         }
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTiles:
+    """The plan of a slide, how it was read, and what became of each tile. ``xy_l0`` int64 (n, 2) and ``background``
+    float32 (n,) in 0..1 are of the n tiles that are kept, in reading order; ``threads`` is how many cut them."""
+
+    plan: TilePlan
+    reading: Reading
+    masks: Masks
+    cut: Cut
+    threads: int
+
+    @property
+    def xy_l0(self) -> Int64Array:
+        return self.plan.xy_l0[self.cut.kept]
+
+    @property
+    def background(self) -> Float32Array:
+        return (self.cut.background_px[self.cut.kept] / self.plan.tile_px**2).astype(np.float32)
+
+
+def cut_slide(
+    opened: OpenedSlide,
+    slide: Slide,
+    table: TileTable,
+    new_tile: Callable[[], UInt8Array],
+    tick: Callable[[int], None] = lambda tiles: None,
+    *,
+    threads: int = 1,
+) -> SlideTiles:
+    """Plan, judge by masks, decode, decide and cut; the pixels of the kept tiles go where ``new_tile`` says, as in
+    :func:`cut_tiles`.
+
+    Raises:
+        SlideError: the slide cannot be planned or read, too many of its tiles do not decode, or none is kept.
+    """
+    plan = plan_tiles(opened.pyramid, table, slide.mpp)
+    if plan.n_tiles == 0:
+        opened.check_readable()
+    reading = opened.reading(plan, table.reduce)
+    if table.tissue != "none":
+        BUFFERS.clear()
+    masks = tile_masks(opened, plan, table, _regions_file(table, slide))
+    selected = masks.selected & ~masks.screened_background
+    sources = opened.sources(plan, reading, selected, threads)
+    cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick)
+    cut.states[masks.selected & masks.screened_background] = BACKGROUND
+    _refuse_unreadable(slide, cut, reading, plan, table)
+    if not cut.kept.any():
+        raise _no_tissue(_counts(cut), plan, opened.pyramid, table)
+    return SlideTiles(plan, reading, masks, cut, len(sources))
+
+
+def _regions_file(table: TileTable, slide: Slide) -> Path | None:
+    return regions_path(Path(table.regions), slide.slide_id) if table.regions else None
 
 
 def _rule(table: TileTable) -> CutRule:
@@ -190,10 +230,6 @@ def _counts(cut: Cut) -> Json:
         "unreadable": int((cut.states == UNREADABLE).sum()),
         "masked": int((cut.states == MASKED).sum()),
     }
-
-
-def _share_of_tile(background_px: np.ndarray[tuple[int], np.dtype[np.int64]], table: TileTable) -> Float32Array:
-    return (background_px / table.tile_px**2).astype(np.float32)
 
 
 def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan, table: TileTable) -> None:
