@@ -485,7 +485,7 @@ def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
         problems = [_explain(one) for one in error.errors() if not _follows(one)]
         raise InputError(
             f"{source} has {len(problems)} wrong {'entry' if len(problems) == 1 else 'entries'}",
-            culprits=problems,
+            offending=problems,
             remedy="mend or remove these entries; an entry left out takes its default",
         ) from None
 

@@ -1,4 +1,4 @@
-"""The exceptions. Each carries its exit code, and says value, rule, remedy and all culprits."""
+"""The exceptions. Each carries its exit code, and says value, rule, remedy and all offending items."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import ClassVar
 class HypoxiaError(Exception):
     """Something the user can mend.
 
-    ``problem`` names the value and the rule it breaks, ``remedy`` what to do about it, ``culprits`` every one of the
-    slides, patients, files or keys concerned.
+    ``problem`` names the value and the rule it breaks, ``remedy`` what to do about it, ``offending`` every one of
+    the slides, patients, files or keys concerned.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, problem: str, *, remedy: str = "", culprits: Sequence[str] = ()) -> None:
+    def __init__(self, problem: str, *, remedy: str = "", offending: Sequence[str] = ()) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
-        self.culprits = tuple(culprits)
+        self.offending = tuple(offending)
 
     def __str__(self) -> str:
-        lines = [self.problem, *(f"  - {culprit}" for culprit in self.culprits)]
+        lines = [self.problem, *(f"  - {item}" for item in self.offending)]
         if self.remedy:
             lines.append(f"remedy: {self.remedy}")
         return "\n".join(lines)
@@ -47,9 +47,9 @@ class NotReadyError(HypoxiaError):
 
 
 def damaged_stores(kind: str, damaged: Sequence[str], remedy: str) -> NotReadyError:
-    """The error for all stores of a kind ("feature", "tile") that are damaged, each told by a culprit."""
+    """The error for all stores of a kind ("feature", "tile") that are damaged, each with a sentence of its own."""
     stores_are = "store is" if len(damaged) == 1 else "stores are"
-    return NotReadyError(f"{len(damaged)} {kind} {stores_are} damaged", culprits=damaged, remedy=remedy)
+    return NotReadyError(f"{len(damaged)} {kind} {stores_are} damaged", offending=damaged, remedy=remedy)
 
 
 class Stopped(HypoxiaError):  # noqa: N818 - a stop on request is no error

@@ -1,5 +1,5 @@
-"""Bad input through the command line: the right exit code, a message with value, rule, remedy and all culprits, and
-everything done already stays."""
+"""Bad input through the command line: the right exit code, a message with value, rule, remedy and all offending items,
+and everything done already stays."""
 
 from __future__ import annotations
 

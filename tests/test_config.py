@@ -47,8 +47,8 @@ def parsed(text: str) -> RunConfig:
 
 
 def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> None:
-    (culprit,) = refused({"tile": {"tile_size": 299}}).culprits
-    assert culprit == (
+    (item,) = refused({"tile": {"tile_size": 299}}).offending
+    assert item == (
         "tile.tile_size: unknown key; valid keys of [tile] with their defaults: "
         "tile_px = 299, mpp = 0.5, max_background = 0.25, white = 220, default_mpp (no default), "
         'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
@@ -66,8 +66,8 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
     ],
 )
 def test_unknown_keys_in_any_table(raw: dict[str, object], table: str) -> None:
-    (culprit,) = refused(raw).culprits
-    assert f"unknown key; valid keys {'of ' if table[0] == '[' else ''}{table} with their defaults:" in culprit
+    (item,) = refused(raw).offending
+    assert f"unknown key; valid keys {'of ' if table[0] == '[' else ''}{table} with their defaults:" in item
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -79,7 +79,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     }
     error = refused(raw)
     assert error.problem == "run.toml has 8 wrong entries"
-    named = {culprit.split(" ")[0].rstrip(":") for culprit in error.culprits}
+    named = {item.split(" ")[0].rstrip(":") for item in error.offending}
     assert named == {
         "tile.tile_px",
         "tile.mpp",
@@ -90,8 +90,8 @@ def test_all_mistakes_are_told_at_once() -> None:
         "train.funnel.units",
         "site.workers",
     }
-    assert "tile.tile_px = 1: must be greater than or equal to 16" in error.culprits
-    assert "train.heads = [\"tanh\", \"tanh\"]: each head at most once, got ['tanh', 'tanh']" in error.culprits
+    assert "tile.tile_px = 1: must be greater than or equal to 16" in error.offending
+    assert "train.heads = [\"tanh\", \"tanh\"]: each head at most once, got ['tanh', 'tanh']" in error.offending
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def test_all_mistakes_are_told_at_once() -> None:
     ],
 )
 def test_a_value_of_another_type_or_range_is_named_with_its_key(text: str, named: str) -> None:
-    (culprit,) = refused(tomllib.loads(text)).culprits
-    assert culprit.startswith(named)
+    (item,) = refused(tomllib.loads(text)).offending
+    assert item.startswith(named)
 
 
 @pytest.mark.parametrize(
-    ("text", "culprit"),
+    ("text", "item"),
     [
         ('[train]\nheads = "tanh"', 'train.heads = "tanh": must be a list, in square brackets'),
         ('[train]\nheads = ["tanh2"]', "train.heads.0 = \"tanh2\": must be 'tanh', 'funnel', "),
@@ -145,9 +145,9 @@ def test_a_value_of_another_type_or_range_is_named_with_its_key(text: str, named
         ("[site.slurm]\naccount = 'a\tb'", "must be one line"),
     ],
 )
-def test_mistakes_are_told_in_plain_words(text: str, culprit: str) -> None:
-    (told,) = refused(tomllib.loads(text)).culprits
-    assert culprit in told
+def test_mistakes_are_told_in_plain_words(text: str, item: str) -> None:
+    (told,) = refused(tomllib.loads(text)).offending
+    assert item in told
     assert not any(word in told for word in ("uple", "Input", "pattern", "validation", "^["))
 
 
@@ -259,13 +259,13 @@ def test_all_that_is_wrong_with_grids_is_told_at_once() -> None:
     many = [value / 1000 for value in range(1, 1000)]
     grids = {"funnel": {"dropout": many, "momentum": many, "learning_rate": [*many, 1.0]}, "tanh": {"epochs": [1]}}
     raw: dict[str, object] = {"train": {"heads": ["tanh"], "split": [0.5, 0.0, 0.5], "search": grids}}
-    (culprit,) = refused(raw).culprits
+    (item,) = refused(raw).offending
     for problem in (
         "search.tanh: no validation patients to judge by",
         "search.funnel: heads does not list funnel",
         "search.funnel: 998,001,000 points, at most 64",
     ):
-        assert problem in culprit
+        assert problem in item
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_all_that_is_wrong_with_grids_is_told_at_once() -> None:
 def test_fine_tuning_needs_pixels_and_the_name_of_its_own(raw: dict[str, object], said: str) -> None:
     assert parse_config(raw, source="run.toml")
     error = refused({**raw, "train": {"heads": ["tanh", "finetune"]}})
-    assert said in error.culprits[0]
+    assert said in error.offending[0]
 
 
 def test_the_rendered_text_states_every_key_and_its_meaning() -> None:

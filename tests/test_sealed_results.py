@@ -141,7 +141,7 @@ def test_one_slide_under_two_patients_is_refused_before_training(tmp_path: Path,
     cohort = Cohort(run, run.config(), {}, states, {})
     with pytest.raises(InputError) as caught:
         refuse_shared_slides(cohort)
-    assert caught.value.culprits == ("patient-1 (slide-1) and patient-2 (slide-2)",)
+    assert caught.value.offending == ("patient-1 (slide-1) and patient-2 (slide-2)",)
     refuse_shared_slides(Cohort(run, run.config(), {}, states[:1], {}))
 
 

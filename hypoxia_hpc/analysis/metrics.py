@@ -97,7 +97,7 @@ def tumour_type_baseline(train_patients: Sequence[Patient], patients: Sequence[P
 
 
 def _check(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:
-    culprits = [
+    offending = [
         f"{np.count_nonzero(bad)} {what}"
         for bad, what in (
             (~np.isin(labels, (0, 1)), "labels are not 0 or 1"),
@@ -105,8 +105,8 @@ def _check(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> 
         )
         if bad.any()
     ]
-    if culprits:
-        raise InputError("predictions that no metric can be made of", culprits=culprits, remedy="predict again")
+    if offending:
+        raise InputError("predictions that no metric can be made of", offending=offending, remedy="predict again")
 
 
 def _tallies(labels: NDArray[np.integer], called: NDArray[np.bool_], patients: Int64Array, n: int) -> Float64Array:

@@ -430,7 +430,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
     if bad:
         raise NotReadyError(
             f"{len(bad)} of {len(checked)} stores, models and results are not sound",
-            culprits=[f"{one.path}: {'; '.join(one.problems)}" for one in bad],
+            offending=[f"{one.path}: {'; '.join(one.problems)}" for one in bad],
             remedy=f"delete what is named here, then hypoxia-hpc run {run}: only what is missing is made again",
         )
     return 0

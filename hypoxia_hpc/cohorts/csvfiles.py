@@ -40,10 +40,10 @@ def read_table(path: Path, required: Sequence[str], *, delimiter: str | None = N
     return pd.DataFrame([cells for _, cells in rows[1:]], columns=header, index=lines, dtype=object)
 
 
-def refuse(problem: str, culprits: Sequence[str], remedy: str) -> None:
-    """Raise one InputError with all the culprits, if there are any."""
-    if culprits:
-        raise InputError(problem, culprits=culprits, remedy=remedy)
+def refuse(problem: str, offending: Sequence[str], remedy: str) -> None:
+    """Raise one InputError with all offending items, if there are any."""
+    if offending:
+        raise InputError(problem, offending=offending, remedy=remedy)
 
 
 def csv_text(frame: pd.DataFrame) -> str:
@@ -90,6 +90,6 @@ def _parse(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
-    culprits = [f"missing column: {name}" for name in required if name not in header]
-    culprits += [f"repeated column: {name}" for name in sorted({n for n in header if header.count(n) > 1})]
-    refuse(f"{path} has the columns {header}", culprits, f"the table needs each of {list(required)} once")
+    offending = [f"missing column: {name}" for name in required if name not in header]
+    offending += [f"repeated column: {name}" for name in sorted({n for n in header if header.count(n) > 1})]
+    refuse(f"{path} has the columns {header}", offending, f"the table needs each of {list(required)} once")

@@ -63,7 +63,7 @@ def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str]
     if not kept:
         raise InputError(
             "no slide to work on",
-            culprits=[f"{name!r}: {reason}" for name, reason in dropped],
+            offending=[f"{name!r}: {reason}" for name, reason in dropped],
             remedy="give a folder or a manifest with at least one slide of a tumour sample",
         )
     known = frozenset(known_patients or ())
@@ -131,13 +131,13 @@ def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
 
 def _refuse_ambiguous(rows: pd.DataFrame) -> None:
     normal = rows["path"].map(os.path.normpath)
-    culprits = [f"path {path!r} stands {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
+    offending = [f"path {path!r} stands {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
     key = rows["slide_id"].str.lower()
     for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
-        culprits.append(f"slide id {slide_id}: {', '.join(map(repr, paths))}")
+        offending.append(f"slide id {slide_id}: {', '.join(map(repr, paths))}")
     refuse(
         "slides that cannot be told apart (ids are compared ignoring case)",
-        culprits,
+        offending,
         "list each file once, and give these slides ids of their own: a manifest with the columns path and slide_id",
     )
 

@@ -68,8 +68,8 @@ def _manifest_paths(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Pa
         )
     files = list(zip(table["id"], table["filename"], strict=True))
     odd = [(line, name) for line, file in zip(table.index, files, strict=True) for name in file if not _is_plain(name)]
-    culprits = [f"line {line}: {name!r}" for line, name in odd]
-    refuse(f"{path} has ids or file names that are no plain names", culprits, "download the manifest from GDC again")
+    offending = [f"line {line}: {name!r}" for line, name in odd]
+    refuse(f"{path} has ids or file names that are no plain names", offending, "download the manifest from GDC again")
     return [_gdc_path(folder, file_id, filename, size_of) for file_id, filename in files]
 
 

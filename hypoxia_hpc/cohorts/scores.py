@@ -41,7 +41,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     """
     scores = read_table(path, ("patient_id", PAN_CANCER, INTRA_TYPE, "tumour_type"), delimiter="\t")
     numeric = [column for column in scores.columns if "_hypoxia_score_" in column]
-    culprits = [
+    offending = [
         f"line {line}: {column} is {cell!r}, not an integer"
         for column in numeric
         for line, cell in scores[column].items()
@@ -49,9 +49,11 @@ def read_scores(path: Path) -> pd.DataFrame:
     ]
     for column in ("patient_id", "tumour_type"):
         scores[column] = scores[column].str.strip()
-        culprits += [f"line {line}: {column} is empty" for line in scores.index[scores[column] == ""]]
+        offending += [f"line {line}: {column} is empty" for line in scores.index[scores[column] == ""]]
     refuse(
-        f"{path} has {len(culprits)} wrong cells", culprits, "mend these cells; scores are whole numbers, none missing"
+        f"{path} has {len(offending)} wrong cells",
+        offending,
+        "mend these cells; scores are whole numbers, none missing",
     )
     return scores.astype(dict.fromkeys(numeric, "int64"))
 

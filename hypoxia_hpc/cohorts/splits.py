@@ -108,18 +108,18 @@ def _check_folds(labelled: Sequence[Patient], shares: tuple[float, float], folds
     n_0, n_1 = _class_sizes(labelled)
     used = sum(share > 0 for share in shares)
     needed = max(folds, _least_for(used, folds))
-    culprits = [f"label {label}: {n} patients, needed {needed}" for label, n in ((0, n_0), (1, n_1)) if n < needed]
+    offending = [f"label {label}: {n} patients, needed {needed}" for label, n in ((0, n_0), (1, n_1)) if n < needed]
     others = n_0 + n_1 - math.ceil((n_0 + n_1) / folds)
-    culprits += [
+    offending += [
         f"set {name} of a fold: {size} of {others} patients outside its test set (share {share:.2g}), needed 2"
         for name, size, share in zip(SETS, largest_remainder(others, shares), shares, strict=False)
         if share > 0 and size < 2
     ]
-    if culprits:
+    if offending:
         raise InputError(
             f"too few patients for [train] folds = {folds}: {n_0} with label 0, {n_1} with label 1; every fold needs "
             "one of each class in each of its sets",
-            culprits=culprits,
+            offending=offending,
             remedy="give more labelled patients, lower [train] folds, or change [train] split",
         )
 
@@ -134,18 +134,18 @@ def _check_sets(patients: Sequence[Patient], fractions: tuple[float, float, floa
     n_0, n_1 = _class_sizes(patients)
     sizes = largest_remainder(n_0 + n_1, fractions)
     used = sum(fraction > 0 for fraction in fractions)
-    culprits = [f"label {label}: {n} patients, needed {used}" for label, n in ((0, n_0), (1, n_1)) if n < used]
-    culprits += [
+    offending = [f"label {label}: {n} patients, needed {used}" for label, n in ((0, n_0), (1, n_1)) if n < used]
+    offending += [
         f"set {name}: {size} of {n_0 + n_1} labelled patients (share {fraction}), needed 2"
         for name, size, fraction in zip(SETS, sizes, fractions, strict=True)
         if fraction > 0 and size < 2
     ]
-    if culprits:
+    if offending:
         enough = math.ceil(2 / min(fraction for fraction in fractions if fraction > 0))
         only = "patients of one class only" if 0 in (n_0, n_1) else "too few patients to split"
         raise InputError(
             f"{only}: {n_0} with label 0, {n_1} with label 1; each of the {used} sets needs at least one of each",
-            culprits=culprits,
+            offending=offending,
             remedy=f"give {enough} or more labelled patients, {used} or more of each class, or change [train] split",
         )
 

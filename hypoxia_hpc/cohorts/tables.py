@@ -22,13 +22,15 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
     slide id that is malformed or stands twice (ignoring case), every empty path or patient, every bad number."""
     table = _with_columns(_read(path, ("slide_id", "path", "patient_id", "cost")), ("mpp", "name"))
-    culprits = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
-    culprits += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    culprits += _wrong(table, "path", ~table["path"].map(is_path), "is no path")
-    culprits += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
-    culprits += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100")
-    culprits += _repeated(table, table["slide_id"].str.lower(), "slide id")
-    refuse(f"{path} has {len(culprits)} wrong cells", culprits, "mend these rows")
+    offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
+    offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    offending += _wrong(table, "path", ~table["path"].map(is_path), "is no path")
+    offending += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    offending += _wrong(
+        table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100"
+    )
+    offending += _repeated(table, table["slide_id"].str.lower(), "slide id")
+    refuse(f"{path} has {len(offending)} wrong cells", offending, "mend these rows")
     folder = path.absolute().parent
     columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     return tuple(
@@ -40,12 +42,12 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
 def read_patient_table(path: Path) -> pd.DataFrame:
     """patients.csv with all its columns as text, validated as `read_patients` says."""
     table = _with_columns(_read(path, ("patient_id", "label")), ("tumour_type",))
-    culprits = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    culprits += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
-    culprits += _repeated(table, table["patient_id"], "patient", "label")
+    offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    offending += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
+    offending += _repeated(table, table["patient_id"], "patient", "label")
     refuse(
-        f"{path} has {len(culprits)} wrong entries",
-        culprits,
+        f"{path} has {len(offending)} wrong entries",
+        offending,
         "give each patient one row with the label 0 or 1, or nothing where it is not known",
     )
     return table.reset_index(drop=True)
@@ -68,11 +70,11 @@ def read_split(path: Path) -> pd.DataFrame:
     with every wrong cell and every patient that stands twice in one fold."""
     table = _read(path, ("patient_id", "fold", "set"))[["patient_id", "fold", "set"]]
     sets = (*SETS, UNLABELLED)
-    culprits = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    culprits += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
-    culprits += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
-    culprits += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", "set")
-    refuse(f"{path} has {len(culprits)} wrong entries", culprits, "delete the table and train again")
+    offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    offending += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    offending += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
+    offending += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", "set")
+    refuse(f"{path} has {len(offending)} wrong entries", offending, "delete the table and train again")
     return table.astype({"fold": "int64"}).reset_index(drop=True)
 
 
@@ -116,8 +118,8 @@ def _wrong(table: pd.DataFrame, column: str, is_wrong: pd.Series[bool], rule: st
 
 
 def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, value: str | None = None) -> list[str]:
-    culprits = []
+    offending = []
     for name, rows in table[key.duplicated(keep=False) & (key != "")].groupby(key):
-        culprit = f"{noun} {name!r} stands on lines {', '.join(str(line) for line in rows.index)}"
-        culprits.append(culprit + (f" with {value} {', '.join(map(repr, rows[value]))}" if value else ""))
-    return culprits
+        item = f"{noun} {name!r} stands on lines {', '.join(str(line) for line in rows.index)}"
+        offending.append(item + (f" with {value} {', '.join(map(repr, rows[value]))}" if value else ""))
+    return offending

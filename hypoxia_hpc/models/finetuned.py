@@ -53,9 +53,9 @@ def finetune_backbone(config: RunConfig) -> Backbone:
     try:
         return resolve_backbone(asked, table.input_px, Path(config.site.weights) if config.site.weights else None)
     except HypoxiaError as error:
-        culprits = [_of_this_table(culprit) for culprit in error.culprits]
+        offending = [_of_this_table(item) for item in error.offending]
         raise type(error)(
-            _of_this_table(error.problem), remedy=_of_this_table(error.remedy), culprits=culprits
+            _of_this_table(error.problem), remedy=_of_this_table(error.remedy), offending=offending
         ) from error
 
 
@@ -107,7 +107,7 @@ def tile_sources(cohort: Cohort, states: Sequence[SlideState]) -> list[TileSourc
     if without:
         raise InputError(
             f"fine-tuning needs the pixels of tiles, and {len(without)} of {len(opened)} tile stores keep none",
-            culprits=without,
+            offending=without,
             remedy='set [tile] pixels = "store" and run tile again, or take "finetune" out of [train] heads',
         )
     return [
@@ -152,7 +152,7 @@ def _make(
     if failed:
         raise NotReadyError(
             f"{name} cannot predict {len(failed)} of {len(slides)} slides",
-            culprits=failed,
+            offending=failed,
             remedy=f"mend what is named above, or delete these tile stores, then hypoxia-hpc run {run.root}",
         )
 

@@ -62,7 +62,7 @@ def _damaged(run: RunDir, name: str) -> NotReadyError:
     stores_are = "store of probabilities is" if len(damaged) == 1 else "stores of probabilities are"
     return NotReadyError(
         f"{len(damaged)} {stores_are} damaged",
-        culprits=damaged,
+        offending=damaged,
         remedy="delete these folders, then run the same command again: evaluate and predict make them again",
     )
 

@@ -128,6 +128,6 @@ def _require_both_classes(job: TrainingJob) -> None:
         raise InputError(
             f"the validation patients with features, which a search goes by, are {counts[0]} with label 0 and "
             f"{counts[1]} with label 1 (model {job.model.name}); both are needed",
-            culprits=[f"{one.slide.slide_id} is quarantined" for one in job.cohort.quarantined],
+            offending=[f"{one.slide.slide_id} is quarantined" for one in job.cohort.quarantined],
             remedy="mend the quarantined slides, give validation a larger share ([train] split), or remove the search",
         )

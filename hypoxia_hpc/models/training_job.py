@@ -142,6 +142,6 @@ def _require_both_classes(cohort: Cohort, train: Sequence[SlideState], fold: int
         raise InputError(
             f"the training patients{where} with features are of one class: {counts[0]} with label 0, {counts[1]} with "
             "label 1; two classes are needed",
-            culprits=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
+            offending=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
             remedy="mend the quarantined slides, or add patients of the class that is missing",
         )

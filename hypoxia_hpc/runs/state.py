@@ -114,6 +114,6 @@ def require_ready(run: RunDir, states: Sequence[SlideState]) -> None:
     if todo:
         raise NotReadyError(
             f"{len(todo)} of {len(states)} slides have no features yet (for the present run.toml)",
-            culprits=todo,
+            offending=todo,
             remedy=f"hypoxia-hpc tile {run.root} && hypoxia-hpc extract {run.root}",
         )

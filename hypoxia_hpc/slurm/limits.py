@@ -53,6 +53,6 @@ def refuse_unknown_mpi(table: SlurmTable) -> None:
     if known and table.mpi not in known:
         raise InputError(
             f"[site.slurm] mpi = {table.mpi!r} is none of those that srun knows here",
-            culprits=sorted(known),
+            offending=sorted(known),
             remedy="choose one of these, pmi2 or pmix if they are there",
         )

@@ -152,6 +152,6 @@ def refuse_unusable(run: Path, seen: Sequence[str], table: SlurmTable) -> None:
     if wrong:
         raise InputError(
             f"{len(wrong)} {'name' if len(wrong) == 1 else 'names'} cannot be passed on to a job",
-            culprits=wrong,
+            offending=wrong,
             remedy="rename the folder, or reach it through a symbolic link; give binds and modules one entry each",
         )

@@ -117,7 +117,7 @@ def _refuse_other_content(folder: Path, made_from: Json) -> None:
     if strange:
         raise InputError(
             f"{folder} is not empty and holds no demo cohort",
-            culprits=strange[:10],
+            offending=strange[:10],
             remedy="give another folder: hypoxia-hpc demo DIR",
         )
     committed_file(file, text)

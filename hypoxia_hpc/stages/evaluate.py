@@ -73,7 +73,7 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
     if missing:
         raise NotReadyError(
             f"{len(missing)} of {len(models)} models are not trained (on the present cohort and run.toml)",
-            culprits=missing,
+            offending=missing,
             remedy=f"hypoxia-hpc train {cohort.run.root}",
         )
 

@@ -97,7 +97,7 @@ def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
     if others:
         raise InputError(
             f"{run.root} has files already that this would overwrite with others",
-            culprits=[str(path) for path in others],
+            offending=[str(path) for path in others],
             remedy="choose another directory; to change a run edit its run.toml, slides.csv and patients.csv",
         )
 

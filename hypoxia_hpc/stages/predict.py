@@ -102,6 +102,6 @@ def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[st
     if differences:
         raise InputError(
             "these features are made otherwise than those the models were trained on",
-            culprits=differences,
+            offending=differences,
             remedy="give this run the same [tile] and [extract] tables, and run tile and extract again",
         )

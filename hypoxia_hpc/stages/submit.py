@@ -190,7 +190,7 @@ def _refuse_queued(run: RunDir) -> None:
         waiting = sorted({one.job.partition("_")[0] for one in queued}, key=int)
         raise NotReadyError(
             f"{len(queued)} jobs of this run are in the queue",
-            culprits=[f"{one.job} {one.state.lower()}" for one in queued],
+            offending=[f"{one.job} {one.state.lower()}" for one in queued],
             remedy=f"wait for them (hypoxia-hpc status {run.root}), or cancel them: scancel {' '.join(waiting)}",
         )
 
@@ -210,7 +210,7 @@ def _call_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) -
             raise _silent(said, first)
         raise InputError(
             f"SLURM does not take the job of {job.request.stage}: {_in_words(job.request)}",
-            culprits=said.splitlines(),
+            offending=said.splitlines(),
             remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
         )
     return done.stdout
@@ -225,7 +225,7 @@ def _why_silent() -> str:
 def _silent(said: str, first: str = "") -> MachineError:
     return MachineError(
         "SLURM does not answer",
-        culprits=said.splitlines(),
+        offending=said.splitlines(),
         remedy=f"{first}look at scontrol ping, $SLURM_CONF and squeue --me, and try again later",
     )
 

@@ -122,7 +122,7 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     if shared:
         raise InputError(
             f"{len(shared)} slides stand in slides.csv under more than one patient (files of the same content)",
-            culprits=sorted(shared),
+            offending=sorted(shared),
             remedy="keep each slide under the patient it is of",
         )
 

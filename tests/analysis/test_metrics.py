@@ -143,15 +143,15 @@ def test_confusion_equals_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("labels", "probabilities", "culprit"),
+    ("labels", "probabilities", "item"),
     [
         ([0, 2], [0.1, 0.2], "1 labels are not 0 or 1"),
         ([0, 1], [0.1, math.nan], "1 probabilities are not in 0..1"),
         ([0, 1], [-0.1, 1.2], "2 probabilities are not in 0..1"),
     ],
 )
-def test_rows_that_cannot_be_measured(labels, probabilities, culprit):
-    with pytest.raises(InputError, match=culprit):
+def test_rows_that_cannot_be_measured(labels, probabilities, item):
+    with pytest.raises(InputError, match=item):
         binary_metrics(np.array(labels), np.array(probabilities), np.array(["a", "b"]), **USUAL)
 
 

@@ -53,7 +53,7 @@ def test_ragged_rows_are_all_named(tmp_path):
     path.write_text("a,b\n1,2\n3\n4,5,6\n")
     with pytest.raises(InputError) as caught:
         read_table(path, ("a",))
-    assert caught.value.culprits == ("line 3: 1 cells", "line 4: 3 cells")
+    assert caught.value.offending == ("line 3: 1 cells", "line 4: 3 cells")
 
 
 @pytest.mark.parametrize(

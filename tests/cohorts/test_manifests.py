@@ -49,7 +49,7 @@ def test_every_wrong_cell_is_named(manifest):
     path = manifest('path,slide_id,patient_id,mpp\na,../x,p,0\nb,ok,"p\nq",nan\nc,,,-0.5\nd,<b>,,fine\ne,é,,0.5\n')
     with pytest.raises(InputError) as caught:
         candidates_from_manifest(path, nowhere)
-    assert [culprit.split(" is not ")[0] for culprit in caught.value.culprits] == [
+    assert [item.split(" is not ")[0] for item in caught.value.offending] == [
         "line 2: slide_id '../x'",
         "line 6: slide_id '<b>'",
         "line 7: slide_id 'é'",
@@ -64,7 +64,7 @@ def test_every_wrong_cell_is_named(manifest):
 def test_empty_paths_and_no_path_column(manifest):
     with pytest.raises(InputError) as caught:
         candidates_from_manifest(manifest("path,x\na,\n,1\n.,1\n\0,1\n"), nowhere)
-    assert caught.value.culprits == ("line 3: path ''", "line 4: path '.'", "line 5: path '\\x00'")
+    assert caught.value.offending == ("line 3: path ''", "line 4: path '.'", "line 5: path '\\x00'")
     with pytest.raises(InputError, match="needs a column path"):
         candidates_from_manifest(manifest("file\na.svs\n"), nowhere)
 
@@ -82,7 +82,7 @@ def test_gdc_names_must_be_plain(manifest):
     path = manifest("id\tfilename\tsize\n..\ta.svs\t5\nu\t../../x\t5\nu\t\t5\n", "m.txt")
     with pytest.raises(InputError) as caught:
         candidates_from_manifest(path, nowhere)
-    assert caught.value.culprits == ("line 2: '..'", "line 3: '../../x'", "line 4: ''")
+    assert caught.value.offending == ("line 2: '..'", "line 3: '../../x'", "line 4: ''")
 
 
 @pytest.mark.skipif(not GDC.exists(), reason="the GDC manifest is not here")

@@ -117,7 +117,7 @@ def test_every_wrong_cell_is_named(table):
     text = text.replace("\t10\t4\t", "\t10\t99999999999999999999\t")
     with pytest.raises(InputError) as caught:
         read_scores(table(text))
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         f"line 2: {PAN_CANCER} is '-4.0', not an integer",
         f"line 7: {PAN_CANCER} is 'NA', not an integer",
         "line 6: Ragnum_hypoxia_score_pan_cancer is '99999999999999999999', not an integer",
@@ -128,7 +128,7 @@ def test_every_wrong_cell_is_named(table):
 def test_missing_columns(table):
     with pytest.raises(InputError) as caught:
         read_scores(table("patient_id\ttumour_type\nTCGA.AA.0001\tAAAA\n"))
-    assert caught.value.culprits == (f"missing column: {PAN_CANCER}", f"missing column: {INTRA_TYPE}")
+    assert caught.value.offending == (f"missing column: {PAN_CANCER}", f"missing column: {INTRA_TYPE}")
 
 
 def test_repeated_patients_are_named(table):
@@ -136,7 +136,7 @@ def test_repeated_patients_are_named(table):
     scores = read_scores(table(ROWS + "TCGA.BB.0002\t1\t1\t1\tBBBB\nTCGA-CC-0001\t1\t1\t1\tAAAA\n"))
     with pytest.raises(InputError) as caught:
         hypoxia_labels(scores)
-    assert caught.value.culprits == ("TCGA-BB-0002: lines 7, 10", "TCGA-CC-0001: lines 8, 11")
+    assert caught.value.offending == ("TCGA-BB-0002: lines 7, 10", "TCGA-CC-0001: lines 8, 11")
 
 
 def test_unknown_rule(table):

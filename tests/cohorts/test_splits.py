@@ -112,14 +112,14 @@ def test_smallest_cohort_that_can_be_split():
 def test_one_class_only():
     with pytest.raises(InputError, match="one class only: 30 with label 0, 0 with label 1") as caught:
         split_patients([Patient(f"p{i}", 0) for i in range(30)], (0.7, 0.15, 0.15), 0)
-    assert caught.value.culprits == ("label 1: 0 patients, needed 3",)
+    assert caught.value.offending == ("label 1: 0 patients, needed 3",)
 
 
 def test_too_few_patients_says_how_many_are_needed():
     patients = [Patient(f"p{i}", int(i < 2)) for i in range(9)] + [Patient("u", None)]
     with pytest.raises(InputError, match="too few patients to split: 7 with label 0, 2 with label 1") as caught:
         split_patients(patients, (0.7, 0.15, 0.15), 0)
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "label 1: 2 patients, needed 3",
         "set test: 1 of 9 labelled patients (share 0.15), needed 2",
     )
@@ -136,7 +136,7 @@ def test_repeated_patients_are_named():
     patients = [Patient(name, 0) for name in "abcab"]
     with pytest.raises(InputError) as caught:
         split_patients(patients, (0.7, 0.15, 0.15), 0)
-    assert caught.value.culprits == ("a", "b")
+    assert caught.value.offending == ("a", "b")
 
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.2, 0.2), (1.1, 0.1, -0.2)])
@@ -198,7 +198,7 @@ def test_too_few_patients_for_the_folds_names_the_numbers():
     patients = [Patient(f"p{i}", int(i < 4)) for i in range(10)]
     with pytest.raises(InputError, match=r"folds = 5: 6 with label 0, 4 with label 1") as caught:
         split_folds(patients, (0.7, 0.15, 0.15), 5, 0)
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "label 1: 4 patients, needed 5",
         "set valid of a fold: 1 of 8 patients outside its test set (share 0.18), needed 2",
     )

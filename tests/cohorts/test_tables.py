@@ -69,7 +69,7 @@ def test_every_wrong_slide_is_named(table):
     )
     with pytest.raises(InputError) as caught:
         read_slides(table(text))
-    assert [culprit.replace(" does not", " is").split(" is ")[0] for culprit in caught.value.culprits] == [
+    assert [item.replace(" does not", " is").split(" is ")[0] for item in caught.value.offending] == [
         "line 2: slide_id '../a'",
         "line 7: slide_id ''",
         "line 8: slide_id ''",
@@ -110,7 +110,7 @@ def test_every_wrong_patient_is_named(table):
     text = "patient_id,label\np1,1\np1,0\np2,1\np2,1\np3,2\np4,NA\n,1\np5,1.0\n"
     with pytest.raises(InputError) as caught:
         read_patients(table(text))
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "line 8: patient_id '' is empty or not printable",
         "line 6: label '2' is not 0, 1 or empty",
         "line 7: label 'NA' is not 0, 1 or empty",
@@ -123,10 +123,10 @@ def test_every_wrong_patient_is_named(table):
 def test_missing_columns(table):
     with pytest.raises(InputError) as caught:
         read_patients(table("id,Label\np,1\n"))
-    assert caught.value.culprits == ("missing column: patient_id", "missing column: label")
+    assert caught.value.offending == ("missing column: patient_id", "missing column: label")
     with pytest.raises(InputError) as caught:
         read_slides(table("slide_id\na\n"))
-    assert len(caught.value.culprits) == 3
+    assert len(caught.value.offending) == 3
 
 
 def test_split_round_trip(table):
@@ -141,7 +141,7 @@ def test_every_wrong_split_row_is_named(table):
     text = "patient_id,fold,set\na,0,train\na,1,test\na,0,test\nb,-1,train\nc,0,Train\n,0,valid\n"
     with pytest.raises(InputError) as caught:
         read_split(table(text))
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "line 7: patient_id '' is empty or not printable",
         "line 5: fold '-1' is not a whole number from 0",
         "line 6: set 'Train' is none of train, valid, test, unlabelled",

@@ -114,7 +114,7 @@ def test_features_of_two_configs_are_never_mixed(run: RunDir, name: str, value: 
     assert key_in(run, first) != old[first.slide_id]
     with pytest.raises(NotReadyError, match="2 of 3 slides have no features yet") as caught:
         load_cohort(run)
-    assert set(caught.value.culprits) == {slide.slide_id for slide in others}
+    assert set(caught.value.offending) == {slide.slide_id for slide in others}
     for slide in others:
         processed(work_of(run, small_network), slide)
     assert len(load_cohort(run).done) == N_SLIDES

@@ -43,6 +43,6 @@ def test_the_first_damaged_store_names_all_and_who_makes_them_again(tmp_path: Pa
     with pytest.raises(NotReadyError, match="2 stores of probabilities are damaged") as caught:
         read(Slide("a", Path("a.svs"), "P-a", 1), np.zeros((5, 1), np.float32))
     paths = [str(run.features("finetune", name)) for name in ("a", "c")]
-    assert [culprit.partition(": ")[0] for culprit in caught.value.culprits] == paths
-    assert all(culprit.count(path) == 1 for culprit, path in zip(caught.value.culprits, paths, strict=True))
+    assert [item.partition(": ")[0] for item in caught.value.offending] == paths
+    assert all(item.count(path) == 1 for item, path in zip(caught.value.offending, paths, strict=True))
     assert "evaluate" in caught.value.remedy

@@ -379,5 +379,5 @@ def test_what_a_program_on_the_way_would_take_apart_is_refused_all_at_once() -> 
     table = SlurmTable(binds=("/a,/b", "/c:/d"), modules=("one two", "three"))
     with pytest.raises(InputError) as caught:
         refuse_unusable(Path("/run\\s"), ["/x:y", "/fine"], table)
-    assert len(caught.value.culprits) == 4
+    assert len(caught.value.offending) == 4
     refuse_unusable(Path("/run"), [], SlurmTable(binds=("/c:/d",)))

@@ -215,7 +215,7 @@ def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) ->
     assert (stages["train"].done, stages["train"].todo) == (15, 1)
     with pytest.raises(NotReadyError, match="1 of 16 models are not trained") as caught:
         evaluate(make_stale(run), progress=NoProgress(), stop=threading.Event())
-    assert caught.value.culprits == ("funnel.fold2",)
+    assert caught.value.offending == ("funnel.fold2",)
 
 
 def make_stale(run: RunDir) -> RunDir:
@@ -379,7 +379,7 @@ def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
         write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.inf))
     with pytest.raises(InputError, match="3 feature stores hold NaN or infinite features") as caught:
         trained(run)
-    assert sorted(caught.value.culprits) == sorted(f"features/{NAME}/{slide.slide_id}.zarr" for slide in slides)
+    assert sorted(caught.value.offending) == sorted(f"features/{NAME}/{slide.slide_id}.zarr" for slide in slides)
 
 
 def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_damaged_stores_are_named_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match="2 feature stores are damaged") as caught:
         trained(run)
     paths = [str(run.features(NAME, slide.slide_id)) for slide in slides]
-    assert [culprit.partition(": ")[0] for culprit in caught.value.culprits] == paths
+    assert [item.partition(": ")[0] for item in caught.value.offending] == paths
 
 
 @pytest.mark.parametrize("folds", [1, 3])
@@ -414,4 +414,4 @@ def test_a_set_that_lost_a_class_to_quarantine_is_told_with_its_numbers(tmp_path
         InputError, match=f"the training patients{where} with features .*: {n_0} with label 0, 0 with"
     ) as e:
         trained(run)
-    assert len(e.value.culprits) == len(lost)
+    assert len(e.value.offending) == len(lost)

@@ -76,7 +76,7 @@ class Work:
         raise KeyError("a slip of ours")
 
     def _finds_no_space(self, attempt: int, tick: Tick) -> None:
-        raise MachineError("the disk is full", remedy="free some", culprits=["/disk"])
+        raise MachineError("the disk is full", remedy="free some", offending=["/disk"])
 
     def _raises_a_slide_error(self, attempt: int, tick: Tick) -> None:
         raise SlideError("no-mpp", "nobody says", remedy="say it")
@@ -229,7 +229,7 @@ def test_what_no_other_item_would_survive_ends_it(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(MachineError, match="the disk is full") as caught:
         all_events(items, Work(tmp_path))
-    assert (caught.value.remedy, caught.value.culprits) == ("free some", ("/disk",))
+    assert (caught.value.remedy, caught.value.offending) == ("free some", ("/disk",))
     assert time.monotonic() - started < 60
     assert not (tmp_path / "d").exists()
 

@@ -78,7 +78,7 @@ def test_wanted_slides_keep_to_their_share() -> None:
 def test_unknown_slides_are_all_named() -> None:
     with pytest.raises(InputError, match=r"not in slides\.csv") as caught:
         choose_slides(slides_of({"a": 1}), Share(), ["x", "a", "w"])
-    assert caught.value.culprits == ("w", "x")
+    assert caught.value.offending == ("w", "x")
 
 
 @given(count=st.integers(1, 999_999), data=st.data())

@@ -68,7 +68,7 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
         fetchable = sorted(name for name, network in NETWORKS.items() if network.known is not None)
         raise InputError(
             f"{len(problems)} of {len(names)} networks have no known file",
-            culprits=problems,
+            offending=problems,
             remedy=f"choose from: {', '.join(fetchable)}",
         )
     return files
@@ -119,6 +119,6 @@ def check_table(table: ExtractTable, folder: Path) -> WeightFile:
         found = find_weights(table, known, network.suffixes, folder)
     except HypoxiaError as error:
         status = _STATUS[type(error)]
-        detail = "" if status == "missing" and known is not None else "; ".join([error.problem, *error.culprits])
+        detail = "" if status == "missing" and known is not None else "; ".join([error.problem, *error.offending])
         return WeightFile(table.backbone, file, status, detail=detail)
     return WeightFile(table.backbone, str(found.path), "sound", found.sha256)

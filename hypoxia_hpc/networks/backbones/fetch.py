@@ -135,7 +135,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 def _not_fetched(failed: list[str], n: int, folder: Path) -> MachineError:
     return MachineError(
         f"{len(failed)} of {n} weight files could not be fetched",
-        culprits=failed,
+        offending=failed,
         remedy="run it again; where there is no internet, download these files elsewhere (hypoxia-hpc weights fetch, "
         f"or with a browser) and copy them into {folder}, then hypoxia-hpc weights check",
     )

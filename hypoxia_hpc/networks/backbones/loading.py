@@ -109,7 +109,7 @@ def _wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAV
         remedy = "take a copy from before its training failed, or fetch the file again"
     else:
         problem = f"{path} does not hold the weights of {name} without its top"
-    return InputError(problem, culprits=[*told, *more], remedy=remedy)
+    return InputError(problem, offending=[*told, *more], remedy=remedy)
 
 
 def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:

@@ -92,7 +92,7 @@ def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
     if taken or len(entries) > 1:
         raise InputError(
             f"[extract] backbone = {name!r}: more than one network goes by this name",
-            culprits=[*(["keras.applications"] if taken else []), *(_told(entry) for entry in entries)],
+            offending=[*(["keras.applications"] if taken else []), *(_told(entry) for entry in entries)],
             remedy="uninstall what you do not want, or give the network another name there",
         )
     try:
@@ -100,7 +100,7 @@ def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
     except (ImportError, AttributeError) as error:
         raise MachineError(
             f"the network {name!r} of an installed package cannot be loaded: {error}",
-            culprits=[_told(entries[0])],
+            offending=[_told(entries[0])],
             remedy="install that package again, with what it needs",
         ) from error
 
@@ -108,7 +108,7 @@ def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
 def not_a_network(name: str, entry: EntryPoint, found: object) -> InputError:
     return InputError(
         f"the network {name!r} of an installed package is of type {type(found).__name__}, not a Network",
-        culprits=[_told(entry)],
+        offending=[_told(entry)],
         remedy="let the entry point name a hypoxia_hpc.networks.backbones.registry.Network",
     )
 

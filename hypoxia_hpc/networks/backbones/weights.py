@@ -87,7 +87,7 @@ def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
     if not (folder / known.name).is_file():
         raise MachineError(
             f"the ImageNet weights of {name} are not on this machine: no file {known.name}",
-            culprits=[f"looked in {folder}"],
+            offending=[f"looked in {folder}"],
             remedy=f"where there is internet: hypoxia-hpc weights fetch {name}; then copy the file and name its folder "
             'in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: [extract] weights = "random"',
         )
@@ -106,13 +106,13 @@ def _named_path(weights: str, suffixes: tuple[str, ...]) -> Path:
         raise InputError(
             f"[extract] weights = {weights!r} is not a weights file for this network: its name must end in "
             f"{' or '.join(suffixes)}",
-            culprits=_REFUSED.get(path.suffix, ()),
+            offending=_REFUSED.get(path.suffix, ()),
             remedy=f"save its weights alone: {_SAVE_WEIGHTS if HDF5 in suffixes else _SAVE_STATE}",
         )
     if not path.is_file():
         raise MachineError(
             f"the weights file {path.name} is not on this machine",
-            culprits=[f"looked in {path.absolute().parent}"],
+            offending=[f"looked in {path.absolute().parent}"],
             remedy="copy it there, or mend [extract] weights",
         )
     return path
@@ -160,7 +160,7 @@ def refuse_unfit(path: Path) -> None:
     if problems:
         raise InputError(
             f"{path} is refused: it is no sound file of weights alone",
-            culprits=problems,
+            offending=problems,
             remedy=f"copy it again, or save the weights alone: {_SAVE_WEIGHTS}, or {_SAVE_STATE}",
         )
 

@@ -191,7 +191,7 @@ def _refuse_mixed(stores: Sequence[LabelledStore], readers: Sequence[FeatureRows
     if wrong:
         raise InputError(
             "these features are not of the same kind as the others",
-            culprits=sorted(wrong),
+            offending=sorted(wrong),
             remedy=f"delete these folders below {stores[0].path.parent}, then run extract again",
         )
 

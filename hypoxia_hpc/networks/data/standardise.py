@@ -34,7 +34,7 @@ def standard_arrays(train: Rows, valid: Rows) -> Arrays:
     if bad or merged is None:
         raise InputError(
             f"{len(bad)} feature {'store holds' if len(bad) == 1 else 'stores hold'} NaN or infinite features",
-            culprits=sorted(bad),
+            offending=sorted(bad),
             remedy=f"delete these folders below {train.stores[0].path.parent}, then run extract again; if they come "
             "back, check the weights file",
         )

@@ -153,7 +153,7 @@ class _Fit:
         if wrong:
             where = f"step {self._progress.step + 1} of epoch {self._progress.epoch + 1}"
             raise InputError(
-                f"training went astray in {where}", culprits=wrong, remedy="lower this model's learning_rate"
+                f"training went astray in {where}", offending=wrong, remedy="lower this model's learning_rate"
             )
 
     def _arrays(self) -> CheckpointArrays:

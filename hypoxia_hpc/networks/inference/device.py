@@ -68,7 +68,7 @@ def _not_built(error: Exception) -> HypoxiaError:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return InputError(
         f"the network cannot be built: {said}",
-        culprits=[f"{frame.filename}, line {frame.lineno}, in {frame.name}"],
+        offending=[f"{frame.filename}, line {frame.lineno}, in {frame.name}"],
         remedy="mend the code of the network (no slide is at fault), then run the same command again",
     )
 

@@ -87,7 +87,7 @@ def test_all_that_did_not_come_is_told_and_the_rest_is_there(server: WeightServe
     files = [known(server, name, FIRST) for name in ("cut", "gone", "wrong", "first")]
     with pytest.raises(MachineError, match="3 of 4 weight files could not be fetched") as caught:
         fetch(files, tmp_path)
-    cut, gone, wrong = caught.value.culprits
+    cut, gone, wrong = caught.value.offending
     assert cut == f"{server.url}/cut.h5: cut off after {len(FIRST) // 2:,} of {len(FIRST):,} bytes"
     assert gone == f"{server.url}/gone.h5: the server says 404 Not Found"
     assert wrong.startswith(f"{server.url}/wrong.h5: its md5 is ")
@@ -99,7 +99,7 @@ def test_without_internet_it_says_what_to_copy(server: WeightServer, tmp_path: P
     server.server_close()
     with pytest.raises(MachineError, match="2 of 2") as caught:
         fetch(files, tmp_path)
-    first, second = caught.value.culprits
+    first, second = caught.value.offending
     assert first.startswith(f"{files[0][1].url}: cannot be reached (")
     assert second == f"{files[1][1].url}: not tried"
     assert str(tmp_path) in caught.value.remedy
@@ -258,6 +258,6 @@ def test_run_is_asked_for_all_that_it_needs(tmp_path: Path) -> None:
 def test_networks_without_a_known_file_are_all_told() -> None:
     with pytest.raises(InputError, match="3 of 4 networks have no known file") as caught:
         known_files(["VGG16", "mobilenet", "vgg16", "timm:resnet18"])
-    assert "did you mean vgg16?" in caught.value.culprits[0]
-    assert [one.partition(":")[0] for one in caught.value.culprits[1:]] == ["mobilenet", "timm"]
+    assert "did you mean vgg16?" in caught.value.offending[0]
+    assert [one.partition(":")[0] for one in caught.value.offending[1:]] == ["mobilenet", "timm"]
     assert "densenet121" in caught.value.remedy

@@ -104,4 +104,4 @@ def test_two_packages_of_one_name_are_told(installed: Install) -> None:
     installed(points="small = example_backbones:SMALL", name="other-backbones")
     with pytest.raises(InputError, match="more than one network") as caught:
         resolve_backbone(random_table("small"), PX, None)
-    assert {"example-backbones 1.0", "other-backbones 1.0"} == {one.partition(":")[0] for one in caught.value.culprits}
+    assert {"example-backbones 1.0", "other-backbones 1.0"} == {one.partition(":")[0] for one in caught.value.offending}

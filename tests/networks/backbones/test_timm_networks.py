@@ -141,7 +141,7 @@ def test_all_that_is_wrong_with_its_weights_is_told(tmp_path: Path) -> None:
     save(network, tmp_path / "spoilt.safetensors", **changes)
     with pytest.raises(InputError, match="does not hold the weights of timm:resnet18") as caught:
         build_backbone(resolve_backbone(table_for(tmp_path / "spoilt.safetensors", "timm:resnet18"), PX, None))
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "missing: conv1.weight",
         "not of this network: more.weight",
         "not finite: bn1.weight",

@@ -168,7 +168,7 @@ def test_weights_of_another_network_are_refused(suffix: str, legacy_file: Path, 
         ".weights.h5": ["conv2d_7 has (3, 3, 256, 512) and (512,); block3_conv4 needs (3, 3, 256, 256) and (256,)"],
         ".safetensors": ["missing: block3_conv4/bias"],
     }
-    for one, told in zip(expected[suffix], caught.value.culprits, strict=False):
+    for one, told in zip(expected[suffix], caught.value.offending, strict=False):
         assert told.startswith(one)
 
 
@@ -195,8 +195,8 @@ def test_surplus_of_a_deeper_network_is_refused(other: dict[str, Any], told: lis
     small(**other).save_weights(path)
     with pytest.raises(InputError, match="does not hold the weights of flat") as caught:
         load_weights(small(2), path, "flat")
-    assert len(caught.value.culprits) == len(told)
-    assert all(one.startswith(start) for one, start in zip(caught.value.culprits, told, strict=True))
+    assert len(caught.value.offending) == len(told)
+    assert all(one.startswith(start) for one, start in zip(caught.value.offending, told, strict=True))
 
 
 def test_what_training_keeps_beside_the_weights_is_no_surplus(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_surplus_beside_the_published_layout_is_refused(vgg: Any, legacy_file: P
         file["predictions/kernel"] = np.zeros((512, 2), dtype=np.float32)
     with pytest.raises(InputError, match="does not hold the weights of vgg16") as caught:
         load_weights(vgg, path, "vgg16")
-    assert caught.value.culprits == ("not of this network: predictions/kernel, of (512, 2)",)
+    assert caught.value.offending == ("not of this network: predictions/kernel, of (512, 2)",)
     load_weights(vgg, path, "vgg16", published=True)  # its makers' own, by hash
 
 
@@ -233,7 +233,7 @@ def test_all_that_is_wrong_with_safetensors_is_told_at_once(vgg: Any, tmp_path: 
     save_file(tensors, tmp_path / "vgg.safetensors")
     with pytest.raises(InputError, match="does not hold the weights of vgg16") as caught:
         build_backbone(resolve_backbone(table_for(tmp_path / "vgg.safetensors"), PX, None))
-    assert caught.value.culprits == (
+    assert caught.value.offending == (
         "missing: block1_conv1/bias",
         "not of this network: predictions/kernel",
         "block2_conv1/bias has the shape (127,), not (128,)",
@@ -248,7 +248,7 @@ def test_weights_that_are_not_finite_are_refused(vgg: Any, tmp_path: Path) -> No
         file["block3_conv2/block3_conv2/kernel"][0] = np.nan
     with pytest.raises(InputError, match="infinite or no numbers") as caught:
         build_backbone(resolve_backbone(table_for(path), PX, None))
-    assert caught.value.culprits == ("not finite: block3_conv2/kernel",)
+    assert caught.value.offending == ("not finite: block3_conv2/kernel",)
     assert "include_top" not in caught.value.remedy
 
 

@@ -235,7 +235,7 @@ def test_every_store_with_nan_or_infinite_features_is_named(tmp_path: Path) -> N
         pytest.raises(InputError, match="3 feature stores hold NaN") as caught,
     ):
         standard_arrays(train, valid)
-    assert caught.value.culprits == tuple(f"features/vgg16/s{number}.zarr" for number in (0, 1, 3))
+    assert caught.value.offending == tuple(f"features/vgg16/s{number}.zarr" for number in (0, 1, 3))
     assert f"delete these folders below {folder}, then run extract" in caught.value.remedy
 
 
@@ -250,7 +250,7 @@ def test_every_store_of_other_features_is_named_with_what_differs(tmp_path: Path
     stores.append(LabelledStore(stores[0].path, 6, 0, "told otherwise"))
     with pytest.raises(InputError) as caught, opened_rows(TrainingData(tuple(stores[:4]), tuple(stores[4:]), 4)):
         pass
-    assert list(caught.value.culprits) == [
+    assert list(caught.value.offending) == [
         "features/vgg16/cut.zarr: tile_spec.tile_px is 224, not 299",
         "features/vgg16/long.zarr: feature_length is 5, not 4",
         'features/vgg16/other.zarr: spec.backbone is "resnet50", not "vgg16"',
@@ -268,7 +268,7 @@ def test_every_damaged_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match="2 feature stores are damaged") as caught:  # noqa: SIM117 - what is entered fails
         with opened_rows(TrainingData(tuple(stores[:2]), tuple(stores[2:]), 4)):
             pass
-    assert [name for name in ("s0", "s1", "s2", "s3") if any(name in one for one in caught.value.culprits)] == [
+    assert [name for name in ("s0", "s1", "s2", "s3") if any(name in one for one in caught.value.offending)] == [
         "s1",
         "s3",
     ]

@@ -223,7 +223,7 @@ def test_features_that_are_no_numbers_are_refused_with_their_stores(data: Traini
     stores = tuple(LabelledStore(path, 20, 0, "bad") for path in bad)
     with pytest.raises(InputError, match="2 feature stores hold NaN") as caught:
         trained(dataclasses.replace(data, train=data.train + stores), tmp_path)
-    assert [culprit.rpartition("/")[2] for culprit in caught.value.culprits] == ["x.zarr", "y.zarr"]
+    assert [item.rpartition("/")[2] for item in caught.value.offending] == ["x.zarr", "y.zarr"]
 
 
 # --- bags --------------------------------------------------------------------------------------------------------

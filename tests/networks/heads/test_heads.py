@@ -218,7 +218,7 @@ def test_nan_features_are_refused_before_anything_is_trained(tmp_path: Path, hea
     bad = (store(tmp_path, "bad", values, 0), store(tmp_path, "worse", values, 1))
     with pytest.raises(InputError, match="NaN or infinite") as caught:
         train(TABLES[head], TrainingData((*data.train, bad[0]), (*data.valid, bad[1]), LENGTH), tmp_path)
-    assert [Path(culprit).name for culprit in caught.value.culprits] == ["bad.zarr", "worse.zarr"]
+    assert [Path(item).name for item in caught.value.offending] == ["bad.zarr", "worse.zarr"]
     assert not (tmp_path / "checkpoint").exists()
 
 

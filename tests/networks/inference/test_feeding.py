@@ -385,5 +385,5 @@ def spoilt_network() -> Any:
 def test_a_network_whose_code_fails_is_the_fault_of_no_slide() -> None:
     with pytest.raises(InputError, match="cannot be built: ValueError: two layers") as caught:
         device_of(DevicePlan(spoilt_network, PX, BATCH))
-    assert caught.value.culprits[0].endswith("in spoilt_network")
-    assert "test_feeding.py, line" in caught.value.culprits[0]
+    assert caught.value.offending[0].endswith("in spoilt_network")
+    assert "test_feeding.py, line" in caught.value.offending[0]
