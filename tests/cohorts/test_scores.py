@@ -51,6 +51,19 @@ def test_small_table_by_hand(table):
     assert labels.counts.to_numpy().tolist() == [["AAAA", 3, 1], ["BBBB", 3, 1], ["CCCC", 1, 0]]
 
 
+def test_second_samples_end_in_1_or_2_and_nothing_else(table):
+    """Also where the first sample stands below; ``.3`` is a patient of its own."""
+    more = "".join(f"TCGA.BB.000{name}\t1\t1\t1\tBBBB\n" for name in ("1.2", "2.1", "2.3", "4.2", "4"))
+    labels = hypoxia_labels(read_scores(table(ROWS + more)))
+    assert labels.set_aside == ("TCGA.AA.0003.1", "TCGA.BB.0001.2", "TCGA.BB.0002.1", "TCGA.BB.0004.2")
+    assert [name for name in labels.table["patient_id"] if name.startswith("TCGA-BB")] == [
+        "TCGA-BB-0001",
+        "TCGA-BB-0002",
+        "TCGA-BB-0002-3",
+        "TCGA-BB-0004",
+    ]
+
+
 def test_pan_median_counts_second_samples_in_the_median(table):
     # The median of all eight rows is 4.5, without the second sample it would be 2: other scores.
     labels = hypoxia_labels(read_scores(table()), "pan-median").table.set_index("patient_id")

@@ -189,6 +189,14 @@ def test_folds_watch_other_validation_patients():
     assert len(set(watched)) == 5
 
 
+def test_known_folds_stay_as_they_are():
+    """Each fold has a seed of its own: with the same one in all of them other patients would be watched."""
+    patients = [Patient(f"p{i:02d}", i % 2, "AB"[i % 3 == 0]) for i in range(12)]
+    split = split_folds(patients, (0.5, 0.25, 0.25), 3, 7)
+    sets = ["".join(name[:2] for name in part["set"]) for _, part in split.groupby("fold")]
+    assert sets == ["trtrvatetetrvatetevatrtr", "tetetrtrvatevatrtrtrteva", "trtrtetrvavatetrtrtevate"]
+
+
 def test_one_fold_is_the_split():
     patients = [Patient(f"p{i:02d}", i % 2) for i in range(30)]
     assert split_folds(patients, (0.7, 0.15, 0.15), 1, 4).equals(split_patients(patients, (0.7, 0.15, 0.15), 4))

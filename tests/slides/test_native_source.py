@@ -92,6 +92,24 @@ def test_what_is_wanted_changes_no_pixel(
         np.testing.assert_array_equal(pixels, truth[number])
 
 
+@pytest.mark.parametrize(("lacking", "readable"), [(0, True), (1, False)])
+def test_a_native_tile_may_end_where_the_file_ends(
+    slide: Path, page: TiffPage, truth: list[Pixels], tmp_path: Path, lacking: int, readable: bool
+) -> None:
+    """Read by itself, and with those before it."""
+    ends = page.offsets + page.counts
+    last = int(ends.argmax())
+    cut = tmp_path / "cut.svs"
+    cut.write_bytes(slide.read_bytes()[: ends[last] - lacking])
+    for numbers in ([last], [last - 2, last - 1, last]):
+        if readable:
+            found = read(cut, page, np.ones(COLUMNS * ROWS, dtype=bool), numbers)
+            np.testing.assert_array_equal(found[-1], truth[last])
+        else:
+            with pytest.raises(UnreadableBlockError, match="of a file of"):
+                read(cut, page, np.ones(COLUMNS * ROWS, dtype=bool), numbers)
+
+
 @pytest.fixture
 def pieces(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """What is read, and what the kernel is told of: begin and end in the file."""

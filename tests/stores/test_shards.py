@@ -1,6 +1,7 @@
 """One shard file, against a twin that builds it in memory and a published check value."""
 
 import hashlib
+import os
 import struct
 import tempfile
 import tracemalloc
@@ -79,6 +80,27 @@ def test_an_edited_index_is_found_though_its_checksum_is_right(
         return
     with pytest.raises(ValueError, match=found):
         ShardReader(tmp_path / "shard", 3, (1, 8))
+
+
+@pytest.mark.parametrize("change", ["time", "file", "size", "nothing"])
+def test_a_shard_that_was_changed_after_it_was_checked_is_not_read(tmp_path: Path, change: str) -> None:
+    """The same bytes at another time, in another file, or with more behind them."""
+    path = tmp_path / "shard"
+    path.write_bytes(naive.shard([b"abc"]))
+    before = path.stat()
+    reader = ShardReader(path, 1, (1, 8))
+    if change == "file":
+        (tmp_path / "other").write_bytes(path.read_bytes())
+        (tmp_path / "other").replace(path)
+    elif change == "size":
+        path.write_bytes(path.read_bytes() + b"x")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + (change == "time")))
+    if change == "nothing":
+        with reader.opened() as file:
+            assert reader.chunk(file, 0) == b"abc"
+        return
+    with pytest.raises(ValueError, match="shard was changed or replaced after it was opened"), reader.opened():
+        pass
 
 
 def test_an_absurd_number_of_chunks_makes_no_large_array(tmp_path: Path) -> None:

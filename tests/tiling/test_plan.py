@@ -57,6 +57,17 @@ def test_axes_that_agree_within_2_percent_are_taken_at_their_mean() -> None:
     assert resolve_mpp(pyramid(mpp_x=0.2, mpp_y=0.4), 0.3, None) == (0.3, "manifest")
 
 
+@pytest.mark.parametrize(("mpp", "sane"), [(0.01, True), (100.0, True), (0.0099, False), (100.1, False)])
+def test_a_resolution_that_no_scanner_has_is_refused(mpp: float, sane: bool) -> None:
+    """What the header says, as µm per pixel or as a power; not what slides.csv says, which is checked there."""
+    for header in (pyramid(mpp_x=mpp, mpp_y=mpp), pyramid(mpp_x=None, objective_power=10 / mpp)):
+        if sane:
+            assert resolve_mpp(header, None, None)[0] == pytest.approx(mpp)
+        else:
+            assert reason_of(resolve_mpp, header, None, None) == "absurd-mpp"
+        assert resolve_mpp(header, 0.5, None) == (0.5, "manifest")
+
+
 def test_the_store_says_where_the_resolution_came_from() -> None:
     plan = plan_tiles(pyramid(mpp_x=None, objective_power=40.0), DEFAULT, None)
     assert (plan.mpp, plan.mpp_source, plan.scale) == (0.25, "objective-power", 2.0)

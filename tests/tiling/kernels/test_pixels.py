@@ -77,6 +77,18 @@ def test_one_colour_at_the_limit(colour: tuple[int, int, int]) -> None:
         assert count_background(packed(rgba_of(pixel)), 0, 1, white) == (gray >= white)
 
 
+@pytest.mark.parametrize(("blue", "light"), [(10, True), (9, False)])
+def test_a_colour_whose_gray_is_just_white_is_background_to_every_kernel(blue: int, light: bool) -> None:
+    """Of (28, 201, 10) the weighed sum is 127.5 · 65536, the limit of white = 128 itself; of no colour is it that of
+    the default white."""
+    band = packed(rgba_of(np.full((1, 3, 3), (28, 201, blue), dtype=np.uint8)))
+    assert count_background(band, 0, 3, 128) == 3 * light
+    counts = np.zeros(3, dtype=np.uint32)
+    count_columns(band, 128, counts)
+    assert counts.tolist() == [light] * 3
+    assert kernels.light_shares(band, 128, np.zeros((1, 2)), 1.0).tolist() == [light]
+
+
 def test_a_row_of_millions_does_not_overflow_the_counter() -> None:
     band = np.full((3, 2**21), 0xFFFFFFFF, dtype=np.uint32)
     assert count_background(band, 0, band.shape[1], 255) == band.size

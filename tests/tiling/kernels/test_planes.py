@@ -107,6 +107,16 @@ def test_background_is_that_of_the_pixels(form: int, shape: tuple[int, int], whi
     assert counts.tolist() == [naive.background_px(pixels[:, x : x + 1], white) for x in range(width)]
 
 
+@pytest.mark.parametrize(("blue", "light"), [(10, 1), (9, 0)])
+def test_a_colour_whose_gray_is_just_white_is_background(blue: int, light: int) -> None:
+    """See the test of that name in test_pixels.py."""
+    planes = [np.full((16, 16), value, dtype=np.uint8) for value in (28, 201, blue)]
+    block, counts = block_of(planes, 16, 16), np.full(16, 5, dtype=np.uint32)
+    rows = np.zeros(nbytes_of_rows(16), dtype=np.uint8)
+    count_planes(block.ctypes.data + 64, RGB, 16, 16, 3, 4, 128, luma_rule(128), rows.ctypes.data, counts)
+    assert counts.tolist() == [light] * 16
+
+
 @pytest.fixture(scope="module")
 def gray_of_ycbcr() -> Pixels:
     """Gray of every colour of a JPEG, uint8 (256, 256, 256) by Y, Cb, Cr."""
