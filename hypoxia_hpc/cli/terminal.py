@@ -1,29 +1,18 @@
-"""What the user sees: progress while a stage works, and its results as plain text."""
+"""The terminal: lines of result, lines about the work, and progress while a stage works."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from hypoxia_hpc.records import Json, Receipt
+from hypoxia_hpc.cli.text.words import duration, harmless
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from hypoxia_hpc.workers.slide_stage import StageOutcome
-
 PLAIN_SECONDS = 30.0
-HEADLINE_METRICS = {
-    "roc_auc": "AUC",
-    "accuracy": "accuracy",
-    "f1_1": "F1 hypoxic",
-    "f1_0": "F1 normoxic",
-    "f1_macro": "F1 macro",
-}
 
 
 def say(text: str) -> None:
@@ -42,13 +31,6 @@ def _write(text: str, stream: TextIO) -> None:
     except BrokenPipeError:
         # Whoever reads (head, less) has enough of it; the work goes on, and its exit code is told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def harmless(text: str) -> str:
-    """The text with escapes for what a terminal would obey rather than show: file names may hold anything."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 class PlainProgress:
@@ -151,83 +133,5 @@ class Pace:
         return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """``8 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def progress_for(stream_is_terminal: bool) -> PlainProgress:
     return BarProgress() if stream_is_terminal else PlainProgress()
-
-
-def outcome_line(outcome: StageOutcome) -> str:
-    """What a per-slide stage did, in one line."""
-    parts = [f"{len(outcome.made)} done now", f"{len(outcome.found)} done before"]
-    if outcome.quarantined:
-        parts.append(f"{len(outcome.quarantined)} quarantined ({reasons(outcome.quarantined)})")
-    if outcome.not_ready:
-        parts.append(f"{len(outcome.not_ready)} not ready")
-    return f"{outcome.stage}: {', '.join(parts)}"
-
-
-def reasons(receipts: Iterable[Receipt]) -> str:
-    """``no-tissue 3, no-mpp 1``: most frequent first."""
-    counts = Counter(receipt.reason for receipt in receipts)
-    return ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; the last one is not padded. Control characters are shown as escapes."""
-    lines = [[_one_line(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
-    return "\n".join([padded[0], "-" * min(max(map(len, padded)), 100), *padded[1:]])
-
-
-def _one_line(cell: str) -> str:
-    return harmless(cell).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def metrics_table(metrics: Json) -> str:
-    """Models by metrics of the test patients, each value with its interval; slide and tile AUC beside them, and of a
-    cross-validation the AUC of its folds."""
-    rows, folds = [], metrics.get("folds", {})
-    for model, sets in metrics["models"].items():
-        levels = sets.get("test", {})
-        cells = [_interval(levels.get("patient", {}).get(name)) for name in HEADLINE_METRICS]
-        others = [_value(levels.get(level, {}).get("roc_auc")) for level in ("slide", "tile")]
-        rows.append([model, *cells, *others, *([_span(folds.get(model, {}))] if folds else [])])
-    n = max((count for count in map(_patients, metrics["models"].values()) if count), default=0)
-    if not n:
-        return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
-    n_folds = max(map(len, folds.values()), default=0)
-    header = [f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"]
-    return table([*header, f"AUC of {n_folds} folds"] if folds else header, rows)
-
-
-def _span(folds: Json) -> str:
-    """Smallest and largest patient AUC of the folds' test sets."""
-    areas = [sets.get("test", {}).get("patient", {}).get("roc_auc", {}).get("value") for sets in folds.values()]
-    known = [area for area in areas if area is not None]
-    return f"{min(known):.2f} to {max(known):.2f}" if known else "-"
-
-
-def _patients(sets: Json) -> int:
-    return int(sets.get("test", {}).get("patient", {}).get("accuracy", {}).get("n", 0))
-
-
-def _interval(metric: Json | None) -> str:
-    if metric is None or metric["value"] is None:
-        return "-"
-    if metric["low"] is None:
-        return f"{metric['value']:.2f}"
-    return f"{metric['value']:.2f} ({metric['low']:.2f}-{metric['high']:.2f})"
-
-
-def _value(metric: Json | None) -> str:
-    return "-" if metric is None or metric["value"] is None else f"{metric['value']:.2f}"

@@ -20,7 +20,7 @@ from feature_runs import NAME, TRAIN, D, make_run, write_slide
 from sklearn.metrics import roc_auc_score
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.cli.terminal import metrics_table
+from hypoxia_hpc.cli.text.metrics import metrics_table
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models.outputs import outputs_of
 from hypoxia_hpc.models.search import Score, best_of

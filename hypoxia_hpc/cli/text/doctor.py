@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.terminal import table
-from hypoxia_hpc.cli.text.words import MOST_ROWS, first_line, some
+from hypoxia_hpc.cli.text.words import MOST_ROWS, first_line, some, table
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.checks import Check

@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.terminal import table
-from hypoxia_hpc.cli.text.words import amount, within
+from hypoxia_hpc.cli.text.words import amount, table, within
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room

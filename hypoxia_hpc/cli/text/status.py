@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.terminal import duration, reasons, table
-from hypoxia_hpc.cli.text.words import amount, cut_table, first_line, ranges, some
+from hypoxia_hpc.cli.text.stages import reasons
+from hypoxia_hpc.cli.text.words import amount, cut_table, duration, first_line, ranges, some, table
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.process_health import ProcessHealth

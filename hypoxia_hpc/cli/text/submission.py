@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.terminal import table
-from hypoxia_hpc.cli.text.words import ranges
+from hypoxia_hpc.cli.text.words import ranges, table
 
 if TYPE_CHECKING:
     from hypoxia_hpc.slurm.resources import JobRequest

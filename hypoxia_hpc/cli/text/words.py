@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
-
-from hypoxia_hpc.cli.terminal import table
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.rates import Figure
 
 # Longer tables end in "and N more": --json has them whole.
 MOST_ROWS = 20
+MOST_NAMES = 20
 PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
@@ -55,3 +54,43 @@ def some(n: int, noun: str) -> str:
     """``1 slide``, ``1,300 slides``."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{n:,} {noun if n == 1 else plural}"
+
+
+def some_names(names: Sequence[str]) -> str:
+    """The first `MOST_NAMES` of them, and how many more there are."""
+    shown = ", ".join(names[:MOST_NAMES])
+    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
+
+
+def harmless(text: str) -> str:
+    """The text with escapes for what a terminal would obey rather than show: file names may hold anything."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def duration(seconds: float) -> str:
+    """``8 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; the last one is not padded. Control characters are shown as escapes."""
+    lines = [[_one_line(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
+    return "\n".join([padded[0], "-" * min(max(map(len, padded)), 100), *padded[1:]])
+
+
+def _one_line(cell: str) -> str:
+    return harmless(cell).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def spaced(text: str) -> str:
+    """With an empty line before and after."""
+    return f"\n{text}\n"

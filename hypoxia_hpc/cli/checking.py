@@ -1,0 +1,124 @@
+"""Verbs that ask whether all is sound: verify, doctor, weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from hypoxia_hpc.cli.exits import EXIT_NOT_READY
+from hypoxia_hpc.cli.options import JSON, RUN, STOP, existing_run, progress, say_blocks, say_json
+from hypoxia_hpc.cli.terminal import say, tell
+from hypoxia_hpc.cli.text.words import table
+from hypoxia_hpc.errors import NotReadyError
+
+
+@click.command()
+@RUN
+@click.option("--clean", is_flag=True, help="Also delete leftovers of killed jobs that are a day old.")
+@JSON
+def verify(run: Path, clean: bool, as_json: bool) -> int:
+    """Re-read every store and model and compare with what was written. Exit code 5 if anything is not sound."""
+    from hypoxia_hpc.monitoring.verify import everything_to_verify
+    from hypoxia_hpc.monitoring.verify import verify as verify_all
+    from hypoxia_hpc.stores.commit import remove_leftovers
+
+    run_dir = existing_run(run)
+    shown = progress()
+    n = len(everything_to_verify(run_dir))
+    shown.begin("verify", n, n, "stores, models and results")
+    checked = []
+    for one in verify_all(run_dir):
+        checked.append(one)
+        shown.item(1)
+    shown.end()
+    removed = [str(path) for path in remove_leftovers(run)] if clean else []
+    bad = [one for one in checked if one.problems]
+    if as_json:
+        problems = {one.path: list(one.problems) for one in bad}
+        say_json({"checked": len(checked), "problems": problems, "removed": removed})
+    elif not bad:
+        say(f"verify: {len(checked)} stores, models and results, all sound")
+    for path in removed:
+        tell(f"removed {path}")
+    if bad:
+        raise NotReadyError(
+            f"{len(bad)} of {len(checked)} stores, models and results are not sound",
+            offending=[f"{one.path}: {'; '.join(one.problems)}" for one in bad],
+            remedy=f"delete what is named here, then hypoxia-hpc run {run}: only what is missing is made again",
+        )
+    return 0
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
+@JSON
+def doctor(run: Path | None, as_json: bool) -> int:
+    """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""
+    from hypoxia_hpc.cli.text.doctor import doctor_text
+    from hypoxia_hpc.monitoring.doctor import examine_machine, examine_run
+
+    if run is None:
+        checks = [*examine_machine()]
+    else:
+        run_dir = existing_run(run)
+        checks = [*examine_machine(run_dir.config().site.slurm), *examine_run(run_dir)]
+    if as_json:
+        say_json([{"name": one.name, "verdict": one.verdict, "detail": one.detail} for one in checks])
+    else:
+        say_blocks(doctor_text(checks))
+    return EXIT_NOT_READY if any(one.verdict == "bad" for one in checks) else 0
+
+
+@click.group()
+def weights() -> None:
+    """Weight files of pretrained networks: fetch them once where there is internet, check them anywhere.
+
+    They lie in [site] weights of a run.toml, else in $HYPOXIA_HPC_WEIGHTS, else in ~/.keras/models. Nothing else
+    downloads anything.
+    """
+
+
+@weights.command(name="fetch")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN",
+    help="What run.toml of RUN needs, into its [site] weights.",
+)
+@click.option("--mirror", metavar="URL", help="Take the files from this folder on a web server of your own.")
+def fetch_weights(names: tuple[str, ...], run: Path | None, mirror: str | None) -> int:
+    """Fetch the ImageNet weights that keras.applications publishes, each verified by its hash.
+
+    NAMEs are networks as in [extract] backbone; without any, those of the four studies: inception_v3, resnet50, vgg16,
+    densenet121. What is there and sound is not fetched again.
+    """
+    from hypoxia_hpc.networks.backbones.check import STUDIES, imagenet_networks, known_files, weights_folder
+    from hypoxia_hpc.networks.backbones.fetch import fetch_files
+
+    config = None if run is None else existing_run(run).config()
+    wanted = names or (STUDIES if config is None else imagenet_networks(config))
+    folder = weights_folder(config)
+    done = fetch_files(known_files(wanted), folder, mirror=mirror, progress=progress(), stop=STOP)
+    say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
+    return 0
+
+
+@weights.command(name="check")
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
+@JSON
+def check_weights(run: Path | None, as_json: bool) -> int:
+    """Are the weight files here, and sound? Without network; exit code 5 if any is not.
+
+    Those that RUN needs, else those of the four studies' networks and whatever other known file lies beside them.
+    """
+    from hypoxia_hpc.networks.backbones.check import check_known, check_run, weights_folder
+
+    found = [*check_known(weights_folder(None))] if run is None else [*check_run(existing_run(run).config())]
+    if as_json:
+        say_json([asdict(one) for one in found])
+    else:
+        say(table(["network", "status", "file"], [[one.network, one.status, one.told] for one in found]))
+    return 0 if all(one.is_fit for one in found) else EXIT_NOT_READY

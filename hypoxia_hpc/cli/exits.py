@@ -1,0 +1,36 @@
+"""Exit codes, and the end of the program: what is said of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from hypoxia_hpc.cli.terminal import tell
+from hypoxia_hpc.errors import HypoxiaError, Stopped
+
+EXIT_BUG, EXIT_QUARANTINED, EXIT_NOT_READY, EXIT_STOPPED = 1, 3, 5, 75
+# If several apply: 1, 2, 4, 75, 5, 3.
+WORST_FIRST = (EXIT_BUG, 2, 4, EXIT_STOPPED, EXIT_NOT_READY, EXIT_QUARANTINED, 0)
+
+
+def worst(codes: Sequence[int]) -> int:
+    """The one of several that counts; 0 for none."""
+    return min(codes, key=WORST_FIRST.index, default=0)
+
+
+def tell_end(error: BaseException, where: str = "") -> int:
+    """Say what ended the program, and where; its exit code."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return 2
+    if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort, Stopped)):
+        tell(str(error) or f"stopped at once{where}; run the same command again to go on")
+        return EXIT_STOPPED
+    if isinstance(error, HypoxiaError):
+        tell(f"error{where}: {error}")
+        return error.exit_code
+    traceback.print_exception(error)
+    tell(f"This is a bug in hypoxia_hpc{where}, not in your input. Please report it with the lines above.")
+    return EXIT_BUG

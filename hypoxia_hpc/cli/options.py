@@ -1,0 +1,68 @@
+"""What several verbs have on their command line, and what it becomes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hypoxia_hpc.cli.terminal import PlainProgress, progress_for, say
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.runs.directory import RunDir
+
+# Set by the first signal: stages end where nothing is lost.
+STOP = threading.Event()
+RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), metavar="RUN")
+JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def per_slide(command: Command) -> Command:
+    """The options of stages that go slide by slide."""
+    options = [
+        click.option("--share", default="0/1", metavar="I/N", help="Part I of N of the slides, 0 <= I < N.  [0/1]"),
+        click.option("--slide", "wanted", multiple=True, metavar="ID", help="Only this slide; may be repeated."),
+        click.option(
+            "--slides-from",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Only the slides named in FILE, one id a line.",
+        ),
+        click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Worker processes."),
+        click.option("--mpi", is_flag=True, help="Deal the slides to the ranks of this MPI job (mpiexec, srun)."),
+        click.option("--retry", is_flag=True, help="Try quarantined slides again."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def existing_run(run: Path) -> RunDir:
+    """The run there. Raises InputError where there is none, or its run.toml is bad."""
+    from hypoxia_hpc.runs.directory import RunDir
+
+    run_dir = RunDir(run)
+    run_dir.config()
+    return run_dir
+
+
+def progress() -> PlainProgress:
+    """A bar on a terminal, else a line now and then."""
+    return progress_for(sys.stderr.isatty())
+
+
+def say_json(found: Any) -> None:
+    """The answer to --json."""
+    say(json.dumps(found, indent=1))
+
+
+def say_blocks(blocks: Iterable[str]) -> None:
+    """Each on lines of its own."""
+    for block in blocks:
+        say(block)

@@ -1,0 +1,133 @@
+"""Verbs that go through several stages: run, predict, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hypoxia_hpc.cli.exits import worst
+from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress
+from hypoxia_hpc.cli.slide_stages import by_slide
+from hypoxia_hpc.cli.terminal import say
+from hypoxia_hpc.cli.text.metrics import metrics_table, predictions_table
+from hypoxia_hpc.cli.text.words import spaced
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.runs.directory import RunDir
+
+
+@click.command()
+@RUN
+@click.option(
+    "--model",
+    "model_run",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="OTHER_RUN",
+    help="The run whose trained models are applied.",
+)
+@click.option(
+    "--slides",
+    type=click.Path(path_type=Path),
+    metavar="DIR|CSV",
+    help="Make RUN of these slides first, with the [tile] and [extract] tables of OTHER_RUN.",
+)
+def predict(run: Path, model_run: Path, slides: Path | None) -> int:
+    """Is this tumour hypoxic? The frozen models of another run on new slides; no labels needed.
+
+    \b
+    In one command:  hypoxia-hpc predict NEW --slides DIR --model TRAINED_RUN
+
+    Tiles and features that RUN lacks are made first. Refuses when they are made otherwise than in training.
+    """
+    from hypoxia_hpc.runs.directory import RunDir
+    from hypoxia_hpc.stages.extract import extract as extract_stage
+    from hypoxia_hpc.stages.init import init as init_run
+    from hypoxia_hpc.stages.predict import predict as predict_stage
+    from hypoxia_hpc.stages.predict import refuse_other_run
+    from hypoxia_hpc.stages.report import report as report_stage
+    from hypoxia_hpc.stages.tile import tile as tile_stage
+
+    other = existing_run(model_run)
+    if slides is not None:
+        init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
+    run_dir = existing_run(run)
+    refuse_other_run(run_dir, other)
+    codes = [by_slide(stage, run) for stage in (tile_stage, extract_stage)]
+    done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
+    say(spaced(predictions_table(done)))
+    say(f"report: {report_stage(run_dir, progress=progress())}")
+    return worst(codes)
+
+
+@click.command(name="run")
+@RUN
+def run_all(run: Path) -> int:
+    """All stages of the study, here: tile, extract, train, evaluate, report."""
+    return whole_path(existing_run(run))
+
+
+@click.command()
+@click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("hypoxia-demo"), metavar="[DIR]"
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of everything.")
+@click.option(
+    "--difference",
+    type=click.FloatRange(0, 1),
+    help="How much larger nuclei and their distance are in hypoxic tumours (logarithm); 0 plants nothing.",
+)
+@click.option("--patients", default=60, show_default=True, type=click.IntRange(12, 1000), help="Synthetic patients.")
+def demo(folder: Path, seed: int, difference: float | None, patients: int) -> int:
+    """Make a small cohort of real slide files in DIR and take it down the whole path, offline.
+
+    60 synthetic patients, one pyramidal SVS file each, half of them "hypoxic" by a known difference in texture, and one
+    real slide (CMU-1-Small-Region, CC0) of unknown label to predict. Features come from a random network, since no
+    trained weights are bundled.
+    """
+    from hypoxia_hpc.machine.cores import usable_cores
+    from hypoxia_hpc.runs.directory import RunDir
+    from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort
+    from hypoxia_hpc.stages.init import init as init_run
+
+    slides, patients_file = write_demo_cohort(
+        folder,
+        n_patients=patients,
+        difference=difference,
+        seed=seed,
+        workers=usable_cores(),
+        progress=progress(),
+        stop=STOP,
+    )
+    run_dir = RunDir(folder / "run")
+    if not run_dir.config_file.exists():
+        init_run(run_dir, demo_config(seed), slides, patients=patients_file)
+    code = whole_path(run_dir)
+    say(f"The cohort's slides are in {slides}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.root}")
+    return code
+
+
+def whole_path(run_dir: RunDir) -> int:
+    """Every stage that the run has a use for; the exit code."""
+    from hypoxia_hpc.runs.state import run_spec
+    from hypoxia_hpc.stages.evaluate import evaluate as evaluate_stage
+    from hypoxia_hpc.stages.extract import extract as extract_stage
+    from hypoxia_hpc.stages.report import report as report_stage
+    from hypoxia_hpc.stages.tile import tile as tile_stage
+    from hypoxia_hpc.stages.train import require_splittable
+    from hypoxia_hpc.stages.train import train as train_stage
+
+    has_labels = any(patient.label is not None for patient in run_dir.patients())
+    run_spec(run_dir.config())  # weights that are missing are told before hours of tiling
+    if has_labels:
+        require_splittable(run_dir)
+    codes = [by_slide(stage, run_dir.root) for stage in (tile_stage, extract_stage)]
+    if has_labels:
+        train_stage(run_dir, progress=progress(), stop=STOP)
+        say(spaced(metrics_table(evaluate_stage(run_dir, progress=progress(), stop=STOP).metrics)))
+    else:
+        say("no patient has a label: nothing to train or evaluate")
+    say(f"report: {report_stage(run_dir, progress=progress())}")
+    return worst(codes)

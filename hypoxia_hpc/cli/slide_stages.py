@@ -1,0 +1,120 @@
+"""Verbs that go slide by slide: tile, extract; in shares, and over the ranks of an MPI job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
+from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
+from hypoxia_hpc.cli.terminal import say, tell
+from hypoxia_hpc.cli.text.stages import outcome_line
+from hypoxia_hpc.cli.text.words import some_names
+from hypoxia_hpc.errors import InputError, Stopped
+from hypoxia_hpc.progress import NoProgress
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.workers.mpi import Ranks
+    from hypoxia_hpc.workers.slide_stage import StageOutcome
+
+SECONDS_FOR_THE_FIRST = 2.0
+
+
+@click.command()
+@RUN
+@per_slide
+def tile(run: Path, **options: Any) -> int:
+    """Cut slides into tile stores: RUN/tiles/<slide_id>.zarr."""
+    from hypoxia_hpc.stages.tile import tile as tile_stage
+
+    return by_slide(tile_stage, run, **options)
+
+
+@click.command()
+@RUN
+@per_slide
+def extract(run: Path, **options: Any) -> int:
+    """Feature vectors of the tiles: RUN/features/<name>/<slide_id>.zarr."""
+    from hypoxia_hpc.stages.extract import extract as extract_stage
+
+    return by_slide(extract_stage, run, **options)
+
+
+def by_slide(
+    stage: Callable[..., StageOutcome],
+    run: Path,
+    *,
+    share: str = "0/1",
+    wanted: Sequence[str] = (),
+    slides_from: Path | None = None,
+    workers: int | None = None,
+    mpi: bool = False,
+    retry: bool = False,
+) -> int:
+    """A stage over the slides that the options name; the exit code, the same on every rank."""
+    from hypoxia_hpc.workers.allocation import Allocation
+    from hypoxia_hpc.workers.shares import choose_slides, parse_share
+
+    def on_rank(ranks: Ranks | None) -> int:
+        run_dir = existing_run(run)
+        ids = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
+        allocation = Allocation(parse_share(share), ranks)
+        slides = choose_slides(run_dir.slides(), allocation.share, ids)
+        shown = progress() if allocation.rank == 0 else NoProgress()
+        outcome = stage(run_dir, slides, workers=workers, retry=retry, progress=shown, stop=STOP, allocation=allocation)
+        return _say_outcome(outcome, run) if allocation.rank == 0 else 0
+
+    return on_all_ranks(on_rank) if mpi else on_rank(None)
+
+
+def on_all_ranks(work: Callable[[Ranks], int]) -> int:
+    """Do it on every rank of this MPI job; the exit code, the same on all of them. What goes wrong on one of them ends
+    them all: those that wait for it would wait for ever."""
+    from hypoxia_hpc.stores.commit import machine_errors
+    from hypoxia_hpc.workers.mpi import joined_ranks
+
+    ranks = joined_ranks()
+    try:
+        with machine_errors(Path.cwd()):
+            code = work(ranks)
+    except Stopped as stopped:  # all of them
+        code = tell_end(stopped) if ranks.rank == 0 else EXIT_STOPPED
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
+        # What is wrong for all of them is said once, by the first.
+        heard = ranks.code_of_the_first(SECONDS_FOR_THE_FIRST if ranks.rank else 0)
+        code = tell_end(error, f" on {ranks}") if heard is None else heard
+        if heard is None:
+            ranks.abort(code)
+    return ranks.finalize(code)
+
+
+def _say_outcome(outcome: StageOutcome, run: Path) -> int:
+    """What a stage did; its exit code."""
+    say(outcome_line(outcome))
+    for bug in outcome.bugs:
+        tell(f"internal error on {bug.slide_id}:\n{bug.detail}")
+    if outcome.not_ready:
+        tell(f"not ready: {some_names([receipt.slide_id for receipt in outcome.not_ready])}")
+        tell(f"remedy: hypoxia-hpc tile {run}")
+    return worst(
+        [
+            EXIT_BUG if outcome.bugs else 0,
+            EXIT_NOT_READY if outcome.not_ready else 0,
+            EXIT_QUARANTINED if outcome.quarantined else 0,
+        ]
+    )
+
+
+def _ids_in(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
+        why = f"is no text in UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else "does not exist"
+        raise InputError(f"--slides-from {file} {why}", remedy="give a text file with one slide id a line") from None
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise InputError(f"--slides-from {file} names no slide", remedy="write one slide id a line")
+    return ids

@@ -1,0 +1,46 @@
+"""What ``init`` and ``labels`` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.cli.text.words import some_names, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hypoxia_hpc.cohorts.scores import HypoxiaLabels
+    from hypoxia_hpc.stages.init import Initialised
+
+
+def labels_text(made: HypoxiaLabels) -> Iterator[str]:
+    """Patients of each tumour type and how many of them are hypoxic, and what was left out."""
+    columns = zip(*(made.counts[name].tolist() for name in ("tumour_type", "n", "hypoxic")), strict=True)
+    rows = [[kind, str(n), str(hypoxic), f"{hypoxic / n:.0%}"] for kind, n, hypoxic in columns]
+    total, hypoxic = len(made.table), int(made.table["label"].sum())
+    rows.append(["all", str(total), str(hypoxic), f"{hypoxic / total:.0%}"])
+    yield table(["tumour type", "patients", "hypoxic", ""], rows)
+    yield f"rule {made.rule}: {hypoxic:,} of {total:,} patients are hypoxic"
+    if made.set_aside:
+        yield (
+            f"set aside: {len(made.set_aside)} rows that are further samples of a patient: {some_names(made.set_aside)}"
+        )
+
+
+def made_text(made: Initialised, run: Path) -> Iterator[str]:
+    """What a new run holds, what was left out of it, and what to do next."""
+    if made.labels is not None:
+        yield from labels_text(made.labels)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in made.slides.dropped:
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        yield f"dropped {len(names)} slides, {reason}: {some_names(names)}"
+    for note in made.slides.notes:
+        yield f"note: {note}"
+    labelled = int((made.patients["label"] != "").sum())
+    yield (
+        f"{run}: {len(made.slides.slides)} slides of {len(made.patients)} patients, {labelled} with a label. "
+        f"Look at run.toml, then: hypoxia-hpc run {run} (here) or submit {run} (as SLURM jobs)"
+    )
