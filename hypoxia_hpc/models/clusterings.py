@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hypoxia_hpc.config import DeepKMeansTable
 from hypoxia_hpc.models.training_job import TrainingJob
-from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf, cluster_predictor, train_deep_kmeans
+from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf
 from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.registry import find_clustering
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.records import Features, Int64Array, Slide
@@ -25,7 +25,7 @@ LEVELS = ("slide", "patient")
 
 
 @dataclass(frozen=True, slots=True)
-class Clustering:
+class FoldClustering:
     """A trained clustering of one fold: the set of every patient in it, ``k`` clusters, and the cluster of a tile."""
 
     name: str
@@ -45,10 +45,10 @@ class ClusterTables:
     tiles: pd.DataFrame
 
 
-def fit_deep_kmeans(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
-    """Cluster the training tiles of a fold. Raises what ``train_deep_kmeans`` raises."""
-    return train_deep_kmeans(
-        job.cohort.config.train.deep_kmeans,
+def fit_clustering(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
+    """Cluster the training tiles of a fold. Raises what the clustering's own training raises."""
+    return find_clustering(job.model.head).train(
+        job.table,
         job.data,
         seed=job.seed,
         checkpoints=job.checkpoints,
@@ -57,7 +57,7 @@ def fit_deep_kmeans(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     )
 
 
-def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[Clustering]:
+def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[FoldClustering]:
     """The clusterings that run.toml asks for, those of each fold with its sets of patients. Raises NotReadyError where
     one is missing or damaged."""
     table = run.config().train
@@ -65,9 +65,9 @@ def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[C
     found = []
     for name, head, fold in wanted:
         model = load_model(run.model(name))
-        settings = DeepKMeansTable.model_validate(model.record.settings)
-        cluster_of = cluster_predictor(settings, model.arrays, model.record.feature_length)
-        found.append(Clustering(head, fold, folds[fold], settings.clusters, cluster_of))
+        clustering = find_clustering(head)
+        cluster_of = clustering.predictor(model.table, model.arrays, model.record.feature_length)
+        found.append(FoldClustering(head, fold, folds[fold], clustering.n_clusters(model.table), cluster_of))
     return found
 
 
@@ -86,7 +86,7 @@ class _Counted:
 class ClusterTally:
     """Counts the tiles of slides in clusters, as their features pass by on their way to the models."""
 
-    def __init__(self, clusterings: Sequence[Clustering]) -> None:
+    def __init__(self, clusterings: Sequence[FoldClustering]) -> None:
         self._clusterings = clusterings
         self._counted: list[_Counted] = []
 

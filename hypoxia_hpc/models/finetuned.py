@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig
+from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig, Table
+from hypoxia_hpc.config.heads.registry import declared
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.models.extraction import ExtractStage
@@ -21,8 +22,8 @@ from hypoxia_hpc.models.tensorboard import TensorBoardCurves
 from hypoxia_hpc.models.training_job import TrainingJob
 from hypoxia_hpc.networks.backbones.resolve import Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.data.tile_stream import TileSource
-from hypoxia_hpc.networks.heads.finetuning import train_finetuned
 from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.registry import find_head
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import read_record
 from hypoxia_hpc.networks.heads.tile_network import build_network, load_finetuned
@@ -35,14 +36,13 @@ from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 from hypoxia_hpc.workers.slide_stage import ProcessSlide
 
-HEAD = "finetune"
 RULE = 1  # raised when the probabilities of a model change
 
 
-def finetune_backbone(config: RunConfig) -> Backbone:
-    """The network that [train.finetune] begins with, its weights found and checked. Raises as ``resolve_backbone``, in
-    the names of this table's entries."""
-    table = config.train.finetune
+def finetune_backbone(config: RunConfig, head: str) -> Backbone:
+    """The network that the table of a head on pixels begins with, its weights found and checked. Raises as
+    ``resolve_backbone``, in the names of this table's entries."""
+    table = finetune_table(config, head)
     asked = ExtractTable(
         backbone=table.backbone,
         weights=table.weights,
@@ -53,29 +53,40 @@ def finetune_backbone(config: RunConfig) -> Backbone:
     try:
         return resolve_backbone(asked, table.input_px, Path(config.site.weights) if config.site.weights else None)
     except HypoxiaError as error:
-        offending = [_of_this_table(item) for item in error.offending]
+        offending = [_of_this_table(item, head) for item in error.offending]
         raise type(error)(
-            _of_this_table(error.problem), remedy=_of_this_table(error.remedy), offending=offending
+            _of_this_table(error.problem, head), remedy=_of_this_table(error.remedy, head), offending=offending
         ) from error
 
 
-def _of_this_table(text: str) -> str:
+def _of_this_table(text: str, head: str) -> str:
     return (
-        text.replace("[tile] tile_px", "[train.finetune] input_px")
+        text.replace("[tile] tile_px", f"[train.{head}] input_px")
         .replace("set tile_px", "set input_px")
-        .replace("[extract]", "[train.finetune]")
+        .replace("[extract]", f"[train.{head}]")
     )
+
+
+def finetune_table(config: RunConfig, head: str) -> FinetuneTable:
+    """The table of a head on pixels."""
+    return _of_pixels(config.train.table_of(head))
+
+
+def _of_pixels(table: Table) -> FinetuneTable:
+    if not isinstance(table, FinetuneTable):
+        raise TypeError(f"the table of a head on pixels is a FinetuneTable, not a {type(table).__name__}")
+    return table
 
 
 def fit_finetune(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Fine-tune a network on the tiles of a fold. Raises what the backbone, the stores and the training raise."""
     cohort = job.cohort
-    table = cohort.config.train.finetune
+    table = finetune_table(cohort.config, job.model.head)
     train, valid = (tile_sources(cohort, states) for states in (job.train, job.valid))
-    base, preprocess = build_inner(finetune_backbone(cohort.config))
+    base, preprocess = build_inner(finetune_backbone(cohort.config, job.model.head))
     network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
     with TensorBoardCurves(cohort.run.tensorboard(job.model.name)) as curves:
-        return train_finetuned(
+        return find_head(job.model.head).train(
             table,
             network,
             train,
@@ -128,8 +139,9 @@ def make_probabilities(
 
     Raises NotReadyError naming every slide of which they cannot be made, Stopped on request, MachineError.
     """
-    for name, head, _ in model_names(model_run.config().train):
-        if head == HEAD:
+    train = model_run.config().train
+    for name, head, _ in model_names(train):
+        if head in train.pixel_heads:
             _make(run, name, model_run.model(name), slides, progress, stop)
 
 
@@ -160,11 +172,11 @@ def _make(
 def finetuned_stage(run: RunDir, name: str, folder: Path) -> ExtractStage:
     """The work of making them. Raises NotReadyError where there is no sound model in ``folder``."""
     record = read_record(folder)
-    table = FinetuneTable.model_validate(record.settings)
+    table = _of_pixels(declared(record.head).table.model_validate(record.settings))
     config = run.config()
     tile_px = config.tile.tile_px
     plan = DevicePlan(
         partial(load_finetuned, folder, tile_px), tile_px, table.batch_size, table.precision, threads=usable_cores()
     )
-    spec = {"head": HEAD, "rule": RULE, "model": record.content, "batch_size": table.batch_size}
+    spec = {"head": record.head, "rule": RULE, "model": record.content, "batch_size": table.batch_size}
     return ExtractStage(run, name, spec, "float32", config.tile, plan)

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
-from hypoxia_hpc.config import AttentionTable
 from hypoxia_hpc.errors import NotReadyError, SlideError
-from hypoxia_hpc.networks.heads.attention import attention_scores
-from hypoxia_hpc.networks.heads.registry import HeadTable, predictor
+from hypoxia_hpc.networks.heads.registry import HeadTable, head_of, predictor
 from hypoxia_hpc.networks.heads.result import Arrays
 from hypoxia_hpc.networks.heads.saved import SavedModel, load_model
 from hypoxia_hpc.records import Float32Array, Float64Array, Slide
@@ -37,7 +34,7 @@ def saved_models(run: RunDir) -> dict[str, list[SavedModel]]:
 
 def outputs_of(model: SavedModel) -> SlideOutputs:
     """A frozen top model as a function of a slide and its features: see `head_outputs`."""
-    outputs = head_outputs(model.table, model.arrays, model.record.feature_length)  # type: ignore[arg-type]
+    outputs = head_outputs(model.table, model.arrays, model.record.feature_length)
     return lambda _, values: outputs(values)
 
 
@@ -78,13 +75,8 @@ def _problem_of(path: Path) -> list[str]:
 def head_outputs(table: HeadTable, arrays: Arrays, feature_length: int) -> TileOutputs:
     """A top model as a function of feature vectors float32 (n, d): probability of each tile, float64 (n,) in 0..1, and
     what `pool_tiles` needs beside it."""
-    if isinstance(table, AttentionTable):
-        weigh = attention_scores(table, arrays)
-
-        def outputs(values: Float32Array) -> Columns:
-            found = weigh(values)
-            return {"probability": logistic(found.logit), ATTENTION: found.attention_logit, LOGIT: found.logit}
-
-        return outputs
+    outputs = head_of(table).outputs
+    if outputs is not None:
+        return outputs(table, arrays, feature_length)
     predict = predictor(table, arrays, feature_length)
     return lambda values: {"probability": predict(values)}

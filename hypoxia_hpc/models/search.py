@@ -20,7 +20,6 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models.outputs import TileOutputs, head_outputs
 from hypoxia_hpc.models.training_job import TrainingJob, model_record
 from hypoxia_hpc.networks.data.rows import LabelledStore
-from hypoxia_hpc.networks.heads.registry import HeadTable
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
 from hypoxia_hpc.records import Json
@@ -98,8 +97,7 @@ def _score_of(job: TrainingJob, train: Callable[[], TrainedHead]) -> Score:
     folder = _made(job)
     if model_key(folder) != job.model.key:
         trained = train()
-        table: HeadTable = job.table  # type: ignore[assignment]
-        outputs = head_outputs(table, trained.arrays, job.data.feature_length)
+        outputs = head_outputs(job.table, trained.arrays, job.data.feature_length)
         score = score_of(outputs, job.data.valid)
         save_model(folder, model_record(job, trained, search=asdict(score)), trained.arrays)
         job.checkpoints.clear()

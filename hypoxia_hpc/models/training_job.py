@@ -58,7 +58,7 @@ Trainer = Callable[[TrainingJob, OnEpoch], TrainedHead]
 def fit_head(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Train a top model on features. Raises what ``train_head`` raises."""
     return train_head(
-        job.table,  # type: ignore[arg-type]
+        job.table,
         job.data,
         seed=job.seed,
         checkpoints=job.checkpoints,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hypoxia_hpc.config.heads.registry import declared
 from hypoxia_hpc.records import Float64Array
 from hypoxia_hpc.reports.content import BASELINE_MODEL, lead_model, metric, model_order
 from hypoxia_hpc.reports.data import Curves, PatientPrediction, ReportData
@@ -111,13 +112,6 @@ def _roc_alt(data: ReportData, legend: Sequence[LegendEntry], by_model: dict[str
     )
 
 
-# What the loss of a head is the mean over, where that is not simply tiles.
-COUNTED_BY = {
-    "attention": "patient, a bag of tiles",
-    "deep_kmeans": "tile; the autoencoder alone first, then the distance to the clusters is added, and the loss jumps",
-}
-
-
 def training_figures(data: ReportData) -> list[TrainingFigure]:
     """Loss and, where there is one, accuracy by epoch for every model that was trained in epochs."""
     return [_training_figure(index, history) for index, history in enumerate(data.histories) if history.loss]
@@ -131,7 +125,7 @@ def _training_figure(index: int, history: Curves) -> TrainingFigure:
         accuracy = Plot(svg, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy))
     return TrainingFigure(
         history.head,
-        COUNTED_BY.get(history.head.partition(".")[0], "tile"),
+        declared(history.head.partition(".")[0]).loss_over,
         Plot(loss, _training_alt("Loss", history.head, history.loss, history.valid_loss)),
         accuracy,
         bool(history.valid_loss or history.valid_accuracy),

@@ -84,18 +84,19 @@ class Cohort:
 
     def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
         """Only slides of training and validation patients enter; of a fine-tuned network their tiles, not features."""
+        on_pixels = name in self.config.train.pixel_heads
         inputs = [
             (
                 set_name,
                 state.slide.patient_id,
                 state.slide.slide_id,
                 self.label(state.slide),
-                state.tiles if name == "finetune" else state.key,
+                state.tiles if on_pixels else state.key,
             )
             for set_name in FITTED
             for state in self.of_set(sets, set_name)
         ]
-        rule = find_network(self.config.train.finetune.backbone).rule if name == "finetune" else 1
+        rule = find_network(getattr(self.config.train, name).backbone).rule if on_pixels else 1
         return train_key(self.config.train, name, inputs, network_rule=rule)
 
     def label(self, slide: Slide) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hypoxia_hpc.cohorts.tables import read_patients, read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
+from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.records import Json, Patient, Slide
 
 
@@ -71,20 +72,7 @@ class RunDir:
 
     def config(self) -> RunConfig:
         """run.toml, the paths in it made absolute: a relative one is relative to the run directory."""
-        config = load_config(self.config_file)
-        extract, site = config.extract, config.site
-        if extract.weights_sha256 is not None:
-            extract = extract.model_copy(update={"weights": str(self.root.absolute() / extract.weights)})
-        train = config.train
-        if train.finetune.weights_sha256 is not None:
-            finetune = train.finetune.model_copy(update={"weights": str(self.root.absolute() / train.finetune.weights)})
-            train = train.model_copy(update={"finetune": finetune})
-        if site.weights is not None:
-            site = site.model_copy(update={"weights": str(self.root.absolute() / Path(site.weights).expanduser())})
-        tile = config.tile
-        if tile.regions is not None:
-            tile = tile.model_copy(update={"regions": str(self.root.absolute() / Path(tile.regions).expanduser())})
-        return config.model_copy(update={"tile": tile, "extract": extract, "train": train, "site": site})
+        return with_paths(load_config(self.config_file), self.root)
 
     def slides(self) -> tuple[Slide, ...]:
         return read_slides(self.slides_file)

@@ -28,7 +28,7 @@ def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> st
 
 def tile_spec(table: TileTable) -> Json:
     """What makes tiles of two runs comparable: the [tile] table without what changes no tile, or how it is kept."""
-    kept = table.model_dump(mode="json", exclude={"regions", "screen", "max_unreadable", "pixels", "codec"})
+    kept = table.keyed(exclude={"regions", "screen", "max_unreadable", "pixels", "codec"})
     lossy = table.codec == "jpeg" and table.pixels == "store"
     return {**kept, "regions": table.regions is not None, "screen_fast": table.screen == "fast", "lossy": lossy}
 
@@ -39,12 +39,12 @@ def unread_tile_key(table: TileTable, slide: Slide, reason: str) -> str:
 
 
 def _keyed(table: TileTable) -> Json:
-    return table.model_dump(exclude={"regions"})
+    return table.keyed(exclude={"regions"})
 
 
 def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json:
     """What makes features comparable: the [extract] table with the weights' digest in place of where they lie."""
-    kept = table.model_dump(exclude={"weights", "weights_sha256", "seed"})
+    kept = table.keyed(exclude={"weights", "weights_sha256", "seed"})
     return {**kept, "tile_px": tile_px, "weights_digest": weights_digest}
 
 
@@ -58,23 +58,23 @@ def train_key(
 ) -> str:
     """Key of the model of a head or clustering. ``inputs``: set, patient_id, slide_id, label, key of features of every
     slide it may see: those of training and validation patients. ``network_rule``: of a network that is fine-tuned."""
-    settings = getattr(table, name).model_dump()
+    settings = table.table_of(name).keyed()
     if settings.get("weights_sha256") is not None:
         del settings["weights"]  # where the file lies
     mine = {"head": name, "seed": table.seed, "settings": settings}
     if network_rule != 1:
         mine["network_rule"] = network_rule
     if table.search.n_points(name):
-        mine["search"] = getattr(table.search, name).model_dump()
+        mine["search"] = table.search.grid(name).keyed()
     return stage_key("train", TRAIN_RULE, mine, sorted(inputs))
 
 
 def point_key(model_key: str, settings: Table) -> str:
     """Key of one training of a search for the model of this key."""
-    return stage_key("search", TRAIN_RULE, settings.model_dump(), model_key)
+    return stage_key("search", TRAIN_RULE, settings.keyed(), model_key)
 
 
 def evaluate_key(table: EvaluateTable, models: Json, rows: Sequence[tuple[str, str, str, str, str]]) -> str:
     """Key of predictions and metrics. ``models``: key by name. ``rows``: set, patient_id, slide_id, label (or empty)
     with tumour type, key of features of every slide."""
-    return stage_key("evaluate", EVALUATE_RULE, table.model_dump(), {"models": models, "rows": sorted(rows)})
+    return stage_key("evaluate", EVALUATE_RULE, table.keyed(), {"models": models, "rows": sorted(rows)})

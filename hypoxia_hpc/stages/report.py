@@ -14,8 +14,8 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig, render_config
+from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
-from hypoxia_hpc.models.finetuned import HEAD
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
 from hypoxia_hpc.progress import Progress
@@ -111,7 +111,7 @@ def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
 
 
 def _begins_at_random(record: ModelRecord) -> bool:
-    return record.head == HEAD and record.settings["weights"] == "random"
+    return is_on_pixels(record.head) and record.settings["weights"] == "random"
 
 
 def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) -> Json:
@@ -279,7 +279,8 @@ def _quarantined(state: SlideState) -> QuarantinedSlide:
 def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tuple[StageTime, ...]:
     slide_ids = [state.slide.slide_id for state in states]
     models = model_names(config.train)
-    features = {"extract": config.extract.name} | {f"extract {name}": name for name, head, _ in models if head == HEAD}
+    finetuned = {f"extract {name}": name for name, head, _ in models if is_on_pixels(head)}
+    features = {"extract": config.extract.name, **finetuned}
     by_stage = {
         "tile": [read_receipt(run.receipts("tile"), slide_id) for slide_id in slide_ids],
         **{

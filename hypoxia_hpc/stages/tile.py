@@ -133,7 +133,7 @@ class TileStage:
                 "objective_power": pyramid.objective_power,
                 "fingerprint": fingerprint(slide.path),
             },
-            "spec": self.table.model_dump(exclude={"regions"}),
+            "spec": self.table.keyed(exclude={"regions"}),
             "plan": plan_record,
             **({"regions": regions_digest(regions)} if regions else {}),
             "counts": counts,

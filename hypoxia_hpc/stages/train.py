@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.cohorts.tables import split_csv
-from hypoxia_hpc.config import RunConfig, Table
+from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.models.clusterings import fit_deep_kmeans
-from hypoxia_hpc.models.finetuned import finetune_backbone, fit_finetune, make_probabilities
+from hypoxia_hpc.models.clusterings import fit_clustering
+from hypoxia_hpc.models.finetuned import finetune_backbone, finetune_table, fit_finetune, make_probabilities
 from hypoxia_hpc.models.search import point_folders, search
 from hypoxia_hpc.models.training_job import (
     Trainer,
@@ -35,8 +35,6 @@ from hypoxia_hpc.stores.commit import committed_file, remove_directory
 from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
-# What trains a model; every other one is a top model on features.
-TRAINERS: Mapping[str, Trainer] = {"finetune": fit_finetune, "deep_kmeans": fit_deep_kmeans}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,8 @@ def require_splittable(run: RunDir) -> None:
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
     split_of(config.train, list(patients.values()))
-    if "finetune" in config.train.heads:
-        finetune_backbone(config)
+    for head in config.train.pixel_heads:
+        finetune_backbone(config, head)
 
 
 def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
@@ -96,17 +94,23 @@ def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
     where Keras has nothing to run on, and for a network to be fine-tuned what ``finetune_backbone`` raises."""
     if todo:
         backend_name()
-    if any(model.head == "finetune" for model in todo):
-        finetune_backbone(config)
+    for head in _pixel_heads(config, todo):
+        finetune_backbone(config, head)
+
+
+def _pixel_heads(config: RunConfig, todo: Sequence[Planned]) -> tuple[str, ...]:
+    """Those on pixels among the heads of these models."""
+    return tuple(head for head in config.train.pixel_heads if any(model.head == head for model in todo))
 
 
 def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress) -> None:
-    table = config.train.finetune
-    if table.weights == "random" and any(model.head == "finetune" for model in todo):
-        progress.note(
-            f"finetune: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained network. "
-            "Fit for a demo or a test, not for results."
-        )
+    for head in _pixel_heads(config, todo):
+        table = finetune_table(config, head)
+        if table.weights == "random":
+            progress.note(
+                f"{head}: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained "
+                "network. Fit for a demo or a test, not for results."
+            )
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:
@@ -134,7 +138,7 @@ def _train_one(
     settings = cohort.config.train
     data = training_data(cohort, sets, model.fold)
     train_set, valid_set = (cohort.of_set(sets, name) for name in FITTED)
-    table: Table = getattr(settings, model.head)
+    table = settings.table_of(model.head)
     job = TrainingJob(cohort, model, table, train_set, valid_set, data, stop)
     record: Json | None = None
     if points := settings.search.points(model.head):
@@ -150,7 +154,7 @@ def _train_one(
 
 
 def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
-    trainer = TRAINERS.get(job.model.head, fit_head)
+    trainer = _trainer(job)
     epochs = n_epochs(job.table)
     progress.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
     try:
@@ -160,6 +164,13 @@ def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
     if told := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
         progress.note(f"{title}: {told}")
     return trained
+
+
+def _trainer(job: TrainingJob) -> Trainer:
+    train = job.cohort.config.train
+    if job.model.head in train.clusterings:
+        return fit_clustering
+    return fit_finetune if job.model.head in train.pixel_heads else fit_head
 
 
 def how_it_ended(history: History, epochs: int, patience: int | None) -> str:

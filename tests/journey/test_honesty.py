@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.cohorts.splits import split_patients
-from hypoxia_hpc.config import FEATURE_HEADS
+from hypoxia_hpc.config import TrainTable
 from hypoxia_hpc.models.outputs import head_outputs
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
@@ -39,7 +39,7 @@ PERMUTATIONS = 20
 @pytest.mark.parametrize("seed", SOME_SEEDS)
 def test_every_head_finds_the_planted_difference(demo_of: DemoOf, seed: int) -> None:
     metrics = json.loads((demo_of(seed) / "run" / "metrics.json").read_text())
-    for head in FEATURE_HEADS:
+    for head in TrainTable().heads:
         area = metrics["models"][head]["test"]["patient"]["roc_auc"]
         assert area["n"] == 24
         assert area["low"] > 0.6, (head, area)

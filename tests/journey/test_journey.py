@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.config import FEATURE_HEADS
+from hypoxia_hpc.config import TrainTable
 
 DemoOf = Callable[..., Path]
 REAL_SLIDE = Path(__file__).parents[2] / "hypoxia_hpc" / "slides" / "CMU-1-Small-Region.svs"
@@ -32,8 +32,8 @@ def demo(demo_of: DemoOf) -> Path:
 def test_demo_says_metrics_and_where_the_report_is(demo: Path) -> None:
     said = (demo / "said.txt").read_text()
     assert "24 test patients" in said
-    rows = {line.split()[0]: line.split()[1] for line in said.split("\n") if line.startswith(FEATURE_HEADS)}
-    assert set(rows) == {*FEATURE_HEADS}
+    rows = {line.split()[0]: line.split()[1] for line in said.split("\n") if line.startswith(TrainTable().heads)}
+    assert set(rows) == {*TrainTable().heads}
     assert all(0 <= float(area) <= 1 for area in rows.values()), "a patient AUC for each"
     assert f"report: {demo / 'run' / 'report' / 'index.html'}" in said
 

@@ -75,13 +75,11 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
 
 
 def needed_tables(config: RunConfig) -> list[ExtractTable]:
-    """The networks that a run takes, and where their weights come from: [extract]'s and, where a network is fine-tuned,
-    the one that this begins with."""
-    tables = [config.extract]
-    if "finetune" in config.train.heads:
-        wanted = config.train.finetune.model_dump(include={"backbone", "weights", "weights_sha256"})
-        tables.append(ExtractTable(**wanted))
-    return tables
+    """The networks that a run takes, and where their weights come from: [extract]'s, and those that
+    networks to be fine-tuned begin with."""
+    finetuned = [config.train.table_of(head) for head in config.train.pixel_heads]
+    wanted = [table.model_dump(include={"backbone", "weights", "weights_sha256"}) for table in finetuned]
+    return [config.extract, *(ExtractTable(**one) for one in wanted)]
 
 
 def imagenet_networks(config: RunConfig) -> list[str]:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
 from hypoxia_hpc.config import AttentionTable
 from hypoxia_hpc.networks.data.bags import Bag, BagBatch, ShuffledBags, bags_of, read_rows
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TileOutputs, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.records import Float32Array, Float64Array
 
@@ -79,7 +80,19 @@ def attention_scores(table: AttentionTable, arrays: Arrays) -> AttentionScores:
     return lambda values: _evidence(network, values)
 
 
-def attention_predictor(table: AttentionTable, arrays: Arrays) -> Predictor:
+def attention_outputs(table: AttentionTable, arrays: Arrays, _: int) -> TileOutputs:
+    """Feature vectors float32 (n, d) -> what pooling needs of each tile: its probability by itself, its attention and
+    its logit."""
+    weigh = attention_scores(table, arrays)
+
+    def outputs(values: Float32Array) -> dict[str, Float64Array]:
+        found = weigh(values)
+        return {"probability": logistic(found.logit), ATTENTION: found.attention_logit, LOGIT: found.logit}
+
+    return outputs
+
+
+def attention_predictor(table: AttentionTable, arrays: Arrays, _: int) -> Predictor:
     """Feature vectors float32 (n, d) -> probability of class 1 of each tile by itself, float64 (n,)."""
     from scipy.special import expit
 

@@ -82,6 +82,11 @@ def cluster_predictor(table: DeepKMeansTable, arrays: Arrays, feature_length: in
     return lambda values: nearest(_codes(encoder, values), arrays[CENTRES])
 
 
+def n_clusters(table: DeepKMeansTable) -> int:
+    """How many clusters there are, those that no tile is nearest to among them."""
+    return table.clusters
+
+
 def nearest(codes: Float32Array, centres: NDArray[Any]) -> Int64Array:
     """Number of the nearest centre (k, c) of each code (n, c), int64 (n,); the first of equals."""
     numbers: Int64Array = _squares(codes, centres).argmin(axis=1).astype(np.int64)

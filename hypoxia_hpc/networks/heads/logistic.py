@@ -19,6 +19,7 @@ from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, class_weights, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standardise
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
 from hypoxia_hpc.records import Float32Array, Float64Array
 
@@ -29,7 +30,13 @@ _RECORDS = ("at", "value", "gradient")
 
 
 def train_logistic(
-    table: LogisticTable, data: TrainingData, *, checkpoints: Checkpoints, stop: threading.Event
+    table: LogisticTable,
+    data: TrainingData,
+    *,
+    seed: int,
+    checkpoints: Checkpoints,
+    on_epoch: OnEpoch,
+    stop: threading.Event,
 ) -> TrainedHead:
     """Fit on the training tiles; the validation tiles are only looked at for NaN.
 
@@ -51,10 +58,11 @@ def train_logistic(
             jac=True,
             options={"maxiter": table.max_iter, **TOLERANCES},
         )
+    on_epoch({})
     return TrainedHead({**standard, COEFFICIENTS: found.x[:-1], INTERCEPT: found.x[-1:]}, {})
 
 
-def logistic_predictor(arrays: Arrays) -> Predictor:
+def logistic_predictor(_: LogisticTable, arrays: Arrays, __: int) -> Predictor:
     """Feature vectors float32 (n, d) -> probability of class 1, float64 (n,)."""
     from scipy.special import expit
 

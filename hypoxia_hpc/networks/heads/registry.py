@@ -1,24 +1,75 @@
-"""Top models on feature vectors, each in a module of its own: which table of run.toml is trained by which."""
+"""The heads and clusterings of run.toml with their code, by the names of ``hypoxia_hpc/config/heads/registry.py``.
+
+To add one: its table there, its code in a module of this room, and a line here. Those that installed packages add bring
+table and code in one; see that registry.
+"""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import fields
+from typing import Any, TypeVar
 
-from hypoxia_hpc.config import AttentionTable, FunnelTable, LogisticTable, TanhTable
+from hypoxia_hpc.config import CLUSTERINGS, HEADS, Table
+from hypoxia_hpc.config.heads.registry import declared
 from hypoxia_hpc.networks.data.rows import TrainingData, first_rows
-from hypoxia_hpc.networks.heads.attention import attention_predictor, train_attention
+from hypoxia_hpc.networks.heads.attention import attention_outputs, attention_predictor, train_attention
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.deep_kmeans import cluster_predictor, n_clusters, train_deep_kmeans
 from hypoxia_hpc.networks.heads.dense import dense_predictor, train_dense
+from hypoxia_hpc.networks.heads.finetuning import train_finetuned
+from hypoxia_hpc.networks.heads.head import Clustering, Head
 from hypoxia_hpc.networks.heads.logistic import logistic_predictor, train_logistic
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, check_probabilities
 
 SAMPLE_ROWS = 500
-HeadTable = TanhTable | FunnelTable | LogisticTable | AttentionTable
+HeadTable = Table  # of a head on features
+_Code = TypeVar("_Code", Head, Clustering)
+
+
+def _joined(kind: type[_Code], name: str, **code: Any) -> _Code:
+    """A head or clustering of this package: what is declared of it, and its code."""
+    one = declared(name)
+    return kind(**{field.name: getattr(one, field.name) for field in fields(one)}, **code)
+
+
+_HEADS = {
+    "tanh": _joined(Head, "tanh", train=train_dense, predictor=dense_predictor),
+    "funnel": _joined(Head, "funnel", train=train_dense, predictor=dense_predictor),
+    "logistic": _joined(Head, "logistic", train=train_logistic, predictor=logistic_predictor),
+    "attention": _joined(
+        Head, "attention", train=train_attention, predictor=attention_predictor, outputs=attention_outputs
+    ),
+    "finetune": _joined(Head, "finetune", train=train_finetuned),
+}
+_CLUSTERINGS = {
+    "deep_kmeans": _joined(
+        Clustering, "deep_kmeans", train=train_deep_kmeans, predictor=cluster_predictor, n_clusters=n_clusters
+    ),
+}
+
+
+def find_head(name: str) -> Head:
+    """The head of this name, of this package or another. Raises KeyError."""
+    added = HEADS[name]
+    return added if isinstance(added, Head) else _HEADS[name]
+
+
+def head_of(table: Table) -> Head:
+    """The head that has such a table. Raises KeyError."""
+    names = {head.table: name for name, head in HEADS.items()}
+    return find_head(names[type(table)])
+
+
+def find_clustering(name: str) -> Clustering:
+    """The clustering of this name, of this package or another. Raises KeyError."""
+    added = CLUSTERINGS[name]
+    return added if isinstance(added, Clustering) else _CLUSTERINGS[name]
 
 
 def train_head(
-    table: HeadTable,
+    table: Table,
     data: TrainingData,
     *,
     seed: int,
@@ -29,7 +80,7 @@ def train_head(
     """Train a head on the tiles of training patients; those of validation patients are only watched.
 
     A killed or stopped training goes on from ``checkpoints`` to the same bytes; the caller clears them when the model
-    is safe. ``on_epoch`` is told the logs of each epoch (of logistic regression: nothing, once, at the end).
+    is safe. ``on_epoch`` gets the logs of each epoch (of logistic regression: nothing, once, at the end).
 
     Raises:
         NotReadyError: damaged stores, all of them named; SlideError where one is damaged while it is read.
@@ -38,21 +89,17 @@ def train_head(
         Stopped: on request, after a checkpoint.
         MachineError: a checkpoint cannot be written.
     """
-    if isinstance(table, LogisticTable):
-        trained = train_logistic(table, data, checkpoints=checkpoints, stop=stop)
-        on_epoch({})
-    elif isinstance(table, AttentionTable):
-        trained = train_attention(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    else:
-        trained = train_dense(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    check_probabilities(predictor(table, trained.arrays, data.feature_length)(first_rows(data.train[0], SAMPLE_ROWS)))
+    train = head_of(table).train
+    trained = train(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
+    predict = predictor(table, trained.arrays, data.feature_length)
+    check_probabilities(predict(first_rows(data.train[0], SAMPLE_ROWS)))
     return trained
 
 
-def predictor(table: HeadTable, arrays: Arrays, feature_length: int) -> Predictor:
-    """A trained head as a function: feature vectors float32 (n, d) -> probability of class 1, float64 (n,) in 0..1."""
-    if isinstance(table, LogisticTable):
-        return logistic_predictor(arrays)
-    if isinstance(table, AttentionTable):
-        return attention_predictor(table, arrays)
-    return dense_predictor(table, arrays, feature_length)
+def predictor(table: Table, arrays: Arrays, feature_length: int) -> Predictor:
+    """A trained head as a function: feature vectors float32 (n, d) -> probability of class 1, float64 (n,) in 0..1.
+    Raises ValueError for a head on pixels, whose probabilities are kept as features are."""
+    make = head_of(table).predictor
+    if make is None:
+        raise ValueError(f"a head with {type(table).__name__} predicts from pixels, not from feature vectors")
+    return make(table, arrays, feature_length)

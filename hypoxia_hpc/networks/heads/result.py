@@ -15,6 +15,7 @@ from hypoxia_hpc.records import Float32Array, Float64Array
 
 Arrays = Mapping[str, NDArray[Any]]
 Predictor = Callable[[Float32Array], Float64Array]
+TileOutputs = Callable[[Float32Array], dict[str, Float64Array]]
 
 
 @dataclass(frozen=True, slots=True)

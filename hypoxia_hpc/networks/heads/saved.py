@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from hypoxia_hpc.config import (
-    AttentionTable,
-    DeepKMeansTable,
-    FinetuneTable,
-    FunnelTable,
-    LogisticTable,
-    Table,
-    TanhTable,
-    canonical_json,
-)
+from hypoxia_hpc.config import Table, canonical_json
+from hypoxia_hpc.config.heads.registry import declared
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads.result import Arrays
 from hypoxia_hpc.records import Json
@@ -29,14 +20,6 @@ from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
 ARRAYS_FILE = "weights.safetensors"
 RECORD_FILE = "model.json"
-TABLES: Mapping[str, type[Table]] = {
-    "tanh": TanhTable,
-    "funnel": FunnelTable,
-    "logistic": LogisticTable,
-    "attention": AttentionTable,
-    "finetune": FinetuneTable,
-    "deep_kmeans": DeepKMeansTable,
-}
 
 
 class ModelRecord(BaseModel):
@@ -112,7 +95,7 @@ def load_model(folder: Path) -> SavedModel:
         if hashlib.sha256(data).hexdigest() != record.content:
             raise _damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
         arrays: dict[str, NDArray[np.generic]] = load(data)
-        table = TABLES[record.head].model_validate(record.settings)
+        table = declared(record.head).table.model_validate(record.settings)
     except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
         raise _damaged(folder, error) from None
     return SavedModel(record, table, arrays)

@@ -1,0 +1,46 @@
+"""[extract]: tiles to feature vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from hypoxia_hpc.config.base import NETWORK_PATTERN, SHA256_PATTERN, Name, Table
+from hypoxia_hpc.config.paths import WeightsPath
+
+
+class ExtractTable(Table):
+    """[extract]: tiles to feature vectors."""
+
+    name: Name = Field("inception_v3", description="features/<name>/: choose another to keep two sets side by side")
+    backbone: str = Field(
+        "inception_v3",
+        pattern=NETWORK_PATTERN,
+        description="network without its top, average-pooled: inception_v3, resnet50, vgg16, densenet121, another of "
+        "keras.applications, one that an installed package adds, or timm:NAME",
+    )
+    weights: WeightsPath = Field(
+        "imagenet",
+        description='"imagenet" (the known file, from [site] weights), a .weights.h5 or .safetensors path, or "random"',
+    )
+    weights_sha256: str | None = Field(
+        None, pattern=SHA256_PATTERN, description="SHA-256 of the file when weights is a path"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description='seed of weights = "random"')
+    batch_size: int = Field(32, ge=1, le=4096, description="tiles per step; the shape is fixed, the last batch padded")
+    dtype: Literal["float16", "float32"] = Field("float16", description="stored type of the features")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description='"bfloat16": matrix products in 16 bits; faster where the device has them, not the same bits',
+    )
+    xla: bool = Field(False, description="let XLA compile the network; changes the last bits of the features")
+
+    @model_validator(mode="after")
+    def _hash_goes_with_path(self) -> ExtractTable:
+        is_path = self.weights not in ("imagenet", "random")
+        if is_path and self.weights_sha256 is None:
+            raise ValueError("weights names a file, so weights_sha256 must give its SHA-256 (run sha256sum FILE)")
+        if not is_path and self.weights_sha256 is not None:
+            raise ValueError(f'weights_sha256 is for a file; with weights = "{self.weights}" remove it')
+        return self

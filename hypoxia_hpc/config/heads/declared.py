@@ -1,0 +1,32 @@
+"""What every room has to know of a head or clustering beside its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hypoxia_hpc.config.base import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredHead:
+    """A head as run.toml knows it.
+
+    ``inputs``: what it is trained on, feature vectors or the pixels of tiles; the table of a head on pixels is a
+    `FinetuneTable`. ``outcomes``: what it predicts. ``searchable``: has [train.search] a grid for it. ``loss_over``:
+    what the loss in its history is the mean over.
+    """
+
+    table: type[Table]
+    inputs: Literal["features", "pixels"] = "features"
+    outcomes: tuple[Literal["binary"], ...] = ("binary",)
+    searchable: bool = True
+    loss_over: str = "tile"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredClustering:
+    """A clustering as run.toml knows it; ``loss_over`` as of a head."""
+
+    table: type[Table]
+    loss_over: str = "tile"

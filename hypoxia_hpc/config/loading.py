@@ -1,0 +1,63 @@
+"""run.toml and the preset of its study -> a frozen configuration, or every mistake at once."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hypoxia_hpc.config.messages import explain, follows
+from hypoxia_hpc.config.run import RunConfig
+from hypoxia_hpc.config.studies import STUDIES
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Json
+
+
+def preset(study: str, changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """The frozen configuration of a study, with ``changes`` (nested tables) on top. Raises InputError."""
+    if study not in STUDIES:
+        raise InputError(
+            f"study {study!r} is not one of the presets", remedy=f"choose one of: {', '.join(sorted(STUDIES))}"
+        )
+    return parse_config({"study": study, **(changes or {})}, source=f"preset {study}")
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read and validate a run.toml. Raises InputError that names every wrong key or value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist, so {path.parent} is no run directory",
+            remedy=f"make one: hypoxia-hpc init {path.parent} --study hypoxia --slides DIR",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}", remedy="mend the line named above") from None
+    return parse_config(raw, source=str(path))
+
+
+def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
+    """Validate nested tables, the study's preset below them. Raises InputError."""
+    study = raw.get("study", "hypoxia")
+    merged = _merge(STUDIES[study].changes if isinstance(study, str) and study in STUDIES else {}, raw)
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        problems = [explain(one) for one in error.errors() if not follows(one)]
+        raise InputError(
+            f"{source} has {len(problems)} wrong {'entry' if len(problems) == 1 else 'entries'}",
+            offending=problems,
+            remedy="mend or remove these entries; an entry left out takes its default",
+        ) from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name)
+        merged[name] = _merge(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,47 @@
+"""The whole of run.toml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from hypoxia_hpc.config.base import Table
+from hypoxia_hpc.config.evaluate import EvaluateTable
+from hypoxia_hpc.config.extract import ExtractTable
+from hypoxia_hpc.config.report import ReportTable
+from hypoxia_hpc.config.site import SiteTable
+from hypoxia_hpc.config.studies import STUDIES, USELESS_STUDIES
+from hypoxia_hpc.config.tile import TileTable
+from hypoxia_hpc.config.train import TrainTable, one_of
+
+StudyName = Annotated[str, one_of(STUDIES, USELESS_STUDIES)]
+
+
+class RunConfig(Table):
+    """The whole of run.toml."""
+
+    study: StudyName = Field("hypoxia", description="preset that the defaults come from")
+    tile: TileTable = TileTable()
+    extract: ExtractTable = ExtractTable()
+    train: TrainTable = TrainTable()
+    evaluate: EvaluateTable = EvaluateTable()
+    report: ReportTable = ReportTable()
+    site: SiteTable = SiteTable()
+
+    @model_validator(mode="after")
+    def _heads_on_pixels_have_them_and_a_name(self) -> RunConfig:
+        for head in self.train.pixel_heads:
+            self._require_pixels_and_a_name(head)
+        return self
+
+    def _require_pixels_and_a_name(self, head: str) -> None:
+        if self.tile.pixels == "none":
+            raise ValueError(
+                f'[train] heads has "{head}", which goes by the pixels of tiles: set [tile] pixels = "store", or take '
+                "it out of heads"
+            )
+        if self.extract.name.split(".")[0] == head:
+            raise ValueError(
+                f'[extract] name = "{self.extract.name}" is where the head "{head}" keeps its own: choose another'
+            )

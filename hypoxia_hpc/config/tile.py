@@ -1,0 +1,48 @@
+"""[tile]: how a slide is cut."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hypoxia_hpc.config.base import Fraction, Table
+from hypoxia_hpc.config.paths import LocalPath
+
+
+class TileTable(Table):
+    """[tile]: how a slide is cut (the tiling rule)."""
+
+    tile_px: int = Field(299, ge=16, le=4096, description="side of a tile in pixels at the target resolution")
+    mpp: float = Field(0.5, gt=0, le=100, description="target resolution, µm per pixel (0.5 is 20x)")
+    max_background: Fraction = Field(0.25, description="a tile with a larger share of background pixels is dropped")
+    white: int = Field(220, ge=1, le=255, description="a pixel this light or lighter (0..255) is background")
+    default_mpp: float | None = Field(
+        None, gt=0, le=100, description="µm per pixel for slides that say nothing; without it they are quarantined"
+    )
+    reduce: Literal["area", "decoder"] = Field(
+        "area", description='"area": exact averaging; "decoder": JPEG and JPEG 2000 decode at 1/2, 1/4, 1/8 (faster)'
+    )
+    screen: Literal["off", "exact", "fast"] = Field(
+        "exact", description='decode less: "exact" same result as "off"; "fast" also trusts a coarse level'
+    )
+    tissue: Literal["none", "otsu", "watershed"] = Field(
+        "none", description="tissue mask on a coarse level, beside the background rule"
+    )
+    min_tissue: Fraction = Field(0.5, description="least share of a tile that the tissue mask covers")
+    regions: LocalPath | None = Field(
+        None, description="folder of QuPath GeoJSON files <slide_id>.geojson, relative to this file"
+    )
+    regions_rule: Literal["include", "exclude"] = Field(
+        "include", description="keep what lies in the regions, or what lies outside"
+    )
+    min_region: Fraction = Field(0.5, description="least share of a tile inside (exclude: outside) the regions")
+    max_unreadable: Fraction = Field(
+        0.01, description="a slide with a larger share of tiles that do not decode is quarantined"
+    )
+    pixels: Literal["store", "none"] = Field(
+        "store", description='"none": keep coordinates only, extract reads the pixels from the slide again'
+    )
+    codec: Literal["none", "lz4", "zstd", "jpeg"] = Field(
+        "none", description='how the store packs pixels; "jpeg" (quality 90) changes them'
+    )

@@ -1,0 +1,52 @@
+"""What a head or clustering is, to the code that trains it and predicts with it.
+
+This module imports nothing that is heavy and nothing that reads the registry: the module of an installed package that
+adds a head imports it while the list of heads is being made. Such a module must not import Keras when it is imported,
+and takes everything else of this package inside its functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.networks.heads.result import Predictor, TileOutputs, TrainedHead
+    from hypoxia_hpc.records import Float32Array, Int64Array
+
+# Settings of a head and size of a cohort -> what it takes to train one model and to predict with it.
+CostOf = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head(DeclaredHead):
+    """A head: what run.toml says of it, and its code.
+
+    ``train``: of a head on features, (table, data, *, seed, checkpoints, on_epoch, stop) -> `TrainedHead`, as
+    `registry.train_head`; of one on pixels as `finetuning.train_finetuned`. ``predictor``: (table, arrays,
+    feature_length) -> feature vectors float32 (n, d) to the probability of class 1, float64 (n,) in 0..1; None of a
+    head on pixels, whose probabilities are kept as features are. ``outputs``: the same, to every column that
+    `analysis.pooling.pool_tiles` needs; default: the probability alone. ``cost``: None where it is not known.
+    """
+
+    train: Callable[..., TrainedHead]
+    predictor: Callable[[Any, Any, int], Predictor] | None = None
+    outputs: Callable[[Any, Any, int], TileOutputs] | None = None
+    cost: CostOf | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clustering(DeclaredClustering):
+    """A clustering of tiles: what run.toml says of it, and its code.
+
+    ``train``: as of a head on features. ``predictor``: (table, arrays, feature_length) -> feature vectors float32
+    (n, d) to the number of the cluster of each, int64 (n,). ``n_clusters``: how many there are.
+    """
+
+    train: Callable[..., TrainedHead]
+    predictor: Callable[[Any, Any, int], Callable[[Float32Array], Int64Array]]
+    n_clusters: Callable[[Any], int]
+    cost: CostOf | None = None
