@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from forks import fork
+from hypothesis import settings
 
+LIMIT_SECONDS = 120
 REPOSITORY = Path(__file__).parent.parent
-SHARED_SLIDES = REPOSITORY.parent / "shared" / "data" / "slides"
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+# Property tests are about what comes out, never about time. Continuous integration sees the same examples each time.
+settings.register_profile("hypoxia", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("hypoxia")
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -22,16 +29,25 @@ def real_slide() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_slide() -> Callable[[str], Path]:
-    """Path of one of the slides for running that are no part of the project; skips where it is not there."""
+def shared_data() -> Callable[[str], Path]:
+    """Path of one of the files beside the checkout that are no part of the project. Where it is not there, the test is
+    skipped; with HYPOXIA_SHARED=1 it fails."""
 
     def path_of(name: str) -> Path:
-        path = SHARED_SLIDES / name
+        path = SHARED_DATA / name
         if not path.exists():
-            pytest.skip(f"{name} is not here")
+            said = f"{path} is not here"
+            assert os.environ.get("HYPOXIA_SHARED") != "1", said
+            pytest.skip(said)
         return path
 
     return path_of
+
+
+@pytest.fixture(scope="session")
+def shared_slide(shared_data: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Path of one of the slides for running that are no part of the project."""
+    return lambda name: shared_data(f"slides/{name}")
 
 
 @pytest.fixture
@@ -47,11 +63,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def hypoxia() -> Hypoxia:
-    """Run ``python -m hypoxia_hpc ARGUMENTS`` to its end."""
+def hypoxia(tmp_path_factory: pytest.TempPathFactory) -> Hypoxia:
+    """Run ``hypoxia-hpc ARGUMENTS`` to its end, in a fork; with ``fresh`` in a Python of its own, as users have it."""
+    folder = tmp_path_factory.mktemp("said")
 
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "hypoxia_hpc", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)  # type: ignore[call-overload]
+    def run(
+        *arguments: object, fresh: bool = False, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        words = [*map(str, arguments)]
+        if fresh:
+            command = [sys.executable, "-m", "hypoxia_hpc", *words]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS, env=env)
+        said, errors = folder / "said", folder / "errors"
+        said.unlink(missing_ok=True)
+        errors.unlink(missing_ok=True)
+        code = fork(words, said, errors=errors, environment=env).wait(LIMIT_SECONDS)
+        return subprocess.CompletedProcess(words, code, said.read_text(), errors.read_text())
 
     return run

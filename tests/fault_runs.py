@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from forks import SERVER, Fresh, Process, fork
 
 from hypoxia_hpc.stores.commit import LEFTOVER_NAME
 from hypoxia_hpc.synthetic.slides import slide_file_name, synthetic_cohort, write_synthetic_slide
 
-DRIVER = Path(__file__).parent / "faults" / "driver.py"
 N_SLIDES = 12
 SIZE_PX = (340, 320)
 # About 36 tiles a slide, a backbone that is built in a second, heads that are trained in two.
@@ -47,7 +48,6 @@ SETTINGS = (
 # What has to have the same bytes; receipts and the report hold times.
 PROMISED = ("tiles/", "features/", "models/", "predictions/", "split.csv", "metrics.json")
 LIMIT_SECONDS = 240
-Forked = Callable[[Path, Sequence[str], int], int]  # the fixture of that name
 
 
 def make_cohort(folder: Path, n_slides: int = N_SLIDES, broken: str = "") -> Path:
@@ -78,36 +78,39 @@ def change_setting(run: Path, table: str, name: str, value: str) -> None:
     (run / "run.toml").write_text(f"{above}\n[{table}]{changed}")
 
 
-def start(*arguments: str | Path, log: Path | None = None, kill_before: int | None = None) -> subprocess.Popen[bytes]:
-    """``hypoxia-hpc ARGUMENT...`` in a process group of its own, its output in ``log``; through the driver, which
-    counts calls beside the run directory and kills before one, where ``kill_before`` is given (0: never)."""
-    program: Sequence[str | Path] = ("-m", "hypoxia_hpc") if kill_before is None else (DRIVER,)
+def start(*arguments: str | Path, log: Path | None = None, kill_before: int | None = None) -> Process:
+    """``hypoxia-hpc VERB RUN ...`` as forks in a process group of their own; output in ``log``, by default beside the
+    run directory. ``kill_before``: calls are counted beside it, too, and before this one (0: none) all is killed."""
+    fault = None if kill_before is None else fault_of(Path(arguments[1]), kill_before)
+    return fork([*map(str, arguments)], log or log_of(arguments[1]), fault=fault)
+
+
+def start_fresh(*arguments: str | Path, log: Path | None = None, kill_before: int | None = None) -> Process:
+    """The same in a Python of its own with workers that are spawned, as users have it."""
+    program: Sequence[str | Path] = ("-m", "hypoxia_hpc") if kill_before is None else (SERVER, "command")
     environment = dict(os.environ)
     if kill_before is not None:
-        run = Path(arguments[1])
-        environment |= {
-            "FAULT_CALLS": str(run.parent / f"calls-{kill_before}"),
-            "FAULT_N": str(kill_before),
-            "FAULT_RUN": str(run),
-        }
-    with (log or Path(os.devnull)).open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            start_new_session=True,
-        )
+        environment["HYPOXIA_TEST_FAULT"] = json.dumps(fault_of(Path(arguments[1]), kill_before))
+    return Fresh([sys.executable, *program, *arguments], log or log_of(arguments[1]), environment)
 
 
-def finish(process: subprocess.Popen[bytes], expected: int = 0) -> None:
+def log_of(run: str | Path) -> Path:
+    return Path(run).parent / "log"
+
+
+def fault_of(run: Path, n: int) -> dict[str, str | int]:
+    """What ``fork_server.py`` calls a fault."""
+    return {"calls": str(run.parent / f"calls-{n}"), "n": n, "run": str(run)}
+
+
+def finish(process: Process, expected: int = 0) -> None:
     """Wait for a process and its exit code."""
     code = process.wait(LIMIT_SECONDS)
-    assert code == expected, f"{process.args!r} ended with {code}, expected was {expected}"
+    said = process.log.read_text(errors="replace")[-3000:]
+    assert code == expected, f"{process.args!r} ended with {code}, not {expected}; the end of {process.log}:\n{said}"
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: Process) -> None:
     """SIGKILL for the process and all its workers, which must still be at work."""
     os.killpg(process.pid, signal.SIGKILL)
     finish(process, -signal.SIGKILL)

@@ -46,7 +46,7 @@ def test_equals_scikit_learn_on_the_resampled_rows(n, n_patients, steps):
         assert interval.n == n
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=25),
     st.sampled_from([0.0, 0.25, 0.5, 1.0]),

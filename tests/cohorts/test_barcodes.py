@@ -1,12 +1,8 @@
 """TCGA barcodes in file names."""
 
-from pathlib import Path
-
 import pytest
 
 from hypoxia_hpc.cohorts.barcodes import Barcode, parse_barcode
-
-GDC = Path(__file__).parents[3] / "shared/data/gdc/gdc_manifest.txt"
 
 
 @pytest.mark.parametrize(
@@ -50,9 +46,8 @@ def test_without_sample_type_it_is_neither():
     assert not barcode.is_normal
 
 
-@pytest.mark.skipif(not GDC.exists(), reason="the GDC manifest is not here")
-def test_real_file_names():
-    names = [line.split("\t")[1] for line in GDC.read_text().splitlines()[1:]]
+def test_real_file_names(shared_data):
+    names = [line.split("\t")[1] for line in shared_data("gdc/gdc_manifest.txt").read_text().splitlines()[1:]]
     barcodes = [parse_barcode(name) for name in names]
     assert all(each is not None and each.slide_kind == "DX" and each.is_tumour for each in barcodes)
     assert len(barcodes) == 258

@@ -5,7 +5,7 @@ import io
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, unguard
@@ -17,7 +17,6 @@ NASTY = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(NASTY, NASTY), min_size=1, max_size=5))
 def test_round_trip_of_any_text(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
@@ -26,7 +25,6 @@ def test_round_trip_of_any_text(tmp_path_factory, rows):
     assert list(table.itertuples(index=False, name=None)) == rows
 
 
-@settings(deadline=None)
 @given(NASTY)
 def test_no_cell_is_a_formula(text):
     written = csv_text(pd.DataFrame({"a": [text], "b": [0]}))

@@ -8,8 +8,6 @@ from hypoxia_hpc.cohorts.joining import slide_table
 from hypoxia_hpc.cohorts.manifests import candidates_from_manifest
 from hypoxia_hpc.errors import InputError
 
-GDC = Path(__file__).parents[3] / "shared/data/gdc/gdc_manifest.txt"
-
 
 def nowhere(_):
     return None
@@ -85,9 +83,8 @@ def test_gdc_names_must_be_plain(manifest):
     assert caught.value.offending == ("line 2: '..'", "line 3: '../../x'", "line 4: ''")
 
 
-@pytest.mark.skipif(not GDC.exists(), reason="the GDC manifest is not here")
-def test_real_gdc_manifest():
-    table = slide_table(candidates_from_manifest(GDC, nowhere))
+def test_real_gdc_manifest(shared_data):
+    table = slide_table(candidates_from_manifest(shared_data("gdc/gdc_manifest.txt"), nowhere))
     assert len(table.slides) == len(table.missing) == 258
     assert table.slides["patient_id"].nunique() == 252
     assert table.dropped == ()

@@ -1,16 +1,11 @@
 """Hypoxia labels: the published table where it is there, a small made-up one everywhere."""
 
-from pathlib import Path
-
 import naive
 import pandas as pd
 import pytest
 
 from hypoxia_hpc.cohorts.scores import INTRA_TYPE, LABEL_RULES, PAN_CANCER, hypoxia_labels, read_scores
 from hypoxia_hpc.errors import InputError
-
-PUBLISHED = Path(__file__).parents[3] / "shared/data/scores/BhandariHypoxiaScores.txt"
-published = pytest.mark.skipif(not PUBLISHED.exists(), reason="the published score table is not here")
 
 ROWS = """\
 patient_id\tBuffa_hypoxia_score_pan_cancer\tRagnum_hypoxia_score_pan_cancer\tBuffa_hypoxia_score_intra_tumour_type\ttumour_type
@@ -23,6 +18,11 @@ TCGA.BB.0002\t20\t5\t1\tBBBB
 TCGA.CC.0001\t7\t5\t0\tCCCC
 TCGA.DD.0001.2\t1\t5\t3\tBBBB
 """
+
+
+@pytest.fixture
+def published(shared_data):
+    return shared_data("scores/BhandariHypoxiaScores.txt")
 
 
 @pytest.fixture
@@ -89,10 +89,9 @@ def test_order_of_rows_does_not_matter(table, rule):
     pd.testing.assert_frame_equal(there.counts, back.counts)
 
 
-@published
 @pytest.mark.parametrize(("rule", "hypoxic"), [("type-median", 3634), ("pan-median", 3673), ("intra", 3824)])
-def test_published_table(rule, hypoxic):
-    labels = hypoxia_labels(read_scores(PUBLISHED), rule)
+def test_published_table(published, rule, hypoxic):
+    labels = hypoxia_labels(read_scores(published), rule)
     assert (len(labels.table), labels.table["label"].sum(), len(labels.set_aside)) == (7731, hypoxic, 60)
     assert labels.counts[["n", "hypoxic"]].sum().tolist() == [7731, hypoxic]
     assert len(labels.counts) == 19
@@ -100,10 +99,9 @@ def test_published_table(rule, hypoxic):
     assert labels.table["score"].between(-1, 1).all()
 
 
-@published
 @pytest.mark.parametrize("rule", LABEL_RULES)
-def test_published_table_against_pandas(rule):
-    frame = pd.read_csv(PUBLISHED, sep="\t")
+def test_published_table_against_pandas(published, rule):
+    frame = pd.read_csv(published, sep="\t")
     overall = frame[PAN_CANCER].median()
     frame = frame[frame["patient_id"].str.len() == 12]
     by_type = frame.groupby("tumour_type")[PAN_CANCER]
@@ -116,12 +114,11 @@ def test_published_table_against_pandas(rule):
     frame["label"] = (displacement > 0) * 1
     frame["score"] = displacement / displacement.groupby(frame["tumour_type"]).transform(lambda x: x.abs().max())
     expected = frame[["patient_id", "label", "score", "tumour_type"]].sort_values("patient_id", ignore_index=True)
-    pd.testing.assert_frame_equal(hypoxia_labels(read_scores(PUBLISHED), rule).table, expected, check_dtype=False)
+    pd.testing.assert_frame_equal(hypoxia_labels(read_scores(published), rule).table, expected, check_dtype=False)
 
 
-@published
-def test_pan_median_nearly_names_the_organ():
-    counts = hypoxia_labels(read_scores(PUBLISHED), "pan-median").counts.set_index("tumour_type")["hypoxic"]
+def test_pan_median_nearly_names_the_organ(published):
+    counts = hypoxia_labels(read_scores(published), "pan-median").counts.set_index("tumour_type")["hypoxic"]
     assert (counts["THCA"], counts["PRAD"]) == (0, 4)
 
 

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypoxia_hpc.cohorts.splits import largest_remainder, split_folds, split_patients
@@ -30,7 +30,6 @@ def sets_of(split):
     return dict(zip(split["patient_id"], split["set"], strict=True))
 
 
-@settings(deadline=None)
 @given(st.data(), FRACTIONS, st.integers(0, 2**31 - 1))
 def test_split(data, fractions, seed):
     patients = data.draw(cohorts(fractions))
@@ -57,7 +56,6 @@ def test_split(data, fractions, seed):
                 assert abs(by_type[name, label, kind] - got * n_kind / len(members)) < 2
 
 
-@settings(deadline=None)
 @given(cohorts((0.7, 0.15, 0.15)), st.randoms(use_true_random=False), st.integers(0, 5))
 def test_order_does_not_matter(patients, chance, seed):
     shuffled = chance.sample(patients, len(patients))
@@ -154,7 +152,6 @@ def cohorts_for_folds(draw):
     return folds, [Patient(f"p{i:03d}", *each) for i, each in enumerate(zip(labels, kinds, strict=True))]
 
 
-@settings(deadline=None)
 @given(cohorts_for_folds(), st.randoms(use_true_random=False), st.integers(0, 2**31 - 1))
 def test_folds(case, chance, seed):
     folds, patients = case

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -216,7 +216,6 @@ extract_tables = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(
     tile=tile_tables,
     extract=extract_tables,
@@ -323,7 +322,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(table=st.dictionaries(st.text(), json_values, max_size=5), data=st.data())
 def test_the_order_of_keys_does_not_matter_and_their_values_do(table: dict[str, object], data: st.DataObject) -> None:
     shuffled = dict(data.draw(st.permutations(list(table.items()))))

@@ -8,17 +8,12 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from os import kill
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
-from fault_runs import LIMIT_SECONDS, copy_run, digests, finish, leftovers_in, names, of, start
+from fault_runs import LIMIT_SECONDS, copy_run, digests, finish, leftovers_in, names, of, start, start_fresh
+from forks import Process
 
 EXIT_QUARANTINED = 3
-
-
-def workers_of(process: Popen[bytes]) -> list[int]:
-    """Its worker processes that have been started and not ended."""
-    return [child for child in children_of(process.pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def children_of(pid: int) -> Iterator[int]:
@@ -33,7 +28,7 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.001)
 
 
-def kill_worker_in_a_slide(process: Popen[bytes], run: Path, dead: Collection[int] = ()) -> int:
+def kill_worker_in_a_slide(process: Process, run: Path, dead: Collection[int] = ()) -> int:
     """SIGKILL to the worker that is writing a store: its process id is in the store's temporary name."""
 
     def writers() -> set[int]:
@@ -52,7 +47,7 @@ def receipts(run: Path, stage: str) -> list[dict[str, object]]:
 
 def test_a_killed_worker_of_tile_costs_nothing(untouched: Path, whole: Path, tmp_path: Path) -> None:
     run = copy_run(untouched, tmp_path / "run")
-    process = start("tile", run, "--workers", "2")
+    process = start_fresh("tile", run, "--workers", "2")
     kill_worker_in_a_slide(process, run)
     finish(process)
     assert len(leftovers_in(run)) == 1
@@ -64,7 +59,7 @@ def test_a_killed_worker_of_extract_costs_nothing(whole: Path, tmp_path: Path) -
     run = copy_run(whole, tmp_path / "run", ["tiles", "receipts/tile"])
     process = start("extract", run, "--workers", "1")
     wait_for(lambda: list(run.glob("features/small/*.zarr")))
-    (worker,) = workers_of(process)
+    (worker,) = children_of(process.pid)
     kill(worker, signal.SIGKILL)
     finish(process)
     assert digests(run) == of(digests(whole), "tiles/", "features/")
@@ -91,7 +86,7 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_and_can_be_tried_aga
 
 def test_workers_end_with_the_process_above_them(untouched: Path, whole: Path, tmp_path: Path) -> None:
     run = copy_run(untouched, tmp_path / "run")
-    process = start("tile", run, "--workers", "2")
+    process = start_fresh("tile", run, "--workers", "2")
     wait_for(lambda: list(run.glob("tiles/*.zarr")))
     family = [*children_of(process.pid)]
     process.kill()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from fault_runs import LIMIT_SECONDS, Forked, change_setting, copy_parts, copy_run, digests, names, of, start
+from fault_runs import LIMIT_SECONDS, change_setting, copy_parts, copy_run, digests, names, of, start, start_fresh
 
 KILLED = -signal.SIGKILL
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
@@ -34,6 +34,21 @@ class Stage:
 
     def arguments(self, run: Path) -> list[str]:
         return [self.name, str(run), *self.options]
+
+
+Run = Callable[[Path, Sequence[str], int], int]  # a run, a verb and its options, a call; the exit code
+
+
+def forked(run: Path, arguments: Sequence[str], n: int) -> int:
+    """The command, killed before call ``n`` (0: never); its exit code."""
+    verb, _, *options = arguments
+    return start(verb, run, *options, kill_before=n).wait(LIMIT_SECONDS)
+
+
+def fresh(run: Path, arguments: Sequence[str], n: int) -> int:
+    """The same as users have it, with workers that are spawned."""
+    verb, _, *options = arguments
+    return start_fresh(verb, run, *options, kill_before=n).wait(LIMIT_SECONDS)
 
 
 MODELS = ("tanh", "logistic", "attention", "deep_kmeans")
@@ -59,7 +74,7 @@ REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, (), ("report/index
 
 @pytest.mark.parametrize("stage", [TILE, EXTRACT, TRAIN, EVALUATE, REPORT], ids=lambda stage: stage.name)
 def test_a_kill_before_any_call_changes_no_byte(
-    tmp_path: Path, whole: Path, forked: Forked, pool: ThreadPoolExecutor, stage: Stage
+    tmp_path: Path, whole: Path, pool: ThreadPoolExecutor, stage: Stage
 ) -> None:
     kill_everywhere(stage, whole, None, tmp_path, forked, pool)
 
@@ -70,7 +85,7 @@ def test_a_kill_before_any_call_changes_no_byte(
     ids=lambda stage: f"{stage.name}-{len(stage.folders)}",
 )
 def test_nor_where_the_work_of_other_settings_makes_way(
-    tmp_path: Path, whole: Path, other: Path, forked: Forked, pool: ThreadPoolExecutor, stage: Stage
+    tmp_path: Path, whole: Path, other: Path, pool: ThreadPoolExecutor, stage: Stage
 ) -> None:
     kill_everywhere(stage, whole, other, tmp_path, forked, pool)
 
@@ -79,29 +94,24 @@ def test_nor_where_the_work_of_other_settings_makes_way(
 @pytest.mark.parametrize("stage", [TILE, EXTRACT], ids=lambda stage: stage.name)
 def test_nor_where_workers_are_spawned(tmp_path: Path, whole: Path, pool: ThreadPoolExecutor, stage: Stage) -> None:
     """As users start them. Elsewhere here workers are forks, which have imported everything already."""
-
-    def spawned(run: Path, arguments: Sequence[str], n: int) -> int:
-        verb, _, *options = arguments
-        return start(verb, run, *options, kill_before=n).wait(LIMIT_SECONDS)
-
-    kill_everywhere(stage, whole, None, tmp_path, spawned, pool)
+    kill_everywhere(stage, whole, None, tmp_path, fresh, pool)
 
 
 def kill_everywhere(
-    stage: Stage, whole: Path, other: Path | None, folder: Path, forked: Forked, pool: ThreadPoolExecutor
+    stage: Stage, whole: Path, other: Path | None, folder: Path, run_killed: Run, pool: ThreadPoolExecutor
 ) -> None:
     undisturbed = ready_for(stage, whole, other, folder / "0")
-    assert forked(undisturbed, stage.arguments(undisturbed), 0) == 0
+    assert run_killed(undisturbed, stage.arguments(undisturbed), 0) == 0
     check_finished(stage, undisturbed, undisturbed, whole)
     calls = (undisturbed.parent / "calls-0").read_text().splitlines()
     check_calls(stage, undisturbed, calls, other is not None)
 
     def kill_and_go_on(n: int) -> None:
         run = ready_for(stage, whole, other, folder / str(n))
-        assert forked(run, stage.arguments(run), n) == KILLED
+        assert run_killed(run, stage.arguments(run), n) == KILLED
         assert (run.parent / f"calls-{n}").read_text().splitlines() == calls[:n]
         check_all_or_nothing(stage, run, whole, other)
-        assert forked(run, stage.arguments(run), 0) == 0
+        assert run_killed(run, stage.arguments(run), 0) == 0
         check_finished(stage, run, undisturbed, whole)
         shutil.rmtree(run.parent)
 
@@ -157,7 +167,7 @@ def check_page(run: Path) -> None:
     assert not page.exists() or page.read_text().rstrip().endswith("</html>")
 
 
-def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, whole: Path, forked: Forked) -> None:
+def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, whole: Path) -> None:
     """Killed between predictions and metrics of other settings, and then run.toml is as it was before."""
     run = copy_run(whole, tmp_path / "run", EVALUATE.reads + EVALUATE.makes)
     settings = (run / "run.toml").read_bytes()

@@ -196,7 +196,7 @@ def test_hostile_names_are_text_and_nothing_else(full_report: ReportData, harmle
     assert len(labels) == len([label for label in harmless.attributes("aria-label") if "xtanh" in label]) + 3
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(payload=st.text(min_size=1, max_size=30))
 def test_any_text_leaves_the_structure_alone(full_report: ReportData, payload: str) -> None:
     data = dataclasses.replace(small(full_report), predictions=(), histories=())

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -24,7 +24,6 @@ both_classes = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), min_si
 )
 
 
-@settings(deadline=None)
 @given(both_classes)
 def test_roc_points_are_those_of_scikit_learn(rows: list[tuple[int, int]]) -> None:
     labels, scores = [label for label, _ in rows], [score / 12 for _, score in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hypoxia_hpc.reports.text import clean, count_of, duration, fixed, interval, nbytes, percent, rate, thousands
@@ -52,7 +52,6 @@ def test_clean_keeps_the_text_and_drops_what_hides_in_it() -> None:
     assert clean("caf\udce9.svs") == "caf\ufffd.svs"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters()))
 def test_clean_text_encodes_and_stays_clean(text: str) -> None:
     cleaned = clean(text)

@@ -53,7 +53,7 @@ def test_no_tile_changes_nothing() -> None:
     assert (mark(40, 30, (300, 400), [], 50.0) == 255).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(8, 48), st.integers(8, 48)),
     scale=st.floats(1.0, 40.0),

@@ -26,7 +26,7 @@ def random_bytes(size: int) -> bytearray:
     return bytearray(hashlib.shake_256(str(size).encode()).digest(size))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(size=st.one_of(st.integers(0, 70_000), st.sampled_from([MIB - 1, MIB, MIB + 1, 2 * MIB, 5 * MIB + 3])))
 def test_it_is_the_hash_of_size_ends_and_sixteen_blocks(size: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     data = bytes(random_bytes(size))

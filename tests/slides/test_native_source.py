@@ -80,7 +80,7 @@ def read(slide: Path, page: TiffPage, selected: NDArray[np.bool_], numbers: list
 NUMBERS = st.integers(0, COLUMNS * ROWS - 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(selected=st.sets(NUMBERS), numbers=st.lists(NUMBERS, max_size=60), window=st.sampled_from([0, 20_000, 2**18]))
 def test_what_is_wanted_changes_no_pixel(
     slide: Path, page: TiffPage, truth: list[Pixels], selected: set[int], numbers: list[int], window: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -42,7 +42,6 @@ def expanded(ranges: str) -> list[int]:
     return [index for part in parts for index in range(int(part[0]), int(part[-1]) + 1)]
 
 
-@settings(deadline=None)
 @given(
     costs=st.lists(st.integers(1, 100_000), min_size=1, max_size=120),
     hours=st.floats(0.0001, 10),
@@ -119,7 +118,6 @@ def test_no_more_parts_than_workers_have_slides() -> None:
     assert request.of == 12
 
 
-@settings(deadline=None)
 @given(costs=st.lists(st.integers(1, 1000), min_size=1, max_size=30), lanes=st.integers(1, 8))
 def test_a_part_never_takes_longer_than_told(costs: list[int], lanes: int) -> None:
     """Dealt costliest first to whoever is free."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fault_runs import change_setting, finish, start
+from fault_runs import change_setting, finish, start, start_fresh
 from feature_runs import NAME, TRAIN, D, make_run, write_slide
 from sklearn.metrics import roc_auc_score
 
@@ -356,7 +356,7 @@ def test_without_a_backend_nothing_is_trained(tmp_path: Path, monkeypatch: pytes
     run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []})
     log = tmp_path / "log"
     monkeypatch.setenv("KERAS_BACKEND", "nonsense")
-    finish(start("train", run.root, log=log), 2)
+    finish(start_fresh("train", run.root, log=log), 2)
     assert "KERAS_BACKEND" in log.read_text()
     assert "train logistic" not in log.read_text()
 

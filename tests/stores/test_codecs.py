@@ -75,7 +75,7 @@ def test_other_readers_find_the_same_pixels(tmp_path: Path, stained: Any, codec:
 
 
 @given(st.sampled_from(EXACT), st.integers(1, 40), st.integers(1, 24), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_is_written_is_read(codec: str, n: int, tile_px: int, data: st.DataObject) -> None:
     start, stop = data.draw(st.integers(0, n)), data.draw(st.integers(0, n + 9))
     random = np.random.default_rng(n)

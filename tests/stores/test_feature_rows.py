@@ -21,7 +21,7 @@ def write(path: Path, n: int, d: int, dtype: str = "float16") -> np.ndarray:
 
 
 @given(st.integers(1, 900), st.integers(1, 9), st.sampled_from(["float16", "float32"]), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_range_is_what_was_written(n: int, d: int, dtype: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, n))
     stop = data.draw(st.integers(start, n))

@@ -21,7 +21,7 @@ def features_of(n: int, d: int, dtype: str) -> tuple[Any, Any]:
 
 
 @given(st.integers(1, 600), st.integers(1, 20), st.sampled_from(["float16", "float32"]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_whatever_is_written_is_read(n: int, d: int, dtype: str) -> None:
     values, xy = features_of(n, d, dtype)
     with tempfile.TemporaryDirectory() as folder:

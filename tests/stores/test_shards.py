@@ -23,7 +23,6 @@ def test_crc_of_the_published_check_string() -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_crc_equals_the_bitwise_one(data: bytes) -> None:
     assert int.from_bytes(crc32c_of(data), "little") == naive.crc32c(data)
 
@@ -40,7 +39,7 @@ def test_shard_equals_the_one_built_in_memory(tmp_path: Path, n_chunks: int) -> 
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=30))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_chunks_of_any_length_are_read_back(chunks: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "shard")

@@ -74,7 +74,7 @@ def test_reading_back(tmp_path: Path, n: int) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_shape_and_any_slice(data: st.DataObject) -> None:
     n, tile_px = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 24))
     start = data.draw(st.integers(0, n - 1))
@@ -90,7 +90,7 @@ def test_any_shape_and_any_slice(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_pixels_go_into_place_whatever_is_there(data: st.DataObject) -> None:
     """Rows that were asked for are right, and of the others no more are touched than is said."""
     n, tile_px = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 8))

@@ -101,7 +101,7 @@ def test_header_follows_the_resolution(tmp_path: Path) -> None:
         assert slide.properties["openslide.objective-power"] == "40"
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(width=st.integers(16, 600), height=st.integers(16, 600), seed=st.integers(0, 99))
 def test_any_size_comes_back_from_its_edge_tiles(
     width: int, height: int, seed: int, tmp_path_factory: pytest.TempPathFactory
@@ -116,7 +116,6 @@ def test_any_size_comes_back_from_its_edge_tiles(
     assert np.abs(shown.astype(int) - pixels).mean() < 4
 
 
-@settings(deadline=None)
 @given(
     pixels=hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))),
     factor=st.integers(1, 9),

@@ -104,7 +104,7 @@ def cases(draw: st.DrawFn) -> tuple[PlaneSource, TileGrid, int, int]:
     return source, TileGrid(side, px, columns, rows), draw(st.integers(1, 255)), draw(st.integers(0, px * px))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(case=cases(), screen=st.booleans(), slots=st.sampled_from([0, 10**6]), threads=st.integers(1, 3), data=st.data())
 def test_a_plane_is_cut_as_its_twin_cuts_it(
     case: tuple[PlaneSource, TileGrid, int, int], screen: bool, slots: int, threads: int, data: st.DataObject
@@ -141,7 +141,7 @@ def every_tile(source: PlaneSource, grid: TileGrid) -> list[Pixels]:
     return [naive.averaged(source.plane[y : y + side, x : x + side], grid.tile_px) for y, x in corners]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(case=cases(), data=st.data())
 def test_blocks_under_wanted_tiles_are_those_that_share_a_pixel_with_one(
     case: tuple[PlaneSource, TileGrid, int, int], data: st.DataObject
@@ -158,7 +158,7 @@ def test_blocks_under_wanted_tiles_are_those_that_share_a_pixel_with_one(
     assert blocks_under(source.grid, grid, selected).tolist() == expected
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(case=cases(), data=st.data())
 def test_tiles_are_read_again_in_order(case: tuple[PlaneSource, TileGrid, int, int], data: st.DataObject) -> None:
     source, grid, _, _ = case

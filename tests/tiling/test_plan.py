@@ -112,7 +112,7 @@ def test_the_level_that_is_read(downsamples: tuple[float, ...], scale: float, le
     assert choose_level(downsamples, scale) == (level, pytest.approx(snapped, abs=1e-12))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     coarser=st.lists(st.floats(1.01, 70), max_size=5),
     scale=st.one_of(st.floats(0.98, 70), st.sampled_from([1.0, 2.0, 3.0, 4.0, 8.0, 16.0])),
@@ -179,7 +179,7 @@ def test_interpolated_where_a_tile_is_no_whole_pixel_of_its_level() -> None:
     assert between.xy_l0[1].tolist() == [1196, 0]  # 299 * 4.00006 = 1196.018
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     size=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     # Steps of 1/64 are exact in binary, so that the twin's products and our quotients agree to the last bit.

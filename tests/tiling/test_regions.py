@@ -6,9 +6,8 @@ import hashlib
 import json
 import math
 import os
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import naive
 import numpy as np
@@ -199,7 +198,7 @@ small = st.integers(0, 24)
 boxes = st.tuples(small, small, st.integers(1, 16), st.integers(1, 16))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     outer=st.lists(boxes, min_size=1, max_size=5),
     holed=st.booleans(),
@@ -222,7 +221,7 @@ def test_areas_of_boxes_are_exact(
     assert shares(regions, corners, float(side)) == pytest.approx(expected, abs=1e-7)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     triangles=st.lists(st.lists(st.tuples(small, small), min_size=3, max_size=3), min_size=1, max_size=4),
     corner=st.tuples(small, small),
@@ -376,9 +375,13 @@ def hatched(n: int) -> list[dict[str, Any]]:
     return [polygon(box(0, y, 100 * n, 30)) for y in places] + [polygon(box(x, 0, 30, 100 * n)) for x in places]
 
 
-def test_a_small_file_of_many_crossings_is_refused_at_once(tmp_path: Path) -> None:
-    """1,500 strips each way would fill nine million crossings' worth of memory."""
-    start = time.monotonic()
+def test_a_small_file_of_many_crossings_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,500 strips each way would fill nine million crossings' worth of memory: they are not laid over one another."""
+
+    def laid_over(polygons: object) -> NoReturn:
+        pytest.fail("the outlines are laid over one another")
+
+    monkeypatch.setattr("shapely.union_all", laid_over)
     path = tmp_path / "slide.geojson"
     path.write_text(json.dumps(hatched(1500)))
     assert "cross one another more than 200,000 times" in refused(path).problem
@@ -386,7 +389,6 @@ def test_a_small_file_of_many_crossings_is_refused_at_once(tmp_path: Path) -> No
     scribble = rng.integers(0, 100_000, (20_000, 2)).tolist()
     path.write_text(json.dumps(polygon([*scribble, scribble[0]])))
     assert "cross one another" in refused(path).problem
-    assert time.monotonic() - start < 60
 
 
 def test_some_crossings_are_none_too_many(tmp_path: Path) -> None:
@@ -398,7 +400,6 @@ def test_some_crossings_are_none_too_many(tmp_path: Path) -> None:
 segments_of_small_numbers = st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=12)
 
 
-@settings(deadline=None)
 @given(segments_of_small_numbers)
 def test_crossings_equal_their_twin(segments: list[tuple[int, int, int, int]]) -> None:
     ordered = sorted(segments, key=lambda each: min(each[0], each[2]))

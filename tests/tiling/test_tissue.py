@@ -9,7 +9,7 @@ import naive
 import numpy as np
 import openslide
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -255,7 +255,6 @@ def test_the_mask_of_a_given_image_is_the_same_everywhere(method: Method) -> Non
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=30))
 def test_limits_follow_otsu_between_glass_and_tissue(values: list[int]) -> None:
     histogram = np.bincount(values, minlength=256)
@@ -265,7 +264,6 @@ def test_limits_follow_otsu_between_glass_and_tissue(values: list[int]) -> None:
     assert tissue == max(glass, min(naive.otsu(values) + 1, 48))
 
 
-@settings(deadline=None)
 @given(data=st.data(), shape=st.tuples(st.integers(1, 8), st.integers(1, 8)))
 def test_the_flood_equals_its_twin(data: st.DataObject, shape: tuple[int, int]) -> None:
     heights = data.draw(hnp.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 2, 7, 255])))
@@ -286,7 +284,6 @@ def test_the_flood_meets_on_the_ridge() -> None:
 # --- shares of tiles ---------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     mask=hnp.arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 6))),
     unit=st.floats(0.5, 40),

@@ -226,11 +226,9 @@ def test_a_bug_costs_one_item_and_comes_with_its_traceback(tmp_path: Path) -> No
 
 def test_what_no_other_item_would_survive_ends_it(tmp_path: Path) -> None:
     items = ["a:finds_no_space", "b:waits_for_ever", "c", "d"]
-    started = time.monotonic()
     with pytest.raises(MachineError, match="the disk is full") as caught:
         all_events(items, Work(tmp_path))
     assert (caught.value.remedy, caught.value.offending) == ("free some", ("/disk",))
-    assert time.monotonic() - started < 60
     assert not (tmp_path / "d").exists()
 
 
@@ -334,16 +332,18 @@ def test_workers_are_started_when_there_is_something_to_do(tmp_path: Path) -> No
 
 
 def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
-    started = time.monotonic()
+    before = time.monotonic()
     pool = ProcessPool(Work(tmp_path), 2, threading.Event())
+    begun = time.monotonic()
     for event in pool.events(Slowly(["a:waits", "b"], turns=5)):
         if event == Ticked(1000):
             assert "a:waits" in pool.in_flight
+    over = time.monotonic()
     busy, idle = pool.seconds()
-    spent = time.monotonic() - started
+    after = time.monotonic()
     assert busy[0] > 0.7
     assert pool.in_flight == []
-    assert [one + other for one, other in zip(busy, idle, strict=True)] == pytest.approx([spent, spent], abs=0.1)
+    assert all(over - begun <= one + other <= after - before for one, other in zip(busy, idle, strict=True))
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:

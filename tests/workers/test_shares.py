@@ -25,14 +25,12 @@ def ids(slides: list[Slide]) -> list[str]:
     return [slide.slide_id for slide in slides]
 
 
-@settings(deadline=None)
 @given(costs=costs_by_id, count=st.integers(1, 50))
 def test_shares_equal_their_twin(costs: dict[str, int], count: int) -> None:
     slides = slides_of(costs)
     assert [ids(slides_of_share(slides, Share(index, count))) for index in range(count)] == naive.shares(costs, count)
 
 
-@settings(deadline=None)
 @given(costs=costs_by_id, count=st.integers(1, 50), data=st.data())
 def test_every_slide_is_in_one_share_in_whatever_order_the_table_is(
     costs: dict[str, int], count: int, data: st.DataObject
@@ -44,7 +42,7 @@ def test_every_slide_is_in_one_share_in_whatever_order_the_table_is(
     assert parts == [ids(slides_of_share(slides, Share(index, count))) for index in range(count)]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(costs=st.lists(st.integers(0, 30), min_size=1, max_size=7), count=st.integers(1, 3))
 def test_no_share_costs_more_than_graham_says(costs: list[int], count: int) -> None:
     """4/3 - 1/(3 count) of the best of all possible schedules (Graham 1969)."""

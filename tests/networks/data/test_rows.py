@@ -49,7 +49,7 @@ def used(plan: shuffling.EpochPlan) -> list[tuple[int, int]]:
 
 
 @given(cohorts, st.sampled_from(BALANCES), st.integers(2, 400))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_row_of_the_larger_class_comes_once_and_the_others_are_repeated_evenly(
     cohort: Cohort, balance: Balance, batch_size: int
 ) -> None:
@@ -69,7 +69,7 @@ def test_every_row_of_the_larger_class_comes_once_and_the_others_are_repeated_ev
 
 
 @given(cohorts, st.sampled_from(BALANCES), st.integers(2, 400))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_windows_are_bounded_and_made_of_whole_batches(cohort: Cohort, balance: Balance, batch_size: int) -> None:
     plan = plan_of(cohort, balance, batch_size)
     sizes = [len(plan.order(number)) for number in range(len(plan.windows))]
@@ -177,7 +177,6 @@ def test_rows_in_order_are_all_rows_in_order(tmp_path: Path, monkeypatch: pytest
 
 
 @given(st.lists(st.lists(st.floats(-1e4, 1e4, width=16), min_size=1, max_size=20), min_size=1, max_size=6))
-@settings(deadline=None)
 def test_merged_moments_are_those_of_all_rows(parts: list[list[float]]) -> None:
     merged = moments_of(np.array(parts[0], dtype=np.float16)[:, None])
     for part in parts[1:]:

@@ -11,7 +11,7 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -249,7 +249,6 @@ def test_weights_make_both_classes_count_the_same() -> None:
     assert class_weights(labels, "sample").tolist() == [1, 1, 1, 1]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 60_000), st.integers(1, 600), st.integers(0, 99))
 def test_tiles_are_drawn_once_each_and_from_few_chunks(n: int, most: int, seed: int) -> None:
     rows = drawn_rows(n, most, np.random.default_rng(seed))

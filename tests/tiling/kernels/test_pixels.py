@@ -37,7 +37,6 @@ def packed(rgba: Pixels) -> NDArray[np.uint32]:
 # --- background --------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     band=hnp.arrays(np.uint8, st.tuples(sides, st.integers(4, 12), st.just(4))),
     white=whites,
@@ -49,7 +48,6 @@ def test_count_equals_its_twin_in_any_part_of_a_band(band: Pixels, white: int, l
     assert count_background(packed(band), left, 1, white) == naive.background_px(band[:, left : left + 1], white)
 
 
-@settings(deadline=None)
 @given(band=hnp.arrays(np.uint8, st.tuples(sides, st.integers(1, 70), st.just(4))), white=whites)
 def test_columns_are_counted_as_their_twin_does(band: Pixels, white: int) -> None:
     counts = np.full(band.shape[1], 7, dtype=np.uint32)
@@ -110,7 +108,7 @@ def test_every_colour_with_every_alpha_lies_on_white() -> None:
 # --- reduction ---------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(square=sides.flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 4))), left=st.integers(0, 3), data=st.data())
 def test_averaging_equals_exact_fractions(square: Pixels, left: int, data: st.DataObject) -> None:
     side = len(square)
@@ -156,7 +154,7 @@ def test_the_limit_is_floor_of_the_share_as_it_is_written(px: int) -> None:
         assert kernels.most_background_px(px, permille / 1000) == permille * px * px // 1000
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     image=hnp.arrays(np.uint8, st.tuples(sides, sides, st.just(4))),
     white=whites,

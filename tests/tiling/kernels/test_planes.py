@@ -62,7 +62,7 @@ def twin(planes: list[Pixels], form: int) -> Pixels:
     return np.array(pixels, dtype=np.uint8).reshape(*luma.shape, 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     form=st.sampled_from(FORMS),
     width=st.sampled_from((16, 32, 48, 112)),
@@ -87,7 +87,7 @@ def test_a_run_has_the_pixels_of_libjpeg_and_nothing_beside_it(
     assert (target[-10:] == 77).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     form=st.sampled_from(FORMS),
     shape=st.sampled_from(((16, 16), (48, 16), (112, 48), (16, 528))),
