@@ -16,6 +16,13 @@ from forks import Process
 EXIT_QUARANTINED = 3
 
 
+def workers_of(process: Process) -> list[int]:
+    """Its worker processes that have been started and not ended."""
+    return [
+        child for child in children_of(process.pid) if b"tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
 def children_of(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         yield from map(int, (task / "children").read_text().split())
@@ -59,7 +66,7 @@ def test_a_killed_worker_of_extract_costs_nothing(whole: Path, tmp_path: Path) -
     run = copy_run(whole, tmp_path / "run", ["tiles", "receipts/tile"])
     process = start("extract", run, "--workers", "1")
     wait_for(lambda: list(run.glob("features/small/*.zarr")))
-    (worker,) = children_of(process.pid)
+    (worker,) = workers_of(process)
     kill(worker, signal.SIGKILL)
     finish(process)
     assert digests(run) == of(digests(whole), "tiles/", "features/")
