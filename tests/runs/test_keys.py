@@ -13,10 +13,11 @@ from typing import Any, get_args
 from unittest.mock import patch
 
 import pytest
+from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 from recorded_keys import CONFIGS, keys_of
 
-from hypoxia_hpc.config import RunConfig, Table, TrainTable, parse_config
+from hypoxia_hpc.config import ADDED, RunConfig, Table, TrainTable, parse_config
 from hypoxia_hpc.records import Patient, Slide
 from hypoxia_hpc.runs import keys
 from hypoxia_hpc.runs.cohort import Cohort
@@ -257,3 +258,43 @@ def chain(config: RunConfig, world: World = World()) -> dict[str, str]:
         evaluate = cohort.evaluation_key(folds)
     point = keys.point_key(models["tanh"], config.train.settings_of("tanh", {"units": 64}))
     return {"tile": tiles, "extract": features, **models, "point": point, "evaluate": evaluate}
+
+
+# --- entries that come later ----------------------------------------------------------------------------------------
+
+
+def later(table: Table, value: object, default: object) -> Table:
+    """A table that got one more entry, with this value of it."""
+    entry: Any = (type(default), Field(default, json_schema_extra=ADDED, strict=False))
+    made = create_model("Later", __base__=type(table), later=entry)
+    return made.model_validate({**table.model_dump(exclude_unset=True), "later": value})
+
+
+def replaced(table: Any, path: list[str], inner: Table) -> Any:
+    """The same tables with another in place of the one at ``path``."""
+    if not path:
+        return inner
+    name, *rest = path
+    return table.model_copy(update={name: replaced(getattr(table, name), rest, inner)})
+
+
+@pytest.mark.parametrize(
+    ("name", "default", "other"),
+    [
+        ("tile", 3, 4),
+        ("extract", 3, 4),
+        ("evaluate", 3, 4),
+        ("train.tanh", 3, 4),
+        ("train.finetune", 3, 4),
+        ("train.deep_kmeans", 3, 4),
+        ("train.search.tanh", (), (4,)),
+    ],
+)
+def test_an_entry_that_is_added_changes_no_key_of_before(name: str, default: object, other: object) -> None:
+    path = name.split(".")
+    table: Any = CONFIG
+    for one in path:
+        table = getattr(table, one)
+    as_before, changed = (chain(replaced(CONFIG, path, later(table, value, default))) for value in (default, other))
+    assert as_before == chain(CONFIG)
+    assert changed_keys(as_before, changed) == below(TABLES[name])
