@@ -75,16 +75,21 @@ def composited(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def averaged(square: NDArray[np.uint8], px: int) -> NDArray[np.uint8]:
     """A square, uint8 (side, side, channels), as px x px pixels: the mean over the area of each, in exact fractions."""
-    side = len(square)
-    result = np.zeros((px, px, square.shape[2]), dtype=np.uint8)
-    for y in range(px):
-        for x in range(px):
-            totals = [Fraction(0)] * square.shape[2]
-            for source_y, height in _covered(y, side, px):
-                for source_x, width in _covered(x, side, px):
-                    values = square[source_y, source_x].tolist()
-                    totals = [total + height * width * value for total, value in zip(totals, values, strict=True)]
-            result[y, x] = [half_up(total / Fraction(side, px) ** 2) for total in totals]
+    return averaged_rectangle(square, px, px)
+
+
+def averaged_rectangle(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The same of pixels, uint8 (h, w, channels), as height x width."""
+    area = Fraction(pixels.shape[0], height) * Fraction(pixels.shape[1], width)
+    result = np.zeros((height, width, pixels.shape[2]), dtype=np.uint8)
+    for y in range(height):
+        for x in range(width):
+            totals = [Fraction(0)] * pixels.shape[2]
+            for source_y, high in _covered(y, pixels.shape[0], height):
+                for source_x, wide in _covered(x, pixels.shape[1], width):
+                    values = pixels[source_y, source_x].tolist()
+                    totals = [total + high * wide * value for total, value in zip(totals, values, strict=True)]
+            result[y, x] = [half_up(total / area) for total in totals]
     return result
 
 

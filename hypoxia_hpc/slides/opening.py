@@ -23,11 +23,13 @@ from hypoxia_hpc.slides.openslide_reader import (
     open_slide,
     read_pyramid,
     read_thumbnail,
+    slide_errors,
 )
 from hypoxia_hpc.slides.sources import (
     MOST_PX_A_READ,
     MOST_REDUCED,
     NATIVE_VENDORS,
+    WHITE,
     NativeSource,
     OpenSlideSource,
     Reading,
@@ -39,8 +41,11 @@ from hypoxia_hpc.slides.sources import (
     unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
+from hypoxia_hpc.slides.windows import averaged_window, read_native_window
 from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips, strips_of
 from hypoxia_hpc.tiling.kernels.pixels import composite_on_white
+from hypoxia_hpc.tiling.plan import round_half_up
+from hypoxia_hpc.tiling.windows import Window
 
 if TYPE_CHECKING:
     from openslide import OpenSlide
@@ -70,6 +75,7 @@ class OpenedSlide:
         self._reopened = ReopenedSlide(path, handle)
         self._descriptor = descriptor
         self.pyramid: Pyramid = read_pyramid(handle)
+        self._page_by_level: dict[int, TiffPage | None] = {}
 
     @cached_property
     def _pages(self) -> list[TiffPage] | str:
@@ -167,11 +173,55 @@ class OpenedSlide:
             out[:] = averaged(pixels, factor)
         return image, unreadable
 
+    def read_window(self, window: Window) -> UInt8Array:
+        """The pixels of a window, uint8 RGB of its ``size_px``; what lies outside the slide is white.
+
+        Raises SlideError ``unreadable``, ``native-tile-too-large``.
+        """
+        width, height = self.pyramid.level_sizes[window.level]
+        left, top = max(0, window.left), max(0, window.top)
+        right, bottom = min(width, window.left + window.width), min(height, window.top + window.height)
+        pixels = np.full((window.height, window.width, 4), WHITE, dtype=np.uint8)
+        inside = pixels[top - window.top : bottom - window.top, left - window.left : right - window.left]
+        try:
+            self._read_into(window.level, left, top, inside)
+        except UnreadableBlockError as error:
+            raise SlideError(
+                "unreadable",
+                f"{self._path}: level {window.level}, from ({left}, {top}) to ({right}, {bottom}): {error}",
+                remedy="fetch the file again",
+            ) from None
+        return averaged_window(pixels, window)
+
+    def _read_into(self, level: int, left: int, top: int, out: UInt8Array) -> None:
+        """Fill ``out``, uint8 (h, w, 4), with what lies from (left, top) on, all of it on the level."""
+        page = self._page_of(level)
+        if page is not None:
+            read_native_window(self._descriptor, page, left, top, out)
+            return
+        rows = max(1, MOST_PX_A_READ // out.shape[1])
+        for start in range(0, len(out), rows):
+            strip = out[start : start + rows]
+            xy_l0 = round_half_up(np.array([left, top + start]) * self.pyramid.downsamples[level]).tolist()
+            pixels = self._reopened.read_region((xy_l0[0], xy_l0[1]), level, (strip.shape[1], strip.shape[0]))
+            composite_on_white(pixels)
+            strip[:] = pixels
+
+    def _page_of(self, level: int) -> TiffPage | None:
+        """The page of a level that is read natively; decided once, for to decide may take a look at every tile."""
+        if level not in self._page_by_level:
+            page = find_page(self._pages, self.pyramid, level)
+            if not isinstance(page, TiffPage):
+                self._refuse_unsuitable(level)
+            self._page_by_level[level] = page if isinstance(page, TiffPage) else None
+        return self._page_by_level[level]
+
     def read_thumbnail(self, largest_px: int) -> UInt8Array:
         """The whole slide, uint8 (height, width, 3), its longer side at most ``largest_px``. Raises SlideError."""
         for level in range(len(self.pyramid.level_sizes)):
             self._refuse_unsuitable(level)
-        return read_thumbnail(self._handle, largest_px)
+        with slide_errors(self._path):
+            return read_thumbnail(self._handle, largest_px)
 
     def close(self) -> None:
         """Close what was opened again."""

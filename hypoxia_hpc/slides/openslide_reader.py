@@ -61,12 +61,22 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
     except openslide.OpenSlideError as error:
         raise SlideError("not-a-slide", f"{path}: {error}", remedy="fetch the file again, or leave it out") from None
     try:
-        slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
-        yield slide
-    except openslide.OpenSlideError as error:
-        raise SlideError("unreadable", f"{path}: {error}", remedy="fetch the file again, or leave it out") from None
+        with slide_errors(path):
+            slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            yield slide
     finally:
         slide.close()
+
+
+@contextmanager
+def slide_errors(path: Path) -> Iterator[None]:
+    """What OpenSlide raises while a slide is read, as SlideError ``unreadable``."""
+    import openslide
+
+    try:
+        yield
+    except openslide.OpenSlideError as error:
+        raise SlideError("unreadable", f"{path}: {error}", remedy="fetch the file again, or leave it out") from None
 
 
 def read_pyramid(slide: OpenSlide) -> Pyramid:

@@ -112,25 +112,33 @@ def light_shares(image: PackedArray, white: int, corners: Float64Array, side: fl
 
 @kernel()
 def average_square(band: PackedArray, left: int, tile: PackedArray) -> None:
-    """Reduce a square of a band, as wide as the band is high, to a packed tile, uint32 (px, px), px <= side, by exact
+    """Reduce a square of a band, as wide as the band is high, to a packed tile, uint32 (px, px), px <= side, as
+    :func:`average_rectangle` does."""
+    average_rectangle(band, left, band.shape[0], tile)
+
+
+@kernel()
+def average_rectangle(band: PackedArray, left: int, width: int, out: PackedArray) -> None:
+    """Reduce columns left .. left + width of a band to packed pixels, uint32 (h, w), not more than there are, by exact
     area averaging, halves rounded up.
 
-    Lengths are counted in 1/px of a source pixel, so that a source pixel is px long, a tile pixel ``side``, and every
-    overlap is an integer: the weights of one tile pixel sum to side². Sums fit 63 bits for any side below 10^8.
+    Lengths are counted in 1/w (down: 1/h) of a source pixel, so that a source pixel is w long, one of ``out``
+    ``width``, and every overlap is an integer: the weights of one pixel of ``out`` sum to width · height. Sums fit 63
+    bits for any side below 10^8.
     """
-    side, px = band.shape[0], tile.shape[0]
-    area = side * side
-    sums = np.zeros((px, 3), dtype=np.int64)
-    for out_y in range(px):
-        top, bottom = out_y * side, (out_y + 1) * side
+    height, out_height, out_width = band.shape[0], out.shape[0], out.shape[1]
+    area = width * height
+    sums = np.zeros((out_width, 3), dtype=np.int64)
+    for out_y in range(out_height):
+        top, bottom = out_y * height, (out_y + 1) * height
         sums[:] = 0
-        for y in range(top // px, (bottom + px - 1) // px):
-            weight_y = min((y + 1) * px, bottom) - max(y * px, top)
-            for out_x in range(px):
-                start, stop = out_x * side, (out_x + 1) * side
+        for y in range(top // out_height, (bottom + out_height - 1) // out_height):
+            weight_y = min((y + 1) * out_height, bottom) - max(y * out_height, top)
+            for out_x in range(out_width):
+                start, stop = out_x * width, (out_x + 1) * width
                 red = green = blue = 0
-                for x in range(start // px, (stop + px - 1) // px):
-                    weight_x = min((x + 1) * px, stop) - max(x * px, start)
+                for x in range(start // out_width, (stop + out_width - 1) // out_width):
+                    weight_x = min((x + 1) * out_width, stop) - max(x * out_width, start)
                     pixel = band[y, left + x]
                     red += weight_x * np.int64(pixel & BYTE)
                     green += weight_x * np.int64((pixel >> U32(8)) & BYTE)
@@ -138,12 +146,12 @@ def average_square(band: PackedArray, left: int, tile: PackedArray) -> None:
                 sums[out_x, 0] += weight_y * red
                 sums[out_x, 1] += weight_y * green
                 sums[out_x, 2] += weight_y * blue
-        for out_x in range(px):
+        for out_x in range(out_width):
             packed = U32(0xFF000000)
             for channel in range(3):
                 mean = (2 * sums[out_x, channel] + area) // (2 * area)
                 packed |= U32(mean) << U32(8 * channel)
-            tile[out_y, out_x] = packed
+            out[out_y, out_x] = packed
 
 
 def most_background_px(tile_px: int, max_background: float) -> int:

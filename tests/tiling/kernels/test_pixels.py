@@ -13,6 +13,7 @@ from PIL import Image
 
 from hypoxia_hpc.tiling.kernels import pixels as kernels
 from hypoxia_hpc.tiling.kernels.pixels import (
+    average_rectangle,
     average_square,
     composite_on_white,
     count_background,
@@ -119,6 +120,16 @@ def test_averaging_equals_exact_fractions(square: Pixels, left: int, data: st.Da
     shown = tile.view(np.uint8).reshape(px, px, 4)
     np.testing.assert_array_equal(shown[..., :3], naive.averaged(square[..., :3], px))
     assert (shown[..., 3] == 255).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(pixels=hnp.arrays(np.uint8, st.tuples(sides, sides, st.just(4))), data=st.data())
+def test_averaging_a_rectangle_equals_exact_fractions(pixels: Pixels, data: st.DataObject) -> None:
+    height, width = (data.draw(st.integers(1, side)) for side in pixels.shape[:2])
+    out = np.zeros((height, width), dtype=np.uint32)
+    average_rectangle(packed(pixels), 0, pixels.shape[1], out)
+    shown = out.view(np.uint8).reshape(height, width, 4)
+    np.testing.assert_array_equal(shown[..., :3], naive.averaged_rectangle(pixels[..., :3], height, width))
 
 
 @pytest.mark.parametrize(("values", "mean"), [((0, 1), 1), ((1, 2), 2), ((254, 255), 255), ((0, 0), 0)])
