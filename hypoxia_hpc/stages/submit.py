@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,21 @@ class Plan:
         """What follows ``sbatch``, to wait for the jobs ``after``."""
         return sbatch_arguments(job.request, array, len(job.arrays), self.run, self.script, after, self.table)
 
+    def commands(self) -> Iterator[str]:
+        """The lines that send the jobs, as bash: each job's id in a variable of its stage's name."""
+        before: list[str] = []
+        for job in self.jobs:
+            names = [f"{job.request.stage}_{number}" for number, _ in enumerate(job.arrays)]
+            for name, array in zip(names, job.arrays, strict=True):
+                words = ["sbatch", *self.arguments(job, array, [f"${other}" for other in before])]
+                yield f"{name}=$({' '.join(map(_quoted, words))})"
+            before = names
+
+
+def _quoted(word: str) -> str:
+    """Of the arguments only the dependency names variables, and it holds nothing else that a shell would read."""
+    return word if word.startswith("--dependency=") else shlex.quote(word)
+
 
 @dataclass(frozen=True, slots=True)
 class SentJob:
@@ -85,7 +101,7 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
     work = remaining(run, config, slides, retry=retry)
-    image = _image(table)
+    image = _image(root, table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
     refuse_unknown_mpi(table)
@@ -111,7 +127,7 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         NotReadyError: jobs of this run that are in the queue.
         InputError: SLURM would not take a job.
     """
-    image = _image(plan.table)
+    image = _image(plan.run, plan.table)
     if image is not None and not image.exists():
         raise MachineError(f"[site.slurm] image {image} is not there", remedy="build or copy it, or mend run.toml")
     if shutil.which("sbatch") is None:
@@ -165,8 +181,8 @@ def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
     committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
 
 
-def _image(table: SlurmTable) -> Path | None:
-    return Path(os.path.normpath(table.image)) if table.image is not None else None
+def _image(root: Path, table: SlurmTable) -> Path | None:
+    return Path(os.path.normpath(root / Path(table.image).expanduser())) if table.image is not None else None
 
 
 def _program() -> str:

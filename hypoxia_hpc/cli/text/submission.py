@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -43,14 +42,4 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
 def dry_run_text(plan: Plan) -> Iterator[str]:
     """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name."""
     yield f"# {plan.script}\n{plan.text}"
-    lines: list[str] = []
-    before: list[str] = []
-    for job in plan.jobs:
-        names = [f"{job.request.stage}_{number}" for number, _ in enumerate(job.arrays)]
-        for name, array in zip(names, job.arrays, strict=True):
-            arguments = plan.arguments(job, array, [f"${other}" for other in before])
-            # Of the arguments only the dependency names variables, and it holds nothing else that a shell would read.
-            words = [one if one.startswith("--dependency=") else shlex.quote(one) for one in ["sbatch", *arguments]]
-            lines.append(f"{name}=$({' '.join(words)})")
-        before = names
-    yield "\n".join(lines)
+    yield "\n".join(plan.commands())
