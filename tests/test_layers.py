@@ -17,6 +17,8 @@ PACKAGE = Path(hypoxia_hpc.__file__).parent
 ROOMS = (
     "__main__",
     "cli",
+    "__init__",  # what the Python API exports, loaded when it is used
+    "api",
     "stages",
     "monitoring",
     "models",
@@ -122,7 +124,7 @@ def room_of(module: str) -> str:
 
 
 def test_every_room_has_its_tier() -> None:
-    assert {room_of(name) for name in MODULES} - {"__init__", ""} == set(TIER_OF)
+    assert {room_of(name) for name in MODULES} - {""} == set(TIER_OF)
     assert len(INNER) > 100
     assert {library for _, library in OUTER} >= set(HOMES)
 

@@ -1,0 +1,72 @@
+"""What a run has on disk, as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import unguard
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.slurm.resources import Stage
+from hypoxia_hpc.stages.submit import Plan
+
+
+def slide_row(state: SlideState) -> dict[str, Any]:
+    """A row of ``Run.slides``."""
+    slide = state.slide
+    reason = state.receipt.reason if state.status == "quarantined" and state.receipt is not None else ""
+    return {
+        "slide_id": slide.slide_id,
+        "patient_id": slide.patient_id,
+        "path": str(slide.path),
+        "mpp": float("nan") if slide.mpp is None else slide.mpp,
+        "cost": slide.cost,
+        "name": slide.name,
+        "status": state.status,
+        "stage": state.stage,
+        "reason": reason,
+    }
+
+
+def metrics_frame(metrics: Json) -> pd.DataFrame:
+    """``Run.metrics`` of the content of metrics.json."""
+    rows = [
+        {"model": model, "set": set_name, "level": level, "metric": metric, **interval}
+        for model, sets in metrics["models"].items()
+        for set_name, levels in sets.items()
+        for level, measured in levels.items()
+        for metric, interval in measured.items()
+    ]
+    columns = ["model", "set", "level", "metric", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).astype({"value": float, "low": float, "high": float, "n": int})
+
+
+def read_predictions(file: Path) -> pd.DataFrame:
+    """predictions/slides.csv or patients.csv, typed."""
+    types: Mapping[Hashable, str] = {"model": "str", "set": "str", "id": "str", "fold": "Int64", "label": "Int64"}
+    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values={"fold": [""], "label": [""]})
+    return table.assign(id=table["id"].map(unguard))
+
+
+def jobs_frame(plan: Plan, ids: Mapping[Stage, Sequence[str]]) -> pd.DataFrame:
+    """``Submission.jobs`` of a plan; ``ids`` by stage of what was sent."""
+    rows = [
+        {
+            "stage": job.request.stage,
+            "elements": 1 if job.request.elements is None else len(job.request.elements),
+            "nodes": job.request.nodes,
+            "ranks": job.request.ranks,
+            "cpus": job.request.cpus,
+            "memory_mb": job.request.memory_mb,
+            "minutes": job.request.minutes,
+            "gres": job.request.gres or "",
+            "partition": job.request.partition or "",
+            "ids": " ".join(ids.get(job.request.stage, ())),
+        }
+        for job in plan.jobs
+    ]
+    return pd.DataFrame(rows)

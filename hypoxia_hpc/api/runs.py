@@ -1,0 +1,373 @@
+"""A run directory as an object: its stages as methods, what they made as pandas frames."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from hypoxia_hpc import records
+from hypoxia_hpc.api.features import Features, stored_features
+from hypoxia_hpc.api.frames import jobs_frame, metrics_frame, read_predictions, slide_row
+from hypoxia_hpc.api.slides import Slide, open_slide
+from hypoxia_hpc.api.tiles import Tiles, stored_tiles
+from hypoxia_hpc.cohorts.scores import LABEL_RULES, LabelRule
+from hypoxia_hpc.cohorts.tables import read_patient_table
+from hypoxia_hpc.config import RunConfig, preset
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
+from hypoxia_hpc.progress import NoProgress, Progress
+from hypoxia_hpc.runs import directory
+from hypoxia_hpc.runs.state import feature_states, run_spec
+from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.extract import extract
+from hypoxia_hpc.stages.init import init
+from hypoxia_hpc.stages.report import report
+from hypoxia_hpc.stages.submit import plan_submission, submit
+from hypoxia_hpc.stages.tile import tile
+from hypoxia_hpc.stages.train import train
+from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.tiles import open_tiles
+from hypoxia_hpc.workers.shares import choose_slides
+from hypoxia_hpc.workers.slide_stage import StageOutcome
+
+Unit = Literal["tile", "slide", "patient"]
+FILES: Mapping[str, str] = {"tile": "tiles.parquet", "slide": "slides.csv", "patient": "patients.csv"}
+LOG = logging.getLogger("hypoxia_hpc")
+
+
+class LoggedNotes(NoProgress):
+    """Progress that says nothing but what the user has to know, by the logger ``hypoxia_hpc``."""
+
+    def note(self, text: str) -> None:
+        """Log a line as a warning."""
+        LOG.warning(text)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSlide:
+    """One slide of a run: ``run["slide_id"]``.
+
+    Attributes:
+        slide_id: Its name in slides.csv.
+        path: The file.
+        patient_id: Its patient.
+        mpp: Micrometres per level 0 pixel as slides.csv says, or None.
+    """
+
+    slide_id: str
+    path: Path
+    patient_id: str
+    mpp: float | None
+    _run: directory.RunDir
+
+    def open(self) -> Slide:
+        """Open the file. Raises as :func:`hypoxia_hpc.open_slide`."""
+        return open_slide(self.path, mpp=self.mpp)
+
+    @property
+    def tiles(self) -> Tiles:
+        """Its tiles. Pixels are read when they are sliced: ``tiles.pixels[:16]``.
+
+        Raises SlideError (``damaged-store``: also where there is no store), MachineError."""
+        return stored_tiles(open_tiles(self._require(self._run.tiles(self.slide_id), "tile")))
+
+    @property
+    def features(self) -> Features:
+        """Its features by the present [extract] table, all of them. Raises as ``tiles``."""
+        name = self._run.config().extract.name
+        return stored_features(open_features(self._require(self._run.features(name, self.slide_id), "extract")))
+
+    def _require(self, store: Path, stage: str) -> Path:
+        if not store.exists():
+            raise NotReadyError(f"{store} does not exist", remedy=f"run.{stage}(), or see run.slides for the reason")
+        return store
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Jobs for SLURM, as ``Run.submit`` plans or sends them.
+
+    Attributes:
+        jobs: A row for each stage: ``stage``, ``elements`` (of an array, else 1), ``nodes``, ``ranks``, ``cpus`` (of a
+            rank), ``memory_mb`` (of a node), ``minutes``, ``gres``, ``partition``, and ``ids``, the numbers that SLURM
+            gave (empty where nothing was sent).
+        script: Text of the job script, which all jobs share.
+        commands: The sbatch lines in order, for bash.
+        notes: What the user should know, a sentence each.
+    """
+
+    jobs: pd.DataFrame
+    script: str
+    commands: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Run:
+    """A run directory.
+
+    Its methods are the stages of the command line: what is done is not done again, what is missing is an exception
+    (:class:`NotReadyError`) in place of an exit code. Worker processes are spawned, so a script has to call ``tile``
+    and ``extract`` below ``if __name__ == "__main__":``; a notebook need not.
+
+    Args:
+        root: The directory, with a run.toml.
+        progress: What is told how far a stage is. Default: nothing but warnings, by the logger ``hypoxia_hpc``.
+
+    Raises:
+        InputError: There is no run.toml, or an entry in it is wrong.
+
+    Example:
+        >>> run = hx.Run("RUN")
+        >>> run.tile(); run.extract(); run.train()
+        >>> run.evaluate().query("set == 'test' and level == 'patient'")
+    """
+
+    def __init__(self, root: str | PathLike[str], *, progress: Progress | None = None) -> None:
+        self.root = Path(root)
+        self._dir = directory.RunDir(self.root)
+        self._progress: Progress = LoggedNotes() if progress is None else progress
+        self._dir.config()
+
+    @classmethod
+    def init(
+        cls,
+        root: str | PathLike[str],
+        slides: str | PathLike[str],
+        *,
+        study: str = "hypoxia",
+        settings: Mapping[str, Any] | None = None,
+        patients: str | PathLike[str] | None = None,
+        scores: str | PathLike[str] | None = None,
+        rule: LabelRule = "type-median",
+        patient_column: str | None = None,
+        progress: Progress | None = None,
+    ) -> Run:
+        """Make a run directory: run.toml, slides.csv and patients.csv. The same call again finds it made.
+
+        Args:
+            root: The directory to make.
+            slides: Folder of slides, or a manifest (CSV with a column path).
+            study: Preset that the settings come from.
+            settings: Entries of run.toml that differ from it, table by table: ``{"tile": {"mpp": 1.0}}``.
+            patients: CSV with the columns patient_id and label.
+            scores: Published score table, in place of ``patients``.
+            rule: How labels follow from scores: "type-median", "pan-median" or "intra".
+            patient_column: Column of the manifest that names the patient.
+            progress: As for the class.
+
+        Raises:
+            InputError: Input that is wrong, or files in the directory that say something else.
+            MachineError: Disk or permission.
+        """
+        if rule not in LABEL_RULES:
+            raise InputError(f"rule = {rule!r} is not known", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
+        init(
+            directory.RunDir(Path(root)),
+            preset(study, settings),
+            Path(slides),
+            scores=None if scores is None else Path(scores),
+            patients=None if patients is None else Path(patients),
+            patient_column=patient_column,
+            rule=rule,
+        )
+        return cls(root, progress=progress)
+
+    @property
+    def config(self) -> RunConfig:
+        """run.toml, validated, as it is now: ``run.config.tile.mpp``. To change it edit the file. Raises InputError."""
+        return self._dir.config()
+
+    def tile(self, slide_ids: Sequence[str] = (), *, workers: int | None = None, retry: bool = False) -> StageOutcome:
+        """Cut slides into tile stores, RUN/tiles/.
+
+        Args:
+            slide_ids: Only these slides. Default: all.
+            workers: Worker processes. Default: [site] workers, else one for each core.
+            retry: Try quarantined slides again.
+
+        Returns:
+            What was done: ``made``, ``found`` and ``quarantined``, a receipt for each slide (``slide_id``, ``reason``,
+            ``detail``). A slide that cannot be used is quarantined and is no exception.
+
+        Raises:
+            InputError: A wrong table, or a slide_id that slides.csv lacks.
+            MachineError: Disk, permission.
+            HypoxiaError: A bug on some slide, with its traceback.
+        """
+        slides = self._chosen(slide_ids)
+        return self._checked(tile(self._dir, slides, workers=workers, retry=retry, **self._listening()))
+
+    def extract(
+        self, slide_ids: Sequence[str] = (), *, workers: int | None = None, retry: bool = False
+    ) -> StageOutcome:
+        """Feature vectors of the tiles, RUN/features/<name>/. Arguments and result are those of ``tile``.
+
+        Raises:
+            NotReadyError: Slides that are not tiled yet; the others are done.
+            InputError, MachineError, HypoxiaError: as ``tile``; weights that are not here.
+        """
+        slides = self._chosen(slide_ids)
+        return self._checked(extract(self._dir, slides, workers=workers, retry=retry, **self._listening()))
+
+    def train(self) -> tuple[str, ...]:
+        """Split the patients and train the models of [train] that are not trained yet, RUN/models/.
+
+        Returns:
+            The names of all models.
+
+        Raises:
+            NotReadyError: Slides without features, or damaged stores.
+            InputError: Patients that cannot be split.
+            MachineError: Keras has no backend, or the disk is full.
+        """
+        done = train(self._dir, **self._listening())
+        return tuple(sorted((*done.made, *done.found)))
+
+    def evaluate(self) -> pd.DataFrame:
+        """Predict tiles, slides and patients, and measure: RUN/predictions/ and RUN/metrics.json.
+
+        Returns:
+            As ``metrics``.
+
+        Raises:
+            NotReadyError: Slides without features, models that are not trained, or damaged stores.
+        """
+        return metrics_frame(evaluate(self._dir, **self._listening()).metrics)
+
+    def report(self) -> Path:
+        """Write RUN/report/index.html, one self-contained page.
+
+        Returns:
+            Its path.
+
+        Raises:
+            NotReadyError: Metrics that are not of the present cohort and run.toml.
+        """
+        return report(self._dir, progress=self._progress)
+
+    def submit(self, *, dry_run: bool = False, retry: bool = False) -> Submission:
+        """Send what is not done yet as a chain of SLURM jobs.
+
+        Args:
+            dry_run: Plan only: nothing is sent or written, and no SLURM is needed.
+            retry: Try quarantined slides again.
+
+        Returns:
+            The jobs; none where all is done.
+
+        Raises:
+            InputError: A value of [site.slurm] that SLURM or bash cannot take.
+            MachineError: No sbatch, no image, or no answer from SLURM.
+            NotReadyError: Jobs of this run are in the queue.
+        """
+        plan = plan_submission(self._dir, retry=retry)
+        sent = {} if dry_run else {job.request.stage: job.ids for job in submit(self._dir, plan)}
+        return Submission(jobs_frame(plan, sent), plan.text, tuple(plan.commands()), plan.notes)
+
+    @property
+    def slides(self) -> pd.DataFrame:
+        """The slides, a row each.
+
+        Returns:
+            Index ``slide_id``; columns ``patient_id``, ``path``, ``mpp`` (slides.csv's, µm per pixel, NaN where it has
+            none), ``cost`` (milliseconds of one core to tile it), ``name``, and how far it is by the present run.toml:
+            ``status`` ("done" has features, "todo", "quarantined"), ``stage`` (the one it is at), ``reason`` (of a
+            quarantine, else "").
+
+        Raises:
+            InputError: A wrong table.
+            MachineError: The weights that [extract] names are not on this machine.
+        """
+        config, slides = self._dir.config(), self._dir.slides()
+        states = feature_states(self._dir, config, slides, run_spec(config))
+        return pd.DataFrame([slide_row(state) for state in states]).set_index("slide_id")
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The patients of patients.csv: ``patient_id``, ``label`` (Int64: 0, 1 or NA), ``tumour_type`` and its other
+        columns as text. Raises InputError."""
+        table = read_patient_table(self._dir.patients_file)
+        return table.assign(label=pd.to_numeric(table["label"]).astype("Int64"))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The metrics of ``evaluate``, a row each.
+
+        Returns:
+            Columns ``model``, ``set`` ("train", "valid", "test"), ``level`` ("tile", "slide", "patient"), ``metric``,
+            ``value``, ``low``, ``high`` (NaN where it is not defined) and ``n`` (rows).
+
+        Raises:
+            NotReadyError: There are none, or metrics.json is damaged.
+        """
+        metrics = self._dir.metrics()
+        if metrics is None:
+            raise NotReadyError(f"{self._dir.metrics_file} is not there, or damaged", remedy="run.evaluate()")
+        return metrics_frame(metrics)
+
+    def predictions(self, level: Unit = "patient") -> pd.DataFrame:
+        """The predictions of ``evaluate``.
+
+        Args:
+            level: "tile", "slide" or "patient".
+
+        Returns:
+            A row for each model and tile, slide or patient: ``model``, ``fold``, ``set``, ``label`` (Int64, NA where it
+            is not known), ``probability`` (of label 1, 0 to 1). Slides and patients have ``id`` and ``n_tiles``; tiles
+            have ``slide_id``, ``patient_id``, ``x_l0``, ``y_l0`` and ``attention`` (0 to 1, NaN for models without).
+
+        Raises:
+            InputError: Another level.
+            NotReadyError: There are none yet.
+        """
+        if level not in get_args(Unit):
+            raise InputError(f"level = {level!r}", remedy=f"choose one of: {', '.join(get_args(Unit))}")
+        file = self._dir.predictions / FILES[level]
+        if not file.exists():
+            raise NotReadyError(f"{file} does not exist", remedy="run.evaluate()")
+        with machine_errors(file):
+            return pd.read_parquet(file) if level == "tile" else read_predictions(file)
+
+    def __getitem__(self, slide_id: str) -> RunSlide:
+        """A slide by its id. Raises InputError where slides.csv lacks it."""
+        [slide] = choose_slides(self._dir.slides(), records.Share(), [slide_id])
+        return RunSlide(slide.slide_id, slide.path, slide.patient_id, slide.mpp, self._dir)
+
+    def __iter__(self) -> Iterator[str]:
+        """The slide ids in the order of slides.csv."""
+        return (slide.slide_id for slide in self._dir.slides())
+
+    def __len__(self) -> int:
+        return len(self._dir.slides())
+
+    def __repr__(self) -> str:
+        return f"<Run {self.root}: {len(self)} slides>"
+
+    def _chosen(self, slide_ids: Sequence[str]) -> list[records.Slide]:
+        return choose_slides(self._dir.slides(), records.Share(), slide_ids)
+
+    def _listening(self) -> dict[str, Any]:
+        return {"progress": self._progress, "stop": threading.Event()}
+
+    def _checked(self, outcome: StageOutcome) -> StageOutcome:
+        """Raises HypoxiaError for bugs, NotReadyError for slides that an earlier stage has not done."""
+        if outcome.bugs:
+            raise HypoxiaError(
+                f"{outcome.stage}: internal error on {len(outcome.bugs)} slide(s), a bug of hypoxia_hpc",
+                offending=[f"{bug.slide_id}: {bug.detail}" for bug in outcome.bugs],
+                remedy="report it with the lines above; the other slides are done",
+            )
+        if outcome.not_ready:
+            raise NotReadyError(
+                f"{outcome.stage}: {len(outcome.not_ready)} slide(s) have no tiles yet",
+                offending=[receipt.slide_id for receipt in outcome.not_ready],
+                remedy="run.tile()",
+            )
+        return outcome
