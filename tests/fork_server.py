@@ -193,8 +193,8 @@ def import_everything() -> None:
 def compile_kernels() -> None:
     """Cut one tile, so that the children of this process need not compile what that takes."""
     from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
-    from hypoxia_hpc.tiling.kernels.blocks import CutRule
     from hypoxia_hpc.tiling.kernels.planes import PACKED
+    from hypoxia_hpc.tiling.kernels.state import CutRule
 
     class Black:
         grid = BlockGrid(0, 0, 2, 2, 1, 1)

@@ -21,10 +21,10 @@ from hypoxia_hpc.slides.codecs import NativeTileError, Prepared
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
-from hypoxia_hpc.tiling.kernels.blocks import room_for_blocks
 from hypoxia_hpc.tiling.kernels.pixels import composite_on_white
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.reduce import reduce_block
+from hypoxia_hpc.tiling.kernels.state import room_for_blocks
 
 # Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
 NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")

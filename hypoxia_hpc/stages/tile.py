@@ -26,9 +26,9 @@ from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
-from hypoxia_hpc.tiling.kernels.blocks import BACKGROUND, MASKED, UNREADABLE, CutRule
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, CutRule
 from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels import blocks
-from hypoxia_hpc.tiling.kernels.blocks import CutRule, Layout
+from hypoxia_hpc.tiling.kernels import assembly, blocks, state
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.planes import PACKED
+from hypoxia_hpc.tiling.kernels.state import CutRule, Layout
 
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
@@ -89,7 +89,7 @@ class Cut:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        kept: NDArray[np.bool_] = self.states == blocks.KEPT
+        kept: NDArray[np.bool_] = self.states == state.KEPT
         return kept
 
 
@@ -150,7 +150,7 @@ def cut_tiles(
         SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
             the sources raise.
     """
-    states = np.where(selected, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
+    states = np.where(selected, state.UNDECIDED, state.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
     strips = [
         _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources))
         for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
@@ -188,7 +188,7 @@ def read_tiles(source: BlockSource, grid: TileGrid, selected: NDArray[np.bool_])
     """
     cutter = _Cutter(source, source.grid, grid, CutRule(255, most_background=grid.tile_px**2, screen=False), POOL_BYTES)
     cut = Cut(
-        np.where(selected, blocks.UNDECIDED, blocks.MASKED).astype(np.uint8), np.zeros(len(selected), dtype=np.int64)
+        np.where(selected, state.UNDECIDED, state.MASKED).astype(np.uint8), np.zeros(len(selected), dtype=np.int64)
     )
     try:
         for row, in_row in enumerate(selected.reshape(grid.rows, grid.columns).sum(1)):
@@ -277,9 +277,9 @@ class _Cutter:
         self._averaging = grid.side != grid.tile_px
         self._rgb_shape = (grid.tile_px, 3 * grid.tile_px)
         shape = (_slots(layout, pool_bytes), layout.block_height, layout.block_width, 4)
-        self._memory = BUFFERS.acquire(blocks.nbytes_for_blocks(shape))
-        pool = blocks.room_for_blocks(shape, self._memory)
-        self._arrays = blocks.arrays_of(layout, rule, pool, counting=not self._averaging)
+        self._memory = BUFFERS.acquire(state.nbytes_for_blocks(shape))
+        pool = state.room_for_blocks(shape, self._memory)
+        self._arrays = state.arrays_of(layout, rule, pool, counting=not self._averaging)
         self._slots = list(pool)
         if self._averaging:
             self._square = np.empty((grid.side, grid.side), dtype=np.uint32)
@@ -292,9 +292,9 @@ class _Cutter:
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:
         columns, arrays = self._grid.columns, self._arrays
         tiles = slice(row * columns, (row + 1) * columns)
-        counts, states = arrays.of_tiles
+        counts, states = arrays.of_tiles[state.TILE_AT.counts], arrays.of_tiles[state.TILE_AT.states]
         states[0] = cut.states[tiles]
-        states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else blocks.MASKED
+        states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else state.MASKED
         blocks.begin_band(*arrays, row)
         advance, read, numbers, slots = blocks.advance, self._source.read, arrays.numbers, self._slots
         form = PACKED
@@ -302,13 +302,13 @@ class _Cutter:
         while request != blocks.BAND_DONE:
             if request >= 0:
                 cut.blocks_read += 1
-                out = slots[numbers.item(blocks.SLOT)]
+                out = slots[numbers.item(state.NUMBER_AT.slot)]
                 try:
                     form = read(request, out)
                 except UnreadableBlockError as error:
                     out[:] = 0  # black: never background, so that counts stay lower bounds
                     form = PACKED
-                    arrays.of_blocks[2][divmod(request, self._block_columns)] = 1
+                    arrays.of_blocks[state.BLOCK_AT.bad][divmod(request, self._block_columns)] = 1
                     cut.unreadable[request] = str(error)
             elif request == blocks.ASSEMBLE:
                 self._assemble(row, new_tile)
@@ -321,9 +321,9 @@ class _Cutter:
     def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
         arrays, rgb_shape = self._arrays, self._rgb_shape
         if not self._averaging:
-            blocks.assemble_tile(*arrays, row, new_tile().reshape(rgb_shape))
-        elif blocks.average_tile(*arrays, row, self._square, self._reduced):
-            blocks.unpack_tile(self._reduced, new_tile().reshape(rgb_shape))
+            assembly.assemble_tile(*arrays, row, new_tile().reshape(rgb_shape))
+        elif assembly.average_tile(*arrays, row, self._square, self._reduced):
+            assembly.unpack_tile(self._reduced, new_tile().reshape(rgb_shape))
 
 
 def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:

@@ -25,13 +25,12 @@ from hypoxia_hpc.tiling.cutting import (
     n_strips,
     read_tiles,
 )
-from hypoxia_hpc.tiling.kernels import blocks
-from hypoxia_hpc.tiling.kernels.blocks import CutRule
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.reduce import reduce_block
+from hypoxia_hpc.tiling.kernels.state import BACKGROUND, KEPT, MASKED, UNREADABLE, CutRule
 
 Pixels = NDArray[np.uint8]
-NAMES = {blocks.KEPT: "kept", blocks.BACKGROUND: "background", blocks.UNREADABLE: "unreadable", blocks.MASKED: "masked"}
+NAMES = {KEPT: "kept", BACKGROUND: "background", UNREADABLE: "unreadable", MASKED: "masked"}
 
 
 @dataclass
@@ -259,7 +258,7 @@ def test_tissue_needs_all_of_them_and_what_nobody_wants_none() -> None:
     assert (found.blocks_read, len(tiles)) == (9, 4)
     found, tiles = cut(source, grid, rule, np.zeros(4, dtype=bool))
     assert (found.blocks_read, len(tiles)) == (0, 0)
-    assert (found.states == blocks.MASKED).all()
+    assert (found.states == MASKED).all()
 
 
 # --- the limit ---------------------------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ def test_the_last_background_pixel_decides(px: int, screen: bool) -> None:
     plane = np.repeat(np.concatenate(gray.reshape(2, px, px), axis=1)[..., None], 3, axis=2)
     source = source_of(plane, 0, 0, 5, 7, frozenset())
     found, tiles = cut(source, TileGrid(px, px, 2, 1), CutRule(220, limit, screen), np.ones(2, dtype=bool))
-    assert found.states.tolist() == [blocks.KEPT, blocks.BACKGROUND]
+    assert found.states.tolist() == [KEPT, BACKGROUND]
     assert found.background_px.tolist() == [limit, limit + 1]
     np.testing.assert_array_equal(tiles[0], plane[:, :px])
 

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, cut_tiles
-from hypoxia_hpc.tiling.kernels import blocks
-from hypoxia_hpc.tiling.kernels.blocks import _copy_run
+from hypoxia_hpc.tiling.kernels.assembly import _copy_run
 from hypoxia_hpc.tiling.kernels.planes import PACKED
+from hypoxia_hpc.tiling.kernels.state import CutRule
 from hypoxia_hpc.tiling.kernels.vectors import PIXELS, prefetch
 
 
@@ -36,7 +36,7 @@ def test_what_lies_outside_may_be_fetched() -> None:
 
 
 @pytest.mark.parametrize(("side", "width", "height"), [(299, 240, 240), (224, 256, 256), (64, 1000, 8), (40, 17, 33)])
-def test_tiles_lie_across_blocks_as_they_please(side: int, width: int, height: int) -> None:
+def test_tiles_do_not_line_up_with_blocks(side: int, width: int, height: int) -> None:
     rng = np.random.default_rng(side)
     plane = rng.integers(0, 200, (3 * side, 4 * side, 4), dtype=np.uint8)
     padded = np.pad(plane, ((0, height), (0, width), (0, 0)))
@@ -55,7 +55,7 @@ def test_tiles_lie_across_blocks_as_they_please(side: int, width: int, height: i
         tiles.append(np.zeros((side, side, 3), dtype=np.uint8))
         return tiles[-1]
 
-    rule = blocks.CutRule(220, 0, False)
+    rule = CutRule(220, 0, False)
     cut_tiles([Source(), Source()], TileGrid(side, side, 4, 3), rule, np.ones(12, dtype=bool), new_tile)
     for number, tile in enumerate(tiles):
         y, x = number // 4 * side, number % 4 * side
