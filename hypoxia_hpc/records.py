@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -116,10 +117,75 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of one slide (or one model) in one stage. Times, hosts and seconds live here and nowhere else."""
+class TileCounts:
+    """Tiles in the plan of a slide, and how many of them were kept, are background, did not decode, are masked."""
 
-    slide_id: str
+    planned: int = 0
+    kept: int = 0
+    background: int = 0
+    unreadable: int = 0
+    masked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NativeTiles:
+    """Native tiles of a slide's level: how many were read, of how many."""
+
+    read: int = 0
+    of: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TileWork:
+    """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there."""
+
+    counts: TileCounts = field(default_factory=TileCounts)
+    reader: str = ""
+    threads: int = 1
+    turbojpeg: bool = False
+    native_tiles: NativeTiles = field(default_factory=NativeTiles)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractWork:
+    """How ``extract`` computed a slide: seconds that passed on its device, those of them in which it had no tiles to
+    compute, seconds in which the slide waited for another one of its process, and bytes of tiles that were read (None
+    where they were read from the slide). ``note`` is for the user, at once."""
+
+    threads: int = 1
+    device: str = "cpu"
+    batch_size: int = 0
+    device_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    queued_seconds: float = 0.0
+    bytes_read: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSource:
+    """The slide that a quarantine is about, by the fingerprint of its file."""
+
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsUsed:
+    """The run whose models ``predict`` used, and the key of each by its name."""
+
+    model_run: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+Details = TileWork | ExtractWork | SlideSource | ModelsUsed
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one slide, one model or the whole cohort (``of``) in one stage. Times, hosts and seconds live
+    here and nowhere else. ``details`` are what only that stage knows."""
+
+    name: str
     status: Literal["done", "quarantined"]
     key: str
     reason: str = ""
@@ -130,4 +196,5 @@ class Receipt:
     bytes: int = 0
     host: str = ""
     finished: str = ""
-    extra: Json = field(default_factory=dict)
+    details: Details | None = None
+    of: Literal["slide", "model", "cohort"] = "slide"

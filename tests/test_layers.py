@@ -60,7 +60,7 @@ HOMES = {
     "matplotlib": {"reports"},
     "click": {"cli"},
     "rich": {"cli.terminal"},
-    "pydantic": {"config", "networks.heads.saved", "runs.receipts", "workers.heartbeat"},
+    "pydantic": {"config", "networks.heads.saved", "stores.attributes", "runs.receipts", "workers.heartbeat"},
     "pydantic_core": {"config"},
 }
 HEAVY = (

@@ -193,7 +193,7 @@ class Run:
             retry: Try quarantined slides again.
 
         Returns:
-            What was done: ``made``, ``found`` and ``quarantined``, a receipt for each slide (``slide_id``, ``reason``,
+            What was done: ``made``, ``found`` and ``quarantined``, a receipt for each slide (``name``, ``reason``,
             ``detail``). A slide that cannot be used is quarantined and is no exception.
 
         Raises:
@@ -361,13 +361,13 @@ class Run:
         if outcome.bugs:
             raise HypoxiaError(
                 f"{outcome.stage}: internal error on {len(outcome.bugs)} slide(s), a bug of hypoxia_hpc",
-                offending=[f"{bug.slide_id}: {bug.detail}" for bug in outcome.bugs],
+                offending=[f"{bug.name}: {bug.detail}" for bug in outcome.bugs],
                 remedy="report it with the lines above; the other slides are done",
             )
         if outcome.not_ready:
             raise NotReadyError(
                 f"{outcome.stage}: {len(outcome.not_ready)} slide(s) have no tiles yet",
-                offending=[receipt.slide_id for receipt in outcome.not_ready],
+                offending=[receipt.name for receipt in outcome.not_ready],
                 remedy="run.tile()",
             )
         return outcome

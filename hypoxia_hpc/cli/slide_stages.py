@@ -95,9 +95,9 @@ def _say_outcome(outcome: StageOutcome, run: Path) -> int:
     """What a stage did; its exit code."""
     say(outcome_line(outcome))
     for bug in outcome.bugs:
-        tell(f"internal error on {bug.slide_id}:\n{bug.detail}")
+        tell(f"internal error on {bug.name}:\n{bug.detail}")
     if outcome.not_ready:
-        tell(f"not ready: {some_names([receipt.slide_id for receipt in outcome.not_ready])}")
+        tell(f"not ready: {some_names([receipt.name for receipt in outcome.not_ready])}")
         tell(f"remedy: hypoxia-hpc tile {run}")
     return worst(
         [

@@ -17,12 +17,13 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
-from hypoxia_hpc.records import Float32Array, Json, Slide, Tiles, UInt8Array
+from hypoxia_hpc.records import ExtractWork, Float32Array, Json, Slide, Tiles, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key
 from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.pixels import ReadPixels, slide_pixels
+from hypoxia_hpc.stores.attributes import Compute, FeatureAttributes, compute_of, tile_attributes
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels_into
 from hypoxia_hpc.workers.scratch import Scratch, staged
@@ -66,61 +67,59 @@ class ExtractStage:
     def key_unread(self, slide: Slide, reason: str) -> str:
         return extract_key(self.spec, f"unread: {reason}")
 
-    def made_of(self, _: Slide) -> Json:
-        return {}  # the key of the tiles, which their store tells
+    def made_of(self, _: Slide) -> None:
+        """The tiles, whose key their store has."""
 
     def rows(self, slide: Slide) -> int:
         return len(open_features(self.target(slide)).xy)
 
-    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> ExtractWork:
         came = time.perf_counter()
         device = device_of(self.plan)
         in_line = time.perf_counter() - came if device.made_in != threading.get_ident() else 0.0
         tiles = open_tiles(self.run.tiles(slide.slide_id))
         refuse_other_size(tiles, self.plan.tile_px)
         extracted = features_of(device, partial(self._source, slide, tiles), tick)
-        attributes: Json = {
-            "slide_id": slide.slide_id,
-            "spec": self.spec,
-            "tile_spec": tiles.attributes["spec"],
-            "tile_key": tiles.attributes["key"],
-            "compute": self._compute(device, extracted),
-            "key": key,
-            "software": {"hypoxia_hpc": __version__, "numpy": np.__version__},
-        }
-        write_features(self.target(slide), checked_cast(extracted.values, self.dtype), tiles.xy, attributes)
-        return self._device_time(tiles, extracted, attributes["compute"], in_line)
+        made = tile_attributes(tiles.attributes)
+        compute = self._compute(device, extracted)
+        attributes = FeatureAttributes(
+            key,
+            slide.slide_id,
+            self.spec,
+            tile_spec=made.spec,
+            tile_key=made.key,
+            compute=compute,
+            software={"hypoxia_hpc": __version__, "numpy": np.__version__},
+        )
+        values = checked_cast(extracted.values, self.dtype)
+        write_features(self.target(slide), values, tiles.xy, attributes.as_json())
+        return self._work(tiles, extracted, compute, in_line)
 
-    def _compute(self, device: Device, extracted: Extracted) -> Json:
+    def _compute(self, device: Device, extracted: Extracted) -> Compute:
         """What the bits of the features depend on."""
-        return {
-            **compute_record(),
-            **device.engine.record,
-            "precision": self.plan.precision,
-            "batch_size": extracted.batch_size,
-            "batch_size_asked": device.asked,
-            "tile_px": device.tile_px,
-        }
+        return compute_of(
+            {
+                **compute_record(),
+                **device.engine.record,
+                "precision": self.plan.precision,
+                "batch_size": extracted.batch_size,
+                "batch_size_asked": device.asked,
+                "tile_px": device.tile_px,
+            }
+        )
 
-    def _device_time(self, tiles: Tiles, extracted: Extracted, compute: Json, in_line: float) -> Json:
+    def _work(self, tiles: Tiles, extracted: Extracted, compute: Compute, in_line: float) -> ExtractWork:
         """Where the time went, for the receipt. ``in_line``: seconds in which another slide had the network built."""
-        device_time: Json = {
-            "threads": self.plan.threads,
-            "device": compute["device"],
-            "batch_size": extracted.batch_size,
-            "device_seconds": round(extracted.lease.device_seconds, 4),
-            "waited_seconds": round(extracted.lease.waited_seconds, 4),
-            "queued_seconds": round(in_line + extracted.lease.queued_seconds, 4),
-        }
-        if tiles.pixels is not None:
-            device_time["bytes_read"] = tiles.pixels.nbytes(0, len(tiles.pixels))
-        if extracted.too_large:
-            device_time["note"] = (
-                f"out of memory on the device with batches of {extracted.too_large[0]} tiles, goes on with "
-                f"{extracted.batch_size}; [extract] batch_size = {extracted.batch_size} saves the attempt in runs to "
-                "come; in this one it would make all features anew"
-            )
-        return device_time
+        return ExtractWork(
+            self.plan.threads,
+            compute.device or "cpu",
+            extracted.batch_size,
+            device_seconds=round(extracted.lease.device_seconds, 4),
+            waited_seconds=round(extracted.lease.waited_seconds, 4),
+            queued_seconds=round(in_line + extracted.lease.queued_seconds, 4),
+            bytes_read=None if tiles.pixels is None else tiles.pixels.nbytes(0, len(tiles.pixels)),
+            note=_smaller_batches(extracted),
+        )
 
     def _source(self, slide: Slide, tiles: Tiles) -> AbstractContextManager[TileRows]:
         return _stored(tiles) if tiles.pixels is not None else self._from_slide(slide, tiles)
@@ -132,7 +131,7 @@ class ExtractStage:
             present = fingerprint(slide.path)
         except SlideError as error:
             raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
-        if present != tiles.attributes["slide"]["fingerprint"]:
+        if present != tile_attributes(tiles.attributes).slide.fingerprint:
             raise SlideError(
                 "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
             )
@@ -141,6 +140,16 @@ class ExtractStage:
             slide_pixels(path, self.tile_table, slide.mpp, tiles.xy) as read,
         ):
             yield SlidePixels(len(tiles.xy), read)
+
+
+def _smaller_batches(extracted: Extracted) -> str:
+    if not extracted.too_large:
+        return ""
+    return (
+        f"out of memory on the device with batches of {extracted.too_large[0]} tiles, goes on with "
+        f"{extracted.batch_size}; [extract] batch_size = {extracted.batch_size} saves the attempt in later runs; in "
+        "this one it would make all features anew"
+    )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from hypoxia_hpc.runs.rates import (
     Figure,
     device_seconds,
     measured,
+    planned_tiles,
     product,
     ratio,
     raw_feature_bytes,
@@ -142,7 +143,7 @@ def _receipts(stage: str, states: Sequence[SlideState]) -> Receipts:
 def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, list[str]]:
     """Tiles in the plans of slides per unit of cost, and which of those looked at have no plan."""
     costs = {slide.slide_id: slide.cost for slide in slides}
-    known = measured(tiled.values(), costs, lambda receipt: float(receipt.extra.get("counts", {}).get("planned", 0)))
+    known = measured(tiled.values(), costs, planned_tiles)
     if known is not None:
         return known, []
     plans, unread = [], []

@@ -19,8 +19,8 @@ from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import measured
-from hypoxia_hpc.runs.receipts import read_receipt
+from hypoxia_hpc.runs.rates import measured, planned_tiles
+from hypoxia_hpc.runs.receipts import read_receipt, receipt_json
 from hypoxia_hpc.runs.state import SlideState, feature_state, require_ready, run_spec, tile_state
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
@@ -85,7 +85,7 @@ class RunStatus:
                 }
                 for stage in self.stages
             ],
-            "quarantined": [{"stage": stage, **asdict(receipt)} for stage, receipt in self.quarantined],
+            "quarantined": [{"stage": stage, **receipt_json(receipt)} for stage, receipt in self.quarantined],
             "processes": [
                 {
                     **asdict(one.heartbeat),
@@ -202,7 +202,7 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
     """Tiles decided on (tile) or put through the network (extract); a receipt written after a kill has no seconds."""
     if not receipt.seconds:
         return 0
-    return int(receipt.extra.get("counts", {}).get("planned", 0)) if stage == "tile" else receipt.rows
+    return planned_tiles(receipt) if stage == "tile" else receipt.rows
 
 
 def _cohort_stages(

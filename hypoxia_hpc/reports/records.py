@@ -12,7 +12,7 @@ from hypoxia_hpc.reports.data import FeatureCompute, Point, Search
 SHOWN_COMPUTE = ("backend", "engine", "compiler", "precision", "batch_size", "device")
 
 
-def feature_compute(records: Iterable[object]) -> tuple[FeatureCompute, ...]:
+def feature_compute(records: Iterable[Json]) -> tuple[FeatureCompute, ...]:
     """The distinct ways of computing in ``compute`` of feature stores, most slides first; those of stores that say
     nothing of it under no property."""
     counts = Counter(_shown(record) for record in records)
@@ -20,9 +20,8 @@ def feature_compute(records: Iterable[object]) -> tuple[FeatureCompute, ...]:
     return tuple(FeatureCompute(n_slides, dict(compute)) for compute, n_slides in ordered)
 
 
-def _shown(record: object) -> tuple[tuple[str, str], ...]:
-    found = record if isinstance(record, dict) else {}
-    return tuple((name, str(found[name])) for name in SHOWN_COMPUTE if name in found)
+def _shown(compute: Json) -> tuple[tuple[str, str], ...]:
+    return tuple((name, str(compute[name])) for name in SHOWN_COMPUTE if name in compute)
 
 
 def search_of(model: str, found: Json) -> Search:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.records import ExtractWork, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,7 @@ def device_time_of(receipts: Iterable[Receipt]) -> DeviceTime:
 
 
 def _of(receipt: Receipt) -> DeviceTime:
-    told = {name: receipt.extra.get(name, 0) for name in ("device_seconds", "waited_seconds", "bytes_read")}
-    known = {name: value for name, value in told.items() if isinstance(value, int | float)}
-    return DeviceTime(
-        float(known.get("device_seconds", 0)), float(known.get("waited_seconds", 0)), int(known.get("bytes_read", 0))
-    )
+    work = receipt.details
+    if not isinstance(work, ExtractWork):
+        return DeviceTime()
+    return DeviceTime(work.device_seconds, work.waited_seconds, work.bytes_read or 0)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.networks.backbones.resolve import feature_length
-from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.records import ExtractWork, Receipt, TileWork
 
 SlideStageName = Literal["tile", "extract"]
 # Below this many slides their spread says nothing: half to twice the value instead.
@@ -70,10 +70,17 @@ def seconds_per_cost(
 def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
     """Seconds of cores (or of a GPU) that a slide took; 0 where its receipt tells of another kind of device, or was
     written after a kill and knows no time."""
-    if (receipt.extra.get("device", "cpu") != "cpu") != gpu:
+    work = receipt.details
+    on_gpu = isinstance(work, ExtractWork) and work.device != "cpu"
+    if on_gpu != gpu:
         return 0.0
-    threads = receipt.extra.get("threads")
-    return receipt.seconds * (threads if isinstance(threads, int) and not gpu else 1)
+    threads = work.threads if isinstance(work, TileWork | ExtractWork) else 1
+    return receipt.seconds * (1 if gpu else threads)
+
+
+def planned_tiles(receipt: Receipt) -> int:
+    """Tiles in the plan of a slide, as a receipt of ``tile`` says; 0 where it does not."""
+    return receipt.details.counts.planned if isinstance(receipt.details, TileWork) else 0
 
 
 def measured(
@@ -81,9 +88,9 @@ def measured(
 ) -> Figure | None:
     """An amount per unit of cost over the slides that are done and have one; None where there is none."""
     pairs = [
-        (amount(receipt), costs[receipt.slide_id])
+        (amount(receipt), costs[receipt.name])
         for receipt in receipts
-        if receipt.status == "done" and costs.get(receipt.slide_id, 0) > 0
+        if receipt.status == "done" and costs.get(receipt.name, 0) > 0
     ]
     known = [(found, cost) for found, cost in pairs if found > 0]
     return ratio([found for found, _ in known], [cost for _, cost in known]) if known else None

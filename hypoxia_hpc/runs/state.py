@@ -10,12 +10,13 @@ from typing import Literal
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.slides.fingerprint import fingerprint
-from hypoxia_hpc.stores.integrity import store_attributes, store_key
+from hypoxia_hpc.stores.attributes import read_tile_attributes
+from hypoxia_hpc.stores.integrity import store_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +41,20 @@ def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool
     Without ``read_slides`` a quarantine is one of the slide that its receipt tells of, whatever lies there now. Only
     where it tells of none (the slide could not be read; an older version) it is looked at.
     """
-    attributes = store_attributes(run.tiles(slide.slide_id))
+    made = read_tile_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
-    if attributes is not None and attributes["key"] == _key_of_made(table, slide, attributes):
-        return SlideState(slide, "tile", "done", attributes["key"], receipt, _reader(attributes))
+    if made is not None and made.key == _key_of(table, slide, made.slide.fingerprint):
+        return SlideState(slide, "tile", "done", made.key, receipt, made.plan.reader)
     if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
         return SlideState(slide, "tile", "quarantined", receipt.key, receipt)
     return SlideState(slide, "tile", "todo")
 
 
 def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
-    made_of = receipt.extra.get("fingerprint")
-    if read_slides or made_of is None:
+    made_of = receipt.details.fingerprint if isinstance(receipt.details, SlideSource) else ""
+    if read_slides or not made_of:
         return receipt.key == _key_of_slide(table, slide)
-    return receipt.key == _key_of(table, slide, str(made_of))
-
-
-def _reader(attributes: Json) -> str:
-    plan = attributes.get("plan")
-    return str(plan.get("reader", "")) if isinstance(plan, dict) else ""
-
-
-def _key_of_made(table: TileTable, slide: Slide, attributes: Json) -> str:
-    header = attributes.get("slide")
-    return _key_of(table, slide, str(header.get("fingerprint") if isinstance(header, dict) else None))
+    return receipt.key == _key_of(table, slide, made_of)
 
 
 def _key_of(table: TileTable, slide: Slide, made_of: str) -> str:

@@ -57,7 +57,7 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
     found = predictions_digest(run.predictions)
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
-    with timed_receipt(run.receipts(STAGE), "cohort", key):
+    with timed_receipt(run.receipts(STAGE), key):
         predictions, clusters = _predict(cohort, folds, progress, stop)
         measured = _measured(predictions, cohort.config)
         digest = write_predictions(run.predictions, predictions, clusters)

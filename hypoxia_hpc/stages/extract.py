@@ -20,7 +20,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
-from hypoxia_hpc.stores.integrity import store_attributes
+from hypoxia_hpc.stores.attributes import read_feature_attributes
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.scratch import scratch_folder, staging
 from hypoxia_hpc.workers.slide_stage import StageOutcome, work_through
@@ -111,10 +111,10 @@ def _note_random(work: ExtractStage, config: RunConfig, progress: Progress) -> N
 
 def _note_replaced(work: ExtractStage, slides: Sequence[Slide], progress: Progress) -> None:
     """Say it before features of other settings are lost; by the first store that is there."""
-    stores = (store_attributes(work.target(slide)) for slide in slides)
+    stores = (read_feature_attributes(work.target(slide)) for slide in slides)
     there = next((attributes for attributes in stores if attributes), None)
-    if there is not None and there.get("spec") != work.spec:
-        was = there.get("spec", {})
+    if there is not None and there.spec != work.spec:
+        was = there.spec
         changed = sorted(name for name in {*was, *work.spec} if was.get(name) != work.spec.get(name))
         progress.note(
             f"features/{work.name} was made with other settings ({', '.join(changed)}) and is made anew; "

@@ -15,7 +15,7 @@ from hypoxia_hpc.models.outputs import saved_models
 from hypoxia_hpc.models.predictions import predict_cohort, saved_members, write_predictions
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, ModelsUsed
 from hypoxia_hpc.runs.cohort import by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
@@ -69,14 +69,14 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
         )
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
-    used = {"model_run": model_run.root.absolute().name, "models": keys}
+    used = ModelsUsed(model_run.root.absolute().name, keys)
     sets = dict.fromkeys(cohort.patients, SET)
     make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     members = saved_members(run, model_run, [sets] * n_folds)
     tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slides")
-    with timed_receipt(run.receipts(STAGE), "cohort", next(iter(keys.values())), used):
+    with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         try:
             features = tally.passing(listened(each_features(cohort, states), progress, stop))
             predictions = predict_cohort(members, states, features, cohort.patients)

@@ -19,7 +19,7 @@ from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, Patient, Receipt, Slide
+from hypoxia_hpc.records import Json, ModelsUsed, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
     ClusterShares,
     CohortPatient,
@@ -39,11 +39,18 @@ from hypoxia_hpc.runs.cohort import load_cohort, model_names, patients_with_slid
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
-from hypoxia_hpc.runs.receipts import read_receipt
+from hypoxia_hpc.runs.rates import planned_tiles
+from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.state import SlideState, feature_states, run_spec, tile_state
 from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.stores.attributes import (
+    SlideHeader,
+    TileAttributes,
+    read_feature_attributes,
+    read_tile_attributes,
+    tile_attributes,
+)
 from hypoxia_hpc.stores.commit import committed_file
-from hypoxia_hpc.stores.integrity import store_attributes
 from hypoxia_hpc.stores.tiles import open_tiles
 
 STAGE = "report"
@@ -229,31 +236,32 @@ def _slide_rows(
     progress.begin(STAGE, len(states), len(states), "slides")
     try:
         for state in sorted(states, key=lambda one: one.slide.slide_id):
-            attributes = store_attributes(run.tiles(state.slide.slide_id))
+            tiles = read_tile_attributes(run.tiles(state.slide.slide_id))
             thumbnail = None
-            if attributes is not None and thumbnails < config.report.thumbnails:
+            if tiles is not None and thumbnails < config.report.thumbnails:
                 thumbnail = _thumbnail(run, state.slide, progress)
                 thumbnails += thumbnail is not None
-            rows.append(_slide_row(state, attributes or {}, thumbnail))
+            rows.append(_slide_row(state, tiles, thumbnail))
             progress.item(1)
     finally:
         progress.end()
     return tuple(rows)
 
 
-def _slide_row(state: SlideState, attributes: Json, thumbnail: bytes | None) -> SlideRow:
-    counts, header = attributes.get("counts", {}), attributes.get("slide", {})
+def _slide_row(state: SlideState, tiles: TileAttributes | None, thumbnail: bytes | None) -> SlideRow:
+    counts = None if tiles is None else tiles.counts
+    header = SlideHeader() if tiles is None else tiles.slide
     return SlideRow(
         state.slide.slide_id,
         state.slide.patient_id,
         state.status,
         name=state.slide.name,
-        planned=counts.get("planned"),
-        kept=counts.get("kept"),
-        background=counts.get("background"),
-        unreadable=counts.get("unreadable"),
-        mpp=header.get("mpp"),
-        mpp_source=header.get("mpp_source", ""),
+        planned=None if counts is None else counts.planned,
+        kept=None if counts is None else counts.kept,
+        background=None if counts is None else counts.background,
+        unreadable=None if counts is None else counts.unreadable,
+        mpp=header.mpp,
+        mpp_source=header.mpp_source,
         thumbnail=thumbnail,
     )
 
@@ -267,8 +275,11 @@ def _thumbnail(run: RunDir, slide: Slide, progress: Progress) -> bytes | None:
     except SlideError as error:
         progress.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
         return None
-    width, height = tiles.attributes["slide"]["size_l0"]
-    return draw_kept_tiles(pixels, (width, height), tiles.xy, tiles.attributes["plan"]["side_l0"])
+    made = tile_attributes(tiles.attributes)
+    if made.slide.size_l0 is None or made.plan.side_l0 is None:
+        progress.note(f"no thumbnail of {slide.slide_id}: its tile store does not say where its tiles lie")
+        return None
+    return draw_kept_tiles(pixels, made.slide.size_l0, tiles.xy, made.plan.side_l0)
 
 
 def _quarantined(state: SlideState) -> QuarantinedSlide:
@@ -287,9 +298,9 @@ def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tupl
             stage: [read_receipt(run.receipts("extract", name), slide_id) for slide_id in slide_ids]
             for stage, name in features.items()
         },
-        **{f"train {name}": [read_receipt(run.receipts("train"), name)] for name, _, _ in models},
-        "evaluate": [read_receipt(run.receipts("evaluate"), "cohort")],
-        "predict": [read_receipt(run.receipts("predict"), "cohort")],
+        **{f"train {name}": [read_receipt(run.receipts("train"), name, "model")] for name, _, _ in models},
+        "evaluate": [read_receipt(run.receipts("evaluate"), COHORT, "cohort")],
+        "predict": [read_receipt(run.receipts("predict"), COHORT, "cohort")],
     }
     times = []
     for stage, receipts in by_stage.items():
@@ -303,16 +314,16 @@ def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tupl
 
 def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:
     if stage == "tile":
-        return sum(int(receipt.extra.get("counts", {}).get("planned", 0)) for receipt in receipts)
+        return sum(planned_tiles(receipt) for receipt in receipts)
     return sum(receipt.rows for receipt in receipts) if stage.startswith("extract") else None
 
 
-def _feature_attributes(run: RunDir, name: str, states: Sequence[SlideState]) -> Iterator[Json]:
-    """Of every slide that has features."""
+def _computes(run: RunDir, name: str, states: Sequence[SlideState]) -> Iterator[Json]:
+    """How the features of every slide that has some were computed."""
     for state in states:
-        attributes = store_attributes(run.features(name, state.slide.slide_id))
+        attributes = read_feature_attributes(run.features(name, state.slide.slide_id))
         if attributes is not None and state.status == "done":
-            yield attributes
+            yield attributes.compute.as_json()
 
 
 def _provenance(
@@ -325,10 +336,9 @@ def _provenance(
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
         keys["evaluate"] = str(metrics["key"])
-    predicted = read_receipt(run.receipts("predict"), "cohort")
-    if predicted is not None:
-        models = predicted.extra.get("models", {})
-        keys |= {f"{name}, trained in {predicted.extra.get('model_run')}": str(key) for name, key in models.items()}
+    predicted = read_receipt(run.receipts("predict"), COHORT, "cohort")
+    if predicted is not None and isinstance(used := predicted.details, ModelsUsed):
+        keys |= {f"{name}, trained in {used.model_run}": key for name, key in used.models.items()}
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     installed = {one.name.lower() for one in importlib.metadata.distributions()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS if name in installed}
@@ -338,7 +348,5 @@ def _provenance(
         compute,
         render_config(config),
         config.extract.name,
-        feature_compute(
-            attributes.get("compute") for attributes in _feature_attributes(run, config.extract.name, states)
-        ),
+        feature_compute(_computes(run, config.extract.name, states)),
     )

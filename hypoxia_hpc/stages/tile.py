@@ -13,7 +13,18 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Float32Array, Int64Array, Json, Pyramid, Slide, TilePlan, UInt8Array
+from hypoxia_hpc.records import (
+    Float32Array,
+    Int64Array,
+    NativeTiles,
+    Pyramid,
+    Slide,
+    SlideSource,
+    TileCounts,
+    TilePlan,
+    TileWork,
+    UInt8Array,
+)
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.state import tile_state
@@ -24,6 +35,7 @@ from hypoxia_hpc.slides.masks import Masks, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.sources import Reading
+from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
@@ -87,64 +99,46 @@ class TileStage:
     def key_unread(self, slide: Slide, reason: str) -> str:
         return unread_tile_key(self.table, slide, reason)
 
-    def made_of(self, slide: Slide) -> Json:
+    def made_of(self, slide: Slide) -> SlideSource | None:
         try:
-            return {"fingerprint": fingerprint(slide.path)}
+            return SlideSource(fingerprint(slide.path))
         except SlideError:
-            return {}
+            return None
 
     def rows(self, slide: Slide) -> int:
         return len(open_tiles(self.target(slide)).xy)
 
-    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork:
         with staged(slide.path, self.scratch) as path:
             return self._make(replace(slide, path=path), key, tick)
 
-    def _make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+    def _make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork:
         table = self.table
         stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
         with opened_slide(slide.path) as opened, stored as store:
             tiles = cut_slide(opened, slide, table, store.new_tile, tick, threads=self.threads)
-            plan, reading, counts = tiles.plan, tiles.reading, _counts(tiles.cut)
-            store.commit(
-                tiles.xy_l0,
-                tiles.background,
-                self._attributes(slide, opened.pyramid, _plan_record(plan, reading, tiles.masks), counts, plan, key),
-            )
-        return {
-            "counts": counts,
-            "reader": reading.reader,
-            "threads": tiles.threads,
-            "turbojpeg": turbojpeg.library() is not None,
-            "native_tiles": {"read": tiles.cut.blocks_read, "of": reading.blocks.rows * reading.blocks.columns},
-        }
+            attributes = self._attributes(slide, opened.pyramid, tiles, key)
+            store.commit(tiles.xy_l0, tiles.background, attributes.as_json())
+        blocks = tiles.reading.blocks
+        return TileWork(
+            _counts(tiles.cut),
+            tiles.reading.reader,
+            tiles.threads,
+            turbojpeg.library() is not None,
+            NativeTiles(tiles.cut.blocks_read, blocks.rows * blocks.columns),
+        )
 
-    def _attributes(
-        self, slide: Slide, pyramid: Pyramid, plan_record: Json, counts: Json, plan: TilePlan, key: str
-    ) -> Json:
+    def _attributes(self, slide: Slide, pyramid: Pyramid, tiles: SlideTiles, key: str) -> TileAttributes:
         regions = _regions_file(self.table, slide)
-        return {
-            "slide": {
-                "slide_id": slide.slide_id,
-                "size_l0": list(pyramid.size_l0),
-                "mpp": plan.mpp,
-                "mpp_source": plan.mpp_source,
-                "vendor": pyramid.vendor,
-                "objective_power": pyramid.objective_power,
-                "fingerprint": fingerprint(slide.path),
-            },
-            "spec": self.table.keyed(exclude={"regions"}),
-            "plan": plan_record,
-            **({"regions": regions_digest(regions)} if regions else {}),
-            "counts": counts,
-            "key": key,
-            "software": {
-                "hypoxia_hpc": __version__,
-                "numpy": np.__version__,
-                **openslide_versions(),
-                **codec_versions(),
-            },
-        }
+        return TileAttributes(
+            key,
+            _header(slide, pyramid, tiles.plan),
+            self.table.keyed(exclude={"regions"}),
+            _plan_record(tiles),
+            _counts(tiles.cut),
+            regions_digest(regions) if regions else "",
+            {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions(), **codec_versions()},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,29 +201,42 @@ def _rule(table: TileTable) -> CutRule:
     return CutRule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
 
 
-def _plan_record(plan: TilePlan, reading: Reading, masks: Masks) -> Json:
-    return {
-        "reader": reading.reader,
-        "why_not_native": reading.why,
-        "level": plan.level,
-        "downsample": plan.downsample,
-        "scale": plan.scale,
-        "side_level": plan.side_level,
-        "side_l0": plan.side_l0,
-        "reduced_by": reading.reduced_by,
-        "interpolated": plan.interpolated and reading.page is None,
-        **masks.record,
-    }
+def _header(slide: Slide, pyramid: Pyramid, plan: TilePlan) -> SlideHeader:
+    return SlideHeader(
+        slide.slide_id,
+        pyramid.size_l0,
+        plan.mpp,
+        plan.mpp_source,
+        pyramid.vendor,
+        pyramid.objective_power,
+        fingerprint(slide.path),
+    )
 
 
-def _counts(cut: Cut) -> Json:
-    return {
-        "planned": len(cut.states),
-        "kept": int(cut.kept.sum()),
-        "background": int((cut.states == BACKGROUND).sum()),
-        "unreadable": int((cut.states == UNREADABLE).sum()),
-        "masked": int((cut.states == MASKED).sum()),
-    }
+def _plan_record(tiles: SlideTiles) -> PlanRecord:
+    plan, reading = tiles.plan, tiles.reading
+    return PlanRecord(
+        reading.reader,
+        reading.why,
+        plan.level,
+        plan.downsample,
+        plan.scale,
+        plan.side_level,
+        plan.side_l0,
+        reading.reduced_by,
+        plan.interpolated and reading.page is None,
+        tiles.masks.record,
+    )
+
+
+def _counts(cut: Cut) -> TileCounts:
+    return TileCounts(
+        planned=len(cut.states),
+        kept=int(cut.kept.sum()),
+        background=int((cut.states == BACKGROUND).sum()),
+        unreadable=int((cut.states == UNREADABLE).sum()),
+        masked=int((cut.states == MASKED).sum()),
+    )
 
 
 def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan, table: TileTable) -> None:
@@ -248,8 +255,8 @@ def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan,
     )
 
 
-def _no_tissue(counts: Json, plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
-    if plan.n_tiles and counts["masked"] == plan.n_tiles:
+def _no_tissue(counts: TileCounts, plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
+    if plan.n_tiles and counts.masked == plan.n_tiles:
         return SlideError(
             "no-tissue",
             f"all {plan.n_tiles:,} tiles are masked: none lies in the tissue mask and the regions as [tile] min_tissue "
@@ -263,7 +270,7 @@ def _no_tissue(counts: Json, plan: TilePlan, pyramid: Pyramid, table: TileTable)
     else:
         problem = (
             f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
-            f"(pixels with gray level {table.white} or more): {counts['background']:,} have more, "
-            f"{counts['masked']:,} are masked by tissue or regions, {counts['unreadable']:,} do not decode"
+            f"(pixels with gray level {table.white} or more): {counts.background:,} have more, "
+            f"{counts.masked:,} are masked by tissue or regions, {counts.unreadable:,} do not decode"
         )
     return SlideError("no-tissue", problem, remedy="look at the slide; if it has tissue, raise [tile] max_background")

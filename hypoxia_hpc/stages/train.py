@@ -31,8 +31,8 @@ from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import write_receipt
+from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.commit import committed_file, remove_directory
-from hypoxia_hpc.stores.integrity import store_attributes
 
 STAGE = "train"
 
@@ -117,9 +117,9 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     """Raises InputError where files of equal content stand under two patients, who could be in training and test."""
     owners: dict[str, set[str]] = {}
     for state in cohort.done:
-        attributes = store_attributes(cohort.run.tiles(state.slide.slide_id)) or {}
-        made_of = attributes.get("slide", {}).get("fingerprint")
-        owners.setdefault(str(made_of), set()).add(f"{state.slide.patient_id} ({state.slide.slide_id})")
+        tiles = read_tile_attributes(cohort.run.tiles(state.slide.slide_id))
+        made_of = "" if tiles is None else tiles.slide.fingerprint
+        owners.setdefault(made_of, set()).add(f"{state.slide.patient_id} ({state.slide.slide_id})")
     shared = [
         " and ".join(sorted(names)) for names in owners.values() if len({name.split(" (")[0] for name in names}) > 1
     ]
@@ -150,7 +150,8 @@ def _train_one(
     job.checkpoints.clear()
     n_tiles = sum(counts["tiles"] for counts in set_counts(data).values())
     seconds = time.perf_counter() - started
-    write_receipt(cohort.run.receipts(STAGE), Receipt(model.name, "done", model.key, rows=n_tiles, seconds=seconds))
+    receipt = Receipt(model.name, "done", model.key, rows=n_tiles, seconds=seconds, of="model")
+    write_receipt(cohort.run.receipts(STAGE), receipt)
 
 
 def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:

@@ -13,11 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.runs.receipts import receipt_json, receipt_of
 from hypoxia_hpc.workers.allocation import Allocation
 from hypoxia_hpc.workers.mpi import Ranks
 from hypoxia_hpc.workers.pool import POLL_SECONDS, InOrder, Nothing, Source, Ticked
@@ -131,7 +132,7 @@ class RootScheduler:
             self._asking.append(rank)
         elif PROCESSED in message:
             self._n_out -= 1
-            self.tell(Processed(Receipt(**message[PROCESSED]), message["fresh"], message["bug"]))
+            self.tell(Processed(receipt_of(message[PROCESSED]), message["fresh"], message["bug"]))
         elif GIVEN_BACK in message:
             self._n_out -= 1
         elif TILES in message:
@@ -189,7 +190,7 @@ class RankScheduler:
             self._tiles += news.tiles
             return
         self._tell_tiles()
-        self._send({PROCESSED: asdict(news.receipt), "fresh": news.fresh, "bug": news.bug})
+        self._send({PROCESSED: receipt_json(news.receipt), "fresh": news.fresh, "bug": news.bug})
 
     def give_back(self, slide: Slide) -> None:
         self._send({GIVEN_BACK: slide.slide_id})

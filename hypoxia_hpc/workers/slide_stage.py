@@ -15,7 +15,7 @@ from typing import Protocol
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.records import ExtractWork, Receipt, Slide, SlideSource, TileWork
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
@@ -54,19 +54,15 @@ class SlideStage(Protocol):
     def key_unread(self, slide: Slide, reason: str) -> str:
         """Key of a quarantine where the inputs cannot be read: holds until that changes."""
 
-    def made_of(self, slide: Slide) -> Json:
+    def made_of(self, slide: Slide) -> SlideSource | None:
         """What of the inputs entered the key, for the receipt of a quarantine: it is told to hold without reading them
         again."""
 
     def rows(self, slide: Slide) -> int:
         """Rows of the committed store."""
 
-    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
-        """Make and commit the store; returns extra entries for the receipt. Raises SlideError to quarantine.
-
-        ``note`` among them is told at once; ``queued_seconds``, in which it waited for another slide of the same
-        process, are not counted as work.
-        """
+    def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork | ExtractWork:
+        """Make and commit the store; returns details for the receipt. Raises SlideError to quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +101,7 @@ class ProcessSlide:
         try:
             if unread is not None:
                 raise unread
-            extra = self.work.make(slide, key, tick)
+            made = self.work.make(slide, key, tick)
         except SlideError as error:
             return Receipt(
                 slide.slide_id,
@@ -114,16 +110,17 @@ class ProcessSlide:
                 reason=error.reason,
                 detail=str(error),
                 seconds=time.perf_counter() - started,
-                extra=self.work.made_of(slide),
+                details=self.work.made_of(slide),
             )
+        queued = made.queued_seconds if isinstance(made, ExtractWork) else 0.0
         return Receipt(
             slide.slide_id,
             "done",
             key,
             rows=self.work.rows(slide),
-            seconds=time.perf_counter() - started - float(extra.get("queued_seconds", 0.0)),
+            seconds=time.perf_counter() - started - queued,
             bytes=_tree_bytes(self.work.target(slide)),
-            extra=extra,
+            details=made,
         )
 
     def _recovered(self, slide: Slide, key: str) -> Receipt:
@@ -206,10 +203,10 @@ class _Gathered:
         receipt = news.receipt
         if news.fresh and receipt.status == "quarantined":
             first_line = receipt.detail.partition("\n")[0]
-            self._progress.note(f"quarantined {receipt.slide_id}: {receipt.reason}: {first_line}")
-        if news.fresh and "note" in receipt.extra:
-            self._progress.note(f"{receipt.slide_id}: {receipt.extra['note']}")
-        self._progress.item(self._costs[receipt.slide_id])
+            self._progress.note(f"quarantined {receipt.name}: {receipt.reason}: {first_line}")
+        if news.fresh and isinstance(receipt.details, ExtractWork) and receipt.details.note:
+            self._progress.note(f"{receipt.name}: {receipt.details.note}")
+        self._progress.item(self._costs[receipt.name])
 
 
 class RankWorker:
@@ -273,14 +270,14 @@ def _quarantine(work: SlideStage, failed: FailedItem[Slide]) -> Processed:
         reason=failed.why,
         detail=failed.detail,
         attempts=failed.attempts,
-        extra=work.made_of(failed.item),
+        details=work.made_of(failed.item),
     )
     write_receipt(work.receipts, receipt)
     return Processed(receipt, fresh=True, bug=failed.why == "internal-error")
 
 
 def _sum_up(stage: str, processed: Sequence[Processed]) -> StageOutcome:
-    in_order = sorted(processed, key=lambda one: one.receipt.slide_id)
+    in_order = sorted(processed, key=lambda one: one.receipt.name)
     done = [one for one in in_order if one.receipt.status == "done"]
     waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
     return StageOutcome(

@@ -20,7 +20,7 @@ from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.networks.runtime import backend_name, start_keras
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.records import ExtractWork, Receipt, Slide
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
@@ -69,12 +69,12 @@ def test_a_receipt_says_where_the_time_went_and_a_store_what_its_bits_depend_on(
     slide = run.slides()[0]
     receipt = processed(work_of(run), slide)
     tiles = open_tiles(run.tiles(slide.slide_id))
-    told = receipt.extra
-    assert 0 <= told["waited_seconds"] <= told["device_seconds"] < receipt.seconds
-    assert told["queued_seconds"] < 0.1
-    assert told["bytes_read"] == tiles.pixels.nbytes(0, len(tiles.xy)) > 3 * 32**2 * len(tiles.xy)
-    assert (told["threads"], told["device"], told["batch_size"]) == (1, "cpu", 16)
-    assert "note" not in told
+    told = receipt.details
+    assert isinstance(told, ExtractWork)
+    assert 0 <= told.waited_seconds <= told.device_seconds < receipt.seconds
+    assert told.queued_seconds < 0.1
+    assert told.bytes_read == tiles.pixels.nbytes(0, len(tiles.xy)) > 3 * 32**2 * len(tiles.xy)
+    assert (told.threads, told.device, told.batch_size, told.note) == (1, "cpu", 16, "")
     attributes = store_attributes(run.features("small", slide.slide_id)) or {}
     compute = attributes["compute"]
     assert compute["backend"] == backend_name()
@@ -233,8 +233,8 @@ def test_a_batch_that_does_not_fit_is_halved_said_and_recorded(run: RunDir) -> N
         compute = open_features(run.features("small", slide.slide_id)).attributes["compute"]
         assert (compute["batch_size"], compute["batch_size_asked"]) == (8, 16)
         receipt = read_receipt(run.receipts("extract", "small"), slide.slide_id)
-        assert receipt is not None
-        assert receipt.extra["batch_size"] == 8
+        assert receipt is not None and isinstance(receipt.details, ExtractWork)
+        assert receipt.details.batch_size == 8
 
 
 def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
@@ -245,11 +245,11 @@ def test_the_whole_stage_tells_how_busy_the_device_was(run: RunDir) -> None:
     assert "RANDOM weights" in notes.said[0]
     (told,) = [json.loads(path.read_text()) for path in run.running.glob("extract-*.json")]
     assert told["device_seconds"] > 0
-    assert told["bytes_read"] == sum(receipt.extra["bytes_read"] for receipt in outcome.made)
+    works = [receipt.details for receipt in outcome.made if isinstance(receipt.details, ExtractWork)]
+    assert told["bytes_read"] == sum(work.bytes_read or 0 for work in works)
     stage = run_status(run).stages[1]
     assert stage.device_time.waited_share == pytest.approx(
-        sum(one.extra["waited_seconds"] for one in outcome.made)
-        / sum(one.extra["device_seconds"] for one in outcome.made)
+        sum(work.waited_seconds for work in works) / sum(work.device_seconds for work in works)
     )
 
 

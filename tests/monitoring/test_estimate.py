@@ -26,7 +26,7 @@ from hypoxia_hpc.monitoring.estimate import (
 )
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.records import ExtractWork, Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import (
     TILE_SECONDS,
@@ -88,9 +88,9 @@ def test_only_slides_that_are_done_and_were_timed_count() -> None:
 
 
 def test_seconds_of_a_core_or_of_a_gpu() -> None:
-    on_cores = done(SLIDES[0], seconds=10.0, extra={"threads": 4, "device": "cpu"})
-    on_gpu = done(SLIDES[1], seconds=3.0, extra={"threads": 8, "device": "NVIDIA A100"})
-    odd = done(SLIDES[2], seconds=3.0, extra={"threads": "many"})
+    on_cores = done(SLIDES[0], seconds=10.0, details=ExtractWork(threads=4))
+    on_gpu = done(SLIDES[1], seconds=3.0, details=ExtractWork(threads=8, device="NVIDIA A100"))
+    odd = done(SLIDES[2], seconds=3.0)
     assert [device_seconds(one, gpu=False) for one in (on_cores, on_gpu, odd)] == [40, 0, 3]
     assert [device_seconds(one, gpu=True) for one in (on_cores, on_gpu, odd)] == [0, 3, 0]
     assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS).value == 40 / 1000

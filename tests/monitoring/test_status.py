@@ -22,11 +22,11 @@ from hypoxia_hpc.cli.text.words import ranges
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.monitoring.status import RunStatus, StageStatus, processes_of, run_status
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.records import ExtractWork, Receipt, SlideSource, TileCounts, TileWork
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key
-from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
+from hypoxia_hpc.runs.receipts import read_receipt, receipt_json, write_receipt
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slurm.jobs import Jobs, that_matter
 from hypoxia_hpc.slurm.queue import Ended, FailedJob, Queued, Sent
@@ -137,8 +137,8 @@ def test_how_busy_devices_were_is_said_of_processes_and_of_stages(one_of_three: 
     told_by(one_of_three, pid=1, host="elsewhere")
     receipt = read_receipt(one_of_three.receipts("tile"), "a")
     assert receipt is not None
-    extra = {**receipt.extra, "device_seconds": 8.0, "waited_seconds": 2.0, "bytes_read": 4_100_000_000}
-    device_time = device_time_of([replace(receipt, extra=extra), receipt])
+    work = ExtractWork(device_seconds=8.0, waited_seconds=2.0, bytes_read=4_100_000_000)
+    device_time = device_time_of([replace(receipt, details=work), receipt])
     assert device_time == DeviceTime(8.0, 2.0, 4_100_000_000)
     state = run_status(one_of_three)
     assert sorted(one.waited_share or 0.0 for one in state.processes) == [0.0, 0.025]
@@ -289,13 +289,13 @@ def many_slides(root: Path, n: int) -> RunDir:
     for number, slide in enumerate(run.slides()):
         key = slide_tile_key(CONFIG.tile, slide, "f" * 64)
         if number % 100 == 0:
-            held = Receipt(slide.slide_id, "quarantined", key, reason="no-tissue", extra={"fingerprint": "f" * 64})
+            held = Receipt(slide.slide_id, "quarantined", key, reason="no-tissue", details=SlideSource("f" * 64))
             _plain_receipt(run.receipts("tile"), held)
             continue
         header = {"fingerprint": "f" * 64}
         stand_in_store(run.tiles(slide.slide_id), {"key": key, "slide": header, "plan": {"reader": "native-jpeg"}})
-        counts = {"counts": {"planned": 900}}
-        _plain_receipt(run.receipts("tile"), Receipt(slide.slide_id, "done", key, rows=300, seconds=1.5, extra=counts))
+        cut = TileWork(TileCounts(planned=900))
+        _plain_receipt(run.receipts("tile"), Receipt(slide.slide_id, "done", key, rows=300, seconds=1.5, details=cut))
         if number < n // 2:
             features = extract_key(spec, key)
             stand_in_store(run.features(name, slide.slide_id), {"key": features})
@@ -314,8 +314,8 @@ def test_what_cannot_be_told_here_is_unknown_and_not_to_do(one_of_three: RunDir)
     write_receipt(one_of_three.receipts("extract", name), Receipt("b", "quarantined", "key", reason="no-tissue"))
     write_receipt(one_of_three.receipts("extract", name), Receipt("of no slide", "done", "key", rows=5))
     for model in ("tanh", "logistic"):
-        write_receipt(one_of_three.receipts("train"), Receipt(model, "done", "key"))
-    write_receipt(one_of_three.receipts("evaluate"), Receipt("cohort", "done", "key"))
+        write_receipt(one_of_three.receipts("train"), Receipt(model, "done", "key", of="model"))
+    write_receipt(one_of_three.receipts("evaluate"), Receipt("cohort", "done", "key", of="cohort"))
     state = run_status(one_of_three)
     assert [(one.stage.partition(" ")[0], one.said_done) for one in state.stages] == [
         ("tile", None),
@@ -340,7 +340,7 @@ def test_what_cannot_be_told_here_is_unknown_and_not_to_do(one_of_three: RunDir)
 def _plain_receipt(folder: Path, receipt: Receipt) -> None:
     """As ``write_receipt``, without fsync."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{receipt.slide_id}.json").write_text(json.dumps(asdict(receipt)))
+    (folder / f"{receipt.name}.json").write_text(json.dumps(receipt_json(receipt)))
 
 
 @pytest.mark.parametrize("n", [1_300, pytest.param(13_000, marks=pytest.mark.long)])

@@ -23,7 +23,7 @@ def text_of(html: str, section: str) -> str:
 def test_ways_of_computing_are_counted_by_what_is_shown_of_them() -> None:
     openvino = {**KERAS, "engine": "openvino", "compiler": "openvino"}
     other_processor = {**KERAS, "processor": "another", "keras": "3.99"}
-    found = feature_compute([openvino, KERAS, other_processor, None, ["no", "record"], KERAS])
+    found = feature_compute([openvino, KERAS, other_processor, {}, {"no": "record"}, KERAS])
     assert [way.n_slides for way in found] == [3, 2, 1]
     assert found[0].compute == {name: str(value) for name, value in KERAS.items()}
     assert found[1].compute == {}

@@ -54,7 +54,7 @@ def test_a_quarantine_of_an_older_version_is_told_by_the_slide(tmp_path: Path) -
     tile(run, [bad], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     receipt = read_receipt(run.receipts("tile"), "bad")
     assert receipt is not None
-    write_receipt(run.receipts("tile"), replace(receipt, extra={}))
+    write_receipt(run.receipts("tile"), replace(receipt, details=None))
     assert tile_state(run, TileTable(), bad, read_slides=False).status == "quarantined"
     assert tile_state(run, TileTable(), replace(bad, mpp=0.5), read_slides=False).status == "todo"
     bad.path.write_bytes(b"something else")

@@ -96,8 +96,8 @@ def test_tiles_lie_where_the_plan_says(case: Case, tmp_path: Path) -> None:
     for level, (width, _) in enumerate(sorted(case.levels, reverse=True)[:2]):
         table = TileTable(tile_px=48, mpp=MPP * case.levels[0][0] / width, max_background=1.0, screen="off")
         work, slide = TileStage(RunDir(tmp_path / str(level)), table), Slide("a", path, "p", 1)
-        extra = work.make(slide, work.key(slide), lambda n: None)
-        assert extra["reader"].startswith("native" if level in case.native_levels else "openslide")
+        made = work.make(slide, work.key(slide), lambda n: None)
+        assert made.reader.startswith("native" if level in case.native_levels else "openslide")
         store = zarr.open_group(work.target(slide), mode="r")
         assert store.attrs["plan"]["level"] == level
         shown, side = truth(case, path, level), 48

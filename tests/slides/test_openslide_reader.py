@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,10 +37,10 @@ def cut(path: Path, folder: Path, table: TileTable, mpp: float | None = None) ->
     """The tile store of a slide as the tile stage makes it, opened by plain Zarr."""
     work, slide = TileStage(RunDir(folder), table), Slide("a", path, "p", 1, mpp)
     ticks: list[int] = []
-    extra = work.make(slide, work.key(slide), ticks.append)
+    made = work.make(slide, work.key(slide), ticks.append)
     store = zarr.open_group(work.target(slide), mode="r")
-    assert sum(ticks) == extra["counts"]["planned"]
-    assert extra["counts"] == store.attrs["counts"]
+    assert sum(ticks) == made.counts.planned
+    assert asdict(made.counts) == store.attrs["counts"]
     assert store.attrs["key"] == work.key(slide)
     return store
 

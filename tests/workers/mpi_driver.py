@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from hypoxia_hpc.cli import app
-from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.records import Slide, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.tile import TileStage
 
@@ -30,7 +30,7 @@ def slides_later(run: RunDir) -> tuple[Slide, ...]:
     return slides(run)
 
 
-def make_but_one(work: TileStage, slide: Slide, key: str, tick: Callable[[int], None]) -> Json:
+def make_but_one(work: TileStage, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork:
     if slide.slide_id == FAULT:
         raise KeyError("a slip of ours")
     if f"dies-{slide.slide_id}" == FAULT:

@@ -208,7 +208,7 @@ def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
     receipts = [receipt for _, receipt in state.quarantined]
     yield f"\n{some(len(receipts), 'slide')} quarantined: {reasons(receipts)}"
     rows = [
-        [stage, one.slide_id, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
+        [stage, one.name, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
     ]
     yield table(["quarantined in", "slide", "reason", "attempts", "detail"], rows)
     yield f"\nTo try them again: hypoxia-hpc tile {shlex.quote(run)} --retry (or extract)"
