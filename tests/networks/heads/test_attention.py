@@ -162,6 +162,20 @@ def test_it_learns_what_a_few_tiles_show(data: TrainingData, model: TrainedHead)
     assert set(model.history) == {"loss", "accuracy", "valid_loss", "valid_accuracy"}
 
 
+def test_the_loss_of_validation_patients_is_that_of_the_twin(data: TrainingData, model: TrainedHead) -> None:
+    """Of the best epoch, which is kept: over all tiles of both slides of a patient, weighed by attention."""
+    tiles: dict[str, list[np.ndarray]] = {}
+    for store in data.valid:
+        tiles.setdefault(store.patient_id, []).append(open_features(store.path).values.astype(np.float32))
+    said = {name: naive.gated_attention(model.arrays, np.concatenate(parts))[0] for name, parts in tiles.items()}
+    labels = {store.patient_id: store.label for store in data.valid}
+    losses = [-np.log(said[name] if label else 1 - said[name]) for name, label in labels.items()]
+    best = int(np.argmin(model.history["valid_loss"]))
+    assert model.history["valid_loss"][best] == pytest.approx(np.mean(losses), rel=1e-4)
+    right = [(said[name] > 0.5) == label for name, label in labels.items()]
+    assert model.history["valid_accuracy"][best] == np.mean(right) > 0.5
+
+
 # --- going on ----------------------------------------------------------------------------------------------------
 
 

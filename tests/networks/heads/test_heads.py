@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stores_of_rows import cohort, store
 
-from hypoxia_hpc.config import Balance, FunnelTable, LogisticTable, TanhTable
+from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.data import shuffling
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, class_weights, opened_rows
@@ -20,6 +20,7 @@ from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.dense import dense_network
 from hypoxia_hpc.networks.heads.registry import HeadTable, predictor, train_head
 from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.stores.features import open_features
 
 LENGTH = 8
 TABLES: dict[str, HeadTable] = {
@@ -27,6 +28,8 @@ TABLES: dict[str, HeadTable] = {
     "funnel": FunnelTable(units=(16, 8), epochs=6, batch_size=50),
     "logistic": LogisticTable(c=1.0),
 }
+BAGS = AttentionTable(units=8, attention_units=4, epochs=1, batch_size=4, bag_tiles=8, dropout=0.0)
+HEADS: dict[str, HeadTable] = {**TABLES, "attention": BAGS}
 
 
 class StopAt(threading.Event):
@@ -75,6 +78,34 @@ def test_a_head_learns_what_is_there_and_nothing_where_nothing_is(tmp_path: Path
         folder.mkdir()
         data = cohort(folder, [150] * 9, LENGTH, difference=difference)
         assert least <= right(TABLES[head], train(TABLES[head], data, folder), data.valid) <= most
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_mean_and_scale_are_those_of_the_training_tiles_alone(tmp_path: Path, head: str) -> None:
+    """Validation tiles lie far away: a few of them among the others would show."""
+    data = cohort(tmp_path, [60] * 4, LENGTH)
+    far = np.random.default_rng(1).normal(100, 9, (70, LENGTH))
+    valid = tuple(store(tmp_path, f"far{label}", (far + label).astype(np.float16), label) for label in (0, 1))
+    arrays = train(HEADS[head], TrainingData(data.train, valid, LENGTH), tmp_path).arrays
+    rows = np.concatenate([open_features(one.path).values for one in data.train]).astype(np.float64)
+    for number, column in enumerate(rows.T):
+        mean, deviation = naive.mean_and_deviation(column)
+        assert math.isclose(arrays[MEAN][number], mean, rel_tol=1e-6)
+        assert math.isclose(arrays[SCALE][number], deviation, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("balance", "expected"), [("none", 0.2), ("weight", 0.5)])
+@pytest.mark.parametrize("head", ["tanh", "funnel", "attention"])
+def test_where_tiles_say_nothing_a_head_says_how_often_a_class_counts(
+    tmp_path: Path, head: str, balance: Balance, expected: float
+) -> None:
+    """One patient of five is of class 1, all tiles are the same: what is learned is the share of the class in the
+    loss."""
+    stores = tuple(store(tmp_path, f"s{n}", np.full((20, LENGTH), 5, np.float16), int(n % 5 == 0)) for n in range(20))
+    table = HEADS[head].model_copy(update={"balance": balance, "epochs": 25, "learning_rate": 0.1})
+    trained = train(table, TrainingData(stores, (), LENGTH), tmp_path)
+    (said,) = predictor(table, trained.arrays, LENGTH)(np.full((1, LENGTH), 5.0, np.float32))
+    assert abs(said - expected) < 0.1, said
 
 
 def test_the_heads_are_those_of_the_study() -> None:
