@@ -227,6 +227,38 @@ def binary_metrics(labels, probabilities, patient_ids, *, threshold, bootstrap, 
     return result
 
 
+def area(labels, probabilities):
+    """Of all pairs of a row of class 1 and one of class 0, the share in which the former ranks higher; a tie is half
+    a pair. NaN with one class."""
+    ones, zeros = ([p for p, label in zip(probabilities, labels, strict=True) if label == one] for one in (1, 0))
+    wins = np.sign(np.subtract.outer(np.array(ones), np.array(zeros)))
+    return (wins + 1).mean() / 2 if wins.size else math.nan
+
+
+def area_interval(rows, *, bootstrap, confidence, seed):
+    """(area, low, high) of rows (patient_id, label, probability); whole patients are drawn, by their sorted ids."""
+    of_patient = defaultdict(list)
+    for patient_id, label, probability in rows:
+        of_patient[patient_id].append((label, probability))
+    names, areas = sorted(of_patient), []
+    generator = np.random.Generator(np.random.PCG64(seed))
+    for _ in range(bootstrap):
+        drawn = [row for i in generator.integers(0, len(names), size=len(names)) for row in of_patient[names[i]]]
+        areas.append(area(*zip(*drawn, strict=True)))
+    defined = [found for found in areas if not math.isnan(found)]
+    tail = 100 * (1 - confidence) / 2
+    whole = area(*zip(*((label, probability) for _, label, probability in rows), strict=True))
+    return whole, np.percentile(defined, tail), np.percentile(defined, 100 - tail)
+
+
+def type_share(tumour_type, patients, in_training):
+    """Share of label 1 among the training patients of a tumour type, or of all where it has none there. ``patients``:
+    id -> (label or None, tumour type)."""
+    known = [patients[name] for name in in_training if patients[name][0] is not None]
+    of_type = [label for label, kind in known if kind == tumour_type] or [label for label, _ in known]
+    return sum(of_type) / len(of_type)
+
+
 # --- reports ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,31 @@
+"""An interval of the demo, computed anew by slow code from tiles.parquet, split.csv and patients.csv."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import naive
+import pandas as pd
+import pytest
+
+DemoOf = Callable[..., Path]
+
+
+@pytest.mark.parametrize("head", ["funnel", "logistic"])
+def test_the_area_of_test_tiles_and_its_interval_are_over_patients(demo_of: DemoOf, head: str) -> None:
+    run = demo_of(1) / "run"
+    sets = pd.read_csv(run / "split.csv").set_index("patient_id")["set"]
+    labels = pd.read_csv(run / "patients.csv").set_index("patient_id")["label"]
+    tiles = pd.read_parquet(run / "predictions" / "tiles.parquet")
+    tiles = tiles[(tiles["model"] == head) & (tiles["patient_id"].map(sets.to_dict()) == "test")]
+    owners = tiles["patient_id"].astype(str)
+    rows = list(zip(owners, owners.map(labels), tiles["probability"], strict=True))
+    found = json.loads((run / "metrics.json").read_text())["models"][head]["test"]["tile"]["roc_auc"]
+    assert (len(rows), len(set(owners))) == (found["n"], 24)
+    expected = naive.area_interval(rows, bootstrap=2000, confidence=0.95, seed=0)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx(expected, abs=1e-9)
+    alone = [(str(number), *row[1:]) for number, row in enumerate(rows)]
+    narrow = naive.area_interval(alone, bootstrap=200, confidence=0.95, seed=0)
+    assert narrow[2] - narrow[1] < 0.9 * (found["high"] - found["low"]), "rows would not show"
