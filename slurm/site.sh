@@ -25,3 +25,9 @@ export HYPOXIA_MPI=pmi2
 export HYPOXIA_REQUEUES=10
 # Seconds that it has to stop by itself, of those between --signal and the limit; then it is stopped at once.
 export HYPOXIA_PATIENCE=240
+
+# What the scripts do, the same in each of them; a job reads it when it starts.
+HYPOXIA_JOB=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]:-$0}")/job.bash")
+export HYPOXIA_JOB
+# Stages of slides.sbatch that use cores alone: a worker for each.
+export HYPOXIA_ON_CORES=tile

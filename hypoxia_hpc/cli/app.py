@@ -4,40 +4,53 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import checking, cluster, cohort_stages, making, paths, slide_stages
+from hypoxia_hpc.cli import checking, cluster, making, paths
 from hypoxia_hpc.cli.exits import tell_end
 from hypoxia_hpc.cli.options import STOP
+from hypoxia_hpc.cli.stages import stage_verb
 from hypoxia_hpc.cli.terminal import tell
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.runs.stages import stages
 
-FAMILIES = {
-    "Make a run": (paths.demo, making.init, making.labels),
-    "Work through it": (paths.run_all, paths.predict),
-    "One stage at a time": (
-        slide_stages.tile,
-        slide_stages.extract,
-        cohort_stages.train,
-        cohort_stages.evaluate,
-        cohort_stages.report,
-    ),
-    "On a cluster": (cluster.estimate, cluster.submit, cluster.status),
-    "Checks": (checking.doctor, checking.verify, checking.weights),
-}
+
+@cache
+def families() -> dict[str, tuple[click.Command, ...]]:
+    """The verbs under their headings. Raises what `runs.stages.stages` does."""
+    own = {
+        "Make a run": (paths.demo, making.init, making.labels),
+        "Work through it": (paths.run_all, paths.predict),
+        "One stage at a time": tuple(map(stage_verb, stages())),
+        "On a cluster": (cluster.estimate, cluster.submit, cluster.status),
+        "Checks": (checking.doctor, checking.verify, checking.weights),
+    }
+    names = [str(verb.name) for family in own.values() for verb in family]
+    if taken := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            "a stage of an installed package has the name of another verb",
+            offending=taken,
+            remedy="mend or uninstall that package",
+        )
+    return own
 
 
 class Verbs(click.Group):
     """The verbs in the order in which a user needs them, under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [str(verb.name) for family in families().values() for verb in family]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return {verb.name: verb for family in families().values() for verb in family}.get(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, self.commands))
-        for heading, family in FAMILIES.items():
+        width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
+        for heading, family in families().items():
             with formatter.section(heading):
                 formatter.write_dl([(str(verb.name), verb.get_short_help_str(width)) for verb in family])
 
@@ -62,11 +75,6 @@ def app() -> None:
     3 finished, some slides are quarantined · 4 cannot go on here (disk, permission, device)
     5 not ready or not sound · 75 stopped, run again to go on
     """
-
-
-for _family in FAMILIES.values():
-    for _verb in _family:
-        app.add_command(_verb)
 
 
 def _on_signal(number: int, _: object) -> None:

@@ -9,10 +9,11 @@ import click
 
 from hypoxia_hpc.cli.exits import worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress
-from hypoxia_hpc.cli.slide_stages import by_slide
+from hypoxia_hpc.cli.stages import by_slide, of_cohort
 from hypoxia_hpc.cli.terminal import say
-from hypoxia_hpc.cli.text.metrics import metrics_table, predictions_table
+from hypoxia_hpc.cli.text.metrics import predictions_table
 from hypoxia_hpc.cli.text.words import spaced
+from hypoxia_hpc.runs.stages import stage_named, stages_of
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.directory import RunDir
@@ -43,29 +44,25 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     Tiles and features that RUN lacks are made first. Refuses when they are made otherwise than in training.
     """
     from hypoxia_hpc.runs.directory import RunDir
-    from hypoxia_hpc.stages.extract import extract as extract_stage
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.predict import predict as predict_stage
     from hypoxia_hpc.stages.predict import refuse_other_run
-    from hypoxia_hpc.stages.report import report as report_stage
-    from hypoxia_hpc.stages.tile import tile as tile_stage
 
     other = existing_run(model_run)
     if slides is not None:
         init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
     run_dir = existing_run(run)
     refuse_other_run(run_dir, other)
-    codes = [by_slide(stage, run) for stage in (tile_stage, extract_stage)]
+    codes = [by_slide(stage_named(name), run) for name in ("tile", "extract")]
     done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
     say(spaced(predictions_table(done)))
-    say(f"report: {report_stage(run_dir, progress=progress())}")
-    return worst(codes)
+    return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
 
 @click.command(name="run")
 @RUN
 def run_all(run: Path) -> int:
-    """All stages of the study, here: tile, extract, train, evaluate, report."""
+    """All stages of the study, here, in their order."""
     return whole_path(existing_run(run))
 
 
@@ -112,22 +109,14 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
 def whole_path(run_dir: RunDir) -> int:
     """Every stage that the run has a use for; the exit code."""
     from hypoxia_hpc.runs.state import run_spec
-    from hypoxia_hpc.stages.evaluate import evaluate as evaluate_stage
-    from hypoxia_hpc.stages.extract import extract as extract_stage
-    from hypoxia_hpc.stages.report import report as report_stage
-    from hypoxia_hpc.stages.tile import tile as tile_stage
     from hypoxia_hpc.stages.train import require_splittable
-    from hypoxia_hpc.stages.train import train as train_stage
 
     has_labels = any(patient.label is not None for patient in run_dir.patients())
     run_spec(run_dir.config())  # weights that are missing are told before hours of tiling
     if has_labels:
         require_splittable(run_dir)
-    codes = [by_slide(stage, run_dir.root) for stage in (tile_stage, extract_stage)]
-    if has_labels:
-        train_stage(run_dir, progress=progress(), stop=STOP)
-        say(spaced(metrics_table(evaluate_stage(run_dir, progress=progress(), stop=STOP).metrics)))
-    else:
+    codes = [by_slide(stage, run_dir.root) for stage in stages_of("slide")]
+    if not has_labels:
         say("no patient has a label: nothing to train or evaluate")
-    say(f"report: {report_stage(run_dir, progress=progress())}")
+    codes += [of_cohort(stage, run_dir) for stage in stages_of("cohort") if has_labels or not stage.labelled]
     return worst(codes)

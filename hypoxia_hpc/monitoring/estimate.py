@@ -29,7 +29,8 @@ from hypoxia_hpc.runs.rates import (
     seconds_a_tile,
     seconds_per_cost,
 )
-from hypoxia_hpc.runs.state import SlideState, feature_state, run_spec, tile_state
+from hypoxia_hpc.runs.stages import Stage, stages_of
+from hypoxia_hpc.runs.state import SlideState, added_states, feature_state, run_spec, tile_state
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.plan import plan_tiles
 
@@ -42,6 +43,8 @@ READERS = 16
 SAMPLE = 40
 # Files and folders of a store and its receipt: tile with pixels and without, extract.
 FILES = {"store": 12, "none": 9, "extract": 9}
+# Of a slide in a stage of another package: its receipt, and a store as small as one can be.
+ADDED_FILES = 9
 HOUR = 3600.0
 
 
@@ -102,7 +105,12 @@ def estimate_run(run: RunDir) -> RunEstimate:
     tiled, extracted = _receipts("tile", tiles), _receipts("extract", features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     rates = rates_of(config, slides, tiled, extracted, planned)
-    stages = (tile_estimate(config, slides, tiled, rates), extract_estimate(config, slides, tiled, extracted, rates))
+    added = added_states(run, slides, {"tile": tiles, "extract": features})
+    stages = (
+        tile_estimate(config, slides, tiled, rates),
+        extract_estimate(config, slides, tiled, extracted, rates),
+        *(added_estimate(config, stage, added[stage.name], tiled, rates) for stage in stages_of("slide") if stage.key),
+    )
     mount = mount_of(run.root)
     rooms = [room for room in (free_room(run.root), quota_room(mount)) if room is not None]
     labelled = any(patient.label is not None for patient in run.patients())
@@ -228,6 +236,28 @@ def extract_estimate(
         product(tiles, rates.feature_bytes),
         hours.times(config.site.slurm.cpus) if rates.gpu else hours,
         hours if rates.gpu else None,
+    )
+
+
+def added_estimate(
+    config: RunConfig, stage: Stage, states: Sequence[SlideState], tiled: Receipts, rates: Rates
+) -> StageEstimate:
+    """What a stage of another package still takes. Its bytes are 0 as long as it has not made any."""
+    receipts, costs = _receipts(stage.name, states), {one.slide.slide_id: one.slide.cost for one in states}
+    todo = [one.slide for one in states if one.status == "todo"]
+    tiles, gpu = _tiles_of(todo, tiled, rates), rates.gpu and stage.device == "gpu"
+    a_tile = _a_row(receipts, lambda receipt: float(receipt.bytes)) or Figure(0.0, 0.0, 0.0, "nothing made yet")
+    hours = seconds_per_cost(stage.name, receipts.values(), costs, gpu=gpu).times(
+        sum(slide.cost for slide in todo) / HOUR
+    )
+    return StageEstimate(
+        stage.name,
+        len(todo),
+        tiles,
+        ADDED_FILES * len(todo),
+        product(tiles, a_tile),
+        hours.times(config.site.slurm.cpus) if gpu else hours,
+        hours if gpu else None,
     )
 
 

@@ -12,9 +12,9 @@ from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, SlideStageName, measured, seconds_per_cost
-from hypoxia_hpc.runs.state import SlideState, feature_state, run_spec, tile_state
-from hypoxia_hpc.slurm.resources import COHORT_STAGES, CohortStage
+from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
+from hypoxia_hpc.runs.stages import stage_named, stages_of
+from hypoxia_hpc.runs.state import SlideState, added_states, feature_state, run_spec, tile_state
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
@@ -27,10 +27,10 @@ class Remaining:
     GPU, per unit of cost), tiles of the whole cohort as far as is known, later stages to do, and what the user should
     know."""
 
-    slides: dict[SlideStageName, frozenset[str]]
-    pace: dict[SlideStageName, Figure]
+    slides: dict[str, frozenset[str]]
+    pace: dict[str, Figure]
     n_tiles: float
-    stages: tuple[CohortStage, ...]
+    stages: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -45,20 +45,23 @@ def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry:
         made = [] if spec is None else list(readers.map(partial(feature_state, run, config.extract.name, spec), tiles))
     cut = _remaining_of(tiles, retry)
     features = _remaining_of(made or tiles, retry) | (_not_held(tiles) if spec is None else frozenset())
-    receipts: dict[SlideStageName, list[Receipt]] = {
-        "tile": _receipts("tile", tiles),
-        "extract": _receipts("extract", made),
-    }
+    added = added_states(run, slides, {"tile": tiles, "extract": made})
+    todo = {"tile": cut, "extract": cut | features}
+    for name, states in added.items():
+        earlier = (todo[need] for need in stage_named(name).needs)
+        todo[name] = _remaining_of(states, retry).union(*earlier)
+    todo = {stage.name: todo[stage.name] for stage in stages_of("slide")}
+    receipts = {stage: _receipts(stage, found) for stage, found in {"tile": tiles, "extract": made, **added}.items()}
     costs = {slide.slide_id: slide.cost for slide in slides}
     gpu = bool(config.site.slurm.gres)
     return Remaining(
-        {"tile": cut, "extract": cut | features},
+        todo,
         {
-            stage: seconds_per_cost(stage, found, costs, gpu=gpu and stage == "extract")
+            stage: seconds_per_cost(stage, found, costs, gpu=gpu and stage_named(stage).device == "gpu")
             for stage, found in receipts.items()
         },
         n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,
-        stages=_cohort_stages(run, again=bool(cut | features)),
+        stages=_cohort_stages(run, again=any(todo.values())),
         notes=notes,
     )
 
@@ -88,7 +91,7 @@ def _not_held(states: Sequence[SlideState]) -> frozenset[str]:
     return frozenset(one.slide.slide_id for one in states if one.status != "quarantined")
 
 
-def _receipts(stage: SlideStageName, states: Sequence[SlideState]) -> list[Receipt]:
+def _receipts(stage: str, states: Sequence[SlideState]) -> list[Receipt]:
     return [one.receipt for one in states if one.stage == stage and one.receipt is not None]
 
 
@@ -96,13 +99,14 @@ def _rows(receipt: Receipt) -> float:
     return receipt.rows
 
 
-def _cohort_stages(run: RunDir, *, again: bool) -> tuple[CohortStage, ...]:
+def _cohort_stages(run: RunDir, *, again: bool) -> tuple[str, ...]:
     """The stages after the slides: from the first that is to do, for the later ones are made of its results. None for
     a run without labels."""
     if all(patient.label is None for patient in run.patients()):
         return ()
+    names = tuple(stage.name for stage in stages_of("cohort"))
     if again:
-        return COHORT_STAGES
+        return names
     todo = {stage.stage for stage in run_status(run).stages if stage.todo}
-    first = next((n for n, stage in enumerate(COHORT_STAGES) if stage in todo), len(COHORT_STAGES))
-    return COHORT_STAGES[first:]
+    first = next((n for n, name in enumerate(names) if name in todo), len(names))
+    return names[first:]

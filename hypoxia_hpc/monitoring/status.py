@@ -20,8 +20,17 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
-from hypoxia_hpc.runs.receipts import read_receipt, receipt_json
-from hypoxia_hpc.runs.state import SlideState, feature_state, require_ready, run_spec, tile_state
+from hypoxia_hpc.runs.receipts import COHORT, read_receipt, receipt_json
+from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.runs.state import (
+    SlideState,
+    added_states,
+    feature_state,
+    is_current,
+    require_ready,
+    run_spec,
+    tile_state,
+)
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
@@ -110,7 +119,8 @@ def run_status(run: RunDir) -> RunStatus:
         asked, jobs = datetime.now(UTC), pool.submit(query_jobs, sent)
         tiles = list(pool.map(partial(tile_state, run, config.tile, read_slides=False), slides))
         features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
-    titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles}
+    added = added_states(run, slides, {"tile": tiles, "extract": features})
+    titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles, **added}
     todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
     processes = processes_of(run, jobs.result(), asked, todo)
     stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
@@ -118,8 +128,9 @@ def run_status(run: RunDir) -> RunStatus:
         # Without the weights nobody can tell which features are current; what is known is still shown.
         said_done = _said_done(run.receipts("extract", config.extract.name), [slide.slide_id for slide in slides])
         stages[1] = _unknown(stages[1], problem, said_done)
-    stages += _cohort_stages(run, config, spec, problem, features)
-    quarantined = [(one.stage, one.receipt) for one in features or tiles if one.status == "quarantined" and one.receipt]
+    stages += _in_order(_cohort_stages(run, config, spec, problem, features), run, features)
+    held = [*(features or tiles), *(one for name, states in added.items() for one in states if one.stage == name)]
+    quarantined = [(one.stage, one.receipt) for one in held if one.status == "quarantined" and one.receipt]
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
     return RunStatus(tuple(stages), tuple(quarantined), processes, that_matter(jobs.result(), slides, left))
 
@@ -229,11 +240,21 @@ def _cohort_stages(
     ]
 
 
+def _in_order(built_in: Sequence[StageStatus], run: RunDir, features: Sequence[SlideState]) -> list[StageStatus]:
+    """These, and between them the stages that are judged by their receipts."""
+    by_name = {stage.stage: stage for stage in built_in}
+    ready = bool(features) and all(one.status != "todo" for one in features)
+    return [
+        _file_stage(stage.name, ready and is_current(run, stage, features)) if stage.key else by_name[stage.name]
+        for stage in stages_of("cohort")
+    ]
+
+
 def _unknown_stages(run: RunDir, config: RunConfig, stages: Sequence[StageStatus]) -> list[StageStatus]:
     models = [name for name, _, _ in model_names(config.train)]
     said = (
         _said_done(run.receipts("train"), models),
-        _said_done(run.receipts("evaluate"), ["cohort"]),
+        _said_done(run.receipts("evaluate"), [COHORT]),
         int(run.report_file.exists()),
     )
     return [_unknown(stage, stage.note, done) for stage, done in zip(stages, said, strict=True)]

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.networks.backbones.resolve import feature_length
 from hypoxia_hpc.records import ExtractWork, Receipt, TileWork
+from hypoxia_hpc.runs.stages import stage_named
 
-SlideStageName = Literal["tile", "extract"]
 # Below this many slides their spread says nothing: half to twice the value instead.
 FEWEST_FOR_A_SPREAD = 5
 
@@ -56,13 +55,11 @@ WORK_OF_BACKBONE = {"inception_v3": 1.0, "resnet50": 1.3, "vgg16": 5.0}
 EXACT = "exact"
 
 
-def seconds_per_cost(
-    stage: SlideStageName, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False
-) -> Figure:
-    """Seconds of one core (``extract`` with ``gpu``: of one GPU) per unit of cost.
+def seconds_per_cost(stage: str, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False) -> Figure:
+    """Seconds of one core (with ``gpu``: of one GPU) per unit of cost.
 
     ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where receipts
-    tell of work on this kind of device, else assumed.
+    tell of work on this kind of device, else assumed: as long as ``tile`` takes, or ``extract``, by the stage's device.
     """
     return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, gpu)
 
@@ -107,8 +104,8 @@ def ratio(amounts: Sequence[float], costs: Sequence[float]) -> Figure:
     return Figure(value, max(value - error, value / 10), value + error, origin, n)
 
 
-def _assumed(stage: SlideStageName, gpu: bool) -> Figure:
-    if stage == "tile":
+def _assumed(stage: str, gpu: bool) -> Figure:
+    if stage_named(stage).device == "cpu":
         return TILE_SECONDS
     a_tile = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE
     return product(TILES_KEPT, a_tile)

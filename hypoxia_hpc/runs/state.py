@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.receipts import read_receipt
+from hypoxia_hpc.runs.stages import COHORT, Stage, stages_of
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
@@ -84,6 +85,39 @@ def feature_state(run: RunDir, name: str, spec: Json, tiles: SlideState) -> Slid
     if receipt is not None and receipt.status == "quarantined" and receipt.key == expected:
         return SlideState(tiles.slide, "extract", "quarantined", expected, receipt)
     return SlideState(tiles.slide, "extract", "todo")
+
+
+def added_states(
+    run: RunDir, slides: Sequence[Slide], known: Mapping[str, Sequence[SlideState]]
+) -> dict[str, list[SlideState]]:
+    """Of the stages that are judged by their receipts: the state of each slide. ``known``: those of other stages, none
+    where they cannot be told; what needs them is to do then."""
+    found: dict[str, Sequence[SlideState]] = dict(known)
+    added = {}
+    for stage in stages_of("slide"):
+        if stage.key is not None:
+            ready = [SlideState(slide, "", "done") for slide in slides]
+            before = found[stage.needs[-1]] if stage.needs else ready
+            unknown = [SlideState(slide, stage.name, "todo") for slide in slides]
+            found[stage.name] = added[stage.name] = [_added_state(run, stage, one) for one in before] or unknown
+    return added
+
+
+def _added_state(run: RunDir, stage: Stage, before: SlideState) -> SlideState:
+    if before.status == "quarantined":
+        return before
+    if before.status == "done":
+        expected = stage.expected_key(run, before)
+        receipt = read_receipt(run.receipts(stage.name), before.slide.slide_id)
+        if receipt is not None and receipt.key == expected:
+            return SlideState(before.slide, stage.name, receipt.status, expected, receipt)
+    return SlideState(before.slide, stage.name, "todo")
+
+
+def is_current(run: RunDir, stage: Stage, features: Sequence[SlideState]) -> bool:
+    """Does the receipt of a stage that sees the whole cohort say that its result is that of these features?"""
+    receipt = read_receipt(run.receipts(stage.name), COHORT)
+    return receipt is not None and receipt.status == "done" and receipt.key == stage.expected_key(run, features)
 
 
 def run_spec(config: RunConfig) -> Json:

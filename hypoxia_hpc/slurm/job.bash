@@ -1,4 +1,6 @@
-# --- What follows is the same in every job. It knows only the command line of hypoxia-hpc. ---------------------------
+# What every job does, whoever wrote its head: submit, or the scripts to edit, which source this file. It knows only the
+# command line of hypoxia-hpc. Given by the head: STAGE, RUN, SHARES and FIRST (empty: the whole cohort), RETRY, HYPOXIA_*.
+# shellcheck shell=bash disable=SC2153,SC2154
 
 element=${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 say() { echo "$(date +%FT%T) job $element: $*"; }
@@ -21,7 +23,7 @@ if [ -n "$SHARES" ]; then
     : "${SLURM_ARRAY_TASK_ID:?this stage is an array: sbatch --array=0-$((SHARES - 1)) ...}"
     # N is given, never SLURM_ARRAY_TASK_COUNT: that changes when only some elements are sent again.
     work+=(--share "$((FIRST + SLURM_ARRAY_TASK_ID))/$SHARES")
-    if [ "$STAGE" = tile ]; then work+=(--workers "$SLURM_CPUS_PER_TASK"); fi
+    if [[ " $HYPOXIA_ON_CORES " == *" $STAGE "* ]]; then work+=(--workers "$SLURM_CPUS_PER_TASK"); fi
     if [ "$SLURM_NTASKS" -gt 1 ]; then mpi=$HYPOXIA_MPI && work+=(--mpi); fi
     if [ -n "$RETRY" ]; then work+=(--retry); fi
 fi

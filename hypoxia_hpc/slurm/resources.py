@@ -6,17 +6,12 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.runs.rates import Figure, SlideStageName
+from hypoxia_hpc.runs.rates import Figure
+from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.workers.shares import slides_of_shares
-
-CohortStage = Literal["train", "evaluate", "report"]
-Stage = SlideStageName | CohortStage
-COHORT_STAGES: tuple[CohortStage, ...] = get_args(CohortStage)
-ON_GPU: tuple[Stage, ...] = ("extract", "train")
 
 # Without one of one's own: what SLURM has by default.
 DEFAULT_MAX_ARRAY_SIZE = 1001
@@ -42,7 +37,7 @@ class JobRequest:
     """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
     that sees the whole cohort. ``memory_mb`` is that of a node, ``minutes`` the time limit of an element."""
 
-    stage: Stage
+    stage: str
     elements: tuple[int, ...] | None
     of: int
     nodes: int
@@ -64,7 +59,7 @@ class Array:
 
 
 def request_by_slide(
-    stage: SlideStageName,
+    stage: str,
     slides: Sequence[Slide],
     remaining: Collection[str],
     earlier: int | None,
@@ -109,14 +104,14 @@ def seconds_of_part(costs: Sequence[int], lanes: int) -> float:
     return sum(costs) / lanes + max(costs) * (1 - 1 / lanes) if costs else 0.0
 
 
-def request_of_cohort(stage: CohortStage, n_slides: int, n_tiles: float, table: SlurmTable) -> JobRequest:
+def request_of_cohort(stage: str, n_slides: int, n_tiles: float, table: SlurmTable) -> JobRequest:
     """What to ask for a stage that sees the whole cohort of so many slides and, as far as is known, tiles."""
     seconds = {
         "train": n_tiles * TRAIN_SECONDS_A_TILE,
         "evaluate": n_tiles * EVALUATE_SECONDS_A_TILE,
         "report": n_slides * REPORT_SECONDS_A_SLIDE,
-    }[stage]
-    gigabytes = {"train": n_tiles * TRAIN_GB_A_TILE, "evaluate": n_tiles * EVALUATE_GB_A_TILE, "report": 0.0}[stage]
+    }.get(stage, math.inf)
+    gigabytes = {"train": n_tiles * TRAIN_GB_A_TILE, "evaluate": n_tiles * EVALUATE_GB_A_TILE}.get(stage, 0.0)
     return JobRequest(
         stage,
         None,
@@ -176,23 +171,23 @@ def mpi_types(printed: str) -> frozenset[str]:
     return frozenset(alone | {word for words in lines for word in words if word.startswith("pmi")})
 
 
-def _gres(stage: Stage, table: SlurmTable) -> str | None:
-    return table.gres if stage in ON_GPU else None
+def _gres(stage: str, table: SlurmTable) -> str | None:
+    return table.gres if stage_named(stage).device == "gpu" else None
 
 
-def _partition(stage: Stage, table: SlurmTable) -> str | None:
-    return table.gpu_partition or table.partition if stage in ON_GPU else table.partition
+def _partition(stage: str, table: SlurmTable) -> str | None:
+    return table.gpu_partition or table.partition if stage_named(stage).device == "gpu" else table.partition
 
 
-def _lanes(stage: SlideStageName, table: SlurmTable) -> tuple[int, int]:
+def _lanes(stage: str, table: SlurmTable) -> tuple[int, int]:
     """How many slides an element works on at once, and how many cores (or GPUs) each of them has."""
-    if stage == "tile":
+    if stage_named(stage).device == "cpu":
         return table.ranks * table.cpus, 1
     return (table.nodes, 1) if table.gres else (table.ranks, table.cpus)
 
 
-def _slide_stage_gb(stage: SlideStageName, table: SlurmTable) -> float:
-    if stage == "tile":
+def _slide_stage_gb(stage: str, table: SlurmTable) -> float:
+    if stage_named(stage).device == "cpu":
         return TILE_GB + TILE_GB_A_WORKER * table.cpus
     return EXTRACT_GB_GPU if table.gres else EXTRACT_GB
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.slurm.resources import Array, JobRequest, index_ranges
 
 HEAD = """#!/bin/bash
@@ -23,7 +24,7 @@ _NAMES = re.compile(r"(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}))"
 
 
 def job_body() -> str:
-    """What every job does, in bash: the same text ends the scripts in slurm/."""
+    """What every job does, in bash: the scripts in slurm/ source the same file."""
     return files("hypoxia_hpc.slurm").joinpath("job.bash").read_text(encoding="utf-8")
 
 
@@ -47,6 +48,7 @@ def job_script(
         "HYPOXIA_MPI": table.mpi,
         "HYPOXIA_PATIENCE": str(int(PATIENCE * table.stop_seconds)),
         "HYPOXIA_REQUEUES": str(table.most_requeues),
+        "HYPOXIA_ON_CORES": " ".join(stage.name for stage in stages_of("slide") if stage.device == "cpu"),
     }
     lines = [f"{name}={shlex.quote(_one_line(name, value))}" for name, value in settings.items()]
     scratch = quoted_with_names(_one_line("[site] scratch", _absolute(site.scratch, run)))
@@ -54,7 +56,7 @@ def job_script(
 
 
 def _absolute(scratch: str | None, run: Path) -> str:
-    """As ``scale/scratch.py`` takes it: relative to the run; one that begins with a $NAME is left as it is."""
+    """As ``workers/scratch.py`` takes it: relative to the run; one that begins with a $NAME is left as it is."""
     return (
         scratch
         if scratch is not None and scratch.startswith("$")

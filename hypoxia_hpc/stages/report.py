@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
-from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
+from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
 from hypoxia_hpc.progress import Progress
@@ -41,6 +42,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
+from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, feature_states, run_spec, tile_state
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.attributes import (
@@ -59,10 +61,11 @@ THUMBNAIL_PX = 360
 SHOWN_VERSIONS = ("numpy", "tensorflow", "jax", "torch", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
 
 
-def report(run: RunDir, *, progress: Progress) -> Path:
+def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
     """Write report/index.html and return its path.
 
     Raises:
+        Stopped: on request, between slides.
         InputError: bad tables.
         NotReadyError: metrics that are not of the present cohort and run.toml, a damaged model.
     """
@@ -79,7 +82,7 @@ def report(run: RunDir, *, progress: Progress) -> Path:
         histories=tuple(_history(name, record) for name, record in records.items()),
         patients=_cohort(run, patients),
         dropped=_dropped(run),
-        slides=_slide_rows(run, config, states, progress),
+        slides=_slide_rows(run, config, states, progress, stop),
         quarantined=tuple(_quarantined(one) for one in states if one.status == "quarantined" and one.receipt),
         times=_times(run, config, states),
         provenance=_provenance(run, config, records, metrics, states),
@@ -230,12 +233,14 @@ def _dropped(run: RunDir) -> tuple[DroppedSlide, ...]:
 
 
 def _slide_rows(
-    run: RunDir, config: RunConfig, states: Sequence[SlideState], progress: Progress
+    run: RunDir, config: RunConfig, states: Sequence[SlideState], progress: Progress, stop: threading.Event
 ) -> tuple[SlideRow, ...]:
     rows, thumbnails = [], 0
     progress.begin(STAGE, len(states), len(states), "slides")
     try:
         for state in sorted(states, key=lambda one: one.slide.slide_id):
+            if stop.is_set():
+                raise Stopped("stopped on request while reporting", remedy="run the same command again to go on")
             tiles = read_tile_attributes(run.tiles(state.slide.slide_id))
             thumbnail = None
             if tiles is not None and thumbnails < config.report.thumbnails:
@@ -299,7 +304,12 @@ def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tupl
             for stage, name in features.items()
         },
         **{f"train {name}": [read_receipt(run.receipts("train"), name, "model")] for name, _, _ in models},
-        "evaluate": [read_receipt(run.receipts("evaluate"), COHORT, "cohort")],
+        **{
+            stage.name: [read_receipt(run.receipts(stage.name), slide_id) for slide_id in slide_ids]
+            for stage in stages_of("slide")
+            if stage.key is not None
+        },
+        **{stage.name: [read_receipt(run.receipts(stage.name), COHORT, "cohort")] for stage in stages_of("cohort")},
         "predict": [read_receipt(run.receipts("predict"), COHORT, "cohort")],
     }
     times = []

@@ -23,7 +23,6 @@ from hypoxia_hpc.machine.programs import environment, query_program, run_program
 from hypoxia_hpc.monitoring.remaining import Remaining, remaining
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import SlideStageName
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
 from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
@@ -160,7 +159,7 @@ def _requests(run: RunDir, slides: Sequence[Slide], work: Remaining, table: Slur
         yield request_of_cohort(later, len(slides), work.n_tiles, table)
 
 
-def _earlier_count(run: RunDir, stage: SlideStageName) -> int | None:
+def _earlier_count(run: RunDir, stage: str) -> int | None:
     """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
     counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
     return counts[-1] if counts else None

@@ -133,9 +133,28 @@ def until(condition: Path) -> None:
     raise AssertionError(f"{condition} never came")
 
 
+def by_hand(job: Job, script: str) -> str:
+    """A script of slurm/ as sbatch runs it: from another folder, in an environment that site.sh has set up."""
+    site = f"source {shlex.quote(str(REPOSITORY / 'slurm' / 'site.sh'))}\n"
+    return f"{site}HYPOXIA_PROGRAM={shlex.quote(str(job.program))}\n{(REPOSITORY / script).read_text()}"
+
+
+def test_scripts_to_edit_do_the_same_as_those_of_submit(job: Job) -> None:
+    assert (REPOSITORY / "slurm" / "job.bash").read_text() == job_body()
+    run = str(job.folder / "a run")
+    assert job.run(by_hand(job, SCRIPTS[0]), "tile", run, "8", "1000", **ELEMENT).code == 0
+    assert job.arguments == ["tile", run, "--share", "1005/8", "--workers", "4"]
+    assert job.run(by_hand(job, SCRIPTS[0]), "extract", run, "8", **ELEMENT).code == 0
+    assert job.arguments == ["extract", run, "--share", "5/8"]
+    assert job.run(by_hand(job, SCRIPTS[1]), "train", run).code == 0
+    assert job.arguments == ["train", run]
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_scripts_to_edit_do_the_same_as_those_of_submit(script: str) -> None:
-    assert (REPOSITORY / script).read_text().endswith(f"\n\n{job_body()}")
+def test_a_script_without_its_settings_says_what_to_do(job: Job, script: str) -> None:
+    ran = job.run((REPOSITORY / script).read_text(), "tile", "/run", "8")
+    assert ran.code != 0
+    assert "source slurm/site.sh" in ran.printed
 
 
 def test_scripts_are_clean_to_shellcheck(job: Job) -> None:
@@ -143,8 +162,8 @@ def test_scripts_are_clean_to_shellcheck(job: Job) -> None:
         pytest.skip("shellcheck is not installed (apt-get install shellcheck)")
     made = job.folder / "made.sbatch"
     made.write_text(job.script(binds=("/a b",)))
-    scripts = [*(REPOSITORY / name for name in SCRIPTS), REPOSITORY / "slurm" / "site.sh", made]
-    subprocess.run(["shellcheck", *scripts], check=True)
+    written = [*SCRIPTS, "slurm/site.sh", "slurm/job.bash"]
+    subprocess.run(["shellcheck", "--external-sources", *written, made], check=True, cwd=REPOSITORY)
 
 
 def test_an_element_does_its_part(job: Job) -> None:

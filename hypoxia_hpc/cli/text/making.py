@@ -23,9 +23,8 @@ def labels_text(made: HypoxiaLabels) -> Iterator[str]:
     yield table(["tumour type", "patients", "hypoxic", ""], rows)
     yield f"rule {made.rule}: {hypoxic:,} of {total:,} patients are hypoxic"
     if made.set_aside:
-        yield (
-            f"set aside: {len(made.set_aside)} rows that are further samples of a patient: {some_names(made.set_aside)}"
-        )
+        names = some_names(made.set_aside)
+        yield f"set aside: {len(made.set_aside)} rows that are further samples of a patient: {names}"
 
 
 def made_text(made: Initialised, run: Path) -> Iterator[str]:

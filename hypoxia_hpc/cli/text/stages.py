@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hypoxia_hpc.cli.text.metrics import metrics_table
+from hypoxia_hpc.cli.text.words import spaced
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Receipt
     from hypoxia_hpc.workers.slide_stage import StageOutcome
+
+
+def result_text(stage: str, found: Any) -> str:
+    """What a stage that sees the whole cohort did."""
+    match stage:
+        case "train":
+            made, before = (", ".join(names) or "nothing" for names in (found.made, found.found))
+            return f"train: {made} trained now, {before} trained before"
+        case "evaluate":
+            return spaced(metrics_table(found.metrics))
+    return f"{stage}: {found}"
 
 
 def outcome_line(outcome: StageOutcome) -> str:

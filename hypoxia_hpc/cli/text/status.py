@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.stages import reasons
 from hypoxia_hpc.cli.text.words import amount, cut_table, duration, first_line, ranges, some, table
+from hypoxia_hpc.runs.stages import stages_of
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.process_health import ProcessHealth
@@ -211,4 +212,5 @@ def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
         [stage, one.name, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
     ]
     yield table(["quarantined in", "slide", "reason", "attempts", "detail"], rows)
-    yield f"\nTo try them again: hypoxia-hpc tile {shlex.quote(run)} --retry (or extract)"
+    first, *others = (stage.name for stage in stages_of("slide"))
+    yield f"\nTo try them again: hypoxia-hpc {first} {shlex.quote(run)} --retry (or {', '.join(others)})"

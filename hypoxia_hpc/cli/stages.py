@@ -1,4 +1,4 @@
-"""Verbs that go slide by slide: tile, extract; in shares, and over the ranks of an MPI job."""
+"""The verbs of stages: slide by slide, in shares and over the ranks of an MPI job, or of the whole cohort."""
 
 from __future__ import annotations
 
@@ -11,40 +11,43 @@ import click
 from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
 from hypoxia_hpc.cli.terminal import say, tell
-from hypoxia_hpc.cli.text.stages import outcome_line
+from hypoxia_hpc.cli.text.stages import outcome_line, result_text
 from hypoxia_hpc.cli.text.words import some_names
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.runs.directory import RunDir
+    from hypoxia_hpc.runs.stages import Stage
     from hypoxia_hpc.workers.mpi import Ranks
     from hypoxia_hpc.workers.slide_stage import StageOutcome
 
 SECONDS_FOR_THE_FIRST = 2.0
 
 
-@click.command()
-@RUN
-@per_slide
-def tile(run: Path, **options: Any) -> int:
-    """Cut slides into tile stores: RUN/tiles/<slide_id>.zarr."""
-    from hypoxia_hpc.stages.tile import tile as tile_stage
+def stage_verb(stage: Stage) -> click.Command:
+    """The verb of a stage."""
+    if stage.unit == "slide":
 
-    return by_slide(tile_stage, run, **options)
+        def do(run: Path, **options: Any) -> int:
+            return by_slide(stage, run, **options)
+
+        return click.command(name=stage.name, help=stage.help)(RUN(per_slide(do)))
+
+    def do_cohort(run: Path) -> int:
+        return of_cohort(stage, existing_run(run))
+
+    return click.command(name=stage.name, help=stage.help)(RUN(do_cohort))
 
 
-@click.command()
-@RUN
-@per_slide
-def extract(run: Path, **options: Any) -> int:
-    """Feature vectors of the tiles: RUN/features/<name>/<slide_id>.zarr."""
-    from hypoxia_hpc.stages.extract import extract as extract_stage
-
-    return by_slide(extract_stage, run, **options)
+def of_cohort(stage: Stage, run_dir: RunDir) -> int:
+    """A stage that sees the whole cohort."""
+    say(result_text(stage.name, stage.do(run_dir, progress=progress(), stop=STOP)))
+    return 0
 
 
 def by_slide(
-    stage: Callable[..., StageOutcome],
+    stage: Stage,
     run: Path,
     *,
     share: str = "0/1",
@@ -64,8 +67,10 @@ def by_slide(
         allocation = Allocation(parse_share(share), ranks)
         slides = choose_slides(run_dir.slides(), allocation.share, ids)
         shown = progress() if allocation.rank == 0 else NoProgress()
-        outcome = stage(run_dir, slides, workers=workers, retry=retry, progress=shown, stop=STOP, allocation=allocation)
-        return _say_outcome(outcome, run) if allocation.rank == 0 else 0
+        outcome = stage.do(
+            run_dir, slides, workers=workers, retry=retry, progress=shown, stop=STOP, allocation=allocation
+        )
+        return _say_outcome(stage, outcome, run) if allocation.rank == 0 else 0
 
     return on_all_ranks(on_rank) if mpi else on_rank(None)
 
@@ -91,14 +96,14 @@ def on_all_ranks(work: Callable[[Ranks], int]) -> int:
     return ranks.finalize(code)
 
 
-def _say_outcome(outcome: StageOutcome, run: Path) -> int:
+def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
     """What a stage did; its exit code."""
     say(outcome_line(outcome))
     for bug in outcome.bugs:
         tell(f"internal error on {bug.name}:\n{bug.detail}")
     if outcome.not_ready:
         tell(f"not ready: {some_names([receipt.name for receipt in outcome.not_ready])}")
-        tell(f"remedy: hypoxia-hpc tile {run}")
+        tell(f"remedy: {' and '.join(f'hypoxia-hpc {need} {run}' for need in stage.needs)}")
     return worst(
         [
             EXIT_BUG if outcome.bugs else 0,

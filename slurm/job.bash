@@ -1,0 +1,1 @@
+../hypoxia_hpc/slurm/job.bash
