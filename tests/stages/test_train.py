@@ -206,7 +206,7 @@ def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) ->
     assert (stages["train"].done, stages["train"].todo) == (16, 0)
     assert stages["evaluate"].done == 1
     assert not [one for one in verify(run) if one.problems]
-    page = report(run, progress=NoProgress()).read_text()
+    page = report(run, progress=NoProgress(), stop=threading.Event()).read_text()
     assert "attention.fold3" in page
     assert "test of fold 2" in page
     assert "4 folds" in page
