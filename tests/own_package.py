@@ -10,7 +10,14 @@ from pathlib import Path
 EXAMPLE = Path(__file__).parent / "networks" / "own" / "example_backbones.py"
 
 
-def install(folder: Path, module: Path, entry_points: str, *, name: str = "example-backbones") -> Path:
+def install(
+    folder: Path,
+    module: Path,
+    entry_points: str,
+    *,
+    name: str = "example-backbones",
+    group: str = "hypoxia_hpc.backbones",
+) -> Path:
     """Install a package of one module into ``folder``/site by pip; the folder to put on Python's path."""
     stem = name.replace("-", "_")
     wheel = folder / f"{stem}-1.0-py3-none-any.whl"
@@ -19,7 +26,7 @@ def install(folder: Path, module: Path, entry_points: str, *, name: str = "examp
         module.name: module.read_text(encoding="utf-8"),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[hypoxia_hpc.backbones]\n{entry_points}\n",
+        f"{info}/entry_points.txt": f"[{group}]\n{entry_points}\n",
     }
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in files.items():

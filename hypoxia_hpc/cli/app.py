@@ -15,28 +15,19 @@ from hypoxia_hpc.cli.exits import tell_end
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
 from hypoxia_hpc.cli.terminal import tell
-from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.runs.stages import stages
+from hypoxia_hpc.runs.stages import registry, stages
 
 
 @cache
 def families() -> dict[str, tuple[click.Command, ...]]:
-    """The verbs under their headings. Raises what `runs.stages.stages` does."""
-    own = {
+    """The verbs under their headings."""
+    return {
         "Make a run": (paths.demo, making.init, making.labels),
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
         "On a cluster": (cluster.estimate, cluster.submit, cluster.status),
         "Checks": (checking.doctor, checking.verify, checking.weights),
     }
-    names = [str(verb.name) for family in own.values() for verb in family]
-    if taken := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(
-            "a stage of an installed package has the name of another verb",
-            offending=taken,
-            remedy="mend or uninstall that package",
-        )
-    return own
 
 
 class Verbs(click.Group):
@@ -46,7 +37,10 @@ class Verbs(click.Group):
         return [str(verb.name) for family in families().values() for verb in family]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return {verb.name: verb for family in families().values() for verb in family}.get(cmd_name)
+        found = {verb.name: verb for family in families().values() for verb in family}.get(cmd_name)
+        if found is None and cmd_name in registry().useless:
+            ctx.fail(f"the stage {cmd_name!r} of an installed package is of no use: {registry().useless[cmd_name]}")
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))

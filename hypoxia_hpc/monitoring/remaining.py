@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +61,7 @@ def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry:
             for stage, found in receipts.items()
         },
         n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,
-        stages=_cohort_stages(run, again=any(todo.values())),
+        stages=_cohort_stages(run, {stage for stage, ids in todo.items() if ids}),
         notes=notes,
     )
 
@@ -99,14 +99,13 @@ def _rows(receipt: Receipt) -> float:
     return receipt.rows
 
 
-def _cohort_stages(run: RunDir, *, again: bool) -> tuple[str, ...]:
-    """The stages after the slides: from the first that is to do, for the later ones are made of its results. None for
-    a run without labels."""
+def _cohort_stages(run: RunDir, waiting: Set[str]) -> tuple[str, ...]:
+    """The stages after the slides: from the first that is to do, or needs one that is ``waiting``, for the later ones
+    are made of its results. None for a run without labels."""
     if all(patient.label is None for patient in run.patients()):
         return ()
-    names = tuple(stage.name for stage in stages_of("cohort"))
-    if again:
-        return names
-    todo = {stage.stage for stage in run_status(run).stages if stage.todo}
-    first = next((n for n, name in enumerate(names) if name in todo), len(names))
-    return names[first:]
+    cohort = stages_of("cohort")
+    if not waiting & set(cohort[0].needs):
+        waiting = waiting | {stage.stage for stage in run_status(run).stages if stage.todo}
+    first = next((n for n, stage in enumerate(cohort) if waiting & {stage.name, *stage.needs}), len(cohort))
+    return tuple(stage.name for stage in cohort[first:])

@@ -7,17 +7,20 @@ Functions are named by ``module:function``, so that the list is read without imp
 from __future__ import annotations
 
 import pkgutil
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.config.plugins import added
 
 GROUP = "hypoxia_hpc.stages"
-NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+Unit = Literal["slide", "cohort"]
+# What no stage can be called: verbs that are none.
+OTHER_VERBS = (
+    *("demo", "init", "labels", "run", "predict", "estimate", "submit", "status", "slurm", "image"),
+    *("doctor", "verify", "weights"),
+)
 # Results of a stage that sees the whole cohort have one receipt, of this name.
 COHORT = "cohort"
 
@@ -36,12 +39,12 @@ class Stage:
 
     ``key``: the function that tells the key which the receipt of a current result has, for stages that are judged by
     their receipts. Slide by slide: ``(run, slide_state) -> str``, the state in the stage it needs; else ``(run,
-    feature_states) -> str``, of the receipt ``cohort``. None: `runs.state` or `monitoring.status` look at the results
-    themselves. ``labelled``: there is nothing to do for it where no patient has a label.
+    feature_states) -> str``, of the receipt ``cohort``. None in `STAGES` alone: `runs.state` and `monitoring.status`
+    look at the results themselves. ``labelled``: there is nothing to do for it where no patient has a label.
     """
 
     name: str
-    unit: Literal["slide", "cohort"]
+    unit: Unit
     needs: tuple[str, ...]
     device: Literal["cpu", "gpu"]
     work: str
@@ -106,67 +109,58 @@ STAGES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All stages in the order in which they are done, and why those of other packages that are of no use are left out,
+    by name."""
+
+    stages: tuple[Stage, ...]
+    useless: Mapping[str, str]
+
+
 @cache
+def registry() -> Registry:
+    """`STAGES`, and what installed packages add."""
+    found = added(GROUP, Stage, (*(stage.name for stage in STAGES), *OTHER_VERBS))
+    ordered, useless = list(STAGES), dict(found.useless)
+    for name, stage in found.found.items():
+        if why := why_unfit(name, stage, ordered):
+            useless[name] = why
+        else:
+            ordered.insert(place_of(stage, ordered), stage)
+    return Registry(tuple(ordered), useless)
+
+
+def why_unfit(name: str, stage: Stage, others: Sequence[Stage]) -> str:
+    """Why a stage cannot stand among the others; empty where it can."""
+    if stage.name != name:
+        return f"its entry point is {name!r}, and its name {stage.name!r}"
+    known = [one.name for one in others if stage.unit == "cohort" or one.unit == "slide"]
+    if wrong := [need for need in stage.needs if need not in known]:
+        return f"it needs {', '.join(wrong)}; before it come {', '.join(known)}"
+    return "" if stage.key is not None else "it has no key, by which its receipts are judged"
+
+
+def place_of(stage: Stage, others: Sequence[Stage]) -> int:
+    """Behind all that it needs; one that sees the whole cohort behind those that go slide by slide, too."""
+    before = [
+        place
+        for place, one in enumerate(others)
+        if one.name in stage.needs or (stage.unit == "cohort" and one.unit == "slide")
+    ]
+    return max(before, default=-1) + 1
+
+
 def stages() -> tuple[Stage, ...]:
-    """All of them, in the order in which they are done. Raises InputError, MachineError for one of another package
-    that is of no use."""
-    return in_order([_loaded(entry) for entry in entry_points(group=GROUP)])
+    """All of them, in the order in which they are done."""
+    return registry().stages
 
 
-def in_order(added: Iterable[Stage]) -> tuple[Stage, ...]:
-    """`STAGES` and these, each behind all that it needs; the whole cohort's behind those that go slide by slide.
-
-    Raises InputError for a name that is taken or no name, a need that is unknown or comes later.
-    """
-    ordered = list(STAGES)
-    for stage in added:
-        known = {one.name: place for place, one in enumerate(ordered)}
-        by_slide = [place for place, one in enumerate(ordered) if one.unit == "slide"]
-        fit = [one.name for one in ordered if stage.unit == "cohort" or one.unit == "slide"]
-        wrong = [need for need in stage.needs if need not in fit]
-        if not NAME.fullmatch(stage.name) or stage.name in known or wrong:
-            raise _refused(stage, wrong, list(known))
-        behind = [known[need] for need in stage.needs] + (by_slide if stage.unit == "cohort" else [])
-        ordered.insert(max(behind, default=-1) + 1, stage)
-    return tuple(ordered)
+def stages_of(unit: Unit) -> tuple[Stage, ...]:
+    """Those that go slide by slide, or those that see the whole cohort."""
+    return tuple(stage for stage in stages() if stage.unit == unit)
 
 
 def stage_named(name: str) -> Stage:
     """Raises KeyError for a name that no stage has."""
     return {stage.name: stage for stage in stages()}[name]
-
-
-def stages_of(unit: Literal["slide", "cohort"]) -> tuple[Stage, ...]:
-    """Those that go slide by slide, or those that see the whole cohort."""
-    return tuple(stage for stage in stages() if stage.unit == unit)
-
-
-def _loaded(entry: EntryPoint) -> Stage:
-    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown package"
-    try:
-        found = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise MachineError(
-            f"the stage {entry.name!r} of an installed package cannot be loaded: {error}",
-            offending=[f"{package}: {entry.value}"],
-            remedy="install that package again, with what it needs, or uninstall it",
-        ) from error
-    if not isinstance(found, Stage):
-        raise InputError(
-            f"the stage {entry.name!r} of an installed package is of type {type(found).__name__}, not a Stage",
-            offending=[f"{package}: {entry.value}"],
-            remedy="let the entry point name a hypoxia_hpc.runs.stages.Stage",
-        )
-    return found
-
-
-def _refused(stage: Stage, wrong: list[str], known: list[str]) -> InputError:
-    return InputError(
-        f"the stage {stage.name!r} of an installed package cannot be put among the others",
-        offending=[
-            *([f"name {stage.name!r}: not small letters, digits and -"] if not NAME.fullmatch(stage.name) else []),
-            *([f"name {stage.name!r}: another stage has it"] if stage.name in known else []),
-            *(f"needs {need!r}: no stage that comes before a {stage.unit}'s" for need in wrong),
-        ],
-        remedy=f"mend that package; known are {', '.join(known)}",
-    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.words import table
-from hypoxia_hpc.records import Json
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.records import Json
     from hypoxia_hpc.stages.predict import Predicted
 
 HEADLINE_METRICS = {
