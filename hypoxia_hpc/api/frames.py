@@ -11,7 +11,6 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.state import SlideState
-from hypoxia_hpc.slurm.resources import Stage
 from hypoxia_hpc.stages.submit import Plan
 
 
@@ -52,7 +51,7 @@ def read_predictions(file: Path) -> pd.DataFrame:
     return table.assign(id=table["id"].map(unguard))
 
 
-def jobs_frame(plan: Plan, ids: Mapping[Stage, Sequence[str]]) -> pd.DataFrame:
+def jobs_frame(plan: Plan, ids: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """``Submission.jobs`` of a plan; ``ids`` by stage of what was sent."""
     rows = [
         {

@@ -250,7 +250,7 @@ class Run:
         Raises:
             NotReadyError: Metrics that are not of the present cohort and run.toml.
         """
-        return report(self._dir, progress=self._progress)
+        return report(self._dir, **self._listening())
 
     def submit(self, *, dry_run: bool = False, retry: bool = False) -> Submission:
         """Send what is not done yet as a chain of SLURM jobs.

@@ -21,8 +21,6 @@ OTHER_VERBS = (
     *("demo", "init", "labels", "run", "predict", "estimate", "submit", "status", "slurm", "image"),
     *("doctor", "verify", "weights"),
 )
-# Results of a stage that sees the whole cohort have one receipt, of this name.
-COHORT = "cohort"
 
 
 @dataclass(frozen=True, slots=True)

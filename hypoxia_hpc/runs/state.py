@@ -13,8 +13,8 @@ from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
 from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
-from hypoxia_hpc.runs.receipts import read_receipt
-from hypoxia_hpc.runs.stages import COHORT, Stage, stages_of
+from hypoxia_hpc.runs.receipts import COHORT, read_receipt
+from hypoxia_hpc.runs.stages import Stage, stages_of
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
@@ -116,7 +116,7 @@ def _added_state(run: RunDir, stage: Stage, before: SlideState) -> SlideState:
 
 def is_current(run: RunDir, stage: Stage, features: Sequence[SlideState]) -> bool:
     """Does the receipt of a stage that sees the whole cohort say that its result is that of these features?"""
-    receipt = read_receipt(run.receipts(stage.name), COHORT)
+    receipt = read_receipt(run.receipts(stage.name), COHORT, "cohort")
     return receipt is not None and receipt.status == "done" and receipt.key == stage.expected_key(run, features)
 
 

@@ -13,7 +13,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt, timed_receipt, write_receipt
-from hypoxia_hpc.runs.stages import COHORT, Stage
+from hypoxia_hpc.runs.stages import Stage
 from hypoxia_hpc.runs.state import SlideState, tile_state
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.stores.integrity import store_attributes
@@ -60,7 +60,7 @@ def summary(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
 
     config, slides = run.config(), run.slides()
     key = summary_key(run, feature_states(run, config, slides, run_spec(config)))
-    with timed_receipt(run.receipts("summary"), COHORT, key):
+    with timed_receipt(run.receipts("summary"), key):
         counted = [read_receipt(run.receipts("census"), slide.slide_id) for slide in slides]
         total = sum(receipt.rows for receipt in counted if receipt is not None)
         committed_file(run.root / "summary.json", json.dumps({"tiles": total}).encode())
