@@ -13,9 +13,19 @@ from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
 
 
+class StudyOption(click.Option):
+    """--study, whose help names every study, those of installed packages too; they are looked up for it alone."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from hypoxia_hpc.config.studies import STUDIES
+
+        self.help = "Preset. " + "; ".join(f"{name}: {study.question}" for name, study in STUDIES.items())
+        return super().get_help_record(ctx)
+
+
 @click.command()
 @RUN
-@click.option("--study", default="hypoxia", show_default=True, help="Preset: hypoxia.")
+@click.option("--study", cls=StudyOption, default="hypoxia", show_default=True, metavar="NAME")
 @click.option(
     "--slides",
     required=True,

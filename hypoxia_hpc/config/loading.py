@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hypoxia_hpc.config.messages import explain, follows
 from hypoxia_hpc.config.run import RunConfig
-from hypoxia_hpc.config.studies import STUDIES
+from hypoxia_hpc.config.studies import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Json
 
@@ -20,7 +20,8 @@ def preset(study: str, changes: Mapping[str, Any] | None = None) -> RunConfig:
     """The frozen configuration of a study, with ``changes`` (nested tables) on top. Raises InputError."""
     if study not in STUDIES:
         raise InputError(
-            f"study {study!r} is not one of the presets", remedy=f"choose one of: {', '.join(sorted(STUDIES))}"
+            USELESS_STUDIES.get(study, f"study {study!r} is not one of the presets"),
+            remedy=f"choose one of: {', '.join(sorted(STUDIES))}",
         )
     return parse_config({"study": study, **(changes or {})}, source=f"preset {study}")
 

@@ -1,0 +1,153 @@
+"""A head and a study that another package adds are found wherever the suite lists its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import own_package
+import pytest
+
+from hypoxia_hpc.stages.demo import REAL_SLIDE
+
+EXAMPLE = Path(__file__).parent / "networks" / "own" / "example_heads.py"
+ENTRIES = """means = example_heads:MEANS
+gone = example_heads:GONE
+tanh = example_heads:MEANS
+study = example_heads:PLAIN
+no-name = example_heads:MEANS
+[hypoxia_hpc.studies]
+plain = example_heads:PLAIN
+head = example_heads:MEANS"""
+MAKE_RUN = """
+import sys
+from pathlib import Path
+from feature_runs import make_run
+make_run(Path(sys.argv[1]), {"heads": ["logistic", "means"], "clusterings": []}, n_patients=24)
+"""
+
+
+class Extended:
+    """The command line where a package with a head and a study is installed, and a run that has features."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = folder / "run"
+        site = own_package.install(folder, EXAMPLE, ENTRIES, name="example-heads", group="hypoxia_hpc.heads")
+        paths = [str(site), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        self.python("-c", MAKE_RUN, self.run)
+
+    def python(self, *arguments: str | Path, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environment,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + (done.stderr if code else "")
+
+    def says(self, *arguments: str | Path, code: int = 0) -> str:
+        return self.python("-m", "hypoxia_hpc", *arguments, code=code)
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Extended:
+    return Extended(tmp_path_factory.mktemp("extended"))
+
+
+def test_the_example_is_short() -> None:
+    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 70
+
+
+def test_a_study_of_another_package_makes_a_run_with_its_head(extended: Extended, tmp_path: Path) -> None:
+    assert "hypoxia: is the tumour hypoxic?; plain: is the tumour plain?" in " ".join(
+        extended.says("init", "--help").split()
+    )
+    run, slides = tmp_path / "run", tmp_path / "slides"
+    slides.mkdir()
+    shutil.copy(REAL_SLIDE, slides)
+    for study, why in (
+        ("nonsense", "study 'nonsense' is not one of the presets"),
+        ("head", "example-heads 1.0 (example_heads:MEANS) is of type Head, not a Study"),
+    ):
+        said = extended.says("init", run, "--study", study, "--slides", slides, code=2)
+        assert why in said
+        assert "choose one of: hypoxia, plain" in said
+    extended.says("init", run, "--study", "plain", "--slides", slides)
+    config = tomllib.loads((run / "run.toml").read_text())
+    assert (config["study"], config["train"]["heads"], config["train"]["clusterings"]) == ("plain", ["means"], [])
+    assert extended.says("status", run)
+
+
+def test_run_toml_lists_the_head_and_its_settings(extended: Extended) -> None:
+    text = (extended.run / "run.toml").read_text()
+    assert "models to train: tanh, funnel, logistic, attention, finetune, means" in text
+    assert "[train.means]  # along the difference of the means of both classes." in text
+    assert "sharpness = 1.0" in text
+
+
+def test_a_head_of_another_package_is_trained_judged_and_shown(extended: Extended) -> None:
+    assert "logistic, means" in " ".join(extended.says("train", extended.run).split())
+    extended.says("evaluate", extended.run)
+    metrics = json.loads((extended.run / "metrics.json").read_text())
+    assert metrics["models"]["means"]["test"]["patient"]["roc_auc"]["value"] > 0.8
+    extended.says("report", extended.run)
+    page = (extended.run / "report" / "index.html").read_text()
+    (row,) = [line for line in page.split("\n") if 'class="series-2"' in line and "swatch" in line]
+    assert '<th scope="row">means</th>' in row
+    assert "<figcaption><h4>means</h4></figcaption>" in page
+
+
+def test_submit_sends_what_trains_it(extended: Extended) -> None:
+    """With another setting: that model is not trained, whatever tests before this one have trained."""
+    text = (extended.run / "run.toml").read_text()
+    (extended.run / "run.toml").write_text(text.replace("sharpness = 1.0", "sharpness = 2.0"))
+    assert "train_0=$(sbatch" in extended.says("submit", extended.run, "--dry-run")
+    (extended.run / "run.toml").write_text(text)
+
+
+def test_search_and_keys_follow_its_table(extended: Extended) -> None:
+    code = """
+from hypoxia_hpc.config import parse_config
+from hypoxia_hpc.runs.keys import train_key
+def key(**means):
+    return train_key(parse_config({"train": {"heads": ["means"], "means": means}}, source="x").train, "means", [])
+assert key() == key(sharpness=1.0) != key(sharpness=2.0)
+grid = {"train": {"heads": ["means"], "search": {"means": {"sharpness": [1.0, 2.0]}}}}
+assert parse_config(grid, source="x").train.search.n_points("means") == 2
+"""
+    extended.python("-c", code)
+
+
+def test_a_head_that_is_of_no_use_is_told_where_it_is_named(extended: Extended) -> None:
+    told = {
+        "gone": "example-heads 1.0 (example_heads:GONE) cannot be loaded: AttributeError",
+        "study": "example-heads 1.0 (example_heads:PLAIN) is of type Study, not a DeclaredHead",
+        "no-name": "adds 'no-name': use letters, digits, underscores",
+        "nothing": "must be 'tanh', 'funnel', 'logistic', 'attention', 'finetune' or 'means'",
+    }
+    code = (
+        "import sys; from hypoxia_hpc.config import parse_config\n"
+        "parse_config({'train': {'heads': sys.argv[1:]}}, source='run.toml')"
+    )
+    said = extended.python("-c", code, *told, code=1)
+    assert [why for why in told.values() if why not in said] == []
+
+
+def test_a_name_that_is_taken_stays_what_it_is(extended: Extended) -> None:
+    code = "from hypoxia_hpc.config import HEADS, TanhTable; assert HEADS['tanh'].table is TanhTable"
+    extended.python("-c", code)
+
+
+def test_the_module_of_a_head_can_be_imported_first(extended: Extended) -> None:
+    """Then it is not half imported when the list of heads is made."""
+    code = "import example_heads; from hypoxia_hpc.config import HEADS; assert HEADS['means'] is example_heads.MEANS"
+    extended.python("-c", code)
