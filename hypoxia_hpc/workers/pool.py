@@ -25,6 +25,7 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
 from hypoxia_hpc.errors import MachineError, Stopped
+from hypoxia_hpc.workers.messages import Ticked
 from hypoxia_hpc.workers.worker import FOR_THE_PARENT, Tick, serve
 
 Item = TypeVar("Item")
@@ -43,13 +44,6 @@ class Finished(Generic[Item, Result]):
 
     item: Item
     result: Result
-
-
-@dataclass(frozen=True, slots=True)
-class Ticked:
-    """So many tiles were done somewhere."""
-
-    tiles: int
 
 
 @dataclass(frozen=True, slots=True)

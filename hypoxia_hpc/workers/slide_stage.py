@@ -22,8 +22,9 @@ from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
 from hypoxia_hpc.stores.integrity import store_key
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.heartbeat import HeartbeatFile, WorkDone
-from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, Nothing, ProcessPool, Ticked, refuse_left
-from hypoxia_hpc.workers.scheduler import News, Processed, Scheduler, scheduler_of
+from hypoxia_hpc.workers.messages import Processed, Ticked
+from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, Nothing, ProcessPool, refuse_left
+from hypoxia_hpc.workers.scheduler import News, Scheduler, scheduler_of
 
 NOT_READY = "not-ready"
 # What is wrong here is no property of the slide: mended, its key is the same, so these quarantines do not hold.

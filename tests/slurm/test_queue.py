@@ -164,6 +164,29 @@ def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
     ]
 
 
+def test_jobs_sent_in_the_same_second_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "slurm" / "jobs"
+    folder.mkdir(parents=True)
+    sent = {"stage": "tile", "elements": None, "submitted": "2026-01-01T00:00:00+00:00"}
+    for job_id in ("1000", "999", "99", "10001"):
+        (folder / f"{job_id}.json").write_text(json.dumps({**sent, "job_id": job_id}))
+    assert [one.job_id for one in sent_jobs(RunDir(tmp_path))] == ["99", "999", "1000", "10001"]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "phase"),
+    [
+        ("PENDING", "JobHoldMaxRequeue", "held"),
+        ("PENDING", "JobHeldAdmin", "held"),
+        ("REQUEUE_HOLD", "job requeued in held state", "held"),
+        ("PENDING", "Priority", "pending"),
+        ("RUNNING", "JobHoldMaxRequeue", "running"),
+    ],
+)
+def test_a_job_that_waits_for_a_person_is_held(state: str, reason: str, phase: str) -> None:
+    assert Queued("7", state, reason, "").phase == phase
+
+
 def test_a_program_that_is_missing_or_fails_or_hangs_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert query_program("sleep", "infinity", patience=0.3) == (None, "sleep did not answer within 0.3 s")
     assert query_program("bash", "-c", "echo so >&2; sleep infinity", patience=2) == (

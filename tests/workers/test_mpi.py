@@ -394,6 +394,22 @@ def test_signals_stop_all_ranks_after_the_slides_in_flight(
     assert digests(lasting_run) == digests(lasting_alone)
 
 
+@pytest.mark.parametrize("to", ["all", 1], ids=str)
+def test_slides_that_a_stopped_rank_has_not_begun_are_given_back(alone: Path, tmp_path: Path, to: str | int) -> None:
+    """A worker of ``extract`` holds two slides while it builds its network. Rank 0 ends when it has them back."""
+    run = copy_of(alone, tmp_path / "run")
+    process = start_ranks("extract", run, n=2)
+    try:
+        wait_for(lambda: len(ranks_of(process)) == 2 and all(map(workers_of, ranks_of(process))))
+        os.kill(process.pid if to == "all" else ranks_of(process)[int(to)], signal.SIGTERM)
+        _, log = process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        process.kill()
+    assert process.returncode == 75
+    assert re.search(rf"stopped on request; {N_SLIDES}|{N_SLIDES - 1} left to do", log)
+    assert not list(run.glob("features/*/*.zarr"))
+
+
 @pytest.mark.parametrize(
     ("environment", "found"),
     [

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from hypoxia_hpc.errors import MachineError, SlideError, Stopped
-from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, InOrder, Nothing, ProcessPool, Ticked, deal
+from hypoxia_hpc.workers.messages import Ticked
+from hypoxia_hpc.workers.pool import DroppedItem, FailedItem, Finished, InOrder, Nothing, ProcessPool, deal
 
 Tick = Callable[[int], None]
 Events = list[Finished[str, str] | Ticked | FailedItem[str] | DroppedItem[str]]
@@ -144,6 +145,17 @@ class BegunLate(Work):
         self.__dict__.update(state)
         with suppress(FileExistsError):
             (self.folder / "ended").touch(exist_ok=False)
+            os._exit(255)
+
+
+class BegunEveryOtherTime(Work):
+    """Ends the first worker process and the third while they are still starting."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        starts = len(list(self.folder.glob("start-*")))
+        (self.folder / f"start-{starts}").touch()
+        if starts in (0, 2):
             os._exit(255)
 
 
@@ -363,6 +375,12 @@ def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> N
 def test_a_worker_that_ends_while_it_starts_costs_no_attempt(tmp_path: Path) -> None:
     events = all_events(["a:dies_once", "b"], BegunLate(tmp_path), workers=1)
     assert finished(events) == {"a:dies_once": "A", "b": "B"}
+
+
+def test_only_false_starts_in_a_row_are_counted(tmp_path: Path) -> None:
+    events = all_events(["a:dies_once", "b"], BegunEveryOtherTime(tmp_path), workers=1)
+    assert finished(events) == {"a:dies_once": "A", "b": "B"}
+    assert len(list(tmp_path.glob("start-*"))) == 4
 
 
 @pytest.mark.parametrize("seconds", [0, 0.7], ids=["heard before", "heard after"])
