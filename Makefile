@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-long test-backends lint images image-cpu image-gpu locks clean
+.PHONY: demo test test-long test-backends lint docs images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -36,6 +36,11 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of docs/, in build/docs; a warning is an error.
+docs: .venv/installed
+	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
 # Apptainer images, built without root in $(IMAGES). Settings: see containers/build.sh; BASE=debootstrap needs no registry.
 # `make images` makes both, and the one for GPUs is some 4 GB: without a GPU, `make image-cpu` is all you need.

@@ -1,0 +1,125 @@
+"""Write the pages that are made from the code: settings.md from the config's own descriptions, commands.md from --help.
+
+`make docs` runs it, and a test fails while a page is not what the code says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic.fields import FieldInfo
+
+from hypoxia_hpc.cli.app import app
+from hypoxia_hpc.config import RunConfig, Table, toml_value
+
+DOCS = Path(__file__).parent
+SETTINGS_HEAD = """# Settings
+
+Made from the code; the same texts stand as comments in each `run.toml` that `init` writes. A key that is left out
+takes its default. An unknown key is an error that lists the valid ones. `[site]` says where and how fast, never what:
+it enters no key.
+"""
+COMMANDS_HEAD = """# Commands
+
+Made from the code: what `hypoxia-hpc VERB --help` prints. [Exit codes](exit-codes.md) are the same for all.
+"""
+WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+SIGNS = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
+
+
+def pages() -> Mapping[str, str]:
+    """Every generated page by its file's name."""
+    return {"settings.md": settings_page(), "commands.md": commands_page()}
+
+
+def settings_page() -> str:
+    return "\n".join([SETTINGS_HEAD, *_tables(RunConfig, "")])
+
+
+def _tables(table: type[Table], path: str) -> Iterator[str]:
+    inner = {name: info.annotation for name, info in table.model_fields.items() if _is_table(info.annotation)}
+    plain = {name: info for name, info in table.model_fields.items() if name not in inner}
+    yield f"## {'[' + path + ']' if path else 'At the top'}\n"
+    if path:
+        yield _summary(table) + "\n"
+    if plain:
+        yield "| key | values | default | meaning |\n|---|---|---|---|"
+        yield from (_row(name, info) for name, info in plain.items())
+        yield ""
+    for name, annotation in inner.items():
+        if path != "train.search":
+            yield from _tables(annotation, f"{path}.{name}".lstrip("."))
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Table)
+
+
+def _summary(table: type[Table]) -> str:
+    text = (table.__doc__ or "").strip().split(": ", maxsplit=1)[-1]
+    return "\n".join(line.strip() for line in text.splitlines()).replace("``", "`")
+
+
+def _row(name: str, info: FieldInfo) -> str:
+    default = "none" if info.default is None else f"`{toml_value(info.default)}`"
+    return f"| `{name}` | {_values(info)} | {default} | {_cell(info.description or '')} |"
+
+
+def _values(info: FieldInfo) -> str:
+    bounds = [f"{SIGNS[type(one)]} {_bound(one)}" for one in info.metadata if type(one) in SIGNS]
+    return _cell(", ".join([_type(info.annotation), *bounds]))
+
+
+def _bound(one: Any) -> str:
+    value = next(iter(one.__dict__.values())) if hasattr(one, "__dict__") else getattr(one, type(one).__name__.lower())
+    if isinstance(value, int) and value >= 2**31:
+        return f"2^{value.bit_length() - 1}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _type(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _type(get_args(annotation)[0])
+    if origin is Literal:
+        return ", ".join(f"`{toml_value(one)}`" for one in get_args(annotation))
+    if origin in (Union, UnionType):
+        return " or ".join(_type(one) for one in get_args(annotation) if one is not NoneType)
+    if origin is tuple:
+        return f"list of {_type(get_args(annotation)[0])}"
+    return WORDS.get(annotation, "text")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def commands_page() -> str:
+    return "\n".join([COMMANDS_HEAD, *_commands(app, "hypoxia-hpc")])
+
+
+def _commands(group: click.Group, title: str) -> Iterator[str]:
+    for name, command in group.commands.items():
+        whole = f"{title} {name}"
+        if isinstance(command, click.Group):
+            yield from _commands(command, whole)
+            continue
+        context = click.Context(command, info_name=whole, max_content_width=100, terminal_width=100)
+        yield f"## {whole.removeprefix('hypoxia-hpc ')}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+def main() -> None:
+    """Write every page whose text differs."""
+    for name, text in pages().items():
+        path = DOCS / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
