@@ -20,3 +20,4 @@ html_static_path: list[str] = []
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 suppress_warnings = ["ref.python"]
+napoleon_use_ivar = True
