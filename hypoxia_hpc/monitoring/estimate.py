@@ -13,8 +13,11 @@ from functools import partial
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import HypoxiaError, SlideError
 from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
-from hypoxia_hpc.networks.backbones.resolve import feature_length
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.monitoring.remaining import cohort_stages
+from hypoxia_hpc.networks.heads.cost import CohortSize
+from hypoxia_hpc.records import Json, Patient, Receipt, Slide
+from hypoxia_hpc.runs.cohort import patients_with_slides
+from hypoxia_hpc.runs.costs import START, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import (
     KEPT_SHARE,
@@ -46,6 +49,9 @@ FILES = {"store": 12, "none": 9, "extract": 9}
 # Of a slide in a stage of another package: its receipt, and a store as small as one can be.
 ADDED_FILES = 9
 HOUR = 3600.0
+ESTIMATED = ("train", "evaluate")
+# Of what the heads say they take: tests hold them to it on the machine that was measured, and others differ by more.
+COST_SCATTER, COST_ORIGIN = 2.0, "assumed: the heads' own costs, measured on two cores without a GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,33 @@ class StageEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelEstimate:
+    """All models of one head or clustering in a stage; ``core_hours`` are those of CPU cores."""
+
+    name: str
+    core_hours: Figure
+    nbytes: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class CohortEstimate:
+    """A stage that sees the whole cohort, as if none of its models was there: hours of CPU cores, ``hours`` by clock
+    on the cores of [site.slurm], ``nbytes`` of memory. ``unknown``: heads without a known cost, left out."""
+
+    stage: str
+    core_hours: Figure
+    hours: Figure
+    nbytes: Figure
+    models: tuple[ModelEstimate, ...]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEstimate:
-    """The stages that go slide by slide, the rates behind them, and the room for their results. ``train_bytes``: memory
-    that the features of training and validation patients take, None without labels. ``unread``: slides looked at whose
-    headers are bad. ``unknown``: why nobody can tell here what is extracted, so that all of it counts as to do."""
+    """The stages that go slide by slide, the rates behind them, and the room for their results; ``cohort``: those after
+    them that are to do, none without labels. ``train_bytes``: memory of train, None without labels. ``unread``: slides
+    looked at whose headers are bad. ``unknown``: why it is not known here what is extracted: all of it counts as to do.
+    """
 
     stages: tuple[StageEstimate, ...]
     rates: Rates
@@ -88,6 +117,7 @@ class RunEstimate:
     rooms: tuple[Room, ...]
     unread: tuple[str, ...]
     unknown: str = ""
+    cohort: tuple[CohortEstimate, ...] = ()
 
     def as_json(self) -> Json:
         return {**asdict(self), "rooms": [{**asdict(room), "enough": self.is_enough(room)} for room in self.rooms]}
@@ -113,16 +143,20 @@ def estimate_run(run: RunDir) -> RunEstimate:
     )
     mount = mount_of(run.root)
     rooms = [room for room in (free_room(run.root), quota_room(mount)) if room is not None]
-    labelled = any(patient.label is not None for patient in run.patients())
+    patients = list(patients_with_slides(slides, run.patients()).values())
+    labelled = any(patient.label is not None for patient in patients)
+    whole = cohort_estimates(config, len(slides), patients, _tiles_of(slides, tiled, rates))
+    todo = cohort_stages(run, {name for name, one in zip(("tile", "extract"), stages, strict=True) if one.slides})
     return RunEstimate(
         stages,
         rates,
         sum(slide.cost for slide in slides) / max(1, len(slides)),
-        train_bytes(config, _tiles_of(slides, tiled, rates)) if labelled else None,
+        whole["train"].nbytes if labelled else None,
         mount,
         tuple(rooms),
         tuple(unread),
         unknown,
+        tuple(whole[stage] for stage in whole if stage in todo),
     )
 
 
@@ -269,7 +303,36 @@ def _tiles_of(slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> Figure:
     return replace(rest, value=counted + rest.value, low=counted + rest.low, high=counted + rest.high)
 
 
-def train_bytes(config: RunConfig, tiles: Figure) -> Figure:
-    """Memory of ``train``: the float32 features of training and validation patients, twice while they are joined."""
-    share = config.train.split[0] + config.train.split[1]
-    return tiles.times(share * 2 * 4 * feature_length(config.extract.backbone, config.tile.tile_px))
+def cohort_estimates(
+    config: RunConfig, n_slides: int, patients: Sequence[Patient], tiles: Figure
+) -> dict[str, CohortEstimate]:
+    """What ``train`` and ``evaluate`` take, by the heads' own costs."""
+    sizes = [cohort_size(config, n_slides, patients, n) for n in (tiles.value, tiles.low, tiles.high)]
+    return {stage: _cohort_estimate(stage, config, sizes) for stage in ESTIMATED}
+
+
+def _cohort_estimate(stage: str, config: RunConfig, sizes: Sequence[CohortSize]) -> CohortEstimate:
+    """``sizes``: as expected, the smallest, the largest."""
+    costs = [cohort_cost(stage, config, size) for size in sizes]
+    parts = [(name, [cost.parts[name] for cost in costs]) for name in costs[0].parts if name != START]
+    return CohortEstimate(
+        stage,
+        _hours([cost.core_seconds for cost in costs]),
+        _hours([cost.seconds(config.site.slurm.cpus) for cost in costs]),
+        _memory([cost.peak_bytes for cost in costs]),
+        tuple(
+            ModelEstimate(name, _hours([one.core_seconds for one in part]), _memory([one.peak_bytes for one in part]))
+            for name, part in parts
+        ),
+        costs[0].unknown,
+    )
+
+
+def _hours(seconds: Sequence[float]) -> Figure:
+    value, low, high = (one / HOUR for one in seconds)
+    return Figure(value, low / COST_SCATTER, high * COST_SCATTER, COST_ORIGIN)
+
+
+def _memory(nbytes: Sequence[float]) -> Figure:
+    value, low, high = nbytes
+    return Figure(value, low, high, COST_ORIGIN)

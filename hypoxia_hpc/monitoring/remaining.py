@@ -61,7 +61,7 @@ def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry:
             for stage, found in receipts.items()
         },
         n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,
-        stages=_cohort_stages(run, {stage for stage, ids in todo.items() if ids}),
+        stages=cohort_stages(run, {stage for stage, ids in todo.items() if ids}),
         notes=notes,
     )
 
@@ -99,7 +99,7 @@ def _rows(receipt: Receipt) -> float:
     return receipt.rows
 
 
-def _cohort_stages(run: RunDir, waiting: Set[str]) -> tuple[str, ...]:
+def cohort_stages(run: RunDir, waiting: Set[str]) -> tuple[str, ...]:
     """The stages after the slides: from the first that is to do, or needs one that is ``waiting``, for the later ones
     are made of its results. None for a run without labels."""
     if all(patient.label is None for patient in run.patients()):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.networks.backbones.resolve import feature_length
+from hypoxia_hpc.networks.backbones.work import INCEPTION_SECONDS, WORK
 from hypoxia_hpc.records import ExtractWork, Receipt, TileWork
 from hypoxia_hpc.runs.stages import stage_named
 
@@ -41,7 +42,7 @@ TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "assumed: cost is milliseconds of on
 # (benchmarks/README.md: 230-570 Mpx/s, 17-25 Mpx/s, 3,500-4,800 tiles/s).
 TILES_KEPT = Figure(0.45, 0.04, 1.6, "assumed: JPEG at 40x, 40 % of the tiles kept")
 # InceptionV3 of 299 px, float32. TensorFlow 2.21 on two Zen 5 cores: 24-29 images/s together.
-CORE_SECONDS_A_TILE = Figure(0.08, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
+CORE_SECONDS_A_TILE = Figure(INCEPTION_SECONDS, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
 # No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
 GPU_SECONDS_A_TILE = Figure(0.001, 0.0004, 0.004, "assumed: 1,000 tiles/s a GPU, never measured")
 
@@ -50,8 +51,8 @@ KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
 PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
 # A tile's position and background; the position of a feature vector.
 TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
-# Multiply-adds against InceptionV3's on as many pixels.
-WORK_OF_BACKBONE = {"inception_v3": 1.0, "resnet50": 1.3, "vgg16": 5.0}
+# Times and divided by so much for a network whose operations are not known.
+UNKNOWN_NETWORK = 5.0
 EXACT = "exact"
 
 
@@ -141,5 +142,10 @@ def raw_feature_bytes(config: RunConfig) -> Figure:
 def seconds_a_tile(config: RunConfig, *, gpu: bool) -> Figure:
     """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299."""
     base, name = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE, config.extract.backbone
-    scaled = base.times(WORK_OF_BACKBONE[name] * (config.tile.tile_px / 299) ** 2)
+    pixels, work = (config.tile.tile_px / 299) ** 2, WORK.get(name)
+    if work is None:
+        known = base.times(pixels)
+        origin = f"{base.origin}, for the operations of {name} are not known"
+        return Figure(known.value, known.low / UNKNOWN_NETWORK, known.high * UNKNOWN_NETWORK, origin)
+    scaled = base.times(work.products * pixels)
     return scaled if name == "inception_v3" else replace(scaled, origin=f"{base.origin}, by the operations of {name}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.costs import StageCost
 from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.workers.shares import slides_of_shares
@@ -24,10 +25,10 @@ STEP_MINUTES = 5
 TILE_GB, TILE_GB_A_WORKER = 1.0, 0.75
 # TensorFlow with InceptionV3 and batches of 32: 3 GB on CPU; on a GPU the driver's share of host memory comes to that.
 EXTRACT_GB, EXTRACT_GB_GPU = 6.0, 12.0
-# Training holds 2,048 float32 features of every tile, and while it stacks them twice.
-COHORT_GB, TRAIN_GB_A_TILE, EVALUATE_GB_A_TILE = 4.0, 2 * 2048 * 4 / 1e9, 500 / 1e9
-# 20 epochs of three heads at 50,000 rows/s; predictions and bootstrap; half a second for each slide in the report.
-TRAIN_SECONDS_A_TILE, EVALUATE_SECONDS_A_TILE, REPORT_SECONDS_A_SLIDE = 0.0012, 0.0003, 0.5
+# Never less for a stage that sees the whole cohort; on a GPU what EXTRACT_GB_GPU has more than EXTRACT_GB comes on top.
+LEAST_COHORT_GB = 4.0
+# On top of what it should need: other allocators and other processors' libraries take more.
+MEMORY_HEADROOM = 1.2
 # Many partitions allow a day and no more; a head that is trained stays trained when the job is stopped and goes on.
 MOST_COHORT_SECONDS = 23 * 3600
 
@@ -104,14 +105,12 @@ def seconds_of_part(costs: Sequence[int], lanes: int) -> float:
     return sum(costs) / lanes + max(costs) * (1 - 1 / lanes) if costs else 0.0
 
 
-def request_of_cohort(stage: str, n_slides: int, n_tiles: float, table: SlurmTable) -> JobRequest:
-    """What to ask for a stage that sees the whole cohort of so many slides and, as far as is known, tiles."""
-    seconds = {
-        "train": n_tiles * TRAIN_SECONDS_A_TILE,
-        "evaluate": n_tiles * EVALUATE_SECONDS_A_TILE,
-        "report": n_slides * REPORT_SECONDS_A_SLIDE,
-    }.get(stage, math.inf)
-    gigabytes = {"train": n_tiles * TRAIN_GB_A_TILE, "evaluate": n_tiles * EVALUATE_GB_A_TILE}.get(stage, 0.0)
+def request_of_cohort(stage: str, cost: StageCost, table: SlurmTable) -> JobRequest:
+    """What to ask for a stage that sees the whole cohort. The time is that of CPU cores, with a GPU too, and as long as
+    may be where the cost of a head is unknown."""
+    seconds = math.inf if cost.unknown else MOST_SAFETY * cost.seconds(table.cpus)
+    gigabytes = max(LEAST_COHORT_GB, MEMORY_HEADROOM * cost.peak_bytes / 1e9)
+    gigabytes += EXTRACT_GB_GPU - EXTRACT_GB if _gres(stage, table) else 0.0
     return JobRequest(
         stage,
         None,
@@ -119,11 +118,28 @@ def request_of_cohort(stage: str, n_slides: int, n_tiles: float, table: SlurmTab
         nodes=1,
         ranks=1,
         cpus=table.cpus,
-        memory_mb=math.ceil(1000 * (table.memory_gb or COHORT_GB + gigabytes)),
-        minutes=minutes_to_request(min(MOST_SAFETY * seconds, MOST_COHORT_SECONDS), table),
+        memory_mb=math.ceil(1000 * (table.memory_gb or gigabytes)),
+        minutes=minutes_to_request(min(seconds, MOST_COHORT_SECONDS), table),
         partition=_partition(stage, table),
         gres=_gres(stage, table),
     )
+
+
+def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str]:
+    """What the user should know of such a request, a sentence each."""
+    most, hours = MOST_COHORT_SECONDS / 3600, cost.seconds(table.cpus) / 3600
+    if cost.unknown:
+        yield (
+            f"how long {stage} takes is not known, for {', '.join(cost.unknown)} does not say what it costs: {most:g} "
+            "h are asked for, and memory for the other models alone; [site.slurm] memory_gb sets it"
+        )
+    elif hours > most:
+        yield (
+            f"{stage} may take {hours:,.0f} h on {table.cpus} cores, and {most:g} h are asked for: it is stopped in "
+            f"time and requeued, at most {table.most_requeues} times; what is done stays done"
+        )
+    if _gres(stage, table):
+        yield f"no GPU was measured: the time of {stage} is that of CPU cores, and should be far less on {table.gres}"
 
 
 def minutes_to_request(seconds: float, table: SlurmTable) -> int:

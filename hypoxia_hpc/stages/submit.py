@@ -12,21 +12,30 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.machine.programs import environment, query_program, run_program
 from hypoxia_hpc.monitoring.remaining import Remaining, remaining
 from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.runs.cohort import patients_with_slides
+from hypoxia_hpc.runs.costs import StageCost, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
 from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
-from hypoxia_hpc.slurm.resources import Array, JobRequest, arrays_of, request_by_slide, request_of_cohort
+from hypoxia_hpc.slurm.resources import (
+    Array,
+    JobRequest,
+    arrays_of,
+    cohort_notes,
+    request_by_slide,
+    request_of_cohort,
+)
 from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable, sbatch_arguments
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
@@ -106,7 +115,8 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
-    wanted = list(_requests(run, slides, work, table))
+    costs = _cohort_costs(run, config, slides, work)
+    wanted = list(_requests(run, slides, work, costs, table))
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry)
     jobs = [
@@ -115,7 +125,8 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     ]
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
-    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut))
+    told = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
+    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut, *told))
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
@@ -151,12 +162,24 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         yield SentJob(job.request, tuple(ids))
 
 
-def _requests(run: RunDir, slides: Sequence[Slide], work: Remaining, table: SlurmTable) -> Iterator[JobRequest]:
+def _cohort_costs(run: RunDir, config: RunConfig, slides: Sequence[Slide], work: Remaining) -> dict[str, StageCost]:
+    patients = list(patients_with_slides(slides, run.patients()).values())
+    size = cohort_size(config, len(slides), patients, work.n_tiles)
+    return {stage: cohort_cost(stage, config, size) for stage in work.stages}
+
+
+def _requests(
+    run: RunDir,
+    slides: Sequence[Slide],
+    work: Remaining,
+    costs: Mapping[str, StageCost],
+    table: SlurmTable,
+) -> Iterator[JobRequest]:
     for stage, todo in work.slides.items():
         if todo:
             yield request_by_slide(stage, slides, todo, _earlier_count(run, stage), work.pace[stage], table)
-    for later in work.stages:
-        yield request_of_cohort(later, len(slides), work.n_tiles, table)
+    for later, cost in costs.items():
+        yield request_of_cohort(later, cost, table)
 
 
 def _earlier_count(run: RunDir, stage: str) -> int | None:

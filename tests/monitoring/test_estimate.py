@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from feature_runs import make_run
 
 from hypoxia_hpc.cli.text.estimate import estimate_text
 from hypoxia_hpc.cli.text.words import amount, within
@@ -18,6 +20,7 @@ from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.machine.disks import Mount, Room
 from hypoxia_hpc.monitoring.estimate import (
     RunEstimate,
+    cohort_estimates,
     estimate_run,
     extract_estimate,
     rates_of,
@@ -26,7 +29,7 @@ from hypoxia_hpc.monitoring.estimate import (
 )
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import ExtractWork, Receipt, Slide
+from hypoxia_hpc.records import ExtractWork, Patient, Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import (
     TILE_SECONDS,
@@ -36,10 +39,12 @@ from hypoxia_hpc.runs.rates import (
     product,
     ratio,
     raw_tile_bytes,
+    seconds_a_tile,
     seconds_per_cost,
 )
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.tile import tile
+from hypoxia_hpc.stages.train import train
 
 PLANNED = Figure(1.0, 0.5, 2.0, "from headers")
 SLIDES = [Slide(f"s{number}", Path(f"/s{number}.svs"), f"p{number}", 1000 * (number + 1)) for number in range(10)]
@@ -174,6 +179,64 @@ def test_room_in_bytes_and_files() -> None:
     assert "free: 1 PB, no limit of files: enough" in text
     assert "quota: 1 PB, 100 files: NOT ENOUGH" in text
     assert [room["enough"] for room in found.as_json()["rooms"]] == [True, False, False]
+
+
+PATIENTS = [Patient(f"p{number}", number % 2) for number in range(10)]
+
+
+def test_the_stages_after_the_slides_by_the_heads_own_costs() -> None:
+    run_config = config(site={"slurm": {"cpus": 4}})
+    found = cohort_estimates(run_config, 500, PATIENTS, Figure(1e6, 5e5, 2e6, "test"))
+    train, evaluate = found["train"], found["evaluate"]
+    names = [*run_config.train.heads, *run_config.train.clusterings]
+    for one in (train, evaluate):
+        assert [model.name for model in one.models] == names
+        assert sum(model.core_hours.value for model in one.models) <= one.core_hours.value
+        assert one.core_hours.low < one.core_hours.value < one.core_hours.high
+        assert one.hours.value < one.core_hours.value
+        assert "without a GPU" in one.core_hours.origin
+    assert train.core_hours.value > 3
+    # What training holds does not grow with the cohort, what evaluate does.
+    assert train.nbytes.high < train.nbytes.low + 1e8
+    assert train.nbytes.value < 4e9
+    assert evaluate.nbytes.low < evaluate.nbytes.value < evaluate.nbytes.high
+
+
+def test_what_the_stages_after_the_slides_take_is_shown() -> None:
+    whole = cohort_estimates(config(), 500, PATIENTS, Figure(1e6, 5e5, 2e6, "test"))
+    unknown = replace(whole["train"], unknown=("foreign",))
+    found = replace(estimate_of(config()), cohort=(unknown, whole["evaluate"]))
+    text = "\n".join(estimate_text(found, "RUN"))
+    assert re.search(r"(?m)^train +[0-9.]+ \([0-9.]+ - [0-9.]+\).* [0-9.]+ GB", text)
+    assert re.search(r"(?m)^evaluate ", text)
+    assert "what train takes for foreign is not known" in text
+    answer = json.loads(json.dumps(found.as_json()))["cohort"]
+    assert [one["stage"] for one in answer] == ["train", "evaluate"]
+    assert answer[0]["unknown"] == ["foreign"]
+    assert {"name", "core_hours", "nbytes"} == set(answer[0]["models"][0])
+    assert "as if none was there" not in "\n".join(estimate_text(estimate_of(config()), "RUN"))
+
+
+def test_stages_after_the_slides_are_estimated_while_they_are_to_do(tmp_path: Path) -> None:
+    run = make_run(tmp_path, {"heads": ["logistic"], "clusterings": []})
+    before = estimate_run(run)
+    assert [one.stage for one in before.cohort] == ["train", "evaluate"]
+    assert before.train_bytes == before.cohort[0].nbytes
+    train(run, progress=NoProgress(), stop=threading.Event())
+    after = estimate_run(run)
+    assert [one.stage for one in after.cohort] == ["evaluate"]
+    assert after.train_bytes is not None
+    run.patients_file.unlink()
+    assert estimate_run(run).cohort == ()
+    assert estimate_run(run).train_bytes is None
+
+
+def test_a_network_whose_operations_are_not_known_gets_a_wide_range() -> None:
+    configs = [config(extract={"backbone": name, "weights": "random"}) for name in ("densenet121", "efficientnet_b0")]
+    known, unknown = (seconds_a_tile(one, gpu=False) for one in configs)
+    assert "densenet121" in known.origin
+    assert "not known" in unknown.origin
+    assert unknown.high / unknown.low > 20 * known.high / known.low
 
 
 def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.networks.heads.cost import Cost
 from hypoxia_hpc.records import Share, Slide
+from hypoxia_hpc.runs.costs import StageCost
 from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.slurm.resources import (
     arrays_of,
+    cohort_notes,
     index_ranges,
     max_array_size,
     minutes_to_request,
@@ -175,16 +178,56 @@ def test_memory_is_that_of_the_ranks_of_a_node() -> None:
     assert asked(cpus=4, ranks=4, nodes=2, memory_gb=2.5) == 5000
 
 
-def test_the_cohort_s_stages_follow_its_size_and_gpu_goes_to_training() -> None:
+def cost_of(hours: float, gigabytes: float = 1.0, cores: int = 8, unknown: tuple[str, ...] = ()) -> StageCost:
+    return StageCost({"tanh": Cost(3600 * hours, cores, 0.0)}, gigabytes * 1e9, unknown)
+
+
+def test_the_cohort_s_stages_follow_their_cost_and_gpu_goes_to_training() -> None:
     table = SlurmTable(partition="c", gpu_partition="g", gres="gpu:1", ranks=8, nodes=2)
-    small, large = (request_of_cohort("train", 100, tiles, table) for tiles in (1e4, 1e6))
+    small, large = (request_of_cohort("train", one, table) for one in (cost_of(1), cost_of(10, 20)))
     assert (small.gres, small.partition, small.nodes, small.ranks, small.elements) == ("gpu:1", "g", 1, 1, None)
     assert small.minutes < large.minutes
     assert small.memory_mb < large.memory_mb
-    assert request_of_cohort("train", 100, 1e9, table).minutes <= 24 * 60
-    report = request_of_cohort("report", 100, 1e6, table)
+    report = request_of_cohort("report", cost_of(1), table)
     assert (report.gres, report.partition) == (None, "c")
-    assert request_of_cohort("train", 100, 1e6, SlurmTable(memory_gb=2.0)).memory_mb == 2000
+    assert request_of_cohort("train", cost_of(1), SlurmTable(memory_gb=2.0)).memory_mb == 2000
+
+
+def test_twice_the_time_on_the_cores_that_share_the_work_is_asked_for() -> None:
+    four, many = (request_of_cohort("train", cost_of(8), SlurmTable(cpus=cpus)).minutes for cpus in (4, 64))
+    assert four == minutes_to_request(2 * 2 * 3600, SlurmTable())
+    assert many == minutes_to_request(2 * 1 * 3600, SlurmTable())
+
+
+def test_more_memory_than_it_takes_and_never_little_is_asked_for() -> None:
+    asked = [request_of_cohort("train", cost_of(1, gigabytes), SlurmTable()).memory_mb for gigabytes in (1, 10)]
+    assert asked == [4000, 12_000]
+    assert request_of_cohort("train", cost_of(1, 10), SlurmTable(gres="gpu:1")).memory_mb > 12_000
+    assert request_of_cohort("evaluate", cost_of(1, 10), SlurmTable(gres="gpu:1")).memory_mb == 12_000
+
+
+def test_no_job_asks_for_more_than_a_day_and_what_takes_longer_is_said() -> None:
+    table = SlurmTable(cpus=4)
+    assert request_of_cohort("train", cost_of(1e4), table).minutes <= 24 * 60
+    assert list(cohort_notes("train", cost_of(10), table)) == []
+    [note] = cohort_notes("train", cost_of(400), table)
+    assert "may take 100 h on 4 cores" in note
+    assert "requeued" in note
+
+
+def test_a_head_that_does_not_say_what_it_costs_is_unknown_and_not_free() -> None:
+    cost = cost_of(1, unknown=("foreign",))
+    assert request_of_cohort("train", cost, SlurmTable()).minutes > 23 * 60
+    [note] = cohort_notes("train", cost, SlurmTable())
+    assert "foreign" in note
+
+
+def test_that_no_gpu_was_measured_is_said() -> None:
+    table = SlurmTable(gres="gpu:1")
+    [note] = cohort_notes("train", cost_of(1), table)
+    assert "no GPU was measured" in note
+    assert list(cohort_notes("evaluate", cost_of(1), table)) == []
+    assert request_of_cohort("train", cost_of(8), table).minutes == minutes_to_request(4 * 3600, table)
 
 
 @given(st.lists(st.integers(0, 200), unique=True, min_size=1))
@@ -239,7 +282,7 @@ def test_the_time_limit_of_a_partition_is_read_from_scontrol(partition: str | No
 
 def test_nothing_asks_for_more_than_its_partition_allows() -> None:
     """SLURM takes such a job, and it pends for ever: PartitionTimeLimit."""
-    request = request_of_cohort("train", 100, 1e7, SlurmTable())
+    request = request_of_cohort("train", cost_of(10), SlurmTable())
     assert request.minutes > 45
     assert within(request, 45.0).minutes == 45
     assert within(request, math.inf) == request

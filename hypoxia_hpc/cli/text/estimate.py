@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.words import amount, table, within
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room
-    from hypoxia_hpc.monitoring.estimate import RunEstimate, StageEstimate
+    from hypoxia_hpc.monitoring.estimate import CohortEstimate, RunEstimate, StageEstimate
     from hypoxia_hpc.runs.rates import Figure
 
 
@@ -20,8 +20,7 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
         ["still to do", "slides", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"],
         [_estimate_row(stage) for stage in estimate.stages],
     )
-    if estimate.train_bytes is not None:
-        yield f"train holds {within(estimate.train_bytes, 'B')} in memory: features of training and validation patients"
+    yield from _cohort_blocks(estimate.cohort)
     yield f"\nroom in {root} ({estimate.mount.kind or 'file system of unknown kind'}):"
     yield from (_room_line(estimate, room) for room in estimate.rooms)
     if not any(room.source != "free" for room in estimate.rooms):
@@ -34,6 +33,18 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
     if estimate.unread:
         look = f"hypoxia-hpc doctor {shlex.quote(root)}"
         yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see {look}"
+
+
+def _cohort_blocks(stages: Sequence[CohortEstimate]) -> Iterator[str]:
+    """The stages that see the whole cohort."""
+    if not stages:
+        return
+    rows = [[one.stage, _hours(one.core_hours), _hours(one.hours), within(one.nbytes, "B")] for one in stages]
+    yield "\nall models of [train], as if none was there; a GPU takes less time, how much less was not measured:"
+    yield table(["then", "core-hours", "hours of a job", "memory"], rows)
+    for one in stages:
+        if one.unknown:
+            yield f"note: what {one.stage} takes for {', '.join(one.unknown)} is not known, and is not in these figures"
 
 
 def _estimate_row(stage: StageEstimate) -> list[str]:

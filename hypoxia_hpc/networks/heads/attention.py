@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.pooling import ATTENTION, LOGIT, logistic
 from hypoxia_hpc.config import AttentionTable
-from hypoxia_hpc.networks.data.bags import Bag, BagBatch, ShuffledBags, bags_of, read_rows
+from hypoxia_hpc.networks.data.bags import AHEAD, MOST_CHUNKS, Bag, BagBatch, ShuffledBags, bags_of, read_rows
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TileOutputs, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 NOTHING = -1e9  # attention logit of padding: its softmax is exactly 0 in float32
 LEAST_ROWS, MOST_ROWS = 64, 8192  # in one go through the network when predicting
+# Weights, two moments, gradients; of the best epoch and of a checkpoint the first three, once more as it is written.
+WEIGHT_COPIES = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,23 @@ def train_attention(
         program = _Program(table, train, valid, standard, seed)
         history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
     return TrainedHead({**standard, **_arrays(program.layers)}, history)
+
+
+def attention_cost(table: AttentionTable, size: CohortSize) -> HeadCost:
+    """Of a model whose training goes through all its epochs; patience ends it sooner.
+
+    Tiles of a bag are drawn from all over a patient, so nearly all of the patient's are read for them."""
+    layers = Layers(size.feature_length, table.units, 2 * table.attention_units)
+    bags = size.patients * size.train * size.drawn(table.balance)
+    batch = table.batch_size * table.bag_tiles
+    read = bags * min(size.tiles / max(size.patients, 1), MOST_CHUNKS * CHUNK_ROWS) + size.valid_tiles
+    epoch = layers.epoch_seconds(bags * table.bag_tiles, batch) + layers.forward_seconds(size.valid_tiles)
+    seconds = table.epochs * (epoch + size.reading_seconds(read))
+    seconds += MODEL_SECONDS + size.standard_seconds(size.train_tiles + size.valid_tiles)
+    waiting = (AHEAD + 1) * batch * size.row_bytes
+    watched = MOST_ROWS * size.feature_length * 4.0 * 4
+    peak = size.reader_bytes + waiting + watched + layers.training_bytes(batch, WEIGHT_COPIES)
+    return HeadCost(Cost(seconds, MOST_CORES, peak), layers.predicting(size.tiles))
 
 
 def attention_scores(table: AttentionTable, arrays: Arrays) -> AttentionScores:

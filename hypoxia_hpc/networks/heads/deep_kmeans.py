@@ -25,8 +25,10 @@ from hypoxia_hpc.config import DeepKMeansTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows
+from hypoxia_hpc.networks.data.shuffling import WINDOW_ROWS
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import Arrays, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
@@ -40,6 +42,10 @@ SAMPLE_ROWS = 20_000
 KMEANS_STARTS = 10
 FIRST_SHARPNESS, LAST_SHARPNESS = 1.0, 100.0
 PREDICT_ROWS = 256  # always so many, the last ones padded: one trace, and every row is computed alike
+# Weights, two moments, gradients; of a checkpoint the first three, twice as it is written.
+WEIGHT_COPIES = 10
+# A code's distance to a centre, a dimension, over all iterations of a start.
+KMEANS_SECONDS = 5e-8
 
 # Feature vectors float32 (n, d) -> number of the cluster of each, int64 (n,).
 ClusterOf = Callable[[Float32Array], Int64Array]
@@ -73,6 +79,20 @@ def train_deep_kmeans(
     weights = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(network.encoder.get_weights())}
     largest_first = np.argsort(-np.asarray(n_tiles), kind="stable")
     return TrainedHead({**standard, **weights, CENTRES: centres[largest_first]}, history)
+
+
+def deep_kmeans_cost(table: DeepKMeansTable, size: CohortSize) -> HeadCost:
+    """Of one clustering: the autoencoder's epochs, k-means once, a sample of codes before each joint epoch."""
+    encoder = Layers(size.feature_length, *table.units, table.code)
+    whole = Layers(size.feature_length, *table.units, table.code, *table.units[::-1], size.feature_length)
+    rows, sample = size.train_tiles, min(size.train_tiles, SAMPLE_ROWS)
+    epoch = whole.epoch_seconds(rows, table.batch_size) + size.reading_seconds(rows)
+    codes = encoder.forward_seconds(sample) + size.reading_seconds(min(rows, WINDOW_ROWS))
+    seconds = (table.pretrain_epochs + table.epochs) * epoch + table.epochs * codes
+    seconds += sample * KMEANS_STARTS * table.clusters * table.code * KMEANS_SECONDS
+    seconds += size.standard_seconds(rows) + encoder.forward_seconds(rows) + size.reading_seconds(rows)
+    peak = size.window_bytes + whole.training_bytes(table.batch_size, WEIGHT_COPIES)
+    return HeadCost(Cost(MODEL_SECONDS + seconds, MOST_CORES, peak), encoder.predicting(size.tiles))
 
 
 def cluster_predictor(table: DeepKMeansTable, arrays: Arrays, feature_length: int) -> ClusterOf:

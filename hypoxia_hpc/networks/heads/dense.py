@@ -19,6 +19,7 @@ from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_or
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, class_weights, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 DenseTable = TanhTable | FunnelTable
 PREDICT_ROWS = 256  # always so many, the last ones padded: one trace, and every row is computed alike
 LEAST_PROBABILITY = 1e-7  # as Keras clips them in its cross-entropy
+# Weights, momentum, gradients; of the best epoch and of a checkpoint both of the first two, once more as it is written.
+WEIGHT_COPIES = 9
 
 
 def train_dense(
@@ -56,6 +59,21 @@ def train_dense(
     weights = program.network.get_weights()
     arrays = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(weights)}
     return TrainedHead({**standard, **arrays}, history)
+
+
+def dense_cost(table: DenseTable, size: CohortSize) -> HeadCost:
+    """Of a model whose training goes through all its epochs; patience ends it sooner."""
+    layers = Layers(size.feature_length, *((table.units, 2) if isinstance(table, TanhTable) else (*table.units, 1)))
+    rows = size.train_tiles * size.drawn(table.balance)
+    epoch = layers.epoch_seconds(rows, table.batch_size) + layers.forward_seconds(size.valid_tiles)
+    seconds = table.epochs * (epoch + size.reading_seconds(rows + size.valid_tiles))
+    seconds += MODEL_SECONDS + size.standard_seconds(size.train_tiles + size.valid_tiles)
+    peak = size.window_bytes + layers.training_bytes(table.batch_size, WEIGHT_COPIES)
+    return HeadCost(Cost(seconds, MOST_CORES, peak), layers.predicting(size.tiles))
+
+
+def _widths(table: DenseTable, feature_length: int) -> tuple[int, ...]:
+    return (feature_length, table.units, 2) if isinstance(table, TanhTable) else (feature_length, *table.units, 1)
 
 
 def dense_predictor(table: DenseTable, arrays: Arrays, feature_length: int) -> Predictor:

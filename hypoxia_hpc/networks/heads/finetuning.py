@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.networks.backbones.work import core_seconds_a_tile, output_bytes
 from hypoxia_hpc.networks.data.augmentation import draws
-from hypoxia_hpc.networks.data.tile_stream import TileBatch, TileSource, TileStream
+from hypoxia_hpc.networks.data.tile_stream import RUN_TILES, WINDOW_RUNS, TileBatch, TileSource, TileStream
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cost import LOAD_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import TrainedHead, check_probabilities
 from hypoxia_hpc.networks.heads.schedules import learning_rate
@@ -29,6 +31,17 @@ SAMPLE_TILES = 1000
 # Of all gradients together, once the base is trained too: through features of small spread they are large, and a base
 # that keeps its statistics has nothing to hold it (ResNet50 on the demo: NaN in the 10th step without).
 MOST_NORM = 1.0
+# Two phases are built and traced, and the network for predictions.
+COMPILE_SECONDS = 30.0
+# Forward, and back for the input and for the weights of every layer.
+THERE_AND_BACK = 3
+# Outputs of convolutions that are there at once: of a few layers where nothing is trained, else all, with what
+# normalisation and activation make of them and with gradients.
+KEPT_FROZEN, KEPT_UNFROZEN = 0.5, 4.0
+# Of a batch of pixels as float32, through augmentation and resizing.
+PIXEL_COPIES = 4
+# Weights of the network, of its optimizers, of the best epoch and a checkpoint.
+NETWORK_BYTES = 1.0e9
 
 
 class Curves(Protocol):
@@ -63,6 +76,22 @@ def train_finetuned(
     history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
     check_probabilities(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size))
     return TrainedHead(weights_of(network), history)
+
+
+def finetune_cost(table: FinetuneTable, size: CohortSize) -> HeadCost | None:
+    """Of a network that is trained through all its epochs, and then predicts all tiles, in the same command: whoever
+    predicts later finds that done. None for a network whose operations are not known."""
+    forward, outputs = (of(table.backbone, table.input_px) for of in (core_seconds_a_tile, output_bytes))
+    if forward is None or outputs is None:
+        return None
+    rows, epochs = size.train_tiles * size.drawn(table.balance), table.frozen_epochs + table.unfrozen_epochs
+    passes = rows * (table.frozen_epochs + THERE_AND_BACK * table.unfrozen_epochs) + size.valid_tiles * epochs
+    seconds = COMPILE_SECONDS + forward * (passes + min(SAMPLE_TILES, rows) + size.tiles)
+    pixels = 3 * (size.tile_px**2 + table.input_px**2)
+    a_tile = 4.0 * PIXEL_COPIES * pixels + (KEPT_UNFROZEN if table.unfrozen_epochs else KEPT_FROZEN) * outputs
+    windows = 3 * size.tile_px**2 * (2 * min(RUN_TILES * WINDOW_RUNS, rows) + min(SAMPLE_TILES, rows))
+    train = Cost(seconds, MOST_CORES, NETWORK_BYTES + table.batch_size * a_tile + windows)
+    return HeadCost(train, Cost(LOAD_SECONDS, 1, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.networks.heads.cost import CohortSize, HeadCost
     from hypoxia_hpc.networks.heads.result import Predictor, TileOutputs, TrainedHead
     from hypoxia_hpc.records import Float32Array, Int64Array
 
-# Settings of a head and size of a cohort -> what it takes to train one model and to predict with it.
-CostOf = Callable[[Any, Any], Any]
+    # Settings of a head and size of a cohort -> what one model takes; None where that is not known.
+    CostOf = Callable[[Any, CohortSize], HeadCost | None]
 
 
 @dataclass(frozen=True, kw_only=True)

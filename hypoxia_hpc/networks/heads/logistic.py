@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import LogisticTable
 from hypoxia_hpc.errors import Stopped
-from hypoxia_hpc.networks.data.rows import Rows, TrainingData, class_weights, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.rows import READERS, Rows, TrainingData, class_weights, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standardise
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
 from hypoxia_hpc.records import Float32Array, Float64Array
@@ -27,6 +28,10 @@ COEFFICIENTS, INTERCEPT = "coefficients", "intercept"
 # As in scikit-learn, but for the gradient: it stops at 1e-4, where coefficients may have one digit.
 TOLERANCES = {"gtol": 1e-7, "ftol": 64 * np.finfo(np.float64).eps, "maxls": 50}
 _RECORDS = ("at", "value", "gradient")
+# A value of a row in a pass: to float64, one product for the logit and one for the gradient.
+PASS_SECONDS = 8e-9
+# Passes until L-BFGS has converged.
+PASSES = 50
 
 
 def train_logistic(
@@ -60,6 +65,16 @@ def train_logistic(
         )
     on_epoch({})
     return TrainedHead({**standard, COEFFICIENTS: found.x[:-1], INTERCEPT: found.x[-1:]}, {})
+
+
+def logistic_cost(table: LogisticTable, size: CohortSize) -> HeadCost:
+    """Passes over the training tiles until it has converged, or as many as it may take."""
+    passes = min(table.max_iter, PASSES)
+    one = size.train_tiles * size.feature_length * PASS_SECONDS + size.reading_seconds(size.train_tiles)
+    seconds = passes * one + size.standard_seconds(size.train_tiles + size.valid_tiles)
+    answers = passes * 2 * 8 * size.feature_length  # points and gradients, which a checkpoint holds
+    train = Cost(seconds, READERS, size.reader_bytes + 3 * answers)
+    return HeadCost(train, Cost(size.tiles * size.feature_length * PASS_SECONDS, 1, 0.0))
 
 
 def logistic_predictor(_: LogisticTable, arrays: Arrays, __: int) -> Predictor:
