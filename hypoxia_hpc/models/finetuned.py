@@ -82,7 +82,7 @@ def fit_finetune(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     """Fine-tune a network on the tiles of a fold. Raises what the backbone, the stores and the training raise."""
     cohort = job.cohort
     table = finetune_table(cohort.config, job.model.head)
-    train, valid = (tile_sources(cohort, states) for states in (job.train, job.valid))
+    train, valid = (tile_sources(cohort, job.model.head, states) for states in (job.train, job.valid))
     base, preprocess = build_inner(finetune_backbone(cohort.config, job.model.head))
     network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
     with TensorBoardCurves(cohort.run.tensorboard(job.model.name)) as curves:
@@ -99,7 +99,7 @@ def fit_finetune(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
         )
 
 
-def tile_sources(cohort: Cohort, states: Sequence[SlideState]) -> list[TileSource]:
+def tile_sources(cohort: Cohort, head: str, states: Sequence[SlideState]) -> list[TileSource]:
     """The tile stores of these slides, opened. Raises NotReadyError naming every damaged one, InputError naming every
     one that keeps no pixels."""
     opened, damaged = [], []
@@ -119,7 +119,7 @@ def tile_sources(cohort: Cohort, states: Sequence[SlideState]) -> list[TileSourc
         raise InputError(
             f"fine-tuning needs the pixels of tiles, and {len(without)} of {len(opened)} tile stores keep none",
             offending=without,
-            remedy='set [tile] pixels = "store" and run tile again, or take "finetune" out of [train] heads',
+            remedy=f'set [tile] pixels = "store" and run tile again, or take "{head}" out of [train] heads',
         )
     return [
         TileSource(partial(read_pixels, _slim(tiles)), len(tiles.xy), cohort.label(slide)) for slide, tiles in opened

@@ -15,7 +15,7 @@ import pandas as pd
 from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
-from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import Columns, SlideOutputs, kept_outputs, outputs_of
 from hypoxia_hpc.networks.heads.saved import load_model
@@ -63,7 +63,7 @@ def saved_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, s
     for name, head, fold in model_names(table):
         if head in members:
             model = load_model(model_run.model(name))
-            outputs = kept_outputs(run, name) if isinstance(model.table, FinetuneTable) else outputs_of(model)
+            outputs = kept_outputs(run, name) if is_on_pixels(head) else outputs_of(model)
             members[head].append(Member(fold, folds[fold], outputs))
     return members
 

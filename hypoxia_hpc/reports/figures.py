@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hypoxia_hpc.config.heads.registry import declared
+from hypoxia_hpc.config.heads.registry import loss_over
 from hypoxia_hpc.records import Float64Array
 from hypoxia_hpc.reports.content import BASELINE_MODEL, lead_model, metric, model_order
 from hypoxia_hpc.reports.data import Curves, PatientPrediction, ReportData
@@ -125,7 +125,7 @@ def _training_figure(index: int, history: Curves) -> TrainingFigure:
         accuracy = Plot(svg, _training_alt("Accuracy", history.head, history.accuracy, history.valid_accuracy))
     return TrainingFigure(
         history.head,
-        declared(history.head.partition(".")[0]).loss_over,
+        loss_over(history.head.partition(".")[0]),
         Plot(loss, _training_alt("Loss", history.head, history.loss, history.valid_loss)),
         accuracy,
         bool(history.valid_loss or history.valid_accuracy),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypoxia_hpc.config.base import Table
+from hypoxia_hpc.config.heads.finetune import FinetuneTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,10 @@ class DeclaredHead:
     outcomes: tuple[Literal["binary"], ...] = ("binary",)
     searchable: bool = True
     loss_over: str = "tile"
+
+    def __post_init__(self) -> None:
+        if self.inputs == "pixels" and not issubclass(self.table, FinetuneTable):
+            raise TypeError(f"a head on pixels has a FinetuneTable, and {self.table.__name__} is none")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,3 +59,8 @@ def declared(name: str) -> DeclaredHead | DeclaredClustering:
 def is_on_pixels(name: str) -> bool:
     """Is this a head that is trained on the pixels of tiles?"""
     return name in HEADS and HEADS[name].inputs == "pixels"
+
+
+def loss_over(name: str) -> str:
+    """What the loss of this head or clustering is the mean over; of one that is not installed here, tiles."""
+    return declared(name).loss_over if name in HEADS or name in CLUSTERINGS else "tile"
