@@ -20,6 +20,8 @@ MOST_ENTRIES = 4096
 # Of all pages together.
 MOST_NATIVE_TILES = 4_000_000
 MOST_TABLES_BYTES = 64 * 2**10
+# Of a tag that is neither a table nor a list of native tiles; bits, say, has one a sample.
+MOST_VALUES = 16
 FIRST_BYTES = 64
 
 # Tag numbers.
@@ -37,6 +39,20 @@ DEFAULTS = {
     SAMPLES: 1,
     PLANAR: 1,
     PREDICTOR: 1,
+}
+# Fields of a page that are one number each, and their tags.
+NUMBERS = {
+    "width": WIDTH,
+    "height": HEIGHT,
+    "tile_width": TILE_WIDTH,
+    "tile_height": TILE_HEIGHT,
+    "compression": COMPRESSION,
+    "photometric": PHOTOMETRIC,
+    "samples": SAMPLES,
+    "planar": PLANAR,
+    "predictor": PREDICTOR,
+    "orientation": ORIENTATION,
+    "fill_order": FILL_ORDER,
 }
 
 
@@ -165,37 +181,16 @@ class _Parser:
         return values.astype(np.int64)
 
     def _page(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]]) -> TiffPage:
-        def several(tag: int) -> tuple[int, ...]:
-            if tag not in entries:
-                return (DEFAULTS[tag],) if tag in DEFAULTS else ()
-            return tuple(int(value) for value in self._values(layout, entries[tag], 16))
-
-        def one(tag: int) -> int:
-            values = several(tag)
-            if not values:
-                raise TiffError(f"tag {tag} is missing")
-            return values[0]
-
         offsets = self._values(layout, entries[OFFSETS], self._tiles_left)
         counts = self._values(layout, entries[COUNTS], self._tiles_left)
         self._tiles_left -= len(offsets)
         tables = self._values(layout, entries[JPEG_TABLES], MOST_TABLES_BYTES) if JPEG_TABLES in entries else ()
         page = TiffPage(
-            width=one(WIDTH),
-            height=one(HEIGHT),
-            tile_width=one(TILE_WIDTH),
-            tile_height=one(TILE_HEIGHT),
-            compression=one(COMPRESSION),
-            photometric=one(PHOTOMETRIC),
-            samples=one(SAMPLES),
-            bits=several(BITS),
-            sample_formats=several(SAMPLE_FORMAT),
-            extra_samples=len(several(EXTRA)),
-            planar=one(PLANAR),
-            predictor=one(PREDICTOR),
-            orientation=one(ORIENTATION),
-            fill_order=one(FILL_ORDER),
-            subsampling=several(SUBSAMPLING),
+            **{field: self._number(layout, entries, tag) for field, tag in NUMBERS.items()},
+            bits=self._numbers(layout, entries, BITS),
+            sample_formats=self._numbers(layout, entries, SAMPLE_FORMAT),
+            extra_samples=len(self._numbers(layout, entries, EXTRA)),
+            subsampling=self._numbers(layout, entries, SUBSAMPLING),
             jpeg_tables=bytes(np.asarray(tables, dtype=np.uint8)),
             offsets=offsets,
             counts=counts,
@@ -203,6 +198,17 @@ class _Parser:
         )
         _check_page(page)
         return page
+
+    def _numbers(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]], tag: int) -> tuple[int, ...]:
+        if tag not in entries:
+            return (DEFAULTS[tag],) if tag in DEFAULTS else ()
+        return tuple(int(value) for value in self._values(layout, entries[tag], MOST_VALUES))
+
+    def _number(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]], tag: int) -> int:
+        values = self._numbers(layout, entries, tag)
+        if not values:
+            raise TiffError(f"tag {tag} is missing")
+        return values[0]
 
     def _first_bytes(self, offsets: Int64Array, counts: Int64Array) -> bytes:
         present = np.flatnonzero(counts[: len(offsets)])

@@ -83,11 +83,23 @@ def write_demo_cohort(
     _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed})
     slides, patients = folder / "slides", folder / "patients.csv"
     cohort = synthetic_cohort(n_patients, difference, seed)
-    progress.begin(STAGE, n_patients, n_patients, "slides")
+    jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]
+    _write_slides(jobs, workers, progress, stop)
+    committed_file(slides / REAL_SLIDE.name, REAL_SLIDE.read_bytes())
+    table = pd.DataFrame(
+        {"patient_id": [name for name, _, _ in cohort], "label": [int(label) for _, label, _ in cohort]}
+    )
+    committed_file(patients, patients_csv(table).encode())
+    return slides, patients
+
+
+def _write_slides(
+    jobs: list[tuple[Path, SyntheticSlide]], workers: int, progress: Progress, stop: threading.Event
+) -> None:
+    progress.begin(STAGE, len(jobs), len(jobs), "slides")
     try:
-        jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]
         todo = [(target, slide) for target, slide in jobs if not target.exists()]
-        for _ in range(n_patients - len(todo)):
+        for _ in range(len(jobs) - len(todo)):
             progress.item(1)
         for event in deal(todo, _write_slide, workers=workers, stop=stop):
             if isinstance(event, FailedItem):
@@ -95,12 +107,6 @@ def write_demo_cohort(
             progress.item(1)
     finally:
         progress.end()
-    committed_file(slides / REAL_SLIDE.name, REAL_SLIDE.read_bytes())
-    table = pd.DataFrame(
-        {"patient_id": [name for name, _, _ in cohort], "label": [int(label) for _, label, _ in cohort]}
-    )
-    committed_file(patients, patients_csv(table).encode())
-    return slides, patients
 
 
 def _refuse_other_content(folder: Path, made_from: Json) -> None:

@@ -116,15 +116,8 @@ def plan_tiles(pyramid: Pyramid, table: TileTable, manifest_mpp: float | None) -
             the target (scale below 0.98), or ``absurd-size``.
     """
     mpp, mpp_source = resolve_mpp(pyramid, manifest_mpp, table.default_mpp)
-    scale = table.mpp / mpp
-    if scale < FINEST_SCALE:
-        raise SlideError(
-            "coarser-than-target",
-            f"the slide has {mpp:g} µm/px (from {mpp_source}), the target is {table.mpp:g} µm/px: "
-            "enlarging would invent detail",
-            remedy="raise [tile] mpp for the whole run, or leave the slide out",
-        )
-    level, scale = choose_level(pyramid.downsamples, scale)
+    _refuse_coarse(mpp, mpp_source, table.mpp)
+    level, scale = choose_level(pyramid.downsamples, table.mpp / mpp)
     downsample = pyramid.downsamples[level]
     side = int(round_half_up(table.tile_px * scale / downsample))
     x_l0, y_l0, width_l0, height_l0 = pyramid.bounds_l0 or (0, 0, *pyramid.size_l0)
@@ -149,6 +142,16 @@ def plan_tiles(pyramid: Pyramid, table: TileTable, manifest_mpp: float | None) -
         # OpenSlide interpolates where a position is no integer in the level's own pixels.
         interpolated=level > 0 and bool(np.any(np.abs(xy_l0 / downsample - xy_level) > 1e-9)),
     )
+
+
+def _refuse_coarse(mpp: float, mpp_source: MppSource, target_mpp: float) -> None:
+    if target_mpp / mpp < FINEST_SCALE:
+        raise SlideError(
+            "coarser-than-target",
+            f"the slide has {mpp:g} µm/px (from {mpp_source}), the target is {target_mpp:g} µm/px: "
+            "enlarging would invent detail",
+            remedy="raise [tile] mpp for the whole run, or leave the slide out",
+        )
 
 
 def _refuse_absurd(n_tiles: int, pyramid: Pyramid) -> None:

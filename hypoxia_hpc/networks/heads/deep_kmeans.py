@@ -157,7 +157,8 @@ def _dense(hidden: Any, units: Sequence[int], width: int, seed: int) -> Any:
     return hidden
 
 
-def _network(table: DeepKMeansTable, standard: Arrays, feature_length: int, dtype: str, seed: int) -> _Network:
+def _new_centres(table: DeepKMeansTable) -> Any:
+    """The layer of the clusters' centres: of codes and sharpness, the loss of soft k-means for each code."""
     keras = start_keras()
     ops = keras.ops
 
@@ -172,9 +173,15 @@ def _network(table: DeepKMeansTable, standard: Arrays, feature_length: int, dtyp
             assigned = ops.softmax(-sharpness / self.spread * squares, axis=-1)
             return ops.sum(assigned * squares, axis=-1, keepdims=True)
 
+    return Centres()
+
+
+def _network(table: DeepKMeansTable, standard: Arrays, feature_length: int, dtype: str, seed: int) -> _Network:
+    keras = start_keras()
+    ops = keras.ops
     encoder = _encoder(table, standard, feature_length, dtype, seed=seed)
     features, sharpness, weight = encoder.input, keras.Input((1,), name="sharpness"), keras.Input((1,), name="weight")
-    codes, centres = encoder.output, Centres()
+    codes, centres = encoder.output, _new_centres(table)
     standardised = (ops.cast(features, "float32") - standard[MEAN]) / standard[SCALE]
     decoded = _dense(codes, table.units[::-1], feature_length, seed + 100)
     losses = {
