@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
     package_data={
-        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/page.html", "reports/page.css", "slurm/job.bash"],
+        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/templates/*.html", "reports/page.css", "slurm/job.bash"],
     },
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
     install_requires=[

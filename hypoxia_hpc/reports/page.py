@@ -46,6 +46,20 @@ __all__ = [
 ]
 
 HERE = Path(__file__).parent
+# Sections of the page in their order: the name of the template, which is the section's id, and its title in the
+# navigation. A new section is a template and a line here.
+SECTIONS = {
+    "metrics": "Metrics",
+    "patients": "Test patients",
+    "training": "Training",
+    "clusters": "Clusters",
+    "cohort": "Cohort",
+    "unlabelled": "Unlabelled",
+    "slides": "Slides",
+    "quarantined": "Quarantined",
+    "time": "Time",
+    "provenance": "Provenance",
+}
 METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
 
 
@@ -63,6 +77,7 @@ def render_report(data: ReportData) -> str:
         .get_template("page.html")
         .render(
             data=data,
+            sections=SECTIONS,
             css=css,
             css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
             confidence=f"{100 * data.confidence:g} %",
@@ -90,7 +105,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
