@@ -44,6 +44,16 @@ def jpeg_rgb(luma: int, cb: int, cr: int) -> tuple[int, int, int]:
     return min(255, max(0, red)), min(255, max(0, green)), min(255, max(0, blue))
 
 
+def jpeg2000_rgb(luma: int, cb: int, cr: int) -> tuple[int, int, int]:
+    """As OpenSlide turns YCbCr of JPEG 2000 into RGB: what chroma adds to red and to blue is rounded to the nearest;
+    green's two parts are kept in 1/65536, and half of one is added before the sum is rounded down."""
+    cb, cr = cb - 128, cr - 128
+    green = half_up(Fraction("-0.34414") * cb * 65536 + 32768) + half_up(Fraction("-0.71414") * cr * 65536)
+    added = half_up(Fraction("1.402") * cr), green // 65536, half_up(Fraction("1.772") * cb)
+    red, green, blue = (min(255, max(0, luma + one)) for one in added)
+    return red, green, blue
+
+
 def fancy_upsampled(plane: NDArray[np.uint8], *, also_down: bool) -> NDArray[np.uint8]:
     """Chroma twice as wide, and as high where ``also_down``, as libjpeg has it (jdsample.c, "fancy"): of each sample
     three parts of the nearest and one of the next nearest, in each direction; the outermost is its own neighbour."""
