@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
+from types import ModuleType
 
 import pytest
 
+import hypoxia_hpc.networks.backbones.preprocessing
+import hypoxia_hpc.networks.backbones.registry
+import hypoxia_hpc.networks.preprocessing
+import hypoxia_hpc.networks.registry
 
-@pytest.mark.parametrize("module", ["registry", "preprocessing"])
-def test_the_promised_name_gives_the_same_objects_as_the_module(module: str) -> None:
-    promised = importlib.import_module(f"hypoxia_hpc.networks.{module}")
-    actual = importlib.import_module(f"hypoxia_hpc.networks.backbones.{module}")
-    names = [name for name in vars(actual) if not name.startswith("_")]
+PROMISED, CODE = hypoxia_hpc.networks, hypoxia_hpc.networks.backbones
+
+
+@pytest.mark.parametrize(
+    ("promised", "code"), [(PROMISED.registry, CODE.registry), (PROMISED.preprocessing, CODE.preprocessing)]
+)
+def test_the_promised_name_gives_the_same_objects_as_the_module(promised: ModuleType, code: ModuleType) -> None:
+    names = [name for name in vars(code) if not name.startswith("_")]
     assert len(names) > 3
-    assert [name for name in names if getattr(promised, name, None) is not getattr(actual, name)] == []
+    assert [name for name in names if getattr(promised, name, None) is not getattr(code, name)] == []

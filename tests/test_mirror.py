@@ -1,0 +1,204 @@
+"""Every module of the package has a test file of its name in the mirrored folder, or is named here with the file that
+tests it.
+
+A file that is named here has to reach the module: it, or a helper of the tests that it imports, imports the module or
+one that leads to it. Tests of the command line start a command, which leads to what :mod:`hypoxia_hpc.cli.app` imports;
+``import hypoxia_hpc`` leads to all of the Python API, which it loads when it is used.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+from test_layers import MODULES, imports
+
+TESTS = Path(__file__).parent
+# Words by which a test file says that it starts commands.
+COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks")
+
+TESTED_IN = {
+    "__init__": "api/test_lazy.py",
+    "config": "config/test_config.py",
+    "config.studies": "config/test_config.py",
+    "analysis.bootstrap": "analysis/test_metrics.py",
+    "api.bags": "api/test_estimators.py",
+    "api.features": "api/test_api_features.py",
+    "api.frames": "api/test_lazy.py",
+    "api.measuring": "api/test_estimators.py",
+    "api.runs": "api/test_lazy.py",
+    "api.slides": "api/test_api_slides.py",
+    "api.tiles": "api/test_api_tiles.py",
+    "cli.app": "test_bad_input.py",
+    "cli.checking": "journey/test_journey.py",
+    "cli.cluster": "stages/test_submit.py",
+    "cli.cohort_stages": "journey/test_journey.py",
+    "cli.exits": "test_bad_input.py",
+    "cli.making": "test_bad_input.py",
+    "cli.options": "test_bad_input.py",
+    "cli.paths": "test_bad_input.py",
+    "cli.slide_stages": "test_bad_input.py",
+    "cli.terminal": "test_bad_input.py",
+    "cli.text.doctor": "monitoring/test_doctor.py",
+    "cli.text.estimate": "monitoring/test_estimate.py",
+    "cli.text.making": "test_bad_input.py",
+    "cli.text.metrics": "stages/test_train.py",
+    "cli.text.stages": "journey/test_journey.py",
+    "cli.text.status": "monitoring/test_status.py",
+    "cli.text.submission": "stages/test_submit.py",
+    "cli.text.words": "monitoring/test_status.py",
+    "config.base": "config/test_config.py",
+    "config.evaluate": "config/test_config.py",
+    "config.extract": "config/test_config.py",
+    "config.heads.attention": "config/test_config.py",
+    "config.heads.declared": "config/test_config.py",
+    "config.heads.deep_kmeans": "config/test_config.py",
+    "config.heads.fields": "config/test_config.py",
+    "config.heads.finetune": "config/test_config.py",
+    "config.heads.funnel": "config/test_config.py",
+    "config.heads.logistic": "config/test_config.py",
+    "config.heads.registry": "config/test_config.py",
+    "config.heads.tanh": "config/test_config.py",
+    "config.keys": "runs/test_keys.py",
+    "config.loading": "config/test_config.py",
+    "config.messages": "config/test_config.py",
+    "config.paths": "config/test_config.py",
+    "config.plugins": "config/test_config.py",
+    "config.report": "config/test_config.py",
+    "config.run": "config/test_config.py",
+    "config.search": "config/test_config.py",
+    "config.site": "config/test_config.py",
+    "config.slurm": "config/test_config.py",
+    "config.studies.hypoxia": "config/test_config.py",
+    "config.studies.study": "config/test_config.py",
+    "config.tile": "config/test_config.py",
+    "config.toml": "config/test_config.py",
+    "config.train": "config/test_config.py",
+    "machine.programs": "slurm/test_queue.py",
+    "models.predictions": "models/test_clusterings.py",
+    "models.training_job": "stages/test_train.py",
+    "monitoring.checks": "monitoring/test_doctor.py",
+    "monitoring.remaining": "stages/test_submit.py",
+    "monitoring.verify": "stages/test_train.py",
+    "networks.backbones.applications": "networks/backbones/test_resolve.py",
+    "networks.backbones.fetch": "networks/backbones/test_check.py",
+    "networks.backbones.hdf5_weights": "networks/backbones/test_weights.py",
+    "networks.backbones.initialisation": "networks/backbones/test_weights.py",
+    "networks.backbones.loading": "networks/backbones/test_weights.py",
+    "networks.backbones.preprocessing": "networks/backbones/test_resolve.py",
+    "networks.backbones.registry": "networks/backbones/test_resolve.py",
+    "networks.data.bags": "networks/heads/test_attention.py",
+    "networks.data.batches": "networks/data/test_rows.py",
+    "networks.data.shuffling": "networks/data/test_rows.py",
+    "networks.data.standardise": "networks/data/test_rows.py",
+    "networks.heads.checkpoints": "networks/heads/test_loop.py",
+    "networks.heads.dense": "networks/heads/test_heads.py",
+    "networks.heads.head": "networks/heads/test_heads.py",
+    "networks.heads.registry": "networks/heads/test_heads.py",
+    "networks.heads.result": "networks/heads/test_heads.py",
+    "networks.heads.saved": "models/test_finetuned.py",
+    "networks.heads.tile_network": "networks/heads/test_finetuning.py",
+    "networks.inference.device": "networks/inference/test_feeding.py",
+    "networks.inference.engines": "networks/inference/test_feeding.py",
+    "networks.preprocessing": "networks/test_registry.py",
+    "progress": "models/test_extraction.py",
+    "records": "test_sealed_results.py",
+    "reports.data": "reports/test_page.py",
+    "reports.figures": "reports/test_report_plots.py",
+    "reports.plots": "reports/test_report_plots.py",
+    "reports.text": "reports/test_report_text.py",
+    "runs.cohort": "stages/test_train.py",
+    "runs.device_time": "monitoring/test_status.py",
+    "runs.rates": "monitoring/test_estimate.py",
+    "slides.masks": "slides/test_tile_options.py",
+    "slides.opening": "slides/test_openslide_reader.py",
+    "slides.pixels": "slides/test_tile_options.py",
+    "slides.sources": "slides/test_native_source.py",
+    "slides.tiff": "slides/test_native_reader.py",
+    "slides.turbojpeg": "slides/test_planes_of_slides.py",
+    "slides.windows": "slides/test_windows_of_slides.py",
+    "slurm.binds": "stages/test_submit.py",
+    "slurm.jobs": "monitoring/test_status.py",
+    "slurm.limits": "stages/test_submit.py",
+    "stages.demo": "journey/test_journey.py",
+    "stages.evaluate": "stages/test_train.py",
+    "stages.extract": "models/test_extraction.py",
+    "stages.init": "test_bad_input.py",
+    "stages.predict": "models/test_finetuned.py",
+    "stages.report": "stages/test_train.py",
+    "stages.tile": "slides/test_tile_options.py",
+    "stores.features": "stores/test_feature_stores.py",
+    "stores.integrity": "stores/test_damage.py",
+    "stores.layout": "stores/test_writing.py",
+    "stores.pixels": "stores/test_tile_stores.py",
+    "stores.tiles": "stores/test_tile_stores.py",
+    "synthetic.svs": "synthetic/test_slides.py",
+    "tiling.geojson": "tiling/test_regions.py",
+    "tiling.kernels.assembly": "tiling/kernels/test_vectors.py",
+    "tiling.kernels.blocks": "tiling/test_cutting.py",
+    "tiling.kernels.reduce": "tiling/test_cutting.py",
+    "workers.allocation": "workers/test_heartbeat.py",
+    "workers.scheduler": "workers/test_mpi.py",
+    "workers.slide_stage": "workers/test_scratch.py",
+    "workers.worker": "workers/test_pool.py",
+}
+
+
+def own_file(module: str) -> Path:
+    *rooms, name = module.split(".")
+    return TESTS.joinpath(*rooms, f"test_{name}.py")
+
+
+# Modules with content; an ``__init__`` that only holds a docstring has nothing to test.
+WITH_CONTENT = sorted(name for name, tree in MODULES.items() if name not in ("", "__main__") and len(tree.body) > 1)
+ELSEWHERE = [name for name in WITH_CONTENT if not own_file(name).exists()]
+
+
+@cache
+def leads_to(module: str) -> frozenset[str]:
+    """The module and all modules of the package that it leads to, functions' own imports included."""
+    found, todo = set(), [module]
+    while todo:
+        one = todo.pop()
+        if one in MODULES and one not in found:
+            found.add(one)
+            todo += [name.removeprefix("hypoxia_hpc.") for name in imports(MODULES[one])]
+    return frozenset(found)
+
+
+EXPORTED = frozenset({"__init__"}.union(*(leads_to(name) for name in MODULES if name.startswith("api."))))
+
+
+def reached_by(test: Path) -> set[str]:
+    """Modules of the package that a test file and its helpers import or start, and what those lead to."""
+    files, todo, found = set(), [test, *(folder / "conftest.py" for folder in (test.parent,))], set()
+    while todo:
+        path = todo.pop()
+        if path in files or not path.exists():
+            continue
+        files.add(path)
+        text = path.read_text(encoding="utf-8")
+        if any(word in text for word in COMMANDS):
+            found |= leads_to("cli.app")
+        for name in imports(ast.parse(text)):
+            found |= EXPORTED if name == "hypoxia_hpc" else leads_to(name.removeprefix("hypoxia_hpc."))
+            todo += [folder / f"{name}.py" for folder in (path.parent, TESTS)]
+    return found
+
+
+@pytest.mark.parametrize("module", ELSEWHERE)
+def test_a_module_without_a_test_file_of_its_name_is_tested_elsewhere(module: str) -> None:
+    assert module in TESTED_IN, f"write {own_file(module).relative_to(TESTS)}, or say here where {module} is tested"
+    assert module in reached_by(TESTS / TESTED_IN[module])
+
+
+def test_the_table_names_modules_and_files_that_there_are() -> None:
+    assert set(TESTED_IN) - set(WITH_CONTENT) == set()
+    assert [name for name in TESTED_IN.values() if not (TESTS / name).is_file()] == []
+
+
+def test_a_file_that_has_nothing_to_do_with_a_module_does_not_reach_it() -> None:
+    assert "slides.tiff" in reached_by(TESTS / "slides" / "test_codecs.py")
+    assert "slides.tiff" not in reached_by(TESTS / "analysis" / "test_metrics.py")
