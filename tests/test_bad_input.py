@@ -305,7 +305,7 @@ def test_label_tables(
 
 def test_score_tables(tmp_path: Path, hypoxia: Hypoxia) -> None:
     scores = write_rows(tmp_path / "scores.csv", ["patient_id", "score"], [["p", "1"]])
-    refused(hypoxia("labels", scores), 2, "missing column: Buffa_hypoxia_score_pan_cancer")
+    refused(hypoxia("labels", scores, fresh=True), 2, "missing column: Buffa_hypoxia_score_pan_cancer")
     refused(hypoxia("labels", tmp_path / "none.txt"), 2, "none.txt is not a file")
 
 

@@ -105,7 +105,7 @@ def test_slides_are_found_through_links_that_go_in_circles(tmp_path: Path, real_
 def test_a_damaged_tile_store_is_mended_by_what_the_remedy_says(
     tmp_path: Path, real_slide: Path, hypoxia: Hypoxia
 ) -> None:
-    config = preset("hypoxia", {"tile": {"tile_px": 75}, "extract": {"weights": "random"}})
+    config = preset("hypoxia", {"tile": {"tile_px": 75}, "extract": {"backbone": "vgg16", "weights": "random"}})
     (tmp_path / "slides").mkdir()
     shutil.copy(real_slide, tmp_path / "slides" / "one.svs")
     init(RunDir(tmp_path / "run"), config, tmp_path / "slides")

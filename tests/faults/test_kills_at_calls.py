@@ -66,13 +66,23 @@ TRAIN = Stage(
 TRAIN_ONE = replace(
     TRAIN, folders=("models/logistic",), files=("split.csv", "receipts/train/logistic.json"), heads=("logistic",)
 )
+TRAIN_TWO = replace(
+    TRAIN,
+    folders=("models/logistic", "models/attention"),
+    files=("split.csv", "receipts/train/logistic.json", "receipts/train/attention.json"),
+    heads=("logistic", "attention"),
+)
 EVALUATE = Stage(
     "evaluate", (), TRAIN.reads + TRAIN.makes, ("predictions",), ("metrics.json", "receipts/evaluate/cohort.json")
 )
 REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, (), ("report/index.html",))
 
 
-@pytest.mark.parametrize("stage", [TILE, EXTRACT, TRAIN, EVALUATE, REPORT], ids=lambda stage: stage.name)
+@pytest.mark.parametrize(
+    "stage",
+    [TILE, EXTRACT, TRAIN_TWO, pytest.param(TRAIN, marks=pytest.mark.long), EVALUATE, REPORT],
+    ids=lambda stage: f"{stage.name}-{len(stage.folders)}",
+)
 def test_a_kill_before_any_call_changes_no_byte(
     tmp_path: Path, whole: Path, pool: ThreadPoolExecutor, stage: Stage
 ) -> None:

@@ -1,4 +1,4 @@
-"""Demo runs made by the real command, each once a session."""
+"""Demo runs made by the real command, each once for all test workers."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from once import made_once
 
 
 @pytest.fixture(scope="session")
 def demo_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """``demo_of(seed, difference=None)`` is the folder of ``hypoxia-hpc demo`` with these numbers."""
-    made: dict[tuple[int, float | None], Path] = {}
 
     def demo(seed: int, difference: float | None = None) -> Path:
-        if (seed, difference) not in made:
-            folder = tmp_path_factory.mktemp("demo") / "demo"
-            options = ["--seed", str(seed)] + ([] if difference is None else ["--difference", str(difference)])
+        options = ["--seed", str(seed)] + ([] if difference is None else ["--difference", str(difference)])
+
+        def make(folder: Path) -> None:
             done = subprocess.run(
-                [sys.executable, "-m", "hypoxia_hpc", "demo", str(folder), *options],
+                [sys.executable, "-m", "hypoxia_hpc", "demo", str(folder / "demo"), *options],
                 capture_output=True,
                 text=True,
                 check=False,
             )
             assert done.returncode == 0, done.stderr[-4000:]
-            (folder / "said.txt").write_text(done.stdout)
-            made[seed, difference] = folder
-        return made[seed, difference]
+            (folder / "demo" / "said.txt").write_text(done.stdout)
+
+        return made_once(tmp_path_factory, f"demo{''.join(options)}", make) / "demo"
 
     return demo

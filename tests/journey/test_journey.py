@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +15,8 @@ import pytest
 from hypoxia_hpc.config import TrainTable
 
 DemoOf = Callable[..., Path]
+Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 REAL_SLIDE = Path(__file__).parents[2] / "hypoxia_hpc" / "slides" / "CMU-1-Small-Region.svs"
-
-
-def hypoxia(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hypoxia_hpc", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +53,7 @@ def test_demo_leaves_what_the_contract_promises(demo: Path) -> None:
     assert split["set"].value_counts().to_dict() == {"train": 24, "test": 24, "valid": 12, "unlabelled": 1}
 
 
-def test_demo_again_does_nothing_twice(demo: Path) -> None:
+def test_demo_again_does_nothing_twice(demo: Path, hypoxia: Hypoxia) -> None:
     stores = {path: path.stat().st_mtime_ns for path in (demo / "run").glob("*/**/zarr.json")}
     models = {path: path.stat().st_mtime_ns for path in (demo / "run" / "models").glob("*/*")}
     done = hypoxia("demo", demo)
@@ -67,25 +62,25 @@ def test_demo_again_does_nothing_twice(demo: Path) -> None:
     assert all(path.stat().st_mtime_ns == before for path, before in {**stores, **models}.items())
 
 
-def test_demo_refuses_to_mix_cohorts(demo: Path) -> None:
+def test_demo_refuses_to_mix_cohorts(demo: Path, hypoxia: Hypoxia) -> None:
     done = hypoxia("demo", demo, "--seed", 99)
     assert done.returncode == 2
     assert '"seed":99' in done.stderr
 
 
-def test_status_and_verify_find_everything_done(demo: Path) -> None:
-    status = hypoxia("status", demo / "run", "--json")
+def test_status_and_verify_find_everything_done(demo: Path, hypoxia: Hypoxia) -> None:
+    status = hypoxia("status", demo / "run", "--json", fresh=True)
     stages = {stage["stage"]: stage for stage in json.loads(status.stdout)["stages"]}
     assert stages["tile"]["done"] == stages["extract inception_v3"]["done"] == 61
     assert all(stage["todo"] == 0 for stage in stages.values())
-    verified = hypoxia("verify", demo / "run")
+    verified = hypoxia("verify", demo / "run", fresh=True)
     assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 128 stores, models and results, all sound")
 
 
-def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path) -> None:
+def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     (tmp_path / "slides").mkdir()
     shutil.copy(REAL_SLIDE, tmp_path / "slides" / "someone.svs")
-    done = hypoxia("predict", tmp_path / "new", "--slides", tmp_path / "slides", "--model", demo / "run")
+    done = hypoxia("predict", tmp_path / "new", "--slides", tmp_path / "slides", "--model", demo / "run", fresh=True)
     assert done.returncode == 0, done.stderr
     assert "someone" in done.stdout
     here = pd.read_csv(tmp_path / "new" / "predictions" / "patients.csv").set_index("model")["probability"]
@@ -94,10 +89,10 @@ def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path) -> 
     assert "someone" in (tmp_path / "new" / "report" / "index.html").read_text()
 
 
-def test_predict_refuses_other_features(demo: Path, tmp_path: Path) -> None:
+def test_predict_refuses_other_features(demo: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     (tmp_path / "slides").mkdir()
     shutil.copy(REAL_SLIDE, tmp_path / "slides" / "someone.svs")
-    assert hypoxia("init", tmp_path / "new", "--slides", tmp_path / "slides").returncode == 0
+    assert hypoxia("init", tmp_path / "new", "--slides", tmp_path / "slides", fresh=True).returncode == 0
     config = tmp_path / "new" / "run.toml"
     changed = (
         config.read_text().replace('weights = "imagenet"', 'weights = "random"').replace("white = 220", "white = 215")
@@ -109,12 +104,14 @@ def test_predict_refuses_other_features(demo: Path, tmp_path: Path) -> None:
     assert "[extract] weights_digest: 'random:1:0' here, 'random:1:1' where tanh was trained" in done.stderr
 
 
-def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(demo: Path, tmp_path: Path) -> None:
+def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(
+    demo: Path, tmp_path: Path, hypoxia: Hypoxia
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(demo / "run", run)
     config = run / "run.toml"
     config.write_text(config.read_text().replace("threshold = 0.5", "threshold = 0.9"))
-    shown = hypoxia("report", run)
+    shown = hypoxia("report", run, fresh=True)
     assert shown.returncode == 5
     assert "another run.toml" in shown.stderr
     stages = {stage["stage"]: stage for stage in json.loads(hypoxia("status", run, "--json").stdout)["stages"]}
@@ -124,3 +121,4 @@ def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(de
     assert "train: 0" not in again.stderr
     stages = {stage["stage"]: stage for stage in json.loads(hypoxia("status", run, "--json").stdout)["stages"]}
     assert (stages["evaluate"]["done"], stages["report"]["done"]) == (1, 1)
+    assert hypoxia("evaluate", run, fresh=True).returncode == 0

@@ -26,7 +26,9 @@ def runs(hypoxia: Hypoxia, real_slide: Path, tmp_path_factory: pytest.TempPathFa
     for name, option in OPTIONS.items():
         run = folder / name
         assert hypoxia("init", run, "--study", "hypoxia", "--slides", real_slide.parent).returncode == 0
-        (run / "run.toml").write_text(f'[tile]\n{option}[extract]\nbackbone = "resnet50"\nweights = "random"\n')
+        (run / "run.toml").write_text(
+            f'[tile]\ntile_px = 75\nmpp = 2.0\n{option}[extract]\nbackbone = "vgg16"\nweights = "random"\n'
+        )
         for stage in ("tile", "extract"):
             done = hypoxia(stage, run)
             assert done.returncode == 0, done.stderr
@@ -40,7 +42,8 @@ def features(run: Path) -> np.ndarray:
 
 def test_features_do_not_depend_on_how_pixels_are_kept(runs: Path) -> None:
     stored = features(runs / "stored")
-    assert stored.shape == (15, 2048)
+    assert stored.shape[1] == 512
+    assert len(stored) > 20
     np.testing.assert_array_equal(features(runs / "packed"), stored)
     np.testing.assert_array_equal(features(runs / "none"), stored)
 

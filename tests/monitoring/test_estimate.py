@@ -241,7 +241,7 @@ def test_a_network_whose_operations_are_not_known_gets_a_wide_range() -> None:
 
 def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:
     run = RunDir(tmp_path)
-    settings = {"tile": {"tile_px": 75}, "extract": {"weights": "random"}}
+    settings = {"tile": {"tile_px": 75}, "extract": {"backbone": "vgg16", "weights": "random"}}
     run.config_file.write_text(render_config(preset("hypoxia", settings)))
     rows = [f"{name},{path},p,{cost}" for name, path, cost in (("a", real_slide, 800), ("b", tmp_path / "gone", 800))]
     run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
@@ -323,7 +323,7 @@ def test_the_command(
     run = RunDir(tmp_path)
     run.config_file.write_text(render_config(preset("hypoxia")))
     run.slides_file.write_text(f"slide_id,path,patient_id,cost\na,{real_slide},p,800\n")
-    done = hypoxia("estimate", tmp_path)
+    done = hypoxia("estimate", tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     assert "assumed: 40 % of the tiles are tissue" in done.stdout
     assert "what is extracted already cannot be told" in done.stdout
