@@ -3,15 +3,19 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-long test-backends lint docs images image-cpu image-gpu locks clean
+.PHONY: demo test test-here test-cluster test-long test-backends lint docs images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
 
 # The live cluster claims both cores of a small machine for itself, so its tests come after all others. Files keep their
 # order: by default those with few tests come last, and the longest tests are in them.
-test: .venv/installed
+test: test-here test-cluster
+
+test-here: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not cluster"
+
+test-cluster: .venv/installed
 	$(BIN)/pytest -m "cluster and not long"
 
 test-long: .venv/installed
@@ -19,8 +23,11 @@ test-long: .venv/installed
 	$(BIN)/pytest -m cluster
 
 # The same tests where there is no TensorFlow, on JAX and on PyTorch; those of them that have to do with networks. PyTorch
-# brings the libraries of CUDA with it: some 7 GB, and none of them is used on a machine without a GPU.
+# as pip finds it may bring the libraries of CUDA: some 7 GB, and none of them is used without a GPU. TORCH says what pip
+# is to install first. A build for the CPU alone:
+#   make test-backends TORCH="torch --index-url https://download.pytorch.org/whl/cpu"
 BACKENDS = jax torch
+TORCH = torch
 KERAS_TESTS = tests/networks tests/journey tests/faults tests/test_bad_input.py tests/test_sealed_results.py
 test-backends: .venv-backends/installed
 	for backend in $(BACKENDS); do \
@@ -29,6 +36,7 @@ test-backends: .venv-backends/installed
 
 .venv-backends/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-backends
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[jax,torch,timm,openvino,test]'
 	touch $@
 

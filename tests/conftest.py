@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from forks import fork
+from forks import SOCKET, fork, start_server
 from hypothesis import settings
 
 LIMIT_SECONDS = 120
@@ -18,6 +18,13 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 # Property tests are about what comes out, never about time. Continuous integration sees the same examples each time.
 settings.register_profile("hypoxia", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("hypoxia")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where pytest-xdist shares the tests out to worker processes, one server of forks is for all of them."""
+    if config.getoption("numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ[SOCKET] = start_server()
+
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 

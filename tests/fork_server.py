@@ -1,7 +1,7 @@
 """The command line in forks of a process that has imported everything: a fork is at work within milliseconds, a Python
 of its own after a second, with TensorFlow after five. Run by ``forks.py`` and, without a server, by tests of kills.
 
-``fork_server.py SOCKET``: says that it listens there, until its standard input ends. A client sends an empty line with
+``fork_server.py DESCRIPTOR``: serves a listening socket until standard input ends. A client sends an empty line with
 the descriptors of standard output and standard error, then a line of JSON, {"arguments", "folder", "environment",
 "fault"}. The answer is the process id, and at the end the exit code, or minus the number of the signal; a line each.
 The process leads a group of its own, its worker processes are forks too.
@@ -82,13 +82,10 @@ def append_line(calls: Path, line: str) -> int:
 # --- the server --------------------------------------------------------------------------------------------------
 
 
-def serve(path: str) -> None:
+def serve(descriptor: int) -> None:
     import_everything()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(path)
-        listening.listen(64)
+    with socket.socket(fileno=descriptor) as listening:
         signal.signal(signal.SIGCHLD, bury)
-        print("listening", flush=True)  # noqa: T201
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             client, _ = listening.accept()
             if os.fork() == 0:
@@ -215,4 +212,4 @@ if __name__ == "__main__":
         del sys.argv[1]
         app.main()
     else:
-        serve(sys.argv[1])
+        serve(int(sys.argv[1]))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SERVER = Path(__file__).with_name("fork_server.py")
+SOCKET = "HYPOXIA_TEST_FORKS"  # in the environment: of a server that several test workers share
 
 
 @dataclass
@@ -109,17 +110,22 @@ def _line(connection: socket.socket) -> str:
 
 @functools.cache
 def _server() -> str:
-    """The path of its socket. The server ends with this process."""
+    return os.environ.get(SOCKET) or start_server()
+
+
+def start_server() -> str:
+    """Start one; the path of its socket. It ends with this process. Whoever connects waits until it is ready."""
     folder = tempfile.mkdtemp(prefix="hypoxia-forks-")
     path = f"{folder}/socket"
-    command = [sys.executable, SERVER, path]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(path)
+        listening.listen(64)
+        command = [sys.executable, SERVER, f"{listening.fileno()}"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listening.fileno()])
 
     def end() -> None:
         process.communicate()
         shutil.rmtree(folder)
 
     atexit.register(end)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"listening\n", "the server did not start: see above"
     return path

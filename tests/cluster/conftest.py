@@ -10,6 +10,11 @@ import pytest
 from chains import Scheduler, make_desk
 from image import cpu_image
 from live_cluster import Cluster, bring_up, control, is_up, why_not
+from live_passed import LivePassed
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(LivePassed(config))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,5 +1,5 @@
 """What dies, is cancelled, stopped or full on a live cluster costs only the slides in flight: requeued by SLURM or
-submitted again, a run ends in the same bytes, and ``status`` tells the truth."""
+submitted again, a run ends in the same bytes, and ``status`` tells the truth. By default one fault of each kind."""
 
 from __future__ import annotations
 
@@ -117,6 +117,7 @@ def test_a_killed_rank(scheduler: Scheduler, new_run: Callable[..., Path], refer
     finish(scheduler, run, job, reference, again=True)
 
 
+@pytest.mark.long
 def test_slurmd_killed_alone(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
     job = submit_tile(scheduler, run)
@@ -139,6 +140,7 @@ def test_a_crashed_node(scheduler: Scheduler, new_run: Callable[..., Path], refe
     finish(scheduler, run, job, reference, again=False)
 
 
+@pytest.mark.long
 def test_a_node_set_down(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
     job = submit_tile(scheduler, run)
@@ -147,6 +149,7 @@ def test_a_node_set_down(scheduler: Scheduler, new_run: Callable[..., Path], ref
     finish(scheduler, run, job, reference, again=False)
 
 
+@pytest.mark.long
 def test_one_element_cancelled(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run()
     job = submit_tile(scheduler, run)
@@ -217,6 +220,7 @@ def test_scratch_that_is_full(scheduler: Scheduler, new_run: Callable[..., Path]
         assert not list(scratch.glob("*/*"))
 
 
+@pytest.mark.long
 def test_a_run_folder_that_is_read_only_for_a_while(
     scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]
 ) -> None:
