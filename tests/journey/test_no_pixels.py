@@ -27,7 +27,7 @@ def runs(hypoxia: Hypoxia, real_slide: Path, tmp_path_factory: pytest.TempPathFa
         run = folder / name
         assert hypoxia("init", run, "--study", "hypoxia", "--slides", real_slide.parent).returncode == 0
         (run / "run.toml").write_text(
-            f'[tile]\ntile_px = 75\nmpp = 2.0\n{option}[extract]\nbackbone = "vgg16"\nweights = "random"\n'
+            f'[tile]\ntile_px = 75\nmpp = 1.0\n{option}[extract]\nbackbone = "vgg16"\nweights = "random"\n'
         )
         for stage in ("tile", "extract"):
             done = hypoxia(stage, run)
