@@ -1,7 +1,8 @@
-"""example_backbones as an installed package: a wheel, and pip."""
+"""A module as an installed package, by a wheel and pip; and the command line where it is installed."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -36,3 +37,28 @@ def install(
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", site, wheel]
     subprocess.run(command, check=True, capture_output=True)
     return site
+
+
+class CommandLine:
+    """Python and hypoxia-hpc as they are where the packages in the folder ``site`` are installed."""
+
+    def __init__(self, site: Path) -> None:
+        paths = [str(site), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+    def python(self, *arguments: str | Path, code: int = 0) -> str:
+        """What Python prints, with its errors where it is to end with another code than 0."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environment,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stdout + (done.stderr if code else "")
+
+    def says(self, *arguments: str | Path, code: int = 0) -> str:
+        """What hypoxia-hpc prints."""
+        return self.python("-m", "hypoxia_hpc", *arguments, code=code)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -23,28 +20,16 @@ ENTRIES = (
 )
 
 
-class Extended:
+class Extended(own_package.CommandLine):
     """The command line where a package with stages is installed, and a whole run of twelve slides."""
 
     def __init__(self, folder: Path) -> None:
         self.run = folder / "run"
-        site = own_package.install(folder, STAGES_FILE, ENTRIES, name="example-stages", group="hypoxia_hpc.stages")
-        paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        super().__init__(
+            own_package.install(folder, STAGES_FILE, ENTRIES, name="example-stages", group="hypoxia_hpc.stages")
+        )
         with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
             archive.extractall(folder, filter="data")
-
-    def says(self, *arguments: str | Path, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "hypoxia_hpc", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._environment,
-            timeout=120,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout + (done.stderr if code else "")
 
     def stages(self, verb: str) -> dict[str, dict[str, object]]:
         return {one["stage"]: one for one in json.loads(self.says(verb, self.run, "--json"))["stages"]}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -32,30 +29,13 @@ make_run(Path(sys.argv[1]), {"heads": ["logistic", "means"], "clusterings": []},
 """
 
 
-class Extended:
+class Extended(own_package.CommandLine):
     """The command line where a package with a head and a study is installed, and a run that has features."""
 
     def __init__(self, folder: Path) -> None:
         self.run = folder / "run"
-        site = own_package.install(folder, EXAMPLE, ENTRIES, name="example-heads", group="hypoxia_hpc.heads")
-        paths = [str(site), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        super().__init__(own_package.install(folder, EXAMPLE, ENTRIES, name="example-heads", group="hypoxia_hpc.heads"))
         self.python("-c", MAKE_RUN, self.run)
-
-    def python(self, *arguments: str | Path, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._environment,
-            timeout=120,
-        )
-        assert done.returncode == code, done.stderr
-        return done.stdout + (done.stderr if code else "")
-
-    def says(self, *arguments: str | Path, code: int = 0) -> str:
-        return self.python("-m", "hypoxia_hpc", *arguments, code=code)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +84,14 @@ def test_a_head_of_another_package_is_trained_judged_and_shown(extended: Extende
     (row,) = [line for line in page.split("\n") if 'class="series-2"' in line and "swatch" in line]
     assert '<th scope="row">means</th>' in row
     assert "<figcaption><h4>means</h4></figcaption>" in page
+
+
+def test_estimate_counts_what_it_takes(extended: Extended) -> None:
+    """By the cost that the head itself says."""
+    estimate = json.loads(extended.says("estimate", extended.run, "--json"))
+    for stage in estimate["cohort"]:
+        assert {one["name"]: one["nbytes"]["value"] for one in stage["models"]}["means"] == 1e6
+        assert stage["unknown"] == []
 
 
 def test_submit_sends_what_trains_it(extended: Extended) -> None:
