@@ -6,12 +6,10 @@ Every figure is measured on this run where slides are done for the present run.t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.errors import HypoxiaError, SlideError
+from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
 from hypoxia_hpc.monitoring.remaining import cohort_stages
 from hypoxia_hpc.networks.heads.cost import CohortSize
@@ -33,15 +31,14 @@ from hypoxia_hpc.runs.rates import (
     seconds_per_cost,
 )
 from hypoxia_hpc.runs.stages import Stage, stages_of
-from hypoxia_hpc.runs.state import SlideState, added_states, feature_state, run_spec, tile_state
+from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.survey import current_receipts, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.plan import plan_tiles
 
 # Of the slides that need no more work in a stage, by id.
 Receipts = Mapping[str, Receipt]
 
-# Opening a file takes a millisecond on a network file system, and waits for nothing else.
-READERS = 16
 # Headers that are looked at, spread over the costs.
 SAMPLE = 40
 # Files and folders of a store and its receipt: tile with pixels and without, extract.
@@ -130,23 +127,26 @@ class RunEstimate:
 
 def estimate_run(run: RunDir) -> RunEstimate:
     """What is still to do, as ``status`` counts it. Raises InputError for bad tables."""
-    config, slides = run.config(), run.slides()
-    tiles, features, unknown = _states(run, config, slides)
-    tiled, extracted = _receipts("tile", tiles), _receipts("extract", features)
+    survey = survey_run(run)
+    config, slides = survey.config, survey.slides
+    tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     rates = rates_of(config, slides, tiled, extracted, planned)
-    added = added_states(run, slides, {"tile": tiles, "extract": features})
     stages = (
         tile_estimate(config, slides, tiled, rates),
         extract_estimate(config, slides, tiled, extracted, rates),
-        *(added_estimate(config, stage, added[stage.name], tiled, rates) for stage in stages_of("slide") if stage.key),
+        *(
+            added_estimate(config, stage, survey.added[stage.name], tiled, rates)
+            for stage in stages_of("slide")
+            if stage.key
+        ),
     )
     mount = mount_of(run.root)
     rooms = [room for room in (free_room(run.root), quota_room(mount)) if room is not None]
-    patients = list(patients_with_slides(slides, run.patients()).values())
+    patients = list(patients_with_slides(slides, survey.patients).values())
     labelled = any(patient.label is not None for patient in patients)
     whole = cohort_estimates(config, len(slides), patients, _tiles_of(slides, tiled, rates))
-    todo = cohort_stages(run, {name for name, one in zip(("tile", "extract"), stages, strict=True) if one.slides})
+    todo = cohort_stages(survey, {one.stage.partition(" ")[0] for one in stages if one.slides})
     return RunEstimate(
         stages,
         rates,
@@ -155,31 +155,9 @@ def estimate_run(run: RunDir) -> RunEstimate:
         mount,
         tuple(rooms),
         tuple(unread),
-        unknown,
+        "" if survey.unknown is None else survey.unknown.problem,
         tuple(whole[stage] for stage in whole if stage in todo),
     )
-
-
-def _states(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> tuple[list[SlideState], list[SlideState], str]:
-    """Of the slides in tile and extract, none in the latter where the weights are missing, and why."""
-    with ThreadPoolExecutor(READERS) as readers:
-        tiles = list(readers.map(partial(tile_state, run, config.tile, read_slides=False), slides))
-        try:
-            spec = run_spec(config)
-        except HypoxiaError as error:
-            return tiles, [], error.problem
-        return tiles, list(readers.map(partial(feature_state, run, config.extract.name, spec), tiles)), ""
-
-
-def _receipts(stage: str, states: Sequence[SlideState]) -> Receipts:
-    """Where a receipt is missing or tells of something older, one stands for it that knows no more than the store."""
-    return {
-        one.slide.slide_id: one.receipt
-        if one.receipt is not None and one.receipt.key == one.key
-        else Receipt(one.slide.slide_id, one.status, one.key)
-        for one in states
-        if one.stage == stage and one.status != "todo"
-    }
 
 
 def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, list[str]]:
@@ -277,7 +255,7 @@ def added_estimate(
     config: RunConfig, stage: Stage, states: Sequence[SlideState], tiled: Receipts, rates: Rates
 ) -> StageEstimate:
     """What a stage of another package still takes. Its bytes are 0 as long as it has not made any."""
-    receipts, costs = _receipts(stage.name, states), {one.slide.slide_id: one.slide.cost for one in states}
+    receipts, costs = current_receipts(stage.name, states), {one.slide.slide_id: one.slide.cost for one in states}
     todo = [one.slide for one in states if one.status == "todo"]
     tiles, gpu = _tiles_of(todo, tiled, rates), rates.gpu and stage.device == "gpu"
     a_tile = _a_row(receipts, lambda receipt: float(receipt.bytes)) or Figure(0.0, 0.0, 0.0, "nothing made yet")

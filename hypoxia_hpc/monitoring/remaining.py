@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
-from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import MachineError
-from hypoxia_hpc.monitoring.status import run_status
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
 from hypoxia_hpc.runs.stages import stage_named, stages_of
-from hypoxia_hpc.runs.state import SlideState, added_states, feature_state, run_spec, tile_state
+from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
-
-# Opening a file takes a millisecond on a network file system, and waits for nothing else.
-READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +28,25 @@ class Remaining:
     notes: tuple[str, ...]
 
 
-def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry: bool) -> Remaining:
-    """What is neither done nor held in quarantine; with ``retry`` what is held counts as undone, too.
+def remaining(run: RunDir, *, retry: bool) -> Remaining:
+    """What is neither done nor held in quarantine; with ``retry`` what is held counts, too.
 
     Raises what ``run_spec`` does; missing weights are no error where an image is set, for it may have them.
     """
-    spec, notes = _spec(config)
-    with ThreadPoolExecutor(READERS) as readers:
-        tiles = list(readers.map(partial(tile_state, run, config.tile, read_slides=False), slides))
-        made = [] if spec is None else list(readers.map(partial(feature_state, run, config.extract.name, spec), tiles))
-    cut = _remaining_of(tiles, retry)
-    features = _remaining_of(made or tiles, retry) | (_not_held(tiles) if spec is None else frozenset())
-    added = added_states(run, slides, {"tile": tiles, "extract": made})
+    survey = survey_run(run)
+    notes = _notes(survey)
+    cut = _remaining_of(survey.tiles, retry)
+    features = _remaining_of(survey.furthest, retry)
+    if survey.unknown is not None:
+        features |= _not_held(survey.tiles)
     todo = {"tile": cut, "extract": cut | features}
-    for name, states in added.items():
+    for name, states in survey.added.items():
         earlier = (todo[need] for need in stage_named(name).needs)
         todo[name] = _remaining_of(states, retry).union(*earlier)
     todo = {stage.name: todo[stage.name] for stage in stages_of("slide")}
-    receipts = {stage: _receipts(stage, found) for stage, found in {"tile": tiles, "extract": made, **added}.items()}
-    costs = {slide.slide_id: slide.cost for slide in slides}
-    gpu = bool(config.site.slurm.gres)
+    receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}
+    costs = survey.costs
+    gpu = bool(survey.config.site.slurm.gres)
     return Remaining(
         todo,
         {
@@ -61,18 +54,19 @@ def remaining(run: RunDir, config: RunConfig, slides: Sequence[Slide], *, retry:
             for stage, found in receipts.items()
         },
         n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,
-        stages=cohort_stages(run, {stage for stage, ids in todo.items() if ids}),
+        stages=cohort_stages(survey, {stage for stage, ids in todo.items() if ids}),
         notes=notes,
     )
 
 
-def _spec(config: RunConfig) -> tuple[Json | None, tuple[str, ...]]:
-    try:
-        return run_spec(config), ()
-    except MachineError as error:
-        if config.site.slurm.image is None:
-            raise
-        return None, (f"{error.problem}; perhaps the image has them. What is extracted already cannot be told here",)
+def _notes(survey: Survey) -> tuple[str, ...]:
+    """What follows from an unknown spec. Raises the reason for it where no image can help."""
+    unknown = survey.unknown
+    if unknown is None:
+        return ()
+    if not isinstance(unknown, MachineError) or survey.config.site.slurm.image is None:
+        raise unknown
+    return (f"{unknown.problem}; perhaps the image has them. What is extracted already cannot be told here",)
 
 
 def _remaining_of(states: Sequence[SlideState], retry: bool) -> frozenset[str]:
@@ -99,13 +93,14 @@ def _rows(receipt: Receipt) -> float:
     return receipt.rows
 
 
-def cohort_stages(run: RunDir, waiting: Set[str]) -> tuple[str, ...]:
+def cohort_stages(survey: Survey, waiting: Set[str]) -> tuple[str, ...]:
     """The stages after the slides: from the first that is to do, or needs one that is ``waiting``, for the later ones
     are made of its results. None for a run without labels."""
-    if all(patient.label is None for patient in run.patients()):
+    if not survey.is_labelled:
         return ()
     cohort = stages_of("cohort")
     if not waiting & set(cohort[0].needs):
-        waiting = waiting | {stage.stage for stage in run_status(run).stages if stage.todo}
+        progress = cohort_progress(survey)
+        waiting = waiting | {name for name, (done, of) in progress.done.items() if done < of}
     first = next((n for n, stage in enumerate(cohort) if waiting & {stage.name, *stage.needs}), len(cohort))
     return tuple(stage.name for stage in cohort[first:])

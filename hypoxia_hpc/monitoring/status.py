@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.errors import HypoxiaError, NotReadyError
 from hypoxia_hpc.monitoring.process_health import ProcessHealth, assess, seconds_left, still_matters
-from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
+from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
-from hypoxia_hpc.runs.receipts import COHORT, read_receipt, receipt_json
-from hypoxia_hpc.runs.stages import stages_of
-from hypoxia_hpc.runs.state import (
-    SlideState,
-    added_states,
-    feature_state,
-    is_current,
-    require_ready,
-    run_spec,
-    tile_state,
-)
+from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
+from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.survey import READERS, Survey, cohort_progress, own_receipt, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
-
-# Opening a file takes a millisecond on a network file system, and waits for nothing else.
-READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,51 +98,51 @@ class RunStatus:
 
 def run_status(run: RunDir) -> RunStatus:
     """Where the run stands. Raises InputError for a folder that is no run, or bad tables."""
-    config, slides, sent = run.config(), run.slides(), tuple(sent_jobs(run))
-    spec, problem = _spec(config)
-    with ThreadPoolExecutor(READERS) as pool:
+    sent = tuple(sent_jobs(run))
+    with ThreadPoolExecutor(1) as pool:  # the queue answers while files are read
         asked, jobs = datetime.now(UTC), pool.submit(query_jobs, sent)
-        tiles = list(pool.map(partial(tile_state, run, config.tile, read_slides=False), slides))
-        features = [] if spec is None else list(pool.map(partial(_features, run, config, spec), tiles))
-    added = added_states(run, slides, {"tile": tiles, "extract": features})
-    titles = {"tile": tiles, f"extract {config.extract.name}": features or tiles, **added}
+        survey = survey_run(run)
+    titles = _by_title(survey)
     todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
     processes = processes_of(run, jobs.result(), asked, todo)
     stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
-    if spec is None:
-        # Without the weights nobody can tell which features are current; what is known is still shown.
-        said_done = _said_done(run.receipts("extract", config.extract.name), [slide.slide_id for slide in slides])
-        stages[1] = _unknown(stages[1], problem, said_done)
-    stages += _in_order(_cohort_stages(run, config, spec, problem, features), run, features)
-    held = [*(features or tiles), *(one for name, states in added.items() for one in states if one.stage == name)]
-    quarantined = [(one.stage, one.receipt) for one in held if one.status == "quarantined" and one.receipt]
+    if survey.unknown is not None:
+        # Without the spec nothing can be said of features; receipts still show how much was done once.
+        receipts = run.receipts("extract", survey.config.extract.name)
+        said_done = _said_done(receipts, [slide.slide_id for slide in survey.slides])
+        stages[1] = _unknown(stages[1], survey.unknown.problem, said_done)
+    stages += _cohort_stages(survey)
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
-    return RunStatus(tuple(stages), tuple(quarantined), processes, that_matter(jobs.result(), slides, left))
+    matter = that_matter(jobs.result(), survey.slides, left)
+    return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter)
 
 
-def _spec(config: RunConfig) -> tuple[Json | None, str]:
-    try:
-        return run_spec(config), ""
-    except HypoxiaError as error:
-        return None, error.problem
+def _by_title(survey: Survey) -> dict[str, tuple[SlideState, ...]]:
+    """States by the title that ``status`` and heartbeats give to a stage."""
+    added = {name: tuple(states) for name, states in survey.added.items()}
+    return {"tile": survey.tiles, f"extract {survey.config.extract.name}": survey.furthest, **added}
 
 
-def _features(run: RunDir, config: RunConfig, spec: Json, tiles: SlideState) -> SlideState:
-    return feature_state(run, config.extract.name, spec, tiles)
+def _quarantined(survey: Survey) -> Iterator[tuple[str, Receipt]]:
+    """Each once, in the stage that holds it up."""
+    added = (one for name, states in survey.added.items() for one in states if one.stage == name)
+    for state in (*survey.furthest, *added):
+        if state.status == "quarantined" and state.receipt:
+            yield state.stage, state.receipt
 
 
 def _unknown(stage: StageStatus, problem: str, said_done: int) -> StageStatus:
-    """What a stage's standing is without the spec, by which what is there would be told to be current."""
+    """A stage of which nothing can be called done or stale, for want of the spec."""
     todo = stage.done + stage.todo
     return StageStatus(
         stage.stage, 0, stage.quarantined, todo, note=problem, running=stage.running, said_done=said_done
     )
 
 
-def _said_done(folder: Path, names: Sequence[str]) -> int:
-    """How many receipts of these names say that the work is done, be it of the present run.toml or not."""
+def _said_done(folder: Path, names: Sequence[str], of: Of = "slide") -> int:
+    """How many receipts of these names say that the work is done, of the present run.toml or of another one."""
     with ThreadPoolExecutor(READERS) as pool:
-        receipts = list(pool.map(partial(read_receipt, folder), names))
+        receipts = list(pool.map(lambda name: read_receipt(folder, name, of), names))
     return sum(receipt is not None and receipt.status == "done" for receipt in receipts)
 
 
@@ -184,7 +169,7 @@ def _slide_stage(title: str, states: Sequence[SlideState], processes: Sequence[P
     stage = title.partition(" ")[0]
     done = [one for one in states if one.status == "done"]
     todo = [one for one in states if one.status == "todo"]
-    receipts = [one.receipt for one in done if one.receipt is not None and one.receipt.key == one.key]
+    receipts = [receipt for one in done if (receipt := own_receipt(one)) is not None]
     costs = {one.slide.slide_id: one.slide.cost for one in states}
     pace = measured(receipts, costs, lambda receipt: receipt.seconds)
     cost_left = sum(one.slide.cost for one in todo)
@@ -216,64 +201,23 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
     return planned_tiles(receipt) if stage == "tile" else receipt.rows
 
 
-def _cohort_stages(
-    run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[SlideState]
-) -> list[StageStatus]:
-    """train, evaluate and report; what was made of another cohort or run.toml counts as to do."""
-    n_models = len(model_names(config.train))
-    try:
-        cohort = _cohort(run, config, spec, problem, features)
-        folds = cohort.fold_sets()
-        planned = cohort.planned(folds)
-    except HypoxiaError as error:
-        waiting = [StageStatus("train", 0, 0, n_models, note=error.problem), StageStatus("evaluate", 0, 0, 1)]
-        shown = run.report_file.exists() and not run.metrics_file.exists()
-        stages = [*waiting, _file_stage("report", shown)]
-        return stages if spec is not None or error.problem != problem else _unknown_stages(run, config, stages)
-    trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
-    metrics = run.metrics()
-    evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
-    return [
-        StageStatus("train", trained, 0, n_models - trained),
-        _file_stage("evaluate", evaluated),
-        _file_stage("report", evaluated and _is_newer(run.report_file, run.metrics_file)),
+def _cohort_stages(survey: Survey) -> list[StageStatus]:
+    """The stages after the slides; what was made of another cohort or run.toml counts as to do."""
+    progress = cohort_progress(survey)
+    first = next(iter(progress.done))
+    stages = [
+        StageStatus(name, done, 0, of - done, note=progress.problem if name == first else "")
+        for name, (done, of) in progress.done.items()
     ]
+    return [_unknown(one, one.note, _said(survey, one.stage)) for one in stages] if progress.is_unknown else stages
 
 
-def _in_order(built_in: Sequence[StageStatus], run: RunDir, features: Sequence[SlideState]) -> list[StageStatus]:
-    """These, and between them the stages that are judged by their receipts."""
-    by_name = {stage.stage: stage for stage in built_in}
-    ready = bool(features) and all(one.status != "todo" for one in features)
-    return [
-        _file_stage(stage.name, ready and is_current(run, stage, features)) if stage.key else by_name[stage.name]
-        for stage in stages_of("cohort")
-    ]
-
-
-def _unknown_stages(run: RunDir, config: RunConfig, stages: Sequence[StageStatus]) -> list[StageStatus]:
-    models = [name for name, _, _ in model_names(config.train)]
-    said = (
-        _said_done(run.receipts("train"), models),
-        _said_done(run.receipts("evaluate"), [COHORT]),
-        int(run.report_file.exists()),
-    )
-    return [_unknown(stage, stage.note, done) for stage, done in zip(stages, said, strict=True)]
-
-
-def _cohort(run: RunDir, config: RunConfig, spec: Json | None, problem: str, features: Sequence[SlideState]) -> Cohort:
-    patients = run.patients()
-    if all(patient.label is None for patient in patients):
-        raise NotReadyError("no patient has a label")
-    if spec is None:
-        raise NotReadyError(problem)
-    require_ready(run, features)
-    known = patients_with_slides([one.slide for one in features], patients)
-    return Cohort(run, config, spec, tuple(features), known)
-
-
-def _is_newer(file: Path, than: Path) -> bool:
-    return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
-
-
-def _file_stage(name: str, done: bool) -> StageStatus:
-    return StageStatus(name, int(done), 0, int(not done))
+def _said(survey: Survey, stage: str) -> int:
+    """How much of a stage its receipts say is done."""
+    if stage == "train":
+        return _said_done(
+            survey.run.receipts(stage), [name for name, _, _ in model_names(survey.config.train)], "model"
+        )
+    if stage == "report":
+        return int(survey.run.report_file.exists())
+    return _said_done(survey.run.receipts(stage), [COHORT], "cohort")

@@ -7,6 +7,7 @@ import json
 import platform
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -36,14 +37,15 @@ from hypoxia_hpc.reports.page import (
 )
 from hypoxia_hpc.reports.records import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-from hypoxia_hpc.runs.cohort import load_cohort, model_names, patients_with_slides
+from hypoxia_hpc.runs.cohort import model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
-from hypoxia_hpc.runs.state import SlideState, feature_states, run_spec, tile_state
+from hypoxia_hpc.runs.state import SlideState, run_spec
+from hypoxia_hpc.runs.survey import Survey, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.attributes import (
     SlideHeader,
@@ -69,12 +71,14 @@ def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
         InputError: bad tables.
         NotReadyError: metrics that are not of the present cohort and run.toml, a damaged model.
     """
-    config, slides = run.config(), run.slides()
+    config = run.config()
     records = _model_records(run, config)
-    spec = _spec(config, records)
-    states = _states(run, config, slides, spec)
-    patients = patients_with_slides(slides, run.patients())
-    metrics = _metrics(run, spec, patients)
+    survey = survey_run(run, partial(_spec, records), read_slides=True)
+    if survey.unknown is not None and not isinstance(survey.unknown, MachineError):
+        raise survey.unknown
+    spec, states = survey.spec, survey.furthest
+    patients = patients_with_slides(survey.slides, survey.patients)
+    metrics = _metrics(survey)
     data = ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
         metrics=metrics,
@@ -98,21 +102,17 @@ def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
     return run.report_file
 
 
-def _spec(config: RunConfig, records: Mapping[str, ModelRecord]) -> Json | None:
+def _spec(records: Mapping[str, ModelRecord], config: RunConfig) -> Json:
     """The spec of run.toml; where the weights are not on this machine, with those that the models were trained with,
-    so that a report can be made elsewhere. None where there are neither."""
+    so that a report can be made elsewhere. Raises MachineError where there are neither."""
     try:
         return run_spec(config)
     except MachineError:
         digests = {str(record.extract_spec["weights_digest"]) for record in records.values()}
         trained_with = [digest for digest in digests if not digest.startswith("random:")]
-        return extract_spec(config.extract, config.tile.tile_px, trained_with[0]) if len(trained_with) == 1 else None
-
-
-def _states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json | None) -> list[SlideState]:
-    if spec is None:
-        return [tile_state(run, config.tile, slide) for slide in slides]
-    return feature_states(run, config, slides, spec)
+        if len(trained_with) != 1:
+            raise
+        return extract_spec(config.extract, config.tile.tile_px, trained_with[0])
 
 
 def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
@@ -124,15 +124,17 @@ def _begins_at_random(record: ModelRecord) -> bool:
     return is_on_pixels(record.head) and record.settings["weights"] == "random"
 
 
-def _metrics(run: RunDir, spec: Json | None, patients: Mapping[str, Patient]) -> Json:
+def _metrics(survey: Survey) -> Json:
     """metrics.json, if it is sound and of the present cohort and run.toml; no models where there is none."""
-    if not run.metrics_file.exists() or all(patient.label is None for patient in patients.values()):
+    run = survey.run
+    labels = (patient.label for patient in patients_with_slides(survey.slides, survey.patients).values())
+    if not run.metrics_file.exists() or all(label is None for label in labels):
         return {"schema": 1, "models": {}}
     metrics = run.metrics()
     if metrics is None or metrics.get("predictions") != predictions_digest(run.predictions):
         raise _stale(run, "or predictions/ is damaged")
-    if spec is not None:
-        cohort = load_cohort(run, spec)
+    if survey.spec is not None:
+        cohort = survey.cohort()
         if metrics.get("key") == cohort.evaluation_key(cohort.fold_sets()):
             return metrics
     raise _stale(run, "is of another cohort or another run.toml")

@@ -108,7 +108,7 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     """
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
-    work = remaining(run, config, slides, retry=retry)
+    work = remaining(run, retry=retry)
     image = _image(root, table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)

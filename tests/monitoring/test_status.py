@@ -15,19 +15,23 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hypoxia_hpc.cli.text.status import status_text
 from hypoxia_hpc.cli.text.words import ranges
 from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.monitoring.status import RunStatus, StageStatus, processes_of, run_status
+from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record, save_model
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import ExtractWork, Receipt, SlideSource, TileCounts, TileWork
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
-from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key
 from hypoxia_hpc.runs.receipts import read_receipt, receipt_json, write_receipt
 from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.runs.survey import current_receipts, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, that_matter
 from hypoxia_hpc.slurm.queue import Ended, FailedJob, Queued, Sent
 from hypoxia_hpc.stages.tile import tile
@@ -262,6 +266,73 @@ def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
     assert len(shown(state).splitlines()) < 40
     assert "and 480 more" in shown(state)
     assert len(state.as_json()["jobs"]["failed"]) == 500
+
+
+def test_a_silent_process_still_runs_its_slides(one_of_three: RunDir) -> None:
+    """Its host may be slow to write: nothing says that it is dead."""
+    long_ago = (datetime.now(UTC) - timedelta(seconds=600)).isoformat(timespec="seconds")
+    told_by(one_of_three, host="elsewhere", started=long_ago, updated=long_ago, in_flight=("b", "c"))
+    state = run_status(one_of_three)
+    assert [one.health for one in state.processes] == ["silent"]
+    assert (state.stages[0].running, state.stages[0].workers) == (2, 0)
+
+
+def test_receipts_of_other_settings_are_not_counted(one_of_three: RunDir) -> None:
+    before = run_status(one_of_three).stages[0]
+    assert before.tiles > 0 and before.seconds == 10
+    receipt = read_receipt(one_of_three.receipts("tile"), "a")
+    assert receipt is not None
+    write_receipt(one_of_three.receipts("tile"), replace(receipt, key="of other settings"))
+    made = run_status(one_of_three).stages[0]
+    assert (made.done, made.tiles, made.seconds, made.worker_seconds_left) == (1, 0, 0.0, None)
+    (found,) = current_receipts("tile", survey_run(one_of_three).tiles).values()
+    assert (found.name, found.rows, found.seconds) == ("a", 0, 0.0)
+
+
+def finished_run(root: Path) -> RunDir:
+    """What status looks at of a run of 16 patients in which all is done, the report newer than the metrics."""
+    run = new_run(root, {f"s{number}": (Path(f"/slides/{number}.svs"), 1) for number in range(16)})
+    run.patients_file.write_text("\n".join(["patient_id,label", *(f"P-s{n},{n % 2}" for n in range(16))]) + "\n")
+    spec = run_spec(CONFIG)
+    for slide in run.slides():
+        key = slide_tile_key(CONFIG.tile, slide, "f" * 64)
+        stand_in_store(run.tiles(slide.slide_id), {"key": key, "slide": {"fingerprint": "f" * 64}})
+        stand_in_store(run.features(CONFIG.extract.name, slide.slide_id), {"key": extract_key(spec, key)})
+    cohort = survey_run(run).cohort()
+    folds = cohort.fold_sets()
+    for model in cohort.planned(folds):
+        made = {"seed": 0, "feature_length": 2, "tile_spec": {}, "extract_spec": {}, "compute": {}, "software": {}}
+        record = ModelRecord(head=model.head, key=model.key, settings={}, sets={}, history={}, **made)
+        save_model(run.model(model.name), record, {"coefficients": np.zeros(2)})
+    metrics = {"key": cohort.evaluation_key(folds), "models": {}, "content": metrics_content({"models": {}})}
+    run.metrics_file.write_text(json.dumps(metrics))
+    run.report_file.parent.mkdir()
+    run.report_file.touch()
+    os.utime(run.metrics_file, ns=(1_000, 1_000))
+    return run
+
+
+def test_a_report_that_is_older_than_the_metrics_is_to_do(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    assert {stage.stage: stage.todo for stage in run_status(run).stages if stage.todo} == {}
+    assert remaining(run, retry=False).stages == ()
+    os.utime(run.report_file, ns=(999, 999))
+    assert {stage.stage: stage.todo for stage in run_status(run).stages if stage.todo} == {"report": 1}
+    assert remaining(run, retry=False).stages == ("report",)
+    run.report_file.unlink()
+    assert {stage.stage: stage.todo for stage in run_status(run).stages if stage.todo} == {"report": 1}
+
+
+def test_metrics_and_models_of_another_cohort_are_to_do(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    metrics = json.loads(run.metrics_file.read_text())
+    run.metrics_file.write_text(json.dumps(metrics | {"key": "of another cohort"}))
+    assert [stage.stage for stage in run_status(run).stages if stage.todo] == ["evaluate", "report"]
+    assert remaining(run, retry=False).stages == ("evaluate", "report")
+    record = read_record(run.model("tanh"))
+    save_model(run.model("tanh"), record.model_copy(update={"key": "of another fold"}), {"coefficients": np.zeros(2)})
+    assert next(stage.stage for stage in run_status(run).stages if stage.todo) == "train"
+    assert remaining(run, retry=False).stages[0] == "train"
 
 
 def test_a_failure_is_forgotten_once_its_slides_are_done(one_of_three: RunDir) -> None:

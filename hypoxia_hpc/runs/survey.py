@@ -1,0 +1,159 @@
+"""How far a run is, read from disk once: what ``status``, ``submit``, ``report`` and ``estimate`` build on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hypoxia_hpc.config import RunConfig
+from hypoxia_hpc.errors import HypoxiaError, NotReadyError
+from hypoxia_hpc.networks.heads.saved import model_key
+from hypoxia_hpc.records import Json, Patient, Receipt, Slide
+from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.runs.state import (
+    SlideState,
+    added_states,
+    feature_state,
+    is_current,
+    require_ready,
+    run_spec,
+    tile_state,
+)
+
+# Opening a file takes a millisecond on a network file system, and waits for nothing else.
+READERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Tables of a run and the state of every slide in every stage that goes slide by slide, in the order of the slides.
+
+    ``spec`` is that of the features; where this machine cannot tell it (no weights, no backend), it is None,
+    ``unknown`` says why, and ``features`` is empty. ``added`` has the states in stages of other packages, by name.
+    """
+
+    run: RunDir
+    config: RunConfig
+    slides: tuple[Slide, ...]
+    patients: tuple[Patient, ...]
+    spec: Json | None
+    unknown: HypoxiaError | None
+    tiles: tuple[SlideState, ...]
+    features: tuple[SlideState, ...]
+    added: Mapping[str, list[SlideState]]
+
+    @property
+    def by_stage(self) -> dict[str, tuple[SlideState, ...]]:
+        """States by the name of the stage."""
+        added = {name: tuple(states) for name, states in self.added.items()}
+        return {"tile": self.tiles, "extract": self.features, **added}
+
+    @property
+    def furthest(self) -> tuple[SlideState, ...]:
+        """States on the way to features, as far as they are known."""
+        return self.features or self.tiles
+
+    @property
+    def costs(self) -> dict[str, int]:
+        """Cost of each slide by its id."""
+        return {slide.slide_id: slide.cost for slide in self.slides}
+
+    @property
+    def is_labelled(self) -> bool:
+        """Does any patient have a label?"""
+        return any(patient.label is not None for patient in self.patients)
+
+    def cohort(self) -> Cohort:
+        """Raises NotReadyError while slides are to do, without labels, and where the spec is unknown."""
+        if not self.is_labelled:
+            raise NotReadyError("no patient has a label")
+        if self.spec is None:
+            raise NotReadyError("" if self.unknown is None else self.unknown.problem)
+        require_ready(self.run, self.features)
+        patients = patients_with_slides(self.slides, self.patients)
+        return Cohort(self.run, self.config, self.spec, self.features, patients)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortProgress:
+    """Stages that see the whole cohort, in their order: how much of each is done for the present run.toml, tables and
+    features, and of how much. ``problem`` says what they wait for; ``is_unknown``: it is the spec, without which
+    nothing can be called done or stale."""
+
+    done: Mapping[str, tuple[int, int]]
+    problem: str = ""
+    is_unknown: bool = False
+
+
+def survey_run(run: RunDir, find_spec: Callable[[RunConfig], Json] = run_spec, *, read_slides: bool = False) -> Survey:
+    """Read a run once, in threads. ``read_slides`` as for :func:`tile_state`. Raises InputError for a folder that is no
+    run, or bad tables."""
+    config, slides = run.config(), run.slides()
+    spec, unknown = _found(config, find_spec)
+    with ThreadPoolExecutor(READERS) as pool:
+        tiles = tuple(pool.map(partial(tile_state, run, config.tile, read_slides=read_slides), slides))
+        name = config.extract.name
+        features = () if spec is None else tuple(pool.map(partial(feature_state, run, name, spec), tiles))
+    added = added_states(run, slides, {"tile": tiles, "extract": features})
+    return Survey(run, config, slides, run.patients(), spec, unknown, tiles, features, added)
+
+
+def _found(config: RunConfig, find_spec: Callable[[RunConfig], Json]) -> tuple[Json | None, HypoxiaError | None]:
+    try:
+        return find_spec(config), None
+    except HypoxiaError as error:
+        return None, error
+
+
+def current_receipts(stage: str, states: Iterable[SlideState]) -> dict[str, Receipt]:
+    """Receipts of the slides that need no more work in a stage, by slide id. Where one is missing or is of older
+    settings, one that knows no more than the store stands for it."""
+    return {
+        state.slide.slide_id: own_receipt(state) or Receipt(state.slide.slide_id, state.status, state.key)
+        for state in states
+        if state.stage == stage and state.status != "todo"
+    }
+
+
+def own_receipt(state: SlideState) -> Receipt | None:
+    """The receipt of what is there now; None where there is none, or it is of something older."""
+    return state.receipt if state.receipt is not None and state.receipt.key == state.key else None
+
+
+def cohort_progress(survey: Survey) -> CohortProgress:
+    """What of the stages after the slides is done; what was made of another cohort or run.toml is not."""
+    run, features = survey.run, survey.features
+    done, problem = _built_in(survey)
+    ready = bool(features) and all(state.status != "todo" for state in features)
+    added = {
+        stage.name: (int(ready and is_current(run, stage, features)), 1) for stage in stages_of("cohort") if stage.key
+    }
+    in_order = {stage.name: {**done, **added}[stage.name] for stage in stages_of("cohort")}
+    is_unknown = survey.unknown is not None and problem == survey.unknown.problem
+    return CohortProgress(in_order, problem, is_unknown)
+
+
+def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:
+    run = survey.run
+    n_models = len(model_names(survey.config.train))
+    try:
+        cohort = survey.cohort()
+        folds = cohort.fold_sets()
+        planned = cohort.planned(folds)
+    except HypoxiaError as error:
+        shown = run.report_file.exists() and not run.metrics_file.exists()
+        return {"train": (0, n_models), "evaluate": (0, 1), "report": (int(shown), 1)}, error.problem
+    trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
+    metrics = run.metrics()
+    evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
+    shown = evaluated and _is_newer(run.report_file, run.metrics_file)
+    return {"train": (trained, n_models), "evaluate": (int(evaluated), 1), "report": (int(shown), 1)}, ""
+
+
+def _is_newer(file: Path, than: Path) -> bool:
+    return file.exists() and file.stat().st_mtime_ns >= than.stat().st_mtime_ns
