@@ -1,1 +1,1 @@
-"""Numba kernels over pixels."""
+"""Which tiles a slide has, which of them are kept, and how they are cut."""

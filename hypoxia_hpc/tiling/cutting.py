@@ -1,9 +1,10 @@
 """Decide and cut the tiles of a slide from the blocks that a reader decodes.
 
-Native tiles of a file (240 px, say) and tiles of the plan (299 px) lie across each other. Every native tile is decoded
-once, its background pixels are counted in each of the plan's tiles that it touches while it is in the cache, and only a
-tile that is kept is assembled: the slide as a whole is never copied. With ``screen``, a tile that the blocks read so
-far prove to be background needs no others, and the block that may prove most is read first.
+A block is a native tile of the file, or a square of a region. Blocks (240 px, say) do not line up with the tiles of the
+plan (299 px). Every block is decoded once. While it is in the cache, its background pixels are counted in each tile
+that it touches, and only a tile that is kept is assembled: the slide as a whole is never copied. With ``screen``, a
+tile that the blocks read so far prove to be background needs no further blocks, and the block that can prove most is
+read first.
 
 Threads share a slide by columns: each cuts a strip of its own from top to bottom, and tiles come out in reading order.
 What lies across the border of two strips is decoded for both.
@@ -29,9 +30,10 @@ from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.state import CutRule, Layout
 
 POOL_BYTES = 192 * 2**20
-# The blocks of one tile must fit whatever their size; beyond this a worker would leave its 600 MB.
+# The blocks of one tile must fit, also where they are large. Beyond this a worker would exceed its 600 MB.
 MOST_POOL_BYTES = 320 * 2**20
-# A narrower strip than so many tiles, or blocks, would decode more than 6 % of them for its neighbours.
+# Least width of a strip, in tiles or blocks: a narrower one decodes more than 6 % of its blocks a second time, for its
+# neighbours.
 LEAST_STRIP = 16
 
 
@@ -41,8 +43,8 @@ class UnreadableBlockError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BlockGrid:
-    """Blocks of equal size, row by row, from (left, top) on, in the plane of the tiles, where the first tile begins at
-    (0, 0): left and top are 0 or below."""
+    """Blocks of equal size, row by row from (left, top) on, in pixels of the plane of the tiles. The first tile begins
+    at (0, 0), so left and top are 0 or below."""
 
     left: int
     top: int
@@ -60,8 +62,8 @@ class BlockSource(Protocol):
         """Where the blocks lie."""
 
     def read(self, number: int, out: UInt8Array) -> int:
-        """Decode a block into ``out``, uint8 (height, width, 4), C-contiguous, and say in which form: PACKED, with a
-        fourth byte that means nothing, or one of the planes of :mod:`planes`.
+        """Decode a block into ``out``, uint8 (height, width, 4), C-contiguous, and return the form of its
+        pixels: PACKED, with a fourth byte that means nothing, or one of the planes of :mod:`planes`.
 
         Raises UnreadableBlockError, SlideError."""
 
@@ -78,9 +80,9 @@ class TileGrid:
 
 @dataclass(slots=True)
 class Cut:
-    """What became of the tiles: ``states`` uint8 (n,) of KEPT, BACKGROUND, UNREADABLE, MASKED; ``background_px`` int64
-    (n,), exact where kept, else what was counted until the decision; how many blocks were read; and those that were not
-    readable, by number, with the reason of each."""
+    """What is decided of the tiles: ``states`` uint8 (n,) of KEPT, BACKGROUND, UNREADABLE, MASKED; ``background_px``
+    int64 (n,), exact where kept, else what was counted until the decision; how many blocks were read; and the
+    unreadable blocks by number, with the reason of each."""
 
     states: UInt8Array
     background_px: Int64Array
@@ -94,7 +96,7 @@ class Cut:
 
 
 def n_strips(of_blocks: BlockGrid, grid: TileGrid, threads: int) -> int:
-    """How many strips of columns ``threads`` threads best share a slide in, 1 or more."""
+    """Into how many strips of columns a slide is best divided for ``threads`` threads, 1 or more."""
     layout = _layout(of_blocks, grid)
     widest = max(grid.side, of_blocks.width)
     fitting = POOL_BYTES // (2 * layout.reserve * _block_nbytes(layout) + _square_nbytes(layout))
@@ -108,8 +110,8 @@ def strips_of(grid: TileGrid, n: int) -> list[slice]:
 
 
 def blocks_under(of_blocks: BlockGrid, grid: TileGrid, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which blocks wanted tiles, bool (n,), lie on: bool (blocks,)."""
-    # Tiles wanted above and to the left of each corner of the grid, so that four numbers say how many a block touches.
+    """The blocks that the selected tiles, bool (n,), lie on: bool (blocks,)."""
+    # Selected tiles above and to the left of each corner of the grid: four of these give how many a block touches.
     sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int32)
     selected.reshape(grid.rows, grid.columns).cumsum(0, dtype=np.int32, out=sums[1:, 1:])
     sums.cumsum(1, out=sums)
@@ -137,14 +139,14 @@ def cut_tiles(
     """Decide every tile of a grid, and put the pixels of the kept ones, in reading order, where ``new_tile`` says.
 
     Args:
-        sources: where the blocks come from; several of the same blocks, as many as :func:`n_strips` says, to be read by
-            as many threads, each for the columns of :func:`strips_of`. What becomes of the tiles is the same, but some
-            blocks are read for two of them.
+        sources: where the blocks come from. Several sources of the same blocks, as many as :func:`n_strips` returns,
+            are read by as many threads, each for the columns of :func:`strips_of`. The result is the same, but some
+            blocks are read by two threads.
         grid: the tiles; wholly covered by the sources' blocks.
         rule: what is background.
-        wanted: bool (n,); a tile that is not wanted is MASKED, and no block is read for it.
+        selected: bool (n,); a tile that is not selected is MASKED, and no block is read for it.
         new_tile: called once for each kept tile, gives uint8 (tile_px, tile_px, 3), C-contiguous, to be filled.
-        tick: told how many tiles are decided now and then.
+        tick: called now and then with the number of tiles decided since the last call.
 
     Raises:
         SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
@@ -181,7 +183,7 @@ def _joined(strips: Sequence[_Strip]) -> Cut:
 
 
 def read_tiles(source: BlockSource, grid: TileGrid, selected: NDArray[np.bool_]) -> Iterator[UInt8Array]:
-    """The pixels of the wanted tiles, whatever they show: for each row that has any, uint8 (k, tile_px, tile_px, 3).
+    """The pixels of the selected tiles, background too: for each row that has any, uint8 (k, tile_px, tile_px, 3).
 
     Raises:
         SlideError: ``unreadable`` where one does not decode, and as :func:`cut_tiles`.
@@ -194,7 +196,7 @@ def read_tiles(source: BlockSource, grid: TileGrid, selected: NDArray[np.bool_])
         for row, in_row in enumerate(selected.reshape(grid.rows, grid.columns).sum(1)):
             pixels = np.empty((in_row, grid.tile_px, grid.tile_px, 3), dtype=np.uint8)
             places = iter(pixels)
-            # Also where nothing is wanted: what the row before kept for this one has to be given back.
+            # Also for a row without selected tiles: the blocks that the row before kept for it have to be released.
             cutter.cut_row(row, cut, places.__next__)
             if next(places, None) is not None:
                 raise SlideError(
@@ -234,12 +236,12 @@ class _Strip:
         return int(self.cut.kept.reshape(self.shape)[self._row - 1].sum())
 
     def close(self) -> None:
-        """Give back memory; nothing is cut any more."""
+        """Release the memory; the strip cuts no more tiles."""
         self._cutter.close()
 
 
 class _Helper:
-    """A thread that cuts a strip, and holds what it keeps of a row until it is its turn."""
+    """A thread that cuts a strip, and holds the kept tiles of a row until their turn comes in reading order."""
 
     def __init__(self, strip: _Strip) -> None:
         self._strip = strip
@@ -250,15 +252,15 @@ class _Helper:
         self._row = self._thread.submit(self._cut_row)
 
     def hand_over(self, new_tile: Callable[[], UInt8Array], *, last: bool) -> None:
-        """Put what the strip keeps of the next row where ``new_tile`` says, and go on to the one after unless it is the
-        last."""
+        """Put the kept tiles of the next row where ``new_tile`` says, and start on the row after, unless this is the
+        last one."""
         for tile in self._slots[: self._row.result()]:
             new_tile()[:] = tile
         if not last:
             self._row = self._thread.submit(self._cut_row)
 
     def close(self) -> None:
-        """End the thread, whatever it is at."""
+        """End the thread, also in the middle of its work."""
         self._thread.shutdown(cancel_futures=True)
         BUFFERS.release(self._memory)
 
@@ -286,7 +288,7 @@ class _Cutter:
             self._reduced = np.empty((grid.tile_px, grid.tile_px), dtype=np.uint32)
 
     def close(self) -> None:
-        """Give back the memory of the blocks."""
+        """Release the memory of the blocks."""
         BUFFERS.release(self._memory)
 
     def cut_row(self, row: int, cut: Cut, new_tile: Callable[[], UInt8Array]) -> None:

@@ -22,13 +22,13 @@ WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
 Ring = Float64Array
 
 
-class _Wrong(ValueError):  # noqa: N818 - one problem of a file, told with the others
+class _Wrong(ValueError):  # noqa: N818 - one problem of a file, reported with the others
     """What is wrong with one feature."""
 
 
 def read_polygons(path: Path) -> list[list[Ring]]:
     """The rings of every polygon, outline first, each float64 (k, 2) and closed: of a FeatureCollection, a list of
-    features, a feature or a geometry. Points and lines are passed over, properties not looked at.
+    features, a feature or a geometry. Points and lines are skipped, properties are ignored.
 
     Raises:
         SlideError: ``bad-regions`` with what is wrong (no GeoJSON, more than 16 MiB, coordinates that are no numbers,
@@ -78,7 +78,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _features(found: object) -> list[object]:
-    """What is to be looked at: the features of a collection or a list, else the one thing that is there."""
+    """The features of a collection or a list, else the single feature or geometry that the file holds."""
     if isinstance(found, dict) and found.get("type") == "FeatureCollection":
         found = found.get("features")
         return found if isinstance(found, list) else [{"type": "FeatureCollection without a list of features"}]

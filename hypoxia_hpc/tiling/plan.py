@@ -41,8 +41,8 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
     A slide whose two axes agree within 2 % is taken at their mean.
 
     Raises:
-        SlideError: ``no-mpp`` where nobody says, ``anisotropic-mpp`` where the slide's axes disagree, ``absurd-mpp``
-            where its header says what no scanner has.
+        SlideError: ``no-mpp`` where there is no resolution, ``anisotropic-mpp`` where the slide's axes disagree,
+            ``absurd-mpp`` where its header says what no scanner has.
     """
     if manifest_mpp is not None:
         return manifest_mpp, "manifest"

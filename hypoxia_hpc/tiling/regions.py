@@ -1,7 +1,7 @@
 """Regions drawn on a slide, from GeoJSON files as QuPath writes them, and how much of each tile lies in them.
 
-Before outlines are laid over one another it is counted how often they cross: a million crossings are a gigabyte and
-half a minute in GEOS, and a few kilobytes of text can draw them.
+Before the union of outlines is computed, their crossings are counted: a million crossings take a gigabyte and half a
+minute in GEOS, and a file of a few kilobytes can contain them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def regions_path(folder: Path, slide_id: str) -> Path:
     if not path.exists():
         raise SlideError(
             "no-regions",
-            f"{path} does not exist, so nobody said which part of this slide to use",
+            f"{path} does not exist, so it is not known which part of this slide to use",
             remedy="export its annotations from QuPath as GeoJSON under this name; for a slide without any write "
             '{"type": "FeatureCollection", "features": []}',
         )
@@ -60,7 +60,8 @@ def regions_digest(path: Path) -> str:
 
 
 def read_regions(path: Path) -> Regions:
-    """The Polygons and MultiPolygons of a GeoJSON file; what overlaps counts once, what crosses itself is mended.
+    """The Polygons and MultiPolygons of a GeoJSON file. Overlaps count once; outlines that cross themselves
+    are repaired.
 
     Coordinates are pixels of level 0, except that QuPath counts from the corner of the scanned area where the slide
     gives one (``Pyramid.bounds_l0``).
@@ -73,11 +74,11 @@ def read_regions(path: Path) -> Regions:
     try:
         return _regions(shapely.union_all(_mended([shapely.Polygon(rings[0], rings[1:]) for rings in polygons])))
     except shapely.errors.GEOSException as error:
-        raise bad_regions(path, f"outlines that cannot be laid over one another: {error}") from None
+        raise bad_regions(path, f"the union of the outlines cannot be computed: {error}") from None
 
 
 def _refuse_tangles(path: Path, rings: list[Float64Array]) -> None:
-    """Raise where the outlines cross so often that to lay them over one another would fill the memory."""
+    """Raise where the outlines cross so often that their union would fill the memory."""
     if not rings:
         return
     segments = np.concatenate([np.concatenate([ring[:-1], ring[1:]], axis=1) for ring in rings])
@@ -123,7 +124,7 @@ def _side(line: Float64Array, x: float, y: float) -> Any:
 
 
 def _mended(polygons: list[Any]) -> Geometries:
-    """The same, every one valid; what an outline that crosses itself goes around twice is inside, not a hole."""
+    """The same polygons, every one valid. An area that an outline encloses twice is inside, not a hole."""
     found = np.array(polygons, dtype=object)
     wrong = ~shapely.is_valid(found)
     found[wrong] = shapely.make_valid(found[wrong], method="structure", keep_collapsed=False)
@@ -175,7 +176,7 @@ def region_fraction(regions: Regions, xy_l0: Int64Array, side_l0: float) -> Floa
 
     Returns:
         float32 (n,) in 0..1. GEOS computes in float64; rounded, a share of exactly a half is exactly a half, so that
-        no decision hangs on the last digits.
+        no decision depends on the last digits.
     """
     shapely.prepare(regions.whole)
     tree = shapely.STRtree(regions.pieces)

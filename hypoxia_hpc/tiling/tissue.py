@@ -1,8 +1,9 @@
 """Tissue masks on a coarse image of the slide, and how much of each tile they cover.
 
-What is stained is more saturated than glass. Ink, black borders and padding, which are no tissue whatever their
-saturation, are taken out before anything is measured. Everything that decides is an integer, so that every machine
-draws the same mask.
+Glass is the bare slide beside the tissue; it is found by saturation, background in the tiling rule by gray alone.
+Stained tissue is more saturated than glass. Ink, black borders and padding are no tissue, whatever their saturation, so
+they are left out before anything is measured. All decisions are made on integers, so that every machine draws the same
+mask.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def tissue_mask(rgb: UInt8Array, method: Method, um_per_px: float) -> Mask:
     Args:
         rgb: uint8 (h, w, 3), the slide at 4 to 16 µm per pixel; transparent pixels white.
         method: ``otsu``: saturation above Otsu's threshold (Otsu 1979), which is held between those of glass and of
-            tissue, so that a slide without tissue, or without glass, is not split. ``watershed``: what is glass beyond
-            doubt and what is tissue by that threshold flood the gradient of the saturation (Meyer 1994).
+            tissue, so that a slide without tissue, or without glass, is not split. ``watershed``: certain glass,
+            and tissue by that threshold, flood the gradient of the saturation (Meyer 1994).
         um_per_px: µm per pixel of ``rgb``.
 
     Returns:

@@ -80,7 +80,7 @@ def _count_block(
     layout: Layout, rule: CutRule, luma: LumaRule, band: Band, row: int, block_row: int, block_column: int
 ) -> None:
     """Add a block's background pixels to the undecided tiles that it touches in this band and in the next, as far as
-    they are not counted yet. A tile that has too many already needs no exact count."""
+    they are not counted yet. A tile that already has too many needs no exact count."""
     left = layout.left + block_column * layout.block_width
     top = layout.top + block_row * layout.block_height
     first, stop = _touched_by(layout, block_column)
@@ -102,8 +102,8 @@ def _count_block(
 
 @kernel()
 def _worth(layout: Layout, rule: CutRule, band: Band, row: int, column: int, block_row: int, block_column: int) -> int:
-    """How much a block may tell: of how many undecided tiles it could, all white, prove that they are background; among
-    equals, how much of this tile it covers."""
+    """How useful it is to read a block: the number of undecided tiles that it proves to be background if it is all
+    white; among equals, how much of this tile it covers."""
     left = layout.left + block_column * layout.block_width
     top = layout.top + block_row * layout.block_height
     proofs = 0
@@ -122,8 +122,8 @@ def _worth(layout: Layout, rule: CutRule, band: Band, row: int, column: int, blo
 
 @kernel()
 def _next_block(layout: Layout, rule: CutRule, band: Band, row: int, column: int) -> int:
-    """Number of the block to read next for a tile, -1 when all are there, or were once: a tile that is proven to be
-    background needs none of them again."""
+    """Number of the block to read next for a tile; -1 when all of them are in the pool, or have been: a tile that is
+    proven to be background needs no block a second time."""
     block_rows, block_columns = rows_of(layout, row), columns_of(layout, column)
     proven = band.counts[0, column] > rule.most_background
     best, most = -1, -1
@@ -142,8 +142,8 @@ def _next_block(layout: Layout, rule: CutRule, band: Band, row: int, column: int
 
 @kernel()
 def _needed_below(layout: Layout, rule: CutRule, band: Band, row: int, block_row: int, block_column: int) -> bool:
-    """Whether the next band, or one below it, may want a block's pixels again. On a slide with much background this
-    halves what is held, and so leaves the caches to the rest."""
+    """Whether the next band, or one below it, may need a block's pixels again. On a slide with much background this
+    halves the blocks that are held, so that more of the others stay in the caches."""
     if layout.top + (block_row + 1) * layout.block_height > (row + 2) * layout.side:
         return True
     first, stop = _touched_by(layout, block_column)
@@ -183,8 +183,8 @@ def begin_band(
     numbers: Int64Array,
     row: int,
 ) -> None:
-    """Start a row of tiles, whose states are set: what was counted for it so far moves up, and the blocks carried over
-    are counted for the row below it (which matters where they are higher than a tile)."""
+    """Start a row of tiles, whose states are set: the counts that it has so far move up, and the blocks kept from the
+    row before are counted for the row below (which matters where they are higher than a tile)."""
     layout, rule, luma, band = by_name(plan, pool, of_blocks, of_tiles, numbers)
     numbers[NUMBER_AT.column] = numbers[NUMBER_AT.released] = 0
     numbers[NUMBER_AT.n_carried], numbers[NUMBER_AT.n_retained] = numbers[NUMBER_AT.n_retained], 0

@@ -1,7 +1,7 @@
 """Large memory that a process keeps from slide to slide.
 
-Fresh memory is paid for page by page, on a virtual machine perhaps twice: slides of half a second took 5 % longer, and
-7 % longer with writing into a store (medians of 12 rounds).
+The system sets up fresh memory page by page, on a virtual machine perhaps twice: without this pool, slides of half a
+second took 5 % longer, and 7 % longer with writing into a store (medians of 12 rounds).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from hypoxia_hpc.records import UInt8Array
 
-# Kept buffers may meet the peak of the next slide, so they are few; a larger slide needs its pages for longer anyway.
+# Kept buffers add to the peak of the next slide, so they are few; on a larger slide fresh pages matter less.
 MOST_KEPT_BYTES = 96 * 2**20
 
 

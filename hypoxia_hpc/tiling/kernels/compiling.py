@@ -2,8 +2,8 @@
 seconds and every worker process would do it again.
 
 Numba's cache races on network file systems and does not notice when a function in another file changes. So it lies in
-the node's temporary folder, in one of the user's own that nobody else can write to, for what is in it is executed; and
-the folder's name holds a digest of all kernels' source.
+the node's temporary folder, and the name of its folder holds a digest of all kernels' source. What lies in it is
+executed, so the folder belongs to the user and no other user can write to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TILING = Path(__file__).parents[1]
 
 
 def _cache_folder() -> Path | None:
-    """The folder, made if need be; None where there can be none, or it is not safely ours."""
+    """The folder, created if missing; None where it cannot be created, or other users could write to it."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(TILING.rglob("*.py")):
         digest.update(source.read_bytes())
@@ -40,5 +40,5 @@ _FOLDER = _cache_folder()
 if _FOLDER is not None and "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(_FOLDER)
 
-# Without a safe folder nothing is kept: Numba's own choice would be beside the source, often a network drive.
+# Without a safe folder nothing is cached: Numba's own choice would be beside the source, often a network drive.
 kernel = functools.partial(numba.njit, nogil=True, cache=bool(numba.config.CACHE_DIR))

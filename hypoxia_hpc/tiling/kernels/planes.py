@@ -1,13 +1,13 @@
 """Numba kernels over blocks whose pixels are still in the planes of their JPEG: Y, Cb and Cr, chroma perhaps
 subsampled, or R, G and B.
 
-libjpeg-turbo spends a quarter of its time on doubling chroma and on colours, and that is spared wherever nobody looks
-at them: background is mostly told by luma alone, and of tiles that are not kept nothing else is wanted. Where colours
-are wanted they are libjpeg's to the bit: "fancy" upsampling (jdsample.c) and JFIF's matrix (jdcolor.c).
+libjpeg-turbo spends a quarter of its time on upsampling chroma and on converting colours. That time is saved wherever
+luma alone is enough: it mostly decides what is background, and a tile that is not kept needs nothing else. Colours that
+are computed are libjpeg's to the bit: "fancy" upsampling (jdsample.c) and JFIF's matrix (jdcolor.c).
 
 A block's planes lie behind each other, each with room for width · height samples, in the 4 · width · height bytes of
 the block: ``block`` is the address where they begin. Width and height are multiples of 16. Vectors read up to LANES
-samples behind a row, and chroma one before: what is there is memory of the pool, and not looked at.
+samples behind a row, and chroma one before it: that is memory of the pool too, and its values are not used.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ GRAY_WEIGHTS = (0.299, 0.587, 0.114)
 
 
 class LumaRule(NamedTuple):
-    """What luma alone says of a pixel's gray level, as a background rule asks: below ``maybe`` it is not background,
-    whatever the colour; from ``surely`` on it is, where both chroma lie within ``spread`` of 128. ``spread`` is -1
-    where there is no such."""
+    """What luma alone decides of the background rule. Below ``maybe`` a pixel of any colour is no background; from
+    ``surely`` on it is background if both chroma lie within ``spread`` of 128. ``spread`` is -1 where luma alone never
+    decides that."""
 
     maybe: int
     surely: int
@@ -54,11 +54,11 @@ class LumaRule(NamedTuple):
 
 
 def luma_rule(white: int) -> LumaRule:
-    """What luma says where background is gray of ``white`` (0..255) or more.
+    """The rule of luma where background is gray of ``white`` (0..255) or more.
 
-    Gray is luma but for rounding, 1 at most, as long as no channel is cut off at 0 or 255. Cut off at 255 it is less,
-    so ``spread`` keeps channels below; cut off at 0 it is more, by no more than what the channel can be below 0 at the
-    extremes of chroma. (All colours are compared in the tests.)
+    Gray equals luma up to rounding, 1 at most, as long as no channel is clipped at 0 or 255. Clipping at 255 lowers
+    gray, so ``spread`` keeps the channels below 255. Clipping at 0 raises gray, by at most what a channel can lie below
+    0 at the extremes of chroma. (The tests compare all colours.)
     """
     lowest = [math.ceil(128 * factor) for factor in (1.402, 0.34414 + 0.71414, 1.772)]
     maybe = 0
@@ -123,7 +123,7 @@ def unpack_run(
         copy_bytes(spare, target, size * n)
         return
     for at in range(0, n, LANES):
-        first = min(at, n - LANES)  # the last ones perhaps once more: faster than a part of LANES
+        first = min(at, n - LANES)  # may repeat some pixels: faster than fewer than LANES
         _interleave(form, is_packed, luma + first, cb + first, cr + first, target + size * first)
 
 
@@ -162,7 +162,7 @@ def _count_row(
 
 
 @kernel()
-def _is_tame(row: int, n: int, spread: int) -> bool:
+def _is_pale(row: int, n: int, spread: int) -> bool:
     """Whether ``n`` samples of chroma from the address ``row`` on, and some behind them, are within ``spread`` of
     128."""
     for i in range(0, n, LANES):
@@ -172,19 +172,19 @@ def _is_tame(row: int, n: int, spread: int) -> bool:
 
 
 @kernel()
-def _tame_rows(block: int, form: int, width: int, height: int, y0: int, y1: int, spread: int) -> UInt8Array:
+def _pale_rows(block: int, form: int, width: int, height: int, y0: int, y1: int, spread: int) -> UInt8Array:
     """1 for each row of chroma, uint8 (n,), both planes of which are within ``spread`` of 128; of those alone that rows
     ``y0`` to ``y1`` are made of."""
     area = width * height
     columns = width if form == YCBCR_444 else width // 2
-    tame = np.zeros(height // 2 if form == YCBCR_420 else height, dtype=np.uint8)
+    pale = np.zeros(height // 2 if form == YCBCR_420 else height, dtype=np.uint8)
     if form == RGB or spread < 0:
-        return tame
+        return pale
     first, stop = (y0 // 2 - 1, y1 // 2 + 1) if form == YCBCR_420 else (y0, y1)
-    for row in range(max(0, first), min(stop, len(tame))):
+    for row in range(max(0, first), min(stop, len(pale))):
         at = block + area + row * columns
-        tame[row] = _is_tame(at, columns, spread) and _is_tame(at + area, columns, spread)
-    return tame
+        pale[row] = _is_pale(at, columns, spread) and _is_pale(at + area, columns, spread)
+    return pale
 
 
 @kernel()
@@ -203,7 +203,7 @@ def count_planes(
     """Background pixels, gray of ``white`` or more, in each column of rows ``y0`` to ``y1`` of a block in planes, into
     uint32 (width,). ``rule`` is :func:`luma_rule` of ``white``, ``rows`` the address of scratch memory."""
     limit = (white << 16) - 32768
-    tame = _tame_rows(block, form, width, height, y0, y1, rule.spread)
+    pale = _pale_rows(block, form, width, height, y0, y1, rule.spread)
     few = np.empty(width + LANES, dtype=np.uint8)
     few_at = few.ctypes.data
     counts[:] = 0
@@ -212,8 +212,8 @@ def count_planes(
         for y in range(first, min(first + FULL_BYTE, y1)):
             row = near = y
             if form == YCBCR_420:
-                row, near = y // 2, _near_row(y, len(tame))
-            surely = rule.surely if tame[row] and tame[near] else FULL_BYTE + 1
+                row, near = y // 2, _near_row(y, len(pale))
+            surely = rule.surely if pale[row] and pale[near] else FULL_BYTE + 1
             _count_row(block, form, width, height, y, rule.maybe, surely, limit, rows, few_at)
         for x in range(len(counts)):
             counts[x] = U32(counts[x] + U32(few[x]))

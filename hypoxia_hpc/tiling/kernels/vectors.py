@@ -1,8 +1,8 @@
-"""Instructions for the kernels that Numba has no words for, in LLVM's, which knows them for every processor.
+"""Vector instructions for the kernels that Numba cannot express, written in LLVM, which has them for every processor.
 
-None of them looks at the ends of arrays. Those for planes take addresses (``array.ctypes.data``, whose array has to
-live), for Numba counts references of arrays wherever it cannot see that it need not: 6 times a row, for as long as it
-takes to count the row.
+None of them checks the ends of arrays. Those for planes take addresses (``array.ctypes.data``; the array has to stay
+alive), because Numba counts references of arrays wherever it cannot prove that it need not: 6 times a row, which takes
+as long as counting the pixels of the row.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-# Pixels that ``pack_pixels`` takes at once: one register of 512 bits, two of 256, four of 128.
+# Pixels that ``pack_pixels`` copies at once: one register of 512 bits, two of 256, four of 128.
 PIXELS = 16
-# Pixels of planes that are taken at once.
+# Pixels of planes that are handled at once.
 LANES = 32
 # Samples of chroma that are doubled at once.
 CHROMA = 32
@@ -142,7 +142,7 @@ def count_surely(typing_context: Any, samples: Any, maybe: Any, surely: Any, cou
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         samples = _load(builder, arguments[0], LANES)
         least = builder.icmp_unsigned(">=", samples, _splat(builder, arguments[1], _BYTE, LANES))
-        # More than one less: 256 fits no byte.
+        # Compared as "greater than one less", because 256 fits no byte.
         less = builder.sub(arguments[2], ir.Constant(arguments[2].type, 1))
         found = builder.icmp_unsigned(">", samples, _splat(builder, less, _BYTE, LANES))
         _add_found(builder, found, arguments[3])
@@ -157,7 +157,7 @@ def _add_found(builder: Any, found: Any, counts: Any) -> None:
 
 
 def _of_ycbcr(builder: Any, luma: Any, cb: Any, cr: Any) -> tuple[Any, Any, Any]:
-    """R, G, B of Y, Cb, Cr, words of 0..255, to the bit as libjpeg has it (jdcolor.c).
+    """R, G, B of Y, Cb, Cr, words of 0..255, equal to libjpeg's to the bit (jdcolor.c).
 
     libjpeg's factors are in 1/65536 and its sums are rounded. Here their whole parts are added by themselves, so that
     all fits into words: ``(c · x + 2^15) >> 16`` is ``((2 · c · x >> 16) + 1) >> 1``.
