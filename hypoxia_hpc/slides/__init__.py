@@ -1,1 +1,1 @@
-"""Slide files: geometry, readers, synthetic slides."""
+"""Slide files: headers, readers, codecs, costs, fingerprints."""

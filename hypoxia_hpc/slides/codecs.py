@@ -34,8 +34,8 @@ NAMES = {
 RGB, YCBCR = 2, 6
 PHOTOMETRICS = {JPEG: (RGB, YCBCR), JPEG2000_YCBCR: (RGB, YCBCR), JPEG2000_RGB: (RGB, YCBCR)}
 JPEG2000 = frozenset({JPEG2000_YCBCR, JPEG2000_RGB})
-# A progressive JPEG has some ten scans; each costs a pass over the tile, so that a small file could keep a decoder
-# busy for minutes.
+# A progressive JPEG has about ten scans. Each takes a pass over the native tile, so that a small file with many scans
+# could keep a decoder busy for minutes.
 MOST_SCANS = 100
 START_OF_SCAN = b"\xff\xda"
 # Markers of a frame, SOF0 to SOF15 but for three that mean other things (ITU-T T.81, table B.1).
@@ -44,8 +44,8 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # a stuffed zero, SOI, EOI.
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 NOT_IN_HEADER = frozenset({0x00, 0xD8, 0xD9})
-# Those of the headers whose tiles are kept in planes: DQT, DHT, DRI, COM, SOF0 and SOF1. Any other might say something
-# of the colours, or be read otherwise than here.
+# Markers of the headers whose native tiles are kept in planes: DQT, DHT, DRI, COM, SOF0 and SOF1. Any other marker
+# could change the colours, or libjpeg could read it differently.
 PLAIN_MARKERS = frozenset({0xDB, 0xC4, 0xDD, 0xFE, 0xC0, 0xC1})
 SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1})
 # How many bytes a decoder holds for one pixel: OpenJPEG keeps three components of 32 bits, the others three of 8.
@@ -58,7 +58,7 @@ END_OF_IMAGE = b"\xff\xd9"
 CODESTREAM_HEAD_BYTES = 51
 # Sampling factors of three components, and how they lie in planes; of others pixels are packed.
 SAMPLINGS = {b"\x11\x11\x11": planes.YCBCR_444, b"\x21\x11\x11": planes.YCBCR_422, b"\x22\x11\x11": planes.YCBCR_420}
-# Rows of planes are whole blocks of 8 samples then, also where chroma is half as wide.
+# Then rows of planes are whole groups of 8 samples, also where chroma is half as wide.
 PLANES_PX = 16
 MOST_PLANES_PX = 2**15  # the kernels number the samples of a row in 16 bits
 APP14 = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by the colour transform: 0 RGB, 1 YCbCr
@@ -78,10 +78,10 @@ class Prepared(NamedTuple):
 class NativeCodec(NamedTuple):
     """How the native tiles of a page are decoded; both functions raise NativeTileError.
 
-    ``prepare(data, start, stop)`` makes of a native tile's bytes, which are a part of ``data``, what ``decode`` takes.
-    It is done to many in a row: between decodings, which sweep the caches, every line of Python costs twice as much
-    and more. ``decode`` fills uint8 (height, width, 4), C-contiguous, and says in which form: PACKED or, where the
-    codec is asked to ``keep_planes``, another one of :mod:`hypoxia_hpc.tiling.kernels.planes`.
+    ``prepare(data, start, stop)`` turns a native tile's bytes, a part of ``data``, into the argument of ``decode``. It
+    is called for many native tiles in a row, because decoding empties the caches: between two decodings every line of
+    Python takes at least twice as long. ``decode`` fills uint8 (height, width, 4), C-contiguous, and returns the form:
+    PACKED or, with ``keep_planes``, another one of :mod:`hypoxia_hpc.tiling.kernels.planes`.
     """
 
     prepare: Callable[[bytes, int, int], Prepared]
@@ -129,7 +129,7 @@ def decoded_nbytes(page: TiffPage) -> int:
 
 def codec_of(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> NativeCodec:
     """How native tiles of an accepted page are decoded, at 1/``reduce`` of the resolution where ``reduce`` is above 1
-    and the compression is in REDUCING; to pixels in planes if need be, where there is a library for it."""
+    and the compression is in REDUCING. With ``keep_planes`` to pixels in planes, where the library for it is found."""
     if page.compression == JPEG:
         packing = _jpeg(page, reduce)
         library = turbojpeg.library() if keep_planes and reduce == 1 and _fits_planes(page) else None
@@ -158,11 +158,11 @@ def _as_it_is(data: bytes, start: int, stop: int) -> Prepared:
 
 
 def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], Prepared]:
-    """libjpeg-turbo guesses the colours of a JPEG from its markers, TIFF says them in a tag: so the markers are left
-    out, and one that says what the tag says goes in front, with the tables that the tiles share."""
+    """libjpeg-turbo guesses the colour space of a JPEG from its markers, but TIFF states it in a tag. So these markers
+    are left out, and one that agrees with the tag goes in front, with the tables that all native tiles share."""
     transform = b"\x01" if page.photometric == YCBCR else b"\x00"
     head = SOI + APP14 + transform + _shared_tables(page.jpeg_tables)
-    # Of the header of a tile before: most have the same, and it need not be looked at again.
+    # The header of an earlier native tile: most have the same one, which then need not be checked again.
     seen, skipped, form = b"", 0, planes.PACKED
 
     def prepare(data: bytes, start: int, stop: int) -> Prepared:
@@ -182,13 +182,13 @@ def _jpeg_preparation(page: TiffPage) -> Callable[[bytes, int, int], Prepared]:
 def _jpeg_planes(
     library: ctypes.CDLL, packing: Callable[[Prepared, UInt8Array], int]
 ) -> Callable[[Prepared, UInt8Array], int]:
-    """Whatever has another form than those of planes, or does not decode without a word, is left to ``packing``."""
+    """A JPEG of another form than those of planes, or one that decodes with a warning, is left to ``packing``."""
     keep_planes = turbojpeg.PlaneDecoder(library).decode
 
     def decode(native_tile: Prepared, out: UInt8Array) -> int:
         data, form = native_tile
         if form != planes.PACKED:
-            whole = bytes(data)  # it is; and its end marker may be missing, as it may be for ``packing``
+            whole = bytes(data)  # already bytes; the end marker may be missing, as it may for ``packing``
             if keep_planes(whole if whole.endswith(END_OF_IMAGE) else whole + END_OF_IMAGE, out):
                 return form
         return packing(native_tile, out)
@@ -200,7 +200,7 @@ def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], int]:
     from simplejpeg import decode_jpeg
 
     shape = (page.tile_height // reduce, page.tile_width // reduce, 4)
-    # Given by position: whether DCT and upsampling are the fast, inexact ones, least height and width, least reduction.
+    # By position: fast and inexact DCT, fast and inexact upsampling, least height, least width, least reduction.
     options = (False, False, *shape[:2], reduce) if reduce > 1 else (False, False, 0, 0, 1)
 
     def decode(native_tile: Prepared, out: UInt8Array) -> int:
@@ -214,7 +214,7 @@ def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], int]:
         return planes.PACKED
 
     def without_sound_end(whole: bytes, out: UInt8Array) -> UInt8Array:
-        """OpenSlide does not look behind the last row: the end marker may be missing, or come after stray bytes."""
+        """OpenSlide stops at the last row, so the end marker may be missing, or come after stray bytes."""
         try:
             try:
                 return np.asarray(decode_jpeg(whole + END_OF_IMAGE, "RGBX", *options, out))
@@ -230,11 +230,13 @@ def _jpeg(page: TiffPage, reduce: int) -> Callable[[Prepared, UInt8Array], int]:
 
 
 def _checked_header(whole: bytes, page: TiffPage) -> tuple[int, int]:
-    """Bytes of a JPEG's header, to the end of its first scan's; 0 where others of the same header may have any number
-    of scans, so that each has to be looked at. And the form that its pixels may be decoded to: PACKED where there are
-    other than plain markers behind ours, or more than one scan (of which some may be missing, and every version of
-    libjpeg-turbo makes something else of that). Raises NativeTileError for another size than the native tile's, and
-    for too many scans."""
+    """Length in bytes of a JPEG's header, to the end of the header of its first scan, and the form that its pixels may
+    be decoded to.
+
+    The length is 0 where other JPEGs with the same header may have any number of scans, so that each has to be checked.
+    The form is PACKED where markers other than plain ones follow ours, or there is more than one scan: some scans may
+    be missing, and versions of libjpeg-turbo differ in what they then decode. Raises NativeTileError for another size
+    than the native tile's, and for too many scans."""
     frame, is_plain, position = b"", True, len(SOI + APP14) + 1
     while whole[position : position + 2] != START_OF_SCAN:
         marker = whole[position + 1] if whole[position] == 0xFF else 0
@@ -264,7 +266,7 @@ def _checked_header(whole: bytes, page: TiffPage) -> tuple[int, int]:
 
 
 def _form(frame: bytes, photometric: int) -> int:
-    """How the pixels of a JPEG lie in planes, by the header of its frame; PACKED where they shall not."""
+    """The form of a JPEG's planes, from the header of its frame; PACKED where it is not decoded to planes."""
     if len(frame) < 19 or frame[4] != 8 or frame[9] != 3:
         return planes.PACKED
     form = SAMPLINGS.get(frame[11:18:3], planes.PACKED)
@@ -302,7 +304,7 @@ def _jpeg2000(
 
     def decode(data: bytes | memoryview, out: UInt8Array) -> None:
         problem = codestream_refusal(data, out.shape[1] * reduce, out.shape[0] * reduce)
-        if problem:  # said before OpenJPEG allocates anything
+        if problem:  # checked before OpenJPEG allocates anything
             raise NativeTileError(problem)
         try:
             pixels = read(data)
@@ -338,8 +340,9 @@ def codestream_refusal(data: bytes | memoryview, width: int, height: int) -> str
 
 
 def is_safe_codestream(data: bytes, width: int, height: int) -> bool:
-    """Whether OpenSlide may be given a JPEG 2000 codestream. It takes the components for what their subsampling says of
-    the native tile, and reads beyond their ends where they are smaller (OpenSlide 4.0.1 ends with SIGSEGV)."""
+    """Whether it is safe to let OpenSlide decode a JPEG 2000 codestream. OpenSlide takes the size of a component from
+    the native tile and the subsampling; where the component is smaller, it reads beyond its end (4.0.1 ends with
+    SIGSEGV)."""
     if data[:4] != b"\xff\x4f\xff\x51" or len(data) < CODESTREAM_HEAD_BYTES:
         return True  # OpenJPEG refuses it
     numbers = np.frombuffer(data, ">u4", 8, 8).tolist()

@@ -1,7 +1,7 @@
 """What a slide costs to tile, from its header alone: expected milliseconds of one core.
 
-The rates say which slides are long and which are short, so that parts come out even; what a slide takes on a machine is
-measured there (``scale/rates.py``).
+The rates tell long slides from short ones, so that shares take equally long. How long a slide takes on the machine at
+hand is measured there (``runs/rates.py``).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hypoxia_hpc.slides.sources import NATIVE_VENDORS, find_page
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
 from hypoxia_hpc.tiling.plan import plan_tiles
 
-# Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding is paid by the packed
-# byte: glass packs well, and much of it is never decoded. JPEG: 22 ms/MB at 40x, 31 at 20x, whether all tissue or 60 %
-# glass; JPEG 2000: 171 and 189 to 195. What comes beside it goes by pixels.
+# Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding costs by the compressed
+# byte: background compresses well, and much of it is never decoded. JPEG: 22 ms/MB at 40x, 31 at 20x, whether all is
+# tissue or 60 % is background; JPEG 2000: 171 and 189 to 195. The rest of the work costs by the pixel.
 MS_A_MB_JPEG = 28.0
 MS_A_MB_JPEG2000 = 185.0
 MS_A_MPX = 0.3
-# Deflate and the like are paid by the pixel, and so is OpenSlide, which composes every tile: 27 Mpx/s a core.
+# Deflate and the like cost by the pixel, and so does OpenSlide, which composes every tile: 27 Mpx/s a core.
 MS_A_MPX_LOSSLESS = 10.0
 MS_A_MPX_OPENSLIDE = 36.0
 # Where the header cannot be read: as JPEG, of which level 0 is three quarters of the file.
@@ -39,8 +39,8 @@ READERS = 32
 def slide_cost(path: Path, table: TileTable, mpp: float | None = None) -> int:
     """Expected milliseconds of one core to tile this slide by the [tile] table, at least 1. ``mpp`` is the manifest's.
 
-    A slide whose header cannot be read or planned costs by its bytes: it will be quarantined, or has its mpp still to
-    be said. A missing file costs 1.
+    A slide whose header cannot be read or planned costs by its bytes: it will be quarantined, or its mpp
+    is still to come. A missing file costs 1.
     """
     try:
         with open_slide(path) as handle:

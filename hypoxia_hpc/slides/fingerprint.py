@@ -25,7 +25,7 @@ def fingerprint(path: Path) -> str:
     digest = hashlib.sha256()
     with slide_errors(path):
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
         size = status.st_size
         digest.update(f"{size}\n".encode())
@@ -40,7 +40,7 @@ def fingerprint(path: Path) -> str:
 
 @contextmanager
 def slide_errors(path: Path) -> Iterator[None]:
-    """Turn what the file system says of a slide's file into SlideError, with the reasons of :func:`fingerprint`."""
+    """Turn errors of the file system on a slide's file into SlideError, with the reasons of :func:`fingerprint`."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Which tiles of a plan are worth decoding, told from a coarse level and from drawn regions."""
+"""Which tiles of a plan are worth decoding: decided from a coarse level of the slide and from drawn regions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ BoolArray = NDArray[np.bool_]
 
 # Fine enough to see a tile's tissue (150 µm, 19 px), coarse enough to cost little.
 COARSE_UM_PER_PX = 8
-# A coarse level is read whole. A mask of 10 Mpx takes some 400 MB while it is made; to find the light pixels of an
-# image takes no more than itself.
+# A coarse level is read whole. A mask of 10 Mpx takes some 400 MB while it is made; finding the light pixels of an
+# image takes no memory beyond the image.
 MOST_MASK_PX = 10_000_000
 MOST_LIGHT_PX = 24_000_000
-# A tile should not be smaller than this on the level that it is judged by.
+# The least side of a tile, in pixels of the coarse level that decides about it.
 LEAST_TILE_PX = 6
 # screen = "fast": a tile is taken for background where the share of its coarse pixels that are as light as ``white`` +
 # FAST_MARGIN gray levels is above max_background by FAST_SHARE. benchmarks/tiling.py measures how often that is wrong.
@@ -35,7 +35,7 @@ FAST_SHARE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class CoarseLevel:
-    """A level to judge tiles by: read whole, and averaged by ``factor`` on the way (a power of two up to 32).
+    """A level that decides about tiles: read whole, and averaged by ``factor`` (a power of two up to 32) while reading.
     ``l0_per_px`` is the side of one of its pixels in level 0."""
 
     level: int
@@ -54,8 +54,8 @@ class Masks:
 
 
 def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool) -> CoarseLevel | None:
-    """The way to see the whole slide at about COARSE_UM_PER_PX, in at most ``most_px`` pixels and with tiles of at
-    least LEAST_TILE_PX; None where there is none.
+    """The level that shows the whole slide at about COARSE_UM_PER_PX, in at most ``most_px`` pixels and with tiles of
+    at least LEAST_TILE_PX; None where there is none.
 
     ``stored``: only levels as they are stored and at least 4 times coarser than the tiles, so that reading one costs
     next to nothing.
@@ -82,7 +82,7 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_fi
     """Apply ``[tile] tissue``, ``regions`` and ``screen = "fast"`` to the tiles of a plan.
 
     Raises:
-        SlideError: ``no-coarse-level`` where a tissue mask is asked for and the slide cannot be seen as a whole,
+        SlideError: ``no-coarse-level`` where a tissue mask is configured and no level shows the whole slide,
             ``unreadable`` where its coarse level is damaged, ``no-regions`` and ``bad-regions``.
     """
     selected, screened_background = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
@@ -139,7 +139,9 @@ def _screened_background(opened: OpenedSlide, plan: TilePlan, table: TileTable) 
     if coarse is None:
         return nothing
     try:
-        image, _ = opened.read_level(coarse.level, coarse.factor)  # what is not readable is black, and proves nothing
+        image, _ = opened.read_level(
+            coarse.level, coarse.factor
+        )  # what is not readable is black, and so never background
     except SlideError:
         return nothing
     packed, white = image.view("<u4")[..., 0], min(255, table.white + FAST_MARGIN)

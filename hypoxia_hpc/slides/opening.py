@@ -1,6 +1,6 @@
-"""An open slide: its header, and whichever reader is right for a plan.
+"""An open slide: its header, and the reader that suits a plan.
 
-OpenSlide reads every header and is what decides that a file is a slide; the native reader comes in where the file's own
+OpenSlide reads every header and decides whether a file is a slide. The native reader takes over where the file's native
 tiles can be decoded directly.
 """
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from openslide import OpenSlide
 
 
-# What a level may take while it is averaged, before the second step: 64 Mpx are 256 MB.
+# The most pixels of a level after the first step of averaging: 64 Mpx are 256 MB.
 MOST_SEEN_PX = 64_000_000
 
 
@@ -111,8 +111,8 @@ class OpenedSlide:
     def sources(
         self, plan: TilePlan, reading: Reading, selected: NDArray[np.bool_], threads: int = 1
     ) -> list[BlockSource]:
-        """Readers of the blocks of a plan's wanted tiles, bool (n,), each for a strip of them, for as many of
-        ``threads`` threads as can share the slide: one where OpenSlide reads, since an error ends its handle for all.
+        """Readers of the blocks under a plan's selected tiles, bool (n,): one for each strip, and as many strips as
+        threads can share the slide, ``threads`` at most. OpenSlide gets one, since an error ends its handle for all.
         """
         if reading.page is None:
             return [OpenSlideSource(self._reopened, plan, reading)]
@@ -208,7 +208,7 @@ class OpenedSlide:
             strip[:] = pixels
 
     def _page_of(self, level: int) -> TiffPage | None:
-        """The page of a level that is read natively; decided once, for to decide may take a look at every tile."""
+        """The page of a level that is read natively; decided once, because it may take a look at every native tile."""
         if level not in self._page_by_level:
             page = find_page(self._pages, self.pyramid, level)
             if not isinstance(page, TiffPage):
@@ -224,5 +224,5 @@ class OpenedSlide:
             return read_thumbnail(self._handle, largest_px)
 
     def close(self) -> None:
-        """Close what was opened again."""
+        """Close the handles that were opened a second time."""
         self._reopened.close()

@@ -1,6 +1,6 @@
 """Read slides with OpenSlide: the header as a ``Pyramid``, regions of pixels, a thumbnail.
 
-The contract: a reader only obeys a plan. Whatever goes wrong in the file becomes a ``SlideError`` with a reason.
+The contract: a reader only obeys a plan. Every fault of the file becomes a ``SlideError`` with a reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Decoded native tiles that neighbouring bands share stay in OpenSlide's cache (its own default is 32 MiB, less than
 # one row of native tiles of a large slide).
 CACHE_BYTES = 128 * 2**20
-# A handle takes some 10 ms to open; a slide with more broken places than this is lost anyway.
+# A handle takes some 10 ms to open; a slide with more damaged places than this is not worth more time.
 MOST_REOPENED = 200
 
 
@@ -47,7 +47,7 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
     try:
         if not path.exists():
             raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
-        if not path.is_file():  # to open a pipe would wait for ever
+        if not path.is_file():  # opening a pipe would wait for ever
             raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
         slide = openslide.OpenSlide(str(path))
     except PermissionError as error:
@@ -80,7 +80,7 @@ def slide_errors(path: Path) -> Iterator[None]:
 
 
 def read_pyramid(slide: OpenSlide) -> Pyramid:
-    """What the header says; numbers that are no positive finite numbers count as not said."""
+    """What the header says; a number that is not positive and finite counts as missing."""
     import openslide
 
     properties = slide.properties
@@ -120,7 +120,7 @@ def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
 
 
 class ReopenedSlide:
-    """An OpenSlide handle that is opened again after an error, for it stays dead after the first."""
+    """An OpenSlide handle that is opened again after an error, because a handle fails for ever after its first one."""
 
     def __init__(self, path: Path, slide: OpenSlide) -> None:
         self._path = path
@@ -131,7 +131,7 @@ class ReopenedSlide:
         """Pixels, uint8 (height, width, 4), straight alpha, C-contiguous and writable.
 
         Raises:
-            UnreadableBlockError: nothing there decodes; also when the slide has broken so often that it is given up.
+            UnreadableBlockError: nothing there decodes; also when the slide has failed so often that it is given up.
         """
         import openslide
 
@@ -140,7 +140,7 @@ class ReopenedSlide:
         try:
             return np.array(self._slide.read_region(xy_l0, level, size))
         except openslide.OpenSlideError as error:
-            fresh = openslide.OpenSlide(str(self._path))  # where that fails too, the old handle is still there to close
+            fresh = openslide.OpenSlide(str(self._path))  # if opening fails, the old handle can still be closed
             fresh.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
             self.close()
             self._slide = fresh
@@ -148,7 +148,7 @@ class ReopenedSlide:
             raise UnreadableBlockError(str(error)) from None
 
     def close(self) -> None:
-        """Close the handle that was opened here; the first one belongs to who opened it."""
+        """Close the handle that was opened here; the first one is closed where it was opened."""
         if self._reopened:
             self._slide.close()
 

@@ -22,8 +22,8 @@ ReadPixels = Callable[[int, int], UInt8Array]
 @contextmanager
 def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0: Int64Array) -> Iterator[ReadPixels]:
     """A function ``read(start, stop)`` that gives tiles ``start`` to ``stop`` (not included) of those at ``xy_l0``,
-    int64 (n, 2) in reading order, uint8 (k, px, px, 3): the pixels that a store would hold. To be called from the first
-    tile to the last, each once.
+    int64 (n, 2) in reading order, uint8 (k, px, px, 3): the pixels that a store would hold. The calls go
+    from the first tile to the last, each tile once.
 
     Raises:
         SlideError: what opening and reading a slide raise, and ``slide-changed`` where its plan has no such tiles.
@@ -51,7 +51,7 @@ def _chosen(path: Path, plan: TilePlan, xy_l0: Int64Array) -> NDArray[np.bool_]:
 
 
 class _InOrder:
-    """Cuts a stream of arrays into the slices asked for."""
+    """Cuts a stream of arrays into slices of any length."""
 
     def __init__(self, parts: Iterator[UInt8Array]) -> None:
         self._parts = parts

@@ -1,7 +1,7 @@
 """Readers of blocks: the file's own native tiles, or OpenSlide, both as :class:`BlockSource` in the plane of the tiles.
 
-The choice is a pure function of the header; which reader it was stands in the store. Truth is the same for both: the
-level's decoded pixels, on white.
+The choice is a pure function of the header, and the store records it. Both readers give the same pixels: those of the
+decoded level, on white.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hypoxia_hpc.tiling.kernels.state import room_for_blocks
 # Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
 NATIVE_VENDORS = ("aperio", "generic-tiff", "philips")
 MOST_DECODED_BYTES = 64 * 2**20
-# Native tiles of a row mostly lie one behind the other: they are read some twenty at a time, which costs less than each
-# alone, above all over a network, though some of them may turn out not to be needed. Tiny ones not more than some
-# thousand at a time: to look further along the row would cost more than it spares.
+# Native tiles of a row mostly lie one behind the other in the file. About twenty are read at a time, which is cheaper
+# than one by one, above all over a network, although some may not be needed. Of tiny ones at most some thousand are
+# read at a time: looking further along the row costs more than it saves.
 WINDOW_BYTES = 256 * 2**10
 MOST_AT_ONCE = 1024
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
@@ -60,14 +60,14 @@ class Reading:
 
     @property
     def reduced_by(self) -> str:
-        """Who reduced the pixels: nobody, exact averaging, or the decoder."""
+        """What reduced the pixels: nothing, exact averaging, or the decoder."""
         if self.tiles.side == self.tiles.tile_px and self.factor == 1:
             return "none"
         return "decoder" if self.by_decoder else "area"
 
 
 def choose_reading(pages: Sequence[TiffPage] | str, pyramid: Pyramid, plan: TilePlan, reduce: str) -> Reading:
-    """Who reads the plan's level, and in which blocks. ``pages`` is a reason instead where there are none.
+    """Which reader reads the plan's level, and in which blocks. ``pages``: the reason instead, where there are none.
 
     Raises:
         SlideError: ``native-tile-too-large``.
@@ -94,8 +94,8 @@ def find_page(pages: Sequence[TiffPage] | str, pyramid: Pyramid, level: int) -> 
 
 
 def _missing_below(pages: Sequence[TiffPage], pyramid: Pyramid, level: int) -> str:
-    """OpenSlide paints what is missing on an Aperio level from the finer one, and so on upwards: so a level is native
-    only where neither it nor any finer one misses a tile, except level 0 itself."""
+    """OpenSlide fills what is missing on an Aperio level from the next finer level, and so on upwards. So a level is
+    read natively only where neither it nor any finer level lacks a native tile, level 0 excepted."""
     if pyramid.vendor != "aperio" or level == 0:
         return ""
     finer = pyramid.level_sizes[: level + 1]
@@ -198,9 +198,9 @@ class NativeSource:
         return PACKED
 
     def _read_ahead(self, number: int) -> Prepared | None:
-        """A native tile's bytes, prepared, None where it is missing. Those that follow on it in its row, as far as they
-        are wanted, are read with it and kept for their turn; one that is damaged has its error then. Where one is read
-        for the first time those that were read before are left out; where it is read again, they are wanted as it is.
+        """A native tile's bytes, prepared; None where it is missing. The selected ones that follow it in its row are
+        read with it and kept for their turn; a damaged one raises its error then. When a native tile is read for the
+        first time, those that were read before are left out; when it is read again, they are needed again as well.
         """
         row = number // self._columns
         if row > self._expected_row:
@@ -219,7 +219,7 @@ class NativeSource:
         self._to_come[number : number + n] = False
         prepare, start = self._prepare, 0
         first = prepare(data, 0, counts[0])
-        if counts[0] > WINDOW_BYTES:  # a large one is alone in its window, and not kept
+        if counts[0] > WINDOW_BYTES:  # a large one is read alone, and not kept
             return first
         window = self._windows[row] = self._left_over(row)
         with suppress(NativeTileError):
@@ -244,8 +244,8 @@ class NativeSource:
             raise UnreadableBlockError(f"{stop - start} bytes at {start}: {error.strerror}") from None
 
     def _expect(self, row: int) -> None:
-        """Tell the kernel that what is wanted of this row and the next is needed soon, so that the disk works while we
-        decode."""
+        """Announce to the operating system that the selected native tiles of this row and the next are needed soon, so
+        that the disk works during decoding."""
         self._expected_row = row + 1
         self._windows = {kept: window for kept, window in self._windows.items() if kept >= row - 3}
         rows = slice(row * self._columns, (row + 2) * self._columns)
@@ -272,8 +272,8 @@ def _then_averaged(
 
 
 def _read_at_once(starts: Sequence[int], counts: Sequence[int], selected: Sequence[bool], most_bytes: int) -> int:
-    """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go; to the
-    next one that is missing or not wanted."""
+    """How many native tiles of a row, the first of these and those that lie right behind it, are read in one go: up to
+    the next one that is missing or not selected."""
     stop, n = starts[0] + counts[0], 1
     while n < len(starts) and starts[n] == stop <= starts[0] + WINDOW_BYTES:
         if not (selected[n] and 0 < counts[n] <= most_bytes):
@@ -340,7 +340,7 @@ class OpenSlideSource:
         self._slide = slide
         self._plan = plan
         self._factor = reading.factor
-        # Where OpenSlide interpolates, every square is read from its own corner, as whoever checks a tile would do.
+        # Where OpenSlide interpolates, every square is read from its own corner: a check of one tile agrees.
         self._most = 1 if plan.interpolated else max(1, MOST_PX_A_READ // plan.side_level**2)
         self._run = range(0)
         self._pixels = np.empty((0, 0, 4), dtype=np.uint8)

@@ -1,6 +1,6 @@
 """The tiled pages of a TIFF or BigTIFF file: where each native tile lies and how it is packed.
 
-Only what the native reader needs is read, every number is held against the file's size before anything is allocated,
+Only what the native reader needs is read, every number is checked against the file's size before anything is allocated,
 and the chain of directories cannot loop. (TIFF 6.0, 1992, sections 2, 8, 14, 15; BigTIFF as libtiff defines it.)
 """
 
@@ -20,7 +20,7 @@ MOST_ENTRIES = 4096
 # Of all pages together.
 MOST_NATIVE_TILES = 4_000_000
 MOST_TABLES_BYTES = 64 * 2**10
-# Of a tag that is neither a table nor a list of native tiles; bits, say, has one a sample.
+# Of a tag that is neither a table nor a list of native tiles: the tag of bits, for example, has one value a sample.
 MOST_VALUES = 16
 FIRST_BYTES = 64
 
@@ -57,14 +57,14 @@ NUMBERS = {
 
 
 class TiffError(ValueError):
-    """The file is no TIFF, or its directories do not hold together."""
+    """The file is no TIFF, or its directories are inconsistent."""
 
 
 @dataclass(frozen=True, slots=True)
 class TiffPage:
     """One tiled page. ``offsets`` and ``counts`` (bytes) are int64 (native tiles,), row by row; a count of 0 is a
-    missing tile. ``bits`` and ``sample_formats`` have one entry a sample. ``first_bytes``: with which the first native
-    tile that is not missing begins, 64 of them where the file has so many."""
+    missing tile. ``bits`` and ``sample_formats`` have one entry a sample. ``first_bytes``: the first 64 bytes (fewer at
+    the end of the file) of the first native tile that is not missing."""
 
     width: int
     height: int

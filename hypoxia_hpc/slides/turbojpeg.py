@@ -1,6 +1,6 @@
 """JPEG to the planes of its colours, by the TurboJPEG library where the machine has it.
 
-No wheel brings it along, many machines have it: ``libturbojpeg0`` on Debian and Ubuntu, ``turbojpeg`` on Fedora and
+No wheel contains it, but many machines have it: ``libturbojpeg0`` on Debian and Ubuntu, ``turbojpeg`` on Fedora and
 Red Hat, libjpeg-turbo in conda and as a module of clusters. Without it simplejpeg decodes, to the same pixels.
 """
 
@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from hypoxia_hpc.records import UInt8Array
 
-# Of every version; 2.0 (2018) is the first that is taken: older ones do not know of warnings as errors, or read beyond
-# the end of damaged data.
+# Names for every version. 2.0 (2018) is the first that is used: older ones cannot turn warnings into errors, or read
+# beyond the end of damaged data.
 NAMES = ("libturbojpeg.so.0", "libturbojpeg.0.dylib", "turbojpeg.dll")
 ACCURATE_DCT = 4096
 N_PLANES = 3
@@ -54,13 +54,13 @@ class PlaneDecoder:
 
     def decode(self, data: bytes, out: UInt8Array) -> bool:
         """Decode a JPEG, the size of whose header is that of ``out``, into the planes that uint8 (height, width, 4) has
-        room for, as :mod:`hypoxia_hpc.tiling.kernels.planes` says. False where anything is wrong with it, be it only a
-        warning: then what ``out`` has means nothing."""
+        room for, as :mod:`hypoxia_hpc.tiling.kernels.planes` says. False after any error or warning: then the
+        content of ``out`` means nothing."""
         height, width = out.shape[:2]
         known = self._slots.get(id(out))
         places = known[1] if known and known[0]() is out else self._places_in(out)
-        # A decoder keeps the tables of the JPEG before, and would take them where a damaged one has none. A new one
-        # costs 0.7 µs.
+        # A decoder keeps the tables of the JPEG before, and would use them for a damaged JPEG that has none. A new
+        # decoder costs 0.7 µs.
         decoder = self._library.tjInitDecompress()
         if not decoder:
             raise MemoryError("no room for a JPEG decoder")
