@@ -1,7 +1,6 @@
 """How tiles are packed in a store: for each ``[tile] codec`` its Zarr v3 codecs and the library calls that obey them.
 
-Decoding trusts nothing: it fills a buffer of the size that the array's shape demands, so that no chunk, whatever it
-holds, makes a larger one.
+Decoding trusts no chunk: it fills a buffer of the size that the array's shape demands, and no chunk can make it larger.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class PixelCodec:
 
     def sizes(self, nbytes: int) -> tuple[int, int]:
         """Least and most bytes of a packed chunk that has ``nbytes`` unpacked."""
-        # What cannot be packed grows by 16 bytes (lz4), 0.4 % (zstd) or a header (jpeg; noise itself shrinks).
+        # Incompressible tiles grow by 16 bytes (lz4), 0.4 % (zstd) or a header (jpeg; noise itself shrinks).
         return (nbytes, nbytes) if self.fixed else (1, nbytes + nbytes // 8 + _SPARE_NBYTES)
 
 
@@ -99,7 +98,7 @@ def _pack_jpeg(tiles: UInt8Array) -> Packed:
 def _unpack_jpeg(packed: bytes, tiles: UInt8Array) -> None:
     import imagecodecs
 
-    # libjpeg allocates by what a header says before anyone can look: only the header that we write is let through.
+    # libjpeg allocates by the sizes in a header before they can be checked: only the header that we write is accepted.
     header = _jpeg_header(tiles.shape[1])
     if not packed.startswith(header):
         raise ValueError("a chunk has not the JPEG header of these tiles")
@@ -111,7 +110,7 @@ def _unpack_jpeg(packed: bytes, tiles: UInt8Array) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _jpeg_header(tile_px: int) -> bytes:
-    """What every packed tile of this side begins with, from the start of the image to the start of its scan."""
+    """The bytes that every packed tile of this side begins with, from the start of the image to that of its scan."""
     packed = bytes(_pack_jpeg(np.zeros((1, tile_px, tile_px, 3), dtype=np.uint8)))
     return packed[: packed.index(_SOS) + _SOS_NBYTES]
 
@@ -134,7 +133,7 @@ NONE = PixelCodec((_BYTES,), _pack_none, _unpack_none, fixed=True)
 #   lz4   263.6   8,600   3,800  21,000
 #   zstd  256.2   2,500   2,500   5,200    (levels 1 to 3 pack alike, 1 is the fastest)
 #   jpeg   66.5   1,900   1,800   1,450
-# Without loss 2 to 5 % are saved and writing or reading slowed down: the default is "none".
+# Lossless codecs save 2 to 5 % and slow down writing or reading: the default is "none".
 CODECS: Mapping[str, PixelCodec] = {
     "none": NONE,
     "lz4": PixelCodec((_BYTES, {"name": "blosc", "configuration": _BLOSC}), _pack_lz4, _unpack_lz4),

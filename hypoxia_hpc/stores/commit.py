@@ -1,9 +1,9 @@
 """The only place that fsyncs, renames and deletes in a run directory.
 
-Whatever is made is first written under a unique ``.tmp-<name>-<host>-<pid>-<random>`` beside its target (so on the same
-file system), fsynced with every folder in it, and only then renamed: the target's name is either absent or names a
-whole file or folder, whenever a job is killed. There are no lock files. A killed job leaves its ``.tmp-*`` behind, and
-perhaps an ``.old-*``; :func:`remove_leftovers` clears them up.
+Every file and folder is first written under a unique ``.tmp-<name>-<host>-<pid>-<random>`` beside its target (so on the
+same file system), fsynced with every folder in it, and only then renamed. Whenever a job is killed, the target's name
+is either absent or names a whole file or folder. There are no lock files. A killed job leaves its ``.tmp-*`` behind,
+and perhaps an ``.old-*``; :func:`remove_leftovers` clears them up.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MACHINE_ERRORS = {
 
 @contextmanager
 def machine_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError that tells of the machine (disk full, quota, read-only, ...) into a MachineError.
+    """Turn an OSError caused by the machine (disk full, quota, read-only, ...) into a MachineError.
 
     ``path`` is named where the OSError itself names none. Other OSErrors pass unchanged.
     """
@@ -112,9 +112,9 @@ def temporary_directory(target: Path) -> Iterator[Path]:
 def commit_directory(folder: Path, target: Path, is_same: Callable[[Path], bool]) -> None:
     """Give ``folder`` (from :func:`temporary_directory`) the name ``target``, after fsync of all that is in it.
 
-    Where ``target`` exists already, ``is_same(target)`` decides: true, and ``folder`` is left for its context to
-    delete; false, and the old target makes way. Another writer may take ``target`` away while it is asked, so it has
-    to be false, not an error, for what cannot be read. Raises MachineError.
+    Where ``target`` exists already, ``is_same(target)`` decides: if true, ``folder`` is left for its context to
+    delete; if false, the old target is replaced. Another writer may remove ``target`` during that call, so it has to
+    return false, and not raise, for a target that cannot be read. Raises MachineError.
     """
     with machine_errors(target):
         for parent, _, files in os.walk(folder, topdown=False):
@@ -136,8 +136,8 @@ def remove_directory(folder: Path) -> None:
 def leftovers(run_dir: Path) -> list[Path]:
     """What killed jobs left under ``run_dir``: ``.tmp-*`` and ``.old-*`` not written to for a day, their process gone.
 
-    Whether a process of another host lives cannot be asked; there the age alone decides. Finished stores (``*.zarr``)
-    are not looked into, symbolic links not followed.
+    Whether a process of another host still runs cannot be found out; there the age alone decides. Finished stores
+    (``*.zarr``) are not searched, symbolic links not followed.
     """
     found = []
     for parent, folders, files in os.walk(run_dir):
@@ -151,15 +151,15 @@ def remove_leftovers(run_dir: Path) -> list[Path]:
     """Delete the :func:`leftovers` of ``run_dir`` and return them. Raises MachineError."""
     found = leftovers(run_dir)
     for path in found:
-        with machine_errors(path), suppress(FileNotFoundError):  # someone else is cleaning up too
+        with machine_errors(path), suppress(FileNotFoundError):  # another process cleans up too
             _delete(path)
     return found
 
 
 def _move_in(folder: Path, target: Path, is_same: Callable[[Path], bool]) -> list[Path]:
-    """Rename ``folder`` to ``target`` and return what was moved away for it."""
+    """Rename ``folder`` to ``target``, and return the older targets that were moved away for it."""
     replaced: list[Path] = []
-    # Every turn ends here or moves the target of another writer away, and each writer moves in but once: it ends.
+    # Every round returns here or moves another writer's target away. Each writer moves in only once, so this ends.
     while True:
         try:
             os.rename(folder, target)  # noqa: PTH104
@@ -193,7 +193,7 @@ def _host() -> str:
 
 
 def _fsync(path: Path) -> None:
-    # Linux writes a file's dirty pages back whichever descriptor asks, so a second, read-only one will do.
+    # Linux writes back all dirty pages of a file, whichever descriptor fsync is called on: a read-only one is enough.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -226,7 +226,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it lives and belongs to someone else
+    except PermissionError:  # it runs and belongs to another user
         return True
     return True
 

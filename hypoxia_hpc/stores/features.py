@@ -51,7 +51,7 @@ def write_features(target: Path, values: NDArray[Any], xy: Int64Array, attribute
 
 
 def open_features(path: Path) -> Features:
-    """Read a feature store, all of it, checksums compared. Raises SlideError (damaged-store), MachineError."""
+    """Read a whole feature store, and compare its checksums. Raises SlideError (damaged-store), MachineError."""
     import zarr
 
     with reading_store(path):
@@ -62,7 +62,7 @@ def open_features(path: Path) -> Features:
 
 
 class FeatureRows:
-    """The rows of a feature store, read as they are asked for: ``n`` vectors of ``feature_length`` values, float16 or
+    """The rows of a feature store, read on demand: ``n`` vectors of ``feature_length`` values, float16 or
     float32. Opening checks all but the values: entries, documents, sizes of files, the shard's index.
 
     Raises SlideError (damaged-store), MachineError, on opening and on reading.

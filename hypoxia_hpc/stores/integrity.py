@@ -1,7 +1,8 @@
 """Is a store what was written? Checks that need no Zarr, made before Zarr decodes anything.
 
-Checking is rebuilding: an array's document has to be, but for its sizes, byte for byte the one that :mod:`layout` would
-write, so no codec, data type or name from a store is ever trusted; file sizes and the shard's index follow from it.
+A check builds the document of each array again: apart from the sizes, it has to equal byte for byte the one that
+:mod:`layout` writes. So no codec, data type or name from a store is ever trusted, and file sizes and the shard's index
+follow from the document.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MOST_ARRAY_BYTES = 64 * 2**10
 MOST_ROWS = 2**28
 MOST_SHARD_CHUNK_BYTES = 64 * 2**20  # a tile of 4096 px, the largest there are, has 50 MB
 Layout = tuple[str, tuple[int, ...]]  # data type and shape of an array
-# What a broken document, checksum or folder raises; any other OSError is the machine's.
+# Raised for a damaged document, checksum or folder; any other OSError is a fault of the machine.
 _DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
 
 
@@ -91,7 +92,7 @@ def sound_store(store: Path, rules: Mapping[str, ArrayRule]) -> tuple[Json, dict
 
 
 def store_attributes(store: Path) -> Json | None:
-    """The group attributes of a store, a text ``key`` among them; None where there is no such thing."""
+    """The group attributes of a store, among them a text ``key``; None where the store or the key is missing."""
     try:
         attributes = read_attributes(store)
     except _DAMAGE:
@@ -121,7 +122,7 @@ def read_attributes(store: Path) -> Json:
 def store_problems(store: Path, rules: Mapping[str, ArrayRule]) -> list[str]:
     """Everything wrong with a store short of reading its values: entries, documents, sizes of files, shard indices.
 
-    Raises OSErrors that are the machine's.
+    Raises OSErrors that are faults of the machine.
     """
     return _examined(store, rules)[0]
 
@@ -190,12 +191,12 @@ def _arrays_problems(store: Path, rules: Mapping[str, ArrayRule]) -> tuple[list[
             problems.append(f"{name}: {error}")
             continue
         shape = layouts[name][1]
-        wanted = [
+        expected_shape = [
             size if isinstance(size, int) else sizes.setdefault(size, found)
             for size, found in zip(rule.dimensions, shape, strict=True)
         ]
-        if list(shape) != wanted:
-            problems.append(f"{name}: shape {list(shape)} should be {wanted}")
+        if list(shape) != expected_shape:
+            problems.append(f"{name}: shape {list(shape)} should be {expected_shape}")
     return problems, layouts
 
 

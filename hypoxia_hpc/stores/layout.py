@@ -52,7 +52,7 @@ class ArrayRule:
 # 1 / 4 / 8 / 16 / 32 tiles a chunk and codec "none": 18 / 22 / 22 / 21 / 19 by this package, 3 / 7 / 8 / 9 / 10 by
 # zarr-python, 20 / 17 / 19 / 14 / 8 by zarrs. No codec packs larger chunks better, and the last one is padded.
 CHUNK_TILES = 8
-MOST_CHUNK_BYTES = 4 * 2**20  # fewer tiles where they are larger: buffers are chunks
+MOST_CHUNK_BYTES = 4 * 2**20  # fewer tiles where they are larger, since buffers are chunks
 _COORDINATES = ArrayRule(("int64",), ("n", 2))
 FEATURE_ARRAYS: Mapping[str, ArrayRule] = {
     "features": ArrayRule(("float16", "float32"), ("n", "d"), most_rows=256),
@@ -91,8 +91,8 @@ def document_bytes(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> bytes
     return _template(rule, dtype, shape[1:]).replace(_N, b"%d" % shape[0]).replace(_ROWS, b"%d" % rows)
 
 
-# Stand for the number of rows, and that of a shard: larger than any. To encode a document takes 50 µs, and the three of
-# a store are compared whenever it is opened.
+# Placeholders for the number of rows, and of rows of a shard: larger than any real number. Encoding a document takes
+# 50 µs, and the three of a store are compared whenever it is opened, so the encoded text is kept and filled in.
 _N, _ROWS = b"1234567890123456701", b"1234567890123456702"
 
 

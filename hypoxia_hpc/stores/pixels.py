@@ -17,11 +17,11 @@ from hypoxia_hpc.stores.layout import ArrayRule, chunk_nbytes_of, rows_per_chunk
 from hypoxia_hpc.stores.shards import ShardWriter, crc32c_of
 
 DTYPE = "uint8"
-# Small chunks are handed on together: 6 % more tiles of 299 px a second for jpeg, whose chunks are one tile.
+# Small chunks go to the threads together: 6 % more tiles of 299 px a second for jpeg, whose chunks are one tile.
 BUFFER_BYTES = 2 * 2**20
 # Tiles come in bursts, whenever a row of native tiles is decoded (100 tiles of 299 px on a slide of 30,000 px), and the
-# threads go on with them while the next row is decoded. The least: one is filled, one packed, one written. The one that
-# was written last is filled next: as long as the threads keep up, what they work on stays in the caches.
+# threads go on with them while the next row is decoded. The least is three: one is filled, one packed, one written.
+# The buffer that was written last is filled next: as long as the threads keep up, their buffers stay in the caches.
 BUFFERED_BYTES = 32 * 2**20
 LEAST_BUFFERS = 3
 
@@ -30,7 +30,7 @@ class PixelsWriter:
     """Writes the tiles of one slide, in order, as the array ``pixels`` of the store in ``folder``.
 
     The caller fills one buffer of tiles while a thread packs the one before and another thread hashes and writes the
-    one before that. What a thread raises comes out of one of the next calls, and of every one after it.
+    one before that. An error of a thread is raised by one of the next calls, and by every call after it.
     """
 
     def __init__(self, folder: Path, rule: ArrayRule, tile_px: int) -> None:
@@ -90,12 +90,12 @@ class PixelsWriter:
         return [(chunk, crc32c_of(chunk)) for chunk in chunks]
 
     def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None], buffer: UInt8Array) -> None:
-        before.result()  # it is over; where it failed this one fails too, and so every later one
+        before.result()  # that one is finished; where it failed this one fails too, and so does every later one
         self._shard.extend(packed.result())
         self._free.append(buffer)
 
     def _free_buffer(self) -> UInt8Array:
-        """One to be filled, once it is written; raises what any of the writings so far has raised."""
+        """A buffer to fill, as soon as one is written; raises the first error of the writes so far."""
         while self._writes[0].done() and len(self._writes) > 1:
             self._writes.popleft().result()
         if not self._free and self._n_unmade:
@@ -159,7 +159,8 @@ class PixelsReader:
         """Read tiles ``start`` to ``stop`` (not included), of those there are, into the first rows of ``out``, uint8
         (at least stop - start, px, px, 3) in C order; the number of rows that were written.
 
-        Those may be more, as far as there is room: what follows in the last chunk goes along, for nothing is copied.
+        More rows than asked for are written where there is room: the rest of the last chunk too, since chunks are
+        decoded in place.
         """
         if not 0 <= start <= stop <= len(self) or len(out) < stop - start or out.shape[1:] != self.shape[1:]:
             raise IndexError(f"tiles {start} to {stop} of {self.shape} do not go into {out.shape}")
@@ -175,7 +176,7 @@ class PixelsReader:
         return written
 
     def _copy_part(self, file: BufferedReader, first: int, start: int, stop: int, out: UInt8Array) -> int:
-        """A chunk that begins before ``out`` or ends behind it, by way of a chunk of this thread's own."""
+        """Copy from a chunk that begins before ``out`` or ends behind it, through a chunk buffer of this thread."""
         if not hasattr(self._spare, "tiles"):
             self._spare.tiles = np.empty((self._rows, *self.shape[1:]), dtype=np.uint8)
         self._unpack(file, first, self._spare.tiles)

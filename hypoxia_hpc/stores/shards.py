@@ -27,15 +27,16 @@ from hypoxia_hpc.stores.codecs import Packed
 
 CRC_BYTES = 4
 ENTRY_BYTES = 16
-# To the disk while the rest is made: the fsync of an 805 MB shard at its end took 196 ms without this and 3 ms with it,
-# writing and fsync together 1,200 and 940 ms (medians of 5). And out of memory once it is there: a cohort is larger
-# than that, and fresh pages cost more than used ones (a slide of 294 MB: 1.18 s of the processor instead of 1.43).
+# Bytes after which written data is flushed, while the next is computed: the fsync of an 805 MB shard at its end took
+# 196 ms without this and 3 ms with it, writing and fsync together 1,200 and 940 ms (medians of 5). Flushed pages leave
+# the page cache: a cohort is larger than memory, and fresh pages cost more than used ones (a slide of 294 MB: 1.18 s of
+# processor time instead of 1.43).
 FLUSH_BYTES = 8 * 2**20
 _INDEX_PART = 2**16
 
 
 class ShardWriter:
-    """Writes inner chunks to a new file at ``path``, in C order; holds no more than where they end.
+    """Writes inner chunks to a new file at ``path``, in C order; keeps only their ends in memory.
 
     What is written is hashed in a thread meanwhile: SHA-256 (1.8 GB/s on a core with instructions for it) takes longer
     than the write. ``close`` must be called, also after an error; without ``finish`` before, the file is no shard.
@@ -79,11 +80,11 @@ class ShardWriter:
             self._sha256.update(part)
 
     def _start_flush(self) -> None:
-        """Have the kernel write to the disk what it was given, without waiting for it, and forget what was given to it
-        the time before."""
+        """Let the operating system start to write the new data to the disk, without waiting, and drop the data of the
+        time before from the page cache."""
         start = max(0, self._n_flushed - FLUSH_BYTES)
-        with suppress(OSError):  # a hint; what cannot be written is told by write and fsync
-            # Starts the writing of dirty pages and drops clean ones: mostly the second and the first half of these.
+        with suppress(OSError):  # only a hint: write and fsync report what cannot be written
+            # Starts to write dirty pages and drops clean ones: mostly the second and the first half of this range.
             os.posix_fadvise(self._file.fileno(), start, self._n_bytes - start, os.POSIX_FADV_DONTNEED)
         self._n_flushed = self._n_bytes
 
@@ -160,7 +161,7 @@ def crc32c_of(data: Packed | UInt8Array) -> bytes:
 def _read_index(file: BinaryIO, n_chunks: int, sizes: tuple[int, int]) -> Int64Array:
     """Where each chunk begins and the last one ends, int64 (n_chunks + 1,).
 
-    Read part by part, and no further than it is right: an absurd ``n_chunks`` makes no large array.
+    The index is read part by part, and only as long as it is right: an absurd ``n_chunks`` makes no large array.
     """
     index_start = os.fstat(file.fileno()).st_size - n_chunks * ENTRY_BYTES - CRC_BYTES
     least, most = (size + CRC_BYTES for size in sizes)

@@ -35,7 +35,7 @@ class TileWriter:
     def new_tile(self) -> UInt8Array:
         """Where the next tile has to be put: uint8 (px, px, 3), of undefined content.
 
-        It has to be filled before ``new_tile`` or ``commit`` is called again, and not to be touched after that.
+        Fill it before the next call of ``new_tile`` or ``commit``, and do not touch it after that.
         Raises MachineError, also for tiles before this one, which threads pack and write meanwhile.
         """
         with machine_errors(self._target):
