@@ -1,5 +1,5 @@
-"""Bootstrap over patients: whole patients are drawn with all their rows, so tiles of one patient are never taken for
-independent observations."""
+"""Bootstrap over patients: a patient is drawn with all its rows, so tiles of one patient never count as independent
+observations."""
 
 from __future__ import annotations
 

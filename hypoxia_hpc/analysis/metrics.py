@@ -1,4 +1,4 @@
-"""Binary metrics with bootstrap intervals over patients, and what they are to be compared with."""
+"""Binary metrics with bootstrap intervals over patients, and the baseline to compare them with."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ def roc_points(labels: NDArray[np.integer], probabilities: NDArray[np.floating])
 
 
 def tumour_type_baseline(train_patients: Sequence[Patient], patients: Sequence[Patient]) -> Float64Array:
-    """What the tumour type alone says, (len(patients),): the share of hypoxic patients of that type in training; for a
-    type that training has not, the share in all of training. Raises InputError if no training patient has a label."""
+    """The prediction from the tumour type alone, (len(patients),): the share of hypoxic patients of that type in
+    training; for a type without training patients, the share in all of training. Raises InputError if no training
+    patient has a label."""
     labelled = [each for each in train_patients if each.label is not None]
     if not labelled:
         raise InputError("no training patient has a label", remedy="give labels in patients.csv and train again")
@@ -106,7 +107,9 @@ def _check(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> 
         if bad.any()
     ]
     if offending:
-        raise InputError("predictions that no metric can be made of", offending=offending, remedy="predict again")
+        raise InputError(
+            "metrics cannot be computed from these predictions", offending=offending, remedy="predict again"
+        )
 
 
 def _tallies(labels: NDArray[np.integer], called: NDArray[np.bool_], patients: Int64Array, n: int) -> Float64Array:

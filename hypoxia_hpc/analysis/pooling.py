@@ -1,4 +1,4 @@
-"""From tiles to slides to patients: the mean probability over all tiles, or their evidence weighed by attention."""
+"""From tiles to slides and patients: the mean probability over all tiles, or the mean logit weighted by attention."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def pool_tiles(tiles: pd.DataFrame, level: Level) -> pd.DataFrame:
 
     ``tiles`` has one row a tile: slide_id, patient_id, and either probability (0..1), of which the mean is taken (a
     patient's is that over the tiles of all its slides); or ``attention_logit`` and ``logit``, float64 of any size: then
-    the probability is the logistic function of the logits' mean, a tile weighing as much as the softmax of the
-    attention logits of its slide or patient says. The order of the rows does not matter, to the last bit.
+    the probability is the logistic function of the weighted mean of the logits. The weights of the tiles are the
+    softmax of the attention logits within the slide or patient. The order of the rows does not matter, to the last bit.
     """
     codes, ids = pd.factorize(tiles[f"{level}_id"], sort=True)
     if ATTENTION in tiles:
@@ -40,7 +40,7 @@ def pool_tiles(tiles: pd.DataFrame, level: Level) -> pd.DataFrame:
 
 
 def attention_weights(tiles: pd.DataFrame) -> Float64Array:
-    """How much each tile weighs in its patient's bag, float64 (n,) in 0..1, summing to 1 over a patient's tiles."""
+    """The weight of each tile in its patient's bag, float64 (n,) in 0..1, summing to 1 over a patient's tiles."""
     codes, ids = pd.factorize(tiles["patient_id"], sort=True)
     attention = _floats(tiles, ATTENTION)
     order = np.lexsort((attention, codes))
@@ -72,7 +72,7 @@ def _mean(codes: Int64Array, n_ids: int, values: Float64Array) -> tuple[Float64A
 def _attention_mean(
     codes: Int64Array, n_ids: int, values: Float64Array, attention: Float64Array
 ) -> tuple[Float64Array, Int64Array]:
-    """The mean by code, weighed by the softmax of ``attention`` within the code (Ilse et al. 2018, equation 8)."""
+    """The mean by code, weighted by the softmax of ``attention`` within the code (Ilse et al. 2018, equation 8)."""
     order = np.lexsort((values, attention, codes))
     weights = _softmax_terms(codes, attention, order)[order]
     ranked = codes[order]

@@ -16,7 +16,7 @@ _BARCODE = re.compile(
 @dataclass(frozen=True, slots=True)
 class Barcode:
     """``patient_id``: first 12 characters. ``site``: tissue source site, characters 6-7. ``sample_type``: 1 to 9
-    tumour, 10 to 19 normal, 20 and above controls; None where the name ends before it. ``slide_kind``: DX
+    tumour, 10 to 19 normal, 20 and above controls; None where the name is too short for it. ``slide_kind``: DX
     (diagnostic), TS, BS, MS (frozen: top, bottom, middle), or empty."""
 
     patient_id: str

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hypoxia_hpc.errors import InputError, MachineError
 
-# A spreadsheet runs a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
+# A spreadsheet executes a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
@@ -49,8 +49,8 @@ def refuse(problem: str, offending: Sequence[str], remedy: str) -> None:
 def csv_text(frame: pd.DataFrame) -> str:
     """The frame without its index as CSV: comma, LF, None and NaN empty, floats in their shortest exact form.
 
-    Text that a spreadsheet would run as a formula gets an apostrophe in front (`unguard` takes it off); numbers do not.
-    """
+    Text that a spreadsheet would execute as a formula gets an apostrophe in front (`unguard` takes it off); numbers do
+    not."""
     rows = [list(frame.columns), *frame.itertuples(index=False, name=None)]
     return "".join(",".join(_cell(value) for value in row) + "\n" for row in rows)
 

@@ -1,4 +1,4 @@
-"""The slide table of a run: slides get their ids and patients; what is left out, and why, is part of the answer."""
+"""The slide table of a run: ids and patients of the slides, and which files are left out, with the reason."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
 class SlideTable:
     """``slides``: one row a slide, with `COLUMNS`, sorted by slide_id; cost in bytes, mpp in µm per pixel or NaN.
 
-    ``dropped``: (name, reason) of files that are no row. ``missing``: slide ids whose file is not there (rows all the
-    same). ``assumed``: slide ids that name no patient and stand as a patient of their own. ``unlabelled``: patients
+    ``dropped``: (name, reason) of files without a row. ``missing``: slide ids whose file does not exist (they have rows
+    too). ``assumed``: slide ids that name no patient and count as a patient of their own. ``unlabelled``: patients
     with slides that the patients table lacks. ``without_slide``: patients of that table without a slide.
     """
 
@@ -37,7 +37,7 @@ class SlideTable:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, one sentence for each thing, with at most five examples."""
+        """Notes for the user, one sentence for each kind of finding, with at most five examples."""
         facts = (
             (self.missing, "slide files are not there; their slides will be quarantined"),
             (
@@ -57,7 +57,7 @@ def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str]
 
     Slide id: the candidate's, else from the file name. Patient: the candidate's, else the TCGA barcode's, else the file
     name without suffix where that is one of ``known_patients``, else the slide id. Raises InputError for slide ids that
-    are equal ignoring case, for a path that stands twice, and if no slide is left.
+    are equal ignoring case, for a path that occurs twice, and if no slide is left.
     """
     kept, dropped = _tumour_slides(candidates)
     if not kept:

@@ -21,7 +21,7 @@ _GDC_COLUMNS = ("id", "filename", "size")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may become a row of slides.csv. ``nbytes`` None: there is no such file. ``mpp`` in µm per level 0
+    """A file that may become a row of slides.csv. ``nbytes`` None: the file does not exist. ``mpp`` in µm per level 0
     pixel. What is not known is empty or None."""
 
     path: Path
@@ -37,9 +37,8 @@ def candidates_from_manifest(path: Path, size_of: SizeOf, patient_column: str | 
 
     Columns: ``path`` (relative to the manifest) and, where known, ``slide_id``, ``patient_id`` (or the one that
     ``patient_column`` names), ``mpp``, ``site``; others are ignored. A GDC manifest (``id filename md5 size state``) is
-    taken as the GDC client lays its files out, ``<id>/<filename>`` beside the manifest; a file that is not there but
-    lies flat beside the manifest is taken from there. Raises InputError with every wrong row.
-    """
+    taken as the GDC client lays its files out, ``<id>/<filename>`` beside the manifest; a file that is missing there
+    but lies directly beside the manifest is taken from there. Raises InputError with every wrong row."""
     table = read_table(path, () if patient_column is None else (patient_column,))
     paths = _manifest_paths(path, table, size_of)
     cells = {
@@ -90,15 +89,15 @@ def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
     rules = {"slide_id": (is_slide_id, NAME_PATTERN), "patient_id": (str.isprintable, "printable characters")}
     rules |= {"mpp": (is_mpp, "a number above 0 and at most 100"), "site": (str.isprintable, "printable characters")}
     return [
-        f"line {line}: {column} {cell!r} is not {wanted}"
-        for column, (is_right, wanted) in rules.items()
+        f"line {line}: {column} {cell!r} is not {rule}"
+        for column, (is_right, rule) in rules.items()
         for line, cell in zip(table.index, cells[column], strict=True)
         if cell and not is_right(cell)
     ]
 
 
 def is_slide_id(text: str) -> bool:
-    """Whether the text may be a slide id: it becomes a file name, so nothing else is let through."""
+    """Whether the text may be a slide id: it becomes a file name, so no other text is accepted."""
     return _SLIDE_ID.fullmatch(text) is not None
 
 

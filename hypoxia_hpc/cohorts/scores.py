@@ -68,7 +68,7 @@ def hypoxia_labels(scores: pd.DataFrame, rule: LabelRule = "type-median") -> Hyp
 
     ``score`` is the displacement over the largest absolute displacement in its tumour type (0 where all are 0). Rows
     whose id is that of another row with ``.1`` or ``.2`` behind it are set aside. Raises InputError for an unknown
-    rule and for patients that stand in the table twice.
+    rule and for patients that occur in the table twice.
     """
     if rule not in LABEL_RULES:
         raise InputError(f"label rule {rule!r} does not exist", remedy=f"choose one of: {', '.join(LABEL_RULES)}")

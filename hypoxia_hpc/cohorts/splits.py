@@ -56,7 +56,8 @@ def split_folds(
     parts = []
     for fold in range(folds):
         others = [each for each in labelled if test_fold[each.patient_id] != fold]
-        fitted = split_patients(others, (train, valid, 0.0), seed + fold + 1)  # other validation patients in each fold
+        # A seed for each fold: its validation patients are other ones.
+        fitted = split_patients(others, (train, valid, 0.0), seed + fold + 1)
         tested = [name for name, where in test_fold.items() if where == fold]
         left = pd.DataFrame({"patient_id": [*tested, *unlabelled]})
         left["set"] = [SETS[2]] * len(tested) + [UNLABELLED] * len(unlabelled)
@@ -83,7 +84,7 @@ def _check(patients: Sequence[Patient], fractions: tuple[float, float, float]) -
 
 
 def _deal(patients: Sequence[Patient], fractions: Sequence[float], seed: int) -> dict[str, int]:
-    """Which of ``len(fractions)`` places each labelled patient gets, enough of either class being there."""
+    """The place, one of ``len(fractions)``, of each labelled patient. Each class has enough patients."""
     by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
     rank, turns = _random_ranks(patients, seed)
     sizes = largest_remainder(len(by_class[0]) + len(by_class[1]), fractions)
@@ -91,7 +92,8 @@ def _deal(patients: Sequence[Patient], fractions: Sequence[float], seed: int) ->
     counts = [size - one for size, one in zip(sizes, ones, strict=True)], ones
     dealt: dict[str, int] = {}
     for members, count, turn in zip(by_class, counts, turns, strict=True):
-        # Turned round by a random number of places, so that a type of one patient is not nailed to one place.
+        # Rotated by a random number of places, so that a tumour type with one patient does not always get the same
+        # place.
         places = np.roll(_spread(count), turn % len(members)).tolist()
         dealt |= {each.patient_id: place for each, place in zip(_types_together(members, rank), places, strict=True)}
     return dealt

@@ -20,7 +20,7 @@ _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 
 def read_slides(path: Path) -> tuple[Slide, ...]:
     """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
-    slide id that is malformed or stands twice (ignoring case), every empty path or patient, every bad number."""
+    slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
     table = _with_columns(_read(path, ("slide_id", "path", "patient_id", "cost")), ("mpp", "name"))
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
@@ -55,7 +55,7 @@ def read_patient_table(path: Path) -> pd.DataFrame:
 
 def read_patients(path: Path) -> tuple[Patient, ...]:
     """The patients in the table's order; an empty label is None. Raises InputError with every label other than 0, 1 or
-    nothing, every empty id, every patient that stands twice (with which labels)."""
+    nothing, every empty id, every patient that occurs twice (with its labels)."""
     table = read_patient_table(path)
     return tuple(
         Patient(patient_id, int(label) if label else None, tumour_type)
@@ -67,7 +67,7 @@ def read_patients(path: Path) -> tuple[Patient, ...]:
 
 def read_split(path: Path) -> pd.DataFrame:
     """split.csv: patient_id (text), fold (int64, from 0), set (train, valid, test or unlabelled). Raises InputError
-    with every wrong cell and every patient that stands twice in one fold."""
+    with every wrong cell and every patient that occurs twice in one fold."""
     table = _read(path, ("patient_id", "fold", "set"))[["patient_id", "fold", "set"]]
     sets = (*SETS, UNLABELLED)
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")

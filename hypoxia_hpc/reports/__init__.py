@@ -1,1 +1,1 @@
-"""One self-contained HTML page."""
+"""The report of a run: one self-contained HTML page, from plain values."""

@@ -13,14 +13,14 @@ from hypoxia_hpc.reports.text import count_of, interval, percent, thousands
 
 BASELINE_MODEL = "tumour-type"
 SHOWN_SETS = ("train", "valid", "test", "unlabelled")
-# Of patients that nobody has labelled, or that were predicted by the models of another run.
+# Of patients without a label, or predicted by the models of another run.
 CALLED = ("unlabelled", "predict")
 LEVELS = ("patient", "slide", "tile")
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The page's answer in one sentence, and what a reader must know to weigh it."""
+    """The page's answer in one sentence, and notes on how far it can be trusted."""
 
     answer: str
     notes: tuple[str, ...]
@@ -85,7 +85,7 @@ def metric(data: ReportData, model: str, set_name: str, level: str, name: str) -
 
 
 def lead_model(data: ReportData) -> tuple[str, str]:
-    """The model the headline speaks of, and how it was chosen: never by its result on the test set."""
+    """The model of the headline, and how it was chosen: never by its result on the test set."""
     models = models_of(data)
     if len(models) < 2:
         return (models[0] if models else ""), ""
@@ -94,7 +94,7 @@ def lead_model(data: ReportData) -> tuple[str, str]:
     if known:
         lead = max(known, key=lambda model: known[model])
         chosen = f"{lead} was chosen among {len(models)} models by its ROC AUC on the validation patients"
-        # Everyone is a test patient of one fold and may be a validation patient of another.
+        # Every patient is a test patient of one fold and may be a validation patient of another.
         return lead, f"{chosen}, who are test patients of other folds." if n_folds(data) else f"{chosen}."
     choice = f"No ROC AUC on validation patients to choose by: {models[0]} is the first of {len(models)} models."
     return models[0], choice

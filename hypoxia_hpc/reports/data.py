@@ -64,7 +64,7 @@ class ClusterShares:
 @dataclass(frozen=True, slots=True)
 class SlideRow:
     """One slide: tile counts of its store, ``mpp`` in µm per level 0 pixel, ``thumbnail`` as ``draw_kept_tiles`` gives
-    it (JPEG). ``name`` is the original name for display. None where the slide never came that far."""
+    it (JPEG). ``name`` is the original name for display. None where the slide was not processed so far."""
 
     slide_id: str
     patient_id: str
@@ -121,7 +121,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class FeatureCompute:
-    """``n_slides`` slides' features were computed alike: by what, by property."""
+    """A way in which the features of ``n_slides`` slides were computed: backend, device and others, by property."""
 
     n_slides: int
     compute: Mapping[str, str]

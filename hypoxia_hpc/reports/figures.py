@@ -1,4 +1,4 @@
-"""The figures of the page: what each shows, and the sentence that says it to those who cannot see it."""
+"""The figures of the page, each with a sentence that describes it to readers who cannot see it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RocFigure:
 
 @dataclass(frozen=True, slots=True)
 class TrainingFigure:
-    """``unit``: what an accuracy, and a term of a loss, is of."""
+    """``unit``: what accuracy and loss are the mean over."""
 
     head: str
     unit: str

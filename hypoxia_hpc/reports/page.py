@@ -66,7 +66,7 @@ METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
 def render_report(data: ReportData) -> str:
     """The page as HTML text (UTF-8 when written). Equal data give equal text.
 
-    The browser is told to load and run nothing: its Content-Security-Policy admits the one style sheet by its hash and
+    The browser loads and runs nothing: the Content-Security-Policy admits only the one style sheet, by its hash, and
     images from inside the page. Tables' text is escaped where it is placed, and cleaned of control characters.
     """
     css = (HERE / "page.css").read_text(encoding="utf-8")
@@ -124,7 +124,7 @@ def _environment() -> Environment:
 
 
 def _finalize(value: object) -> object:
-    """What the template prints, before it is escaped: text loses its control characters (markup is ours)."""
+    """A value that the template prints, before it is escaped: text without control characters (markup is our own)."""
     return text.clean(value) if type(value) is str else value
 
 

@@ -1,4 +1,4 @@
-"""From what stores and models say of themselves to what the report shows. Pure."""
+"""From the records of stores and models to what the report shows. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SHOWN_COMPUTE = ("backend", "engine", "compiler", "precision", "batch_size", "de
 
 
 def feature_compute(records: Iterable[Json]) -> tuple[FeatureCompute, ...]:
-    """The distinct ways of computing in ``compute`` of feature stores, most slides first; those of stores that say
-    nothing of it under no property."""
+    """The distinct ways of computing in ``compute`` of feature stores, most slides first; stores without
+    such a record count as one way without properties."""
     counts = Counter(_shown(record) for record in records)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(FeatureCompute(n_slides, dict(compute)) for compute, n_slides in ordered)

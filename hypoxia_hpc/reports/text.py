@@ -1,4 +1,4 @@
-"""Values to text for people: rounded, grouped, and free of characters that have no business on a page."""
+"""Values to text for readers: rounded, grouped, and free of control characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 # C0 and C1 controls but tab and newline, and the marks that reorder text (a name must not read as another one).
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-# What os.fsdecode makes of file names that are no UTF-8; no encoder takes them.
+# os.fsdecode makes these from file names that are not UTF-8; no encoder accepts them.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 MISSING = "–"  # noqa: RUF001 - a dash, as typeset
 
@@ -51,7 +51,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(count: int | None, seconds: float) -> str:
-    """Count per second: whole numbers from 10 on, one decimal below; a dash for what cannot be told."""
+    """Count per second: whole numbers from 10 on, one decimal below; a dash where it is not known."""
     if count is None or not seconds:
         return MISSING
     return thousands(count / seconds) if count / seconds >= 9.95 else fixed(count / seconds, 1)

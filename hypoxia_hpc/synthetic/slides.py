@@ -1,9 +1,9 @@
 """Synthetic slides with a known, tunable difference between hypoxic and other tumours, for the demo and for tests.
 
 The difference is one of texture alone. Nuclei lie on a jittered lattice; in hypoxic slides lattice *and* nuclei are
-larger by the factor exp(difference). Magnifying a random pattern leaves the distribution of the single pixel as it
-was, so mean colour and background fraction say nothing; what is left of it by chance is taken away by shifting
-the tissue to a mean colour drawn for each patient, from the same distribution in both classes.
+larger by the factor exp(difference). Magnifying a random pattern does not change the distribution of single pixels, so
+mean colour and background fraction carry no signal. Differences by chance are removed: the tissue is shifted to a mean
+colour that is drawn for each patient, from the same distribution in both classes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ GAP_PX = 30  # size of the holes in the tissue
 @dataclass(frozen=True, slots=True)
 class SyntheticSlide:
     """What a synthetic slide is made from. ``difference`` is the natural logarithm of the ratio of nuclear spacing
-    (hypoxic / other; 0: none), ``size_px`` (width, height), ``mpp`` µm per pixel as the header will say."""
+    (hypoxic / other; 0: none), ``size_px`` (width, height), ``mpp`` µm per pixel as written into the header."""
 
     seed: int
     difference: float
@@ -111,7 +111,7 @@ def _outline(angle: AnyFloats, waves: AnyFloats, orders: Int64Array, phases: Any
 
 
 def _background(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
-    """Near-white glass with sensor noise; uint8 (h, w, 3), every pixel lighter than gray 220."""
+    """Near-white background with sensor noise; uint8 (h, w, 3), every pixel lighter than gray 220."""
     gray = BACKGROUND_GRAY + SENSOR_SD * rng.standard_normal((height, width), dtype=np.float32)
     pixels: UInt8Array = np.repeat(np.clip(gray + 0.5, 226, 254).astype(np.uint8)[..., None], 3, axis=2)
     pixels[..., 1] -= 1
@@ -153,8 +153,8 @@ def _density(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) -
 
 def _shift(light: Float32Array, colour: Float64Array, weight: Float32Array, mask: NDArray[np.bool_]) -> Float32Array:
     """What to add so that the mean over ``mask`` is ``colour``, spread by ``weight`` (none of it into the gaps)."""
-    wanted = (colour - light[mask].mean(0)) / weight[mask].mean()
-    shift: Float32Array = weight[..., None] * wanted.astype(np.float32)
+    missing = (colour - light[mask].mean(0)) / weight[mask].mean()
+    shift: Float32Array = weight[..., None] * missing.astype(np.float32)
     return shift
 
 

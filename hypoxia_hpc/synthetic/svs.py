@@ -1,7 +1,7 @@
 """Writes pixels as a pyramidal, JPEG-tiled TIFF in the layout of Aperio's SVS, which OpenSlide opens as such.
 
 Pillow encodes the JPEGs; the TIFF around them is some fourteen tags a page (TIFF 6.0, 1992, sections 2, 15, 21 and 22),
-written here, for tifffile demands imagecodecs before it stores JPEGs that are encoded already.
+written here, because tifffile needs imagecodecs even to store JPEGs that are already encoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values)
 # Types as in struct, "s" for text, "B" for bytes without a meaning of their own.
 TYPE_CODES = {"s": 2, "H": 3, "I": 4, "B": 7}
 JPEG, YCBCR, CONTIGUOUS = 7, 6, 1
-# Colour at half the resolution both ways.
+# Chroma at half the resolution in both directions.
 YCBCR_JPEG: Tags = {259: ("H", (JPEG,)), 262: ("H", (YCBCR,)), 530: ("H", (2, 2))}
 
 
@@ -102,13 +102,13 @@ def write_header(file: BinaryIO) -> int:
 
 
 def write_blocks(file: BinaryIO, blocks: Iterator[bytes]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Offsets and byte counts of the blocks just written."""
+    """Write the native tiles or strips of a page; returns their offsets and byte counts."""
     places = [(file.tell(), file.write(block)) for block in blocks]
     return tuple(offset for offset, _ in places), tuple(count for _, count in places)
 
 
 def tiled_layout(offsets: tuple[int, ...], counts: tuple[int, ...]) -> Tags:
-    """Tags that say where the native tiles lie, row by row."""
+    """Tags with the places of the native tiles, row by row."""
     return {322: ("I", (NATIVE_PX,)), 323: ("I", (NATIVE_PX,)), 324: ("I", offsets), 325: ("I", counts)}
 
 
