@@ -24,7 +24,9 @@ COUNTS = (300, 40, 17, 90, 260, 33, 50, 60, 70)
 
 def fitted(data: TrainingData, folder: Path, *, c: float = 0.3, stop: threading.Event | None = None) -> Arrays:
     checkpoints = Checkpoints(folder, "key", 60)
-    return train_logistic(LogisticTable(c=c), data, checkpoints=checkpoints, stop=stop or threading.Event()).arrays
+    stop = stop or threading.Event()
+    table = LogisticTable(c=c)
+    return train_logistic(table, data, seed=0, checkpoints=checkpoints, on_epoch=lambda _: None, stop=stop).arrays
 
 
 def standardised(data: TrainingData, arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
