@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def extract(
     """Feature vectors of tiles by a network without its top, average-pooled, as ``hypoxia-hpc extract`` makes them.
 
     Equal settings give the same bits as a run, on the same machine. The network stays in memory for the next call with
-    the same settings. Random weights (``weights="random"``) are for tests; a warning is logged.
+    the same settings. Random weights (``weights="random"``) are for tests; a warning is logged once.
 
     Args:
         tiles: Tiles with pixels, or uint8 (n, px, px, 3), RGB, n 1 or more.
@@ -89,7 +90,7 @@ def extract(
     config = _config(pixels, {"backbone": backbone, "weights": str(weights), **settings}, weights_folder)
     plan, spec = device_plan(config, usable_cores())
     if spec["weights_digest"].startswith("random:"):
-        LOG.warning("%s: RANDOM weights, not a trained network. Fit for a test, not for results.", backbone)
+        _note_random(backbone)
     extracted = features_of(device_of(plan), lambda: _opened(pixels), lambda done: None)
     values = checked_cast(extracted.values, config.extract.dtype)
     return Features(tiles.slide_id, values, tiles.xy_l0) if isinstance(tiles, Tiles) else Features("", values, None)
@@ -131,6 +132,12 @@ def _pixels(tiles: Tiles | UInt8Array) -> PixelRows:
         told = f"{getattr(pixels, 'dtype', '')} {shape}"
         raise InputError(f"tiles are {told}: must be uint8 (n, px, px, 3), n 1 or more", remedy="see hx.tile")
     return pixels
+
+
+@cache
+def _note_random(backbone: str) -> None:
+    """Once for each network."""
+    LOG.warning("%s: RANDOM weights, not a trained network. Fit for a test, not for results.", backbone)
 
 
 def _config(pixels: PixelRows, table: dict[str, Any], folder: str | PathLike[str] | None) -> RunConfig:

@@ -40,8 +40,9 @@ def metrics_frame(metrics: Json) -> pd.DataFrame:
         for level, measured in levels.items()
         for metric, interval in measured.items()
     ]
-    columns = ["model", "set", "level", "metric", "value", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=columns).astype({"value": float, "low": float, "high": float, "n": int})
+    names = ["model", "set", "level", "metric"]
+    table = pd.DataFrame(rows, columns=[*names, "value", "low", "high", "n"]).sort_values(names, ignore_index=True)
+    return table.astype({"value": float, "low": float, "high": float, "n": int})
 
 
 def read_predictions(file: Path) -> pd.DataFrame:

@@ -298,7 +298,7 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """The metrics of ``evaluate``, a row each.
+        """The metrics of ``evaluate``, a row each, sorted by the first four columns.
 
         Returns:
             Columns ``model``, ``set`` ("train", "valid", "test"), ``level`` ("tile", "slide", "patient"), ``metric``,

@@ -13,7 +13,7 @@ from hypoxia_hpc.config import RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.models.extraction import STAGE, ExtractStage
-from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
+from hypoxia_hpc.networks.backbones.resolve import BackboneBuilder, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
 from hypoxia_hpc.progress import Progress
@@ -90,7 +90,7 @@ def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
     backbone = resolve_backbone(table, config.tile.tile_px, folder)
     precision = "float32" if config.site.engine == "openvino" else backbone.precision
     plan = DevicePlan(
-        partial(build_backbone, replace(backbone, precision=precision)),
+        BackboneBuilder(replace(backbone, precision=precision)),
         backbone.tile_px,
         table.batch_size,
         table.precision,

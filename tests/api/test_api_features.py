@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import hypoxia_hpc as hx
+from hypoxia_hpc.api import features
 from hypoxia_hpc.config import ExtractTable, parse_config
+from hypoxia_hpc.networks.inference.device import _device_of
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.extract import extract_stage
@@ -52,10 +54,22 @@ def test_float32_where_it_is_asked_for(tiles: hx.Tiles) -> None:
     assert np.array_equal(whole.astype(np.float16), half)
 
 
-def test_random_weights_are_said_to_be(tiles: hx.Tiles, caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_are_said_to_be_once(tiles: hx.Tiles, caplog: pytest.LogCaptureFixture) -> None:
+    features._note_random.cache_clear()
     with caplog.at_level(logging.WARNING, "hypoxia_hpc"):
-        hx.extract(tiles, **EXTRACT)
-    assert "mobilenet_v2: RANDOM weights, not a trained network" in caplog.text
+        for _ in range(2):
+            hx.extract(tiles, **EXTRACT)
+    assert caplog.text.count("mobilenet_v2: RANDOM weights, not a trained network") == 1
+
+
+def test_a_network_is_built_once(tiles: hx.Tiles) -> None:
+    hx.extract(tiles, **EXTRACT)
+    before = _device_of.cache_info()
+    hx.extract(tiles.pixels[:3], **EXTRACT)
+    hx.LogisticTop().fit([np.zeros((1, 2)), np.ones((1, 2))], [0, 1])
+    hx.extract(tiles, **EXTRACT)
+    after = _device_of.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -41,19 +41,12 @@ def tiled(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def submit() -> Callable[..., subprocess.CompletedProcess[str]]:
+def submit(hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The command line on a machine without SLURM: only this environment's programs are found."""
-    path = f"{Path(sys.executable).parent}"
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}"}
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hypoxia_hpc", "submit", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"PATH": path},
-            timeout=120,
-        )
+        return hypoxia("submit", *arguments, env=environment)
 
     return run
 

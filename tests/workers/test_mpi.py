@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fault_runs import start
 
 from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.runs.directory import RunDir
@@ -95,7 +96,7 @@ def made_ready(folder: Path, size_px: tuple[int, int]) -> Path:
         file = folder / "slides" / slide_file_name(patient_id)
         write_synthetic_slide(file, dataclasses.replace(slide, size_px=size_px))
     run = folder / "run"
-    assert ended(start("init", run, "--slides", folder / "slides")) == 0
+    assert alone_on("init", run, "--slides", folder / "slides") == 0
     text = (run / "run.toml").read_text()
     for name, value in SETTINGS.items():
         text, n = re.subn(rf"(?m)^{name} = .*?(?=  #|$)", f"{name} = {value}", text, count=1)
@@ -109,7 +110,7 @@ def made_ready(folder: Path, size_px: tuple[int, int]) -> Path:
 
 def tiled_alone(run: Path, folder: Path) -> Path:
     copy = copy_of(run, folder / "run")
-    assert ended(start("tile", copy, "--workers", "1")) == 3
+    assert alone_on("tile", copy, "--workers", "1") == 3
     return copy
 
 
@@ -118,8 +119,9 @@ def copy_of(run: Path, to: Path) -> Path:
     return to
 
 
-def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
-    return popen([sys.executable, "-m", "hypoxia_hpc", *map(str, arguments)], **options)
+def alone_on(verb: str, run: Path, *arguments: str | Path) -> int:
+    """Exit code of the command in one process."""
+    return start(verb, run, *arguments).wait(LIMIT_SECONDS)
 
 
 def start_ranks(*arguments: object, n: int = N_RANKS, **options: object) -> subprocess.Popen[str]:
@@ -243,7 +245,7 @@ def test_what_is_done_is_not_done_again(run: Path, alone: Path) -> None:
 def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: Path) -> None:
     both = ["--slide", GOOD[0], "--slide", GOOD[1]]
     one, two = copy_of(alone, tmp_path / "one"), copy_of(alone, tmp_path / "two")
-    assert ended(start("extract", one, *both)) == 0
+    assert alone_on("extract", one, *both) == 0
     assert ended(start_ranks("extract", two, *both, n=2)) == 0
     assert digests(two, "tiles", "features") == digests(one, "tiles", "features")
     assert len(digests(two, "features")) == 2 * 5
@@ -256,7 +258,7 @@ def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: P
 
 
 def test_without_a_launcher_it_is_one_rank(run: Path, alone: Path) -> None:
-    process = start("tile", run, "--mpi")
+    process = popen([sys.executable, "-m", "hypoxia_hpc", "tile", str(run), "--mpi"])
     told, _ = process.communicate(timeout=LIMIT_SECONDS)
     assert (process.returncode, told.partition(",")[0]) == (3, f"tile: {N_SLIDES - 1} done now")
     assert digests(run) == digests(alone)
@@ -357,7 +359,7 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_on_any_rank(run: Pat
     assert "worker-died 1" in told
     held = receipts(run)[GOOD[0]]
     assert (held["reason"], held["attempts"]) == ("worker-died", 2)
-    assert ended(start("tile", run, "--retry")) == 3
+    assert alone_on("tile", run, "--retry") == 3
     assert digests(run) == digests(alone)
 
 
@@ -372,7 +374,7 @@ def test_a_killed_rank_ends_the_step_and_costs_the_slides_in_flight(
     wait_for(lambda: not those_with(f"HYPOXIA_TEST={os.environ['HYPOXIA_TEST']}"), seconds=30)
     before = made(lasting_run)
     assert len(before) < N_SLIDES - 1
-    assert ended(start("tile", lasting_run, "--workers", "2")) == 3
+    assert alone_on("tile", lasting_run, "--workers", "2") == 3
     assert digests(lasting_run) == digests(lasting_alone)
     assert before.items() <= made(lasting_run).items()
 
@@ -390,7 +392,7 @@ def test_signals_stop_all_ranks_after_the_slides_in_flight(
     assert {one.state for one in read_heartbeats(RunDir(lasting_run))} == {"stopped"}
     assert 0 < len(made(lasting_run)) < N_SLIDES - 1
     assert not list(lasting_run.glob("tiles/.tmp-*"))
-    assert ended(start("tile", lasting_run, "--workers", "2")) == 3
+    assert alone_on("tile", lasting_run, "--workers", "2") == 3
     assert digests(lasting_run) == digests(lasting_alone)
 
 

@@ -119,6 +119,17 @@ def build_backbone(backbone: Backbone) -> keras.Model:
     return model
 
 
+@dataclass(frozen=True, slots=True)
+class BackboneBuilder:
+    """:func:`build_backbone` of one backbone. Builders of equal backbones are equal, which partial functions are not: a
+    process that is asked for the same network again has it already."""
+
+    backbone: Backbone
+
+    def __call__(self) -> keras.Model:
+        return build_backbone(self.backbone)
+
+
 def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
     """The network with its weights, trainable, and what makes its input of pixels.
 
