@@ -26,7 +26,7 @@ THREAD_VARIABLES: dict[Backend, str] = {
     "jax": "PJRT_NPROC",
     "torch": "OMP_NUM_THREADS",
 }
-# XLA's own, for JAX and for what TensorFlow has compiled. An unknown flag ends the process; both know these two.
+# Flags of XLA, for JAX and for what TensorFlow compiles. An unknown flag ends the process; both know these two.
 XLA_DETERMINISM = "--xla_gpu_deterministic_ops=true --xla_gpu_exclude_nondeterministic_ops=true"
 # Sums of cuBLAS repeat only with workspaces of fixed size, says PyTorch's page on reproducibility.
 CUBLAS_WORKSPACE = ":4096:8"
@@ -43,7 +43,7 @@ _DEVICE_LOST = re.compile(
 
 def backend_name() -> Backend:
     """The backend that Keras runs on, or will: $KERAS_BACKEND, else the first of tensorflow, jax and torch that is
-    installed. Imports none of them. Raises InputError (another one is asked for), MachineError (not installed)."""
+    installed. Imports none of them. Raises InputError (it names another one), MachineError (not installed)."""
     if "keras" in sys.modules:
         return cast(Backend, sys.modules["keras"].backend.backend())
     asked = os.environ.get("KERAS_BACKEND")
@@ -75,7 +75,7 @@ def _first_installed() -> Backend:
 def start_keras() -> ModuleType:
     """Import Keras without start-up chatter, with deterministic operations and float32 that is no TF32; the module.
 
-    Precision and layout are set, for a user's ~/.keras/keras.json may ask for others. Raises what :func:`backend_name`
+    Precision and layout are set, because a user's ~/.keras/keras.json may set others. Raises what :func:`backend_name`
     does.
     """
     name = backend_name()
@@ -92,7 +92,7 @@ def start_keras() -> ModuleType:
 
 
 def _prepare(name: Backend) -> None:
-    """What has to stand in the environment before the backend is imported."""
+    """Set the environment that the backend reads when it is imported."""
     if name == "torch":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", CUBLAS_WORKSPACE)
         return
@@ -127,8 +127,8 @@ _SETTLE = {"tensorflow": _settle_tensorflow, "jax": _settle_jax, "torch": _settl
 
 
 def compiler(xla: bool) -> str:
-    """What compiles a network here when [extract] asks for ``xla``: "xla", "inductor" or "none". JAX knows nothing but
-    XLA; what PyTorch has of the kind is ``torch.compile``."""
+    """The compiler of a network when [extract] sets ``xla``: "xla", "inductor" or "none". JAX always uses
+    XLA; PyTorch has ``torch.compile`` in its place."""
     name = backend_name()
     if name == "jax":
         return "xla"
@@ -179,12 +179,12 @@ def threads_per_operation() -> int:
 
     ``tf.config.threading.get_intra_op_parallelism_threads`` says 0 for both.
     """
-    wanted = os.environ.get(THREAD_VARIABLES[backend_name()], "")
-    return int(wanted) if wanted.isdigit() and int(wanted) else len(os.sched_getaffinity(0))
+    configured = os.environ.get(THREAD_VARIABLES[backend_name()], "")
+    return int(configured) if configured.isdigit() and int(configured) else len(os.sched_getaffinity(0))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Has the device (or the machine) no memory left for what raised this? A smaller batch may fit."""
+    """Whether the error means that the device (or the machine) has no memory left. A smaller batch may fit."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}:
         return True
@@ -192,7 +192,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Is the GPU gone, or in a state that only another process mends?"""
+    """Whether the GPU is lost, or in a state that only a new process repairs."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     of_backend = isinstance(error, RuntimeError) or "OpError" in kinds
     return of_backend and not is_out_of_memory(error) and _DEVICE_LOST.search(str(error)) is not None

@@ -1,4 +1,4 @@
-"""The networks of keras.applications by name: a table, so that nothing has to import Keras to know them.
+"""The networks of keras.applications by name: a table, so that their names are known without importing Keras.
 
 Files and hashes are those that keras.applications publishes for ``include_top=False``; a test compares all of the table
 with Keras. For MobileNet and MobileNetV2 it publishes no hash, so their files are not known here.
@@ -60,8 +60,8 @@ def _family(rows: dict[str, Row], url: str = "", file: str = "", **settings: Any
 
 
 def _divide_by_deviation(model: keras.Model) -> None:
-    """With ImageNet's weights Keras' EfficientNet divides by the root of ImageNet's deviations once more, for what the
-    file has as variances are deviations (tensorflow#49930). The same, within the variances."""
+    """With ImageNet's weights Keras' EfficientNet divides a second time, by the root of ImageNet's deviations, because
+    the file holds deviations in place of variances (tensorflow#49930). Here the same is done within the variances."""
     import keras
 
     for layer in model.layers:
@@ -135,8 +135,7 @@ CONVNEXTS: dict[str, Row] = {
 }
 
 # Random weights: branches that end in these layers are added to a trunk. The gains were found by trial, so that
-# features of noise have a standard deviation of 0.01 to 10: swish and gates let activations die away, sums let them
-# grow.
+# features of noise have a standard deviation of 0.01 to 10: swish and gates shrink activations, sums let them grow.
 MBCONV_ENDS = r"block\d+[b-z]_project_conv"
 MOBILE_V2_ENDS = r"block_(2|4|5|7|8|9|11|12|14|15)_project"
 MOBILE_V3_ENDS = r"expanded_conv_(2|4|5|7|8|9|10|11|13|14)_project"

@@ -1,4 +1,4 @@
-"""Weight files that are known, or that a run needs: are they here and sound? Looks, changes nothing, asks nobody."""
+"""Weight files that are known, or that a run needs: do they exist, and are they sound? Reads only; uses no network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypoxia_hpc.networks.backbones.applications import NETWORKS
 from hypoxia_hpc.networks.backbones.resolve import RANDOM, find_network
 from hypoxia_hpc.networks.backbones.weights import KnownFile, default_folder, find_weights
 
-# The networks of the four studies: what is fetched and looked for where nobody names others.
+# The networks of the four studies: what is fetched and checked by default.
 STUDIES = ("inception_v3", "resnet50", "vgg16", "densenet121")
 IMAGENET = "imagenet"
 
@@ -45,7 +45,7 @@ class WeightFile:
 
 
 def weights_folder(config: RunConfig | None) -> Path:
-    """Where the known files lie: those of a run, or of whoever names no run."""
+    """The folder of the known files: that of a run, or the default one without a run."""
     return Path(config.site.weights) if config is not None and config.site.weights else default_folder()
 
 
@@ -75,11 +75,11 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
 
 
 def needed_tables(config: RunConfig) -> list[ExtractTable]:
-    """The networks that a run takes, and where their weights come from: [extract]'s, and those that
-    networks to be fine-tuned begin with."""
+    """The networks that a run uses, and where their weights come from: that of [extract], and those that fine-tuning
+    starts from."""
     finetuned = [config.train.table_of(head) for head in config.train.pixel_heads]
-    wanted = [table.model_dump(include={"backbone", "weights", "weights_sha256"}) for table in finetuned]
-    return [config.extract, *(ExtractTable(**one) for one in wanted)]
+    of_finetuned = [table.model_dump(include={"backbone", "weights", "weights_sha256"}) for table in finetuned]
+    return [config.extract, *(ExtractTable(**one) for one in of_finetuned)]
 
 
 def imagenet_networks(config: RunConfig) -> list[str]:

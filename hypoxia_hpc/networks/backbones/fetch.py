@@ -1,5 +1,5 @@
-"""Weight files from the internet, once and by hand: never while working, and no file gets its name before its hash is
-right."""
+"""Weight files from the internet, once and by hand: never during other work, and no file gets its name before its hash
+is checked."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.stores.commit import committing_file, remove_leftovers
 
 BLOCK = 1 << 20
-SILENCE_SECONDS = 60  # a server that sends nothing for so long is gone
+SILENCE_SECONDS = 60  # seconds; a server that sends nothing for this long is given up
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Names of networks whose file came now, and of those whose sound file was there already."""
+    """Names of networks whose file was fetched now, and of those whose sound file existed already."""
 
     made: tuple[str, ...]
     found: tuple[str, ...]
 
 
 class _NotFetchedError(Exception):
-    """Why a file did not come, in words for the user."""
+    """The reason why a file was not fetched, in words for the user."""
 
 
 class _UnreachableError(_NotFetchedError):
-    """The server cannot be reached at all: the next file will not come either."""
+    """The server cannot be reached at all, so the next file is not tried."""
 
 
 def fetch_files(
@@ -46,12 +46,12 @@ def fetch_files(
     progress: Progress,
     stop: threading.Event,
 ) -> Fetched:
-    """Put these networks' files into ``folder``; what is there and sound is left alone, and what is there and not sound
-    replaced. ``mirror`` is the URL of a folder that has the files under their names.
+    """Put these networks' files into ``folder``. A sound file that exists is kept, a damaged one is replaced.
+    ``mirror`` is the URL of a folder that has the files under their names.
 
     Raises:
         InputError: ``mirror`` is no http or https URL.
-        MachineError: some did not come (each with its URL and reason), the folder is read-only, the disk full.
+        MachineError: some were not fetched (each with its URL and reason), the folder is read-only, the disk full.
         Stopped: on request; whole files stay.
     """
     remove_leftovers(folder)
@@ -89,7 +89,7 @@ def _is_sound(path: Path, known: KnownFile) -> bool:
 
 
 def _fetch(url: str, known: KnownFile, target: Path, stop: threading.Event) -> None:
-    # The folder is tried before the network.
+    # Whether the folder can be written is tried before the network is used.
     with committing_file(target) as temporary, temporary.open("wb") as file:
         found = _copied(url, known.algorithm, file, stop)
         if found != known.digest:

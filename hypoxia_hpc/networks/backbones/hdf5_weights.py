@@ -1,4 +1,4 @@
-"""What an HDF5 weights file holds, beside what a network has: Keras tells of the first difference, and of no surplus.
+"""The content of an HDF5 weights file against a network. Keras reports the first difference only, and no surplus.
 
 Two layouts: that of ``save_weights`` (a group ``layers/conv2d_3`` a layer, numbered by class), and the older one of the
 files that keras.applications publishes (layers and weights listed in attributes, matched by their order). Values are
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Shapes = list[tuple[int, ...]]
 LAYERS = ("layers", "_layer_checkpoint_dependencies")
-# What a trained model keeps in its weights file beside its weights.
+# What the weights file of a trained model holds beside its weights.
 OF_TRAINING = ("optimizer", "optimizer_weights")
 
 
@@ -36,7 +36,7 @@ def differences(model: keras.Model, path: Path) -> list[str]:
 
 
 def surplus(model: keras.Model, path: Path) -> list[str]:
-    """Weights in the file that the network has no place for, in words; none where it took all."""
+    """Weights in the file that the network has no place for, in words; none where it uses all."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -81,15 +81,15 @@ def _by_place(model: keras.Model, there: dict[str, Shapes]) -> list[str]:
 
 def _by_order(model: keras.Model, listed: list[tuple[str, Shapes]]) -> list[str]:
     there = [(name, shapes) for name, shapes in listed if shapes]
-    wanted = [(layer.name, shapes) for layer in model.layers if (shapes := _shapes_of(layer))]
+    needed = [(layer.name, shapes) for layer in model.layers if (shapes := _shapes_of(layer))]
     unlike = [
         f"{name} has {_told(found)}; {layer} needs {_told(expected)}"
-        for (name, found), (layer, expected) in zip(there, wanted, strict=False)
+        for (name, found), (layer, expected) in zip(there, needed, strict=False)
         if sorted(found) != sorted(expected)
     ]
-    if len(there) == len(wanted):
+    if len(there) == len(needed):
         return unlike
-    return [f"{len(there)} layers have weights in it, {len(wanted)} in the network", *unlike[:1]]
+    return [f"{len(there)} layers have weights in it, {len(needed)} in the network", *unlike[:1]]
 
 
 def _shapes_of(layer: keras.Layer) -> Shapes:

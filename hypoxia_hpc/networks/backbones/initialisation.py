@@ -1,7 +1,7 @@
 """A seeded random initialisation that is the same to the byte on every machine, backend and NumPy.
 
-It says nothing about tumours. It is there so that the whole path can be run, and told apart from chance on textures
-that differ, where pretrained weights are not at hand.
+Its features mean nothing for tumours. With it the whole path runs where pretrained weights are missing, and still
+separates textures that differ better than chance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RandomRule:
     ``half_range``: about the largest size of a preprocessed pixel value. ``residual_ends``: layers, by a pattern of
     their names, whose result is added to a trunk; they enter with 1/4 of their amplitude. So the mean square of
     ResNet50's 16 grows by no more than (1 + 1/16)^16 < e; at full amplitude features came out near 150 with a maximum
-    above 1,300. ``gain``: the other weights are scaled by it, where activations would die away else.
+    above 1,300. ``gain``: the factor of all other weights, where activations would otherwise shrink to nothing.
     """
 
     half_range: int = 1
@@ -44,7 +44,7 @@ HE = RandomRule()
 
 
 def fill_at_random(model: keras.Model, seed: int, rule: RandomRule) -> None:
-    """Every kernel of the model from its own stream of ``seed``; whatever has fewer than two axes stays as built."""
+    """Every kernel of the model from its own stream of ``seed``; weights with fewer than two axes stay as built."""
     for index, kernel in enumerate(weight for weight in model.weights if len(weight.shape) > 1):
         kernel.assign(random_kernel(tuple(kernel.shape), seed, index) * np.float32(_scale(kernel.path, index, rule)))
 
@@ -62,7 +62,7 @@ def random_kernel(shape: tuple[int, ...], seed: int, index: int) -> Float32Array
     Uniform, of mean 0 and variance 2 / fan-in, which keeps the mean square of activations through any depth of ReLU
     (He et al. 2015); Keras' own Glorot initialisation leaves InceptionV3 a standard deviation of 1e-3. The first
     kernels sum to exactly 0 each: they see edges, not the colour of an even area, which otherwise drowns the rest
-    (patients told apart by texture alone: tile AUC 0.986 without, 0.995 with). Drawn as integers from a raw bit
+    (patients that differ by texture alone: tile AUC 0.986 without, 0.995 with). Drawn as integers from a raw bit
     stream, whose values, unlike those of distributions, NumPy promises to keep.
     """
     one_each = len(shape) == 4 and shape[-1] == 1 and shape[-2] > 1  # a depthwise convolution

@@ -26,9 +26,9 @@ NOT_FINITE = "not finite: "
 
 
 def load_weights(model: keras.Model, path: Path, name: str, *, published: bool = False) -> None:
-    """Fill every weight of a Keras model from ``path`` (looked into by `weights.find_weights` before). Raises
-    InputError where the file holds those of another network, lacks some, or has others beside them; what lies beside
-    those of a file that the network's makers ``published`` is left alone."""
+    """Fill every weight of a Keras model from ``path`` (checked by `weights.find_weights` before). Raises
+    InputError where the file holds those of another network, lacks some, or has others beside them. In a file that the
+    network's makers ``published``, further weights are ignored."""
     if path.suffix == SAFETENSORS:
         variables = named_weights(model)
         shapes = {one: tuple(variable.shape) for one, variable in variables.items()}
@@ -42,9 +42,9 @@ def load_weights(model: keras.Model, path: Path, name: str, *, published: bool =
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
-    """A model's weights by names that do not depend on what else was built before in this process: Keras numbers layers
-    without a name of their own through (conv2d_94), here they count from the model's first (conv2d). Raises InputError
-    where two weights share a name."""
+    """A model's weights by names that do not depend on what was built before in this process. Keras numbers unnamed
+    layers over the whole process (conv2d_94); here the count begins at the model's first layer (conv2d). Raises
+    InputError where two weights share a name."""
     counts: Counter[str] = Counter()
     names: dict[str, keras.Variable] = {}
     for layer in model.layers:
@@ -74,8 +74,8 @@ def read_tensors(
     """Tensors of a safetensors file, float32, by name: exactly those of ``shapes``.
 
     Those in ``may_lack`` need not be there; those whose name is in ``may_have``, or begins with one of them and a dot,
-    are passed over. Raises InputError that tells all that are missing, too many, of another shape or not finite;
-    ``remedy`` is that for weights of another network.
+    are ignored. Raises InputError that names all that are missing, surplus, of another shape or not finite; ``remedy``
+    is the remedy for weights of another network.
     """
     import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 by it
     from safetensors import safe_open
@@ -102,19 +102,19 @@ def read_tensors(
 
 def _wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAVED_BY_KERAS) -> InputError:
     """The error for weights that are not those of this network, or are no numbers."""
-    told = problems[:MOST_TOLD]
+    named = problems[:MOST_TOLD]
     more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
     if all(one.startswith(NOT_FINITE) for one in problems):
         problem = f"{path} holds weights of {name} that are infinite or no numbers"
         remedy = "take a copy from before its training failed, or fetch the file again"
     else:
         problem = f"{path} does not hold the weights of {name} without its top"
-    return InputError(problem, offending=[*told, *more], remedy=remedy)
+    return InputError(problem, offending=[*named, *more], remedy=remedy)
 
 
 def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
-    """Load the file, and make sure that it filled every weight: Keras warns of a layer it does not find, and leaves
-    that one as it was."""
+    """Load the file, and make sure that it filled every weight: Keras only warns of a layer that it does not
+    find, and leaves its weights unchanged."""
     for weight in float_weights(model):
         weight.assign(np.full(weight.shape, np.nan, dtype=np.float32))
     try:
@@ -130,14 +130,14 @@ def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
 
 
 def as_numpy(weight: keras.Variable) -> Float32Array:
-    """A variable's values, on whatever backend."""
+    """A variable's values, on any backend."""
     import keras
 
     return np.asarray(keras.ops.convert_to_numpy(weight))
 
 
 def settle_constants(model: keras.Model) -> None:
-    """To be called when weights were set one by one: a Normalization layer keeps constants that it makes of its own."""
+    """To be called after weights were set one by one: a Normalization layer derives constants from its weights."""
     import keras
 
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""What is known of a network before it is built; and the networks that other installed packages add.
+"""Properties of a network that are known before it is built, and the networks that other installed packages add.
 
 A package adds one with an entry point of the group ``hypoxia_hpc.backbones`` that names a :class:`Network` (or what
 ``timm_networks.timm_network`` makes). Its module must not import Keras when it is imported.
@@ -79,7 +79,7 @@ def unfit_tiles(name: str, tile_px: int, rule: str, remedy: str) -> InputError:
 
 
 def installed_networks() -> dict[str, list[EntryPoint]]:
-    """Networks of other packages, by name; more than one under a name is an error once somebody asks for it."""
+    """Networks of other packages, by name; more than one under a name is an error when that name is used."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         found.setdefault(entry.name, []).append(entry)
@@ -87,8 +87,8 @@ def installed_networks() -> dict[str, list[EntryPoint]]:
 
 
 def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
-    """What the entry point of this name gives; ``taken``: keras.applications has a network of the name. Raises
-    InputError (two of one name), MachineError (it does not load)."""
+    """The object that the entry point of this name gives; ``taken``: keras.applications has a network of the name.
+    Raises InputError (two of one name), MachineError (it does not load)."""
     if taken or len(entries) > 1:
         raise InputError(
             f"[extract] backbone = {name!r}: more than one network goes by this name",
@@ -119,7 +119,7 @@ def _told(entry: EntryPoint) -> str:
 
 
 def unknown_network(name: str, known: Sequence[str]) -> InputError:
-    """The error for a name that nobody knows, with the names that it may have meant."""
+    """The error for an unknown name, with the known names that resemble it."""
     plain = _plain(name)
     names = {_plain(one): one for one in known}
     meant = [names[plain]] if plain in names else [one for one in known if plain in _plain(one)]

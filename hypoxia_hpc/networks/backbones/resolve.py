@@ -1,6 +1,6 @@
 """Networks without their top: uint8 tiles in, one feature vector a tile out, preprocessing inside.
 
-`resolve_backbone` decides which network with which weights, without Keras; `build_backbone` makes the network of them.
+`resolve_backbone` decides which network with which weights, without Keras; `build_backbone` builds that network.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def feature_length(name: str, tile_px: int) -> int:
 
 
 def resolve_backbone(table: ExtractTable, tile_px: int, weights_dir: Path | None) -> Backbone:
-    """Which network [extract] asks for, its weights found and checked; Keras is not imported (timm is, for its own).
+    """The network that [extract] names, its weights found and checked. Keras is not imported (timm is, for its
+    networks).
 
     A path in ``table.weights`` is used as it stands: the caller has made it absolute. ``weights_dir`` is `[site]
     weights`; without it $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models. Raises InputError (network, tile size, or a file
@@ -106,7 +107,7 @@ def build_backbone(backbone: Backbone) -> keras.Model:
     """The network: uint8 RGB (b, tile_px, tile_px, 3) -> float32 (b, feature_length), average-pooled.
 
     Weights only are read, never a whole model. ``predict_on_batch`` runs it without XLA, except on JAX, which has
-    nothing else: left to itself Keras may switch XLA on, which moves features by up to 1e-2. `engines` compiles it as
+    nothing else. By default Keras may switch XLA on, which changes features by up to 1e-2. `engines` compiles it as
     ``backbone.xla`` says. Raises InputError where the weights are those of another network.
     """
     keras = start_keras()
@@ -131,11 +132,11 @@ class BackboneBuilder:
 
 
 def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
-    """The network with its weights, trainable, and what makes its input of pixels.
+    """The network with its weights, trainable, and the function that turns pixels into its input.
 
     ``preprocess(keras, pixels)`` takes RGB pixels of 0..255, uint8 or float, and gives float32; the model takes that
     (b, tile_px, tile_px, 3), and gives (b, feature_length) in the precision it computes in. Raises InputError where the
-    weights are those of another network, MachineError where the file is not the one any more that was resolved.
+    weights are those of another network, MachineError where the file changed after it was resolved.
     """
     keras = start_keras()
     network = find_network(backbone.name)
@@ -152,7 +153,7 @@ def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
         sha256 = backbone.weights_digest.partition(":")[0]
         require_unchanged(backbone.weights_path, sha256)
         network.load(inner, backbone.weights_path, backbone.name, published=backbone.published)
-        require_unchanged(backbone.weights_path, sha256)  # while it was read
+        require_unchanged(backbone.weights_path, sha256)  # the file may have changed while it was read
     return inner, network.preprocess
 
 

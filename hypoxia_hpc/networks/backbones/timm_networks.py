@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 PREFIX = "timm:"
-# BatchNorm counts its batches in it; features do not depend on it.
+# BatchNorm counts its batches here; features do not depend on it.
 UNUSED = ".num_batches_tracked"
 SAVED_BY_TIMM = "name the weights of this network of timm ([extract] backbone), its state_dict saved as safetensors"
 Channels = tuple[float, float, float]
@@ -84,13 +84,13 @@ class TimmNetwork:
         module = _features_module(_create(self), keras.config.dtype_policy().compute_dtype)
         length = _shape_of_features(_outline(self), tile_px)[1]
         layer = keras.layers.TorchModuleWrapper(module, name="timm", output_shape=(None, length), dtype="float32")
-        # Keras takes the parameters for its own, and not what BatchNorm keeps beside them. They share their memory.
+        # Keras registers the parameters, but not the statistics of BatchNorm. Both share memory with the module.
         layer.moving = [keras.Variable(one, trainable=False) for one in module.buffers() if one.is_floating_point()]
         pixels = keras.Input((tile_px, tile_px, 3))
         return keras.Model(pixels, layer(pixels), name="timm_network")
 
     def random_digest(self, seed: int) -> str:
-        """PyTorch draws the weights, and does not promise the same numbers in another version."""
+        """Names the versions too: PyTorch draws the weights, and another version may draw other numbers."""
         made_by = [f"{package}-{importlib.metadata.version(package)}" for package in ("timm", "torch")]
         return ":".join(["random", *made_by, str(seed)])
 
@@ -103,7 +103,7 @@ class TimmNetwork:
             _module_of(model).load_state_dict(_create(self).state_dict())
 
     def load(self, model: keras.Model, path: Path, name: str, *, published: bool) -> None:
-        """Every tensor of the file by its name in timm; a classifier, which is not built here, is passed over. Raises
+        """Every tensor of the file by its name in timm; a classifier, which is not built here, is ignored. Raises
         InputError where they are another network's."""
         import torch
 

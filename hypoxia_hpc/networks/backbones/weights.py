@@ -1,4 +1,4 @@
-"""Weight files: found by name or path, checked by hash, and looked into for what a weights file must not have."""
+"""Weight files: found by name or path, checked by hash, and checked for content that a weights file must not have."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def find_weights(
         path, algorithm, expected = known_path(table.backbone, known, weights_dir), known.algorithm, known.digest
     else:
         path, algorithm, expected = _named_path(table.weights, suffixes), "sha256", table.weights_sha256 or ""
-    # MD5 is made for the files alone that are published with one: both of 400 MB take 2.7 s.
+    # MD5 is computed only for files that are published with one: both hashes of 400 MB take 2.7 s.
     candidate = known if known is not None and _layout(known.name) == _layout(path.name) else None
     digests = file_digests(path, {"sha256", candidate.algorithm} if candidate else {"sha256"})
     if digests[algorithm] != expected:
@@ -95,7 +95,7 @@ def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
 
 
 def default_folder() -> Path:
-    """Where weights lie for whom [site] weights names no other folder."""
+    """The folder of weights unless [site] weights names another one."""
     named = os.environ.get("HYPOXIA_HPC_WEIGHTS")
     return Path(named) if named else Path.home() / ".keras" / "models"
 
@@ -124,8 +124,8 @@ def _layout(name: str) -> tuple[bool, ...]:
 
 
 def file_digests(path: Path, algorithms: Collection[str] = ("md5", "sha256")) -> dict[str, str]:
-    """MD5, SHA-256 or both (hex) in one pass: a weights file has some 100 MB. They are remembered in this process, for
-    as long as the file's size, times and place on the disk stay."""
+    """MD5, SHA-256 or both (hex) in one pass: a weights file has some 100 MB. The process keeps them as long as
+    the file's size, times and place on the disk stay the same."""
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -139,7 +139,7 @@ def file_digests(path: Path, algorithms: Collection[str] = ("md5", "sha256")) ->
 
 
 def require_unchanged(path: Path, sha256: str) -> None:
-    """A file is looked into by one process and loaded by others, later. Raises MachineError unless it is the same."""
+    """A file is checked by one process and loaded later by others. Raises MachineError unless it is unchanged."""
     try:
         found = file_digests(path, ("sha256",))["sha256"]
     except OSError as error:
@@ -155,7 +155,7 @@ def require_unchanged(path: Path, sha256: str) -> None:
 
 
 def refuse_unfit(path: Path) -> None:
-    """Nothing of a file is handed on unless it has tensors of its own and no model in it. Raises InputError."""
+    """A file is loaded only if it holds tensors and no model. Raises InputError."""
     problems = _problems_of_safetensors(path) if path.suffix == SAFETENSORS else _problems_of_hdf5(path)
     if problems:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a network takes for a tile, where it is known: seconds of a core, memory of what it computes on the way."""
+"""The cost of a network for a tile, where it is known: seconds of a core, bytes of intermediate results."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What networks are fed in training: rows, bags, tiles, in a seeded order."""
+"""The training data of networks: rows, bags, tiles, in a seeded order."""

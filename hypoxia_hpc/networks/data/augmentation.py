@@ -1,7 +1,7 @@
 """Augmentation of tiles on the device: the same on every backend, a function of (pixels, seed, step) alone.
 
-The host draws a few random numbers a tile in NumPy; what is done with them is ``keras.ops``, inside the network that
-is trained. So training that goes on after a kill sees the tiles it would have seen.
+The host draws a few random numbers for each tile in NumPy; ``keras.ops`` applies them inside the network that is
+trained. So training that continues after a kill sees the same tiles as without the kill.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LUMA = np.array([[0.299], [0.587], [0.114]], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Strengths:
-    """How much is changed at most: mirror and turn or not; colour and stain in 0..1, 0 for not at all."""
+    """The largest changes: mirror and turn or not; colour and stain in 0..1, 0 for no change."""
 
     flips: bool
     colour: float
@@ -70,8 +70,8 @@ def augment(pixels: Any, drawn: Mapping[str, Any]) -> Any:
 def resize(pixels: Any, tile_px: int, input_px: int) -> Any:
     """Tiles (b, tile_px, tile_px, 3) as float32 (b, input_px, input_px, 3): bilinear, as Pillow's BILINEAR.
 
-    Two matrix products, for ``keras.ops.image.resize`` reads four pixels whatever lies between them unless it is to
-    average, and TensorFlow does that on the CPU alone.
+    Two matrix products, because ``keras.ops.image.resize`` reads four pixels and skips those between them, unless it
+    averages, which TensorFlow does on the CPU alone.
     """
     ops = start_keras().ops
     pixels = ops.cast(pixels, "float32")
@@ -85,7 +85,7 @@ def resize(pixels: Any, tile_px: int, input_px: int) -> Any:
 
 
 def bilinear_weights(tile_px: int, input_px: int) -> Float64Array:
-    """What share each of ``tile_px`` pixels in a row has in each of ``input_px``, float64 (input_px, tile_px): a
+    """The share that each of ``tile_px`` pixels of a row has in each of ``input_px``, float64 (input_px, tile_px): a
     triangle of one output pixel on either side, at least one input pixel; each row sums to 1."""
     scale = tile_px / input_px
     reach = max(scale, 1.0)
@@ -106,7 +106,8 @@ def _turned(pixels: Any, symmetry: Any) -> Any:
 
 def _restained(pixels: Any, stain: Any) -> Any:
     """Each stain's concentration c becomes factor · c + shift (Tellez et al. 2018, doi 10.1109/TMI.2018.2820199); what
-    neither stain explains stays. Light is multiplied by what that changes, so that no change changes nothing."""
+    neither stain explains stays. Light is multiplied by the difference, so that factor 1 and shift 0 leave every pixel
+    as it is."""
     ops = start_keras().ops
     density = ops.log(255 / ops.maximum(pixels, 1.0)) / math.log(10)
     concentrations = ops.tensordot(density, _unmixing(), axes=1)

@@ -20,8 +20,8 @@ from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
 from hypoxia_hpc.records import Float32Array, Int64Array
 
-# Tiles are drawn from all over a patient, so nearly every chunk is read for them; of a patient with more than 16,384
-# tiles only so many, drawn first, so that no step reads more than 64 MB of 2,048 x float16 for one bag.
+# Tiles are drawn from all over a patient, so nearly every chunk is read for them. Of a patient with more than 16,384
+# tiles that number is drawn first, so that no step reads more than 64 MB of 2,048 x float16 for one bag.
 MOST_CHUNKS = 64
 READERS, AHEAD = 4, 4  # threads that read batches; batches that are read or wait
 
@@ -62,7 +62,7 @@ def bags_of(rows: Rows) -> tuple[Bag, ...]:
 
 def patient_order(labels: Int64Array, balance: Balance, rng: np.random.Generator) -> Int64Array:
     """Indices of the patients of one epoch, int64, in random order. With balance "sample" all of the larger class come
-    once and those of the smaller are repeated evenly, otherwise everyone comes once."""
+    once and those of the smaller are repeated evenly, otherwise every patient comes once."""
     if balance != "sample":
         return rng.permutation(len(labels))
     members = [np.flatnonzero(labels == label) for label in (0, 1)]
@@ -72,7 +72,8 @@ def patient_order(labels: Int64Array, balance: Balance, rng: np.random.Generator
 
 
 def class_weights(labels: Int64Array, balance: Balance) -> Float32Array:
-    """What a patient's loss counts, float32 (n,), by its class: with balance "weight" both classes the same in all."""
+    """The weight of each patient's loss by class, float32 (n,): with balance "weight" both classes have equal
+    totals."""
     if balance != "weight":
         return np.ones(len(labels), dtype=np.float32)
     counts = np.bincount(labels, minlength=2)
@@ -91,29 +92,29 @@ def drawn_rows(n: int, most: int, rng: np.random.Generator) -> Int64Array:
     return np.sort(rng.choice(rows[rows < n], most, replace=False))
 
 
-def read_rows(rows: Rows, bag: Bag, wanted: Int64Array) -> NDArray[Any]:
+def read_rows(rows: Rows, bag: Bag, chosen: Int64Array) -> NDArray[Any]:
     """The features of these rows of a patient (rising; its stores one behind the other), (k, d) as stored. Every chunk
     that has one of them is read once. Raises SlideError (damaged-store), MachineError."""
-    values = rows.empty(len(wanted))
+    values = rows.empty(len(chosen))
     for store, begin, end in zip(bag.stores, np.cumsum(bag.counts) - bag.counts, np.cumsum(bag.counts), strict=True):
-        first, last = np.searchsorted(wanted, [begin, end])
-        _read_of_store(rows, store, wanted[first:last] - begin, values[first:last])
+        first, last = np.searchsorted(chosen, [begin, end])
+        _read_of_store(rows, store, chosen[first:last] - begin, values[first:last])
     return values
 
 
-def _read_of_store(rows: Rows, store: int, wanted: Int64Array, out: NDArray[Any]) -> None:
-    for chunk in np.unique(wanted // CHUNK_ROWS).tolist():
+def _read_of_store(rows: Rows, store: int, chosen: Int64Array, out: NDArray[Any]) -> None:
+    for chunk in np.unique(chosen // CHUNK_ROWS).tolist():
         begin, end = chunk * CHUNK_ROWS, min((chunk + 1) * CHUNK_ROWS, int(rows.counts[store]))
         held = rows.empty(end - begin)
         rows.readers[store].read_into(begin, end, held)
-        low, high = np.searchsorted(wanted, [begin, end])
-        out[low:high] = held[wanted[low:high] - begin]
+        low, high = np.searchsorted(chosen, [begin, end])
+        out[low:high] = held[chosen[low:high] - begin]
 
 
 class ShuffledBags:
     """The batches of every epoch over the patients of ``rows``: ``size`` patients, and ``tiles`` of each (no more than
-    the largest has), all of one shape, read ahead in threads. Whole batches only: who is left over comes in another
-    epoch's order."""
+    the largest has), all of one shape, read ahead in threads. Whole batches only: patients that are left over come
+    in another epoch."""
 
     def __init__(self, rows: Rows, table: AttentionTable, *, seed: int) -> None:
         self._rows = rows

@@ -19,7 +19,8 @@ _HELD = (-1, -1)
 
 
 class RowBatch(NamedTuple):
-    """``values`` float16 or float32 (b, d) as stored, ``labels`` int64 (b,); the arrays are the receiver's."""
+    """``values`` float16 or float32 (b, d) as stored, ``labels`` int64 (b,); the receiver may keep and change the
+    arrays."""
 
     values: NDArray[Any]
     labels: Int64Array
@@ -74,7 +75,7 @@ class ShuffledRows:
 
 
 def rows_in_order(rows: Rows) -> Iterator[RowBatch]:
-    """All rows in the order of their stores, the last batch smaller; ``values`` are a batch's only until the next."""
+    """All rows in the order of their stores, the last batch smaller; ``values`` are valid only until the next batch."""
     chunks, windows = chunks_of(rows.counts), _Windows(rows)
     parts = [
         part_of(chunks, start, min(start + IN_ORDER_ROWS, len(rows))) for start in range(0, len(rows), IN_ORDER_ROWS)
@@ -100,7 +101,7 @@ class _Slot:
 
 
 class _Windows:
-    """Two buffers for windows of rows: one to use, one to fill meanwhile."""
+    """Two buffers for windows of rows: one is used while the other is filled."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -19,7 +19,7 @@ from hypoxia_hpc.networks.data.shuffling import chunks_of
 from hypoxia_hpc.records import Float32Array, Int64Array, Json
 from hypoxia_hpc.stores.features import FeatureRows
 
-# Reading, its checksums and arithmetic in NumPy leave the interpreter to others; more threads than cores hide the disk.
+# Reading, checksums and NumPy release the interpreter lock; more threads than cores hide the latency of the disk.
 READERS = 4
 AHEAD = 8 * READERS
 Result = TypeVar("Result")
@@ -79,7 +79,7 @@ class Rows:
         return self.readers[0].dtype
 
     def empty(self, n_rows: int) -> NDArray[Any]:
-        """A buffer for so many rows."""
+        """A buffer for ``n`` rows."""
         return np.empty((n_rows, self.feature_length), dtype=self.dtype)
 
     def read(self, store: int, start: int, stop: int) -> NDArray[Any]:
@@ -119,11 +119,11 @@ class Rows:
 
 @contextmanager
 def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
-    """The rows of training and of validation patients, every store opened and looked at short of its values.
+    """The rows of training and of validation patients, every store opened and checked except for its values.
 
     Raises:
         NotReadyError: damaged stores, all of them named.
-        InputError: stores of other features than the most, all of them named.
+        InputError: stores whose features are of another kind than most, all of them named.
     """
     stores = (*data.train, *data.valid)
     readers = _opened(stores)
@@ -149,7 +149,7 @@ def require_two_classes(train: Rows) -> None:
 
 
 def class_weights(rows: Rows) -> Float32Array:
-    """What a row of class 0 and of class 1 counts, float32 (2,): both classes the same in all, 1 on average."""
+    """The weight of a row of class 0 and of class 1, float32 (2,): equal totals for both classes, 1 on average."""
     counts = np.array([rows.counts[rows.labels == label].sum() for label in (0, 1)])
     weights: Float32Array = (counts.sum() / (2 * counts)).astype(np.float32)
     return weights
@@ -172,7 +172,7 @@ def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:
 
 
 def _refuse_mixed(stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], feature_length: int) -> None:
-    """Raises InputError naming every store whose features are not made as those of the most are."""
+    """Raises InputError naming every store whose features were made in another way than most."""
     told = [_made_as(reader) for reader in readers]
     common = {
         name: Counter(canonical_json(one.get(name)) for one in told).most_common(1)[0][0]

@@ -15,8 +15,8 @@ from hypoxia_hpc.records import Int64Array
 
 # 256 MB of 2,048 x float16, from 256 chunks of the whole cohort: one window is used while the next one is read.
 WINDOW_ROWS = 65_536
-HELD_ROWS = 2 * WINDOW_ROWS  # as much as two windows, in memory from the first epoch to the last
-CHUNK_ROWS = 256  # of a feature store: read as a whole, whatever is wanted of it
+HELD_ROWS = 2 * WINDOW_ROWS  # rows that fit into this, two windows, stay in memory from the first epoch to the last
+CHUNK_ROWS = 256  # rows of a chunk of a feature store, which is always read as a whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class Moments(NamedTuple):
 
 def standard_arrays(train: Rows, valid: Rows) -> Arrays:
     """Mean and standard deviation of the training rows, float32 (d,) each, under `MEAN` and `SCALE`; the same bits
-    however the rows were read. A feature that never changes has scale 1.
+    in whatever parts the rows are read. A feature that never changes has scale 1.
 
     All rows are read. Raises InputError naming every store with NaN or infinite features.
     """

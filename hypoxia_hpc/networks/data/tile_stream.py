@@ -1,7 +1,7 @@
 """Tiles of many stores in random order, for training: read in runs as they lie on disk, shuffled in a window.
 
-Reading single tiles at random would read every chunk of a store eight times over, so the order is that of short runs of
-tiles; tiles of `WINDOW_RUNS` runs are mixed in memory. All of it is a function of seed and epoch.
+Reading single tiles at random would read every chunk of a store eight times. So short runs of tiles are read in random
+order, and the tiles of `WINDOW_RUNS` runs are mixed in memory. All of it is a function of seed and epoch.
 """
 
 from __future__ import annotations
@@ -114,19 +114,19 @@ class _Window:
 
 
 def _rebatched(windows: Iterable[TileBatch], size: int, skipped: int) -> Iterator[TileBatch]:
-    """Tiles of windows in batches of ``size``, the first ``skipped`` tiles left out; what is over is dropped."""
+    """Tiles of windows in batches of ``size``, the first ``skipped`` tiles left out; the rest is dropped."""
     parts: list[TileBatch] = []
-    wanted = size
+    missing = size
     for pixels, labels in windows:
         at, skipped = skipped, 0
         while at < len(labels):
-            part = slice(at, at + wanted)
+            part = slice(at, at + missing)
             parts.append((pixels[part], labels[part]))
             at += len(parts[-1][1])
-            wanted -= len(parts[-1][1])
-            if not wanted:
+            missing -= len(parts[-1][1])
+            if not missing:
                 yield _joined(parts)
-                parts, wanted = [], size
+                parts, missing = [], size
 
 
 def _joined(parts: list[TileBatch]) -> TileBatch:

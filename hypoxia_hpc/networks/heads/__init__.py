@@ -1,1 +1,1 @@
-"""What is trained: top models, whole networks, clusterings; their loop, checkpoints and files."""
+"""Models that are trained: heads on features, whole networks, clusterings; their loop, checkpoints and files."""

@@ -2,9 +2,9 @@
 
 Ilse, Tomczak and Welling 2018, "Attention-based deep multiple instance learning" (ICML), equations 8 and 9. A tile's
 embedding is h = ReLU(V x + v); its attention logit is a = w . (tanh(T h + t) * sigmoid(G h + g)), its score s = c . h;
-the bag's logit is sum(softmax(a) s) + b. As the classifier is linear, a and s are all there is to know of a tile:
-whatever bag it is in (its slide, its patient) is pooled from them, so that any number of tiles can be predicted, one
-part after the other, and a tile by itself has the probability sigmoid(s + b).
+the bag's logit is sum(softmax(a) s) + b. As the classifier is linear, a and s are all that pooling needs of a
+tile: any bag that the tile is in (its slide, its patient) is pooled from them. So any number of tiles is predicted in
+parts, and a tile by itself has the probability sigmoid(s + b).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ WEIGHT_COPIES = 13
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the network says of n tiles, both float64 (n,): how much each counts beside others, and for what (the
-    logit of the probability of class 1, were it alone)."""
+    """The network's outputs for n tiles, both float64 (n,): the attention logit of each, and the logit of its
+    probability of class 1 by itself."""
 
     attention_logit: Float64Array
     logit: Float64Array
@@ -60,7 +60,7 @@ def train_attention(
     on_epoch: OnEpoch,
     stop: threading.Event,
 ) -> TrainedHead:
-    """Train on bags of the training patients; the validation patients, with all their tiles, end it early.
+    """Train on bags of the training patients; the loss on the validation patients, with all their tiles, ends it early.
 
     Raises what `opened_rows`, `require_two_classes`, `standard_arrays` and `fit` raise.
     """

@@ -1,4 +1,4 @@
-"""Where a training is, on disk: one file, replaced as a whole, so that a kill leaves the earlier one or the new one."""
+"""The state of a training on disk: one file, replaced as a whole, so that a kill leaves the earlier or the new one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoint of one model in a folder of its own, ``RUN/checkpoints/<model>/``.
 
-    ``key`` is that of the model: what another key has written, or what is damaged, is as good as not there.
+    ``key`` is that of the model: a checkpoint of another key, or a damaged one, counts as missing.
     ``minutes`` is how much work a kill may cost.
     """
 
@@ -44,16 +44,16 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether the last one, or the beginning, is ``minutes`` ago."""
+        """Whether the last checkpoint, or else the beginning, is ``minutes`` ago."""
         return time.monotonic() - self._saved_at >= self._seconds
 
     def save(self, state: Json, arrays: CheckpointArrays) -> None:
-        """Replace what is there, all or nothing. Raises MachineError (disk full, ...): the earlier one stays then."""
+        """Replace the checkpoint, all or nothing. Raises MachineError (disk full, ...); then the earlier one stays."""
         from safetensors.numpy import save
 
         whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-        told = canonical_json(state)
-        metadata = {"key": self._key, "state": told, "content": _digest(self._key, told, whole)}
+        text = canonical_json(state)
+        metadata = {"key": self._key, "state": text, "content": _digest(self._key, text, whole)}
         committed_file(self._folder / FILE, save(whole, metadata))
         self._saved_at = time.monotonic()
 
@@ -74,7 +74,7 @@ class Checkpoints:
         return Checkpoint(state, arrays) if sound else None
 
     def clear(self) -> None:
-        """Delete it: the model is made. Raises MachineError."""
+        """Delete the checkpoint once the model is saved. Raises MachineError."""
         with machine_errors(self._folder):
             (self._folder / FILE).unlink(missing_ok=True)
             if self._folder.is_dir() and not any(self._folder.iterdir()):

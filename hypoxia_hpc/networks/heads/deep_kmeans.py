@@ -41,7 +41,7 @@ CENTRES = "centres"
 SAMPLE_ROWS = 20_000
 KMEANS_STARTS = 10
 FIRST_SHARPNESS, LAST_SHARPNESS = 1.0, 100.0
-PREDICT_ROWS = 256  # always so many, the last ones padded: one trace, and every row is computed alike
+PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and every row is computed alike
 # Weights, two moments, gradients; of a checkpoint the first three, twice as it is written.
 WEIGHT_COPIES = 10
 # A code's distance to a centre, a dimension, over all iterations of a start.
@@ -60,7 +60,7 @@ def train_deep_kmeans(
     on_epoch: OnEpoch,
     stop: threading.Event,
 ) -> TrainedHead:
-    """Cluster the training tiles; neither labels nor validation tiles are looked at. Clusters are numbered by their
+    """Cluster the training tiles; labels and validation tiles are not used. Clusters are numbered by their
     training tiles, the largest first; one that no tile is nearest to comes last.
 
     Raises InputError where there are fewer tiles than clusters, and what `opened_rows`, `standard_arrays` and `fit`
@@ -103,7 +103,7 @@ def cluster_predictor(table: DeepKMeansTable, arrays: Arrays, feature_length: in
 
 
 def n_clusters(table: DeepKMeansTable) -> int:
-    """How many clusters there are, those that no tile is nearest to among them."""
+    """The number of clusters, empty ones included."""
     return table.clusters
 
 
@@ -232,12 +232,12 @@ class _Program:
             "weight": np.full((n, 1), self._table.weight if joint >= 0 else 0, dtype=np.float32),
         }
         self.network.training.reset_metrics()  # the loop takes the mean over the epoch
-        wanted = {name: np.zeros((n, 1), dtype=np.float32) for name in ("reconstruction", "clustering")}
-        logs = self.network.training.train_on_batch(inputs, wanted, return_dict=True)
+        targets = {name: np.zeros((n, 1), dtype=np.float32) for name in ("reconstruction", "clustering")}
+        logs = self.network.training.train_on_batch(inputs, targets, return_dict=True)
         return {name.removesuffix("_loss"): float(value) for name, value in logs.items()}
 
     def end_epoch(self, epoch: int) -> Logs:
-        """There is no loss to watch; centres are put where the next epoch begins with them."""
+        """No validation loss; the centres are placed for the next epoch."""
         joint = epoch + 1 - self._table.pretrain_epochs
         if joint == 0:
             self._begin(self._sample(epoch + 1))
@@ -270,7 +270,7 @@ def kmeans(codes: Float32Array, k: int, seed: int) -> Float32Array:
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    # With more threads the order of its sums, and so their last bits, is left to chance.
+    # With more threads the order of its sums, and so their last bits, vary from run to run.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(k, n_init=KMEANS_STARTS, random_state=seed).fit(codes.astype(np.float64))

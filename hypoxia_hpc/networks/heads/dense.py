@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 DenseTable = TanhTable | FunnelTable
-PREDICT_ROWS = 256  # always so many, the last ones padded: one trace, and every row is computed alike
+PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and every row is computed alike
 LEAST_PROBABILITY = 1e-7  # as Keras clips them in its cross-entropy
 # Weights, momentum, gradients; of the best epoch and of a checkpoint both of the first two, once more as it is written.
 WEIGHT_COPIES = 9
@@ -44,7 +44,8 @@ def train_dense(
     on_epoch: OnEpoch,
     stop: threading.Event,
 ) -> TrainedHead:
-    """Train on the training tiles; the loss on validation tiles is watched, and ends it early where patience says so.
+    """Train on the training tiles; the loss on validation tiles is computed, and with ``patience`` it ends training
+    early.
 
     Raises what `opened_rows`, `require_two_classes`, `standard_arrays` and `fit` raise.
     """

@@ -45,10 +45,10 @@ NETWORK_BYTES = 1.0e9
 
 
 class Curves(Protocol):
-    """Where the course of a training is written down, step by step."""
+    """A record of the course of a training, step by step."""
 
     def begin(self, step: int) -> None:
-        """Training goes on from this step: forget what was said of it and of later ones."""
+        """Training continues at this step: delete the records of it and of later steps."""
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Values by name after a step."""
@@ -66,7 +66,7 @@ def train_finetuned(
     on_epoch: OnEpoch,
     stop: threading.Event,
 ) -> TrainedHead:
-    """Train a network on tiles of training patients; those of validation patients are watched. Raises as ``fit``.
+    """Train a network on tiles of training patients; those of validation patients are only measured. Raises as ``fit``.
 
     Features are first standardised by mean and spread of a sample of training tiles, as the heads do; this is ours, not
     the study's. (Pooled features of H&E tiles have a mean far larger than their spread, of which steps that suit the
@@ -79,8 +79,8 @@ def train_finetuned(
 
 
 def finetune_cost(table: FinetuneTable, size: CohortSize) -> HeadCost | None:
-    """Of a network that is trained through all its epochs, and then predicts all tiles, in the same command: whoever
-    predicts later finds that done. None for a network whose operations are not known."""
+    """Of a network that is trained through all its epochs and then, in the same command, predicts all tiles, so that
+    later predictions cost nothing. None for a network whose operations are not known."""
     forward, outputs = (of(table.backbone, table.input_px) for of in (core_seconds_a_tile, output_bytes))
     if forward is None or outputs is None:
         return None
@@ -153,9 +153,9 @@ class _Finetuning:
             class_weight=self._class_weight,
             return_dict=True,
         )
-        told = {"loss": float(logs["loss"]), "accuracy": float(logs["accuracy"]), "learning_rate": rate}
-        self._curves.add(step, told)
-        return told
+        values = {"loss": float(logs["loss"]), "accuracy": float(logs["accuracy"]), "learning_rate": rate}
+        self._curves.add(step, values)
+        return values
 
     def end_epoch(self, epoch: int) -> Logs:
         if not self._valid:
@@ -207,6 +207,6 @@ def _optimizer(table: FinetuneTable, *, unfrozen: bool) -> keras.optimizers.Opti
 
 
 def class_weights(sources: Sequence[TileSource]) -> dict[int, float]:
-    """What a tile of each class counts: both classes the same in all, 1 on average."""
+    """The weight of a tile of each class: equal totals for both classes, 1 on average."""
     tiles = [sum(source.n for source in sources if source.label == label) for label in (0, 1)]
     return {label: sum(tiles) / (2 * n) for label, n in enumerate(tiles)}

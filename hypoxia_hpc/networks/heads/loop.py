@@ -1,7 +1,7 @@
 """The one training loop: epochs of steps, with checkpoints, early stopping, and an end on request.
 
-A program says what a step is; everything that changes while it trains is in its ``variables``, and its batches are a
-function of seed and epoch. So a training that was killed goes on from its checkpoint to the same bytes as another.
+A program defines a step. All its state is in its ``variables``, and its batches are a function of seed and epoch. So a
+training that was killed continues from its checkpoint and ends with the same bytes as one that was not killed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NOW, _BEST = "now", "best"
 
 
 class Program(Protocol[Batch]):
-    """What :func:`fit` trains. ``epochs`` counts passes; with ``patience`` the training ends when so many epochs in a
-    row had no lower ``valid_loss``, and the variables of the best epoch are kept."""
+    """What :func:`fit` trains. ``epochs`` is the number of passes. With ``patience`` the training ends after that
+    many epochs in a row without a lower ``valid_loss``, and keeps the variables of the best epoch."""
 
     @property
     def epochs(self) -> int: ...
@@ -45,7 +45,8 @@ class Program(Protocol[Batch]):
     def variables(self) -> Sequence[keras.Variable]:
         """All that a step changes, always in the same order: weights, moving averages, optimizer (built), random seeds.
 
-        Give ``Dropout`` and its like a ``seed``: on PyTorch one without draws from a generator that is none of them.
+        Give ``Dropout`` and similar layers a ``seed``: without one, on PyTorch, they draw from a generator that is
+        not among the variables.
         """
 
     def steps(self, epoch: int, first: int) -> Generator[Batch, None, None]:
@@ -76,8 +77,9 @@ class _Progress:
 def fit(program: Program[Any], checkpoints: Checkpoints, *, on_epoch: OnEpoch, stop: threading.Event) -> History:
     """Train a program to its end; the logs by name, a number per epoch. Its variables are then the trained ones.
 
-    A checkpoint is written whenever ``checkpoints`` is due, and on ``stop``; where there is one, it goes on from there
-    and ``on_epoch`` is told of the epochs before, too. The caller clears the checkpoint when the model is safe.
+    A checkpoint is written whenever ``checkpoints`` is due, and on ``stop``; where there is one, training continues
+    from it, and ``on_epoch`` is called for the earlier epochs too. The caller clears the checkpoint when the model is
+    safe.
 
     Raises:
         Stopped: on request, after a checkpoint.
@@ -153,7 +155,7 @@ class _Fit:
         if wrong:
             where = f"step {self._progress.step + 1} of epoch {self._progress.epoch + 1}"
             raise InputError(
-                f"training went astray in {where}", offending=wrong, remedy="lower this model's learning_rate"
+                f"training diverged in {where}", offending=wrong, remedy="lower this model's learning_rate"
             )
 
     def _arrays(self) -> CheckpointArrays:
@@ -167,7 +169,7 @@ class _Fit:
         self._best = _of_set(_BEST, found.arrays)
 
     def _made_by(self) -> Json:
-        """What a checkpoint must agree in beside the key: another backend would not go on to the same bytes."""
+        """What has to match in a checkpoint beside the key: with another backend the bytes would differ."""
         import keras
 
         shapes = [[variable.dtype, *variable.shape] for variable in self._variables]

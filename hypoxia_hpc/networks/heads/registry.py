@@ -87,7 +87,7 @@ def train_head(
     on_epoch: OnEpoch,
     stop: threading.Event,
 ) -> TrainedHead:
-    """Train a head on the tiles of training patients; those of validation patients are only watched.
+    """Train a head on the tiles of training patients; those of validation patients are only measured.
 
     A killed or stopped training goes on from ``checkpoints`` to the same bytes; the caller clears them when the model
     is safe. ``on_epoch`` gets the logs of each epoch (of logistic regression: nothing, once, at the end).
@@ -95,7 +95,7 @@ def train_head(
     Raises:
         NotReadyError: damaged stores, all of them named; SlideError where one is damaged while it is read.
         InputError: stores of other features than the most, features that are NaN or infinite, training tiles of one
-            class, a loss that is no number, a trained model whose probabilities are none.
+            class, a loss that is no number, a trained model whose outputs are no probabilities.
         Stopped: on request, after a checkpoint.
         MachineError: a checkpoint cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What every head gives back: arrays by name, and how its training went."""
+"""The result of training a head: its arrays by name, and the course of the training."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class TrainedHead:
 
 
 def check_probabilities(probabilities: NDArray[np.floating[Any]]) -> None:
-    """Look at what a model that was trained just now says of some training tiles: every loss is one before an update,
-    so nobody has looked at what the last one made. Raises InputError where a probability is no number of 0..1."""
+    """Check predictions of a newly trained model for some training tiles. Every loss is computed before an update, so
+    no loss shows the effect of the last update. Raises InputError where a probability is not a number of 0..1."""
     wrong = int((~((probabilities >= 0) & (probabilities <= 1))).sum())
     if wrong:
         raise InputError(
-            f"training went astray in its last steps: {wrong} of {probabilities.size} probabilities of training tiles "
+            f"training diverged in its last steps: {wrong} of {probabilities.size} probabilities of training tiles "
             "are not in 0..1",
             remedy="lower this model's learning_rate",
         )

@@ -14,11 +14,11 @@ END_DIVISOR = 1e4
 
 
 def learning_rate(schedule: Schedule, largest: float, step: int, n_steps: int) -> float:
-    """Learning rate of step ``step`` (from 0) of the ``n_steps`` of a phase; ``largest`` is the most it becomes.
+    """Learning rate of step ``step`` (from 0) of the ``n_steps`` of a phase; ``largest`` is its maximum.
 
     "step" is a tenth after each third of the steps. "one-cycle" (Smith 2018, arXiv 1803.09820) rises from a 25th to
     ``largest`` over 30 % of the steps and falls to a 250,000th, along cosines, step for step as PyTorch's OneCycleLR;
-    the momentum, which that one moves the other way, stays. A phase of one step takes ``largest``.
+    the momentum, which OneCycleLR changes too, stays constant. A phase of one step takes ``largest``.
     """
     if schedule == "constant" or n_steps == 1:
         return largest

@@ -1,7 +1,7 @@
 """A network for tiles to fine-tune: augmentation, resizing and preprocessing inside, a base, a new top.
 
 The base runs in inference mode, also while it is trained: its BatchNormalization keeps the statistics that it came
-with, so that what is trained is what predicts, also where batches are small
+with, so that training and prediction compute the same, also with small batches
 (https://keras.io/guides/transfer_learning).
 """
 
@@ -57,8 +57,8 @@ class TileNetwork:
 
 
 def build_network(table: FinetuneTable, base: keras.Model, preprocess: Preprocess, tile_px: int) -> TileNetwork:
-    """``base`` with a new Dense 2 behind it. That begins at 0, where a layer without others behind it learns as well,
-    and none of its weights is noise that unfrozen layers would follow."""
+    """``base`` with a new Dense 2 behind it. Its weights begin at 0: a last layer learns from there as well, and
+    no noise in its weights moves the layers before it once they are unfrozen."""
     keras = start_keras()
     inferring, standardised = _in_inference_mode(base), _standardisation(base.output_shape[-1])
     top = keras.layers.Dense(2, dtype="float32", kernel_initializer="zeros", name="top")
@@ -82,8 +82,8 @@ def strengths(table: FinetuneTable) -> Strengths:
 
 
 def _in_inference_mode(base: keras.Model) -> keras.layers.Layer:
-    """``base`` as a layer that never hears that it is being trained, and gives float32. A functional network does not
-    pass on a ``training=False`` that it was built with, whatever the guide says (Keras 3.15)."""
+    """``base`` as a layer that always runs in inference mode and gives float32. A functional network does not pass on
+    the ``training=False`` that it was built with, although the guide says so (Keras 3.15)."""
     keras = start_keras()
 
     class InferenceMode(keras.layers.Layer):  # type: ignore[name-defined,misc]
@@ -139,7 +139,7 @@ def watched(network: TileNetwork, sources: Sequence[TileSource], batch_size: int
 
 
 def _in_batches(model: keras.Model, read: ReadTiles, n: int, batch_size: int) -> Float32Array:
-    """What a network says of tiles, float32 (n, ...), in batches of one shape."""
+    """The outputs of a network for tiles, float32 (n, ...), in batches of one shape."""
     px = model.input_shape[1]
     batch = np.zeros((batch_size, px, px, 3), dtype=np.uint8)
     parts = []
@@ -164,7 +164,7 @@ def set_weights(network: TileNetwork, arrays: Arrays) -> None:
 def load_finetuned(folder: Path, tile_px: int) -> keras.Model:
     """The network of a model's folder: tiles uint8 (b, tile_px, tile_px, 3) -> probabilities float32 (b, 2).
 
-    The weights that it began with need not be there. Raises NotReadyError where the folder holds no sound model."""
+    The pretrained weights need not exist any more. Raises NotReadyError where the folder holds no sound model."""
     found = load_model(folder)
     table = FinetuneTable.model_validate(found.record.settings)
     any_weights = ExtractTable(backbone=table.backbone, weights="random", precision=table.precision)

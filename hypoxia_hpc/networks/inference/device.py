@@ -1,4 +1,4 @@
-"""A network on its device, shared by threads that have a slide each: whose turn it is, and how long it takes."""
+"""A network on its device, shared by threads with a slide each: their order, and the time that each slide takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Started = tuple[Engine, Any]
 class DevicePlan:
     """What a worker process runs: ``build`` makes the network, uint8 (b, tile_px, tile_px, 3) -> float32 (b, d), in
     ``threads`` threads. To be pickled, so ``build`` is a function of a module, perhaps with ``functools.partial``. It
-    makes one of ``precision``, but of float32 for OpenVINO, which sees to that itself."""
+    builds one of ``precision``; of float32 for OpenVINO, which converts by itself."""
 
     build: Callable[[], keras.Model]
     tile_px: int
@@ -46,8 +46,8 @@ class DevicePlan:
 def device_of(plan: DevicePlan) -> Device:
     """The device of this process, made when it is asked for the first time.
 
-    Raises InputError where the code of the network fails: that is the fault of no slide, and ends the work on all of
-    them; MachineError where its device does.
+    Raises InputError where the code of the network fails: this is not the fault of a slide, and ends the work on
+    all of them; MachineError where its device fails.
     """
     with _BUILDING:
         try:
@@ -92,8 +92,8 @@ class BatchSizeChangedError(Exception):
 
 @dataclass(slots=True)
 class DeviceLease:
-    """What one slide takes of the device, in seconds: in line for it, on it, and those of the latter in which it had
-    nothing to do. Time on the device is all that passes from the end of one slide to that of the next."""
+    """The seconds of one slide on the device: waiting for it, holding it, and the part of the latter in which the
+    device was idle. A slide holds the device from the end of the slide before to its own end."""
 
     queued_seconds: float = 0.0
     device_seconds: float = 0.0
@@ -103,8 +103,9 @@ class DeviceLease:
 class Device:
     """A network, memory for batches, and threads that read ahead.
 
-    Slides take turns. ``made_in`` is the thread that waited for it to be built. ``batch_size`` is what fitted into
-    memory so far, of ``asked``; ``engine_for`` makes an engine for batches of a shape (b, tile_px, tile_px, 3).
+    Slides take turns. ``made_in`` is the thread that waited for it to be built. ``batch_size`` is the size that fits
+    into memory as far as is known, ``asked`` at most; ``engine_for`` makes an engine for batches of a shape (b,
+    tile_px, tile_px, 3).
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Device:
 
     @contextmanager
     def lease(self, batch_size: int) -> Iterator[DeviceLease]:
-        """The device, for one slide alone. Raises BatchSizeChangedError where that is no more the batch's size."""
+        """The device, for one slide alone. Raises BatchSizeChangedError where batches have another size by now."""
         came = time.perf_counter()
         with self._turns:
             if self.batch_size != batch_size:
@@ -156,13 +157,13 @@ class Device:
         return features
 
     def give_up(self, n: int) -> None:
-        """So many batches that were started are never fetched: something went wrong."""
+        """After an error: this number of started batches is never fetched."""
         self._clock.forget(n)
 
     def new_memory(self, batch_size: int) -> Memory:
-        """Memory that nobody uses for a batch of ``batch_size``: that of the slide, which may be outdated."""
+        """Free memory for a batch of ``batch_size``: the size that the slide began with, which may be outdated."""
         with self._lending:
-            # The one that was used last is in the processor's cache.
+            # The memory that was used last is still in the processor's cache.
             fits = next((one for one in reversed(self._free) if one.most_tiles >= batch_size), None)
             if fits is None:
                 return Memory(self.engine.new_batch((batch_size, *self.shape[1:])))
@@ -174,7 +175,7 @@ class Device:
             self._free.append(memory)
 
     def halve(self, batch_size: int) -> bool:
-        """Batches half as large as ``batch_size``, above 1; false where another slide has seen to that."""
+        """Batches half as large as ``batch_size``, above 1; false where another slide halved them already."""
         with self._turns:
             if self.batch_size != batch_size:
                 return False
@@ -205,7 +206,7 @@ class Memory:
 
 
 class _Clock:
-    """Whose time it is on the device: all of it is somebody's, from the moment the network was there."""
+    """Assigns the time of the device to slides: all of it, from the moment the network is built."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -221,7 +222,7 @@ class _Clock:
             self._latest = lease
 
     def end(self, lease: DeviceLease) -> None:
-        """A batch was fetched. After its turn that is still its slide's time, as long as no other one has begun."""
+        """A batch was fetched. After its turn the time still counts for its slide, until another slide begins."""
         with self._lock:
             self._over(1)
             if self._latest is lease:

@@ -1,8 +1,8 @@
-"""What runs a network: a batch of tiles is started, and its features are fetched when they are there.
+"""Engines run a network: a batch of tiles is started, and its features are fetched when they are ready.
 
-On a GPU ``start`` comes back at once and the copy to the device goes beside the computation of the batch before; on a
-CPU it may come back only when all is computed. Memory given to ``start`` belongs to the device until ``fetch`` came
-back: where it can be it is used as it is, without a copy.
+On a GPU ``start`` returns at once, and the copy to the device runs beside the computation of the batch before. On a CPU
+it may return only when all is computed. Memory given to ``start`` belongs to the device until ``fetch`` returns: where
+possible it is used in place, without a copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hypoxia_hpc.records import Float32Array, Json, UInt8Array
 if TYPE_CHECKING:
     import keras
 
-# What XLA on the CPU and TensorFlow take as it is; memory that begins elsewhere they copy.
+# Alignment of memory that XLA on the CPU and TensorFlow use in place; other memory they copy.
 ALIGNED_BYTES = 64
 IN_FLIGHT = 2
 
@@ -31,8 +31,8 @@ class Engine:
     (b, px, px, 3) in C order, b always the same; ``fetch`` what that gave: features, float32 (b, d). ``record`` says
     what it is, for `compute`. ``start`` and ``fetch`` may be called in any thread, ``start`` in one at a time.
 
-    ``in_flight``: batches that are best left there when another one is started, so that one computes and the next is
-    there when it is over; 0 where ``start`` comes back when all is computed.
+    ``in_flight``: batches that are best in flight when another one is started, so that the next is ready when one is
+    computed; 0 where ``start`` returns when all is computed.
     """
 
     new_batch: Callable[[tuple[int, ...]], UInt8Array]
@@ -47,7 +47,7 @@ def keras_engine(model: keras.Model, *, xla: bool) -> Engine:
     name = backend_name()
     new_batch, start, fetch = _BACKENDS[name](model, compiler(xla))
     record = {"engine": "keras", "compiler": compiler(xla)}
-    # On a CPU TensorFlow and PyTorch compute in the thread that asks for it.
+    # On a CPU TensorFlow and PyTorch compute in the calling thread.
     in_flight = IN_FLIGHT if name == "jax" or gpu_names() else 0
     return Engine(new_batch, start, fetch, record, in_flight)
 
@@ -113,7 +113,7 @@ def _pinned_batch(shape: tuple[int, ...]) -> UInt8Array:
 
 
 class _CopiedBeside:
-    """PyTorch copies in the order in which it computes, unless it is given a stream for copies alone."""
+    """A stream for copies alone: without it PyTorch copies and computes one after the other."""
 
     def __init__(self, network: Any) -> None:
         import torch

@@ -29,11 +29,11 @@ class TileRows(Protocol):
 
     @property
     def n(self) -> int:
-        """How many there are, more than none."""
+        """Number of tiles, above 0."""
 
     @property
     def in_order(self) -> bool:
-        """Have they to be read from the first to the last? Else threads read several batches at once."""
+        """Whether they have to be read from the first to the last; otherwise threads read several batches at once."""
 
     def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
         """Put tiles ``start`` to ``stop`` (not included) into the first rows of ``out``, uint8 (stop - start or more,
@@ -54,10 +54,11 @@ class Extracted:
 def features_of(
     device: Device, opened: Callable[[], AbstractContextManager[TileRows]], tick: Callable[[int], None]
 ) -> Extracted:
-    """Features of the tiles of one slide. ``tick`` is told the tiles of every batch that is over. For any thread.
+    """Features of the tiles of one slide. ``tick`` is called with the number of tiles of every finished batch. For any
+    thread.
 
-    Where the device has no memory for a batch, batches are halved from then on, and this slide is begun again, so that
-    one size is that of all its batches: ``opened`` is called once more. Raises what reading raises, MachineError where
+    Where the device has no memory for a batch, batches are halved from then on, and this slide begins again, so that
+    all its batches have one size: ``opened`` is called once more. Raises what reading raises, MachineError where
     the device is lost or has no memory for a single tile.
     """
     too_large: list[int] = []
@@ -102,11 +103,11 @@ class _Feed(AbstractContextManager["_Feed"]):
         self._features: list[Float32Array] = []
 
     def __exit__(self, *exception: object) -> None:
-        """Memory of what went wrong is not used again: a thread or the device may be at it still."""
-        for _, reading in reversed(self._ahead):  # from the front, a thread could take one out of order meanwhile
+        """After an error the memory is not used again: a thread or the device may still use it."""
+        for _, reading in reversed(self._ahead):  # from the back: from the front, a thread could start one out of order
             reading.cancel()
         if self._source.in_order:
-            self._readers.shutdown(cancel_futures=True)  # nobody reads when the source is closed
+            self._readers.shutdown(cancel_futures=True)  # no thread reads when the source is closed
         self._device.give_up(len(self._in_flight))
 
     def run(self) -> DeviceLease:
@@ -125,7 +126,7 @@ class _Feed(AbstractContextManager["_Feed"]):
         return np.concatenate(self._features)
 
     def _read_first(self) -> None:
-        """In this thread: another one would take 50 µs to begin, and most slides of a biopsy are one batch."""
+        """Read in this thread: another one takes 50 µs to begin, and most slides of a biopsy are one batch."""
         part, read = self._reading()
         pixels: Future[UInt8Array] = Future()
         pixels.set_result(read())
@@ -144,7 +145,7 @@ class _Feed(AbstractContextManager["_Feed"]):
         return _Part(start, stop, memory), partial(memory.fill, read_into, stop - start, self._batch_size)
 
     def _next(self, lease: DeviceLease) -> tuple[_Part, UInt8Array]:
-        """The next batch that was read. Whoever has to wait for it fetches first what is in flight."""
+        """The next batch that was read. While it is not ready, batches in flight are fetched."""
         part, pixels = self._ahead.popleft()
         if not pixels.done():
             self._land(lease, 0)
@@ -192,6 +193,6 @@ def compute_record() -> Json:
 def processor() -> str:
     """Model of the processor, as Linux calls it."""
     lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    parts = [told.get("model name", platform.machine())]
-    return ", ".join(parts + [f"{name} {told[name]}" for name in ("cpu family", "model") if name in told])
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    parts = [said.get("model name", platform.machine())]
+    return ", ".join(parts + [f"{name} {said[name]}" for name in ("cpu family", "model") if name in said])

@@ -1,7 +1,7 @@
-"""OpenVINO in place of Keras' backend: the same network on a CPU, converted from the one that was built.
+"""OpenVINO in place of Keras' backend: the network that was built, converted, on a CPU.
 
-Keras' own OpenVINO backend would need no conversion, and took 1.3 times (InceptionV3) to 1.6 times (ResNet50) as much
-of the processor: batch normalisation is left beside the convolutions.
+Keras' own OpenVINO backend would need no conversion, but takes 1.3 times (InceptionV3) to 1.6 times (ResNet50) as much
+processor time: it does not merge batch normalisation into the convolutions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypoxia_hpc.records import Float32Array, UInt8Array
 if TYPE_CHECKING:
     import keras
 
-# One batch is computed by half of the threads each: no thread waits for the others at the end of every layer.
+# Two batches at a time, each on half of the threads: fewer threads wait for each other at the end of every layer.
 STREAMS = 2
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -44,7 +44,7 @@ def require_openvino() -> None:
 
 
 def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: str, threads: int) -> Engine:
-    """A network, uint8 ``shape`` (b, px, px, 3) -> float32 (b, d), run by OpenVINO in so many threads.
+    """A network, uint8 ``shape`` (b, px, px, 3) -> float32 (b, d), run by OpenVINO in ``threads`` threads.
 
     ``precision`` is what it computes in; the network itself has to be float32: bfloat16 is not converted.
     Raises MachineError as :func:`require_openvino`.
@@ -57,7 +57,7 @@ def openvino_engine(model: keras.Model, shape: tuple[int, ...], *, precision: st
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": min(STREAMS, threads),
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],  # the default is bfloat16 where the processor has it
-        "ENABLE_CPU_PINNING": False,  # processes beside each other would all take the first cores
+        "ENABLE_CPU_PINNING": False,  # several processes would all bind to the first cores
     }
     compiled = core.compile_model(converted(core, model, shape), "CPU", settings)
     requests = _Requests(compiled)

@@ -253,9 +253,9 @@ def test_nan_features_are_refused_before_anything_is_trained(tmp_path: Path, hea
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_a_training_that_goes_astray_in_its_last_step_is_no_model(tmp_path: Path) -> None:
+def test_a_training_that_diverges_in_its_last_step_is_no_model(tmp_path: Path) -> None:
     data = cohort(tmp_path, (20, 30), LENGTH)
     table = FunnelTable(units=(16, 8), epochs=1, batch_size=50, learning_rate=1e38, patience=None)
-    with pytest.raises(InputError, match="astray") as caught:
+    with pytest.raises(InputError, match="diverged") as caught:
         train(table, TrainingData(data.train, (), LENGTH), tmp_path)
     assert "learning_rate" in caught.value.remedy

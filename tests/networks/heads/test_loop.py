@@ -113,7 +113,7 @@ def test_on_epoch_is_told_of_every_epoch_when_it_goes_on(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("losses", [(1.0, float("nan")), (1.0, float("inf"))])
 def test_a_loss_that_is_no_number_ends_it(tmp_path: Path, losses: tuple[float, ...]) -> None:
-    with pytest.raises(InputError, match="went astray in step 4 of epoch 2") as caught:
+    with pytest.raises(InputError, match="diverged in step 4 of epoch 2") as caught:
         run(Drift(losses), Checkpoints(tmp_path, "key", 60), never())
     assert caught.value.offending == (f"valid_loss = {losses[1]}",)
     assert "learning_rate" in caught.value.remedy
