@@ -151,8 +151,14 @@ def test_confusion_equals_scikit_learn():
     ],
 )
 def test_rows_that_cannot_be_measured(labels, probabilities, item):
-    with pytest.raises(InputError, match=item):
+    with pytest.raises(InputError) as caught:
         binary_metrics(np.array(labels), np.array(probabilities), np.array(["a", "b"]), **USUAL)
+    assert caught.value.problem == "predictions that no metric can be made of"
+    assert (caught.value.offending, caught.value.remedy) == ((item,), "predict again")
+
+
+def test_confusion_has_four_cells_whatever_occurs():
+    assert confusion(np.array([0]), np.array([0.1]), 0.5).tolist() == [[1, 0], [0, 0]]
 
 
 def test_roc_points_enclose_the_area():
@@ -162,6 +168,11 @@ def test_roc_points_enclose_the_area():
     assert points[-1].tolist() == [1, 1]
     assert np.trapezoid(points[:, 1], points[:, 0]) == pytest.approx(roc_auc_score(labels, probabilities), abs=1e-12)
     assert roc_points(np.ones(3, int), np.zeros(3)).shape == (0, 2)
+
+
+def test_roc_points_are_corners_alone():
+    labels, probabilities = np.array([0, 0, 0, 1, 1, 1]), np.linspace(0, 1, 6)
+    assert roc_points(labels, probabilities).tolist() == [[0, 0], [0, 1 / 3], [0, 1], [1, 1]]
 
 
 def test_tumour_type_baseline():
@@ -177,5 +188,7 @@ def test_tumour_type_baseline():
 
 
 def test_baseline_without_labels():
-    with pytest.raises(InputError, match="no training patient has a label"):
+    with pytest.raises(InputError) as caught:
         tumour_type_baseline([Patient("a", None, "X")], [])
+    assert caught.value.problem == "no training patient has a label"
+    assert caught.value.remedy == "give labels in patients.csv and train again"

@@ -215,3 +215,18 @@ def test_what_is_enough_for_folds_is_enough(folds, seed):
     least = max(folds, 3 if folds > 2 else 4)
     patients = [Patient(f"p{i}", int(i < least)) for i in range(least + 14 + folds)]
     split_folds(patients, (0.7, 0.15, 0.15), folds, seed)
+
+
+def test_folds_without_validation_patients_need_fewer():
+    """Two patients of a class make two folds where nothing is watched, and four where something is."""
+    two, three = ([Patient(f"p{i}", i % 2) for i in range(2 * n)] for n in (2, 3))
+    split = split_folds(two, (0.8, 0.0, 0.2), 2, 0)
+    assert split["set"].value_counts().to_dict() == {"train": 4, "test": 4}
+    with pytest.raises(InputError) as caught:
+        split_folds(three, (0.4, 0.4, 0.2), 2, 0)
+    assert str(caught.value).splitlines()[0] == (
+        "too few patients for [train] folds = 2: 3 with label 0, 3 with label 1; every fold needs one of each class in "
+        "each of its sets"
+    )
+    assert caught.value.offending[:2] == ("label 0: 3 patients, needed 4", "label 1: 3 patients, needed 4")
+    assert caught.value.remedy == "give more labelled patients, lower [train] folds, or change [train] split"

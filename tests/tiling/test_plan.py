@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan
+from hypoxia_hpc.tiling import plan as plan_module
 from hypoxia_hpc.tiling.plan import choose_level, grid_1d, plan_tiles, resolve_mpp, round_half_up
 
 DEFAULT = TileTable()
@@ -81,6 +82,87 @@ def test_a_slide_coarser_than_the_target_is_refused_below_98_percent(target: flo
         assert (plan.level, plan.scale, plan.side_level) == (0, 1.0, 299)
     else:
         assert reason_of(plan_tiles, header, table, None) == "coarser-than-target"
+
+
+NOTHING = pyramid(mpp_x=None, mpp_y=None)
+
+
+@pytest.mark.parametrize(
+    ("header", "table", "reason", "problem", "remedy"),
+    [
+        (
+            NOTHING,
+            DEFAULT,
+            "no-mpp",
+            "neither the manifest nor the slide gives µm per pixel, the slide gives no objective power, and [tile] "
+            "default_mpp is not set",
+            "give the slide an mpp in slides.csv, or set [tile] default_mpp",
+        ),
+        (
+            pyramid(mpp_x=1000.0, mpp_y=1000.0),
+            DEFAULT,
+            "absurd-mpp",
+            "the header says 1000 µm/px (slide), which no scanner has: it is not within 0.01 to 100",
+            "give the slide its mpp in slides.csv",
+        ),
+        (
+            pyramid(mpp_x=0.25, mpp_y=0.5),
+            DEFAULT,
+            "anisotropic-mpp",
+            "the slide says 0.25 µm/px across and 0.5 µm/px down: more than 2 % apart, tiles would be distorted",
+            "if the header is wrong, give the slide its mpp in slides.csv",
+        ),
+        (
+            pyramid(mpp_x=None, objective_power=5.0),
+            DEFAULT,
+            "coarser-than-target",
+            "the slide has 2 µm/px (from objective-power), the target is 0.5 µm/px: enlarging would invent detail",
+            "raise [tile] mpp for the whole run, or leave the slide out",
+        ),
+        (
+            pyramid(width=600_000, height=600_000),
+            DEFAULT,
+            "absurd-size",
+            "the header says 600000 x 600000 px: 4,024,036 tiles, more than 3,000,000 is no slide",
+            "fetch the file again, or leave it out",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "-" in value and " " not in value else "",
+)
+def test_a_refusal_says_value_rule_and_remedy(
+    header: Pyramid, table: TileTable, reason: str, problem: str, remedy: str
+) -> None:
+    with pytest.raises(SlideError) as caught:
+        plan_tiles(header, table, None)
+    assert (caught.value.reason, caught.value.problem, caught.value.remedy) == (reason, problem, remedy)
+
+
+def test_a_plan_goes_by_the_manifest_and_by_the_default_of_the_run() -> None:
+    assert plan_tiles(NOTHING, DEFAULT, 0.25).mpp_source == "manifest"
+    plan = plan_tiles(NOTHING, TileTable(default_mpp=0.25, tile_px=100), None)
+    assert (plan.mpp, plan.mpp_source, plan.scale, plan.tile_px, plan.side_level) == (
+        0.25,
+        "default_mpp",
+        2.0,
+        100,
+        200,
+    )
+
+
+def test_limits_themselves_are_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 % between axes, 2 % between a level and the scale, the most tiles."""
+    assert resolve_mpp(pyramid(mpp_x=50.0, mpp_y=51.0), None, None) == (50.5, "slide")
+    assert choose_level([1.0, 102.0], 100.0) == (1, 102.0)
+    header = pyramid(width=3 * 299, height=2 * 299)
+    monkeypatch.setattr(plan_module, "MOST_TILES", 6)
+    assert plan_tiles(header, DEFAULT, None).n_tiles == 6
+    monkeypatch.setattr(plan_module, "MOST_TILES", 5)
+    assert reason_of(plan_tiles, header, DEFAULT, None) == "absurd-size"
+
+
+def test_rounding_is_in_float64() -> None:
+    """In float32 a half is lost from 8,388,608 on."""
+    assert round_half_up(np.array([16_777_215], dtype=np.float32)).tolist() == [16_777_215]
 
 
 # --- level -------------------------------------------------------------------------------------------------------
