@@ -112,6 +112,7 @@ TESTED_IN = {
     "runs.cohort": "stages/test_train.py",
     "runs.device_time": "monitoring/test_status.py",
     "runs.rates": "monitoring/test_estimate.py",
+    "runs.survey": "monitoring/test_status.py",
     "slides.masks": "slides/test_tile_options.py",
     "slides.opening": "slides/test_openslide_reader.py",
     "slides.pixels": "slides/test_tile_options.py",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hypoxia_hpc.config import ExtractTable, FinetuneTable, RunConfig, Table
 from hypoxia_hpc.config.heads.registry import declared
-from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped, damaged_stores
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.models.tensorboard import TensorBoardCurves
@@ -30,7 +30,7 @@ from hypoxia_hpc.networks.heads.tile_network import build_network, load_finetune
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Slide, Tiles
-from hypoxia_hpc.runs.cohort import Cohort, model_names
+from hypoxia_hpc.runs.cohort import Cohort, damaged_in_run, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
@@ -109,11 +109,7 @@ def tile_sources(cohort: Cohort, head: str, states: Sequence[SlideState]) -> lis
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
-        raise damaged_stores(
-            "tile",
-            damaged,
-            f"delete these folders below {cohort.run.root / 'tiles'}, then hypoxia-hpc run {cohort.run.root}",
-        )
+        raise damaged_in_run(cohort.run, "tile", damaged)
     without = [slide.slide_id for slide, tiles in opened if tiles.pixels is None]
     if without:
         raise InputError(

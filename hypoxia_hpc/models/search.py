@@ -16,9 +16,8 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.config import Table, canonical_json
-from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models.outputs import TileOutputs, head_outputs
-from hypoxia_hpc.models.training_job import TrainingJob, model_record
+from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_both_classes
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
@@ -51,7 +50,9 @@ class Found:
 def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJob, str], TrainedHead]) -> Found:
     """Try all points of a grid, equal ones once; ``train`` is told in words which one. Raises what the training raises,
     InputError where the validation patients are of one class."""
-    _require_both_classes(job)
+    labels = {store.patient_id: store.label for store in job.data.valid}
+    who = f"the validation patients with features, by whom the search for model {job.model.name} chooses,"
+    require_both_classes(job.cohort, labels, who, "give validation more ([train] split), or remove the search")
     points = distinct(points)
     settings = job.cohort.config.train
     tables = [settings.settings_of(job.model.head, point) for point in points]
@@ -118,14 +119,3 @@ def score_of(outputs: TileOutputs, stores: Sequence[LabelledStore]) -> Score:
     probabilities = np.clip(pooled["probability"].to_numpy(), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     loss = -np.log(np.where(labels == 1, probabilities, 1 - probabilities)).mean()
     return Score(float(roc_auc_score(labels, pooled["probability"])), float(loss))
-
-
-def _require_both_classes(job: TrainingJob) -> None:
-    counts = [len({one.patient_id for one in job.data.valid if one.label == label}) for label in (0, 1)]
-    if 0 in counts:
-        raise InputError(
-            f"the validation patients with features, which a search goes by, are {counts[0]} with label 0 and "
-            f"{counts[1]} with label 1 (model {job.model.name}); both are needed",
-            offending=[f"{one.slide.slide_id} is quarantined" for one in job.cohort.quarantined],
-            remedy="mend the quarantined slides, give validation a larger share ([train] split), or remove the search",
-        )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import Table
-from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
+from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.loop import OnEpoch
@@ -21,7 +21,7 @@ from hypoxia_hpc.networks.heads.saved import ModelRecord
 from hypoxia_hpc.networks.inference.feeding import compute_record
 from hypoxia_hpc.networks.runtime import threads_per_operation
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned
+from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, damaged_in_run
 from hypoxia_hpc.runs.keys import tile_spec
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.features import FeatureRows
@@ -97,7 +97,10 @@ def training_data(cohort: Cohort, sets: Mapping[str, str], fold: int) -> Trainin
     Raises NotReadyError naming every damaged store, InputError where the training patients are of one class.
     """
     train, valid = (cohort.of_set(sets, name) for name in FITTED)
-    _require_both_classes(cohort, train, fold)
+    where = f" of fold {fold}" if cohort.config.train.folds > 1 else ""
+    labels = {state.slide.patient_id: cohort.label(state.slide) for state in train}
+    remedy = "add patients of the class that is missing"
+    require_both_classes(cohort, labels, f"the training patients{where} with features", remedy)
     readers = _opened(cohort, (*train, *valid))
     stores = [
         LabelledStore(reader.path, reader.n, cohort.label(state.slide), state.slide.patient_id)
@@ -127,21 +130,17 @@ def _opened(cohort: Cohort, states: Sequence[SlideState]) -> list[FeatureRows]:
         except SlideError as error:
             damaged.append(error.problem)
     if damaged:
-        raise damaged_stores(
-            "feature",
-            damaged,
-            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
-        )
+        raise damaged_in_run(cohort.run, "feature", damaged)
     return readers
 
 
-def _require_both_classes(cohort: Cohort, train: Sequence[SlideState], fold: int) -> None:
-    counts = [len({one.slide.patient_id for one in train if cohort.label(one.slide) == label}) for label in (0, 1)]
-    if 0 in counts:
-        where = f" of fold {fold}" if cohort.config.train.folds > 1 else ""
+def require_both_classes(cohort: Cohort, labels: Mapping[str, int], who: str, remedy: str) -> None:
+    """Raises InputError where all these patients have one label. ``labels``: by patient id; ``who`` they are, and what
+    helps beside mending the quarantined slides, in words."""
+    n_0, n_1 = (list(labels.values()).count(label) for label in (0, 1))
+    if 0 in (n_0, n_1):
         raise InputError(
-            f"the training patients{where} with features are of one class: {counts[0]} with label 0, {counts[1]} with "
-            "label 1; two classes are needed",
-            offending=[f"{one.slide.slide_id} is quarantined" for one in cohort.quarantined],
-            remedy="mend the quarantined slides, or add patients of the class that is missing",
+            f"{who} are of one class: {n_0} with label 0, {n_1} with label 1; two classes are needed",
+            offending=[f"{state.slide.slide_id} is quarantined" for state in cohort.quarantined],
+            remedy=f"mend the quarantined slides, or {remedy}",
         )

@@ -23,7 +23,7 @@ from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_path
 
 # Nearly all of reading a header is waiting for a network drive.
-READERS = 16
+HEADER_READERS = 16
 
 
 def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
@@ -53,7 +53,7 @@ def examine_run(run: RunDir) -> Iterator[Check]:
     if image is not None:
         yield checks.image(run.root.absolute() / Path(image).expanduser())
     yield checks.disk(run.root)
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(HEADER_READERS) as readers:
         sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
         yield checks.scratch(config.site, run.root, sizes)
         yield from readers.map(partial(_slide, config.tile), slides)

@@ -18,7 +18,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
 from hypoxia_hpc.runs.state import SlideState
-from hypoxia_hpc.runs.survey import READERS, Survey, cohort_progress, own_receipt, survey_run
+from hypoxia_hpc.runs.survey import STATE_READERS, Survey, cohort_progress, own_receipt, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
@@ -141,7 +141,7 @@ def _unknown(stage: StageStatus, problem: str, said_done: int) -> StageStatus:
 
 def _said_done(folder: Path, names: Sequence[str], of: Of = "slide") -> int:
     """How many receipts of these names say that the work is done, of the present run.toml or of another one."""
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(STATE_READERS) as pool:
         receipts = list(pool.map(lambda name: read_receipt(folder, name, of), names))
     return sum(receipt is not None and receipt.status == "done" for receipt in receipts)
 

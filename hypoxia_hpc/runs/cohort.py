@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.splits import split_folds
 from hypoxia_hpc.config import RunConfig, TrainTable
-from hypoxia_hpc.errors import SlideError, Stopped, damaged_stores
+from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Features, Json, Patient, Slide
@@ -162,11 +162,13 @@ def each_features(cohort: Cohort, states: Sequence[SlideState]) -> Iterator[tupl
         else:
             yield state, features
     if damaged:
-        raise damaged_stores(
-            "feature",
-            damaged,
-            f"delete these folders below {cohort.run.root / 'features'}, then hypoxia-hpc run {cohort.run.root}",
-        )
+        raise damaged_in_run(cohort.run, "feature", damaged)
+
+
+def damaged_in_run(run: RunDir, kind: Literal["tile", "feature"], damaged: Sequence[str]) -> NotReadyError:
+    """The error for damaged stores of a run, each with a sentence of its own."""
+    remedy = f"delete these folders below {run.root / f'{kind}s'}, then hypoxia-hpc run {run.root}"
+    return damaged_stores(kind, damaged, remedy)
 
 
 def listened(

@@ -26,7 +26,7 @@ from hypoxia_hpc.runs.state import (
 )
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
-READERS = 16
+STATE_READERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def survey_run(run: RunDir, find_spec: Callable[[RunConfig], Json] = run_spec, *
     run, or bad tables."""
     config, slides = run.config(), run.slides()
     spec, unknown = _found(config, find_spec)
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(STATE_READERS) as pool:
         tiles = tuple(pool.map(partial(tile_state, run, config.tile, read_slides=read_slides), slides))
         name = config.extract.name
         features = () if spec is None else tuple(pool.map(partial(feature_state, run, name, spec), tiles))

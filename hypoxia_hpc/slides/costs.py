@@ -33,7 +33,7 @@ MS_A_MPX_OPENSLIDE = 36.0
 MS_A_MB_OF_FILE = 21.0
 MEGA = 1_000_000
 # Nearly all of it is waiting for a network drive.
-READERS = 32
+COST_READERS = 32
 
 
 def slide_cost(path: Path, table: TileTable, mpp: float | None = None) -> int:
@@ -62,7 +62,7 @@ def slide_costs(
         return 0 if stop.is_set() else slide_cost(slide[0], table, slide[1])
 
     costs = []
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(COST_READERS) as readers:
         for cost in readers.map(cost_of, slides):
             costs.append(cost)
             counted()

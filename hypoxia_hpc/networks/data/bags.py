@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import AttentionTable, Balance
+from hypoxia_hpc.networks.data.classes import class_weights
 from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
 from hypoxia_hpc.records import Float32Array, Int64Array
@@ -23,7 +24,7 @@ from hypoxia_hpc.records import Float32Array, Int64Array
 # Tiles are drawn from all over a patient, so nearly every chunk is read for them. Of a patient with more than 16,384
 # tiles that number is drawn first, so that no step reads more than 64 MB of 2,048 x float16 for one bag.
 MOST_CHUNKS = 64
-READERS, AHEAD = 4, 4  # threads that read batches; batches that are read or wait
+BAG_READERS, AHEAD = 4, 4  # threads that read batches; batches that are read or wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,12 @@ def patient_order(labels: Int64Array, balance: Balance, rng: np.random.Generator
     return order
 
 
-def class_weights(labels: Int64Array, balance: Balance) -> Float32Array:
+def bag_weights(labels: Int64Array, balance: Balance) -> Float32Array:
     """The weight of each patient's loss by class, float32 (n,): with balance "weight" both classes have equal
     totals."""
     if balance != "weight":
         return np.ones(len(labels), dtype=np.float32)
-    counts = np.bincount(labels, minlength=2)
-    return (len(labels) / (2 * counts[labels])).astype(np.float32)
+    return class_weights(np.bincount(labels, minlength=2))[labels].astype(np.float32)
 
 
 def drawn_rows(n: int, most: int, rng: np.random.Generator) -> Int64Array:
@@ -122,7 +122,7 @@ class ShuffledBags:
         self._balance = table.balance
         self.bags = bags_of(rows)
         self._labels = np.array([bag.label for bag in self.bags], dtype=np.int64)
-        self._weights = class_weights(self._labels, table.balance)
+        self._weights = bag_weights(self._labels, table.balance)
         self.tiles = min(table.bag_tiles, max(bag.n for bag in self.bags))
         self.size = min(table.batch_size, len(self._order(0)))
 
@@ -130,7 +130,7 @@ class ShuffledBags:
         """The batches of an epoch from number ``first`` on. Raises as `read_rows`."""
         order = self._order(epoch)
         numbers = iter(range(first, len(order) // self.size))
-        with ThreadPoolExecutor(READERS, "bags") as pool:
+        with ThreadPoolExecutor(BAG_READERS, "bags") as pool:
             waiting: deque[Future[BagBatch]] = deque()
             try:
                 for number in itertools.islice(numbers, AHEAD):

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
+from hypoxia_hpc.networks.data.classes import class_weights
 from hypoxia_hpc.networks.data.shuffling import chunks_of
 from hypoxia_hpc.records import Float32Array, Int64Array, Json
 from hypoxia_hpc.stores.features import FeatureRows
 
 # Reading, checksums and NumPy release the interpreter lock; more threads than cores hide the latency of the disk.
-READERS = 4
-AHEAD = 8 * READERS
+ROW_READERS = 4
+AHEAD = 8 * ROW_READERS
 Result = TypeVar("Result")
 
 
@@ -129,7 +130,7 @@ def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
     readers = _opened(stores)
     _refuse_mixed(stores, readers, data.feature_length)
     n_train = len(data.train)
-    with ThreadPoolExecutor(READERS, "read") as pool:
+    with ThreadPoolExecutor(ROW_READERS, "read") as pool:
         yield Rows(data.train, readers[:n_train], pool), Rows(data.valid, readers[n_train:], pool)
 
 
@@ -148,11 +149,10 @@ def require_two_classes(train: Rows) -> None:
         )
 
 
-def class_weights(rows: Rows) -> Float32Array:
+def row_weights(rows: Rows) -> Float32Array:
     """The weight of a row of class 0 and of class 1, float32 (2,): equal totals for both classes, 1 on average."""
     counts = np.array([rows.counts[rows.labels == label].sum() for label in (0, 1)])
-    weights: Float32Array = (counts.sum() / (2 * counts)).astype(np.float32)
-    return weights
+    return class_weights(counts).astype(np.float32)
 
 
 def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:

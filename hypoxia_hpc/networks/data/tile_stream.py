@@ -20,7 +20,7 @@ from hypoxia_hpc.records import Int64Array, UInt8Array
 RUN_TILES = 8  # a chunk of a tile store
 # 1,024 tiles are mixed, and as many read ahead: 2 x 275 MB of 299 px.
 WINDOW_RUNS = 128
-READERS = 4
+TILE_READERS = 4
 
 TileBatch = tuple[UInt8Array, Int64Array]
 ReadTiles = Callable[[int, int], UInt8Array]
@@ -58,7 +58,7 @@ class TileStream:
         starts = np.concatenate([[0], np.cumsum(_n_tiles(runs))])[:-1:WINDOW_RUNS]
         begin = first * self.batch_size
         window = int(np.searchsorted(starts, begin, side="right")) - 1
-        with ThreadPoolExecutor(READERS, "read-tiles") as readers:
+        with ThreadPoolExecutor(TILE_READERS, "read-tiles") as readers:
             try:
                 windows = self._windows(readers, runs, epoch, window)
                 batches = _rebatched(windows, self.batch_size, begin - int(starts[window]))

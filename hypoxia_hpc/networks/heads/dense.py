@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import FunnelTable, TanhTable
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
-from hypoxia_hpc.networks.data.rows import Rows, TrainingData, class_weights, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes, row_weights
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
@@ -115,7 +115,7 @@ class DenseProgram:
         self.network.optimizer.build(self.network.trainable_variables)
         self._loss = _cross_entropy if isinstance(table, TanhTable) else _squared_error
         self._rows = ShuffledRows(train, table.balance, table.batch_size, seed=seed, epochs=table.epochs)
-        self._class_weights = class_weights(train) if table.balance == "weight" else None
+        self._class_weights = row_weights(train) if table.balance == "weight" else None
         self._valid = valid
 
     def variables(self) -> Sequence[keras.Variable]:

@@ -13,6 +13,7 @@ import numpy as np
 from hypoxia_hpc.config import FinetuneTable
 from hypoxia_hpc.networks.backbones.work import core_seconds_a_tile, output_bytes
 from hypoxia_hpc.networks.data.augmentation import draws
+from hypoxia_hpc.networks.data.classes import class_weights
 from hypoxia_hpc.networks.data.tile_stream import RUN_TILES, WINDOW_RUNS, TileBatch, TileSource, TileStream
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import LOAD_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost
@@ -123,7 +124,7 @@ class _Finetuning:
         self._curves = curves
         self._strengths = strengths(table)
         self._stream = TileStream(train, network.tile_px, balance=table.balance, batch_size=table.batch_size, seed=seed)
-        self._class_weight = class_weights(train) if table.balance == "weight" else None
+        self._class_weight = tile_weights(train) if table.balance == "weight" else None
         self._phases = _phases(table, network)
         self._phase: _Phase | None = None
 
@@ -206,7 +207,7 @@ def _optimizer(table: FinetuneTable, *, unfrozen: bool) -> keras.optimizers.Opti
     return optimizers.AdamW(weight_decay=WEIGHT_DECAY, global_clipnorm=most)
 
 
-def class_weights(sources: Sequence[TileSource]) -> dict[int, float]:
+def tile_weights(sources: Sequence[TileSource]) -> dict[int, float]:
     """The weight of a tile of each class: equal totals for both classes, 1 on average."""
     tiles = [sum(source.n for source in sources if source.label == label) for label in (0, 1)]
-    return {label: sum(tiles) / (2 * n) for label, n in enumerate(tiles)}
+    return dict(enumerate(class_weights(np.array(tiles)).tolist()))

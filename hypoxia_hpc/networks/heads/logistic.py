@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import LogisticTable
 from hypoxia_hpc.errors import Stopped
-from hypoxia_hpc.networks.data.rows import READERS, Rows, TrainingData, class_weights, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.rows import (
+    ROW_READERS,
+    Rows,
+    TrainingData,
+    opened_rows,
+    require_two_classes,
+    row_weights,
+)
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standardise
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
@@ -73,7 +80,7 @@ def logistic_cost(table: LogisticTable, size: CohortSize) -> HeadCost:
     one = size.train_tiles * size.feature_length * PASS_SECONDS + size.reading_seconds(size.train_tiles)
     seconds = passes * one + size.standard_seconds(size.train_tiles + size.valid_tiles)
     answers = passes * 2 * 8 * size.feature_length  # points and gradients, which a checkpoint holds
-    train = Cost(seconds, READERS, size.reader_bytes + 3 * answers)
+    train = Cost(seconds, ROW_READERS, size.reader_bytes + 3 * answers)
     return HeadCost(train, Cost(size.tiles * size.feature_length * PASS_SECONDS, 1, 0.0))
 
 
@@ -97,7 +104,7 @@ class Objective:
     def __init__(self, rows: Rows, standard: Arrays, c: float) -> None:
         self._rows = rows
         self._mean, self._scale = (standard[name].astype(np.float64) for name in (MEAN, SCALE))
-        self._class_weights = class_weights(rows).astype(np.float64)
+        self._class_weights = row_weights(rows).astype(np.float64)
         self._penalty = 1 / (c * len(rows))
 
     def __call__(self, at: Float64Array) -> tuple[float, Float64Array]:

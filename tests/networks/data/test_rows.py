@@ -209,7 +209,7 @@ def test_mean_and_scale_have_the_same_bits_however_rows_are_read(
     data = opened([(1000, 0), (777, 1), (3, 0)], tmp_path)
     with opened_rows(data) as (train, valid):
         expected = standard_arrays(train, valid)
-    monkeypatch.setattr(rows, "READERS", readers)
+    monkeypatch.setattr(rows, "ROW_READERS", readers)
     monkeypatch.setattr(rows, "AHEAD", ahead)
     with opened_rows(data) as (train, valid):
         found = standard_arrays(train, valid)

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from hypoxia_hpc.analysis.pooling import attention_weights, pool_tiles
 from hypoxia_hpc.config import AttentionTable
 from hypoxia_hpc.errors import InputError, Stopped
-from hypoxia_hpc.networks.data.bags import MOST_CHUNKS, ShuffledBags, class_weights, drawn_rows, patient_order
+from hypoxia_hpc.networks.data.bags import MOST_CHUNKS, ShuffledBags, bag_weights, drawn_rows, patient_order
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, opened_rows
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
 from hypoxia_hpc.networks.heads.attention import attention_layers, attention_scores, bag_network, train_attention
@@ -257,10 +257,10 @@ def test_balanced_epochs_hold_both_classes_equally(labels: list[int], seed: int)
 
 def test_weights_make_both_classes_count_the_same() -> None:
     labels = np.array([0, 0, 0, 1])
-    weights = class_weights(labels, "weight")
+    weights = bag_weights(labels, "weight")
     assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
     assert weights.mean() == pytest.approx(1)
-    assert class_weights(labels, "sample").tolist() == [1, 1, 1, 1]
+    assert bag_weights(labels, "sample").tolist() == [1, 1, 1, 1]
 
 
 @given(st.integers(1, 60_000), st.integers(1, 600), st.integers(0, 99))

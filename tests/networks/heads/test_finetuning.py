@@ -21,7 +21,7 @@ from hypoxia_hpc.config import FinetuneTable
 from hypoxia_hpc.errors import MachineError, Stopped
 from hypoxia_hpc.networks.data.tile_stream import TileSource
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads.finetuning import class_weights, train_finetuned
+from hypoxia_hpc.networks.heads.finetuning import tile_weights, train_finetuned
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.tile_network import (
     TileNetwork,
@@ -298,5 +298,5 @@ def test_every_way_of_training_learns(changes: dict[str, Any], tmp_path: Path) -
 
 
 def test_the_smaller_class_weighs_as_much() -> None:
-    weights = class_weights([patient(0, 0, n=30), patient(1, 1, n=10)])
+    weights = tile_weights([patient(0, 0, n=30), patient(1, 1, n=10)])
     assert weights == {0: 40 / 60, 1: 2.0}

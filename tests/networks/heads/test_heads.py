@@ -14,7 +14,7 @@ from stores_of_rows import cohort, store
 from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.data import shuffling
-from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, class_weights, opened_rows
+from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, opened_rows, row_weights
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.dense import dense_network
@@ -222,7 +222,7 @@ def test_weights_make_both_classes_count_the_same(tmp_path: Path) -> None:
     rows = np.ones((1, LENGTH), np.float16)
     stores = tuple(store(tmp_path, f"s{n}", np.repeat(rows, n, axis=0), int(n == 30)) for n in (30, 90, 20))
     with opened_rows(TrainingData(stores, (), LENGTH)) as (train_rows, _):
-        weights = class_weights(train_rows)
+        weights = row_weights(train_rows)
     assert math.isclose(weights[1] * 30, weights[0] * 110, rel_tol=1e-6)
     assert math.isclose(weights[1] * 30 + weights[0] * 110, 140, rel_tol=1e-6)
 
