@@ -16,13 +16,14 @@ from pydantic.fields import FieldInfo
 
 from hypoxia_hpc.cli.app import app
 from hypoxia_hpc.config import RunConfig, Table, toml_value
+from hypoxia_hpc.config.paths import path_mark
 
 DOCS = Path(__file__).parent
 SETTINGS_HEAD = """# Settings
 
 Made from the code; the same texts stand as comments in each `run.toml` that `init` writes. A key that is left out
 takes its default. An unknown key is an error that lists the valid ones. `[site]` says where and how fast, never what:
-it enters no key.
+it enters no key. A path may begin with `~`; a relative one is relative to the folder that `run.toml` lies in.
 """
 COMMANDS_HEAD = """# Commands
 
@@ -72,6 +73,9 @@ def _row(name: str, info: FieldInfo) -> str:
 
 def _values(info: FieldInfo) -> str:
     bounds = [f"{SIGNS[type(one)]} {_bound(one)}" for one in info.metadata if type(one) in SIGNS]
+    mark = path_mark(info)
+    if mark is not None:
+        return " or ".join([*(f"`{toml_value(word)}`" for word in mark.words), "path"])
     return _cell(", ".join([_type(info.annotation), *bounds]))
 
 

@@ -17,7 +17,7 @@ class Grid(Table):
     """Values to try, a list for each key of a head's table. One that is empty is not searched."""
 
 
-def _grid_of(table: type[Table]) -> Any:
+def grid_of(table: type[Table]) -> Any:
     """The type of the grid of a head's table: each value is checked as one of that table is."""
     entries: dict[str, Any] = {}
     for name, info in table.model_fields.items():
@@ -30,7 +30,7 @@ def _grid_of(table: type[Table]) -> Any:
 
 
 MOST_POINTS = 64  # of one head's grid
-_GRIDS = {name: _grid_of(head.table) for name, head in HEADS.items() if head.searchable}
+_GRIDS = {name: grid_of(head.table) for name, head in HEADS.items() if head.searchable}
 _ENTRIES: dict[str, Any] = {name: (grid, grid()) for name, grid in _GRIDS.items()}
 _Grids = create_model("_Grids", __base__=Table, **_ENTRIES)
 

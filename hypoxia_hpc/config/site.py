@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hypoxia_hpc.config.base import Table
-from hypoxia_hpc.config.paths import LocalPath
+from hypoxia_hpc.config.paths import LocalPath, NodePath
 from hypoxia_hpc.config.slurm import SlurmTable
 
 
@@ -18,7 +18,7 @@ class SiteTable(Table):
     weights: LocalPath | None = Field(
         None, description="folder of weight files; default: $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models"
     )
-    scratch: LocalPath | None = Field(
+    scratch: NodePath | None = Field(
         None, description='folder on a disk of the node itself; $NAMES are filled in, as "$TMPDIR"'
     )
     gpus: int | None = Field(

@@ -51,7 +51,7 @@ def examine_run(run: RunDir) -> Iterator[Check]:
     image = config.site.slurm.image
     yield _weights(config, may_be_inside=image is not None)
     if image is not None:
-        yield checks.image(run.root.absolute() / Path(image).expanduser())
+        yield checks.image(Path(image))
     yield checks.disk(run.root)
     with ThreadPoolExecutor(HEADER_READERS) as readers:
         sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []

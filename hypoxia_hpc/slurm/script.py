@@ -51,19 +51,8 @@ def job_script(
         "HYPOXIA_ON_CORES": " ".join(stage.name for stage in stages_of("slide") if stage.device == "cpu"),
     }
     lines = [f"{name}={shlex.quote(_one_line(name, value))}" for name, value in settings.items()]
-    scratch = quoted_with_names(_one_line("[site] scratch", _absolute(site.scratch, run)))
+    scratch = quoted_with_names(_one_line("[site] scratch", site.scratch or ""))
     return "\n".join([HEAD, *lines, f"HYPOXIA_SCRATCH={scratch}", "", job_body()])
-
-
-def _absolute(scratch: str | None, run: Path) -> str:
-    """As ``workers/scratch.py`` takes it: relative to the run; one that begins with a $NAME is left as it is."""
-    return (
-        scratch
-        if scratch is not None and scratch.startswith("$")
-        else str(run / Path(scratch).expanduser())
-        if scratch
-        else ""
-    )
 
 
 def quoted_with_names(text: str) -> str:

@@ -109,7 +109,7 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
     work = remaining(run, retry=retry)
-    image = _image(root, table)
+    image = _image(table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
     refuse_unknown_mpi(table)
@@ -137,7 +137,7 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         NotReadyError: jobs of this run that are in the queue.
         InputError: SLURM would not take a job.
     """
-    image = _image(plan.run, plan.table)
+    image = _image(plan.table)
     if image is not None and not image.exists():
         raise MachineError(f"[site.slurm] image {image} is not there", remedy="build or copy it, or mend run.toml")
     if shutil.which("sbatch") is None:
@@ -203,8 +203,8 @@ def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
     committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
 
 
-def _image(root: Path, table: SlurmTable) -> Path | None:
-    return Path(os.path.normpath(root / Path(table.image).expanduser())) if table.image is not None else None
+def _image(table: SlurmTable) -> Path | None:
+    return Path(os.path.normpath(table.image)) if table.image is not None else None
 
 
 def _program() -> str:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
+from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.slurm.resources import Array, JobRequest
 from hypoxia_hpc.slurm.script import (
@@ -360,9 +361,11 @@ def test_a_dollar_that_names_nothing_is_no_command() -> None:
 
 def test_scratch_is_relative_to_the_run_and_home_is_filled_in(job: Job) -> None:
     for scratch, expected in (("tmp", "/data/run/tmp"), ("/fast", "/fast"), ("$X/y", '"$X"/y'), (None, "")):
-        script = job_script(Path("/data/run"), "p", None, [], SiteTable(scratch=scratch), retry=False)
+        site = with_paths(SiteTable(scratch=scratch), Path("/data/run"))
+        script = job_script(Path("/data/run"), "p", None, [], site, retry=False)
         assert f"\nHYPOXIA_SCRATCH={expected}\n" in script
-    assert "~" not in job_script(Path("/r"), "p", None, [], SiteTable(scratch="~/tmp"), retry=False).partition("---")[0]
+    site = with_paths(SiteTable(scratch="~/tmp"), Path("/r"))
+    assert "~" not in job_script(Path("/r"), "p", None, [], site, retry=False).partition("---")[0]
 
 
 def test_arguments_of_sbatch() -> None:
