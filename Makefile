@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-here test-cluster test-long test-backends lint docs images image-cpu image-gpu locks clean
+.PHONY: demo test test-here test-cluster test-long test-backends lint docs dist images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -49,6 +49,10 @@ lint: .venv/installed
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+# dist/: the source distribution, and the wheel built from it.
+dist: .venv/installed
+	$(BIN)/python -m build
 
 # Apptainer images, built without root in $(IMAGES). Settings: see containers/build.sh; BASE=debootstrap needs no registry.
 # `make images` makes both, and the one for GPUs is some 4 GB: without a GPU, `make image-cpu` is all you need.

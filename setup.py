@@ -1,10 +1,34 @@
 """Metadata of the package; tool settings live in pyproject.toml."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
+# What a wheel carries beside the modules, for `hypoxia-hpc image` and `hypoxia-hpc slurm`: see machine/shipped.py. The
+# source tree in an image has no containers, for an image builds none.
+SHIPPED = ("containers", "slurm", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+
+
+class BuildWithShipped(build_py):
+    """Modules, and what lies beside them in the repository; an editable installation finds that where it is."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            shipped = Path(self.build_lib) / "hypoxia_hpc" / "shipped"
+            shutil.rmtree(shipped, ignore_errors=True)
+            shipped.mkdir(parents=True)
+            for source in (HERE / name for name in SHIPPED):
+                if source.is_dir():
+                    # job.bash is a link to the one in the package.
+                    leave_out = shutil.ignore_patterns("__pycache__", "*.h5", "job.bash")
+                    shutil.copytree(source, shipped / source.name, ignore=leave_out)
+                elif source.exists():
+                    shutil.copy(source, shipped)
+
 
 setup(
     name="hypoxia-hpc",
@@ -16,6 +40,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
+    cmdclass={"build_py": BuildWithShipped},
     package_data={
         "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/templates/*.html", "reports/page.css", "slurm/job.bash"],
     },
@@ -56,6 +81,7 @@ setup(
         "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
         "openvino": ["openvino>=2026.1"],
         "test": [
+            "build>=1.2,<2",
             "furo>=2025.7,<2027",
             "hypothesis>=6.120,<7",
             "mpich>=5.0,<5.1",

@@ -71,7 +71,7 @@ packages() {
 
 image() {
     local files
-    mapfile -t files < <(find containers "$weights" hypoxia_hpc setup.py pyproject.toml README.md LICENSE \
+    mapfile -t files < <(find containers "$weights" hypoxia_hpc slurm setup.py pyproject.toml README.md LICENSE \
         -type f -not -path '*/__pycache__/*' -not -name '*.lock' -not -name '*.in' | LC_ALL=C sort)
     make "$kind" "$packages_made_of-$(digest "${files[@]}")" "containers/$kind.def" --build-arg BOOTSTRAP=localimage \
         --build-arg "BASE=$folder/$kind-packages.sif" --build-arg "WEIGHTS=$weights" --build-arg "COMMIT=$(commit)"

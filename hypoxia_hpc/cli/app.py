@@ -17,6 +17,9 @@ from hypoxia_hpc.cli.stages import stage_verb
 from hypoxia_hpc.cli.terminal import tell
 from hypoxia_hpc.runs.stages import registry, stages
 
+# Of a sentence in the list of verbs, in letters: it wraps, and is not cut.
+LONGEST = 200
+
 
 @cache
 def families() -> dict[str, tuple[click.Command, ...]]:
@@ -25,7 +28,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
         "Make a run": (paths.demo, making.init, making.labels),
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
-        "On a cluster": (cluster.estimate, cluster.submit, cluster.status),
+        "On a cluster": (cluster.estimate, cluster.submit, cluster.status, cluster.slurm, cluster.image),
         "Checks": (checking.doctor, checking.verify, checking.weights),
     }
 
@@ -43,10 +46,9 @@ class Verbs(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
         for heading, family in families().items():
             with formatter.section(heading):
-                formatter.write_dl([(str(verb.name), verb.get_short_help_str(width)) for verb in family])
+                formatter.write_dl([(str(verb.name), verb.get_short_help_str(LONGEST)) for verb in family])
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -58,7 +60,7 @@ def app() -> None:
     First look, offline, nothing needed:   hypoxia-hpc demo
     Your own slides:
       hypoxia-hpc init RUN --study hypoxia --slides DIR --scores TABLE
-      hypoxia-hpc run RUN
+      hypoxia-hpc run RUN                  here, or on a cluster: hypoxia-hpc submit RUN
       hypoxia-hpc status RUN
 
     What to do is in RUN/run.toml; where and which part of it is on the command line. Every command can be stopped

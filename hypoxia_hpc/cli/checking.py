@@ -14,7 +14,7 @@ from hypoxia_hpc.cli.text.words import table
 from hypoxia_hpc.errors import NotReadyError
 
 
-@click.command()
+@click.command(short_help="Re-read every store and model: are they as they were written?")
 @RUN
 @click.option("--clean", is_flag=True, help="Also delete leftovers of killed jobs that are a day old.")
 @JSON
@@ -51,7 +51,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(short_help="Is this machine fit, and every slide of RUN?")
 @click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
 @JSON
 def doctor(run: Path | None, as_json: bool) -> int:
@@ -71,7 +71,7 @@ def doctor(run: Path | None, as_json: bool) -> int:
     return EXIT_NOT_READY if any(one.verdict == "bad" for one in checks) else 0
 
 
-@click.group()
+@click.group(short_help="Weights of pretrained networks: fetch them once, check them.")
 def weights() -> None:
     """Weight files of pretrained networks: fetch them once where there is internet, check them anywhere.
 

@@ -1,4 +1,4 @@
-"""Verbs for a cluster, and how far a run is: submit, status, estimate."""
+"""Verbs for a cluster, and how far a run is: estimate, submit, status; slurm and image, once per site."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from hypoxia_hpc.cli.options import JSON, RUN, existing_run, say_blocks, say_json
+from hypoxia_hpc.cli.options import JSON, RUN, STOP, existing_run, say_blocks, say_json
 from hypoxia_hpc.cli.terminal import say, tell
 
 
-@click.command()
+@click.command(short_help="All stages of the study as a chain of SLURM jobs.")
 @RUN
 @click.option("--dry-run", is_flag=True, help="Print the scripts and the sbatch lines; send and write nothing.")
 @click.option("--retry", is_flag=True, help="Try quarantined slides again.")
@@ -56,7 +56,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(short_help="How far a run is, who works on it, and what went wrong.")
 @RUN
 @JSON
 def status(run: Path, as_json: bool) -> int:
@@ -72,7 +72,7 @@ def status(run: Path, as_json: bool) -> int:
     return 0
 
 
-@click.command()
+@click.command(short_help="What a run still takes: files, bytes, core- and GPU-hours.")
 @RUN
 @JSON
 def estimate(run: Path, as_json: bool) -> int:
@@ -85,4 +85,45 @@ def estimate(run: Path, as_json: bool) -> int:
         say_json(found.as_json())
     else:
         say_blocks(estimate_text(found, str(run)))
+    return 0
+
+
+@click.command(short_help="Job scripts to edit, for those who would rather type sbatch.")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+def slurm(folder: Path) -> int:
+    """Write job scripts to edit into DIR, for those who would rather type sbatch than submit.
+
+    site.sh has the settings of your site, slides.sbatch is for stages that go slide by slide, cohort.sbatch for the
+    others. Nothing is overwritten.
+    """
+    from hypoxia_hpc.slurm.by_hand import write_scripts
+
+    write_scripts(folder)
+    here = shlex.quote(str(folder))
+    say(f"edit {here}/site.sh, then: source {here}/site.sh && sbatch --array=0-7 {here}/slides.sbatch tile RUN 8")
+    return 0
+
+
+@click.command(short_help="Build an Apptainer image of this installation.")
+@click.argument("kind", type=click.Choice(["cpu", "gpu"]))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("images"), metavar="[DIR]")
+@click.option("--base", metavar="docker|debootstrap|FILE", help="What the image stands on; see above.  [docker]")
+def image(kind: str, folder: Path, base: str | None) -> int:
+    """Build DIR/cpu.sif or DIR/gpu.sif, an Apptainer image of this installation with locked packages; no root needed.
+
+    It stands on Debian 12: from a container registry (docker), from a mirror of Debian's packages where no registry can
+    be reached (debootstrap), or in an image that you have (FILE). What is built already is kept.
+
+    \b
+    From the environment, as containers/build.sh reads them:
+      MIRROR       mirror of Debian's packages; default: the one that apt uses here
+      WEIGHTS      folder with weight files that are to lie in the image
+      PIP_...      settings of pip: PIP_INDEX_URL, PIP_CERT and so on
+      BUILD_FLAGS  more flags of apptainer build
+      TMPDIR       where Apptainer works: some 10 GB (gpu: 30 GB), no network disk
+    """
+    from hypoxia_hpc.machine.images import build_image
+
+    built = build_image(kind, folder, base, STOP)
+    say(f"{built}: try it by apptainer run {shlex.quote(str(built))} doctor, name it in run.toml: [site.slurm] image")
     return 0

@@ -71,7 +71,7 @@ def init(
     return 0
 
 
-@click.command()
+@click.command(short_help="Hypoxia labels from the published score table.")
 @click.argument("scores", type=click.Path(path_type=Path, dir_okay=False), metavar="SCORES")
 @click.option(
     "--rule",

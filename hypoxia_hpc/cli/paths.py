@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.runs.directory import RunDir
 
 
-@click.command()
+@click.command(short_help="Frozen models of another run on new slides; no labels needed.")
 @RUN
 @click.option(
     "--model",
@@ -66,7 +66,7 @@ def run_all(run: Path) -> int:
     return whole_path(existing_run(run))
 
 
-@click.command()
+@click.command(short_help="The whole path on a small synthetic cohort, offline.")
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("hypoxia-demo"), metavar="[DIR]"
 )
