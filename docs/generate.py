@@ -108,8 +108,9 @@ def commands_page() -> str:
 
 
 def _commands(group: click.Group, title: str) -> Iterator[str]:
-    for name, command in group.commands.items():
-        whole = f"{title} {name}"
+    listing = click.Context(group)
+    for name in group.list_commands(listing):
+        command, whole = group.get_command(listing, name) or group, f"{title} {name}"
         if isinstance(command, click.Group):
             yield from _commands(command, whole)
             continue
