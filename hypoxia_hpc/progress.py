@@ -1,4 +1,4 @@
-"""How a stage tells what it is doing without printing: the command line listens."""
+"""How a stage reports what it does without printing: the command line shows it."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ class Progress(Protocol):
     """Progress of one stage at a time."""
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
-        """A stage starts: so many items (slides, epochs) of so much cost together."""
+        """A stage starts, with this number of items (slides, epochs) and their cost in all."""
 
     def count(self, n: int) -> None:
-        """So many tiles more."""
+        """This number of tiles is done."""
 
     def item(self, cost: float) -> None:
-        """An item of this cost is finished."""
+        """An item is done; ``cost`` is its own."""
 
     def note(self, text: str) -> None:
-        """Something the user wants to know now, in one line."""
+        """A line that the user sees at once."""
 
     def end(self) -> None:
-        """The stage is over."""
+        """The stage ends."""
 
 
 class NoProgress:
-    """A listener that says nothing."""
+    """Progress that shows nothing."""
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
-        """Says nothing."""
+        """Shows nothing."""
 
     def count(self, n: int) -> None:
-        """Says nothing."""
+        """Shows nothing."""
 
     def item(self, cost: float) -> None:
-        """Says nothing."""
+        """Shows nothing."""
 
     def note(self, text: str) -> None:
-        """Says nothing."""
+        """Shows nothing."""
 
     def end(self) -> None:
-        """Says nothing."""
+        """Shows nothing."""

@@ -101,7 +101,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """One row of ``patients.csv``; ``label`` is 0, 1 or None where nobody knows."""
+    """One row of ``patients.csv``; ``label`` is 0, 1 or None where it is not known."""
 
     patient_id: str
     label: int | None

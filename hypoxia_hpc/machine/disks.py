@@ -23,7 +23,7 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Where a file system hangs in, and of which kind it is (``lustre``); empty texts where nobody knows."""
+    """Where a file system hangs in, and of which kind it is (``lustre``); empty texts where it is not known."""
 
     point: str
     kind: str
@@ -39,7 +39,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What may still be written: bytes and files (inodes); None where there is no limit, or nobody knows it.
+    """What may still be written: bytes and files (inodes); None where there is no limit, or it is not known.
     ``source`` says who knows."""
 
     source: str

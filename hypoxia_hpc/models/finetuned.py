@@ -123,7 +123,7 @@ def tile_sources(cohort: Cohort, head: str, states: Sequence[SlideState]) -> lis
 
 
 def _slim(tiles: Tiles) -> Tiles:
-    """Without what nobody needs of thousands of stores at once."""
+    """Without what is not needed of thousands of stores at once."""
     return replace(tiles, xy=tiles.xy[:0].copy(), background=tiles.background[:0].copy())
 
 
@@ -144,14 +144,14 @@ def make_probabilities(
 def _make(
     run: RunDir, name: str, folder: Path, slides: Sequence[Slide], progress: Progress, stop: threading.Event
 ) -> None:
-    attend = ProcessSlide(finetuned_stage(run, name, folder), retry=True)
+    process = ProcessSlide(finetuned_stage(run, name, folder), retry=True)
     failed = []
     progress.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slides")
     try:
         for slide in slides:
             if stop.is_set():
                 raise Stopped(f"stopped on request while {name} predicts", remedy="run the same command again to go on")
-            receipt = attend(slide, progress.count).receipt
+            receipt = process(slide, progress.count).receipt
             if receipt.status != "done":
                 failed.append(f"{slide.slide_id}: {receipt.detail.partition(chr(10))[0]}")
             progress.item(slide.cost)

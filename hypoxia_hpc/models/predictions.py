@@ -32,7 +32,7 @@ TILE_COLUMNS = [
 ]
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
-PART_TILES = 200_000  # about so many are pooled at a time, patients whole
+PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Member:
 class Predictions:
     """Three tables of the same models. ``tiles``: `TILE_COLUMNS`, ``attention`` being what the tile weighs in its
     patient's bag, NaN for models that have none; ``slides`` and ``patients``: `COLUMNS` and patient_id. Labels are
-    Int64, <NA> where nobody knows; so is the fold where a row is the mean over the models of all folds."""
+    Int64, <NA> where it is not known; so is the fold where a row is the mean over the models of all folds."""
 
     tiles: pd.DataFrame
     slides: pd.DataFrame

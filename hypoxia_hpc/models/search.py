@@ -48,7 +48,7 @@ class Found:
 
 
 def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJob, str], TrainedHead]) -> Found:
-    """Try all points of a grid, equal ones once; ``train`` is told in words which one. Raises what the training raises,
+    """Try all points of a grid, equal ones once; ``train`` gets its number in words. Raises what the training raises,
     InputError where the validation patients are of one class."""
     labels = {store.patient_id: store.label for store in job.data.valid}
     who = f"the validation patients with features, by whom the search for model {job.model.name} chooses,"

@@ -46,8 +46,8 @@ class TensorBoardCurves:
             self._file.close()
 
     def begin(self, step: int) -> None:
-        """Training goes on from this step, which a checkpoint may have put before the last word: keep the events of
-        earlier steps alone, in a new file. Raises MachineError."""
+        """Training goes on from this step, which lies before the last event where the checkpoint is older: keep only
+        the events of earlier steps, in a new file. Raises MachineError."""
         from tensorboardX.proto.event_pb2 import Event
 
         with machine_errors(self._folder):

@@ -68,7 +68,7 @@ def fit_head(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
 
 
 def n_epochs(table: Table) -> int:
-    """How often ``on_epoch`` is told, unless a training ends early."""
+    """How often ``on_epoch`` is called, unless a training ends early."""
     return sum(value for name, value in table if name.endswith("epochs")) or 1
 
 

@@ -35,7 +35,7 @@ class ProcessHealth:
 
     @property
     def seconds(self) -> float:
-        """From its start to its last word."""
+        """From its start to the last time its file was written."""
         return max(0.0, (_time(self.heartbeat.updated) - _time(self.heartbeat.started)).total_seconds())
 
     @property
@@ -73,8 +73,8 @@ def assess(
     now: datetime,
     is_alive: Callable[[Heartbeat], bool | None],
 ) -> ProcessHealth:
-    """What to think of a process. ``queue``: jobs by name as of ``asked``, before files were read, None where nobody
-    knows; ``is_alive``: of a process without a job, None where it cannot be asked."""
+    """The health of a process. ``queue``: jobs by name as of ``asked``, before files were read, None where
+    that is not known; ``is_alive``: of a process without a job, None where it cannot be asked."""
     silent = (now - _time(heartbeat.updated)).total_seconds()
     if heartbeat.state != "working" or (silent < FRESH_SECONDS and not heartbeat.job):
         return ProcessHealth(heartbeat, heartbeat.state, "", silent)
@@ -87,7 +87,7 @@ def assess(
 def _by_job(heartbeat: Heartbeat, queue: Mapping[str, Queued] | None, asked: datetime) -> tuple[Silent, str]:
     """The queue knows at once what a file cannot tell; but not what began after it was asked."""
     if queue is None:
-        return "silent", "nobody can say whether its job lives"
+        return "silent", "it is not known whether its job lives"
     if _time(heartbeat.started) > asked - timedelta(seconds=CLOCK_SECONDS):
         return "silent", "it started after the queue was asked"
     job = queue.get(heartbeat.job)
@@ -115,7 +115,7 @@ def still_matters(process: ProcessHealth, todo: Mapping[str, Collection[str]]) -
 
 
 def seconds_left(cost: float, worker_seconds_per_cost: float, working: Sequence[ProcessHealth]) -> float | None:
-    """How long these processes take for so much cost, idle as they are; None where they have no workers."""
+    """Seconds that these processes take for this cost, with the idle time they have had; None without workers."""
     workers = sum(process.heartbeat.workers for process in working)
     busy = max(0.01, 1 - idle_share_of(working))
     return cost * worker_seconds_per_cost / (workers * busy) if workers else None

@@ -31,9 +31,9 @@ class StageStatus:
     ``todo`` slides are neither done nor quarantined; ``running`` of them are being worked on by ``workers`` in all.
     ``tiles`` and ``seconds`` are sums over receipts of work done, seconds of all workers together,
     ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
-    work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where nobody works.
+    work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where no process works.
     ``readers``: how many of the slides done were read by what. ``device_time`` are sums over receipts of extract.
-    ``said_done``: where nobody can tell here what is done (no weights, no backend), how many receipts say that they
+    ``said_done``: where this machine cannot tell what is done (no weights, no backend), how many receipts say that they
     are; all but the quarantined count as ``todo`` then.
     """
 
@@ -149,7 +149,7 @@ def _said_done(folder: Path, names: Sequence[str], of: Of = "slide") -> int:
 def processes_of(
     run: RunDir, jobs: Jobs, asked: datetime, todo: Mapping[str, Collection[str]]
 ) -> tuple[ProcessHealth, ...]:
-    """The queue was asked for what was sent, and says nothing of jobs that users began by hand."""
+    """The queue knows only the jobs that ``submit`` sent, none that users started by hand."""
     queue = None if jobs.queued is None else {one.job: one for one in jobs.queued}
     sent = {one.job_id for one in jobs.sent}
     now = datetime.now(UTC)

@@ -174,7 +174,7 @@ def damaged_in_run(run: RunDir, kind: Literal["tile", "feature"], damaged: Seque
 def listened(
     features: Iterable[tuple[SlideState, Features]], progress: Progress, stop: threading.Event
 ) -> Iterator[tuple[SlideState, Features]]:
-    """The same, telling a listener of each slide when it is done with. Raises Stopped on request."""
+    """The same, with progress after each slide. Raises Stopped on request."""
     for state, found in features:
         if stop.is_set():
             raise Stopped("stopped on request while predicting", remedy="run the same command again to go on")

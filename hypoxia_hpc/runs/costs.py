@@ -46,7 +46,7 @@ class StageCost:
         return sum(part.core_seconds for part in self.parts.values())
 
     def seconds(self, cores: int) -> float:
-        """By the clock, on so many cores."""
+        """By the clock, on ``cores`` cores."""
         return sum(part.seconds(cores) for part in self.parts.values())
 
 
@@ -57,8 +57,8 @@ def cohort_cost(stage: str, config: RunConfig, size: CohortSize) -> StageCost:
 
 
 def cohort_size(config: RunConfig, n_slides: int, patients: Sequence[Patient], n_tiles: float) -> CohortSize:
-    """Of a run with so many tiles; ``patients`` are those with slides. The tiles of patients without label are among
-    those that are predicted, not among those of training."""
+    """Of a run with ``n_tiles`` tiles; ``patients`` are those with slides. Tiles of patients without label count as
+    predicted, not as trained on."""
     labels = [patient.label for patient in patients if patient.label is not None]
     labelled = len(labels) / max(len(patients), 1)
     train, valid = _fitted_shares(config)

@@ -11,7 +11,7 @@ from hypoxia_hpc.records import ExtractWork, Receipt
 @dataclass(frozen=True, slots=True)
 class DeviceTime:
     """Seconds that passed on devices, those of them in which one had nothing to do for want of tiles, and bytes of
-    tile stores that were read; all 0 where receipts say nothing of it."""
+    tile stores that were read; all 0 where receipts do not say it."""
 
     device_seconds: float = 0.0
     waited_seconds: float = 0.0

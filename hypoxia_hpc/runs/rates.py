@@ -51,7 +51,7 @@ KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
 PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
 # A tile's position and background; the position of a feature vector.
 TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
-# Times and divided by so much for a network whose operations are not known.
+# Factor up and down for a network whose operations are not known.
 UNKNOWN_NETWORK = 5.0
 EXACT = "exact"
 

@@ -1,4 +1,4 @@
-"""Where every slide stands in every stage, from what lies on disk: done, quarantined (with its receipt) or to do."""
+"""The state of every slide in every stage, from what is on disk: done, quarantined (with its receipt) or to do."""
 
 from __future__ import annotations
 

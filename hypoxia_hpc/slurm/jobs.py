@@ -13,7 +13,7 @@ from hypoxia_hpc.workers.shares import slides_of_shares
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What SLURM says: ``queued`` and ``failed`` are None where nobody knows. ``sent`` is empty for a run that was
+    """What SLURM says: ``queued`` and ``failed`` are None where it is not known. ``sent`` is empty for a run that was
     never submitted."""
 
     sent: tuple[Sent, ...] = ()
@@ -24,7 +24,7 @@ class Jobs:
 
 
 def query_jobs(sent: Sequence[Sent]) -> Jobs:
-    """Ask squeue and sacct of what was sent, both at a time; nobody where nothing was."""
+    """Ask squeue and sacct about what was sent, both at a time; neither where nothing was sent."""
     if not sent:
         return Jobs()
     ids = list(dict.fromkeys(one.job_id for one in sent))
@@ -42,8 +42,8 @@ def query_jobs(sent: Sequence[Sent]) -> Jobs:
 
 
 def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collection[str] | None]) -> Jobs:
-    """Without what failed and was done by somebody else since. ``left``: ids of the slides to do of every stage that is
-    not done, None for one that sees the whole cohort."""
+    """Without failures whose work another job or process has done since. ``left``: ids of the slides to do, by stages
+    that are not done, None for one that sees the whole cohort."""
     if not jobs.failed:
         return jobs
     parts = {of: slides_of_shares(slides, of) for of in {one.of for one in jobs.failed if one.part is not None}}

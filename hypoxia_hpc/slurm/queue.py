@@ -61,7 +61,7 @@ class Queued:
 
     @property
     def phase(self) -> Literal["running", "pending", "held"]:
-        """Held is what starts only after somebody releases it."""
+        """A held job starts only after a person releases it."""
         if self.state not in _WAITING:
             return "running"
         return "held" if "held" in self.reason.lower() or self.reason == "JobHoldMaxRequeue" else "pending"
@@ -117,7 +117,7 @@ def _sent(entry: Json) -> Sent | None:
 
 
 def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
-    """The jobs of these ids that are in the queue, every array element on its own; or None, and why nobody knows."""
+    """The jobs of these ids that are in the queue, each array element by itself; None where not known, and why."""
     answer, why = query_program(
         "squeue", "--noheader", "--array", f"--jobs={','.join(job_ids)}", f"--format={SQUEUE_FORMAT}"
     )
@@ -127,7 +127,7 @@ def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
 
 
 def query_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
-    """How the ended ones of these ids ended; or None, and why nobody knows."""
+    """How the jobs of these ids ended, those that did; None where not known, and why."""
     answer, why = query_program(
         "sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}"
     )

@@ -143,7 +143,7 @@ def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str
 
 
 def minutes_to_request(seconds: float, table: SlurmTable) -> int:
-    """A time limit for so many seconds of work: with start and the time before the limit at which a job is stopped."""
+    """A time limit for ``seconds`` of work: with start and the time before the limit at which a job is stopped."""
     minutes = (START_SECONDS + seconds + table.stop_seconds) / 60
     return STEP_MINUTES * math.ceil(minutes / STEP_MINUTES)
 
@@ -171,7 +171,7 @@ def _minutes(text: str) -> float | None:
 
 
 def most_minutes(partition: str | None, limits: Mapping[str, float]) -> float:
-    """What a job may ask for in a partition, in the best of ``a,b``, or in the default one; inf where nobody knows."""
+    """What a job may ask for in a partition, in the best of ``a,b``, or in the default one; inf: not known."""
     return max((limits.get(name, math.inf) for name in (partition or "").split(",")), default=math.inf)
 
 

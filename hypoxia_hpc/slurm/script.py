@@ -18,7 +18,7 @@ HEAD = """#!/bin/bash
 # Made by hypoxia-hpc submit, which sends it: STAGE, number of parts, first part of the array.
 
 STAGE=$1 SHARES=${2:-} FIRST=${3:-0}"""
-# After so much of the time between signal and limit, what has not stopped by itself is stopped at once.
+# The part of the time between signal and limit after which what has not stopped by itself is stopped at once.
 PATIENCE = 0.8
 _NAMES = re.compile(r"(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}))")
 

@@ -80,7 +80,7 @@ def extract_stage(run: RunDir, config: RunConfig, threads: int) -> ExtractStage:
 
 
 def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
-    """What a process runs for [tile], [extract] and [site], in so many threads, and the spec of the features it makes.
+    """What a process runs for [tile], [extract] and [site], in ``threads`` threads, and the spec of its features.
 
     Raises what ``resolve_backbone`` raises, MachineError where the engine is not installed."""
     if config.site.engine == "openvino":

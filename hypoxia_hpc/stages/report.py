@@ -229,7 +229,7 @@ def _dropped(run: RunDir) -> tuple[DroppedSlide, ...]:
         return tuple(DroppedSlide(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotReadyError(
-            f"{file} is damaged ({error!r}), so nobody can tell what init left out",
+            f"{file} is damaged ({error!r}), so what init left out is not known",
             remedy="restore it; or delete it, and the report will not say what was left out",
         ) from None
 

@@ -222,7 +222,7 @@ def _refuse_queued(run: RunDir) -> None:
     queued, why = query_squeue(ids) if ids else ([], "")
     if queued is None:
         raise MachineError(
-            f"nobody can tell whether jobs of this run are in the queue: {why}", remedy="try again later"
+            f"it is not known whether jobs of this run are in the queue: {why}", remedy="try again later"
         )
     if queued:
         waiting = sorted({one.job.partition("_")[0] for one in queued}, key=int)

@@ -175,7 +175,7 @@ def _trainer(job: TrainingJob) -> Trainer:
 
 
 def how_it_ended(history: History, epochs: int, patience: int | None) -> str:
-    """What to say of a training that ended before so many epochs, or had no validation patients to be ended by; empty
+    """What to say of a training that ended before its last epoch, or had no validation patients to be ended by; empty
     where there is nothing to say."""
     losses = history.get(WATCHED, [])
     if not losses and patience is not None:

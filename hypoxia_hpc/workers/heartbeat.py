@@ -1,7 +1,7 @@
-"""RUN/running: a small file of every process that works through slides, which tells how far it is.
+"""RUN/running: a small file of every process that works through slides, which says how far it is.
 
-A process replaces its file every few seconds while it works, and once at its end; nobody else writes it. One that was
-killed leaves its file as it was: ``updated`` tells.
+A process replaces its file every few seconds while it works, and once at its end; no other process writes it. A process
+that was killed leaves its file as it was: ``updated`` says since when.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The one place that imports mpi4py, and only when asked for.
 
-Ranks exchange texts. Nobody waits for another one but when they join and leave. An error does not call MPI_Abort
-where there is another way: under srun that ends all ranks with 137, whatever the exit code, and mpiexec loses what was
-said right before.
+Ranks exchange texts. A rank waits for another one only at the start and at the end of MPI. An error calls MPI_Abort
+only where there is no other way: under srun that ends all ranks with 137, whatever the exit code, and mpiexec loses the
+last lines of output.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Ranks:
             raise RankFailedError(f"another rank failed, with exit code {self._failed_with}")
 
     def code_of_the_first(self, seconds: float) -> int | None:
-        """With what exit code another rank failed; None where none tells of it within so many seconds."""
+        """The exit code with which another rank failed; None where no rank says so within ``seconds``."""
         deadline = time.monotonic() + seconds
         while self._failed_with is None and time.monotonic() < deadline:
             for _ in self._take():
@@ -75,18 +75,18 @@ class Ranks:
         """End MPI on this rank, when the others do; all have to call this. Returns the exit code for all of them: of a
         failure, else what rank 0 gave.
 
-        After a failure it waits a while only, and then ends all by force: whoever does not come may be anywhere. What
-        nobody has received is received here: MPI_Finalize fails over messages that are under way.
+        After a failure it waits SECONDS_TO_LEAVE, and then ends all ranks by force: a rank that does not come may be
+        anywhere. Messages that no rank has read are received here: MPI_Finalize fails over messages on their way.
         """
         if self.rank == 0:
             self._code = code
             self._send_to_others(str(code), _CODE)
-        nobody_sends = force_at = None
-        while nobody_sends is None or not nobody_sends.Test():
+        all_received = force_at = None
+        while all_received is None or not all_received.Test():
             for _ in self._take():
                 pass
-            if nobody_sends is None and all(request.Test() for request, _ in self._sending):
-                nobody_sends = self._world.Ibarrier()
+            if all_received is None and all(request.Test() for request, _ in self._sending):
+                all_received = self._world.Ibarrier()
             if self._failed_with is not None:
                 force_at = force_at or time.monotonic() + SECONDS_TO_LEAVE
                 if time.monotonic() > force_at:

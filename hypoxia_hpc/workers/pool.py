@@ -1,10 +1,10 @@
-"""Worker processes: items are dealt to whichever worker is free; a worker that dies costs one item one attempt and is
-replaced.
+"""Worker processes: each free worker receives the next item. A worker that dies is replaced, and costs one item one
+attempt.
 
 ``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. Workers are spawned, never
 forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes; what they
-do is in serving.py. A worker may hold several items at once. Where it dies then, nobody knows whose fault it was: that
-costs none of them an attempt, but each has a worker to itself from then on, and what kills that is to blame.
+do is in worker.py. A worker may hold several items at once. Where it dies, the item that killed it is not known. So
+none of them loses an attempt, but each is tried again alone in a worker, and then a death counts against it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Dealt_co = TypeVar("Dealt_co", covariant=True)
 
 MOST_ATTEMPTS = MOST_STARTS = 2
 POLL_SECONDS = 0.5
-# How long after its worker this process may hear that the whole job is being ended.
+# The signal that ends a whole job may reach a worker this long before it reaches this process.
 NEWS_SECONDS = 2.0
 
 
@@ -49,7 +49,7 @@ class Finished(Generic[Item, Result]):
 @dataclass(frozen=True, slots=True)
 class FailedItem(Generic[Item]):
     """An item that could not be worked on: ``why`` is ``worker-died`` (its process ended, ``attempts`` times) or
-    ``internal-error`` (an exception nobody foresaw, with its traceback in ``detail``)."""
+    ``internal-error`` (an exception that the code does not expect; ``detail`` has its traceback)."""
 
     item: Item
     why: str
@@ -59,7 +59,7 @@ class FailedItem(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class DroppedItem(Generic[Item]):
-    """An item that its worker held, but had done no tile of when all was to stop. Nothing is lost, it is to do."""
+    """An item that its worker held, but of which no tile was done before the stop. Nothing is lost, it is to do."""
 
     item: Item
 
@@ -68,7 +68,7 @@ Event = Finished[Item, Result] | Ticked | FailedItem[Item] | DroppedItem[Item]
 
 
 class Nothing(Enum):
-    """What a source says when it has no item."""
+    """The answer of a source that has no item."""
 
     NOT_YET = "ask again"
     NO_MORE = "there will be none"
@@ -78,10 +78,10 @@ class Source(Protocol[Dealt_co]):
     """Where items come from."""
 
     def next_item(self) -> Dealt_co | Nothing:
-        """An item for a worker that is free, without waiting for one."""
+        """An item for a free worker. Does not wait for one."""
 
     def turn(self) -> float:
-        """Do whatever else is due; the most seconds until the next call. Called over and over until all is done."""
+        """Do what else is due; returns the longest time until the next call, in seconds. Called until all is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ class _WorkerSlot(Generic[Item]):
         return [*self.given.values(), *self.apart]
 
     def takes_more(self, holding: int) -> bool:
-        """May it have another item, as long as it holds so many?"""
-        # A second one only when the worker is up: until then whoever shares the slides has asked for a first.
+        """May it have another item, while it holds ``holding`` of them?"""
+        # A second one only after the worker has started: by then every rank has asked for its first.
         ready = not holding or (self.worker is not None and self.worker.began)
         return ready and len(self.given) == holding and not any(one.alone for one in self.tries)
 
@@ -201,12 +201,12 @@ class ProcessPool(Generic[Item, Result]):
         self._slots: list[_WorkerSlot[Item]] = [_WorkerSlot(number) for number in range(max(1, size))]
 
     def events(self, source: Source[Item]) -> Generator[Event[Item, Result]]:
-        """Work on all that ``source`` gives, and yield what happens as it happens. Close it: that ends the workers.
+        """Work on all that ``source`` gives, and yield what happens as it happens. Close it: closing ends the workers.
 
         Raises:
             HypoxiaError: one that ``work`` raised, at once.
             MachineError: worker processes that end before they have begun, or while all is being stopped; no item is
-                to blame for that.
+                the reason for that.
         """
         try:
             while self._deal(source) or self.in_flight:
@@ -228,7 +228,7 @@ class ProcessPool(Generic[Item, Result]):
         return [slot.busy for slot in self._slots], [slot.idle for slot in self._slots]
 
     def _deal(self, source: Source[Item]) -> bool:
-        """Give an item to everyone who has room, first to those with the least; false where there will be no more."""
+        """Give an item to every worker that has room, first to those that hold least; false where no more will come."""
         for holding in range(self._at_once):
             for slot in self._slots:
                 if slot.takes_more(holding):
@@ -244,11 +244,11 @@ class ProcessPool(Generic[Item, Result]):
         slot.given[number] = one
         if slot.worker is None:
             slot.worker = _spawn(self._work, self._at_once, self._init_worker, slot.number)
-        with suppress(BrokenPipeError):  # a worker that has died is found when it is listened to
+        with suppress(BrokenPipeError):  # the next look at its pipe finds that it died
             slot.worker.pipe.send((number, one.item))
 
     def _hear_all(self, seconds: float) -> Iterator[Event[Item, Result]]:
-        """One message of everyone who has one; waits so long for the first."""
+        """One message of every worker that sent one; waits ``seconds`` for the first."""
         busy = {slot.worker.pipe: slot for slot in self._slots if slot.worker and slot.given}
         for pipe in wait([*busy], seconds):
             assert isinstance(pipe, Connection)  # noqa: S101 - wait takes other things, too
@@ -259,7 +259,7 @@ class ProcessPool(Generic[Item, Result]):
     def _hear(self, slot: _WorkerSlot[Item], pipe: Connection) -> Event[Item, Result] | None:
         """One message; makes room when an item is over."""
         worker = slot.worker
-        assert worker is not None  # noqa: S101 - only busy workers are listened to
+        assert worker is not None  # noqa: S101 - only pipes of busy workers are read
         try:
             kind, number, value = pipe.recv()
         except (EOFError, OSError):  # OSError: it was killed in the middle of a message
@@ -305,7 +305,7 @@ class ProcessPool(Generic[Item, Result]):
         return FailedItem(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
 
     def _end(self, slot: _WorkerSlot[Item], worker: _Worker) -> str:
-        """Bury the process; how it ended. Raises MachineError where that was with the whole job."""
+        """Reap the process; how it ended. Raises MachineError where the whole job ended."""
         slot.count()
         slot.worker = None
         worker.pipe.close()
@@ -332,7 +332,7 @@ class ProcessPool(Generic[Item, Result]):
         return self._stop.wait(NEWS_SECONDS if exit_code == -signal.SIGBUS else 0)
 
     def _drop(self) -> Iterator[DroppedItem[Item]]:
-        """All is to stop: what waits behind an item that is over now is not begun any more."""
+        """After a stop: items of which nothing is done yet are dropped."""
         for slot in self._slots:
             if slot.worker is not None and slot.given and not any(one.has_ticked for one in slot.given.values()):
                 _kill(slot.worker)
@@ -344,17 +344,17 @@ class ProcessPool(Generic[Item, Result]):
                 yield from map(DroppedItem, items)
 
     def _shutdown(self) -> None:
-        hired = [(slot, slot.worker) for slot in self._slots if slot.worker is not None]
-        for _, worker in hired:
+        started = [(slot, slot.worker) for slot in self._slots if slot.worker is not None]
+        for _, worker in started:
             worker.pipe.close()
-        for slot, worker in hired:
+        for slot, worker in started:
             if slot.given:
                 _kill(worker)
             worker.process.join()
 
 
 def _kill(worker: _Worker) -> None:
-    """They ignore SIGTERM; what they were making is made again."""
+    """Workers ignore SIGTERM. What they were making is made again."""
     worker.pipe.close()
     worker.process.kill()
     worker.process.join()

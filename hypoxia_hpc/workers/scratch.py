@@ -2,7 +2,7 @@
 
 A copy lies in a folder of its own, ``<scratch>/hypoxia-hpc-<host>-<pid>-<random>-<random>``, ``pid`` being the process
 whose workers read it. The worker holds that folder locked while it reads. The kernel lets go of the lock when the
-worker ends, however it ends: so whoever comes later on this host knows what nobody needs any more, also where
+worker ends, however it ends: so a later process on this host knows which copies no process uses, also where
 containers have process numbers of their own.
 """
 
@@ -184,7 +184,7 @@ def _of_this_host() -> str:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Copies of this user's processes on this host which nobody holds any more: here, and where jobs that crashed kept
+    """Remove copies on this host that no process of this user holds any more: here, and where jobs that crashed kept
     theirs. The folders of those jobs stay: one may be starting again, and has no lock while it stages nothing."""
     others = folder.parent if _OF_A_JOB.fullmatch(folder.name) else folder
     jobs = [Path(entry.path) for entry in _our_folders(others) if _OF_A_JOB.fullmatch(entry.name)]
@@ -198,12 +198,12 @@ def _our_folders(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if _is_ours(entry)]
-    except OSError:  # a job ends and its folder goes; or nobody may list it
+    except OSError:  # a job ends and its folder goes; or it may not be listed
         return []
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    """A folder of this user, no link to one: a shared /tmp may hold what somebody else put there under such a name."""
+    """A folder of this user, no link to one: a shared /tmp may hold what another user put there under this name."""
     try:
         return entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.getuid()
     except OSError:  # it has gone

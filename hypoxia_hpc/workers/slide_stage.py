@@ -1,4 +1,4 @@
-"""The frame of every stage that goes slide by slide: skip what is done, hold what is quarantined, write receipts.
+"""What all stages that go slide by slide share: skip what is done, keep quarantines, write receipts.
 
 A stage gives a ``SlideStage``: how to make its key and its store. Everything here is the same for all of them.
 """
@@ -56,8 +56,8 @@ class SlideStage(Protocol):
         """Key of a quarantine where the inputs cannot be read: holds until that changes."""
 
     def made_of(self, slide: Slide) -> SlideSource | None:
-        """What of the inputs entered the key, for the receipt of a quarantine: it is told to hold without reading them
-        again."""
+        """What of the inputs entered the key, for the receipt of a quarantine: whether it holds is then known without
+        reading them again."""
 
     def rows(self, slide: Slide) -> int:
         """Rows of the committed store."""
@@ -160,7 +160,7 @@ def work_through(
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
 
-    A worker processes ``at_once`` slides in as many threads: ``work`` sees to it that they get along. ``init_worker``
+    A worker processes ``at_once`` slides in as many threads: ``work`` has to allow that. ``init_worker``
     is the first thing that a worker process does, as in ``ProcessPool``.
 
     Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
@@ -181,7 +181,7 @@ def work_through(
     progress.begin(title, len(slides), total, "slides")
     try:
         with file.kept(rank_worker.work_done):
-            rank_worker.attend()
+            rank_worker.process_all()
             refuse_left(scheduler.end(len(slides) - len(gathered.processed)))
     finally:
         progress.end()
@@ -189,7 +189,7 @@ def work_through(
 
 
 class _Gathered:
-    """The news of all processes that work on the slides, as the listener hears them."""
+    """The news of all processes that work on the slides, passed on to the progress."""
 
     def __init__(self, slides: Sequence[Slide], progress: Progress) -> None:
         self.processed: list[Processed] = []
@@ -211,7 +211,7 @@ class _Gathered:
 
 
 class RankWorker:
-    """The slides that this process itself works on, from its desk to its crew."""
+    """The slides that this process itself works on: from the scheduler to the process pool, and their results back."""
 
     def __init__(
         self, work: SlideStage, scheduler: Scheduler, pool: ProcessPool[Slide, Processed], file: HeartbeatFile
@@ -220,8 +220,8 @@ class RankWorker:
         self._slides, self._cost, self._tiles = 0, 0, 0
         self._device_time = DeviceTime()
 
-    def attend(self) -> None:
-        """Work until the desk has no more."""
+    def process_all(self) -> None:
+        """Work until the scheduler has no more slides."""
         with closing(self._pool.events(self)) as events:
             for event in events:
                 if isinstance(event, Ticked):

@@ -44,7 +44,7 @@ class Line:
 
 
 def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int], None] | None, slot: int) -> None:
-    """Work until the pipe closes. ``init_worker`` is told the number of this worker's place before anything else."""
+    """Work until the pipe closes. ``init_worker`` is called first, with the number of this worker's slot."""
     for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
     if init_worker is not None:
@@ -52,15 +52,15 @@ def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int
     line = Line(pipe)
     with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
         line.tell("began", -1, None)
-    others = [threading.Thread(target=_attend_or_end, args=(line, work), daemon=True) for _ in range(at_once - 1)]
+    others = [threading.Thread(target=_serve_or_end, args=(line, work), daemon=True) for _ in range(at_once - 1)]
     for other in others:
         other.start()
-    _attend(line, work)
+    _serve_line(line, work)
     for other in others:
         other.join()
 
 
-def _attend(line: Line, work: Work) -> None:
+def _serve_line(line: Line, work: Work) -> None:
     while True:
         try:
             number, item = line.next_item()
@@ -82,10 +82,10 @@ def _answer(work: Work, item: object, tick: Tick) -> tuple[str, object]:
         return "bug", traceback.format_exc()
 
 
-def _attend_or_end(line: Line, work: Work) -> None:
+def _serve_or_end(line: Line, work: Work) -> None:
     """What ends the first thread ends the process. A thread beside it would just be gone, and its item with it."""
     try:
-        _attend(line, work)
+        _serve_line(line, work)
     except BaseException as error:  # noqa: BLE001 - SystemExit, too
         traceback.print_exc()
         os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)

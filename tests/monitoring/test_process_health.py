@@ -63,7 +63,7 @@ def thought(running: Heartbeat, queue: dict[str, Queued] | None, alive: bool | N
         (SILENT, {"123_4": ON_NODE}, None, "silent", "job 123_4 is RUNNING on n1"),
         (SILENT, {}, None, "dead", "job 123_4 is not in the queue any more"),
         (SILENT, {"123_4": REQUEUED}, None, "dead", "job 123_4 waits to start again"),
-        (SILENT, None, None, "silent", "nobody can say whether its job lives"),
+        (SILENT, None, None, "silent", "it is not known whether its job lives"),
         (replace(SILENT, job=""), {}, False, "dead", "process 4711 is gone"),
         (replace(SILENT, job=""), {}, True, "silent", "process 4711 lives"),
         (replace(SILENT, job=""), {}, None, "silent", "process 4711 cannot be asked"),
