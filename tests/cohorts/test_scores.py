@@ -135,6 +135,33 @@ def test_every_wrong_cell_is_named(table):
     )
 
 
+def test_refusals_say_rule_and_remedy(table):
+    path = table(ROWS.replace("\t-4\t", "\t\t"))
+    with pytest.raises(InputError) as caught:
+        read_scores(path)
+    assert caught.value.problem == f"{path} has 1 wrong cells"
+    assert caught.value.remedy == "mend these cells; scores are whole numbers, none missing"
+    with pytest.raises(InputError) as caught:
+        hypoxia_labels(read_scores(table(ROWS + "TCGA.BB.0002\t1\t1\t1\tBBBB\n")))
+    assert caught.value.problem == "patients that stand in the score table more than once"
+    assert caught.value.remedy == "keep one row for each patient"
+
+
+def test_cells_are_parted_by_tabs_alone(table):
+    with pytest.raises(InputError) as caught:
+        read_scores(table(ROWS.replace("\t", ",")))
+    assert f"missing column: {PAN_CANCER}" in caught.value.offending
+
+
+def test_the_table_is_numbered_and_a_displacement_of_1_counts(table):
+    labels = hypoxia_labels(read_scores(table(ROWS.replace("\t10\t", "\t18\t"))), "type-median")
+    assert labels.rule == "type-median"
+    assert labels.table.index.tolist() == list(range(7))
+    assert labels.table["label"].dtype == "int64"
+    few = "\n".join([ROWS.split("\n", maxsplit=1)[0], "A\t1\t1\t1\tX", "B\t2\t1\t1\tX", "C\t3\t1\t1\tX"])
+    assert hypoxia_labels(read_scores(table(few))).table["score"].tolist() == [-1.0, 0.0, 1.0]
+
+
 def test_missing_columns(table):
     with pytest.raises(InputError) as caught:
         read_scores(table("patient_id\ttumour_type\nTCGA.AA.0001\tAAAA\n"))

@@ -230,3 +230,9 @@ def test_folds_without_validation_patients_need_fewer():
     )
     assert caught.value.offending[:2] == ("label 0: 3 patients, needed 4", "label 1: 3 patients, needed 4")
     assert caught.value.remedy == "give more labelled patients, lower [train] folds, or change [train] split"
+
+
+def test_too_few_of_both_classes_are_named_each():
+    with pytest.raises(InputError) as caught:
+        split_patients([Patient(f"p{i}", i % 2) for i in range(4)], (0.4, 0.3, 0.3), 0)
+    assert caught.value.offending[:2] == ("label 0: 2 patients, needed 3", "label 1: 2 patients, needed 3")
