@@ -23,7 +23,7 @@ from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
-from hypoxia_hpc.runs.state import feature_states, run_spec
+from hypoxia_hpc.runs.survey import survey_run
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.init import init
@@ -278,15 +278,14 @@ class Run:
         Returns:
             Index ``slide_id``; columns ``patient_id``, ``path``, ``mpp`` (slides.csv's, µm per pixel, NaN where it has
             none), ``cost`` (milliseconds of one core to tile it), ``name``, and how far it is by the present run.toml:
-            ``status`` ("done" has features, "todo", "quarantined"), ``stage`` (the one it is at), ``reason`` (of a
-            quarantine, else "").
+            ``status`` ("done", "todo", "quarantined"), ``stage`` (that it is done, to do or quarantined in: "extract",
+            or "tile", which comes before it), ``reason`` (of a quarantine, else ""). Where the weights are not on this
+            machine nothing is known of "extract".
 
         Raises:
             InputError: A wrong table.
-            MachineError: The weights that [extract] names are not on this machine.
         """
-        config, slides = self._dir.config(), self._dir.slides()
-        states = feature_states(self._dir, config, slides, run_spec(config))
+        states = survey_run(self._dir).furthest
         return pd.DataFrame([slide_row(state) for state in states]).set_index("slide_id")
 
     @property
