@@ -30,8 +30,8 @@ class Installed:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         wheels = folder / "wheels"
-        build = ["pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT]
-        subprocess.run([sys.executable, "-m", *build], check=True, timeout=60 * MINUTES)
+        build = [sys.executable, "-m", "build", "--outdir", wheels, ROOT]  # as `make dist` does
+        subprocess.run(build, check=True, timeout=60 * MINUTES, capture_output=True)
         venv.create(folder / "venv", with_pip=False, symlinks=True)
         (site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
         (wheel,) = wheels.glob("hypoxia_hpc-*.whl")

@@ -1,4 +1,4 @@
-"""The examples of docs/plug-ins.md are what they say: a head that trains and predicts, a study, a network."""
+"""The examples of docs/plug-ins.md are what they say: a head that trains and predicts, a study, a network, a stage."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hypoxia_hpc.config.studies.study import Study
 from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.data.rows import first_rows
 from hypoxia_hpc.networks.heads.head import Head
+from hypoxia_hpc.runs.stages import STAGES, why_unfit
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def test_every_example_makes_what_its_entry_point_names(names: dict[str, Any]) -
     assert isinstance(names["NETWORK"], Network)
     assert isinstance(names["NEAREST_MEAN"], Head)
     assert isinstance(names["SMALL_TILES"], Study)
+    assert why_unfit("census", names["CENSUS"], STAGES) == ""
 
 
 def test_the_head_of_the_page_learns(names: dict[str, Any], tmp_path: Path) -> None:
