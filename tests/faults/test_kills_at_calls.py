@@ -91,7 +91,14 @@ def test_a_kill_before_any_call_changes_no_byte(
 
 @pytest.mark.parametrize(
     "stage",
-    [TILE, EXTRACT, TRAIN_ONE, pytest.param(TRAIN, marks=pytest.mark.long), EVALUATE, REPORT],
+    [
+        TILE,
+        pytest.param(EXTRACT, marks=pytest.mark.long),  # its store is committed as that of tile is
+        TRAIN_ONE,
+        pytest.param(TRAIN, marks=pytest.mark.long),
+        EVALUATE,
+        REPORT,
+    ],
     ids=lambda stage: f"{stage.name}-{len(stage.folders)}",
 )
 def test_nor_where_the_work_of_other_settings_makes_way(

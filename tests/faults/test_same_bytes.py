@@ -55,7 +55,7 @@ def test_tile_stores_do_not_depend_on_workers(
     assert len(expected) == 12 * 7
 
 
-@pytest.mark.parametrize("threads", ["1", "16"])
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.long), "16"])
 def test_features_do_not_depend_on_threads(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: str
 ) -> None:
