@@ -330,7 +330,7 @@ def test_ranks_that_hear_of_nothing_are_ended_by_force(run: Path) -> None:
 
 def test_a_bug_in_a_worker_costs_its_slide_alone(run: Path, alone: Path) -> None:
     process = mpiexec(
-        ["-n", "3", "-env", "FAULT", GOOD[0], sys.executable, str(DRIVER), "tile", str(run), "--workers", "1", "--mpi"]
+        ["-n", "2", "-env", "FAULT", GOOD[0], sys.executable, str(DRIVER), "tile", str(run), "--workers", "1", "--mpi"]
     )
     told, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1
