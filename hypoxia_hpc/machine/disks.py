@@ -82,7 +82,7 @@ def free_room(folder: Path) -> Room:
 
 
 def quota_room(mount: Mount) -> Room | None:
-    """What the user's quota leaves there; None where no program of this machine tells of one."""
+    """What the user's quota leaves there; None where no program of this machine knows one."""
     if mount.kind == "lustre":
         answer, _ = query_program("lfs", "quota", "-q", "-u", str(os.getuid()), mount.point)
         return None if answer is None else parse_lfs_quota(answer)

@@ -49,7 +49,7 @@ class ProcessHealth:
 
     @property
     def waited_share(self) -> float | None:
-        """Share of its devices' time in which they had no tiles to compute, 0..1; None where it told of no device."""
+        """Share of its devices' time in which they had no tiles to compute, 0..1; None where it named no device."""
         return DeviceTime(self.heartbeat.device_seconds, self.heartbeat.waited_seconds).waited_share
 
 

@@ -39,8 +39,8 @@ def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool
     """A tile store counts as done when its key is that of the present rule, [tile] table and mpp for the slide it was
     made of; the slide itself is read only for quarantines (``tile`` reads it, and notices another file).
 
-    Without ``read_slides`` a quarantine is one of the slide that its receipt tells of, whatever lies there now. Only
-    where it tells of none (the slide could not be read; an older version) it is looked at.
+    Without ``read_slides`` a quarantine is about the slide that its receipt names, even where another file lies there
+    now. The slide is read only where the receipt names none (it could not be read; an older version).
     """
     made = read_tile_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
@@ -91,7 +91,7 @@ def added_states(
     run: RunDir, slides: Sequence[Slide], known: Mapping[str, Sequence[SlideState]]
 ) -> dict[str, list[SlideState]]:
     """Of the stages that are judged by their receipts: the state of each slide. ``known``: those of other stages, none
-    where they cannot be told; what needs them is to do then."""
+    where they are not known; what needs them is to do then."""
     found: dict[str, Sequence[SlideState]] = dict(known)
     added = {}
     for stage in stages_of("slide"):

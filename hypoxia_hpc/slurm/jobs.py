@@ -1,4 +1,4 @@
-"""The jobs of a run as SLURM tells of them: what waits and runs, and what failed and still matters."""
+"""The jobs of a run as SLURM knows them: what waits and runs, and what failed and still matters."""
 
 from __future__ import annotations
 

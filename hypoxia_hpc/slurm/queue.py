@@ -91,7 +91,7 @@ class FailedJob:
 
 
 def sent_jobs(run: RunDir) -> list[Sent]:
-    """What was submitted for a run, oldest first; files that tell of no job are left out."""
+    """What was submitted for a run, oldest first; files that describe no job are left out."""
     entries = [_entry(file) for file in (run.root / "slurm" / "jobs").glob("*.json")]
     dated = [(str(entry.get("submitted")), one) for entry in entries if (one := _sent(entry)) is not None]
     return [one for _, one in sorted(dated, key=lambda pair: (pair[0], int(pair[1].job_id)))]

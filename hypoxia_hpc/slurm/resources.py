@@ -233,6 +233,6 @@ def index_ranges(indices: Sequence[int]) -> str:
 
 
 def max_array_size(config: str) -> int:
-    """MaxArraySize from the words of ``scontrol show config``; SLURM's default where it is not told."""
+    """MaxArraySize from the words of ``scontrol show config``; SLURM's default where they do not say."""
     found = re.search(r"^MaxArraySize\s*=\s*([0-9]+)\s*$", config, re.MULTILINE)
     return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY_SIZE

@@ -83,7 +83,7 @@ _HEARTBEAT = TypeAdapter(Heartbeat)
 
 
 def read_heartbeats(run: RunDir) -> list[Heartbeat]:
-    """What every process last told, in order of the files' names; damaged and foreign files are left out."""
+    """What every process wrote last, in order of the files' names; damaged and foreign files are left out."""
     found = (_read(path) for path in sorted(run.running.glob("*.json")) if not path.name.startswith("."))
     return [one for one in found if one is not None]
 
@@ -141,8 +141,8 @@ class HeartbeatFile:
             self._write("working", work_done())
 
     def _write(self, state: State, work_done: WorkDone) -> None:
-        told = {**self._fixed, "workers": len(work_done.busy_seconds), "updated": _now(), "state": state}
-        text = json.dumps({**told, **asdict(work_done)}, indent=1, sort_keys=True)
+        heartbeat = {**self._fixed, "workers": len(work_done.busy_seconds), "updated": _now(), "state": state}
+        text = json.dumps({**heartbeat, **asdict(work_done)}, indent=1, sort_keys=True)
         committed_file(self._path, text.encode(), durable=False)
         self._written = time.monotonic()
 

@@ -52,7 +52,7 @@ class Ranks:
         self._send(text, to, _NEWS)
 
     def received(self) -> Iterator[tuple[int, str]]:
-        """What has come so far: who sent it, and the text. Raises RankFailedError where a rank told that it failed."""
+        """What has come so far: who sent it, and the text. Raises RankFailedError where another rank failed."""
         yield from self._take()
         if self._failed_with is not None:
             raise RankFailedError(f"another rank failed, with exit code {self._failed_with}")
@@ -160,9 +160,9 @@ def mpi_library() -> tuple[str, bool]:
         return str(error).partition("\n")[0], False
 
 
-def mpi_name(told: str) -> str:
+def mpi_name(version: str) -> str:
     """``MPICH 5.0.2``, ``Open MPI v5.0.8``: the first line of what a library tells, without what is not its name."""
-    first_line = told.partition("\n")[0].strip("\0 ")
+    first_line = version.partition("\n")[0].strip("\0 ")
     return " ".join(first_line.partition(",")[0].replace("Version:", "").split())
 
 
