@@ -31,16 +31,17 @@ from hypoxia_hpc.stores.features import write_features
 from hypoxia_hpc.stores.tiles import new_tile_store
 
 LENGTH, FACTORS = 2048, 64
-SIZES = {"small": 20_000, "middle": 100_000, "large": 400_000}
+SIZES = {"small": 20_000, "middle": 100_000, "large": 200_000, "largest": 400_000}
 SLIDE_TILES = 1000
 # Time is linear in epochs, which "tanh, more epochs" shows; so the large cohort needs few of them.
-FEW = {"small": 4, "middle": 2, "large": 1}
+FEW = {"small": 4, "middle": 2, "large": 1, "largest": 1}
+FEW_OF_BAGS = {"small": 20, "middle": 10, "large": 2, "largest": 2}
 # Tiles, tiles a slide, batch, epochs with the base frozen and not.
 FINETUNED = {
-    "small": (96, 12, 8, 1, 1),
-    "middle": (192, 12, 16, 1, 1),
-    "large": (384, 12, 32, 1, 1),
-    "frozen": (384, 12, 64, 2, 0),
+    "small": (48, 4, 8, 1, 1),
+    "middle": (96, 6, 16, 1, 1),
+    "large": (192, 12, 32, 1, 1),
+    "frozen": (192, 12, 64, 2, 0),
 }
 
 
@@ -181,18 +182,18 @@ def heads(cohort: Cohort) -> Iterator[Measured]:
     tables: dict[str, dict[str, Any]] = {
         "tanh": {"epochs": n},
         "funnel": {"epochs": n},
-        "logistic": {} if cohort.size != "large" else {"max_iter": 30},
-        "attention": {"epochs": 5 * n, "patience": 1000},
+        "logistic": {} if cohort.size in ("small", "middle") else {"max_iter": 10},
+        "attention": {"epochs": FEW_OF_BAGS[cohort.size], "patience": 1000},
         "deep_kmeans": {"pretrain_epochs": n, "epochs": n},
     }
     names = list(tables)[:4]
     for name in names:
         yield cohort.measured("train", {"heads": [name], name: tables[name]})
     # A run has a head; this one is trained already.
-    clustering = {"clusterings": ["deep_kmeans"], "deep_kmeans": tables["deep_kmeans"]}
-    yield cohort.measured("train", {"heads": ["tanh"], "tanh": tables["tanh"], **clustering}, counted=["deep_kmeans"])
-    yield cohort.measured("evaluate", {"heads": ["tanh"], "tanh": tables["tanh"]})
-    yield cohort.measured("evaluate", {"heads": names, **tables, **clustering})
+    both = {"heads": ["logistic"], "clusterings": ["deep_kmeans"]}
+    yield cohort.measured("train", {**both, **tables}, counted=["deep_kmeans"])
+    for some in (["logistic", "attention"], names):
+        yield cohort.measured("evaluate", {**both, **tables, "heads": some})
 
 
 def variants(cohort: Cohort) -> Iterator[Measured]:
