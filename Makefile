@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-here test-cluster test-long test-backends lint docs dist images image-cpu image-gpu locks clean
+.PHONY: demo test test-here test-cluster test-long test-mutants test-backends lint docs dist images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -21,6 +21,13 @@ test-cluster: .venv/installed
 test-long: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
 	$(BIN)/pytest -m cluster
+
+# Faults put into pure modules one at a time: which of them does no test notice? An hour and more. Results and survivors
+# are in tests/mutants.md, modules and tests in pyproject.toml.
+test-mutants: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	$(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 # The same tests where there is no TensorFlow, on JAX and on PyTorch; those of them that have to do with networks. PyTorch
 # as pip finds it may bring the libraries of CUDA: some 7 GB, and none of them is used without a GPU. TORCH says what pip
@@ -77,4 +84,4 @@ locks: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-backends build dist *.egg-info
+	rm -rf .venv .venv-backends mutants build dist *.egg-info

@@ -80,6 +80,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
         "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
         "openvino": ["openvino>=2026.1"],
+        "mutants": ["mutmut>=3.8,<4"],
         "test": [
             "build>=1.2,<2",
             "furo>=2025.7,<2027",

@@ -1,5 +1,6 @@
 """The split: nobody in two sets, everybody in one, shares within rounding, whatever the order."""
 
+import itertools
 import math
 import random
 from collections import Counter
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.splits import largest_remainder, split_folds, split_patients
+from hypoxia_hpc.cohorts.splits import _ones_per_set, _spread, largest_remainder, split_folds, split_patients
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Patient
 
@@ -236,3 +237,16 @@ def test_too_few_of_both_classes_are_named_each():
     with pytest.raises(InputError) as caught:
         split_patients([Patient(f"p{i}", i % 2) for i in range(4)], (0.4, 0.3, 0.3), 0)
     assert caught.value.offending[:2] == ("label 0: 2 patients, needed 3", "label 1: 2 patients, needed 3")
+
+
+def test_any_first_part_of_a_spread_holds_the_share_of_each_set():
+    for counts in itertools.product(range(5), repeat=3):
+        order, total = _spread(list(counts)), sum(counts)
+        assert [order.count(i) for i in range(3)] == list(counts)
+        for k, i in itertools.product(range(1, total + 1), range(3)):
+            assert abs(order[:k].count(i) - k * counts[i] / total) < 1, (counts, order)
+    assert _spread([0, 1, 3]) == [2, 1, 2, 2]  # and not another of several such orders
+
+
+def test_no_set_that_is_used_lacks_a_class():
+    assert _ones_per_set(6, [0, 2, 6]) == [0, 1, 5]
