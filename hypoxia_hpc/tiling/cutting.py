@@ -299,12 +299,13 @@ class _Cutter:
         states[1] = cut.states[tiles.stop : tiles.stop + columns] if row + 1 < self._grid.rows else state.MASKED
         blocks.begin_band(*arrays, row)
         advance, read, numbers, slots = blocks.advance, self._source.read, arrays.numbers, self._slots
+        slot_at = state.NUMBER_AT.slot
         form = PACKED
         request = advance(*arrays, row, -1, form)
         while request != blocks.BAND_DONE:
             if request >= 0:
                 cut.blocks_read += 1
-                out = slots[numbers.item(state.NUMBER_AT.slot)]
+                out = slots[numbers.item(slot_at)]
                 try:
                     form = read(request, out)
                 except UnreadableBlockError as error:

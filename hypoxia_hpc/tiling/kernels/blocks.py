@@ -198,7 +198,7 @@ def begin_band(
                     _count_block(layout, rule, luma, band, row, block_row, block_column)
 
 
-@kernel()
+@kernel(inline="always")
 def _take_slot(layout: Layout, band: Band, number: int) -> int:
     """Give a block a slot of the pool: the number of the block, or NO_ROOM where no slot is free."""
     numbers = band.numbers
@@ -210,7 +210,7 @@ def _take_slot(layout: Layout, band: Band, number: int) -> int:
     return number
 
 
-@kernel()
+@kernel(inline="always")
 def _decide(layout: Layout, rule: CutRule, band: Band, row: int, column: int, counting: int) -> int:
     """Decide an undecided tile, and return DECIDED; else the number of the block that it needs next, NO_ROOM where the
     pool has no slot for it, or ASSEMBLE."""
