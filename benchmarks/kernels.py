@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
-from hypoxia_hpc.tiling.kernels.pixels import count_background
+from hypoxia_hpc.tiling.kernels.packed import count_background
 
 TILE_PX = 299
 TILES_IN_BAND = 200  # 71 MB: larger than any cache

@@ -52,7 +52,7 @@ def a_batch(size: int = BATCH) -> np.ndarray:
 
 
 def computed(engine: Engine, batch: np.ndarray, n_batches: int) -> np.ndarray:
-    """The same batch so many times, on the device already where the backend can use memory as it is; the features."""
+    """The same batch many times, on the device already where the backend can use memory as it is; the features."""
     started: deque[Any] = deque()
     for _ in range(n_batches):
         started.append(engine.start(batch))

@@ -26,7 +26,7 @@ from hypoxia_hpc.slides.masks import tile_masks
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.tiling.cutting import cut_tiles
-from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.kernels.packed import most_background_px
 from hypoxia_hpc.tiling.kernels.state import CutRule
 from hypoxia_hpc.tiling.plan import plan_tiles
 

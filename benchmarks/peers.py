@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hypoxia_hpc.records import TilePlan, UInt8Array
-from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.kernels.packed import most_background_px
 
 WHITE, MAX_BACKGROUND = 220, 0.25
 CUCIM_BATCH = 64

@@ -89,7 +89,7 @@ def processor_seconds() -> float:
 
 
 def new_run(bench: Bench, folder: Path, n_slides: int) -> RunDir:
-    """A run of so many links to one slide, which keeps no pixels: disks do not get faster with processes."""
+    """A run of several links to one slide, which keeps no pixels: disks do not get faster with processes."""
     (folder / "slides").mkdir(parents=True)
     for number in range(n_slides):
         os.link(bench.slide("jpeg-20x"), folder / "slides" / f"S{number:02d}.svs")

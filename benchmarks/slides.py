@@ -98,7 +98,7 @@ def made_large(folder: Path, *, codec: str, height_px: int) -> Path:
     """A slide 100,000 px wide whose tile offsets point again and again at a few hundred encoded native tiles: tissue
     over the whole width in every thirteenth group of sixteen native rows, glass elsewhere.
 
-    codec: "jpeg", or "planar": deflate with the colours in planes of their own, which nobody but OpenSlide reads.
+    codec: "jpeg", or "planar": deflate with the colours in planes of their own, which OpenSlide alone reads.
     """
     path = folder / f"{codec}-{LARGE_PX}x{height_px}-e{EDITION}.svs"
     if not path.exists():

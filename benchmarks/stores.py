@@ -39,7 +39,7 @@ from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.integrity import check_array
 from hypoxia_hpc.stores.layout import ArrayRule, tile_arrays
 from hypoxia_hpc.stores.pixels import PixelsReader, PixelsWriter
-from hypoxia_hpc.tiling.kernels.pixels import count_background
+from hypoxia_hpc.tiling.kernels.packed import count_background
 
 SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 TILE_PX, TILES, BATCH, ROUNDS = 299, 496, 32, 5

@@ -21,7 +21,7 @@ from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
 from rounds import on_one_core, paired
 from slides import slides_dir
 
-from hypoxia_hpc.tiling.kernels.pixels import count_background
+from hypoxia_hpc.tiling.kernels.packed import count_background
 
 WHITE = 220
 

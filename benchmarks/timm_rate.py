@@ -1,6 +1,6 @@
 """timm's networks under torch.compile, in a process of their own: python timm_rate.py NAME PX BATCH PRECISION
 
-Reads numbers of batches from standard input, and writes a line when so many are computed. Its input lies on the GPU.
+Reads numbers of batches from standard input, and writes a line when that many are computed. Its input lies on the GPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def is_here() -> bool:
 
 @contextmanager
 def waiting(name: str, px: int, batch: int, precision: str, n_batches: int) -> Iterator[Callable[[], object]]:
-    """A function that computes so many batches each time it is called."""
+    """A function that computes as many batches as it is asked for each time it is called."""
     asked = [sys.executable, __file__, name, str(px), str(batch), precision]
     with subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdin is not None  # noqa: S101

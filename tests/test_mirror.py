@@ -117,7 +117,7 @@ TESTED_IN = {
     "runs.survey": "monitoring/test_status.py",
     "slides.masks": "slides/test_tile_options.py",
     "slides.opening": "slides/test_openslide_reader.py",
-    "slides.pixels": "slides/test_tile_options.py",
+    "slides.reread": "slides/test_tile_options.py",
     "slides.sources": "slides/test_native_source.py",
     "slides.tiff": "slides/test_native_reader.py",
     "slides.turbojpeg": "slides/test_planes_of_slides.py",
@@ -203,5 +203,5 @@ def test_the_table_names_modules_and_files_that_there_are() -> None:
 
 
 def test_a_file_that_has_nothing_to_do_with_a_module_does_not_reach_it() -> None:
-    assert "slides.tiff" in reached_by(TESTS / "slides" / "test_codecs.py")
+    assert "slides.tiff" in reached_by(TESTS / "slides" / "test_decoders.py")
     assert "slides.tiff" not in reached_by(TESTS / "analysis" / "test_metrics.py")

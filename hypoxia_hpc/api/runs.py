@@ -118,7 +118,7 @@ class Run:
 
     Args:
         root: The directory, with a run.toml.
-        progress: What is told how far a stage is. Default: nothing but warnings, by the logger ``hypoxia_hpc``.
+        progress: Receives how far a stage is. Default: warnings alone, by the logger ``hypoxia_hpc``.
 
     Raises:
         InputError: There is no run.toml, or an entry in it is wrong.

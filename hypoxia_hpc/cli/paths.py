@@ -112,7 +112,7 @@ def whole_path(run_dir: RunDir) -> int:
     from hypoxia_hpc.stages.train import require_splittable
 
     has_labels = any(patient.label is not None for patient in run_dir.patients())
-    run_spec(run_dir.config())  # weights that are missing are told before hours of tiling
+    run_spec(run_dir.config())  # missing weights are an error before hours of tiling
     if has_labels:
         require_splittable(run_dir)
     codes = [by_slide(stage, run_dir.root) for stage in stages_of("slide")]

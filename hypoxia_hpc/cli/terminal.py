@@ -29,7 +29,7 @@ def _write(text: str, stream: TextIO) -> None:
     try:
         print(harmless(text), file=stream, flush=True)
     except BrokenPipeError:
-        # Whoever reads (head, less) has enough of it; the work goes on, and its exit code is told.
+        # The reader (head, less) has enough of it; the work goes on, and ends with its exit code.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -36,7 +36,7 @@ _HUB_WORDS = (
 
 
 def follows(error: ErrorDetails) -> bool:
-    """A list too short for the sole reason that values in it are wrong, which are told themselves."""
+    """A list too short only because values in it are wrong; these have errors of their own."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 

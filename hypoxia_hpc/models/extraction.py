@@ -22,7 +22,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key
 from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides.fingerprint import fingerprint
-from hypoxia_hpc.slides.pixels import ReadPixels, slide_pixels
+from hypoxia_hpc.slides.reread import ReadPixels, slide_pixels
 from hypoxia_hpc.stores.attributes import Compute, FeatureAttributes, compute_of, tile_attributes
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels_into

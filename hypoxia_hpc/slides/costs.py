@@ -14,7 +14,7 @@ from pathlib import Path
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped
 from hypoxia_hpc.records import Pyramid, TilePlan
-from hypoxia_hpc.slides import codecs
+from hypoxia_hpc.slides import decoders
 from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid
 from hypoxia_hpc.slides.sources import NATIVE_VENDORS, find_page
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
@@ -85,9 +85,9 @@ def _cost_of_plan(pages: list[TiffPage] | str, pyramid: Pyramid, plan: TilePlan)
     if not isinstance(page, TiffPage):
         return MS_A_MPX_OPENSLIDE * plan.n_tiles * plan.side_level**2 / MEGA
     mpx, megabytes = page.width * page.height / MEGA, int(page.counts.sum()) / MEGA
-    if page.compression == codecs.JPEG:
+    if page.compression == decoders.JPEG:
         return MS_A_MPX * mpx + MS_A_MB_JPEG * megabytes
-    if page.compression in codecs.JPEG2000:
+    if page.compression in decoders.JPEG2000:
         return MS_A_MPX * mpx + MS_A_MB_JPEG2000 * megabytes
     return MS_A_MPX_LOSSLESS * mpx
 

@@ -13,7 +13,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
-from hypoxia_hpc.tiling.kernels.pixels import light_shares
+from hypoxia_hpc.tiling.kernels.packed import light_shares
 from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction
 from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 

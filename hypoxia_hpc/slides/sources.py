@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
-from hypoxia_hpc.slides import codecs
-from hypoxia_hpc.slides.codecs import NativeTileError, Prepared
+from hypoxia_hpc.slides import decoders
+from hypoxia_hpc.slides.decoders import NativeTileError, Prepared
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
-from hypoxia_hpc.tiling.kernels.pixels import composite_on_white
+from hypoxia_hpc.tiling.kernels.packed import composite_on_white
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.reduce import reduce_block
 from hypoxia_hpc.tiling.kernels.state import room_for_blocks
@@ -87,9 +87,9 @@ def find_page(pages: Sequence[TiffPage] | str, pyramid: Pyramid, level: int) -> 
     if len(matching) != 1:
         return f"{len(matching)} tiled pages have the size of level {level}"
     page = matching[0]
-    refusal = codecs.refusal(page) or _missing_below(pages, pyramid, level)
+    refusal = decoders.refusal(page) or _missing_below(pages, pyramid, level)
     if not refusal:
-        refuse_large(page.tile_width, page.tile_height, codecs.decoded_nbytes(page))
+        refuse_large(page.tile_width, page.tile_height, decoders.decoded_nbytes(page))
     return refusal or page
 
 
@@ -130,11 +130,11 @@ def _native_reading(page: TiffPage, plan: TilePlan, reduce: str) -> Reading:
     if any(number % factor for number in (x, y, page.tile_width, page.tile_height)):
         factor = 1
     return Reading(
-        reader=f"native-{codecs.NAMES[page.compression]}",
+        reader=f"native-{decoders.NAMES[page.compression]}",
         why="",
         page=page,
         factor=factor,
-        by_decoder=reduce == "decoder" and factor > 1 and page.compression in codecs.REDUCING,
+        by_decoder=reduce == "decoder" and factor > 1 and page.compression in decoders.REDUCING,
         tiles=TileGrid(plan.side_level // factor, plan.tile_px, plan.columns, plan.rows),
         blocks=BlockGrid(
             -x // factor, -y // factor, page.tile_width // factor, page.tile_height // factor, page.columns, page.rows
@@ -176,10 +176,10 @@ class NativeSource:
         self._offsets, self._counts = page.offsets, page.counts
         self._selected, self._to_come = selected, selected.copy()
         reduced_by = factor if by_decoder else 1
-        self._prepare, decode = codecs.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
+        self._prepare, decode = decoders.codec_of(page, reduced_by, keep_planes=keep_planes and factor == 1)
         self._decode = decode if factor == reduced_by else _then_averaged(decode, page, factor)
         self._columns = page.columns
-        self._most_bytes = 2 * codecs.decoded_nbytes(page) + 65536
+        self._most_bytes = 2 * decoders.decoded_nbytes(page) + 65536
         self._expected_row = -1
         self._windows: dict[int, dict[int, Prepared]] = {}
         self.grid = grid
@@ -304,14 +304,14 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
 
 def unsafe_codestreams(descriptor: int, page: TiffPage) -> int:
     """How many native tiles of a JPEG 2000 page OpenSlide must not be given."""
-    if page.compression not in codecs.JPEG2000:
+    if page.compression not in decoders.JPEG2000:
         return 0
     heads = (
-        os.pread(descriptor, codecs.CODESTREAM_HEAD_BYTES, int(offset))
+        os.pread(descriptor, decoders.CODESTREAM_HEAD_BYTES, int(offset))
         for offset, count in zip(page.offsets, page.counts, strict=True)
         if count
     )
-    return sum(not codecs.is_safe_codestream(head, page.tile_width, page.tile_height) for head in heads)
+    return sum(not decoders.is_safe_codestream(head, page.tile_width, page.tile_height) for head in heads)
 
 
 def averaged(pixels: UInt8Array, factor: int) -> UInt8Array:

@@ -8,7 +8,7 @@ from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides.sources import NativeSource
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.cutting import BlockGrid
-from hypoxia_hpc.tiling.kernels.pixels import average_rectangle
+from hypoxia_hpc.tiling.kernels.packed import average_rectangle
 from hypoxia_hpc.tiling.kernels.state import room_for_blocks
 from hypoxia_hpc.tiling.windows import Window
 

@@ -1,4 +1,4 @@
-# What every job does, whoever wrote its head: submit, or the scripts to edit, which source this file. It knows only the
+# What every job does, whether submit wrote its head or a script to edit sources this file. It knows only the
 # command line of hypoxia-hpc. Given by the head: STAGE, RUN, SHARES and FIRST (empty: the whole cohort), RETRY, HYPOXIA_*.
 # shellcheck shell=bash disable=SC2153,SC2154
 
@@ -39,7 +39,7 @@ on_each_node() {
 }
 # shellcheck disable=SC2016
 if ! on_each_node bash -c 'mkdir -p -m 700 -- "$TMPDIR" && [ -O "$TMPDIR" ] && [ ! -L "$TMPDIR" ]'; then
-    say "$(printf %q "$TMPDIR") cannot be made, or is somebody else's: mend [site] scratch or \$TMPDIR, or delete it"
+    say "$(printf %q "$TMPDIR") cannot be made, or belongs to another user: mend [site] scratch or \$TMPDIR, or delete it"
     exit 4
 fi
 
@@ -90,7 +90,7 @@ case $code in
     3)
         say "done; some slides are quarantined: hypoxia-hpc status $(printf %q "$RUN")"
         code=0 ;;
-    75) # stopped: go on later, unless somebody cancelled the job
+    75) # stopped: go on later, unless the job was cancelled
         if [ "$(squeue --noheader --jobs="$element" --format=%T)" != RUNNING ]; then
             say "cancelled"
         elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$HYPOXIA_REQUEUES" ]; then

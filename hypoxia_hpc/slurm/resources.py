@@ -93,8 +93,8 @@ def request_by_slide(
 
 
 def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable) -> int:
-    """Parts of [site.slurm] hours each for work of so many seconds on one lane; no more than most_elements, nor so many
-    that workers have no slide."""
+    """Parts of [site.slurm] hours each, for work of ``seconds`` on one lane: at most most_elements, and at least
+    a slide for every worker."""
     by_time = math.ceil(seconds / lanes / (table.hours * 3600))
     return max(1, min(by_time, table.most_elements, n_slides // lanes))
 

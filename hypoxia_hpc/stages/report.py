@@ -35,7 +35,7 @@ from hypoxia_hpc.reports.page import (
     StageTime,
     render_report,
 )
-from hypoxia_hpc.reports.records import feature_compute, search_of
+from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.runs.cohort import model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of

@@ -29,7 +29,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides import turbojpeg
-from hypoxia_hpc.slides.codecs import codec_versions
+from hypoxia_hpc.slides.decoders import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.masks import Masks, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
@@ -39,7 +39,7 @@ from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttribute
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
-from hypoxia_hpc.tiling.kernels.pixels import most_background_px
+from hypoxia_hpc.tiling.kernels.packed import most_background_px
 from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, CutRule
 from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path

@@ -1,6 +1,6 @@
 """What ``tile`` and ``extract`` write into the attributes of their stores, written and read here and nowhere else.
 
-Whoever reads gets every field: an entry that is missing or of another type, in a store of another version or in one
+A reader gets every field: an entry that is missing or of another type, in a store of another version or in one
 that was changed by hand, takes the field's default. Only the key decides whether a store counts as done.
 """
 

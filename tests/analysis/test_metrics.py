@@ -153,7 +153,7 @@ def test_confusion_equals_scikit_learn():
 def test_rows_that_cannot_be_measured(labels, probabilities, item):
     with pytest.raises(InputError) as caught:
         binary_metrics(np.array(labels), np.array(probabilities), np.array(["a", "b"]), **USUAL)
-    assert caught.value.problem == "predictions that no metric can be made of"
+    assert caught.value.problem == "metrics cannot be computed from these predictions"
     assert (caught.value.offending, caught.value.remedy) == ((item,), "predict again")
 
 

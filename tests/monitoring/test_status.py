@@ -187,8 +187,8 @@ def test_without_slurm_there_is_one_line_each_and_no_error(
     monkeypatch.setenv("PATH", "/does/not/exist")
     state = run_status(one_of_three)
     assert state.jobs.queued is None
-    assert "nobody knows what waits or runs: squeue is not on this machine" in shown(state)
-    assert "nobody knows how jobs ended: sacct is not on this machine" in shown(state)
+    assert "it is not known what waits or runs: squeue is not on this machine" in shown(state)
+    assert "it is not known how jobs ended: sacct is not on this machine" in shown(state)
     assert json.loads(json.dumps(state.as_json()))["jobs"]["sent"][0]["job_id"] == "7"
 
 

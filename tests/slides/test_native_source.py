@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hypoxia_hpc.slides import codecs, sources
-from hypoxia_hpc.slides.codecs import NativeCodec, Prepared
+from hypoxia_hpc.slides import decoders, sources
+from hypoxia_hpc.slides.decoders import NativeCodec, Prepared
 from hypoxia_hpc.slides.sources import NativeSource
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
@@ -50,7 +50,7 @@ def truth(slide: Path, page: TiffPage) -> list[Pixels]:
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """What native tiles were prepared, as they lie in the file."""
     seen: list[bytes] = []
-    codec_of = codecs.codec_of
+    codec_of = decoders.codec_of
 
     def recording(page: TiffPage, reduce: int = 1, *, keep_planes: bool = False) -> NativeCodec:
         prepare, decode = codec_of(page, reduce, keep_planes=keep_planes)

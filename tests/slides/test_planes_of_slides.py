@@ -23,7 +23,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Slide, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import turbojpeg
-from hypoxia_hpc.slides.codecs import PLANES_PX, NativeTileError, Prepared, codec_of
+from hypoxia_hpc.slides.decoders import PLANES_PX, NativeTileError, Prepared, codec_of
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.sources import NativeSource, find_page
 from hypoxia_hpc.slides.tiff import TiffPage, read_tiled_pages

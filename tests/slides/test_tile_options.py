@@ -20,7 +20,7 @@ from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import opening
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.slides.pixels import slide_pixels
+from hypoxia_hpc.slides.reread import slide_pixels
 from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.integrity import content_of
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels

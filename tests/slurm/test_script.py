@@ -309,12 +309,12 @@ def test_a_temporary_folder_of_somebody_else_is_left_alone(job: Job, link: bool)
         folder.parent.mkdir()
         folder.symlink_to(theirs)
     elif os.geteuid():
-        pytest.skip("only root can make a folder of somebody else's")
+        pytest.skip("only root can make a folder of another user")
     else:
         os.chown(theirs, 12345, 12345)
     ran = job.run(job.script(), "train")
     assert (ran.code, ran.of("srun")) == (4, [])
-    assert "is somebody else's" in ran.printed
+    assert "belongs to another user" in ran.printed
     assert (theirs / "kept").exists()
 
 

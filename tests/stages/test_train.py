@@ -39,7 +39,7 @@ from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.train import Trained, how_it_ended, require_splittable, train
 from hypoxia_hpc.stores.features import open_features
 
-ALL = ("tanh", "logistic", "attention")
+ALL = ("tanh", "funnel", "logistic", "attention")
 
 
 def trained(run: RunDir, stop: threading.Event | None = None) -> Trained:

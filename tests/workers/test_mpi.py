@@ -328,9 +328,23 @@ def test_ranks_that_hear_of_nothing_are_ended_by_force(run: Path) -> None:
     assert f"This is a bug in hypoxia_hpc on rank 1 of 2 on {HOST}" in log
 
 
-def test_a_bug_in_a_worker_costs_its_slide_alone(run: Path, alone: Path) -> None:
+@pytest.mark.parametrize("n_ranks", [2, pytest.param(3, marks=pytest.mark.long)])
+def test_a_bug_in_a_worker_costs_its_slide_alone(run: Path, alone: Path, n_ranks: int) -> None:
     process = mpiexec(
-        ["-n", "2", "-env", "FAULT", GOOD[0], sys.executable, str(DRIVER), "tile", str(run), "--workers", "1", "--mpi"]
+        [
+            "-n",
+            str(n_ranks),
+            "-env",
+            "FAULT",
+            GOOD[0],
+            sys.executable,
+            str(DRIVER),
+            "tile",
+            str(run),
+            "--workers",
+            "1",
+            "--mpi",
+        ]
     )
     told, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 1

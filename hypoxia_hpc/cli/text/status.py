@@ -153,9 +153,9 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield cut_table(["stage", "job", "node", "", "ran", "most memory"], [_failed_row(one) for one in jobs.failed])
         yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}"
     if jobs.queued is None and jobs.sent:
-        yield f"\nnote: nobody knows what waits or runs: {jobs.why_not_queued}"
+        yield f"\nnote: it is not known what waits or runs: {jobs.why_not_queued}"
     if jobs.failed is None and jobs.sent:
-        yield f"\nnote: nobody knows how jobs ended: {jobs.why_not_ended}"
+        yield f"\nnote: it is not known how jobs ended: {jobs.why_not_ended}"
 
 
 def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:

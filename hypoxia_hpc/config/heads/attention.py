@@ -29,5 +29,6 @@ class AttentionTable(Table):
         10,
         ge=1,
         le=100000,
-        description="stop when the loss on validation patients has not fallen for so many epochs; the best is kept",
+        description="stop when the loss on validation patients has not fallen for this number of epochs; the best "
+        "is kept",
     )

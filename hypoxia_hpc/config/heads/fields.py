@@ -9,5 +9,6 @@ BALANCE_DESCRIPTION = (
     '"sample": the smaller class is drawn as often as the larger; "weight": its loss counts more; "none": as they come'
 )
 PATIENCE_DESCRIPTION = (
-    "stop when the loss on validation patients has not fallen for so many epochs, and keep the best; default: never"
+    "stop when the loss on validation patients has not fallen for this number of epochs, and keep the best; "
+    "default: never"
 )

@@ -45,7 +45,7 @@ class Cost:
     peak_bytes: float
 
     def seconds(self, cores: int) -> float:
-        """By the clock, on so many cores."""
+        """Seconds by the clock, on a number of cores."""
         return self.core_seconds / min(cores, self.cores)
 
     def times(self, n: float) -> Cost:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.tiling.kernels.compiling import kernel
-from hypoxia_hpc.tiling.kernels.pixels import PackedArray
+from hypoxia_hpc.tiling.kernels.packed import PackedArray
 from hypoxia_hpc.tiling.kernels.planes import LumaRule, luma_rule, nbytes_of_rows
 
 Int32Array = NDArray[np.int32]

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from stopping import StopAt
 
 from hypoxia_hpc.analysis.pooling import attention_weights, pool_tiles
 from hypoxia_hpc.config import AttentionTable
@@ -192,7 +193,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(
     undisturbed = trained(data, tmp_path / "a", table)
     n_stopped = 0
     for _ in range(20):
-        stop = StopAfter(15)
+        stop = StopAt(15 + 1)
         try:
             resumed = trained(data, tmp_path / "b", table, stop=stop)
         except Stopped:
@@ -201,18 +202,6 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(
             break
     assert n_stopped >= 2
     assert same(resumed, undisturbed)
-
-
-class StopAfter(threading.Event):
-    """Set once it has been asked so often."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self._left = times
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left < 0
 
 
 def test_early_stopping_keeps_the_best_epoch(data: TrainingData, tmp_path: Path) -> None:

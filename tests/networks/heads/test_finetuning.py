@@ -17,7 +17,7 @@ import pytest
 from grainy_tiles import grainy_tiles
 from sklearn.metrics import roc_auc_score
 
-from hypoxia_hpc.config import FinetuneTable
+from hypoxia_hpc.config import Balance, FinetuneTable
 from hypoxia_hpc.errors import MachineError, Stopped
 from hypoxia_hpc.networks.data.tile_stream import TileSource
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
@@ -162,6 +162,19 @@ def test_learns_nothing_from_permuted_labels(tmp_path: Path) -> None:
     right = [predict(made, one.read, one.n, 16)[:, 1].mean() for one in cohort(9, 12)]
     assert np.ptp(right) < 0.35
     assert head.history["valid_loss"][-1] > 0.6
+
+
+@pytest.mark.parametrize(("balance", "expected"), [("weight", 0.5), ("none", 0.25)])
+def test_where_tiles_say_nothing_it_says_how_often_a_class_counts(
+    tmp_path: Path, balance: Balance, expected: float
+) -> None:
+    """One patient of four is of class 1, no tile says which: what is learnt is the share of the class in the loss."""
+    table = TABLE.model_copy(update={"balance": balance, "frozen_epochs": 12, "unfrozen_epochs": 0})
+    patients = [patient(100 + index, int(index % 4 == 0), difference=0) for index in range(8)]
+    sources = [TileSource(one.read, one.n, int(index % 4 == 0)) for index, one in enumerate(patients)]
+    made, _ = trained(tmp_path, table, on=sources)
+    said = np.mean([predict(made, one.read, one.n, 16)[:, 1].mean() for one in cohort(9, 4, difference=0)])
+    assert abs(said - expected) < 0.12, said
 
 
 def test_the_base_stays_while_it_is_frozen_and_its_statistics_always(tmp_path: Path) -> None:

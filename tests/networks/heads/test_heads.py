@@ -9,6 +9,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from stopping import StopAt
 from stores_of_rows import cohort, store
 
 from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable
@@ -30,18 +31,6 @@ TABLES: dict[str, HeadTable] = {
 }
 BAGS = AttentionTable(units=8, attention_units=4, epochs=1, batch_size=4, bag_tiles=8, dropout=0.0)
 HEADS: dict[str, HeadTable] = {**TABLES, "attention": BAGS}
-
-
-class StopAt(threading.Event):
-    """Set when it is asked for the n-th time."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self._left = n
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 def train(

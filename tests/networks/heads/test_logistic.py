@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from stopping import StopAt
 from stores_of_rows import cohort
 
 from hypoxia_hpc.config import LogisticTable
@@ -67,18 +68,6 @@ def test_value_and_gradient_are_those_of_the_slow_twin(tmp_path: Path) -> None:
     for place in (0, 5, LENGTH):
         step = np.eye(LENGTH + 1)[place] * 1e-5
         np.testing.assert_allclose(gradient[place], (twin(at + step) - twin(at - step)) / 2e-5, rtol=1e-4, atol=1e-8)
-
-
-class StopAt(threading.Event):
-    """Set when it is asked for the n-th time."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self.left = n
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 def test_stopped_after_any_pass_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stopping import StopAt
 
 from hypoxia_hpc.errors import InputError, MachineError, Stopped
 from hypoxia_hpc.networks.heads.checkpoints import FILE, Checkpoints
@@ -49,18 +50,6 @@ class Drift:
 
     def end_epoch(self, epoch: int) -> dict[str, float]:
         return {"valid_loss": self._losses[epoch]}
-
-
-class StopAt(threading.Event):
-    """Set when it is asked for the n-th time."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self._left = n
-
-    def is_set(self) -> bool:
-        self._left -= 1
-        return self._left <= 0
 
 
 def never() -> threading.Event:

@@ -12,7 +12,7 @@ import pytest
 
 COUNT = """
 import numpy as np
-from hypoxia_hpc.tiling.kernels.pixels import count_background
+from hypoxia_hpc.tiling.kernels.packed import count_background
 n = count_background(np.full((2, 3), 0xFFFFFFFF, np.uint32), 0, 3, 220)
 print(n, sum(count_background.stats.cache_hits.values()))
 """

@@ -109,7 +109,7 @@ def test_background_is_that_of_the_pixels(form: int, shape: tuple[int, int], whi
 
 @pytest.mark.parametrize(("blue", "light"), [(10, 1), (9, 0)])
 def test_a_colour_whose_gray_is_just_white_is_background(blue: int, light: int) -> None:
-    """See the test of that name in test_pixels.py."""
+    """See the test of that name in test_packed.py."""
     planes = [np.full((16, 16), value, dtype=np.uint8) for value in (28, 201, blue)]
     block, counts = block_of(planes, 16, 16), np.full(16, 5, dtype=np.uint32)
     rows = np.zeros(nbytes_of_rows(16), dtype=np.uint8)

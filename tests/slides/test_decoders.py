@@ -11,7 +11,7 @@ import pytest
 from tiff_cases import Case
 from tiff_factory import encode, write_case
 
-from hypoxia_hpc.slides.codecs import codec_of, codestream_refusal, is_safe_codestream
+from hypoxia_hpc.slides.decoders import codec_of, codestream_refusal, is_safe_codestream
 from hypoxia_hpc.slides.tiff import read_tiled_pages
 
 CASE = Case("origin", codec="jp2k-rgb", reversible=True)

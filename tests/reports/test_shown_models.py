@@ -9,7 +9,7 @@ import pytest
 
 from hypoxia_hpc.reports.figures import training_figures
 from hypoxia_hpc.reports.page import Curves, FeatureCompute, ReportData, render_report
-from hypoxia_hpc.reports.records import feature_compute, search_of
+from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 
 KERAS = {"backend": "tensorflow", "engine": "keras", "compiler": "none", "batch_size": 16, "device": "cpu"}
 

@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from hypoxia_hpc.tiling.kernels import pixels as kernels
-from hypoxia_hpc.tiling.kernels.pixels import (
+from hypoxia_hpc.tiling.kernels import packed as kernels
+from hypoxia_hpc.tiling.kernels.packed import (
     average_rectangle,
     average_square,
     composite_on_white,
