@@ -68,4 +68,5 @@ if not TYPE_CHECKING:  # a type checker knows the names above, and is to complai
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The API, without the rooms that happen to be imported."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__") and name.endswith("__"))})

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import operator
+import weakref
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -79,8 +80,9 @@ class Slide:
             )
         self.path = Path(path)
         self.given_mpp = mpp
-        self._stack = ExitStack()
-        self._opened: OpenedSlide | None = self._stack.enter_context(opened_slide(self.path))
+        stack = ExitStack()
+        self._opened: OpenedSlide | None = stack.enter_context(opened_slide(self.path))
+        self._close = weakref.finalize(self, stack.close)  # at exit it runs before modules are taken apart
         self._pyramid: Pyramid = self._opened.pyramid
         self.mpp, self.mpp_source = _known_mpp(self._pyramid, mpp)
 
@@ -186,7 +188,7 @@ class Slide:
     def close(self) -> None:
         """Close the file. To close it twice does no harm."""
         self._opened = None
-        self._stack.close()
+        self._close()
 
     def __enter__(self) -> Slide:
         return self

@@ -323,7 +323,9 @@ class ProcessPool(Generic[Item, Result]):
         if slot.false_starts == MOST_STARTS:
             raise MachineError(
                 f"worker processes could not begin, {MOST_STARTS} times in a row: {how}",
-                remedy="what they said is above; nothing is lost, run the same command again to go on",
+                remedy="what they said is above; a script that uses hypoxia_hpc has to call it below "
+                'if __name__ == "__main__":, because workers import the script; '
+                "nothing is lost, run the same command again to go on",
             )
 
     def _ended_with_the_job(self, exit_code: int | None) -> bool:

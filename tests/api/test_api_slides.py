@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import naive
@@ -178,6 +180,24 @@ def test_files_that_are_no_slides(tmp_path: Path) -> None:
         with pytest.raises(hx.SlideError) as caught:
             hx.open_slide(tmp_path / name)
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("kept", ["slide.itself = slide", "hx.kept = slide", "os.kept = slide"])
+def test_a_slide_that_is_left_open_is_closed_at_exit_in_silence(real_slide: Path, kept: str) -> None:
+    """Also where it lives longer than the modules that close it need."""
+    code = (
+        f"import os, sys, hypoxia_hpc as hx; slide = hx.open_slide(sys.argv[1]); slide.read_region((0, 0), 9); {kept}"
+    )
+    done = subprocess.run([sys.executable, "-c", code, real_slide], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_a_slide_that_nothing_refers_to_is_closed(real_slide: Path) -> None:
+    before = {*Path("/proc/self/fd").iterdir()}
+    slide = hx.open_slide(real_slide)
+    assert {*Path("/proc/self/fd").iterdir()} > before
+    del slide
+    assert {*Path("/proc/self/fd").iterdir()} <= before
 
 
 def test_a_closed_slide_says_so(real_slide: Path) -> None:

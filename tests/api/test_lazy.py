@@ -26,6 +26,12 @@ def test_every_name_is_there(name: str) -> None:
     assert name in dir(hx)
 
 
+def test_rooms_that_are_imported_are_not_shown() -> None:
+    assert hx.Run and hx.tiling  # type: ignore[attr-defined]
+    assert [name for name in dir(hx) if not name.startswith("__")] == [name for name in hx.__all__ if name[0] != "_"]
+    assert {"__doc__", "__file__", "__version__"} <= {*dir(hx)}
+
+
 def test_type_checkers_see_the_same_names() -> None:
     imported = {
         (node.module, alias.name)

@@ -369,6 +369,7 @@ def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> N
     with pytest.raises(MachineError, match=r"could not begin, 2 times in a row: .* exit code 255") as found:
         all_events(["a", "b"], Unbegun(tmp_path))
     assert "run the same command again" in found.value.remedy
+    assert 'a script that uses hypoxia_hpc has to call it below if __name__ == "__main__":' in found.value.remedy
     assert not (tmp_path / "a").exists()
 
 
