@@ -9,7 +9,7 @@ class Progress(Protocol):
     """Progress of one stage at a time."""
 
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
-        """A stage starts, with this number of items (slides, epochs) and their cost in all."""
+        """A stage starts, with this number of items and their cost in all; ``unit`` is what one is called ("slide")."""
 
     def count(self, n: int) -> None:
         """This number of tiles is done."""

@@ -275,7 +275,7 @@ def test_folders_of_slides(tmp_path: Path, hypoxia: Hypoxia, files: list[str], s
             ["'../../evil'", "'<b>'", "line 2", "line 3"],
         ),
         (["path", "slide_id"], [["a.svs", "x"], ["b.svs", "X"]], ["cannot be told apart", "a.svs", "b.svs"]),
-        (["path"], [["a.svs"], ["./a.svs"]], ["stands 2 times"]),
+        (["path"], [["a.svs"], ["./a.svs"]], ["occurs 2 times"]),
         (["file"], [["a.svs"]], ["a manifest needs a column path"]),
         (["path", "mpp"], [["a.svs", "-1"], ["b.svs", "20x"]], ["'-1'", "'20x'"]),
     ],
@@ -314,7 +314,7 @@ def test_a_slide_table_edited_by_hand(tmp_path: Path, hypoxia: Hypoxia) -> None:
     rows = [["../../evil", "a.svs", "p", "1"], ["ok", "b.svs", "p", "1"], ["OK", "c.svs", "", "x"]]
     write_rows(run / "slides.csv", ["slide_id", "path", "patient_id", "cost"], rows)
     for verb in ("tile", "train"):
-        refused(hypoxia(verb, run), 2, "'../../evil'", "slide id 'ok' stands on lines 3, 4", "cost 'x'", "line 4")
+        refused(hypoxia(verb, run), 2, "'../../evil'", "slide id 'ok' occurs on lines 3, 4", "cost 'x'", "line 4")
     assert not (tmp_path / "evil.zarr").exists()
     assert not (run / "tiles").exists()
 
@@ -468,7 +468,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def test_output_into_a_pipe_that_nobody_reads_ends_no_work(seven: Path, tmp_path: Path) -> None:
+def test_output_into_a_pipe_without_a_reader_ends_no_work(seven: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(seven, tmp_path / "run"))
     (run / "patients.csv").unlink()  # without labels there is no training
     reader, writer = os.pipe()

@@ -129,8 +129,8 @@ def _pixels(tiles: Tiles | UInt8Array) -> PixelRows:
     shape = pixels.shape
     is_uint8 = not isinstance(pixels, np.ndarray) or pixels.dtype == np.uint8
     if not is_uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not shape[0]:
-        told = f"{getattr(pixels, 'dtype', '')} {shape}"
-        raise InputError(f"tiles are {told}: must be uint8 (n, px, px, 3), n 1 or more", remedy="see hx.tile")
+        given = f"{getattr(pixels, 'dtype', '')} {shape}"
+        raise InputError(f"tiles are {given}: must be uint8 (n, px, px, 3), n 1 or more", remedy="see hx.tile")
     return pixels
 
 

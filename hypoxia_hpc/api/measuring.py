@@ -43,7 +43,7 @@ def split(
         Columns ``patient_id``, ``fold`` (from 0) and ``set`` ("train", "valid", "test", or "unlabelled").
 
     Raises:
-        InputError: A column is missing, a patient stands twice, a label is another, or there are too few patients for
+        InputError: A column is missing, a patient occurs twice, a label is another, or there are too few patients for
             every set to have one of each class.
 
     Example:

@@ -42,7 +42,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = {verb.name: verb for family in families().values() for verb in family}.get(cmd_name)
         if found is None and cmd_name in registry().useless:
-            ctx.fail(f"the stage {cmd_name!r} of an installed package is of no use: {registry().useless[cmd_name]}")
+            ctx.fail(f"the stage {cmd_name!r} of an installed package cannot be used: {registry().useless[cmd_name]}")
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -120,5 +120,5 @@ def check_weights(run: Path | None, as_json: bool) -> int:
     if as_json:
         say_json([asdict(one) for one in found])
     else:
-        say(table(["network", "status", "file"], [[one.network, one.status, one.told] for one in found]))
+        say(table(["network", "status", "file"], [[one.network, one.status, one.description] for one in found]))
     return 0 if all(one.is_fit for one in found) else EXIT_NOT_READY

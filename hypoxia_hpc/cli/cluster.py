@@ -88,10 +88,10 @@ def estimate(run: Path, as_json: bool) -> int:
     return 0
 
 
-@click.command(short_help="Job scripts to edit, for those who would rather type sbatch.")
+@click.command(short_help="Job scripts to edit, for those who call sbatch themselves.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
 def slurm(folder: Path) -> int:
-    """Write job scripts to edit into DIR, for those who would rather type sbatch than submit.
+    """Write job scripts to edit into DIR, for those who call sbatch themselves.
 
     site.sh has the settings of your site, slides.sbatch is for stages that go slide by slide, cohort.sbatch for the
     others. Nothing is overwritten.

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from hypoxia_hpc.cli.text.words import duration, harmless
+from hypoxia_hpc.cli.text.words import duration, harmless, some
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,7 +43,7 @@ class PlainProgress:
     def begin(self, title: str, items: int, cost: float, unit: str) -> None:
         self._pace, self._last = Pace(title, items, cost, unit), time.monotonic()
         if items:
-            tell(f"{title}: {items:,} {unit}")
+            tell(f"{title}: {some(items, unit)}")
 
     def count(self, n: int) -> None:
         self._pace.tiles += n
@@ -123,7 +123,7 @@ class Pace:
 
     def line(self) -> str:
         seconds = time.monotonic() - self._started
-        parts = [f"{self.title}: {self.items_done:,}/{self.items:,} {self.unit}"]
+        parts = [f"{self.title}: {self.items_done:,}/{some(self.items, self.unit)}"]
         if self.tiles:
             parts.append(f"{self.tiles / max(seconds, 1e-9):,.0f} tiles/s")
         if self.items_done == self.items:

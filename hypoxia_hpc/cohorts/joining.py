@@ -43,7 +43,7 @@ class SlideTable:
             (
                 self.assumed,
                 "slides name no patient (no patient column, no TCGA barcode) and each counts as a patient of its own; "
-                "if some share a patient, give a manifest with a patient_id column, or that patient can stand in both "
+                "if some share a patient, give a manifest with a patient_id column, or that patient can be in both "
                 "training and test",
             ),
             (self.unlabelled, "patients with slides are not in the patients table: predicted, but not trained on"),
@@ -131,7 +131,7 @@ def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
 
 def _refuse_ambiguous(rows: pd.DataFrame) -> None:
     normal = rows["path"].map(os.path.normpath)
-    offending = [f"path {path!r} stands {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
+    offending = [f"path {path!r} occurs {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
     key = rows["slide_id"].str.lower()
     for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
         offending.append(f"slide id {slide_id}: {', '.join(map(repr, paths))}")

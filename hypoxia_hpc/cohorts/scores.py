@@ -106,7 +106,7 @@ def _second_samples(original: pd.Series[str], patient_ids: pd.Series[str]) -> pd
 def _refuse_repeated(original: pd.Series[str], patient_ids: pd.Series[str]) -> None:
     repeated = original[patient_ids.duplicated(keep=False)].groupby(patient_ids)
     refuse(
-        "patients that stand in the score table more than once",
+        "patients that occur in the score table more than once",
         [f"{patient}: lines {', '.join(str(line) for line in rows.index)}" for patient, rows in repeated],
         "keep one row for each patient",
     )

@@ -80,7 +80,7 @@ def _check(patients: Sequence[Patient], fractions: tuple[float, float, float]) -
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"split {list(fractions)} is no split", remedy="give three shares from 0 to 1 that sum to 1")
     repeated = [name for name, n in Counter(each.patient_id for each in patients).items() if n > 1]
-    refuse("patients that stand twice", sorted(repeated), "give each patient one row")
+    refuse("patients that occur twice", sorted(repeated), "give each patient one row")
 
 
 def _deal(patients: Sequence[Patient], fractions: Sequence[float], seed: int) -> dict[str, int]:

@@ -120,6 +120,6 @@ def _wrong(table: pd.DataFrame, column: str, is_wrong: pd.Series[bool], rule: st
 def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, value: str | None = None) -> list[str]:
     offending = []
     for name, rows in table[key.duplicated(keep=False) & (key != "")].groupby(key):
-        item = f"{noun} {name!r} stands on lines {', '.join(str(line) for line in rows.index)}"
+        item = f"{noun} {name!r} occurs on lines {', '.join(str(line) for line in rows.index)}"
         offending.append(item + (f" with {value} {', '.join(map(repr, rows[value]))}" if value else ""))
     return offending

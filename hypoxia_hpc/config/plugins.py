@@ -22,7 +22,7 @@ def added(group: str, kind: type[T], taken: Collection[str]) -> Added[T]:
     """What installed packages add to a group of entry points. ``kind`` is what each has to be, ``taken`` the names that
     are in use.
 
-    A package that is of no use raises nothing: runs that do not name what it adds go on without it.
+    A package that cannot be used raises nothing: runs that do not name what it adds go on without it.
     """
     result: Added[T] = Added({}, {})
     for entry in sorted(entry_points(group=group), key=lambda one: (one.name, one.value)):

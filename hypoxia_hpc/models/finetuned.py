@@ -146,7 +146,7 @@ def _make(
 ) -> None:
     process = ProcessSlide(finetuned_stage(run, name, folder), retry=True)
     failed = []
-    progress.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slides")
+    progress.begin(f"extract {name}", len(slides), sum(slide.cost for slide in slides), "slide")
     try:
         for slide in slides:
             if stop.is_set():

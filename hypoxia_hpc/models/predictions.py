@@ -143,16 +143,16 @@ def _of_part(
     tiles, slides, pooled = [], [], []
     for member, frame in zip(members, frames, strict=True):
 
-        def told(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
+        def labelled(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
             owners = rows["patient_id"].astype(object)
             return rows.assign(
                 model=name, fold=member.fold, set=owners.map(member.sets), label=owners.map(labels).astype("Int64")
             ).astype({"fold": "Int64"})
 
         attention = attention_weights(frame) if ATTENTION in frame else np.nan
-        tiles.append(told(frame.assign(attention=attention))[TILE_COLUMNS])
-        slides.append(told(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
-        pooled.append(told(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
+        tiles.append(labelled(frame.assign(attention=attention))[TILE_COLUMNS])
+        slides.append(labelled(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
+        pooled.append(labelled(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
     return Predictions(_of_folds(tiles, SETS[-1:]), _of_folds(slides, SETS), _of_folds(pooled, SETS))
 
 

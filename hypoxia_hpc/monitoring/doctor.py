@@ -61,11 +61,13 @@ def examine_run(run: RunDir) -> Iterator[Check]:
 
 def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
     try:
-        return Check("weights", "ok", str(run_spec(config)["weights_digest"]))
+        digest = str(run_spec(config)["weights_digest"])
     except HypoxiaError as error:
         if may_be_inside:
             return Check("weights", "note", f"{error.problem}; the image may have them")
         return Check("weights", "bad", str(error))
+    random = config.extract.weights == "random"
+    return Check("weights", "ok", f"random weights, seed {config.extract.seed}" if random else digest)
 
 
 def _size(slide: Slide) -> int:

@@ -66,7 +66,7 @@ def _notes(survey: Survey) -> tuple[str, ...]:
         return ()
     if not isinstance(unknown, MachineError) or survey.config.site.slurm.image is None:
         raise unknown
-    return (f"{unknown.problem}; perhaps the image has them. What is extracted already cannot be told here",)
+    return (f"{unknown.problem}; perhaps the image has them. What is extracted already is not known here",)
 
 
 def _remaining_of(states: Sequence[SlideState], retry: bool) -> frozenset[str]:

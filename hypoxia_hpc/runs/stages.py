@@ -109,7 +109,7 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All stages in the order in which they are done, and why those of other packages that are of no use are left out,
+    """All stages in the order in which they are done, and why those of other packages that cannot be used are left out,
     by name."""
 
     stages: tuple[Stage, ...]

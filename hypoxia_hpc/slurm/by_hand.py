@@ -1,4 +1,4 @@
-"""The job scripts for those who would rather type sbatch: written out, to be edited."""
+"""The job scripts for those who call sbatch themselves: written out, to be edited."""
 
 from __future__ import annotations
 

@@ -153,11 +153,11 @@ def time_limits(partitions: str) -> dict[str, float]:
     partition``; that of the default partition stands under "", too."""
     limits: dict[str, float] = {}
     for line in partitions.splitlines():
-        told = dict(word.partition("=")[::2] for word in line.split())
-        minutes = _minutes(told.get("MaxTime", ""))
-        if "PartitionName" in told and minutes is not None:
-            limits[told["PartitionName"]] = minutes
-            if told.get("Default") == "YES":
+        words = dict(word.partition("=")[::2] for word in line.split())
+        minutes = _minutes(words.get("MaxTime", ""))
+        if "PartitionName" in words and minutes is not None:
+            limits[words["PartitionName"]] = minutes
+            if words.get("Default") == "YES":
                 limits[""] = minutes
     return limits
 

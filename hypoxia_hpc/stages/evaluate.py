@@ -86,7 +86,7 @@ def _predict(
     models = saved_members(cohort.run, cohort.run, folds)
     tally = ClusterTally(saved_clusterings(cohort.run, folds))
     states = by_patient(cohort.done)
-    progress.begin(STAGE, len(states), len(states), "slides")
+    progress.begin(STAGE, len(states), len(states), "slide")
     try:
         features = tally.passing(listened(each_features(cohort, states), progress, stop))
         predictions = predict_cohort(models, states, features, cohort.patients)

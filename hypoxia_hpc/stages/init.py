@@ -84,7 +84,7 @@ def _with_costs(slides: pd.DataFrame, table: TileTable, progress: Progress, stop
         (Path(path), None if pd.isna(mpp) else float(mpp))
         for path, mpp in zip(slides["path"], slides["mpp"], strict=True)
     ]
-    progress.begin("init", len(known), len(known), "headers")
+    progress.begin("init", len(known), len(known), "header")
     try:
         return slides.assign(cost=slide_costs(known, table, lambda: progress.item(1), stop))
     finally:

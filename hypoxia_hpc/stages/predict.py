@@ -75,7 +75,7 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     members = saved_members(run, model_run, [sets] * n_folds)
     tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
     states = by_patient(cohort.done)
-    progress.begin(STAGE, len(states), len(states), "slides")
+    progress.begin(STAGE, len(states), len(states), "slide")
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         try:
             features = tally.passing(listened(each_features(cohort, states), progress, stop))

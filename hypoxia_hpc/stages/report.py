@@ -238,7 +238,7 @@ def _slide_rows(
     run: RunDir, config: RunConfig, states: Sequence[SlideState], progress: Progress, stop: threading.Event
 ) -> tuple[SlideRow, ...]:
     rows, thumbnails = [], 0
-    progress.begin(STAGE, len(states), len(states), "slides")
+    progress.begin(STAGE, len(states), len(states), "slide")
     try:
         for state in sorted(states, key=lambda one: one.slide.slide_id):
             if stop.is_set():

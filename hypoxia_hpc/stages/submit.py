@@ -125,8 +125,8 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     ]
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
-    told = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut, *told))
+    of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
+    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut, *of_costs))
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:

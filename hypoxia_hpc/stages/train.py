@@ -53,7 +53,7 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
         NotReadyError: slides without features, damaged stores.
         MachineError: Keras has no backend here; what a network to be fine-tuned begins with cannot be had.
         InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
-            stands under two patients; features that are no numbers.
+            is under two patients; features that are no numbers.
         Stopped: on request; the model under way goes on from its checkpoint next time.
     """
     cohort = load_cohort(run)
@@ -114,7 +114,7 @@ def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress)
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:
-    """Raises InputError where files of equal content stand under two patients, who could be in training and test."""
+    """Raises InputError where files of equal content are under two patients, who could be in training and test."""
     owners: dict[str, set[str]] = {}
     for state in cohort.done:
         tiles = read_tile_attributes(cohort.run.tiles(state.slide.slide_id))
@@ -125,7 +125,7 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     ]
     if shared:
         raise InputError(
-            f"{len(shared)} slides stand in slides.csv under more than one patient (files of the same content)",
+            f"{len(shared)} slides are in slides.csv under more than one patient (files of the same content)",
             offending=sorted(shared),
             remedy="keep each slide under the patient it is of",
         )
@@ -157,13 +157,13 @@ def _train_one(
 def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
     trainer = _trainer(job)
     epochs = n_epochs(job.table)
-    progress.begin(f"{STAGE} {title}", epochs, epochs, "epochs")
+    progress.begin(f"{STAGE} {title}", epochs, epochs, "epoch")
     try:
         trained = trainer(job, lambda _: progress.item(1))
     finally:
         progress.end()
-    if told := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
-        progress.note(f"{title}: {told}")
+    if ending := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
+        progress.note(f"{title}: {ending}")
     return trained
 
 

@@ -26,7 +26,7 @@ LEFTOVER_NAME = re.compile(r"\.(?:tmp|old)-.+-(?P<host>[^-]+)-(?P<pid>[0-9]{1,7}
 _RUN_AGAIN = "then run the same command again; what is done stays done"
 _NO_SPACE = ("the disk is full", f"free space there or choose another disk, {_RUN_AGAIN}")
 _READ_ONLY = ("it cannot be written or read here", f"mount it writable or mend its permissions, {_RUN_AGAIN}")
-_FILE_IN_THE_WAY = ("a file stands where a folder has to be", f"move it away, {_RUN_AGAIN}")
+_FILE_IN_THE_WAY = ("a file is where a folder has to be", f"move it away, {_RUN_AGAIN}")
 # errno -> (the rule that is broken, the remedy). Any other OSError is a bug, not a state of the machine.
 _MACHINE_ERRORS = {
     errno.ENOSPC: _NO_SPACE,
@@ -38,7 +38,7 @@ _MACHINE_ERRORS = {
     errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter run directory or slide_id"),
     errno.EIO: ("the disk reports an error", f"check it or choose another, {_RUN_AGAIN}"),
     errno.ESTALE: ("the network file system lost it", f"check the mount, {_RUN_AGAIN}"),
-    errno.EISDIR: ("a folder stands where a file has to be", f"move it away, {_RUN_AGAIN}"),
+    errno.EISDIR: ("a folder is where a file has to be", f"move it away, {_RUN_AGAIN}"),
     errno.ENOTDIR: _FILE_IN_THE_WAY,
     errno.EEXIST: _FILE_IN_THE_WAY,
 }

@@ -44,15 +44,6 @@ Layout = tuple[str, tuple[int, ...]]  # data type and shape of an array
 _DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
 
 
-def content_of(store: Path) -> str:
-    """SHA-256 over every array file of a store, as :func:`content_digest` defines it.
-
-    Raises SlideError (damaged-store) where something is neither a plain file nor a folder, MachineError.
-    """
-    with reading_store(store):
-        return _content_of(store)
-
-
 def check_store(store: Path) -> list[str]:
     """What is wrong with a tile or feature store, its whole content read and compared; an empty list if it is sound."""
     try:
@@ -61,7 +52,7 @@ def check_store(store: Path) -> list[str]:
         problems = min((store_problems(store, rules) for rules in kinds), key=len)
         if problems:
             return problems
-        written, found = attributes["content"], _content_of(store)
+        written, found = attributes["content"], content_of(store)
     except (*_DAMAGE, OSError) as error:
         return [str(error)]
     return [] if found == written else [f"content is {found}, written was {written}"]
@@ -245,7 +236,11 @@ def _read_plain(path: Path, most_bytes: int) -> bytes:
     return path.read_bytes()
 
 
-def _content_of(store: Path) -> str:
+def content_of(store: Path) -> str:
+    """SHA-256 (hex) over every array file of a store, as :func:`content_digest` defines it.
+
+    Raises ValueError where something is neither a plain file nor a folder, OSError.
+    """
     paths = [path for path in store.rglob("*") if not stat.S_ISDIR(path.lstat().st_mode)]
     return content_digest(
         {path.relative_to(store).as_posix(): _sha256_of(path) for path in paths if path != store / DOCUMENT}

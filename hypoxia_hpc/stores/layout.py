@@ -80,13 +80,8 @@ def tile_arrays(attributes: Json) -> Mapping[str, ArrayRule]:
     return {"pixels": ArrayRule(("uint8",), ("n", "px", "px", 3), rows, packed), **others}
 
 
-def array_document(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> Json:
-    """The Zarr v3 ``zarr.json`` of an array: one chunk of all rows or, where sharded, one shard of all inner chunks."""
-    return _document(rule, dtype, shape, n_chunks_of(rule, dtype, shape) * rows_per_chunk(rule, dtype, shape))
-
-
 def document_bytes(rule: ArrayRule, dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The text of that document."""
+    """The Zarr v3 ``zarr.json`` of an array: one chunk of all rows or, where sharded, one shard of all inner chunks."""
     rows = n_chunks_of(rule, dtype, shape) * rows_per_chunk(rule, dtype, shape)
     return _template(rule, dtype, shape[1:]).replace(_N, b"%d" % shape[0]).replace(_ROWS, b"%d" % rows)
 

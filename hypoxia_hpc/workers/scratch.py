@@ -31,7 +31,7 @@ from hypoxia_hpc.slides.fingerprint import companions, slide_errors
 COPY_BYTES = 8 * 2**20
 # A folder is locked right after it is made; and a file system without locks leaves only its age.
 NEW_SECONDS, DAY_SECONDS = 60, 24 * 60 * 60
-# What scale/job.bash makes for each job, and points TMPDIR at.
+# What slurm/job.bash makes for each job, and points TMPDIR at.
 _OF_A_JOB = re.compile(r"hypoxia-[0-9]+", re.ASCII)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _RUN_AGAIN = "then run the same command again; what is done stays done"

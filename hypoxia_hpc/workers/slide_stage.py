@@ -178,7 +178,7 @@ def work_through(
     total = sum(slide.cost for slide in slides)
     file = HeartbeatFile(work.run, title, allocation, len(slides), total)
     rank_worker = RankWorker(work, scheduler, pool, file)
-    progress.begin(title, len(slides), total, "slides")
+    progress.begin(title, len(slides), total, "slide")
     try:
         with file.kept(rank_worker.work_done):
             rank_worker.process_all()

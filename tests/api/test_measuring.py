@@ -51,7 +51,7 @@ def test_the_table_needs_no_types_and_takes_any_missing_label() -> None:
         (PATIENTS.drop(columns="label"), {}, r"lacks columns[^$]*label"),
         (PATIENTS.assign(label=2), {}, "labels that are not 0, 1 or missing"),
         (PATIENTS.assign(label="1"), {}, r"labels that are not 0, 1 or missing[^$]*P00: '1'"),
-        (pd.concat([PATIENTS, PATIENTS[:1]]), {}, r"patients that stand twice[^$]*P00"),
+        (pd.concat([PATIENTS, PATIENTS[:1]]), {}, r"patients that occur twice[^$]*P00"),
         (PATIENTS[:3], {}, "too few patients"),
         (PATIENTS, {"fractions": (0.5, 0.1, 0.1)}, "three shares that sum to 1"),
         (PATIENTS, {"folds": 0}, "train.folds = 0"),

@@ -93,7 +93,7 @@ def test_collisions_and_repeated_paths_are_all_named():
     with pytest.raises(InputError) as caught:
         slide_table(candidates)
     assert caught.value.offending == (
-        "path '/data/x.svs' stands 2 times",
+        "path '/data/x.svs' occurs 2 times",
         "slide id 1: '/data/a/1.svs', '/data/b/1.tif'",
         "slide id a-b: '/data/A b.svs', '/data/a-B.svs'",
     )

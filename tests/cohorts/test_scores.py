@@ -143,7 +143,7 @@ def test_refusals_say_rule_and_remedy(table):
     assert caught.value.remedy == "mend these cells; scores are whole numbers, none missing"
     with pytest.raises(InputError) as caught:
         hypoxia_labels(read_scores(table(ROWS + "TCGA.BB.0002\t1\t1\t1\tBBBB\n")))
-    assert caught.value.problem == "patients that stand in the score table more than once"
+    assert caught.value.problem == "patients that occur in the score table more than once"
     assert caught.value.remedy == "keep one row for each patient"
 
 

@@ -80,7 +80,7 @@ def test_every_wrong_slide_is_named(table):
         "line 6: cost '1.5'",
         "line 4: mpp '0'",
         "line 6: mpp 'inf'",
-        "slide id 'b' stands on lines 3, 4",
+        "slide id 'b' occurs on lines 3, 4",
     ]
 
 
@@ -115,8 +115,8 @@ def test_every_wrong_patient_is_named(table):
         "line 6: label '2' is not 0, 1 or empty",
         "line 7: label 'NA' is not 0, 1 or empty",
         "line 9: label '1.0' is not 0, 1 or empty",
-        "patient 'p1' stands on lines 2, 3 with label '1', '0'",
-        "patient 'p2' stands on lines 4, 5 with label '1', '1'",
+        "patient 'p1' occurs on lines 2, 3 with label '1', '0'",
+        "patient 'p2' occurs on lines 4, 5 with label '1', '1'",
     )
 
 
@@ -145,5 +145,5 @@ def test_every_wrong_split_row_is_named(table):
         "line 7: patient_id '' is empty or not printable",
         "line 5: fold '-1' is not a whole number from 0",
         "line 6: set 'Train' is none of train, valid, test, unlabelled",
-        "fold and patient '0 a' stands on lines 2, 4 with set 'train', 'test'",
+        "fold and patient '0 a' occurs on lines 2, 4 with set 'train', 'test'",
     )

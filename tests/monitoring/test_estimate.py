@@ -326,7 +326,7 @@ def test_the_command(
     done = hypoxia("estimate", tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     assert "assumed: 40 % of the tiles are tissue" in done.stdout
-    assert "what is extracted already cannot be told" in done.stdout
+    assert "what is extracted already is not known" in done.stdout
     answer = json.loads(hypoxia("estimate", tmp_path, "--json").stdout)
     assert answer["stages"][0]["files"] == 12
     assert answer["rooms"][0]["enough"] is True

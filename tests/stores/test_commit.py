@@ -142,10 +142,10 @@ def test_a_name_too_long_and_a_file_for_a_folder(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="too long"):
         committed_file(tmp_path / ("a" * 250), b"")
     (tmp_path / "file").write_text("")
-    with pytest.raises(MachineError, match="a file stands where a folder has to be"):
+    with pytest.raises(MachineError, match="a file is where a folder has to be"):
         committed_file(tmp_path / "file" / "a.json", b"")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(MachineError, match="a folder stands where a file has to be"):
+    with pytest.raises(MachineError, match="a folder is where a file has to be"):
         committed_file(tmp_path / "folder", b"")
     assert names(tmp_path) == ["file", "folder"]
 

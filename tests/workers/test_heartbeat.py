@@ -74,7 +74,7 @@ def test_it_is_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_run_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "running").touch()
     with (
-        pytest.raises(MachineError, match="a file stands where a folder has to be"),
+        pytest.raises(MachineError, match="a file is where a folder has to be"),
         file_of(RunDir(tmp_path)).kept(nothing),
     ):
         pytest.fail("the work began")

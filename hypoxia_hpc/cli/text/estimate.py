@@ -24,12 +24,12 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
     yield f"\nroom in {root} ({estimate.mount.kind or 'file system of unknown kind'}):"
     yield from (_room_line(estimate, room) for room in estimate.rooms)
     if not any(room.source != "free" for room in estimate.rooms):
-        yield "  quota: no program here tells of one"
+        yield "  quota: not known, no program here reports one"
     yield "\nreckoned from these, in brackets the range they should lie in:"
     rates = [[name, figure_text, figure.origin] for name, figure_text, figure in _rates(estimate)]
     yield table(["", "", "origin"], rates)
     if estimate.unknown:
-        yield f"\nnote: {estimate.unknown}: what is extracted already cannot be told, and counts as to do"
+        yield f"\nnote: {estimate.unknown}: what is extracted already is not known, and counts as to do"
     if estimate.unread:
         look = f"hypoxia-hpc doctor {shlex.quote(root)}"
         yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see {look}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.words import some_names, table
+from hypoxia_hpc.cli.text.words import some, some_names, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +35,12 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
     for name, reason in made.slides.dropped:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        yield f"dropped {len(names)} slides, {reason}: {some_names(names)}"
+        yield f"dropped {some(len(names), 'slide')}, {reason}: {some_names(names)}"
     for note in made.slides.notes:
         yield f"note: {note}"
     labelled = int((made.patients["label"] != "").sum())
+    slides, patients = some(len(made.slides.slides), "slide"), some(len(made.patients), "patient")
     yield (
-        f"{run}: {len(made.slides.slides)} slides of {len(made.patients)} patients, {labelled} with a label. "
+        f"{run}: {slides} of {patients}, {labelled} with a label. "
         f"Look at run.toml, then: hypoxia-hpc run {run} (here) or submit {run} (as SLURM jobs)"
     )

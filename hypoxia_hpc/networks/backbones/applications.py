@@ -33,12 +33,6 @@ KERAS = f"{GOOGLE}/tensorflow/keras-applications"
 NO_TOP = "weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def application_of(network: Network) -> str:
-    """The name of the function in keras.applications that builds it."""
-    assert isinstance(network.build, functools.partial)  # noqa: S101 - as _family makes it
-    return str(network.build.args[0])
-
-
 def _build(application: str, tile_px: int) -> keras.Model:
     import keras
 

@@ -36,7 +36,7 @@ class WeightFile:
     detail: str = ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         return ": ".join(filter(None, (self.file, self.detail)))
 
     @property

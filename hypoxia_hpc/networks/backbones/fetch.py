@@ -58,7 +58,7 @@ def fetch_files(
     places = [(name, known, _url(known, mirror)) for name, known in files]
     todo = [place for place in places if not _is_sound(folder / place[1].name, place[1])]
     failed: list[str] = []
-    progress.begin("weights fetch", len(todo), len(todo), "files")
+    progress.begin("weights fetch", len(todo), len(todo), "file")
     for n, (_, known, url) in enumerate(todo):
         progress.note(f"{url} -> {folder / known.name}")
         try:

@@ -51,10 +51,6 @@ class Backbone:
     xla: bool = False
     published: bool = False
 
-    @property
-    def is_random(self) -> bool:
-        return self.weights_path is None
-
 
 def network_names() -> list[str]:
     """Every network that is known here by name; those of timm come on top."""

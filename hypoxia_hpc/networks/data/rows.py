@@ -173,14 +173,14 @@ def _opened(stores: Sequence[LabelledStore]) -> list[FeatureRows]:
 
 def _refuse_mixed(stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], feature_length: int) -> None:
     """Raises InputError naming every store whose features were made in another way than most."""
-    told = [_made_as(reader) for reader in readers]
+    made_as = [_made_as(reader) for reader in readers]
     common = {
-        name: Counter(canonical_json(one.get(name)) for one in told).most_common(1)[0][0]
-        for name in sorted({name for one in told for name in one})
+        name: Counter(canonical_json(one.get(name)) for one in made_as).most_common(1)[0][0]
+        for name in sorted({name for one in made_as for name in one})
     }
     common["feature_length"] = canonical_json(feature_length)
     wrong = []
-    for store, reader, one in zip(stores, readers, told, strict=True):
+    for store, reader, one in zip(stores, readers, made_as, strict=True):
         others = {**common, "rows": canonical_json(store.n)}
         mine = {name: canonical_json({**one, "rows": reader.n}.get(name)) for name in others}
         wrong += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pytest
 from weight_files import random_table, some_tiles
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.backbones.applications import NETWORKS, application_of
+from hypoxia_hpc.networks.backbones.applications import NETWORKS
+from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.backbones.resolve import (
     build_backbone,
     build_inner,
@@ -234,6 +236,12 @@ def test_table_is_that_of_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     else:
         told = (asked["name"], asked["origin"], asked["file_hash"])
         assert told == (network.known.name, network.known.url, network.known.digest)
+
+
+def application_of(network: Network) -> str:
+    """The name of the function in keras.applications that builds it."""
+    assert isinstance(network.build, functools.partial)
+    return str(network.build.args[0])
 
 
 def test_table_has_every_network_of_keras() -> None:
