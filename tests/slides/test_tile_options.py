@@ -81,7 +81,7 @@ def test_threads_change_nothing(
         work = TileStage(RunDir(tmp_path / str(threads)), TileTable(screen=screen, **options), threads)
         slide = Slide("a", pyramid_slide, "p", 1)
         told = work.make(slide, work.key(slide), lambda tiles: None)
-        assert told["threads"] == threads
+        assert told.threads == threads
         stores.add(content_of(work.target(slide)))
     assert len(stores) == 1
 

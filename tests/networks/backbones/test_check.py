@@ -46,7 +46,7 @@ def both(server: WeightServer) -> list[tuple[str, KnownFile]]:
 
 
 def fetch(files: list[tuple[str, KnownFile]], folder: Path, **settings: Any) -> Fetched:
-    settings = {"listener": NoProgress(), "stop": threading.Event(), **settings}
+    settings = {"progress": NoProgress(), "stop": threading.Event(), **settings}
     return fetch_files(files, folder, **settings)
 
 

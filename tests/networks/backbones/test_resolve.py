@@ -198,7 +198,8 @@ def test_unknown_network_is_told_with_those_it_may_mean() -> None:
 
 def test_resolving_imports_neither_keras_nor_a_backend() -> None:
     code = (
-        "import sys; from hypoxia_hpc.config import ExtractTable; from hypoxia_hpc.networks import backbones as b;"
+        "import sys; from hypoxia_hpc.config import ExtractTable;"
+        "from hypoxia_hpc.networks.backbones import resolve as b;"
         "b.resolve_backbone(ExtractTable(weights='random'), 299, None);"
         "assert not {'keras', 'tensorflow', 'jax', 'torch', 'timm', 'h5py'} & set(sys.modules)"
     )

@@ -278,7 +278,7 @@ def test_another_slide_waits_in_line() -> None:
 NARROW = """
 import resource
 import numpy as np
-from test_feeding import PX, Slide, backend_name, device_for, fed, keras, tiles_of
+from test_feeding import PX, Slide, backend_name, device_for, extracted, keras, tiles_of
 
 pixels = keras.Input((PX, PX, 3), dtype="uint8")
 flat = keras.ops.reshape(keras.ops.cast(pixels, "float32"), (-1, 3 * PX * PX))
@@ -287,16 +287,16 @@ if backend_name() == "jax":  # which does without memory for what the others nee
 else:
     wide = keras.ops.matmul(keras.ops.reshape(flat, (-1, PX * PX, 3)), np.ones((3, 4096), np.float32))  # 9 MB a tile
 model = keras.Model(pixels, keras.ops.max(wide, axis=1)[:, :16])
-fed(device_for(model, 4), Slide(tiles_of(4)))  # threads are there
+extracted(device_for(model, 4), Slide(tiles_of(4)))  # threads are there
 device = device_for(model, 128)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, resource.RLIM_INFINITY))
-first, second = fed(device, Slide(tiles_of(40))), fed(device, Slide(tiles_of(100)))
+first, second = extracted(device, Slide(tiles_of(40))), extracted(device, Slide(tiles_of(100)))
 assert first.too_large[0] == 128 and first.batch_size == first.too_large[-1] // 2, first
 assert second.batch_size == device.batch_size <= first.batch_size, second
 assert device.asked == 128
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-expected = fed(device_for(model, second.batch_size), Slide(tiles_of(100))).values
+expected = extracted(device_for(model, second.batch_size), Slide(tiles_of(100))).values
 np.testing.assert_array_equal(second.values, expected)
 print("halved to", second.batch_size)
 """
@@ -304,9 +304,10 @@ print("halved to", second.batch_size)
 
 def test_where_memory_does_not_suffice_the_batch_is_halved(pytestconfig: pytest.Config) -> None:
     """A real error of the backend: the address space of the process ends."""
-    here = str(pytestconfig.rootpath / "tests")
+    tests = pytestconfig.rootpath / "tests"
+    here = [str(tests), str(tests / "networks" / "inference")]
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {here!r})\n{NARROW}"],
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {here!r}\n{NARROW}"],
         capture_output=True,
         text=True,
         check=False,
