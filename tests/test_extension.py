@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import own_package
@@ -11,7 +14,15 @@ import pytest
 from run_digests import RECORDED
 
 from hypoxia_hpc.cli.app import families
-from hypoxia_hpc.runs.stages import OTHER_VERBS, STAGES, Stage, place_of, why_unfit
+from hypoxia_hpc.cli.text.status import status_text
+from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.monitoring.checks import plug_ins
+from hypoxia_hpc.monitoring.remaining import remaining
+from hypoxia_hpc.monitoring.status import run_status
+from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.receipts import COHORT, write_receipt
+from hypoxia_hpc.runs.stages import OTHER_VERBS, STAGES, Stage, place_of, registry, stage_named, why_unfit
 
 STAGES_FILE = Path(__file__).parent / "runs" / "own" / "example_stages.py"
 ENTRIES = (
@@ -79,6 +90,77 @@ def test_what_is_no_stage_takes_nothing_along_and_is_told_where_it_is_named(exte
     said = extended.says("nonsense", extended.run, code=2)
     assert "example-stages 1.0" in said and "not a Stage" in said
     assert "How far a run is" in extended.says("status", "--help")
+
+
+FAILING = """
+from hypoxia_hpc.runs.stages import Stage
+
+def key(*_):
+    raise RuntimeError("no\\nlicence")
+
+def work(*_, **options):
+    raise options["error"]
+
+TALLY = Stage("tally", "slide", ("tile",), "cpu", "failing_stages:work", "Help.", key="failing_stages:key")
+WEIGH = Stage("weigh", "slide", ("tally",), "cpu", "failing_stages:work", "Help.", key="failing_stages:key")
+TOTAL = Stage("total", "cohort", ("evaluate",), "cpu", "no_such_module:work", "Help.", key="failing_stages:gone")
+UNFIT = Stage("unfit", "slide", ("train",), "cpu", "failing_stages:work", "Help.", key="failing_stages:key")
+"""
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
+    """A whole run, where a package is installed whose stages fail."""
+    module = tmp_path / "failing_stages.py"
+    module.write_text(FAILING, encoding="utf-8")
+    points = "\n".join(f"{name} = failing_stages:{name.upper()}" for name in ("tally", "weigh", "total", "unfit"))
+    monkeypatch.syspath_prepend(
+        own_package.install(tmp_path, module, points, name="failing-stages", group="hypoxia_hpc.stages")
+    )
+    with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    registry.cache_clear()
+    yield RunDir(tmp_path / "run")
+    registry.cache_clear()
+    sys.modules.pop("failing_stages", None)
+
+
+def test_status_goes_on_where_the_key_of_a_stage_fails(failing: RunDir) -> None:
+    write_receipt(failing.receipts("total"), Receipt(COHORT, "done", "of some key"))
+    state = run_status(failing)
+    rows = {one.stage.partition(" ")[0]: one for one in state.stages}
+    assert (rows["tile"].done, rows["evaluate"].done, rows["report"].note) == (12, 1, "")
+    for name, fails, counts in (
+        ("tally", "failing_stages:key fails: RuntimeError: no licence", (12, 0)),
+        ("total", "failing_stages:gone fails: AttributeError", (1, 1)),
+    ):
+        assert fails in rows[name].note
+        assert f"{name!r} is not of hypoxia_hpc: failing-stages 1.0 (failing_stages:{name.upper()})" in rows[name].note
+        assert (rows[name].todo, rows[name].said_done) == counts
+    assert (rows["weigh"].todo, rows["weigh"].note) == (12, "")
+    shown = "\n".join(status_text(state, "RUN"))
+    assert shown.count("unknown here: the stage") == 2
+    assert "total" in remaining(failing, retry=False).stages
+
+
+def test_a_stage_that_fails_names_its_package(failing: RunDir) -> None:
+    tally = stage_named("tally")
+    with pytest.raises(InputError, match=r"failing-stages 1\.0 .* failing_stages:work fails: KeyError: 'x'") as caught:
+        tally.do(error=KeyError("x"))
+    (place,) = caught.value.offending
+    assert "failing_stages.py:" in place and place.endswith("in work")
+    with pytest.raises(InputError, match="no_such_module:work fails: ModuleNotFoundError"):
+        stage_named("total").do(failing)
+    # What a stage may well raise stays what it is.
+    for error, kind in ((NotReadyError("wait"), NotReadyError), (OSError(errno.ENOSPC, "full"), MachineError)):
+        with pytest.raises(kind):
+            tally.do(error=error)
+    # A stage of this package that fails is a bug of this package.
+    with pytest.raises(TypeError):
+        stage_named("tile").do(nothing=1)
+    (unfit,) = [one for one in plug_ins() if one.name.startswith("stage ")]
+    assert (unfit.name, unfit.verdict) == ("stage unfit", "note")
+    assert "failing-stages 1.0 (failing_stages:UNFIT): it needs train" in unfit.detail
 
 
 def stage(name: str, unit: str, *needs: str, key: str | None = "module:key") -> Stage:

@@ -14,6 +14,7 @@ from hypoxia_hpc.stages.demo import REAL_SLIDE
 
 EXAMPLE = Path(__file__).parent / "networks" / "own" / "example_heads.py"
 ENTRIES = """means = example_heads:MEANS
+bare = example_heads:BARE
 gone = example_heads:GONE
 tanh = example_heads:MEANS
 study = example_heads:PLAIN
@@ -21,6 +22,11 @@ no-name = example_heads:MEANS
 [hypoxia_hpc.studies]
 plain = example_heads:PLAIN
 head = example_heads:MEANS"""
+BARE = """
+from hypoxia_hpc.config.heads.declared import DeclaredHead
+
+BARE = DeclaredHead(table=MeansTable)
+"""
 MAKE_RUN = """
 import sys
 from pathlib import Path
@@ -34,7 +40,10 @@ class Extended(own_package.CommandLine):
 
     def __init__(self, folder: Path) -> None:
         self.run = folder / "run"
-        super().__init__(own_package.install(folder, EXAMPLE, ENTRIES, name="example-heads", group="hypoxia_hpc.heads"))
+        module = folder / EXAMPLE.name
+        module.write_text(EXAMPLE.read_text(encoding="utf-8") + BARE, encoding="utf-8")
+        super().__init__(own_package.install(folder, module, ENTRIES, name="example-heads", group="hypoxia_hpc.heads"))
+        module.unlink()
         self.python("-c", MAKE_RUN, self.run)
 
 
@@ -118,7 +127,8 @@ assert parse_config(grid, source="x").train.search.n_points("means") == 2
 def test_a_head_that_is_of_no_use_is_told_where_it_is_named(extended: Extended) -> None:
     told = {
         "gone": "example-heads 1.0 (example_heads:GONE) cannot be loaded: AttributeError",
-        "study": "example-heads 1.0 (example_heads:PLAIN) is of type Study, not a DeclaredHead",
+        "study": "example-heads 1.0 (example_heads:PLAIN) is of type Study, not a Head of",
+        "bare": "(example_heads:BARE) is of type DeclaredHead without train, predictor: name a Head of",
         "no-name": "adds 'no-name': use letters, digits, underscores",
         "nothing": "must be 'tanh', 'funnel', 'logistic', 'attention', 'finetune' or 'means'",
     }
@@ -130,12 +140,32 @@ def test_a_head_that_is_of_no_use_is_told_where_it_is_named(extended: Extended) 
     assert [why for why in told.values() if why not in said] == []
 
 
+def test_doctor_notes_what_cannot_be_used(extended: Extended) -> None:
+    said = extended.python(
+        "-c",
+        "from hypoxia_hpc.monitoring.checks import plug_ins\n"
+        "for one in plug_ins(): print(one.name, one.verdict, one.detail, sep='|')",
+    )
+    lines = [line.split("|") for line in said.splitlines()]
+    assert [name for name, _, _ in lines] == [
+        "head bare",
+        "head gone",
+        "head no-name",
+        "head study",
+        "head tanh",
+        "study head",
+    ]
+    assert {verdict for _, verdict, _ in lines} == {"note"}
+    assert all("example-heads 1.0 (example_heads:" in why for _, _, why in lines)
+    assert "a name that is taken" in {name: why for name, _, why in lines}["head tanh"]
+
+
 def test_a_name_that_is_taken_stays_what_it_is(extended: Extended) -> None:
     code = "from hypoxia_hpc.config import HEADS, TanhTable; assert HEADS['tanh'].table is TanhTable"
     extended.python("-c", code)
 
 
 def test_the_module_of_a_head_can_be_imported_first(extended: Extended) -> None:
-    """Then it is not half imported when the list of heads is made."""
-    code = "import example_heads; from hypoxia_hpc.config import HEADS; assert HEADS['means'] is example_heads.MEANS"
-    extended.python("-c", code)
+    """Then it is not half imported when the lists of heads and studies are made."""
+    imports = "import example_heads; from hypoxia_hpc.config import HEADS, STUDIES; "
+    extended.python("-c", f"{imports}assert HEADS['means'] is example_heads.MEANS; assert 'plain' in STUDIES")

@@ -68,7 +68,7 @@ TESTED_IN = {
     "config.search": "config/test_config.py",
     "config.site": "config/test_config.py",
     "config.slurm": "config/test_config.py",
-    "config.studies": "config/test_config.py",
+    "config.studies.registry": "config/test_config.py",
     "config.studies.hypoxia": "config/test_config.py",
     "config.studies.study": "config/test_config.py",
     "config.tile": "config/test_config.py",

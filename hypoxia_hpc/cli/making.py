@@ -17,7 +17,7 @@ class StudyOption(click.Option):
     """--study, whose help names every study, those of installed packages too; they are looked up for it alone."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        from hypoxia_hpc.config.studies import STUDIES
+        from hypoxia_hpc.config.studies.registry import STUDIES
 
         self.help = "Preset. " + "; ".join(f"{name}: {study.question}" for name, study in STUDIES.items())
         return super().get_help_record(ctx)

@@ -15,6 +15,7 @@ from hypoxia_hpc.cli.text.stages import outcome_line, result_text
 from hypoxia_hpc.cli.text.words import some_names
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.runs.stages import registry
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.directory import RunDir
@@ -99,8 +100,10 @@ def on_all_ranks(work: Callable[[Ranks], int]) -> int:
 def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
     """What a stage did; its exit code."""
     say(outcome_line(outcome))
+    origin = registry().origins.get(stage.name)
+    whose = "internal error" if origin is None else f"error of {origin}, which is not of hypoxia_hpc,"
     for bug in outcome.bugs:
-        tell(f"internal error on {bug.name}:\n{bug.detail}")
+        tell(f"{whose} on {bug.name}:\n{bug.detail}")
     if outcome.not_ready:
         tell(f"not ready: {some_names([receipt.name for receipt in outcome.not_ready])}")
         tell(f"remedy: {' and '.join(f'hypoxia-hpc {need} {run}' for need in stage.needs)}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.search import SearchTable as SearchTable
     from hypoxia_hpc.config.site import SiteTable as SiteTable
     from hypoxia_hpc.config.slurm import SlurmTable as SlurmTable
-    from hypoxia_hpc.config.studies import STUDIES as STUDIES
+    from hypoxia_hpc.config.studies.registry import STUDIES as STUDIES
     from hypoxia_hpc.config.studies.study import Study as Study
     from hypoxia_hpc.config.tile import TileTable as TileTable
     from hypoxia_hpc.config.toml import render_config as render_config
@@ -56,7 +56,7 @@ _HOMES = {
     "NAME_PATTERN": "base",
     "ReportTable": "report",
     "RunConfig": "run",
-    "STUDIES": "studies",
+    "STUDIES": "studies.registry",
     "SearchTable": "search",
     "SiteTable": "site",
     "SlurmTable": "slurm",

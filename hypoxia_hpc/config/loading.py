@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hypoxia_hpc.config.messages import explain, follows
 from hypoxia_hpc.config.run import RunConfig
-from hypoxia_hpc.config.studies import STUDIES, USELESS_STUDIES
+from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Json
 

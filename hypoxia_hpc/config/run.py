@@ -11,7 +11,7 @@ from hypoxia_hpc.config.evaluate import EvaluateTable
 from hypoxia_hpc.config.extract import ExtractTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
-from hypoxia_hpc.config.studies import STUDIES, USELESS_STUDIES
+from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.config.tile import TileTable
 from hypoxia_hpc.config.train import TrainTable, one_of
 

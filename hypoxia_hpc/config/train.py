@@ -9,7 +9,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
 from hypoxia_hpc.config.base import Fraction, Table
-from hypoxia_hpc.config.heads.registry import CLUSTERINGS, HEADS, USELESS, declared, is_on_pixels
+from hypoxia_hpc.config.heads.registry import (
+    CLUSTERINGS,
+    HEADS,
+    USELESS_CLUSTERINGS,
+    USELESS_HEADS,
+    declared,
+    is_on_pixels,
+)
 from hypoxia_hpc.config.search import MOST_POINTS, SearchTable
 from hypoxia_hpc.records import Json
 
@@ -30,8 +37,8 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-HeadName = Annotated[str, one_of(HEADS, USELESS)]
-ClusteringName = Annotated[str, one_of(CLUSTERINGS, USELESS)]
+HeadName = Annotated[str, one_of(HEADS, USELESS_HEADS)]
+ClusteringName = Annotated[str, one_of(CLUSTERINGS, USELESS_CLUSTERINGS)]
 _TABLES = {name: declared(name).table for name in (*HEADS, *CLUSTERINGS)}
 _ENTRIES: dict[str, Any] = {name: (table, table()) for name, table in _TABLES.items()}
 _Models = create_model("_Models", __base__=Table, **_ENTRIES)

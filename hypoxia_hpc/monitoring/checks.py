@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
+from hypoxia_hpc.config.heads.registry import USELESS_CLUSTERINGS, USELESS_HEADS
+from hypoxia_hpc.config.studies.registry import USELESS_STUDIES
 from hypoxia_hpc.errors import HypoxiaError, MachineError
 from hypoxia_hpc.machine.disks import free_room, mount_of
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.networks.backbones.resolve import useless_networks
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
+from hypoxia_hpc.runs.stages import registry
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.turbojpeg import library
 from hypoxia_hpc.workers.mpi import joined_ranks, launched_ranks, mpi_library
@@ -63,6 +67,18 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def plug_ins() -> Iterator[Check]:
+    """What other packages add that cannot be used: runs that do not name it go on without it."""
+    for group, useless in (
+        ("network", useless_networks()),
+        ("head", USELESS_HEADS),
+        ("clustering", USELESS_CLUSTERINGS),
+        ("study", USELESS_STUDIES),
+        ("stage", registry().useless),
+    ):
+        yield from (Check(f"{group} {name}", "note", f"cannot be used: {why}") for name, why in useless.items())
 
 
 def openslide() -> Check:

@@ -27,10 +27,11 @@ HEADER_READERS = 16
 
 
 def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
-    """Python, libraries, OpenSlide, the backend and its devices, MPI, Apptainer, SLURM with the partitions of
-    [site.slurm], cores, the temporary folder."""
+    """Python, libraries, plug-ins that cannot be used, OpenSlide, the backend and its devices, MPI, Apptainer, SLURM
+    with the partitions of [site.slurm], cores, the temporary folder."""
     yield Check("python", "ok", platform.python_version())
     yield checks.libraries()
+    yield from checks.plug_ins()
     yield checks.openslide()
     yield checks.turbojpeg()
     yield checks.backend()

@@ -33,8 +33,8 @@ class StageStatus:
     ``tiles_per_second_now`` what the processes at work make together. ``cost_done`` of ``cost_total`` needs no more
     work. ``worker_seconds_left`` is None where no slide was timed yet, ``seconds_left`` also where no process works.
     ``readers``: how many of the slides done were read by what. ``device_time`` are sums over receipts of extract.
-    ``said_done``: where this machine cannot tell what is done (no weights, no backend), how many receipts say that they
-    are; all but the quarantined count as ``todo`` then.
+    ``said_done``: where it cannot be told here what is done (no weights, no backend, a key of another package that
+    fails), how many receipts say that they are; all but the quarantined count as ``todo`` then.
     """
 
     stage: str
@@ -105,7 +105,7 @@ def run_status(run: RunDir) -> RunStatus:
     titles = _by_title(survey)
     todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
     processes = processes_of(run, jobs.result(), asked, todo)
-    stages = [_slide_stage(title, found, processes) for title, found in titles.items()]
+    stages = [_of_slides(survey, title, found, processes) for title, found in titles.items()]
     if survey.unknown is not None:
         # Without the spec nothing can be said of features; receipts still show how much was done once.
         receipts = run.receipts("extract", survey.config.extract.name)
@@ -131,8 +131,19 @@ def _quarantined(survey: Survey) -> Iterator[tuple[str, Receipt]]:
             yield state.stage, state.receipt
 
 
+def _of_slides(
+    survey: Survey, title: str, states: Sequence[SlideState], processes: Sequence[ProcessHealth]
+) -> StageStatus:
+    """A stage that goes slide by slide; unknown, where a function of the package that adds it fails."""
+    stage = _slide_stage(title, states, processes)
+    problem = next((one.problem for one in states if one.problem), "")
+    if not problem:
+        return stage
+    return _unknown(stage, problem, _said_done(survey.run.receipts(title), [one.slide.slide_id for one in states]))
+
+
 def _unknown(stage: StageStatus, problem: str, said_done: int) -> StageStatus:
-    """A stage of which nothing can be called done or stale, for want of the spec."""
+    """A stage of which nothing can be called done or stale, for want of the spec or of a key."""
     todo = stage.done + stage.todo
     return StageStatus(
         stage.stage, 0, stage.quarantined, todo, note=problem, running=stage.running, said_done=said_done
@@ -209,7 +220,10 @@ def _cohort_stages(survey: Survey) -> list[StageStatus]:
         StageStatus(name, done, 0, of - done, note=progress.problem if name == first else "")
         for name, (done, of) in progress.done.items()
     ]
-    return [_unknown(one, one.note, _said(survey, one.stage)) for one in stages] if progress.is_unknown else stages
+    unknown = {one.stage: one.note for one in stages} if progress.is_unknown else progress.failing
+    return [
+        _unknown(one, unknown[one.stage], _said(survey, one.stage)) if one.stage in unknown else one for one in stages
+    ]
 
 
 def _said(survey: Survey, stage: str) -> int:

@@ -7,12 +7,17 @@ Functions are named by ``module:function``, so that the list is read without imp
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from hypoxia_hpc.config.plugins import added
+from hypoxia_hpc.errors import HypoxiaError, InputError
+from hypoxia_hpc.stores.commit import machine_errors
 
 GROUP = "hypoxia_hpc.stages"
 Unit = Literal["slide", "cohort"]
@@ -51,14 +56,36 @@ class Stage:
     labelled: bool = False
 
     def do(self, *arguments: Any, **options: Any) -> Any:
-        """Call ``work``."""
-        return pkgutil.resolve_name(self.work)(*arguments, **options)
+        """Call ``work``. Raises what it raises; of a stage of another package InputError for what looks like a bug."""
+        with _errors_told(self.name, self.work):
+            return pkgutil.resolve_name(self.work)(*arguments, **options)
 
     def expected_key(self, *arguments: Any) -> str:
-        """Call ``key``."""
+        """Call ``key``. Raises as :meth:`do`."""
         if self.key is None:
             raise ValueError(f"{self.name} is not judged by its receipts")
-        return str(pkgutil.resolve_name(self.key)(*arguments))
+        with _errors_told(self.name, self.key):
+            return str(pkgutil.resolve_name(self.key)(*arguments))
+
+
+@contextmanager
+def _errors_told(name: str, function: str) -> Iterator[None]:
+    """What goes wrong in a function of another package is no bug of this one, and says whose it is."""
+    try:
+        with machine_errors(Path.cwd()):
+            yield
+    except HypoxiaError:
+        raise
+    except Exception as error:
+        if (origin := registry().origins.get(name)) is None:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"the stage {name!r} is not of hypoxia_hpc: {origin} adds it, and its {function} fails: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}",
+            offending=[f"{place.filename}:{place.lineno} in {place.name}"],
+            remedy="mend that package, install it again, or uninstall it",
+        ) from error
 
 
 STAGES = (
@@ -109,10 +136,11 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """All stages in the order in which they are done, and why those of other packages that cannot be used are left out,
-    by name."""
+    """All stages in the order in which they are done; by name, the package that adds a stage, and why those of other
+    packages that cannot be used are left out."""
 
     stages: tuple[Stage, ...]
+    origins: Mapping[str, str]
     useless: Mapping[str, str]
 
 
@@ -123,10 +151,10 @@ def registry() -> Registry:
     ordered, useless = list(STAGES), dict(found.useless)
     for name, stage in found.found.items():
         if why := why_unfit(name, stage, ordered):
-            useless[name] = why
+            useless[name] = f"{found.origins[name]}: {why}"
         else:
             ordered.insert(place_of(stage, ordered), stage)
-    return Registry(tuple(ordered), useless)
+    return Registry(tuple(ordered), found.origins, useless)
 
 
 def why_unfit(name: str, stage: Stage, others: Sequence[Stage]) -> str:

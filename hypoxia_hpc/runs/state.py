@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.errors import NotReadyError, SlideError
+from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
 from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
 from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
 from hypoxia_hpc.runs.directory import RunDir
@@ -24,7 +24,7 @@ from hypoxia_hpc.stores.integrity import store_key
 class SlideState:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
     that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
-    the key of its tiles where its features are done."""
+    the key of its tiles where its features are done, ``problem`` why it is not known where it stands."""
 
     slide: Slide
     stage: str
@@ -33,6 +33,7 @@ class SlideState:
     receipt: Receipt | None = None
     reader: str = ""
     tiles: str = ""
+    problem: str = ""
 
 
 def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> SlideState:
@@ -107,7 +108,10 @@ def _added_state(run: RunDir, stage: Stage, before: SlideState) -> SlideState:
     if before.status == "quarantined":
         return before
     if before.status == "done":
-        expected = stage.expected_key(run, before)
+        try:
+            expected = stage.expected_key(run, before)
+        except HypoxiaError as error:
+            return SlideState(before.slide, stage.name, "todo", problem=error.problem)
         receipt = read_receipt(run.receipts(stage.name), before.slide.slide_id)
         if receipt is not None and receipt.key == expected:
             return SlideState(before.slide, stage.name, receipt.status, expected, receipt)
@@ -115,7 +119,8 @@ def _added_state(run: RunDir, stage: Stage, before: SlideState) -> SlideState:
 
 
 def is_current(run: RunDir, stage: Stage, features: Sequence[SlideState]) -> bool:
-    """Does the receipt of a stage that sees the whole cohort say that its result is that of these features?"""
+    """Does the receipt of a stage that sees the whole cohort say that its result is that of these features?
+    Raises what ``stage.expected_key`` does."""
     receipt = read_receipt(run.receipts(stage.name), COHORT, "cohort")
     return receipt is not None and receipt.status == "done" and receipt.key == stage.expected_key(run, features)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -83,11 +83,12 @@ class Survey:
 class CohortProgress:
     """Stages that see the whole cohort, in their order: how much of each is done for the present run.toml, tables and
     features, and of how much. ``problem`` says what they wait for; ``is_unknown``: it is the spec, without which
-    nothing can be called done or stale."""
+    nothing can be called done or stale. ``failing``: why it is not known of stages of other packages, by name."""
 
     done: Mapping[str, tuple[int, int]]
     problem: str = ""
     is_unknown: bool = False
+    failing: Mapping[str, str] = field(default_factory=dict)
 
 
 def survey_run(run: RunDir, find_spec: Callable[[RunConfig], Json] = run_spec, *, read_slides: bool = False) -> Survey:
@@ -130,12 +131,16 @@ def cohort_progress(survey: Survey) -> CohortProgress:
     run, features = survey.run, survey.features
     done, problem = _built_in(survey)
     ready = bool(features) and all(state.status != "todo" for state in features)
-    added = {
-        stage.name: (int(ready and is_current(run, stage, features)), 1) for stage in stages_of("cohort") if stage.key
-    }
-    in_order = {stage.name: {**done, **added}[stage.name] for stage in stages_of("cohort")}
+    failing: dict[str, str] = {}
+    for stage in stages_of("cohort"):
+        if stage.key:
+            try:
+                done[stage.name] = int(ready and is_current(run, stage, features)), 1
+            except HypoxiaError as error:
+                done[stage.name], failing[stage.name] = (0, 1), error.problem
+    in_order = {stage.name: done[stage.name] for stage in stages_of("cohort")}
     is_unknown = survey.unknown is not None and problem == survey.unknown.problem
-    return CohortProgress(in_order, problem, is_unknown)
+    return CohortProgress(in_order, problem, is_unknown, failing)
 
 
 def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:

@@ -10,10 +10,10 @@ names a ``Head`` or ``Clustering`` of ``hypoxia_hpc.networks.heads.head``: table
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hypoxia_hpc.config.heads.attention import AttentionTable
-from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
+from hypoxia_hpc.config.heads.declared import OUTCOMES, DeclaredClustering, DeclaredHead
 from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
 from hypoxia_hpc.config.heads.funnel import FunnelTable
@@ -22,6 +22,7 @@ from hypoxia_hpc.config.heads.tanh import TanhTable
 from hypoxia_hpc.config.plugins import added
 
 HEADS_GROUP, CLUSTERINGS_GROUP = "hypoxia_hpc.heads", "hypoxia_hpc.clusterings"
+HEAD, CLUSTERING = (f"{name} of hypoxia_hpc.networks.heads.head" for name in ("Head", "Clustering"))
 # Entries of [train] itself.
 RESERVED = ("heads", "clusterings", "folds", "split", "seed", "search", "tumour-type")
 
@@ -39,16 +40,42 @@ _CLUSTERINGS: Mapping[str, DeclaredClustering] = {
         loss_over="tile; the autoencoder alone first, then the distance to the clusters is added, and the loss jumps",
     ),
 }
-_ADDED_HEADS = added(HEADS_GROUP, DeclaredHead, (*RESERVED, *_HEADS, *_CLUSTERINGS))
+
+
+def unfit_head(head: DeclaredHead) -> str:
+    """Why a head of another package cannot be used; empty where it can."""
+    code = ("train",) if head.inputs == "pixels" else ("train", "predictor")
+    if not set(head.outcomes) & set(OUTCOMES):
+        return f"predicts {list(head.outcomes)}, and a run asks for one of {list(OUTCOMES)}"
+    return _without_code(head, code, HEAD)
+
+
+def unfit_clustering(clustering: DeclaredClustering) -> str:
+    """Why a clustering of another package cannot be used; empty where it can."""
+    return _without_code(clustering, ("train", "predictor", "n_clusters"), CLUSTERING)
+
+
+def _without_code(one: object, code: Sequence[str], wanted: str) -> str:
+    """The code is looked for by its names: the configuration does not import the rooms of networks."""
+    lacking = [name for name in code if not callable(getattr(one, name, None))]
+    return f"is of type {type(one).__name__} without {', '.join(lacking)}: name a {wanted}" if lacking else ""
+
+
+_ADDED_HEADS = added(HEADS_GROUP, DeclaredHead, (*RESERVED, *_HEADS, *_CLUSTERINGS), unfit=unfit_head, called=HEAD)
 _ADDED_CLUSTERINGS = added(
-    CLUSTERINGS_GROUP, DeclaredClustering, (*RESERVED, *_HEADS, *_CLUSTERINGS, *_ADDED_HEADS.found)
+    CLUSTERINGS_GROUP,
+    DeclaredClustering,
+    (*RESERVED, *_HEADS, *_CLUSTERINGS, *_ADDED_HEADS.found),
+    unfit=unfit_clustering,
+    called=CLUSTERING,
 )
 
 # Those of this package in the order of the report, then those that installed packages add.
 HEADS: Mapping[str, DeclaredHead] = {**_HEADS, **_ADDED_HEADS.found}
 CLUSTERINGS: Mapping[str, DeclaredClustering] = {**_CLUSTERINGS, **_ADDED_CLUSTERINGS.found}
 # Why a head or clustering that an installed package adds cannot be used, by name.
-USELESS: Mapping[str, str] = {**_ADDED_HEADS.useless, **_ADDED_CLUSTERINGS.useless}
+USELESS_HEADS: Mapping[str, str] = _ADDED_HEADS.useless
+USELESS_CLUSTERINGS: Mapping[str, str] = _ADDED_CLUSTERINGS.useless
 
 
 def declared(name: str) -> DeclaredHead | DeclaredClustering:

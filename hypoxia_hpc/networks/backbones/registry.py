@@ -88,7 +88,7 @@ def installed_networks() -> dict[str, list[EntryPoint]]:
 
 def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
     """The object that the entry point of this name gives; ``taken``: keras.applications has a network of the name.
-    Raises InputError (two of one name), MachineError (it does not load)."""
+    Raises InputError (two of one name, its module fails), MachineError (something is missing here)."""
     if taken or len(entries) > 1:
         raise InputError(
             f"[extract] backbone = {name!r}: more than one network goes by this name",
@@ -97,11 +97,13 @@ def load_entry(name: str, entries: list[EntryPoint], *, taken: bool) -> object:
         )
     try:
         return entries[0].load()
-    except (ImportError, AttributeError) as error:
-        raise MachineError(
-            f"the network {name!r} of an installed package cannot be loaded: {error}",
+    except Exception as error:
+        # What is missing here may be in an image; a module that fails does so there, too.
+        kind = MachineError if isinstance(error, (ImportError, AttributeError)) else InputError
+        raise kind(
+            f"the network {name!r} of an installed package cannot be loaded: {type(error).__name__}: {error}",
             offending=[_told(entries[0])],
-            remedy="install that package again, with what it needs",
+            remedy="install that package again, with what it needs, or choose another [extract] backbone",
         ) from error
 
 

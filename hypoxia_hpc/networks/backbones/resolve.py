@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.config import ExtractTable
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.networks.backbones import applications, timm_networks
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess
 from hypoxia_hpc.networks.backbones.registry import (
@@ -59,7 +59,7 @@ def network_names() -> list[str]:
 
 def find_network(name: str) -> Network | TimmNetwork:
     """The network of this name: of keras.applications, of an installed package, or of timm. Raises InputError (unknown,
-    or known twice), MachineError (what it needs is not installed)."""
+    known twice, or its module fails), MachineError (what it needs is not installed)."""
     if name.startswith(timm_networks.PREFIX):
         return timm_networks.timm_network(name.removeprefix(timm_networks.PREFIX))
     entries = installed_networks().get(name, [])
@@ -70,6 +70,17 @@ def find_network(name: str) -> Network | TimmNetwork:
     found = load_entry(name, entries, taken=name in applications.NETWORKS)
     if not isinstance(found, Network | TimmNetwork):
         raise not_a_network(name, entries[0], found)
+    return found
+
+
+def useless_networks() -> dict[str, str]:
+    """Why networks of installed packages cannot be used, by name."""
+    found = {}
+    for name in installed_networks():
+        try:
+            find_network(name)
+        except HypoxiaError as error:
+            found[name] = "; ".join([error.problem, *error.offending])
     return found
 
 

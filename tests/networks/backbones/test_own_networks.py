@@ -15,7 +15,13 @@ from weight_files import random_table, some_tiles, table_for
 
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.networks.backbones.resolve import build_backbone, build_inner, network_names, resolve_backbone
+from hypoxia_hpc.networks.backbones.resolve import (
+    build_backbone,
+    build_inner,
+    network_names,
+    resolve_backbone,
+    useless_networks,
+)
 
 # Keras 3.15's own conversion to NumPy, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -105,3 +111,17 @@ def test_two_packages_of_one_name_are_told(installed: Install) -> None:
     with pytest.raises(InputError, match="more than one network") as caught:
         resolve_backbone(random_table("small"), PX, None)
     assert {"example-backbones 1.0", "other-backbones 1.0"} == {one.partition(":")[0] for one in caught.value.offending}
+
+
+def test_a_module_that_fails_is_told_where_its_network_is_named(installed: Install, tmp_path: Path) -> None:
+    module = tmp_path / "failing_backbones.py"
+    module.write_text("raise RuntimeError('no licence')\n", encoding="utf-8")
+    installed(module, "small = failing_backbones:SMALL\nvgg16 = failing_backbones:SMALL")
+    with pytest.raises(InputError, match="cannot be loaded: RuntimeError: no licence") as caught:
+        resolve_backbone(random_table("small"), PX, None)
+    assert caught.value.offending == ("example-backbones 1.0: failing_backbones:SMALL",)
+    assert "choose another [extract] backbone" in caught.value.remedy
+    assert resolve_backbone(random_table("resnet50"), PX, None).feature_length == 2048
+    useless = useless_networks()
+    assert "example-backbones 1.0: failing_backbones:SMALL" in useless["small"]
+    assert "more than one network" in useless["vgg16"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hypoxia_hpc.config import CLUSTERINGS, HEADS, FinetuneTable, TanhTable
-from hypoxia_hpc.config.heads.declared import DeclaredHead
+from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
+from hypoxia_hpc.config.heads.registry import unfit_clustering, unfit_head
 from hypoxia_hpc.networks.heads import registry
 from hypoxia_hpc.networks.heads.registry import find_clustering, find_head, head_of, predictor
 
@@ -37,3 +40,22 @@ def test_a_head_on_pixels_has_a_table_of_one() -> None:
     assert DeclaredHead(table=FinetuneTable, inputs="pixels").inputs == "pixels"
     with pytest.raises(TypeError, match="TanhTable is none"):
         DeclaredHead(table=TanhTable, inputs="pixels")
+
+
+def test_every_head_and_clustering_here_is_one_that_another_package_could_add() -> None:
+    assert [unfit_head(find_head(name)) for name in HEADS] == [""] * len(HEADS)
+    assert [unfit_clustering(find_clustering(name)) for name in CLUSTERINGS] == [""] * len(CLUSTERINGS)
+
+
+def test_what_only_declares_a_head_or_clustering_is_refused() -> None:
+    wanted = "name a {} of hypoxia_hpc.networks.heads.head"
+    why = unfit_head(DeclaredHead(table=TanhTable))
+    assert why == f"is of type DeclaredHead without train, predictor: {wanted.format('Head')}"
+    assert "without train: " in unfit_head(DeclaredHead(table=FinetuneTable, inputs="pixels"))
+    why = unfit_clustering(DeclaredClustering(table=TanhTable))
+    assert why.endswith(f"without train, predictor, n_clusters: {wanted.format('Clustering')}")
+
+
+def test_a_head_that_predicts_what_no_run_asks_for_is_refused() -> None:
+    survival = replace(find_head("tanh"), outcomes=("survival",))  # type: ignore[arg-type]
+    assert unfit_head(survival) == "predicts ['survival'], and a run asks for one of ['binary']"
