@@ -319,6 +319,13 @@ def test_a_slide_table_edited_by_hand(tmp_path: Path, hypoxia: Hypoxia) -> None:
     assert not (run / "tiles").exists()
 
 
+def test_models_of_a_run_that_is_not_there(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    done = hypoxia("predict", tmp_path / "new", "--slides", tmp_path, "--model", tmp_path / "nomodel")
+    refused(done, 2, f"{tmp_path}/nomodel/run.toml does not exist", "remedy: name a run that was trained")
+    assert "init" not in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_one_class_only_and_too_few_patients(tmp_path: Path, hypoxia: Hypoxia) -> None:
     one_class = run_of_missing_slides(tmp_path / "one", hypoxia, {f"p{n}": "1" for n in range(4)})
     refused(hypoxia("run", one_class), 2, "patients of one class only: 0 with label 0, 4 with label 1")

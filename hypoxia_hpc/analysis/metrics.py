@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Float64Array, Int64Array, Patient
 
 COUNT_METRICS = ("accuracy", "f1_0", "f1_1", "f1_micro", "f1_macro")
+MOST_NAMED = 10  # values in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,25 @@ def tumour_type_baseline(train_patients: Sequence[Patient], patients: Sequence[P
 
 def _check(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:
     offending = [
-        f"{np.count_nonzero(bad)} {what}"
-        for bad, what in (
-            (~np.isin(labels, (0, 1)), "labels are not 0 or 1"),
-            (~((probabilities >= 0) & (probabilities <= 1)), "probabilities are not in 0..1"),
+        f"{np.count_nonzero(bad)} {what}: {_some(values[bad])}"
+        for values, bad, what in (
+            (labels, ~np.isin(labels, (0, 1)), "labels are not 0 or 1"),
+            (probabilities, ~((probabilities >= 0) & (probabilities <= 1)), "probabilities are not in 0..1"),
         )
         if bad.any()
     ]
     if offending:
         raise InputError(
-            "metrics cannot be computed from these predictions", offending=offending, remedy="predict again"
+            "metrics cannot be computed from these predictions",
+            offending=offending,
+            remedy="mend the values that were given; in a run, mend the labels in patients.csv, or train again",
         )
+
+
+def _some(values: NDArray[Any]) -> str:
+    """The different values, as they come, MOST_NAMED at most."""
+    found = list(dict.fromkeys(map(repr, values.tolist())))
+    return ", ".join([*found[:MOST_NAMED], *(["..."] if len(found) > MOST_NAMED else [])])
 
 
 def _tallies(labels: NDArray[np.integer], called: NDArray[np.bool_], patients: Int64Array, n: int) -> Float64Array:

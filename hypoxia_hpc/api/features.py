@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc import records
 from hypoxia_hpc.api.tiles import PixelRows, Tiles
 from hypoxia_hpc.config import RunConfig, parse_config
+from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.models.extraction import checked_cast
@@ -141,8 +142,6 @@ def _note_random(backbone: str) -> None:
 
 
 def _config(pixels: PixelRows, table: dict[str, Any], folder: str | PathLike[str] | None) -> RunConfig:
-    if table["weights"] not in ("imagenet", "random"):
-        table["weights"] = str(Path(table["weights"]).expanduser().absolute())
-    site = {} if folder is None else {"weights": str(Path(folder).expanduser().absolute())}
+    site = {} if folder is None else {"weights": str(folder)}
     raw = {"tile": {"tile_px": pixels.shape[1]}, "extract": table, "site": site}
-    return parse_config(raw, source="hx.extract")
+    return with_paths(parse_config(raw, source="hx.extract"), Path(), "hx.extract")

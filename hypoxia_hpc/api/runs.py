@@ -20,6 +20,7 @@ from hypoxia_hpc.api.tiles import Tiles, stored_tiles
 from hypoxia_hpc.cohorts.scores import LABEL_RULES, LabelRule
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
+from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
@@ -130,7 +131,7 @@ class Run:
     """
 
     def __init__(self, root: str | PathLike[str], *, progress: Progress | None = None) -> None:
-        self.root = Path(root)
+        self.root = expanded(root, "Run")
         self._dir = directory.RunDir(self.root)
         self._progress: Progress = LoggedNotes() if progress is None else progress
         self._dir.config()
@@ -169,11 +170,11 @@ class Run:
         if rule not in LABEL_RULES:
             raise InputError(f"rule = {rule!r} is not known", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
         init(
-            directory.RunDir(Path(root)),
+            directory.RunDir(expanded(root, "Run.init")),
             preset(study, settings),
-            Path(slides),
-            scores=None if scores is None else Path(scores),
-            patients=None if patients is None else Path(patients),
+            expanded(slides, "Run.init"),
+            scores=None if scores is None else expanded(scores, "Run.init"),
+            patients=None if patients is None else expanded(patients, "Run.init"),
             patient_column=patient_column,
             rule=rule,
         )
@@ -327,7 +328,7 @@ class Run:
             NotReadyError: There are none yet.
         """
         if level not in get_args(Unit):
-            raise InputError(f"level = {level!r}", remedy=f"choose one of: {', '.join(get_args(Unit))}")
+            raise InputError(f"level = {level!r} is none of {', '.join(get_args(Unit))}", remedy="choose one of them")
         file = self._dir.predictions / FILES[level]
         if not file.exists():
             raise NotReadyError(f"{file} does not exist", remedy="run.evaluate()")

@@ -7,7 +7,8 @@ import html
 import io
 import operator
 import weakref
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.records import Pyramid, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
@@ -50,7 +52,7 @@ def open_slide(path: str | PathLike[str], *, mpp: float | None = None) -> Slide:
 
     Raises:
         SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``unreadable``.
-        InputError: ``mpp`` is outside its range.
+        InputError: ``mpp`` is outside its range, or ``path`` begins with a ``~name`` that is no user's.
 
     Example:
         >>> with hx.open_slide("slide.svs") as slide:
@@ -78,10 +80,11 @@ class Slide:
             raise InputError(
                 f"mpp = {mpp!r}: must be above 0 and at most 100 µm per pixel", remedy="a 20x slide has 0.5"
             )
-        self.path = Path(path)
+        self.path = expanded(path, "open_slide")
         self.given_mpp = mpp
         stack = ExitStack()
-        self._opened: OpenedSlide | None = stack.enter_context(opened_slide(self.path))
+        with _remedies_of_paths(self.path):
+            self._opened: OpenedSlide | None = stack.enter_context(opened_slide(self.path))
         self._close = weakref.finalize(self, stack.close)  # at exit it runs before modules are taken apart
         self._pyramid: Pyramid = self._opened.pyramid
         self.mpp, self.mpp_source = _known_mpp(self._pyramid, mpp)
@@ -212,6 +215,17 @@ class Slide:
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
         picture = "" if self._opened is None else f'<img alt="thumbnail" src="{_data_url(self.thumbnail(SHOWN_PX))}">'
         return f"<table>{cells}</table>{picture}"
+
+
+@contextmanager
+def _remedies_of_paths(path: Path) -> Iterator[None]:
+    """In a run, a path that names no file is mended in slides.csv; here it is what the caller gave."""
+    try:
+        yield
+    except SlideError as error:
+        names_no_file = error.reason in ("missing-file", "not-a-slide") and not path.is_file()
+        remedy = "check the path: it has to name the file of a slide" if names_no_file else error.remedy
+        raise SlideError(error.reason, error.problem, remedy=remedy) from None
 
 
 def _known_mpp(pyramid: Pyramid, given: float | None) -> tuple[float | None, MppSource | None]:

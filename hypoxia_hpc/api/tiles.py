@@ -14,6 +14,7 @@ from hypoxia_hpc import records
 from hypoxia_hpc.api.slides import Slide, open_slide
 from hypoxia_hpc.cohorts.joining import slide_id_from_name
 from hypoxia_hpc.config import TileTable, parse_config
+from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.records import Float32Array, Int64Array, UInt8Array
@@ -108,7 +109,7 @@ def tile_table(settings: dict[str, Any]) -> TileTable:
         raise InputError(
             f"hx.tile does not take {', '.join(wrong)}, which say how a store keeps tiles", remedy="leave them out"
         )
-    return parse_config({"tile": settings}, source="hx.tile").tile
+    return with_paths(parse_config({"tile": settings}, source="hx.tile").tile, Path(), "hx.tile")
 
 
 @dataclass(frozen=True, slots=True)

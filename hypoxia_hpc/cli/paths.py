@@ -13,6 +13,7 @@ from hypoxia_hpc.cli.stages import by_slide, of_cohort
 from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.cli.text.metrics import predictions_table
 from hypoxia_hpc.cli.text.words import spaced
+from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.stages import stage_named, stages_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     from hypoxia_hpc.stages.predict import predict as predict_stage
     from hypoxia_hpc.stages.predict import refuse_other_run
 
-    other = existing_run(model_run)
+    other = trained_run(model_run)
     if slides is not None:
         init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
     run_dir = existing_run(run)
@@ -57,6 +58,18 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
     say(spaced(predictions_table(done)))
     return worst([*codes, of_cohort(stage_named("report"), run_dir)])
+
+
+def trained_run(run: Path) -> RunDir:
+    """The run that models come from. Raises InputError where there is none."""
+    from hypoxia_hpc.runs.directory import RunDir
+
+    file = RunDir(run).config_file
+    if not file.exists():
+        raise InputError(
+            f"{file} does not exist, so --model {run} is no run directory", remedy="name a run that was trained"
+        )
+    return existing_run(run)
 
 
 @click.command(name="run")

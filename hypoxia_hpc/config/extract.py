@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import NETWORK_PATTERN, SHA256_PATTERN, Name, Table
-from hypoxia_hpc.config.paths import WeightsPath
+from hypoxia_hpc.config.paths import WeightsPath, check_weights_hash
 
 
 class ExtractTable(Table):
@@ -38,9 +38,5 @@ class ExtractTable(Table):
 
     @model_validator(mode="after")
     def _hash_goes_with_path(self) -> ExtractTable:
-        is_path = self.weights not in ("imagenet", "random")
-        if is_path and self.weights_sha256 is None:
-            raise ValueError("weights names a file, so weights_sha256 must give its SHA-256 (run sha256sum FILE)")
-        if not is_path and self.weights_sha256 is not None:
-            raise ValueError(f'weights_sha256 is for a file; with weights = "{self.weights}" remove it')
+        check_weights_hash(self.weights, self.weights_sha256)
         return self

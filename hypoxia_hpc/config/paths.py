@@ -1,8 +1,10 @@
-"""Entries of run.toml that name a file or a folder: one type, resolved in one place."""
+"""Paths that a user gives, above all entries of run.toml: one type, resolved in one place."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -24,22 +26,23 @@ class IsPath:
 
 LocalPath = Annotated[str, Field(min_length=1), IsPath()]
 NodePath = Annotated[str, Field(min_length=1), IsPath(on_node=True)]
-WeightsPath = Annotated[str, Field(min_length=1), IsPath(words=("imagenet", "random"))]
+WEIGHTS_WORDS = ("imagenet", "random")
+WeightsPath = Annotated[str, Field(min_length=1), IsPath(words=WEIGHTS_WORDS)]
 
 AnyTable = TypeVar("AnyTable", bound=Table)
 
 
-def with_paths(table: AnyTable, root: Path) -> AnyTable:
+def with_paths(table: AnyTable, root: Path, source: str = "run.toml") -> AnyTable:
     """The same table, every path in it and in its tables absolute, as text: ``~`` filled in, a relative one relative to
     ``root``, the folder of run.toml. One that begins with a $NAME that a node fills in stays. Raises InputError for a
-    ``~name`` that is no user's."""
+    ``~name`` that is no user's; ``source`` says there where the path stands."""
     changes: dict[str, Any] = {}
     for name, info in type(table).model_fields.items():
         value = getattr(table, name)
         if isinstance(value, Table):
-            changes[name] = with_paths(value, root)
+            changes[name] = with_paths(value, root, source)
         elif isinstance(value, str) and (mark := path_mark(info)) and not _stays(value, mark):
-            changes[name] = _absolute(value, root)
+            changes[name] = str(root.absolute() / expanded(value, source))
     return table.model_copy(update=changes)
 
 
@@ -47,12 +50,25 @@ def _stays(value: str, mark: IsPath) -> bool:
     return value in mark.words or (mark.on_node and value.startswith("$"))
 
 
-def _absolute(path: str, root: Path) -> str:
+def check_weights_hash(weights: str, sha256: str | None) -> None:
+    """Raises ValueError where a file of weights has no hash, or one of the words for weights has one."""
+    is_path = weights not in WEIGHTS_WORDS
+    if is_path and sha256 is None:
+        raise ValueError(
+            f"weights = {json.dumps(weights, ensure_ascii=False)} names a file, so weights_sha256 must give its SHA-256"
+            ' (run sha256sum FILE); "imagenet" and "random" are the words that are no path'
+        )
+    if not is_path and sha256 is not None:
+        raise ValueError(f'weights_sha256 is for a file; with weights = "{weights}" remove it')
+
+
+def expanded(path: str | PathLike[str], source: str) -> Path:
+    """The path, ``~`` filled in. Raises InputError for a ``~name`` that is no user's."""
     try:
-        return str(root.absolute() / Path(path).expanduser())
+        return Path(path).expanduser()
     except RuntimeError:
         raise InputError(
-            f"run.toml names {path!r}, and {path.partition('/')[0]} is no user's home here",
+            f"{source} names {str(path)!r}, and {Path(path).parts[0]} is no user's home here",
             remedy="write the whole path, or ./ before a name that begins with ~",
         ) from None
 

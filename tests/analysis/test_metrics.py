@@ -145,16 +145,19 @@ def test_confusion_equals_scikit_learn():
 @pytest.mark.parametrize(
     ("labels", "probabilities", "item"),
     [
-        ([0, 2], [0.1, 0.2], "1 labels are not 0 or 1"),
-        ([0, 1], [0.1, math.nan], "1 probabilities are not in 0..1"),
-        ([0, 1], [-0.1, 1.2], "2 probabilities are not in 0..1"),
+        ([0, 2], [0.1, 0.2], "1 labels are not 0 or 1: 2"),
+        ([0, 1], [0.1, math.nan], "1 probabilities are not in 0..1: nan"),
+        ([0, 1], [-0.1, 1.2], "2 probabilities are not in 0..1: -0.1, 1.2"),
+        ([*range(14)], [0.5] * 14, "12 labels are not 0 or 1: 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ..."),
+        ([3, 1, 3], [0.5] * 3, "2 labels are not 0 or 1: 3"),
     ],
 )
 def test_rows_that_cannot_be_measured(labels, probabilities, item):
     with pytest.raises(InputError) as caught:
-        binary_metrics(np.array(labels), np.array(probabilities), np.array(["a", "b"]), **USUAL)
+        binary_metrics(np.array(labels), np.array(probabilities), np.array(["a"] * len(labels)), **USUAL)
     assert caught.value.problem == "metrics cannot be computed from these predictions"
-    assert (caught.value.offending, caught.value.remedy) == ((item,), "predict again")
+    assert caught.value.offending == (item,)
+    assert caught.value.remedy.startswith("mend the values that were given; in a run, mend the labels in patients.csv")
 
 
 def test_confusion_has_four_cells_whatever_occurs():

@@ -93,7 +93,7 @@ def test_tiles_that_cannot_be(pixels: object, message: str) -> None:
     [
         ({"backbone": "resnet51"}, hx.InputError, "resnet51"),
         ({"bath_size": 3}, hx.InputError, "extract.bath_size: unknown key"),
-        ({"weights": "mine.weights.h5"}, hx.InputError, "weights_sha256 must give its SHA-256"),
+        ({"weights": "imagnet"}, hx.InputError, '"imagnet" names a file, so weights_sha256 must give its SHA-256'),
         ({"backbone": "vgg16", "weights": "imagenet"}, hx.MachineError, "vgg16"),
     ],
 )
@@ -104,12 +104,14 @@ def test_settings_that_cannot_be(
         hx.extract(tiles, weights_folder=tmp_path, **{**EXTRACT, **settings})  # type: ignore[arg-type]
 
 
-def test_a_relative_file_of_weights_lies_in_the_present_folder(
-    tiles: hx.Tiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("written", ["mine.weights.h5", "~/mine.weights.h5"])
+def test_a_file_of_weights_lies_in_the_present_folder_or_at_home(
+    tiles: hx.Tiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(hx.MachineError, match=f"mine.weights.h5 is not on this machine\n  - looked in {tmp_path}"):
-        hx.extract(tiles, "mobilenet_v2", Path("mine.weights.h5"), weights_sha256="0" * 64)
+        hx.extract(tiles, "mobilenet_v2", Path(written), weights_sha256="0" * 64)
 
 
 def test_every_setting_is_documented() -> None:

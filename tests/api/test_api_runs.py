@@ -85,6 +85,22 @@ def test_making_it_again_finds_it_made(two_slides: tuple[hx.Run, Heard], tmp_pat
         hx.Run.init(tmp_path, run.root.parent / "slides", rule="median")  # type: ignore[arg-type]
 
 
+def test_home_is_filled_in(two_slides: tuple[hx.Run, Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = two_slides[0].root.parent
+    monkeypatch.setenv("HOME", str(made))
+    assert hx.Run("~/RUN").root == made / "RUN"
+    (made / "labels.csv").write_text("patient_id,label\ngood,1\nbad,0\n")
+    run = hx.Run.init("~/labelled", "~/slides", patients="~/labels.csv")
+    assert run.root == made / "labelled"
+    assert run.patients["label"].tolist() == [0, 1]
+    (made / "scores.txt").write_text("nothing")
+    with pytest.raises(hx.InputError, match=f"{made}/scores.txt"):
+        hx.Run.init("~/scored", "~/slides", scores="~/scores.txt")
+    for ask in (lambda: hx.Run("~no-user/RUN"), lambda: hx.Run.init(tmp_path / "RUN", "~no-user/slides")):
+        with pytest.raises(hx.InputError, match=r"names '~no-user/.*', and ~no-user is no user's home"):
+            ask()
+
+
 def test_what_is_not_there_yet(made: hx.Run, tmp_path: Path) -> None:
     with pytest.raises(hx.InputError, match="no run directory"):
         hx.Run(tmp_path)
@@ -98,8 +114,8 @@ def test_what_is_not_there_yet(made: hx.Run, tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_at_all(made: hx.Run) -> None:
-    with pytest.raises(hx.InputError, match=r"level = 'tiles'[^$]*tile, slide, patient"):
-        made.predictions("tiles")  # type: ignore[arg-type]
+    with pytest.raises(hx.InputError, match="level = 'patients' is none of tile, slide, patient"):
+        made.predictions("patients")  # type: ignore[arg-type]
     for ask in (lambda: made["S99"], lambda: made.tile(["S99"]), lambda: made.extract(["S99"])):
         with pytest.raises(hx.InputError, match="are not in slides") as caught:
             ask()

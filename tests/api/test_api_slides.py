@@ -174,12 +174,29 @@ def test_a_thumbnail_that_cannot_be(real_slide: Path, px: int) -> None:
         slide.thumbnail(px)
 
 
-def test_files_that_are_no_slides(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason", "remedy"),
+    [
+        ("none.svs", "missing-file", "check the path: it has to name the file of a slide"),
+        (".", "not-a-slide", "check the path: it has to name the file of a slide"),
+        ("text.svs", "not-a-slide", "check that it was downloaded whole"),
+    ],
+)
+def test_files_that_are_no_slides(tmp_path: Path, name: str, reason: str, remedy: str) -> None:
     (tmp_path / "text.svs").write_text("no slide")
-    for name, reason in (("none.svs", "missing-file"), ("text.svs", "not-a-slide")):
+    for ask in (hx.open_slide, hx.tile):
         with pytest.raises(hx.SlideError) as caught:
-            hx.open_slide(tmp_path / name)
+            ask(tmp_path / name)
         assert caught.value.reason == reason
+        assert caught.value.remedy.startswith(remedy)
+
+
+def test_home_is_filled_in(real_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(real_slide.parent))
+    with hx.open_slide(f"~/{real_slide.name}") as slide:
+        assert slide.path == real_slide
+    with pytest.raises(hx.InputError, match=r"open_slide names '~no-user/x\.svs', and ~no-user is no user's home"):
+        hx.open_slide("~no-user/x.svs")
 
 
 @pytest.mark.parametrize("kept", ["slide.itself = slide", "hx.kept = slide", "os.kept = slide"])

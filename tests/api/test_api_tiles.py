@@ -50,7 +50,7 @@ def test_an_open_slide_is_used_as_it_is(real_slide: Path) -> None:
     assert repr(tiles) == f"<Tiles of {ID}: {len(tiles)} tiles, 75 px, 300 level 0 pixels wide>"
 
 
-def test_regions_lie_in_a_folder(real_slide: Path, tmp_path: Path) -> None:
+def test_regions_lie_in_a_folder(real_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = '{"type": "Polygon", "coordinates": [[[0, 0], [1200, 0], [1200, 1200], [0, 1200], [0, 0]]]}'
     (tmp_path / f"{ID}.geojson").write_text(
         f'{{"type": "FeatureCollection", "features": [{{"type": "Feature", "properties": {{}}, "geometry": {box}}}]}}'
@@ -58,6 +58,10 @@ def test_regions_lie_in_a_folder(real_slide: Path, tmp_path: Path) -> None:
     tiles = hx.tile(real_slide, tile_px=75, mpp=2.0, regions=str(tmp_path))
     whole = hx.tile(real_slide, tile_px=75, mpp=2.0).xy_l0
     assert np.array_equal(tiles.xy_l0, whole[(whole + 150 <= 1200).all(axis=1)])
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path.parent)
+    for written in (f"~/{tmp_path.name}", tmp_path.name):
+        assert np.array_equal(hx.tile(real_slide, tile_px=75, mpp=2.0, regions=written).xy_l0, tiles.xy_l0)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,7 @@ def test_regions_lie_in_a_folder(real_slide: Path, tmp_path: Path) -> None:
         ({"mpp": "1"}, 'tile.mpp = "1": must be a number'),
         ({"pixels": "none", "codec": "jpeg"}, "hx.tile does not take pixels, codec"),
         ({"threads": 0}, "threads = 0: must be 1 or more"),
+        ({"regions": "~no-user/x"}, "hx.tile names '~no-user/x', and ~no-user is no user's home"),
     ],
 )
 def test_settings_that_cannot_be(real_slide: Path, settings: dict[str, object], message: str) -> None:

@@ -91,7 +91,8 @@ def test_what_is_not_defined_is_nan() -> None:
     [
         (([0, 1], [[0.5, 0.5], [0.1, 0.9]]), {}, r"y \(2,\), p \(2, 2\)[^$]*predict_proba\(bags\)\[:, 1\]"),
         (([0, 1], [0.5, 0.5], ["A"]), {}, r"groups \(1,\)"),
-        (([0, 2], [0.5, 0.5]), {}, "1 labels are not 0 or 1"),
+        (([1, 2], [0.5, 0.5]), {}, r"1 labels are not 0 or 1: 2\nremedy: mend the values that were given"),
+        ((["no", "yes"], [0.5, 0.5]), {}, "2 labels are not 0 or 1: 'no', 'yes'"),
         (([0, 1], [0.5, 1.5]), {}, r"1 probabilities are not in 0..1"),
         (([0, 1], [0.5, 0.5]), {"bootstrap": 9}, "evaluate.bootstrap = 9"),
     ],

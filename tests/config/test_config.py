@@ -117,7 +117,9 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("[train.search.tanh]\nbalance = ['sample', 'all']", 'train.search.tanh.balance.1 = "all"'),
         ("[train.search.logistic]\nepochs = [1]", "train.search.logistic.epochs: unknown key"),
         ("[train.search.finetune]\nepochs = [1]", "train.search.finetune: unknown key"),
-        ('[extract]\nweights = "a.h5"', "extract: weights names a file"),
+        ('[extract]\nweights = "a.h5"', 'extract: weights = "a.h5" names a file, so weights_sha256'),
+        ('[train.finetune]\nweights = "~/x"', 'train.finetune: weights = "~/x" names a file, so weights_sha256'),
+        (f'[train.finetune]\nweights_sha256 = "{SHA256}"', "train.finetune: weights_sha256 is for a file"),
         (f'[extract]\nweights_sha256 = "{SHA256}"', "extract: weights_sha256 is for a file"),
     ],
 )
@@ -378,3 +380,9 @@ def test_tables_come_back_from_the_json_of_a_model() -> None:
     assert FunnelTable.model_validate(json.loads(canonical_json(table.model_dump(mode="json")))) == table
     extract = ExtractTable(weights="random", seed=3)
     assert ExtractTable.model_validate(json.loads(canonical_json(extract.model_dump()))) == extract
+
+
+def test_the_words_for_weights_are_named() -> None:
+    (item,) = refused({"extract": {"weights": "imagnet"}}).offending
+    assert item.startswith('extract: weights = "imagnet" names a file')
+    assert item.endswith('"imagenet" and "random" are the words that are no path')

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import NETWORK_PATTERN, SHA256_PATTERN, Table
 from hypoxia_hpc.config.heads.fields import BALANCE_DESCRIPTION, PATIENCE_DESCRIPTION, Balance
-from hypoxia_hpc.config.paths import WeightsPath
+from hypoxia_hpc.config.paths import WeightsPath, check_weights_hash
 
 
 class FinetuneTable(Table):
@@ -45,6 +45,5 @@ class FinetuneTable(Table):
     def _trains_at_all(self) -> FinetuneTable:
         if self.frozen_epochs + self.unfrozen_epochs == 0:
             raise ValueError("frozen_epochs and unfrozen_epochs are both 0: nothing would be trained")
-        if (self.weights not in ("imagenet", "random")) != (self.weights_sha256 is not None):
-            raise ValueError("weights_sha256 goes with weights = a path, and with nothing else")
+        check_weights_hash(self.weights, self.weights_sha256)
         return self
