@@ -59,7 +59,7 @@ def shared_slide(shared_data: Callable[[str], Path]) -> Callable[[str], Path]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB; skips where nobody may mount one, which takes root."""
+    """A file system of 3 MB; skips where no file system can be mounted, which takes root."""
     disk = tmp_path / "small-disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", disk], capture_output=True, check=False)

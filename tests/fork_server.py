@@ -85,7 +85,7 @@ def append_line(calls: Path, line: str) -> int:
 def serve(descriptor: int) -> None:
     import_everything()
     with socket.socket(fileno=descriptor) as listening:
-        signal.signal(signal.SIGCHLD, bury)
+        signal.signal(signal.SIGCHLD, reap)
         while listening in select.select([listening, sys.stdin], [], [])[0]:
             client, _ = listening.accept()
             if os.fork() == 0:
@@ -94,7 +94,7 @@ def serve(descriptor: int) -> None:
             client.close()
 
 
-def bury(*_: object) -> None:
+def reap(*_: object) -> None:
     """Take note of the ends of children: whoever waits for this process then counts their time too."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -114,7 +114,7 @@ def cut(
     plane: NDArray[np.uint8], side: int, tile_px: int, white: int, most_background: int, unreadable: NDArray[np.bool_]
 ) -> tuple[list[str], list[NDArray[np.uint8]], list[int]]:
     """Every whole square of a plane, uint8 (h, w, 3), row by row: what it is, the pixels of the kept ones, and the
-    background pixels of each. ``unreadable`` bool (h, w): pixels that nobody knows. They are black, the darkest that
+    background pixels of each. ``unreadable`` bool (h, w): pixels that are not known. They are black, the darkest that
     they could be, and a square that is background even so is that."""
     known = np.where(unreadable[..., None], 0, plane).astype(np.uint8)
     states, kept, counts = [], [], []

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from waiting import wait_until
 
 from hypoxia_hpc.synthetic.svs import write_svs
 
@@ -366,8 +366,8 @@ def test_slides_by_name(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     names.write_text("p3\n\np5\r\n")
     assert hypoxia("tile", run, "--slides-from", names, "--slide", "p1").returncode == 3
     assert sorted(receipts(run)) == ["p1", "p3", "p5"]
-    names.write_text("p3\nnobody\nnothing\n")
-    refused(hypoxia("tile", run, "--slides-from", names), 2, "  - nobody\n  - nothing\n", "not in slides.csv")
+    names.write_text("p3\nunknown\nnothing\n")
+    refused(hypoxia("tile", run, "--slides-from", names), 2, "  - unknown\n  - nothing\n", "not in slides.csv")
     names.write_text("\n")
     refused(hypoxia("tile", run, "--slides-from", names), 2, "names no slide")
     refused(hypoxia("tile", run, "--slides-from", tmp_path / "none"), 2, "none does not exist")
@@ -466,13 +466,6 @@ def test_a_term_signal_ends_it_and_a_second_call_completes(real_slide: Path, tmp
     assert (done.returncode, done.stdout) == (0, f"tile: {8 - n_done} done now, {n_done} done before\n")
     assert held.items() <= stores(run).items()
     assert hypoxia("verify", run).returncode == 0
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_output_into_a_pipe_without_a_reader_ends_no_work(seven: Path, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Scheduler:
         return told
 
     def until_tiles(self, run: Path, n: int, timeout: float = 120) -> None:
-        """Wait until so many slides have tiles."""
+        """Wait until ``n`` slides have tiles."""
         until(
             lambda: len(list((run / "tiles").glob("TCGA*.zarr"))) >= n,
             timeout,
@@ -81,7 +81,7 @@ class Scheduler:
         )
 
 
-def make_desk(cluster: Cluster, image: Path) -> Scheduler:
+def new_scheduler(cluster: Cluster, image: Path) -> Scheduler:
     """A cohort of 24 slides and one that is cut off, all the user's own."""
     folder = cluster.folder / "cohort"
     run = make_cohort(folder, N_SLIDES, broken=f"{BROKEN}.svs")

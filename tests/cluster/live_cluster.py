@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
+
+from waiting import wait_until
 
 SCRIPT = Path(__file__).parent / "live" / "cluster"
 PROGRAMS = ("slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd")
@@ -41,13 +44,8 @@ def is_up() -> bool:
     return subprocess.run([SCRIPT, "status"], capture_output=True, timeout=60, check=False).returncode == 0
 
 
-def until(done: Callable[[], object], timeout: float, explain: Callable[[], str]) -> None:
-    """Wait until ``done()`` is true. Raises TimeoutError with ``explain()`` after ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout:g} s: {explain()}")
-        time.sleep(0.3)
+# Each look is a command of SLURM.
+until = partial(wait_until, pause=0.3)
 
 
 @dataclass(frozen=True)

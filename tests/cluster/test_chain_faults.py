@@ -55,7 +55,7 @@ def tasks(run: Path) -> list[dict[str, Any]]:
 
 
 def until_at_work(scheduler: Scheduler, run: Path, n: int = 1) -> list[dict[str, Any]]:
-    """Wait until so many processes have slides in flight."""
+    """Wait until ``n`` processes have slides in flight."""
 
     def working() -> list[dict[str, Any]]:
         return [task for task in tasks(run) if task["state"] == "working" and task["in_flight"]]

@@ -123,7 +123,7 @@ def test_slides_and_patients_without_each_other():
     assert "both training and test" in table.notes[1]
 
 
-def test_without_a_patients_table_nobody_is_unlabelled():
+def test_without_a_patients_table_no_patient_is_unlabelled():
     assert slide_table(files("a.svs")).unlabelled == ()
 
 

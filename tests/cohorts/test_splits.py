@@ -1,4 +1,4 @@
-"""The split: nobody in two sets, everybody in one, shares within rounding, whatever the order."""
+"""The split: each patient in exactly one set, shares within rounding, whatever the order."""
 
 import itertools
 import math

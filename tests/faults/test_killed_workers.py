@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 from os import kill
 from pathlib import Path
 
 import pytest
 from fault_runs import LIMIT_SECONDS, copy_run, digests, finish, leftovers_in, names, of, start, start_fresh
 from forks import Process
+from waiting import wait_until
 
 EXIT_QUARANTINED = 3
+wait_for = partial(wait_until, seconds=LIMIT_SECONDS, pause=0.001)
 
 
 def workers_of(process: Process) -> list[int]:
@@ -26,13 +28,6 @@ def workers_of(process: Process) -> list[int]:
 def children_of(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         yield from map(int, (task / "children").read_text().split())
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def kill_worker_in_a_slide(process: Process, run: Path, dead: Collection[int] = ()) -> int:
@@ -104,7 +99,7 @@ def test_workers_end_with_the_process_above_them(untouched: Path, whole: Path, t
 
 
 def is_alive(pid: int) -> bool:
-    """Neither gone nor waiting to be buried."""
+    """Neither gone nor a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

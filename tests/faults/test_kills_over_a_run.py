@@ -26,9 +26,10 @@ from fault_runs import (
     start_fresh,
 )
 from forks import Process
+from waiting import wait_until
 
 STAGES = ("tile", "extract", "train", "evaluate", "report")
-BEGUN = re.compile(r"(?m)^(tile|extract|train|evaluate|report)\b.*: [0-9]+ (?:slides|epochs)$")
+BEGUN = re.compile(r"(?m)^(tile|extract|train|evaluate|report)\b.*: [0-9]+ (?:slides?|epochs?)$")
 MADE = {"tile": "tiles/*.zarr", "extract": "features/*/*.zarr"}
 Plan = Sequence[tuple[str, float]]
 # For each kill the stage that is to be hit, and the most seconds that pass before, from when it has made a store or,
@@ -89,7 +90,7 @@ def test_nor_do_kills_at_any_time(untouched: Path, whole: Path, tmp_path: Path, 
 
 
 def is_finished(process: Process, seconds: float) -> bool:
-    """Whether it ends well within so many seconds; if not, it is killed."""
+    """Whether it ends well within this number of seconds; if not, it is killed."""
     try:
         return process.wait(seconds) == 0
     except TimeoutExpired:
@@ -107,16 +108,15 @@ def check_run(run: Path, whole: Path) -> None:
 
 def wait_for_work(process: Process, log: Path, run: Path, stage: str, n_made: int) -> None:
     """Until the stage has made something more or, where it makes nothing before its end, begun; or is over."""
-    deadline = time.monotonic() + LIMIT_SECONDS
-    while True:
+
+    def is_at_work() -> bool:
         assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
         latest = latest_stage(log)
-        if latest == stage and (stage not in MADE or len(list(run.glob(MADE[stage]))) > n_made):
-            return
-        if latest and STAGES.index(latest) > STAGES.index(stage):
-            return
-        time.sleep(0.001)
+        if latest == stage:
+            return stage not in MADE or len(list(run.glob(MADE[stage]))) > n_made
+        return bool(latest) and STAGES.index(latest) > STAGES.index(stage)
+
+    wait_until(is_at_work, LIMIT_SECONDS, log.read_text, pause=0.001)
 
 
 def latest_stage(log: Path) -> str:
@@ -124,7 +124,7 @@ def latest_stage(log: Path) -> str:
     return begun[-1] if begun else ""
 
 
-def test_leftovers_are_in_nobodys_way_and_are_cleaned_up_when_a_day_old(
+def test_leftovers_harm_no_run_and_are_cleaned_up_when_a_day_old(
     untouched: Path, whole: Path, other: Path, tmp_path: Path
 ) -> None:
     run = copy_run(untouched, tmp_path / "run")

@@ -40,7 +40,7 @@ def tiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_cohort(tmp_path_factory.mktemp("cohort"), N_SLIDES)
     attend = ProcessSlide(TileStage(RunDir(run), RunDir(run).config().tile), retry=False)
     for slide in RunDir(run).slides():
-        assert attend(slide, nobody).receipt.status == "done"
+        assert attend(slide, ignore_ticks).receipt.status == "done"
     return run
 
 
@@ -49,7 +49,7 @@ def run(tiled: Path, tmp_path: Path) -> RunDir:
     return RunDir(copy_run(tiled, tmp_path / "run", ["tiles", "receipts/tile"]))
 
 
-def nobody(tiles: int) -> None:
+def ignore_ticks(tiles: int) -> None:
     """Listens to no tick."""
 
 
@@ -59,7 +59,7 @@ def work_of(run: RunDir, build: Callable[[], Any] | None = None) -> ExtractStage
 
 
 def processed(work: ExtractStage, slide: Slide) -> Receipt:
-    return ProcessSlide(work, retry=False)(slide, nobody).receipt
+    return ProcessSlide(work, retry=False)(slide, ignore_ticks).receipt
 
 
 # --- what is recorded --------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def one_of_three(one_of_three_once: RunDir, tmp_path: Path) -> RunDir:
     return run
 
 
-def test_nobody_works(one_of_three: RunDir) -> None:
+def test_no_process_works(one_of_three: RunDir) -> None:
     state = run_status(one_of_three)
     made = state.stages[0]
     assert (made.done, made.todo, made.running, made.workers) == (1, 2, 0, 0)

@@ -56,7 +56,7 @@ def lossless_bombs() -> Iterator[tuple[str, bytes]]:
 
 
 def _deflated_zeros(mib: int) -> bytes:
-    """A zlib stream of so many MiB of zeros; full flushes are what makes a block of it a repeatable piece."""
+    """A zlib stream of this number of MiB of zeros; full flushes are what makes a block of it a repeatable piece."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = packer.compress(bytes(16 * MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
     return b"\x78\xda" + block * (mib // 16)

@@ -122,7 +122,7 @@ def test_a_quarantine_says_what_and_what_to_do(tiled: Tiled) -> None:
 
 
 def test_what_was_kept_is_what_openslide_shows(tiled: Tiled) -> None:
-    """Damage that nobody notices is the same damage for every reader."""
+    """Damage that no reader notices is the same damage for every reader."""
     compared = 0
     for slide_id, receipt in tiled.receipts.items():
         if receipt["status"] != "done":

@@ -112,7 +112,7 @@ def test_the_decoder_reduces_nearly_as_averaging_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reduce", ["area", "decoder"])
 def test_blocks_that_do_not_line_up_are_averaged_tile_by_tile(tmp_path: Path, reduce: str) -> None:
-    """1.5 times the target's resolution: no whole factor, so nobody but exact averaging can do it."""
+    """1.5 times the target's resolution: no whole factor, so only exact averaging can do it."""
     path = tmp_path / "30x.svs"
     write_svs(path, render_slide(SyntheticSlide(5, 0.3, True, (1900, 1900))), 0.5 / 1.5)
     tiles = cut(path, tmp_path / "run", reduce=reduce)

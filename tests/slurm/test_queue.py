@@ -129,7 +129,7 @@ def test_an_element_counts_by_the_part_that_it_does() -> None:
     assert names(failed_ones(ended, [], [*sent, Sent("tile", "8", (1003,), 2000, 1001)])) == []
 
 
-def test_an_element_of_which_nobody_knows_was_cancelled_before_it_started() -> None:
+def test_an_element_that_no_answer_names_was_cancelled_before_it_started() -> None:
     ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1")
     failed = failed_ones(ended, [Queued("7_1", "RUNNING", "", "n1")], [Sent("tile", "7", (0, 1, 2), 3)])
     assert failed == [FailedJob("tile", 2, 3, Ended("7_2", NEVER_STARTED))]

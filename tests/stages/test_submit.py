@@ -61,7 +61,7 @@ def stages(lines: list[list[str]]) -> list[str]:
     return [next(word for word in line if word in CHAIN) for line in lines]
 
 
-def test_all_that_nobody_has_begun(untouched: Path, submit: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_a_run_that_is_not_begun(untouched: Path, submit: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     before = sorted(untouched.rglob("*"))
     done = submit(untouched, "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -55,7 +55,7 @@ def copied(run: RunDir, to: Path) -> RunDir:
     return RunDir(to)
 
 
-def digests(folder: Path) -> dict[str, bytes]:
+def models_and_split(folder: Path) -> dict[str, bytes]:
     """Models and the split below a folder, whole: they are small."""
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     return {
@@ -284,10 +284,10 @@ def test_features_of_test_patients_change_no_model(searched: RunDir, tmp_path: P
         if split[slide.patient_id] == "test":
             shutil.rmtree(run.features(NAME, slide.slide_id))
             write_slide(run, slide.slide_id, slide.patient_id, np.full((20, D), np.nan))
-    expected = digests(run.model(""))
+    expected = models_and_split(run.model(""))
     shutil.rmtree(run.model("attention"))
     trained(run)
-    assert digests(run.model("")) == expected
+    assert models_and_split(run.model("")) == expected
 
 
 def test_labels_of_test_patients_change_nothing_that_a_training_is_given(searched: RunDir) -> None:
@@ -306,7 +306,7 @@ def test_labels_of_test_patients_change_nothing_that_a_training_is_given(searche
 
 def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_path: Path) -> None:
     run = copied(searched, tmp_path / "run")
-    expected = digests(run.root)
+    expected = models_and_split(run.root)
     shutil.rmtree(run.model("attention"))
     stop = threading.Event()
     heard = Heard(lambda title: stop.set() if "point 3" in title else None)
@@ -316,7 +316,7 @@ def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_p
     again = Heard()
     train(run, progress=again, stop=threading.Event())
     assert again.titles == [f"train attention, point {n} of 4" for n in (3, 4)]
-    assert digests(run.root) == expected
+    assert models_and_split(run.root) == expected
 
 
 # --- kills -------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_a_training_that_ends_early_goes_on_to_the_same_bytes(tmp_path: Path) ->
         finish(process, code)
         assert not run.model("attention").exists()
     trained(run)
-    assert digests(run.root) == digests(other.root)
+    assert models_and_split(run.root) == models_and_split(other.root)
     assert not list((run.root / "checkpoints").iterdir())
 
 

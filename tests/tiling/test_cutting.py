@@ -52,7 +52,7 @@ class PlaneSource:
         if number in self.broken:
             raise UnreadableBlockError(f"block {number}")
         pixels = self.plane[self.place(number)]
-        out[:] = 7  # what lies outside the plane is nobody's business
+        out[:] = 7  # what lies outside the plane is not looked at
         out[: pixels.shape[0], : pixels.shape[1], :3] = pixels
         return PACKED
 
@@ -251,7 +251,7 @@ def test_white_glass_needs_half_of_its_native_tiles() -> None:
     assert found.blocks_read <= 0.55 * 13 * 13
 
 
-def test_tissue_needs_all_of_them_and_what_nobody_wants_none() -> None:
+def test_tissue_needs_all_of_them_and_what_is_not_wanted_needs_none() -> None:
     source = source_of(np.zeros((600, 600, 3), dtype=np.uint8), 0, 0, 240, 240, frozenset())
     grid, rule = TileGrid(299, 299, 2, 2), CutRule(220, 100, True)
     found, tiles = cut(source, grid, rule, np.ones(4, dtype=bool))

@@ -1,4 +1,4 @@
-"""Regions of GeoJSON: every form that QuPath writes, areas against a slow twin, and files that nobody should send."""
+"""Regions of GeoJSON: every form that QuPath writes, areas against a slow twin, and hostile files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command line with a fault in it. Run by test_mpi.py; worker processes import this file again.
 
-FAULT=rank: an exception nobody foresaw in the process of one rank. FAULT=late: a rank that begins seconds after the
+FAULT=rank: an unforeseen exception in the process of one rank. FAULT=late: a rank that begins seconds after the
 others. FAULT=lost: one that never does. FAULT=<slide_id>: an exception in whichever worker process has that slide.
 FAULT=dies-<slide_id>: that process is killed.
 """

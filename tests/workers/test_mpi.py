@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -14,11 +13,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from fault_runs import start
+from fault_runs import digests, of, start
+from waiting import wait_until
 
 from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.runs.directory import RunDir
@@ -44,6 +45,7 @@ SETTINGS = {
 BROKEN = "TCGA-ZZ-0002-01Z-00-DX1"
 GOOD = ("TCGA-ZZ-0003-01Z-00-DX1", "TCGA-ZZ-0004-01Z-00-DX1")
 HOST = platform.node()
+wait_for = partial(wait_until, seconds=LIMIT_SECONDS, pause=0.005)
 
 pytestmark = pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside this Python: pip install mpich")
 
@@ -82,7 +84,7 @@ def lasting_run(lasting: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def no_process_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every process that a test starts, and what that starts, has a word of its own in its environment."""
     word = f"HYPOXIA_TEST={os.getpid()}-{time.monotonic_ns()}"
     os.environ["HYPOXIA_TEST"] = word.partition("=")[2]
@@ -125,7 +127,7 @@ def alone_on(verb: str, run: Path, *arguments: str | Path) -> int:
 
 
 def start_ranks(*arguments: object, n: int = N_RANKS, **options: object) -> subprocess.Popen[str]:
-    """``hypoxia-hpc ARGUMENT... --mpi`` on so many ranks."""
+    """``hypoxia-hpc ARGUMENT... --mpi`` on this number of ranks."""
     return mpiexec(["-n", str(n), sys.executable, "-m", "hypoxia_hpc", *map(str, arguments), "--mpi"], **options)
 
 
@@ -144,16 +146,6 @@ def ended(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
-def digests(run: Path, *stages: str) -> dict[str, str]:
-    """SHA-256 of every file of the stores, by path."""
-    files = [path for stage in stages or ("tiles",) for path in (run / stage).rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if "/.tmp-" not in str(path)
-    }
-
-
 def receipts(run: Path, stage: str = "tile") -> dict[str, dict[str, object]]:
     found = [json.loads(file.read_text()) for file in (run / "receipts" / stage).rglob("*.json")]
     return {one["slide_id"]: one for one in found}
@@ -165,7 +157,7 @@ def made(run: Path) -> dict[str, int]:
 
 
 def those_with(word: str) -> list[int]:
-    """Processes with this word in their environment, but for those that wait to be buried."""
+    """Processes with this word in their environment, but for zombies."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
@@ -192,13 +184,6 @@ def children_of(pid: int) -> list[int]:
         return [int(child) for task in tasks for child in (task / "children").read_text().split()]
     except OSError:
         return []
-
-
-def wait_for(condition: Callable[[], object], seconds: float = LIMIT_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
 
 
 def test_three_ranks_make_what_one_process_makes(run: Path, alone: Path) -> None:
@@ -247,8 +232,8 @@ def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: P
     one, two = copy_of(alone, tmp_path / "one"), copy_of(alone, tmp_path / "two")
     assert alone_on("extract", one, *both) == 0
     assert ended(start_ranks("extract", two, *both, n=2)) == 0
-    assert digests(two, "tiles", "features") == digests(one, "tiles", "features")
-    assert len(digests(two, "features")) == 2 * 5
+    assert digests(two) == digests(one)
+    assert len(of(digests(two), "features/")) == 2 * 5
     assert [
         (file.slides_done, file.name) for file in read_heartbeats(RunDir(two)) if file.ranks == 2 and file.name
     ] == [
@@ -291,7 +276,7 @@ def test_a_machine_that_does_not_serve_one_rank_ends_all(run: Path) -> None:
 
 
 def test_what_is_wrong_for_all_is_said_once(run: Path) -> None:
-    process = start_ranks("tile", run, "--slide", "nobody")
+    process = start_ranks("tile", run, "--slide", "unknown")
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 2
     assert log.count("1 slide id(s) are not in slides.csv") == 1

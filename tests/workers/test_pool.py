@@ -1,4 +1,4 @@
-"""Real worker processes: killed, failing, stopped. Nothing is lost and nobody is left behind."""
+"""Real worker processes: killed, failing, stopped. Nothing is lost and no process is left behind."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from hypoxia_hpc.errors import MachineError, SlideError, Stopped
 from hypoxia_hpc.workers.messages import Ticked
@@ -28,7 +29,7 @@ Events = list[Finished[str, str] | Ticked | FailedItem[str] | DroppedItem[str]]
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_left() -> Iterator[None]:
+def no_process_is_left() -> Iterator[None]:
     yield
     assert multiprocessing.active_children() == []
 
@@ -80,7 +81,7 @@ class Work:
         raise MachineError("the disk is full", remedy="free some", offending=["/disk"])
 
     def _raises_a_slide_error(self, attempt: int, tick: Tick) -> None:
-        raise SlideError("no-mpp", "nobody says", remedy="say it")
+        raise SlideError("no-mpp", "no header says", remedy="say it")
 
     def _is_told_to_end(self, attempt: int, tick: Tick) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
@@ -247,7 +248,7 @@ def test_what_no_other_item_would_survive_ends_it(tmp_path: Path) -> None:
 def test_an_error_keeps_all_it_carries_on_its_way(tmp_path: Path) -> None:
     with pytest.raises(SlideError) as caught:
         all_events(["a:raises_a_slide_error"], Work(tmp_path))
-    assert (caught.value.reason, caught.value.problem, caught.value.remedy) == ("no-mpp", "nobody says", "say it")
+    assert (caught.value.reason, caught.value.problem, caught.value.remedy) == ("no-mpp", "no header says", "say it")
 
 
 def test_signals_are_for_the_parent(tmp_path: Path) -> None:
@@ -292,7 +293,7 @@ def test_stopped_before_it_began(tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
-def test_who_stops_listening_leaves_nobody_behind(tmp_path: Path) -> None:
+def test_who_stops_listening_leaves_no_process_behind(tmp_path: Path) -> None:
     events = deal(["a:waits_for_ever", "b:waits_for_ever"], Work(tmp_path), workers=2, stop=threading.Event())
     assert next(events) == Ticked(1000)
     events.close()  # type: ignore[attr-defined]
@@ -300,11 +301,12 @@ def test_who_stops_listening_leaves_nobody_behind(tmp_path: Path) -> None:
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, threading, pathlib; sys.path.insert(0, sys.argv[1]);"
+        "import sys, threading, pathlib; sys.path[:0] = sys.argv[2:];"
         "from test_pool import Work; from hypoxia_hpc.workers.pool import deal;"
-        "list(deal(['a:waits', 'b'], Work(pathlib.Path(sys.argv[2])), workers=1, stop=threading.Event()))"
+        "list(deal(['a:waits', 'b'], Work(pathlib.Path(sys.argv[1])), workers=1, stop=threading.Event()))"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)])
+    here = Path(__file__).parent
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(here), str(here.parent)])
     wait_until(lambda: (tmp_path / "a").exists() and (tmp_path / "a").read_text() != "")
     (pid,) = Work(tmp_path).pids("a")
     parent.kill()
@@ -356,13 +358,6 @@ def test_busy_and_idle_time_is_all_the_time(tmp_path: Path) -> None:
     assert busy[0] > 0.7
     assert pool.in_flight == []
     assert all(over - begun <= one + other <= after - before for one, other in zip(busy, idle, strict=True))
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_a_worker_that_cannot_begin_is_no_fault_of_the_item(tmp_path: Path) -> None:
@@ -465,7 +460,7 @@ def test_who_was_beside_a_killer_is_never_set_aside(tmp_path: Path, how: str) ->
         assert [len(work.pids(name)) for name in ("killer", "innocent", "c", "d")] == [3, 2, 1, 1]
 
 
-def test_a_death_beside_another_may_be_nobodys_fault(tmp_path: Path) -> None:
+def test_a_death_beside_another_may_be_no_fault_of_the_item(tmp_path: Path) -> None:
     items = ["a:dies_once", "b:waits", "c"]
     events = two_at_once(items, Work(tmp_path))
     assert finished(events) == {item: item[0].upper() for item in items}

@@ -146,7 +146,7 @@ from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.backbones.weights import KnownFile
 
 def build(tile_px):
-    raise AssertionError("nobody builds it")
+    raise AssertionError("this network is not built")
 
 FIRST = Network(build, 8, known=KnownFile("first.h5", "{url}/first.h5", "{digest}"))
 """

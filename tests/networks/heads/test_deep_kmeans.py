@@ -137,7 +137,7 @@ def test_the_same_seed_gives_the_same_bytes(planted: tuple[TrainingData, Trained
 def test_stopped_it_goes_on_to_the_same_bytes(
     epochs: int, planted: tuple[TrainingData, TrainedHead], tmp_path: Path
 ) -> None:
-    """Stopped in the epoch after so many: the one that k-means begins, the last one."""
+    """Stopped in the epoch after ``epochs``: the one that k-means begins, the last one."""
     stop, told = threading.Event(), [0]
 
     def on_epoch(_: object) -> None:

@@ -243,7 +243,7 @@ def test_time_is_counted_on_after_an_error() -> None:
     assert 0.3 < lease.waited_seconds <= lease.device_seconds
 
 
-def test_all_time_on_the_device_is_somebodys() -> None:
+def test_all_time_on_the_device_belongs_to_a_lease() -> None:
     """From the first batch that is started to the last that is fetched, and no second of it twice."""
     began = time.perf_counter()
     engine, seen = keras_engine(small_network(), xla=False), list[float]()
@@ -317,7 +317,7 @@ def test_where_memory_does_not_suffice_the_batch_is_halved(pytestconfig: pytest.
 
 
 def failing(engine: Engine, error: Callable[[], Exception], after: int) -> Engine:
-    """The engine, whose device fails after so many batches."""
+    """The engine, whose device fails after a number of batches."""
     left = iter(range(after))
 
     def start(batch: np.ndarray) -> Any:

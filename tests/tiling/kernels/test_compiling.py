@@ -1,4 +1,4 @@
-"""Compiled kernels are kept where nobody else can put anything, or nowhere."""
+"""Compiled kernels are kept where no other user can put anything, or nowhere."""
 
 from __future__ import annotations
 
