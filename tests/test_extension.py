@@ -14,6 +14,7 @@ import pytest
 from run_digests import RECORDED
 
 from hypoxia_hpc.cli.app import families
+from hypoxia_hpc.cli.stages import _say_outcome
 from hypoxia_hpc.cli.text.status import status_text
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.monitoring.checks import plug_ins
@@ -23,6 +24,7 @@ from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import COHORT, write_receipt
 from hypoxia_hpc.runs.stages import OTHER_VERBS, STAGES, Stage, place_of, registry, stage_named, why_unfit
+from hypoxia_hpc.workers.slide_stage import StageOutcome
 
 STAGES_FILE = Path(__file__).parent / "runs" / "own" / "example_stages.py"
 ENTRIES = (
@@ -161,6 +163,19 @@ def test_a_stage_that_fails_names_its_package(failing: RunDir) -> None:
     (unfit,) = [one for one in plug_ins() if one.name.startswith("stage ")]
     assert (unfit.name, unfit.verdict) == ("stage unfit", "note")
     assert "failing-stages 1.0 (failing_stages:UNFIT): it needs train" in unfit.detail
+
+
+def test_a_slide_on_which_a_stage_fails_is_told_with_its_package(
+    failing: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = Receipt("S1", "quarantined", "key", reason="internal-error", detail="KeyError: 'x'")
+    for name, told in (
+        ("tally", "error of failing-stages 1.0 (failing_stages:TALLY), which is not of hypoxia_hpc, on S1:\nKeyError"),
+        ("tile", "internal error on S1:\nKeyError"),
+    ):
+        outcome = StageOutcome(name, (broken,), (), (broken,), bugs=(broken,))
+        assert _say_outcome(stage_named(name), outcome, failing.root) == 1
+        assert told in capsys.readouterr().err
 
 
 def stage(name: str, unit: str, *needs: str, key: str | None = "module:key") -> Stage:
