@@ -367,7 +367,7 @@ def test_slides_by_name(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     assert hypoxia("tile", run, "--slides-from", names, "--slide", "p1").returncode == 3
     assert sorted(receipts(run)) == ["p1", "p3", "p5"]
     names.write_text("p3\nunknown\nnothing\n")
-    refused(hypoxia("tile", run, "--slides-from", names), 2, "  - unknown\n  - nothing\n", "not in slides.csv")
+    refused(hypoxia("tile", run, "--slides-from", names), 2, "  - nothing\n  - unknown\n", "not in slides.csv")
     names.write_text("\n")
     refused(hypoxia("tile", run, "--slides-from", names), 2, "names no slide")
     refused(hypoxia("tile", run, "--slides-from", tmp_path / "none"), 2, "none does not exist")
