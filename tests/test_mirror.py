@@ -21,7 +21,6 @@ COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks")
 
 TESTED_IN = {
     "__init__": "api/test_lazy.py",
-    "analysis.bootstrap": "analysis/test_metrics.py",
     "api.bags": "api/test_estimators.py",
     "api.features": "api/test_api_features.py",
     "api.frames": "api/test_api_page.py",

@@ -17,8 +17,10 @@ from hypoxia_hpc.records import Share, Slide
 from hypoxia_hpc.runs.costs import StageCost
 from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.slurm.resources import (
+    JobRequest,
     arrays_of,
     cohort_notes,
+    count_of_shares,
     index_ranges,
     max_array_size,
     minutes_to_request,
@@ -130,6 +132,18 @@ def test_a_part_never_takes_longer_than_told(costs: list[int], lanes: int) -> No
     assert max(busy) <= seconds_of_part(costs, lanes) + 1e-6
 
 
+def test_a_second_more_than_the_hours_takes_a_further_part() -> None:
+    table = SlurmTable(hours=1, most_elements=50)
+    assert [count_of_shares(seconds, 100, 2, table) for seconds in (0, 7200, 7201, 1e9)] == [1, 1, 2, 50]
+    assert count_of_shares(1e9, 9, 2, table) == 4
+    assert count_of_shares(1e9, 1, 2, table) == 1
+
+
+def test_the_time_of_a_part_is_its_even_division_and_what_the_costliest_adds() -> None:
+    assert seconds_of_part([3, 1], 2) == 3.5
+    assert seconds_of_part([], 2) == 0
+
+
 def test_time_holds_the_work_the_start_and_the_stop() -> None:
     table = SlurmTable(stop_seconds=300)
     assert minutes_to_request(0, table) == 15
@@ -178,6 +192,23 @@ def test_memory_is_that_of_the_ranks_of_a_node() -> None:
     assert asked(cpus=4, ranks=4, nodes=2, memory_gb=2.5) == 5000
 
 
+@pytest.mark.parametrize(
+    ("stage", "gres", "expected"),
+    [
+        ("tile", None, JobRequest("tile", (0, 1), 2, 2, 4, 3, 6500, 245, "c", None, 7)),
+        ("extract", None, JobRequest("extract", (0, 1), 2, 2, 4, 3, 12_000, 165, "g", None, 7)),
+        ("extract", "gpu:1", JobRequest("extract", tuple(range(12)), 12, 2, 4, 3, 24_000, 195, "g", "gpu:1", 7)),
+    ],
+)
+def test_all_that_is_asked_for_by_slide(stage: str, gres: str | None, expected: JobRequest) -> None:
+    """24 slides of an hour each: on 12 workers of tile, on 4 ranks of 3 cores, on 2 nodes with a GPU each."""
+    slides = slides_of([3_600_000] * 24)
+    table = SlurmTable(
+        partition="c", gpu_partition="g", gres=gres, nodes=2, ranks=4, cpus=3, hours=1, throttle=7, stop_seconds=300
+    )
+    assert request_by_slide(stage, slides, {slide.slide_id for slide in slides}, None, PACE, table) == expected
+
+
 def cost_of(hours: float, gigabytes: float = 1.0, cores: int = 8, unknown: tuple[str, ...] = ()) -> StageCost:
     return StageCost({"tanh": Cost(3600 * hours, cores, 0.0)}, gigabytes * 1e9, unknown)
 
@@ -191,6 +222,13 @@ def test_the_cohort_s_stages_follow_their_cost_and_gpu_goes_to_training() -> Non
     report = request_of_cohort("report", cost_of(1), table)
     assert (report.gres, report.partition) == (None, "c")
     assert request_of_cohort("train", cost_of(1), SlurmTable(memory_gb=2.0)).memory_mb == 2000
+
+
+def test_all_that_is_asked_for_of_a_stage_that_sees_the_cohort() -> None:
+    table = SlurmTable(partition="c", gpu_partition="g", gres="gpu:1", ranks=8, nodes=2, cpus=4, throttle=7)
+    train, report = (request_of_cohort(stage, cost_of(8), table) for stage in ("train", "report"))
+    assert train == JobRequest("train", None, 1, 1, 1, 4, 10_000, 255, "g", "gpu:1")
+    assert report == JobRequest("report", None, 1, 1, 1, 4, 4000, 255, "c", None)
 
 
 def test_twice_the_time_on_the_cores_that_share_the_work_is_asked_for() -> None:
@@ -210,22 +248,27 @@ def test_no_job_asks_for_more_than_a_day_and_what_takes_longer_is_said() -> None
     table = SlurmTable(cpus=4)
     assert request_of_cohort("train", cost_of(1e4), table).minutes <= 24 * 60
     assert list(cohort_notes("train", cost_of(10), table)) == []
-    [note] = cohort_notes("train", cost_of(400), table)
-    assert "may take 100 h on 4 cores" in note
-    assert "requeued" in note
+    assert list(cohort_notes("train", cost_of(4 * 23), table)) == []
+    assert list(cohort_notes("train", cost_of(40_000), table)) == [
+        "train may take 10,000 h on 4 cores, and 23 h are asked for: it is stopped in time and requeued, at most 10 "
+        "times; what is done stays done"
+    ]
 
 
 def test_a_head_that_does_not_say_what_it_costs_is_unknown_and_not_free() -> None:
-    cost = cost_of(1, unknown=("foreign",))
+    cost = cost_of(1, unknown=("foreign", "strange"))
     assert request_of_cohort("train", cost, SlurmTable()).minutes > 23 * 60
-    [note] = cohort_notes("train", cost, SlurmTable())
-    assert "foreign" in note
+    assert list(cohort_notes("train", cost, SlurmTable())) == [
+        "how long train takes is not known, for foreign, strange does not say what it costs: 23 h are asked for, and "
+        "memory for the other models alone; [site.slurm] memory_gb sets it"
+    ]
 
 
 def test_that_no_gpu_was_measured_is_said() -> None:
     table = SlurmTable(gres="gpu:1")
-    [note] = cohort_notes("train", cost_of(1), table)
-    assert "no GPU was measured" in note
+    assert list(cohort_notes("train", cost_of(1), table)) == [
+        "no GPU was measured: the time of train is that of CPU cores, and should be far less on gpu:1"
+    ]
     assert list(cohort_notes("evaluate", cost_of(1), table)) == []
     assert request_of_cohort("train", cost_of(8), table).minutes == minutes_to_request(4 * 3600, table)
 
@@ -233,6 +276,10 @@ def test_that_no_gpu_was_measured_is_said() -> None:
 @given(st.lists(st.integers(0, 200), unique=True, min_size=1))
 def test_ranges_name_every_index(indices: list[int]) -> None:
     assert expanded(index_ranges(sorted(indices))) == sorted(indices)
+
+
+def test_ranges_are_as_short_as_may_be() -> None:
+    assert index_ranges([0, 1, 2, 3, 7, 9, 10]) == "0-3,7,9-10"
 
 
 def test_parts_beyond_max_array_size_go_into_further_arrays() -> None:
@@ -278,6 +325,20 @@ No partitions in the system
 def test_the_time_limit_of_a_partition_is_read_from_scontrol(partition: str | None, minutes: float) -> None:
     assert most_minutes(partition, time_limits(PARTITIONS)) == minutes
     assert most_minutes(partition, time_limits("")) == math.inf
+
+
+def test_every_time_limit_that_is_known() -> None:
+    lines = [
+        "PartitionName=day MaxTime=1-12:30:00",
+        "PartitionName=short MaxTime=02:30:59",
+        "PartitionName=free Default=YES MaxTime=Infinite",
+        "PartitionName=long MaxTime=UNLIMITED",
+        "PartitionName=odd MaxTime=soon",
+        "PartitionName=mute",
+        "MaxTime=01:00:00",
+    ]
+    expected = {"day": 2190, "short": 150, "free": math.inf, "": math.inf, "long": math.inf}
+    assert time_limits("\n".join(lines)) == expected
 
 
 def test_nothing_asks_for_more_than_its_partition_allows() -> None:
