@@ -7,6 +7,7 @@ import json
 import sys
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import own_package
@@ -23,7 +24,17 @@ from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import COHORT, write_receipt
-from hypoxia_hpc.runs.stages import OTHER_VERBS, STAGES, Stage, place_of, registry, stage_named, why_unfit
+from hypoxia_hpc.runs.stages import (
+    OTHER_VERBS,
+    STAGES,
+    Registry,
+    Stage,
+    place_of,
+    registry,
+    stage_named,
+    way_to,
+    why_unfit,
+)
 from hypoxia_hpc.workers.slide_stage import StageOutcome
 
 STAGES_FILE = Path(__file__).parent / "runs" / "own" / "example_stages.py"
@@ -203,6 +214,18 @@ def test_a_stage_stands_behind_what_it_needs() -> None:
     assert places == [0, 1]
     places = [place_of(one, STAGES) for one in (stage("c", "cohort"), stage("d", "cohort", "evaluate", "tile"))]
     assert places == [2, 4]
+
+
+def test_the_way_to_a_stage_leaves_out_what_it_does_not_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    aside, on_the_way = stage("aside", "slide", "tile"), stage("own", "slide", "tile")
+    tile, extract, *others = STAGES
+    needing = replace(extract, needs=("own",))
+    found = Registry((tile, aside, on_the_way, needing, *others), {}, {})
+    monkeypatch.setattr("hypoxia_hpc.runs.stages.registry", lambda: found)
+    assert [one.name for one in way_to("extract")] == ["tile", "own", "extract"]
+    assert [one.name for one in way_to("report")] == ["report"]
+    with pytest.raises(KeyError):
+        way_to("nothing")
 
 
 def test_every_verb_that_is_no_stage_is_a_name_that_no_stage_can_have() -> None:

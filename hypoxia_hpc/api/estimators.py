@@ -79,10 +79,8 @@ class BagClassifier:
         dtype = np.result_type(*(bag.dtype for values, _ in sets for bag in values))
         self._n_features = one_length([bag for values, _ in sets for bag in values])
         with tempfile.TemporaryDirectory(prefix="hypoxia_hpc-") as folder:
-            stores = [
-                stored_bags(Path(folder) / "features" / name, values, codes, dtype)
-                for name, (values, codes) in zip(("train", "valid"), sets, strict=False)
-            ]
+            named = zip(("train", "valid"), sets, strict=False)
+            stores = [stored_bags(Path(folder) / "features" / name, *one, dtype) for name, one in named]
             trained = train_head(
                 table,
                 TrainingData(stores[0], stores[1] if validation is not None else (), self._n_features),

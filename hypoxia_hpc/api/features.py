@@ -77,8 +77,7 @@ def extract(
         Features, float16 by default, (n, d); d is 2,048 for inception_v3 and resnet50, 512 for vgg16.
 
     Raises:
-        InputError: A network or an entry that is not known, tiles of another shape or type, or too small for the
-            network.
+        InputError: A network or entry that is not known, or tiles of another shape or type, or too small for it.
         MachineError: The weights are not on this machine, or Keras has no backend.
         NotReadyError: The weights are not the file that was expected.
         SlideError: ``non-finite-features``, ``float16-overflow``.
@@ -89,11 +88,7 @@ def extract(
     """
     pixels = _pixels(tiles)
     config = _config(pixels, {"backbone": backbone, "weights": str(weights), **settings}, weights_folder)
-    plan, spec = device_plan(config, usable_cores())
-    if spec["weights_digest"].startswith("random:"):
-        _note_random(backbone)
-    extracted = features_of(device_of(plan), lambda: _opened(pixels), lambda done: None)
-    values = checked_cast(extracted.values, config.extract.dtype)
+    values = _values(pixels, config)
     return Features(tiles.slide_id, values, tiles.xy_l0) if isinstance(tiles, Tiles) else Features("", values, None)
 
 
@@ -133,6 +128,14 @@ def _pixels(tiles: Tiles | UInt8Array) -> PixelRows:
         given = f"{getattr(pixels, 'dtype', '')} {shape}"
         raise InputError(f"tiles are {given}: must be uint8 (n, px, px, 3), n 1 or more", remedy="see hx.tile")
     return pixels
+
+
+def _values(pixels: PixelRows, config: RunConfig) -> NDArray[Any]:
+    plan, spec = device_plan(config, usable_cores())
+    if spec["weights_digest"].startswith("random:"):
+        _note_random(config.extract.backbone)
+    extracted = features_of(device_of(plan), lambda: _opened(pixels), lambda done: None)
+    return checked_cast(extracted.values, config.extract.dtype)
 
 
 @cache

@@ -14,7 +14,7 @@ from hypoxia_hpc.analysis.metrics import binary_metrics
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config import EvaluateTable, TrainTable, parse_config
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Patient
+from hypoxia_hpc.records import Float64Array, Patient
 from hypoxia_hpc.runs.cohort import split_of
 
 TRAIN, EVALUATE = TrainTable(), EvaluateTable()
@@ -88,6 +88,13 @@ def evaluate(
     """
     raw = {"threshold": threshold, "bootstrap": bootstrap, "confidence": confidence, "seed": seed}
     table = parse_config({"evaluate": raw}, source="hx.evaluate").evaluate
+    return _measured(*_of_one_length(y, p, groups), table)
+
+
+def _of_one_length(
+    y: ArrayLike, p: ArrayLike, groups: Sequence[Any] | NDArray[Any] | pd.Series | None
+) -> tuple[NDArray[Any], Float64Array, NDArray[np.object_]]:
+    """Labels, probabilities and the patient of each row, all (n,)."""
     labels, probabilities = np.asarray(y), np.asarray(p, dtype=np.float64)
     names = np.asarray(range(labels.size) if groups is None else groups, dtype=object)
     if not labels.shape == probabilities.shape == names.shape or labels.ndim != 1:
@@ -95,6 +102,12 @@ def evaluate(
             f"y {labels.shape}, p {probabilities.shape} and groups {names.shape}: must be (n,), of one length",
             remedy="of predict_proba give the column of class 1: predict_proba(bags)[:, 1]",
         )
+    return labels, probabilities, names
+
+
+def _measured(
+    labels: NDArray[Any], probabilities: Float64Array, names: NDArray[np.object_], table: EvaluateTable
+) -> pd.DataFrame:
     measured = binary_metrics(
         labels,
         probabilities,

@@ -167,16 +167,14 @@ class Run:
             InputError: Input that is wrong, or files in the directory that say something else.
             MachineError: Disk or permission.
         """
-        if rule not in LABEL_RULES:
-            raise InputError(f"rule = {rule!r} is not known", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
         init(
             directory.RunDir(expanded(root, "Run.init")),
             preset(study, settings),
             expanded(slides, "Run.init"),
-            scores=None if scores is None else expanded(scores, "Run.init"),
-            patients=None if patients is None else expanded(patients, "Run.init"),
+            scores=_path_of(scores),
+            patients=_path_of(patients),
             patient_column=patient_column,
-            rule=rule,
+            rule=_known(rule),
         )
         return cls(root, progress=progress)
 
@@ -371,3 +369,13 @@ class Run:
                 remedy="run.tile()",
             )
         return outcome
+
+
+def _path_of(file: str | PathLike[str] | None) -> Path | None:
+    return None if file is None else expanded(file, "Run.init")
+
+
+def _known(rule: LabelRule) -> LabelRule:
+    if rule not in LABEL_RULES:
+        raise InputError(f"rule = {rule!r} is not known", remedy=f"choose one of: {', '.join(LABEL_RULES)}")
+    return rule

@@ -14,7 +14,7 @@ from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.cli.text.metrics import predictions_table
 from hypoxia_hpc.cli.text.words import spaced
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.runs.stages import stage_named, stages_of
+from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.directory import RunDir
@@ -54,7 +54,7 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
         init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
     run_dir = existing_run(run)
     refuse_other_run(run_dir, other)
-    codes = [by_slide(stage_named(name), run) for name in ("tile", "extract")]
+    codes = [by_slide(stage, run) for stage in way_to("extract")]
     done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
     say(spaced(predictions_table(done)))
     return worst([*codes, of_cohort(stage_named("report"), run_dir)])

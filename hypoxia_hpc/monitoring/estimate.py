@@ -46,7 +46,6 @@ FILES = {"store": 12, "none": 9, "extract": 9}
 # Of a slide in a stage of another package: its receipt, and a store as small as one can be.
 ADDED_FILES = 9
 HOUR = 3600.0
-ESTIMATED = ("train", "evaluate")
 # Of what the heads say they take: tests hold them to it on the machine that was measured, and others differ by more.
 COST_SCATTER, COST_ORIGIN = 2.0, "assumed: the heads' own costs, measured on two cores without a GPU"
 
@@ -284,9 +283,10 @@ def _tiles_of(slides: Sequence[Slide], tiled: Receipts, rates: Rates) -> Figure:
 def cohort_estimates(
     config: RunConfig, n_slides: int, patients: Sequence[Patient], tiles: Figure
 ) -> dict[str, CohortEstimate]:
-    """What ``train`` and ``evaluate`` take, by the heads' own costs."""
+    """What the stages that learn from labels take, by the costs that they and the heads name."""
+    estimated = [stage.name for stage in stages_of("cohort") if stage.labelled and stage.cost]
     sizes = [cohort_size(config, n_slides, patients, n) for n in (tiles.value, tiles.low, tiles.high)]
-    return {stage: _cohort_estimate(stage, config, sizes) for stage in ESTIMATED}
+    return {stage: _cohort_estimate(stage, config, sizes) for stage in estimated}
 
 
 def _cohort_estimate(stage: str, config: RunConfig, sizes: Sequence[CohortSize]) -> CohortEstimate:

@@ -35,15 +35,12 @@ def remaining(run: RunDir, *, retry: bool) -> Remaining:
     """
     survey = survey_run(run)
     notes = _notes(survey)
-    cut = _remaining_of(survey.tiles, retry)
-    features = _remaining_of(survey.furthest, retry)
+    own = {stage: _remaining_of(states, retry) for stage, states in survey.by_stage.items()}
     if survey.unknown is not None:
-        features |= _not_held(survey.tiles)
-    todo = {"tile": cut, "extract": cut | features}
-    for name, states in survey.added.items():
-        earlier = (todo[need] for need in stage_named(name).needs)
-        todo[name] = _remaining_of(states, retry).union(*earlier)
-    todo = {stage.name: todo[stage.name] for stage in stages_of("slide")}
+        own["extract"] = _remaining_of(survey.tiles, retry) | _not_held(survey.tiles)
+    todo: dict[str, frozenset[str]] = {}
+    for stage in stages_of("slide"):  # in their order: what a stage needs comes before it
+        todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs))
     receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}
     costs = survey.costs
     gpu = bool(survey.config.site.slurm.gres)

@@ -23,6 +23,8 @@ from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
+FEATURES = "extract"  # the stage whose spec a machine may not know
+
 
 @dataclass(frozen=True, slots=True)
 class StageStatus:
@@ -102,25 +104,29 @@ def run_status(run: RunDir) -> RunStatus:
     with ThreadPoolExecutor(1) as pool:  # the queue answers while files are read
         asked, jobs = datetime.now(UTC), pool.submit(query_jobs, sent)
         survey = survey_run(run)
-    titles = _by_title(survey)
-    todo = {title: {one.slide.slide_id for one in found if one.status == "todo"} for title, found in titles.items()}
+    states = {**survey.by_stage, FEATURES: survey.furthest}
+    titles = {stage: _title(stage, survey) for stage in states}
+    todo = {titles[stage]: _todo(found) for stage, found in states.items()}
     processes = processes_of(run, jobs.result(), asked, todo)
-    stages = [_of_slides(survey, title, found, processes) for title, found in titles.items()]
+    by_slide = {stage: _of_slides(survey, titles[stage], found, processes) for stage, found in states.items()}
     if survey.unknown is not None:
         # Without the spec nothing can be said of features; receipts still show how much was done once.
-        receipts = run.receipts("extract", survey.config.extract.name)
+        receipts = run.receipts(FEATURES, survey.config.extract.name)
         said_done = _said_done(receipts, [slide.slide_id for slide in survey.slides])
-        stages[1] = _unknown(stages[1], survey.unknown.problem, said_done)
-    stages += _cohort_stages(survey)
+        by_slide[FEATURES] = _unknown(by_slide[FEATURES], survey.unknown.problem, said_done)
+    stages = [*by_slide.values(), *_cohort_stages(survey)]
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
     matter = that_matter(jobs.result(), survey.slides, left)
     return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter)
 
 
-def _by_title(survey: Survey) -> dict[str, tuple[SlideState, ...]]:
-    """States by the title that ``status`` and heartbeats give to a stage."""
-    added = {name: tuple(states) for name, states in survey.added.items()}
-    return {"tile": survey.tiles, f"extract {survey.config.extract.name}": survey.furthest, **added}
+def _title(stage: str, survey: Survey) -> str:
+    """What ``status`` and heartbeats call a stage: features have a name of their own."""
+    return f"{stage} {survey.config.extract.name}" if stage == FEATURES else stage
+
+
+def _todo(states: Sequence[SlideState]) -> set[str]:
+    return {one.slide.slide_id for one in states if one.status == "todo"}
 
 
 def _quarantined(survey: Survey) -> Iterator[tuple[str, Receipt]]:

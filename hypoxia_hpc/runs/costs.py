@@ -13,6 +13,7 @@ from hypoxia_hpc.networks.backbones.resolve import feature_length
 from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.registry import find_clustering, find_head
 from hypoxia_hpc.records import Patient
+from hypoxia_hpc.runs.stages import stages_of
 
 # Python, TensorFlow, pandas; on other processors TensorFlow loads other libraries.
 PROCESS_SECONDS, PROCESS_BYTES = 5.5, 1.0e9
@@ -51,9 +52,9 @@ class StageCost:
 
 
 def cohort_cost(stage: str, config: RunConfig, size: CohortSize) -> StageCost:
-    """Of one of these stages; one that another package adds is unknown."""
-    known = {"train": train_cost, "evaluate": evaluate_cost, "report": report_cost}
-    return known[stage](config, size) if stage in known else StageCost({}, PROCESS_BYTES, (stage,))
+    """Of a stage, by the ``cost`` that it names; unknown where it names none."""
+    named: Sequence[StageCost | None] = [one.cost_of(config, size) for one in stages_of("cohort") if one.name == stage]
+    return next((cost for cost in named if cost is not None), StageCost({}, PROCESS_BYTES, (stage,)))
 
 
 def cohort_size(config: RunConfig, n_slides: int, patients: Sequence[Patient], n_tiles: float) -> CohortSize:

@@ -44,6 +44,9 @@ class Stage:
     their receipts. Slide by slide: ``(run, slide_state) -> str``, the state in the stage it needs; else ``(run,
     feature_states) -> str``, of the receipt ``cohort``. None in `STAGES` alone: `runs.state` and `monitoring.status`
     look at the results themselves. ``labelled``: there is nothing to do for it where no patient has a label.
+
+    ``cost``: of one that sees the whole cohort, the function that tells what it takes, ``(config, cohort_size) ->
+    StageCost``; None where that is not known.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Stage:
     help: str
     key: str | None = None
     labelled: bool = False
+    cost: str | None = None
 
     def do(self, *arguments: Any, **options: Any) -> Any:
         """Call ``work``. Raises what it raises; of a stage of another package InputError for what looks like a bug."""
@@ -66,6 +70,13 @@ class Stage:
             raise ValueError(f"{self.name} is not judged by its receipts")
         with _errors_told(self.name, self.key):
             return str(pkgutil.resolve_name(self.key)(*arguments))
+
+    def cost_of(self, *arguments: Any) -> Any:
+        """Call ``cost``; None where there is none. Raises as :meth:`do`."""
+        if self.cost is None:
+            return None
+        with _errors_told(self.name, self.cost):
+            return pkgutil.resolve_name(self.cost)(*arguments)
 
 
 @contextmanager
@@ -113,6 +124,7 @@ STAGES = (
         "hypoxia_hpc.stages.train:train",
         "Split the patients and train the top models: RUN/split.csv, RUN/models/.",
         labelled=True,
+        cost="hypoxia_hpc.runs.costs:train_cost",
     ),
     Stage(
         "evaluate",
@@ -122,6 +134,7 @@ STAGES = (
         "hypoxia_hpc.stages.evaluate:evaluate",
         "Predict tiles, slides and patients, and measure: RUN/predictions/, RUN/metrics.json.",
         labelled=True,
+        cost="hypoxia_hpc.runs.costs:evaluate_cost",
     ),
     Stage(
         "report",
@@ -130,6 +143,7 @@ STAGES = (
         "cpu",
         "hypoxia_hpc.stages.report:report",
         "One self-contained HTML page: RUN/report/index.html.",
+        cost="hypoxia_hpc.runs.costs:report_cost",
     ),
 )
 
@@ -185,6 +199,15 @@ def stages() -> tuple[Stage, ...]:
 def stages_of(unit: Unit) -> tuple[Stage, ...]:
     """Those that go slide by slide, or those that see the whole cohort."""
     return tuple(stage for stage in stages() if stage.unit == unit)
+
+
+def way_to(name: str) -> tuple[Stage, ...]:
+    """A stage behind all that it needs, in the order in which they are done. Raises KeyError as `stage_named` does."""
+    wanted = {stage_named(name).name}
+    for stage in reversed(stages()):  # what a stage needs comes before it
+        if stage.name in wanted:
+            wanted |= set(stage.needs)
+    return tuple(stage for stage in stages() if stage.name in wanted)
 
 
 def stage_named(name: str) -> Stage:

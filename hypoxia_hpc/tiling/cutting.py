@@ -140,8 +140,7 @@ def cut_tiles(
 
     Args:
         sources: where the blocks come from. Several sources of the same blocks, as many as :func:`n_strips` returns,
-            are read by as many threads, each for the columns of :func:`strips_of`. The result is the same, but some
-            blocks are read by two threads.
+            are read by as many threads, each for the columns of :func:`strips_of`; some blocks by two of them.
         grid: the tiles; wholly covered by the sources' blocks.
         rule: what is background.
         selected: bool (n,); a tile that is not selected is MASKED, and no block is read for it.
@@ -149,8 +148,7 @@ def cut_tiles(
         tick: called now and then with the number of tiles decided since the last call.
 
     Raises:
-        SlideError: ``native-tile-too-large`` where the blocks of one tile do not fit into the memory allowed, and what
-            the sources raise.
+        SlideError: ``native-tile-too-large`` where the blocks of one tile exceed the memory, and what sources raise.
     """
     states = np.where(selected, state.UNDECIDED, state.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
     strips = [
