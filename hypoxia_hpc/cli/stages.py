@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hypoxia_hpc.workers.mpi import Ranks
     from hypoxia_hpc.workers.slide_stage import StageOutcome
 
+# How long another rank waits for the first to say what is wrong for all of them. Shorter, and all say it where ranks do
+# not start together; longer, and an error of this rank alone is said later.
 SECONDS_FOR_THE_FIRST = 2.0
 
 

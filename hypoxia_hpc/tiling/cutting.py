@@ -29,6 +29,9 @@ from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.state import CutRule, Layout
 
+# Decoded blocks that all strips of a slide hold together, for the rows that the next band needs, too. With more a
+# worker comes nearer to its 600 MB; with less fewer strips are cut at once, and blocks between two bands are decoded
+# again.
 POOL_BYTES = 192 * 2**20
 # The blocks of one tile must fit, also where they are large. Beyond this a worker would exceed its 600 MB.
 MOST_POOL_BYTES = 320 * 2**20

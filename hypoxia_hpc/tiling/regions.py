@@ -20,11 +20,15 @@ from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
 from hypoxia_hpc.tiling.geojson import bad_regions, read_bytes, read_polygons
 from hypoxia_hpc.tiling.kernels.compiling import kernel
 
+# Each becomes a position of the union, which without a limit would fill the memory.
 MOST_CROSSINGS = 200_000
 MOST_PAIRS = 4_000_000_000  # of outline segments above one another, looked at for crossings: some seconds
 
+# Larger pieces make each tile at an edge slower to cut, smaller ones are more of them to find.
 PIECE_POSITIONS = 256
+# Outlines may have any number of positions in one place: halving ends here, at the size of a pixel.
 SMALLEST_PIECE_PX = 1.0
+# Squares that are geometries at the same time: more take more memory, fewer take more calls of GEOS.
 TILES_AT_ONCE = 2**16
 
 Geometries = NDArray[Any]

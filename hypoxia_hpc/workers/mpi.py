@@ -21,6 +21,8 @@ from hypoxia_hpc.errors import MachineError
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "MPI_LOCALNRANKS", "SLURM_NTASKS")
 _TELLING_LOCAL = "MPI_LOCALNRANKS"
 _NEWS, _CODE, _FAILURE = 1, 2, 3  # tags
+# While a rank waits for others at the end. MPI itself would wait without a pause and keep a core busy; longer pauses
+# delay the end by as much, for each message that has to pass.
 SECONDS_BETWEEN_LOOKS = 0.001
 # Less than the 30 that the jobs of ``submit`` give ranks to end after the first.
 SECONDS_TO_LEAVE = 15.0

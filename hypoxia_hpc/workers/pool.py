@@ -32,7 +32,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Dealt_co = TypeVar("Dealt_co", covariant=True)
 
+# A worker may die by what is no fault of its item (memory that others took): the item is tried once more. What dies
+# twice would mostly die again, and each attempt costs as much as the first.
 MOST_ATTEMPTS = MOST_STARTS = 2
+# News of workers wake this process at once: this is how late it sees ``stop``, which wakes nothing. Heartbeats are
+# written between, too.
 POLL_SECONDS = 0.5
 # The signal that ends a whole job may reach a worker this long before it reaches this process.
 NEWS_SECONDS = 2.0

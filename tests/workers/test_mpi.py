@@ -30,6 +30,8 @@ from hypoxia_hpc.workers.mpi import launched_ranks, mpi_library, mpi_name, refus
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 DRIVER = Path(__file__).with_name("mpi_driver.py")
 LIMIT_SECONDS = 120
+# From a stop to the end: 4 s on a busy machine, workers that still build their network included.
+STOP_SECONDS = 30
 N_SLIDES = 8
 N_RANKS = 3
 # About 100 tiles a slide, and a backbone that is built in a second.
@@ -403,13 +405,17 @@ def test_slides_that_a_stopped_rank_has_not_begun_are_given_back(alone: Path, tm
     try:
         wait_for(lambda: len(ranks_of(process)) == 2 and all(map(workers_of, ranks_of(process))))
         os.kill(process.pid if to == "all" else ranks_of(process)[int(to)], signal.SIGTERM)
-        _, log = process.communicate(timeout=LIMIT_SECONDS)
+        _, log = process.communicate(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"the ranks run on {STOP_SECONDS} s after the stop: rank 0 lacks slides that were given back")
     finally:
         process.kill()
     assert process.returncode == 75
-    left = re.search(r"stopped on request; (\d+) left to do", log)
-    assert left is not None, log
-    assert int(left[1]) == N_SLIDES - len(list(run.glob("features/*/*.zarr")))
+    told = re.search(r"stopped on request; (\d+) left to do", log)
+    assert told, log
+    # On a busy machine a rank may finish a slide before the other has workers; the broken one is looked at, or not.
+    n_made = len(list(run.glob("features/*/*.zarr")))
+    assert N_SLIDES - int(told[1]) - n_made in (0, 1)
 
 
 @pytest.mark.parametrize(

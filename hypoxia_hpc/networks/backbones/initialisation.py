@@ -22,6 +22,7 @@ RANDOM_RULE = 1  # raised when the weights made here change
 
 BYTES = 2  # a weight is drawn as a 16-bit integer
 UNIFORM_SD = 2**16 / math.sqrt(12)
+# `RandomRule` says what was found at 1. The smaller it is, the less of what blocks see is left beside the trunk.
 RESIDUAL_SCALE = 0.25
 
 

@@ -14,6 +14,8 @@ from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.networks.data.shuffling import EpochPlan, chunks_of, epoch_plan, part_of, rows_of
 from hypoxia_hpc.records import Int64Array
 
+# Rows in a window that is read in order, of which two are in memory: 2 x 34 MB of 2,048 x float16. Smaller windows take
+# more turns of the readers, larger ones more memory, and the first batch comes later.
 IN_ORDER_ROWS = 8192
 _HELD = (-1, -1)
 

@@ -20,6 +20,8 @@ from hypoxia_hpc.records import Int64Array, UInt8Array
 RUN_TILES = 8  # a chunk of a tile store
 # 1,024 tiles are mixed, and as many read ahead: 2 x 275 MB of 299 px.
 WINDOW_RUNS = 128
+# Reading and unpacking release the interpreter lock. With fewer threads the next window may come late; more of them
+# help only where the disk answers as many at once.
 TILE_READERS = 4
 
 TileBatch = tuple[UInt8Array, Int64Array]

@@ -38,8 +38,15 @@ if TYPE_CHECKING:
     import keras
 
 CENTRES = "centres"
+# Codes from which centres are placed. Time and memory of k-means grow with them; with fewer a small cluster has fewer
+# codes, or none.
 SAMPLE_ROWS = 20_000
+# k-means ends in the local optimum that its start leads to; the best of several is taken. Time grows with their number.
 KMEANS_STARTS = 10
+# The assignment is a softmax of the distances to the centres, each in units of the spread at the beginning, times this.
+# At 1 a code belongs to all near centres, so that these can still move; at 100 all but wholly to the nearest, as in
+# what is predicted. A larger end leaves no gradient between centres; a smaller one keeps soft what prediction makes
+# hard.
 FIRST_SHARPNESS, LAST_SHARPNESS = 1.0, 100.0
 PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and every row is computed alike
 # Weights, two moments, gradients; of a checkpoint the first three, twice as it is written.

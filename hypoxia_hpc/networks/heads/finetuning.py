@@ -26,8 +26,10 @@ from hypoxia_hpc.networks.runtime import compiler, start_keras
 if TYPE_CHECKING:
     import keras
 
-MOMENTUM = 0.9
+MOMENTUM = 0.9  # of SGD, its usual value
 WEIGHT_DECAY = 0.01  # of AdamW, as PyTorch has it
+# Tiles from which mean and spread of the features are taken: with fewer these depend on which tiles came first; each
+# one takes a pass through the network, and all are in memory at once (268 MB at 299 px).
 SAMPLE_TILES = 1000
 # Of all gradients together, once the base is trained too: through features of small spread they are large, and a base
 # that keeps its statistics has nothing to hold it (ResNet50 on the demo: NaN in the 10th step without).

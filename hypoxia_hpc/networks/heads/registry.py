@@ -23,6 +23,8 @@ from hypoxia_hpc.networks.heads.logistic import logistic_cost, logistic_predicto
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, check_probabilities
 
+# Rows on which a trained head has to give probabilities: weights that are no numbers show on
+# any row, and more rows only take longer.
 SAMPLE_ROWS = 500
 HeadTable = Table  # of a head on features
 _Code = TypeVar("_Code", Head, Clustering)

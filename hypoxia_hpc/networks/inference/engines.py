@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Alignment of memory that XLA on the CPU and TensorFlow use in place; other memory they copy.
 ALIGNED_BYTES = 64
+# Batches that the device has while a thread prepares the next: it computes one, and the other waits for it. With one it
+# stands idle from the end of a batch to the start of the next; every further one takes a batch's memory of the device.
 IN_FLIGHT = 2
 
 
