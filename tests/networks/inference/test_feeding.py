@@ -23,6 +23,7 @@ from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_
 from hypoxia_hpc.networks.runtime import backend_name, start_keras, versions
 
 PX, BATCH, LENGTH = 24, 8, 5
+HANG_SECONDS = 60
 keras = start_keras()
 
 
@@ -210,28 +211,79 @@ def test_what_reading_raises_comes_out_and_the_next_slide_is_fine(in_order: bool
 # --- time --------------------------------------------------------------------------------------------------------
 
 
-def test_a_slow_source_makes_the_device_wait() -> None:
-    device = device_for(small_network(), readers=1)
-    extracted(device, Slide(tiles_of(1)))  # traces
-    lease = extracted(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).lease
-    assert 0.3 < lease.waited_seconds <= lease.device_seconds
-    assert lease.waited_seconds > 0.3 * lease.device_seconds
+class Clock:
+    """In place of ``time``: it goes on only where a test says so, and knows which threads have looked at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._changed = threading.Condition()
+        self._lookers: set[int] = set()
+
+    def perf_counter(self) -> float:
+        with self._changed:
+            self._lookers.add(threading.get_ident())
+            self._changed.notify_all()
+            return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        with self._changed:
+            self.now += seconds
+
+    def wait_for_lookers(self, n: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._lookers) >= n, timeout=HANG_SECONDS)
 
 
-def test_a_slow_network_does_not_wait() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("hypoxia_hpc.networks.inference.device.time", made)
+    return made
+
+
+class LateSlide(Slide):
+    """Each batch takes a second of the clock to read, which begins when the one before it is finished."""
+
+    def __init__(self, clock: Clock, n_tiles: int) -> None:
+        super().__init__(tiles_of(n_tiles))
+        self.finished = threading.Semaphore(0)
+        self._clock = clock
+
+    def read_into(self, start: int, stop: int, out: np.ndarray) -> int:
+        assert not start or self.finished.acquire(timeout=HANG_SECONDS)
+        self._clock.pass_by(1)
+        return super().read_into(start, stop, out)
+
+    def extracted(self, device: Device) -> Extracted:
+        return extracted(device, self, lambda n: self.finished.release())
+
+
+def slow_engine(clock: Clock, n_lookers: int = 1) -> Engine:
+    """Every batch takes a second of the clock; the first begins when ``n_lookers`` threads have looked at it."""
     engine = keras_engine(small_network(), xla=False)
-    device = Device(lambda _: replace(engine, start=partial(slowly, engine.start)), PX, BATCH, readers=1)
-    lease = extracted(device, Slide(tiles_of(10 * BATCH), seconds=0.005)).lease
-    assert lease.device_seconds > 0.5
-    assert lease.waited_seconds < 0.3 * lease.device_seconds
+
+    def start(batch: np.ndarray) -> Any:
+        clock.wait_for_lookers(n_lookers)
+        clock.pass_by(1)
+        return engine.start(batch)
+
+    return replace(engine, start=start)
 
 
-def slowly(start: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
-    time.sleep(0.05)
-    return start(batch)
+def test_a_slow_source_makes_the_device_wait(clock: Clock) -> None:
+    device = device_for(small_network(), readers=1)
+    lease = LateSlide(clock, 6 * BATCH).extracted(device).lease
+    assert (lease.waited_seconds, lease.device_seconds) == (6, 6)
 
 
-def test_time_is_counted_on_after_an_error() -> None:
+def test_a_slow_network_does_not_wait(clock: Clock) -> None:
+    engine = slow_engine(clock)
+    device = Device(lambda _: engine, PX, BATCH, readers=1)
+    lease = extracted(device, Slide(tiles_of(10 * BATCH))).lease
+    assert (lease.waited_seconds, lease.device_seconds) == (0, 10)
+
+
+def test_time_is_counted_on_after_an_error(clock: Clock) -> None:
     model = small_network()
     engines = iter([failing(keras_engine(model, xla=False), partial(MemoryError, "none left"), after=1)])
     device = Device(lambda _: next(engines, keras_engine(model, xla=False)), PX, BATCH, readers=1)
@@ -239,8 +291,8 @@ def test_time_is_counted_on_after_an_error() -> None:
         slide = Slide(tiles_of(40), broken_from=broken_from)
         with suppress(SlideError):
             extracted(device, slide)
-    lease = extracted(device, Slide(tiles_of(6 * BATCH), seconds=0.1)).lease
-    assert 0.3 < lease.waited_seconds <= lease.device_seconds
+    lease = LateSlide(clock, 6 * BATCH).extracted(device).lease
+    assert (lease.waited_seconds, lease.device_seconds) == (12, 12)  # of batches of half the size
 
 
 def test_all_time_on_the_device_belongs_to_a_lease() -> None:
@@ -262,15 +314,14 @@ def test_all_time_on_the_device_belongs_to_a_lease() -> None:
     assert all(lease.waited_seconds <= lease.device_seconds for lease in turns)
 
 
-def test_another_slide_waits_in_line() -> None:
-    engine = keras_engine(small_network(), xla=False)
-    device = Device(lambda _: replace(engine, start=partial(slowly, engine.start)), PX, BATCH, readers=2)
+def test_another_slide_waits_in_line(clock: Clock) -> None:
+    engine = slow_engine(clock, n_lookers=3)  # the first slide begins when the second waits; this thread looked, too
+    device = Device(lambda _: engine, PX, BATCH, readers=2)
     with ThreadPoolExecutor(2) as threads:
-        turns = [
-            one.lease for one in threads.map(partial(extracted, device), [Slide(tiles_of(6 * BATCH)) for _ in range(2)])
-        ]
-    assert max(lease.queued_seconds for lease in turns) > 0.2
-    assert sum(lease.waited_seconds for lease in turns) < 0.3
+        slides = [Slide(tiles_of(6 * BATCH)) for _ in range(2)]
+        turns = [one.lease for one in threads.map(partial(extracted, device), slides)]
+    assert sorted(lease.queued_seconds for lease in turns) == [0, 6]
+    assert [lease.waited_seconds for lease in turns] == [0, 0]
 
 
 # --- memory of the device ----------------------------------------------------------------------------------------
