@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import threading
@@ -83,10 +84,20 @@ def test_a_quarantine_of_an_older_version_is_told_by_the_slide(tmp_path: Path) -
 def test_tiles_that_are_done_say_what_they_are(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {}, n_patients=2, n_unlabelled=0)
     first = run.slides()[0]
+    document = run.tiles(first.slide_id) / "zarr.json"
+    held = json.loads(document.read_bytes())
+    held["attributes"]["plan"]["reader"] = "openslide"
+    document.write_text(json.dumps(held))
     receipt = Receipt(first.slide_id, "quarantined", "of another time")
     write_receipt(run.receipts("tile"), receipt)
     state = tile_state(run, run.config().tile, first)
-    assert (state.slide, state.stage, state.status, state.reader, state.tiles) == (first, "tile", "done", "", "")
+    assert (state.slide, state.stage, state.status, state.reader, state.tiles) == (
+        first,
+        "tile",
+        "done",
+        "openslide",
+        "",
+    )
     assert state.key == store_key(run.tiles(first.slide_id))
     assert state.receipt == read_receipt(run.receipts("tile"), first.slide_id)
     other = Slide("other", first.path, "patient", 1)
@@ -144,6 +155,7 @@ def test_features_are_done_for_the_present_tiles_and_table_alone(tmp_path: Path)
     assert feature_state(run, NAME, spec, tiles) == todo
     before = SlideState(slide, "tile", "quarantined", "key")
     assert feature_state(run, NAME, spec, before) is before
+    write_receipt(receipts, Receipt(slide.slide_id, "quarantined", extract_key(spec, "")))
     assert feature_state(run, NAME, spec, SlideState(slide, "tile", "todo")) == todo
 
 
@@ -222,9 +234,7 @@ def test_the_result_of_a_cohort_is_current_by_its_receipt(tmp_path: Path) -> Non
     assert not is_current(run, stage, features)
 
 
-def test_the_spec_follows_run_toml_and_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name of the weights file is that of no published one: its hash is taken, and nothing else is looked at."""
-    monkeypatch.delenv("HYPOXIA_HPC_WEIGHTS", raising=False)
+def test_the_spec_follows_run_toml_and_its_weights() -> None:
     config = preset("hypoxia", {"tile": {"tile_px": 75}, "extract": {"weights": "random", "seed": 3}})
     spec = run_spec(config)
     assert (spec["tile_px"], spec["weights_digest"]) == (75, "random:1:3")
