@@ -61,7 +61,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
         return NativeCodec(recorded, decode)
 
-    monkeypatch.setattr(sources.codecs, "codec_of", recording)
+    monkeypatch.setattr(sources.decoders, "codec_of", recording)
     yield seen
 
 
