@@ -27,7 +27,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
     run_dir = existing_run(run)
     shown = progress()
     n = len(everything_to_verify(run_dir))
-    shown.begin("verify", n, n, "stores, models and results")
+    shown.begin("verify", n, n, "result")
     checked = []
     for one in verify_all(run_dir):
         checked.append(one)

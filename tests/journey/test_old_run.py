@@ -36,6 +36,7 @@ def test_everything_is_done(run: Path, hypoxia: Hypoxia) -> None:
 def test_it_verifies(run: Path, hypoxia: Hypoxia) -> None:
     done = hypoxia("verify", run)
     assert (done.returncode, done.stdout.strip()) == (0, "verify: 30 stores, models and results, all sound")
+    assert "verify: 30/30 results, took" in done.stderr
 
 
 def test_it_reports(run: Path, hypoxia: Hypoxia) -> None:
