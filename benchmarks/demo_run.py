@@ -29,6 +29,7 @@ def precision_figures(folder: Path, report: Report) -> list[Figure]:
         n_patients=PATIENTS,
         difference=None,
         seed=SEED,
+        trained=False,
         workers=len(usable_cores()),
         progress=NoProgress(),
         stop=threading.Event(),
@@ -46,7 +47,14 @@ def precision_figures(folder: Path, report: Report) -> list[Figure]:
 def _prepare(run: Path, slides: Path, patients: Path, precision: str, tiled: Path) -> None:
     if (run / "run.toml").exists():
         return
-    init(RunDir(run), demo_config(SEED), slides, patients=patients, progress=NoProgress(), stop=threading.Event())
+    init(
+        RunDir(run),
+        demo_config(SEED, trained=False),
+        slides,
+        patients=patients,
+        progress=NoProgress(),
+        stop=threading.Event(),
+    )
     text = (run / "run.toml").read_text()
     (run / "run.toml").write_text(re.sub(r'(?m)^precision = "float32"', f'precision = "{precision}"', text, count=1))
     if (tiled / "tiles").is_dir() and tiled != run:

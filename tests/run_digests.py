@@ -1,4 +1,5 @@
-"""What a run promises, as digests: ``python tests/run_digests.py DEMO`` records those of a demo in ``recorded``.
+"""What a run promises, as digests: ``python tests/run_digests.py DEMO`` records those of a demo in ``recorded``. The
+demo is one with random weights, of 12 or of 60 patients.
 
 Times, hosts, paths and versions of libraries are left out; so is the page of the report, which holds times.
 """
@@ -20,11 +21,15 @@ import zarr
 from hypoxia_hpc.config import canonical_json
 
 RECORDED = Path(__file__).parent / "recorded"
-DIGESTS, FEATURES = RECORDED / "demo.json", RECORDED / "demo_features.npy"
-SAMPLED = ("CMU-1-Small-Region", "TCGA-ZZ-0001-01Z-00-DX1", "TCGA-ZZ-0030-01Z-00-DX1", "TCGA-ZZ-0060-01Z-00-DX1")
+REAL = "CMU-1-Small-Region"
 # Of a model and of metrics, what follows from the numbers that a device made; everything else is the same everywhere.
 NUMBERS_OF_MODELS, NUMBERS_OF_METRICS = ("history", "content", "compute"), ("models", "content", "predictions")
 Record = dict[str, Any]
+
+
+def recorded_files(n_patients: int) -> tuple[Path, Path]:
+    """Where the digests and the sampled features of a demo with that number of patients are."""
+    return RECORDED / f"demo_{n_patients}.json", RECORDED / f"demo_{n_patients}_features.npy"
 
 
 def record(demo: Path) -> Record:
@@ -57,8 +62,11 @@ def compute(run: Path) -> Record:
 
 
 def sampled_features(run: Path) -> np.ndarray:
-    """The first feature vector of some slides, float16 (4, d)."""
-    groups = (zarr.open_group(run / "features" / "inception_v3" / f"{name}.zarr", mode="r") for name in SAMPLED)
+    """The first feature vector of the real slide and of the first, middle and last patient, float16 (4, d)."""
+    stores = sorted((run / "features" / "inception_v3").iterdir())
+    n_patients = len(stores) - 1
+    sampled = [one for one in stores if one.stem == REAL] + [stores[n] for n in (1, n_patients // 2, n_patients)]
+    groups = (zarr.open_group(store, mode="r") for store in sampled)
     return np.stack([np.asarray(group["features"][0]) for group in groups])
 
 
@@ -138,5 +146,7 @@ def _json(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    DIGESTS.write_text(json.dumps(record(Path(sys.argv[1])), indent=1) + "\n")
-    np.save(FEATURES, sampled_features(Path(sys.argv[1]) / "run"))
+    demo = Path(sys.argv[1])
+    digests, features = recorded_files(json.loads((demo / "demo.json").read_text())["patients"])
+    digests.write_text(json.dumps(record(demo), indent=1) + "\n")
+    np.save(features, sampled_features(demo / "run"))

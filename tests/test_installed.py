@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -25,31 +26,32 @@ with source_tree() as tree:
 
 
 class Installed:
-    """An environment that holds the wheel; libraries come from the one in which the tests run."""
+    """An environment that holds the wheel and nothing else: no library, and no pip."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         wheels = folder / "wheels"
         build = [sys.executable, "-m", "build", "--outdir", wheels, ROOT]  # as `make dist` does
         subprocess.run(build, check=True, timeout=60 * MINUTES, capture_output=True)
+        (self.wheel,) = wheels.glob("hypoxia_hpc-*.whl")
         venv.create(folder / "venv", with_pip=False, symlinks=True)
-        (site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
-        (wheel,) = wheels.glob("hypoxia_hpc-*.whl")
-        install = [
-            "pip",
-            "--python",
-            folder / "venv" / "bin" / "python",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-        ]
-        subprocess.run([sys.executable, "-m", *install, wheel], check=True, timeout=60 * MINUTES)
-        # Behind its own folder; a .pth file inside the other one is not read there, so an editable install stays out.
-        (site / "libraries.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
-        self.package = site / "hypoxia_hpc"
+        (self.site,) = (folder / "venv" / "lib").glob("python3*/site-packages")
+        self.package = self.site / "hypoxia_hpc"
+        self.install("--no-deps", "--no-index", self.wheel)
 
-    def runs(self, *command: str | Path, code: int = 0, **settings: str) -> subprocess.CompletedProcess[str]:
+    def install(self, *words: str | Path) -> None:
+        pip = [sys.executable, "-m", "pip", "--python", self.folder / "venv" / "bin" / "python", "install", "--quiet"]
+        subprocess.run([*pip, *words], check=True, timeout=60 * MINUTES)
+
+    def borrow_libraries(self) -> None:
+        """From the environment in which the tests run. They come behind its own folder; a .pth file inside the other
+        one is not read there, so an editable install stays out."""
+        borrowed = "\n".join(path for path in sys.path if path.endswith("site-packages"))
+        (self.site / "libraries.pth").write_text(borrowed)
+
+    def runs(
+        self, *command: str | Path, code: int = 0, minutes: float = MINUTES, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
         done = subprocess.run(
             [self.folder / "venv" / "bin" / command[0], *command[1:]],
@@ -58,7 +60,7 @@ class Installed:
             check=False,
             cwd=self.folder,
             env=environment,
-            timeout=60 * MINUTES,
+            timeout=60 * minutes,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done
@@ -66,7 +68,17 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    return Installed(tmp_path_factory.mktemp("installed"))
+    made = Installed(tmp_path_factory.mktemp("installed"))
+    made.borrow_libraries()
+    return made
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel with the libraries that pip finds for it, as a user has it."""
+    made = Installed(tmp_path_factory.mktemp("alone"))
+    made.install(f"{made.wheel}[tensorflow]")
+    return made
 
 
 def test_the_wheel_is_what_runs(installed: Installed) -> None:
@@ -134,9 +146,20 @@ def test_a_line_in_a_shell_s_start_up_file_completes_verbs(
 
 
 @pytest.mark.long
-def test_the_demo_runs_from_the_wheel(installed: Installed) -> None:
-    said = installed.runs("hypoxia-hpc", "demo", "demo", "--patients", "12").stdout
-    assert (installed.folder / "demo" / "run" / "report" / "index.html").is_file(), said
+def test_the_demo_runs_in_an_empty_environment(alone: Installed) -> None:
+    said = alone.runs("hypoxia-hpc", "demo", "demo", "--patients", "12").stdout
+    assert (alone.folder / "demo" / "run" / "report" / "index.html").is_file(), said
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("apptainer") is None, reason="not installed: apptainer")
+def test_an_image_is_built_by_the_wheel_and_works(alone: Installed) -> None:
+    """To its end, without a container registry. The definition's own test is part of the build."""
+    said = alone.runs("hypoxia-hpc", "image", "cpu", "images", "--base", "debootstrap", minutes=25).stdout
+    assert "images/cpu.sif" in said
+    doctor = ["exec", alone.folder / "images" / "cpu.sif", "hypoxia-hpc", "doctor"]
+    checked = subprocess.run(["apptainer", *doctor], capture_output=True, text=True, check=False, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_an_editable_installation_finds_the_folders_of_the_repository() -> None:

@@ -170,7 +170,9 @@ def test_only_the_command_line_prints_or_exits() -> None:
 
 
 def test_nothing_is_unpickled_or_evaluated() -> None:
-    assert {library for _, library in OUTER} & {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle"} == set()
+    """Beside weights whose hash was checked, by a reader that imports nothing (test_torch_file.py)."""
+    unpickling = {"pickle", "shelve", "marshal", "dill", "joblib", "cloudpickle"}
+    assert [one for one in OUTER if one[1] in unpickling] == [("networks.backbones.torch_file", "pickle")]
     names = {node.id for tree in MODULES.values() for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert names & {"eval", "exec", "compile", "__import__"} == set()
 

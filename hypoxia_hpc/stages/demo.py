@@ -12,6 +12,8 @@ import pandas as pd
 from hypoxia_hpc.cohorts.tables import patients_csv
 from hypoxia_hpc.config import RunConfig, canonical_json, preset
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.networks.backbones.check import has_file
+from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
@@ -27,13 +29,13 @@ from hypoxia_hpc.workers.pool import FailedItem, deal
 STAGE = "demo slides"
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"
 
-# What the demo changes of the hypoxia preset, and why: no weights can be had offline; few tiles a slide and few
-# patients want small batches (500 tiles of the study are more than all training tiles here); 40 % of the patients for
-# test, so that the interval is not all of 0..1, and 20 % for validation. Of 24 bags attention learns more from a few
-# tiles at a time, other ones in each of many epochs (mean AUC of six splits: 0.91, with the defaults 0.78), and 12
-# validation patients are too few to stop by.
+# What the demo changes of the hypoxia preset, and why: few tiles a slide and few patients want small batches (500 tiles
+# of the study are more than all training tiles here); 40 % of the patients for test, so that the interval is not all of
+# 0..1, and 20 % for validation. Of 24 bags attention learns more from a few tiles at a time, other ones in each of many
+# epochs (mean AUC of six splits with random weights: 0.91, with the defaults 0.78), and 12 validation patients are too
+# few to stop by.
 DEMO_CHANGES: Json = {
-    "extract": {"weights": "random", "batch_size": 16},
+    "extract": {"batch_size": 16},
     "train": {
         "split": [0.4, 0.2, 0.4],
         "tanh": {"batch_size": 64},
@@ -49,12 +51,24 @@ DEMO_CHANGES: Json = {
         "deep_kmeans": {"clusters": 5, "code": 8, "batch_size": 64},
     },
 }
+# The study's own weights cannot be had offline. Those of this network come with a Python package; without it, the
+# study's network has random ones.
+TRAINED_NETWORK = "efficientnet_lite0"
+TRAINED: Json = {"name": TRAINED_NETWORK, "backbone": TRAINED_NETWORK, "weights": "imagenet"}
+RANDOM: Json = {"weights": "random"}
 
 
-def demo_config(seed: int) -> RunConfig:
-    """The run.toml of the demo; ``seed`` is that of the split, the training and the random weights."""
+def has_trained_weights() -> bool:
+    """Whether the trained weights of the demo are on this machine."""
+    known = find_network(TRAINED_NETWORK).known
+    return known is not None and has_file(TRAINED_NETWORK, known, None)
+
+
+def demo_config(seed: int, *, trained: bool) -> RunConfig:
+    """The run.toml of the demo; ``seed`` is that of the split, the training and the random weights. ``trained``: with
+    trained weights, of a smaller network."""
     changes = {
-        "extract": {**DEMO_CHANGES["extract"], "seed": seed},
+        "extract": {**DEMO_CHANGES["extract"], **(TRAINED if trained else RANDOM), "seed": seed},
         "train": {**DEMO_CHANGES["train"], "seed": seed},
     }
     return preset("hypoxia", changes)
@@ -66,6 +80,7 @@ def write_demo_cohort(
     n_patients: int,
     difference: float | None,
     seed: int,
+    trained: bool,
     workers: int,
     progress: Progress,
     stop: threading.Event,
@@ -73,6 +88,7 @@ def write_demo_cohort(
     """Write ``folder/slides`` and ``folder/patients.csv`` and return them; slides that are there already stay.
 
     The real slide is among them, of a patient whom patients.csv does not know: it is predicted, not trained on.
+    ``trained`` as in :func:`demo_config`: a folder keeps to one of the two.
 
     Raises:
         InputError: the folder holds something else.
@@ -80,7 +96,8 @@ def write_demo_cohort(
         Stopped: on request.
     """
     difference = DEFAULT_DIFFERENCE if difference is None else difference
-    _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed})
+    weights = {"weights": TRAINED_NETWORK} if trained else {}
+    _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed, **weights})
     slides, patients = folder / "slides", folder / "patients.csv"
     cohort = synthetic_cohort(n_patients, difference, seed)
     jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]

@@ -30,7 +30,7 @@ from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
 DemoOf = Callable[..., Path]
 SEEDS = (1, 2, 3, 4, 5)  # fixed in advance
-# A demo takes some three minutes on two cores: the first seed is made for the journey anyway, the others are for the
+# A demo takes some two minutes on two cores: the first seed is made for the journey anyway, the others are for the
 # exhaustive run.
 SOME_SEEDS = [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS[1:])]
 
@@ -109,7 +109,9 @@ def test_permuted_labels_give_chance(
     table: HeadTable = getattr(run.config().train, head)
     patients = [patient for patient in run.patients() if patient.label is not None]
     slides = {slide.patient_id: slide.slide_id for slide in run.slides()}
-    stores = {patient.patient_id: run.features("inception_v3", slides[patient.patient_id]) for patient in patients}
+    stores = {
+        patient.patient_id: run.features(run.config().extract.name, slides[patient.patient_id]) for patient in patients
+    }
     areas = []
     for permutation in range(permutations):
         labels = np.random.default_rng(permutation).permutation([patient.label for patient in patients])

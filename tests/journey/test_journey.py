@@ -71,7 +71,7 @@ def test_demo_refuses_to_mix_cohorts(demo: Path, hypoxia: Hypoxia) -> None:
 def test_status_and_verify_find_everything_done(demo: Path, hypoxia: Hypoxia) -> None:
     status = hypoxia("status", demo / "run", "--json", fresh=True)
     stages = {stage["stage"]: stage for stage in json.loads(status.stdout)["stages"]}
-    assert stages["tile"]["done"] == stages["extract inception_v3"]["done"] == 61
+    assert stages["tile"]["done"] == stages["extract efficientnet_lite0"]["done"] == 61
     assert all(stage["todo"] == 0 for stage in stages.values())
     verified = hypoxia("verify", demo / "run", fresh=True)
     assert (verified.returncode, verified.stdout.strip()) == (0, "verify: 128 stores, models and results, all sound")
@@ -101,7 +101,8 @@ def test_predict_refuses_other_features(demo: Path, tmp_path: Path, hypoxia: Hyp
     done = hypoxia("predict", tmp_path / "new", "--model", demo / "run")
     assert done.returncode == 2
     assert "[tile] white: 215 here, 220 where tanh was trained" in done.stderr
-    assert "[extract] weights_digest: 'random:1:0' here, 'random:1:1' where tanh was trained" in done.stderr
+    assert "[extract] backbone: 'inception_v3' here, 'efficientnet_lite0' where tanh was trained" in done.stderr
+    assert "[extract] weights_digest: 'random:1:0' here, '579344" in done.stderr
 
 
 def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(

