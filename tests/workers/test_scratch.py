@@ -76,7 +76,10 @@ def test_extract_reads_a_staged_slide_where_its_tiles_keep_no_pixels(
     tmp_path: Path, scratch: Path, real_slide: Path
 ) -> None:
     slide = Slide("one", real_slide, "patient", 1)
-    tables = {"tile": {"pixels": "none", "tile_px": 75}, "extract": {"backbone": "vgg16", "weights": "random"}}
+    tables = {
+        "tile": {"pixels": "none", "tile_px": 75, "mpp": 2.0},
+        "extract": {"backbone": "vgg16", "weights": "random"},
+    }
     runs = [run_with(tmp_path / "bare", None, **tables), run_with(tmp_path / "staged", scratch, **tables)]
     for run in runs:
         take_through(tile, run, slide)
