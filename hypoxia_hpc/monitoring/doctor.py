@@ -19,7 +19,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.tiling.plan import plan_tiles
+from hypoxia_hpc.tiling.plan import plan_tiles, resolution_doubt
 from hypoxia_hpc.tiling.regions import regions_path
 
 # Nearly all of reading a header is waiting for a network drive.
@@ -92,6 +92,8 @@ def _slide(table: TileTable, slide: Slide) -> Check:
     width, height = pyramid.size_l0
     where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
     verdict, lacking = coarse_verdict(pyramid, plan, table)
+    if plan.mpp_source == "slide" and (doubt := resolution_doubt(pyramid)):
+        verdict, lacking = "note" if verdict == "ok" else verdict, f"{lacking}; {doubt}"
     found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
     return Check(name, verdict, f"{found}{lacking}")
 

@@ -24,8 +24,11 @@ SNAP_FACTORS = (1, 2, 4, 8)
 FINEST_SCALE = 0.98
 MPP_AT_1X = 10.0
 MAX_ANISOTROPY = 0.02
-# Light cannot resolve a hundredth of a µm; [tile] and slides.csv take up to 100 too.
-FINEST_MPP, COARSEST_MPP = 0.01, 100.0
+# What a header may say. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have 352.8 µm/px
+# (72 dpi), 84.7 (300), 42.3 (600) or 21.2 (1,200); a scanner of whole slides has 10 at most.
+FINEST_MPP, COARSEST_MPP = 0.01, 20.0
+# Scanners round their power: 40x is 0.2265 µm/px on one and 0.2526 on another.
+MOST_DOUBT = 0.15
 # Three million tiles of 299 px are 26 cm x 26 cm at 0.5 µm/px: larger than any glass slide. Their plan takes 300 MB.
 MOST_TILES = 3_000_000
 
@@ -38,37 +41,60 @@ def round_half_up(value: ArrayLike) -> Int64Array:
 def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float | None) -> tuple[float, MppSource]:
     """Micrometres per level 0 pixel and where it came from: manifest, slide, 10 / objective power, default.
 
-    A slide whose two axes agree within 2 % is taken at their mean.
+    A slide whose two axes agree within 2 % is taken at their mean. What no scanner has counts as missing.
 
     Raises:
-        SlideError: ``no-mpp`` where there is no resolution, ``anisotropic-mpp`` where the slide's axes disagree,
-            ``absurd-mpp`` where its header says what no scanner has.
+        SlideError: ``no-mpp`` where there is no resolution, ``absurd-mpp`` where there is none and the header says
+            what no scanner has, ``anisotropic-mpp`` where the slide's axes disagree.
     """
     if manifest_mpp is not None:
         return manifest_mpp, "manifest"
-    if pyramid.mpp_x is not None and pyramid.mpp_y is not None:
-        return _sane(_mean_mpp(pyramid.mpp_x, pyramid.mpp_y), "slide")
-    if pyramid.objective_power is not None:
-        return _sane(MPP_AT_1X / pyramid.objective_power, "objective-power")
+    across, down, of_objective = _sane(pyramid.mpp_x), _sane(pyramid.mpp_y), _mpp_of_objective(pyramid)
+    if across is not None and down is not None:
+        return _mean_mpp(across, down), "slide"
+    if of_objective is not None:
+        return of_objective, "objective-power"
     if default_mpp is not None:
         return default_mpp, "default_mpp"
-    raise SlideError(
-        "no-mpp",
-        "neither the manifest nor the slide gives µm per pixel, the slide gives no objective power, "
-        "and [tile] default_mpp is not set",
-        remedy="give the slide an mpp in slides.csv, or set [tile] default_mpp",
+    raise _without_mpp(pyramid)
+
+
+def resolution_doubt(pyramid: Pyramid) -> str:
+    """Where the header's µm per pixel and its objective power are more than 15 % apart: the sentence; else empty."""
+    across, of_objective = _sane(pyramid.mpp_x), _mpp_of_objective(pyramid)
+    if across is None or of_objective is None or abs(across / of_objective - 1) <= MOST_DOUBT:
+        return ""
+    return (
+        f"the header says {across:g} µm/px, and an objective of {pyramid.objective_power:g}x, which is about "
+        f"{of_objective:g}: if µm/px is wrong, give the slide its mpp in slides.csv"
     )
 
 
-def _sane(mpp: float, source: MppSource) -> tuple[float, MppSource]:
-    if not FINEST_MPP <= mpp <= COARSEST_MPP:
-        raise SlideError(
-            "absurd-mpp",
-            f"the header says {mpp:g} µm/px ({source}), which no scanner has: it is not within "
-            f"{FINEST_MPP:g} to {COARSEST_MPP:g}",
-            remedy="give the slide its mpp in slides.csv",
+def _sane(mpp: float | None) -> float | None:
+    return mpp if mpp is not None and FINEST_MPP <= mpp <= COARSEST_MPP else None
+
+
+def _mpp_of_objective(pyramid: Pyramid) -> float | None:
+    return None if not pyramid.objective_power else _sane(MPP_AT_1X / pyramid.objective_power)
+
+
+def _without_mpp(pyramid: Pyramid) -> SlideError:
+    """The error of a slide whose header gives no resolution, or none that can be."""
+    remedy = "give the slide an mpp in slides.csv, or set [tile] default_mpp"
+    axes = {"across": pyramid.mpp_x, "down": pyramid.mpp_y}
+    absurd = [f"{mpp:g} µm/px {axis}" for axis, mpp in axes.items() if mpp is not None and _sane(mpp) is None]
+    if pyramid.objective_power:
+        absurd.append(f"an objective of {pyramid.objective_power:g}x")
+    if not absurd:
+        problem = (
+            "neither the manifest nor the slide gives µm per pixel, the slide gives no objective power, "
+            "and [tile] default_mpp is not set"
         )
-    return mpp, source
+        return SlideError("no-mpp", problem, remedy=remedy)
+    limits = f"µm/px is not within {FINEST_MPP:g} to {COARSEST_MPP:g}, so it counts as missing"
+    return SlideError(
+        "absurd-mpp", f"the header says {', '.join(absurd)}, which no scanner has: {limits}", remedy=remedy
+    )
 
 
 def _mean_mpp(mpp_x: float, mpp_y: float) -> float:

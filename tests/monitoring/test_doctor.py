@@ -49,6 +49,18 @@ def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
     assert text.endswith("nothing bad")
 
 
+def test_a_resolution_that_contradicts_the_objective_is_a_note(tmp_path: Path, real_slide: Path) -> None:
+    data = real_slide.read_bytes()
+    doubtful, plain = data.replace(b"AppMag = 20", b"AppMag = 40"), data
+    assert doubtful != plain
+    (tmp_path / "a.svs").write_bytes(doubtful)
+    slides = {"doubtful": tmp_path / "a.svs", "plain": real_slide}
+    found = {one.name: one for one in examine_run(new_run(tmp_path / "run", slides))}
+    assert found["slide doubtful"].verdict == "note"
+    assert "0.499 µm/px, and an objective of 40x" in found["slide doubtful"].detail
+    assert found["slide plain"].verdict == "ok"
+
+
 @pytest.mark.parametrize(
     ("downsamples", "table", "verdict"),
     [

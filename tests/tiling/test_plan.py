@@ -16,7 +16,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan
 from hypoxia_hpc.tiling import plan as plan_module
-from hypoxia_hpc.tiling.plan import choose_level, grid_1d, plan_tiles, resolve_mpp, round_half_up
+from hypoxia_hpc.tiling.plan import choose_level, grid_1d, plan_tiles, resolution_doubt, resolve_mpp, round_half_up
 
 DEFAULT = TileTable()
 
@@ -58,15 +58,56 @@ def test_axes_that_agree_within_2_percent_are_taken_at_their_mean() -> None:
     assert resolve_mpp(pyramid(mpp_x=0.2, mpp_y=0.4), 0.3, None) == (0.3, "manifest")
 
 
-@pytest.mark.parametrize(("mpp", "sane"), [(0.01, True), (100.0, True), (0.0099, False), (100.1, False)])
-def test_a_resolution_that_no_scanner_has_is_refused(mpp: float, sane: bool) -> None:
+@pytest.mark.parametrize(
+    ("mpp", "sane"),
+    [(0.01, True), (20.0, True), (0.0099, False), (20.1, False), (84.7, False), (352.8, False), (1e300, False)],
+)
+def test_a_resolution_that_no_scanner_has_counts_as_missing(mpp: float, sane: bool) -> None:
     """What the header says, as µm per pixel or as a power; not what slides.csv says, which is checked there."""
     for header in (pyramid(mpp_x=mpp, mpp_y=mpp), pyramid(mpp_x=None, objective_power=10 / mpp)):
         if sane:
-            assert resolve_mpp(header, None, None)[0] == pytest.approx(mpp)
+            assert resolve_mpp(header, None, 0.7)[0] == pytest.approx(mpp)
         else:
             assert reason_of(resolve_mpp, header, None, None) == "absurd-mpp"
+            assert resolve_mpp(header, None, 0.7) == (0.7, "default_mpp")
         assert resolve_mpp(header, 0.5, None) == (0.5, "manifest")
+
+
+@pytest.mark.parametrize(("across", "down"), [(-0.25, -0.25), (0.0, 0.0), (-0.25, 0.25), (0.25, 352.8), (0.25, -1.0)])
+def test_absurd_axes_are_missing_and_not_anisotropic(across: float, down: float) -> None:
+    header = pyramid(mpp_x=across, mpp_y=down)
+    assert reason_of(resolve_mpp, header, None, None) == "absurd-mpp"
+    assert resolve_mpp(header, None, 0.5) == (0.5, "default_mpp")
+    assert resolve_mpp(replace(header, objective_power=40.0), None, 0.5) == (0.25, "objective-power")
+
+
+def test_the_remedy_of_an_absurd_resolution_names_what_helps() -> None:
+    with pytest.raises(SlideError, match=r"352\.8 µm/px across, 352\.8 µm/px down.*counts as missing") as caught:
+        resolve_mpp(pyramid(mpp_x=352.8, mpp_y=352.8), None, None)
+    assert "slides.csv" in caught.value.remedy
+    assert "default_mpp" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("mpp", "power", "doubtful"),
+    [
+        (0.25, 40.0, False),
+        (0.2265, 40.0, False),  # Hamamatsu
+        (0.2874, 40.0, False),
+        (0.2876, 40.0, True),
+        (0.2126, 40.0, False),
+        (0.2124, 40.0, True),
+        (0.5, 40.0, True),
+        (0.5, None, False),
+        (352.8, 40.0, False),  # missing, so it contradicts nothing
+    ],
+)
+def test_a_resolution_that_contradicts_the_objective_is_said(mpp: float, power: float | None, doubtful: bool) -> None:
+    doubt = resolution_doubt(pyramid(mpp_x=mpp, mpp_y=mpp, objective_power=power))
+    assert bool(doubt) == doubtful
+    if doubtful:
+        assert f"{mpp:g} µm/px" in doubt
+        assert "40x" in doubt
 
 
 def test_the_store_says_where_the_resolution_came_from() -> None:
@@ -102,8 +143,9 @@ NOTHING = pyramid(mpp_x=None, mpp_y=None)
             pyramid(mpp_x=1000.0, mpp_y=1000.0),
             DEFAULT,
             "absurd-mpp",
-            "the header says 1000 µm/px (slide), which no scanner has: it is not within 0.01 to 100",
-            "give the slide its mpp in slides.csv",
+            "the header says 1000 µm/px across, 1000 µm/px down, which no scanner has: "
+            "µm/px is not within 0.01 to 20, so it counts as missing",
+            "give the slide an mpp in slides.csv, or set [tile] default_mpp",
         ),
         (
             pyramid(mpp_x=0.25, mpp_y=0.5),
