@@ -62,6 +62,7 @@ setup(
         "pillow>=11,<14",
         "pyarrow>=19",
         "pydantic>=2.10,<3",
+        "pydicom>=3.0.2,<4",
         "rich>=13.9,<16",
         "safetensors>=0.5,<1",
         "scikit-learn>=1.6,<2",

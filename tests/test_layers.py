@@ -40,6 +40,7 @@ TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("prog
 # Where each library lives: a room (folder), or a module.
 HOMES = {
     "openslide": {"slides"},
+    "pydicom": {"slides.dicom"},
     "zarr": {"stores"},
     "google_crc32c": {"stores"},
     "imagecodecs": {"slides", "stores"},

@@ -17,6 +17,8 @@ from hypoxia_hpc.monitoring.checks import Check, Verdict
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.slides.companions import companions
+from hypoxia_hpc.slides.fingerprint import slide_errors
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.plan import plan_tiles, resolution_doubt
@@ -73,8 +75,8 @@ def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
 
 def _size(slide: Slide) -> int:
     try:
-        return slide.path.stat().st_size
-    except OSError:  # its header says why
+        return sum(file.stat().st_size for file in {slide.path, *companions(slide.path)})
+    except (OSError, SlideError):  # its header says why
         return 0
 
 
@@ -83,6 +85,8 @@ def _slide(table: TileTable, slide: Slide) -> Check:
     try:
         if table.regions:
             regions_path(Path(table.regions), slide.slide_id)
+        with slide_errors(slide.path):
+            companions(slide.path)  # OpenSlide sees the loss of some of them only when it reads their tiles
         with opened_slide(slide.path) as opened:
             pyramid = opened.pyramid
             plan = plan_tiles(pyramid, table, slide.mpp)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.slides.companions import companions
+from hypoxia_hpc.slides.dicom import may_be_dicom
 
 END_BYTES = 2**20
 BLOCK_BYTES = 64 * 2**10
@@ -17,25 +19,31 @@ N_BLOCKS = 16
 
 def fingerprint(path: Path) -> str:
     """SHA-256 (hex) of the file's size, its first and last MiB and sixteen evenly spaced 64 KiB blocks; for formats of
-    many files also all their names and sizes. Path and time do not enter.
+    many files also their names and sizes, for a DICOM series all that of each of its files, whichever of them is
+    named. Path and time do not enter.
 
     Raises:
         SlideError: ``missing-file``, ``no-permission``, ``not-a-slide`` (a folder, a pipe), ``unreadable``.
     """
     digest = hashlib.sha256()
     with slide_errors(path):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
-        size = status.st_size
-        digest.update(f"{size}\n".encode())
-        with path.open("rb") as file:
-            for offset, length in _ranges(size):
-                file.seek(offset)
-                digest.update(file.read(length))
-        for companion in companions(path):
-            digest.update(f"{companion.name}\0{companion.stat().st_size}\n".encode())
+        others = companions(path)
+        for file in others if others and may_be_dicom(path) else [path]:
+            _add_sample(digest, file)
+        for file in others:
+            digest.update(f"{file.name}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _add_sample(digest: hashlib._Hash, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(f"{size}\n".encode())
+    with path.open("rb") as file:
+        for offset, length in _ranges(size):
+            file.seek(offset)
+            digest.update(file.read(length))
 
 
 @contextmanager
@@ -55,16 +63,3 @@ def _ranges(size: int) -> list[tuple[int, int]]:
     ranges = [(0, min(END_BYTES, size)), (max(0, size - END_BYTES), END_BYTES)]
     step = max(0, size - BLOCK_BYTES) // (N_BLOCKS - 1)
     return ranges + [(index * step, BLOCK_BYTES) for index in range(N_BLOCKS)]
-
-
-def companions(path: Path) -> list[Path]:
-    """The other files of a multi-file slide: a MIRAX folder of the same name, the Hamamatsu VMS/VMU files that share
-    its stem, the folder of a DICOM series."""
-    suffix = path.suffix.lower()
-    if suffix not in (".mrxs", ".vms", ".vmu", ".dcm"):
-        return []
-    folder = path.with_suffix("") if suffix == ".mrxs" else path.parent
-    if not folder.is_dir():
-        return []
-    stem = path.stem if suffix in (".vms", ".vmu") else ""
-    return sorted(file for file in folder.iterdir() if file.is_file() and file.name.startswith(stem))

@@ -26,7 +26,8 @@ from pathlib import Path
 from hypoxia_hpc.config import SiteTable
 from hypoxia_hpc.errors import MachineError, SlideError
 from hypoxia_hpc.machine.disks import free_bytes
-from hypoxia_hpc.slides.fingerprint import companions, slide_errors
+from hypoxia_hpc.slides.companions import companions
+from hypoxia_hpc.slides.fingerprint import slide_errors
 
 COPY_BYTES = 8 * 2**20
 # A folder is locked right after it is made; and a file system without locks leaves only its age.

@@ -57,21 +57,6 @@ def test_path_name_and_time_do_not_enter(tmp_path: Path) -> None:
     assert fingerprint(one) == fingerprint(other)
 
 
-@pytest.mark.parametrize(
-    ("slide", "companion"),
-    [("a.mrxs", "a/Data0001.dat"), ("a.vms", "a(1,0).jpg"), ("a.vmu", "a.opt"), ("a.dcm", "b.dcm")],
-)
-def test_names_and_sizes_of_a_slide_of_many_files_enter(tmp_path: Path, slide: str, companion: str) -> None:
-    path = written(tmp_path / slide, b"header")
-    alone = fingerprint(path)
-    written(tmp_path / companion, b"12345")
-    whole = fingerprint(path)
-    written(tmp_path / companion, b"54321")
-    assert fingerprint(path) == whole != alone
-    written(tmp_path / companion, b"123456")
-    assert fingerprint(path) != whole
-
-
 @pytest.mark.parametrize("name", ["a.svs", "a.tiff", "a.ndpi"])
 def test_the_neighbours_of_a_single_file_do_not_enter(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / name, b"slide")

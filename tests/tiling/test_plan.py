@@ -193,7 +193,7 @@ def test_a_plan_goes_by_the_manifest_and_by_the_default_of_the_run() -> None:
 
 def test_limits_themselves_are_within_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """2 % between axes, 2 % between a level and the scale, the most tiles."""
-    assert resolve_mpp(pyramid(mpp_x=50.0, mpp_y=51.0), None, None) == (50.5, "slide")
+    assert resolve_mpp(pyramid(mpp_x=12.5, mpp_y=12.75), None, None) == (12.625, "slide")
     assert choose_level([1.0, 102.0], 100.0) == (1, 102.0)
     header = pyramid(width=3 * 299, height=2 * 299)
     monkeypatch.setattr(plan_module, "MOST_TILES", 6)

@@ -93,13 +93,14 @@ def test_all_files_of_a_slide_are_staged(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "a.mrxs").write_bytes(b"header")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "Data0000.dat").write_bytes(b"pixels" * 1000)
-    (tmp_path / "a" / "Slidedat.ini").write_bytes(b"index")
+    (tmp_path / "a" / "Slidedat.ini").write_bytes(ini := b"[HIERARCHICAL]\nINDEXFILE=Data0000.dat\n")
+    (tmp_path / "a" / "note.txt").write_bytes(b"no part of the slide")
     with staging(scratch) as area, staged(tmp_path / "a.mrxs", area) as copy:
         assert copy.is_relative_to(scratch)
         assert files_below(copy.parent) == {
             "a.mrxs": b"header",
             "a/Data0000.dat": b"pixels" * 1000,
-            "a/Slidedat.ini": b"index",
+            "a/Slidedat.ini": ini,
         }
         assert fingerprint(copy) == fingerprint(tmp_path / "a.mrxs")
     assert list(scratch.iterdir()) == []

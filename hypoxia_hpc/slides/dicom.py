@@ -1,0 +1,134 @@
+"""DICOM whole-slide images: which files of a folder are one slide.
+
+A slide is a series: its levels, and the parts of a level (a concatenation), are files of one folder with one
+SeriesInstanceUID. Label and overview images may be of that series, too; no pixel of a slide comes from them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.errors import SlideError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+TAGS = ("ImageType", "PatientID", "SeriesInstanceUID", "ConcatenationUID", "InConcatenationTotalNumber")
+# Elements are in the order of their tags, and all of TAGS lie below: what comes after is not read.
+FIRST_TAG_NOT_READ = 0x0028_0000
+PREAMBLE_BYTES, MAGIC = 128, b"DICM"
+# A folder that changed less than this ago may change again without another time.
+SETTLED_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One file of a series. ``concatenation`` is empty for a level of one file; else ``n_parts`` files have it."""
+
+    path: Path
+    series: str
+    patient_id: str
+    is_volume: bool
+    concatenation: str
+    n_parts: int
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Whether a name may be a DICOM file's: ``.dcm``, no suffix, or one that is the last number of a UID."""
+    suffix = path.suffix.lower()
+    return suffix in ("", ".dcm") or suffix[1:].isdigit()
+
+
+def volumes_of(path: Path) -> list[Instance]:
+    """The VOLUME instances of the series that a file belongs to, by name; empty where it is no DICOM slide.
+
+    Raises:
+        SlideError: ``missing-file`` where parts of a concatenation are not there.
+        OSError: the folder cannot be listed.
+    """
+    own = read_instance(path) if may_be_dicom(path) else None
+    if own is None:
+        return []
+    volumes = [each for each in instances_in(path.parent) if each.series == own.series and each.is_volume]
+    _refuse_incomplete(path, volumes)
+    return volumes
+
+
+def instances_in(folder: Path) -> tuple[Instance, ...]:
+    """The whole-slide instances that lie in a folder, by name. Their headers are read once, and again where the folder
+    changes. Raises OSError."""
+    changed = folder.stat().st_mtime_ns
+    if abs(time.time_ns() - changed) < SETTLED_NS:
+        return _read_folder(folder, changed)
+    return _known_folder(folder, changed)
+
+
+def _read_folder(folder: Path, _changed: int) -> tuple[Instance, ...]:
+    with os.scandir(folder) as entries:
+        files = sorted(Path(entry.path) for entry in entries if entry.is_file())
+    found = [read_instance(file) for file in files if may_be_dicom(file)]
+    return tuple(each for each in found if each is not None)
+
+
+_known_folder = lru_cache(maxsize=256)(_read_folder)
+
+
+def read_instance(path: Path) -> Instance | None:
+    """What the beginning of a file's header says, None where it is no whole-slide DICOM file that can be read."""
+    try:
+        with path.open("rb") as file:
+            if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
+                return None
+        header = _read_header(path)
+        if header.file_meta.get("MediaStorageSOPClassUID") != WHOLE_SLIDE_IMAGE or not header.get("SeriesInstanceUID"):
+            return None
+        return _instance(path, header)
+    except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
+        return None
+
+
+def _read_header(path: Path) -> FileDataset:
+    import pydicom
+    from pydicom.filereader import read_partial
+
+    # Values that break a rule of DICOM are no reason for a warning a file.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    with path.open("rb") as file:
+        return read_partial(
+            file,
+            lambda tag, _vr, _length: tag >= FIRST_TAG_NOT_READ,
+            specific_tags=[pydicom.tag.Tag(name) for name in TAGS],
+        )
+
+
+def _instance(path: Path, header: FileDataset) -> Instance:
+    patient_id = str(header.get("PatientID") or "").strip()
+    return Instance(
+        path=path,
+        series=str(header.SeriesInstanceUID),
+        patient_id=patient_id if patient_id.isprintable() else "",
+        is_volume="VOLUME" in (header.get("ImageType") or ()),
+        concatenation=str(header.get("ConcatenationUID") or ""),
+        n_parts=int(header.get("InConcatenationTotalNumber") or 1),
+    )
+
+
+def _refuse_incomplete(path: Path, volumes: Sequence[Instance]) -> None:
+    parts: dict[str, list[Instance]] = defaultdict(list)
+    for each in volumes:
+        parts[each.concatenation].append(each)
+    for concatenation, there in parts.items():
+        if concatenation and len(there) < there[0].n_parts:
+            raise SlideError(
+                "missing-file",
+                f"{path}: of the {there[0].n_parts} parts of concatenation {concatenation} {len(there)} are there",
+                remedy="fetch the whole series again",
+            )

@@ -1,0 +1,133 @@
+"""A DICOM series is one slide, whichever of its files is named, and whatever lies beside them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+from slides.dicom_series import generate_uid, image_of, write_instance, write_series
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.slides import dicom
+from hypoxia_hpc.slides.companions import companions
+from hypoxia_hpc.slides.dicom import instances_in, may_be_dicom, read_instance, volumes_of
+from hypoxia_hpc.slides.fingerprint import fingerprint
+
+MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ".DCM", ""])
+def test_a_series_is_its_volumes_and_has_one_fingerprint(tmp_path: Path, suffix: str) -> None:
+    """In a flat folder of two slides. OpenSlide reads the same of each file, label and overview too."""
+    one, other = (write_series(tmp_path, seed, patient=f"P{seed}", suffix=suffix) for seed in (1, 2))
+    for files, patient in ((one, "P1"), (other, "P2")):
+        for file in files:
+            volumes = volumes_of(file)
+            assert [each.path for each in volumes] == sorted(files[:2])
+            assert {each.patient_id for each in volumes} == {patient}
+            assert companions(file) == sorted(files[:2])
+    assert len({fingerprint(file) for file in one}) == len({fingerprint(file) for file in other}) == 1
+    assert fingerprint(one[0]) != fingerprint(other[0])
+    assert len(instances_in(tmp_path)) == 8
+
+
+def test_these_files_are_slides_for_openslide(tmp_path: Path) -> None:
+    files = write_series(tmp_path, 5)
+    for file in files:
+        with openslide.OpenSlide(str(file)) as slide:
+            assert slide.level_dimensions == ((200, 200), (100, 100))
+            np.testing.assert_array_equal(
+                np.array(slide.read_region((0, 0), 0, (200, 200)))[..., :3], image_of(5, 200, 200)
+            )
+
+
+def test_what_lies_beside_a_series_changes_nothing(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "slide", 1)
+    before = fingerprint(files[0])
+    (tmp_path / "slide" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / "slide" / "note.txt").write_text("seen")
+    (tmp_path / "slide" / "download.dcm.part").write_bytes(b"\0" * 500)
+    write_series(tmp_path / "slide", 2)
+    files[2].unlink()  # the label
+    assert fingerprint(files[0]) == before
+    copied = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "slide", copied)
+    assert fingerprint(copied / files[1].name) == before
+
+
+def test_a_byte_of_any_volume_changes_the_fingerprint(tmp_path: Path) -> None:
+    files = write_series(tmp_path, 1)
+    before = fingerprint(files[0])
+    for file in files[:2]:
+        data = file.read_bytes()
+        file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert fingerprint(files[0]) != before
+        file.write_bytes(data)
+        assert fingerprint(files[0]) == before
+    files[1].unlink()
+    assert fingerprint(files[0]) != before
+
+
+def test_a_concatenation_is_whole_or_missing(tmp_path: Path) -> None:
+    series, source = generate_uid(), generate_uid()
+    image = image_of(3, 200, 256)
+    parts = [
+        write_instance(tmp_path / f"1.2.{index}", image, series=series, part=(index, 2), source=source)
+        for index in range(2)
+    ]
+    assert companions(parts[1]) == parts
+    assert fingerprint(parts[0]) == fingerprint(parts[1])
+    with openslide.OpenSlide(str(parts[1])) as slide:
+        np.testing.assert_array_equal(np.array(slide.read_region((0, 0), 0, (200, 256)))[..., :3], image)
+    parts[1].unlink()
+    with pytest.raises(SlideError, match=r"of the 2 parts of concatenation .* 1 are there") as caught:
+        fingerprint(parts[0])
+    assert caught.value.reason == "missing-file"
+
+
+def test_headers_of_a_settled_folder_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each slide of it again: of N slides in a folder that would be N² headers."""
+    for seed in range(3):
+        write_series(tmp_path, seed)
+    os.utime(tmp_path, (1_000_000, 1_000_000))
+    read: list[Path] = []
+
+    def counted(path: Path, original: Callable[[Path], object] = read_instance) -> object:
+        read.append(path)
+        return original(path)
+
+    monkeypatch.setattr(dicom, "read_instance", counted)
+    for file in sorted(tmp_path.iterdir()):
+        assert len(volumes_of(file)) == 2
+    assert len(read) == 12 + 12  # each for itself, and the folder once
+    write_series(tmp_path, 9)  # the folder has another time now
+    assert len(instances_in(tmp_path)) == 16
+
+
+def test_what_is_no_slide_is_no_instance(tmp_path: Path) -> None:
+    file = write_series(tmp_path, 1)[0]
+    data = file.read_bytes()
+    other = write_instance(tmp_path / "mr.dcm", image_of(1, 64, 64), series=generate_uid(), sop_class=MR_IMAGE)
+    assert read_instance(other) is None
+    assert read_instance(tmp_path / "gone.dcm") is None
+    assert companions(other) == []
+    for n_bytes in (0, 10, 131, 132, 140, 200, 400, 500):
+        (tmp_path / "short.dcm").write_bytes(data[:n_bytes])
+        assert read_instance(tmp_path / "short.dcm") is None
+    start = data.index(b"\x08\x00\x08\x00CS")
+    (tmp_path / "noise.dcm").write_bytes(data[:start] + np.random.default_rng(0).bytes(5000))
+    assert read_instance(tmp_path / "noise.dcm") is None
+    assert len(fingerprint(tmp_path / "noise.dcm")) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "maybe"),
+    [("a.dcm", True), ("a.DCM", True), ("1.2.840.77", True), ("DX1", True), ("a.svs", False), ("a.dat", False)],
+)
+def test_names_of_dicom_files(name: str, maybe: bool) -> None:
+    assert may_be_dicom(Path(name)) == maybe
