@@ -114,6 +114,8 @@ TESTED_IN = {
     "runs.rates": "monitoring/test_estimate.py",
     "runs.stages": "test_extension.py",
     "runs.survey": "monitoring/test_status.py",
+    "slides.averaging": "slides/test_tile_options.py",
+    "slides.layouts": "slides/test_judging.py",
     "slides.masks": "slides/test_tile_options.py",
     "slides.opening": "slides/test_openslide_reader.py",
     "slides.reread": "slides/test_tile_options.py",

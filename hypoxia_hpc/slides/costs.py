@@ -13,11 +13,10 @@ from pathlib import Path
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped
-from hypoxia_hpc.records import Pyramid, TilePlan
+from hypoxia_hpc.records import TilePlan
 from hypoxia_hpc.slides import decoders
-from hypoxia_hpc.slides.openslide_reader import open_slide, read_pyramid
-from hypoxia_hpc.slides.sources import NATIVE_VENDORS, find_page
-from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.plan import plan_tiles
 
 # Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding costs by the compressed
@@ -43,10 +42,9 @@ def slide_cost(path: Path, table: TileTable, mpp: float | None = None) -> int:
     is still to come. A missing file costs 1.
     """
     try:
-        with open_slide(path) as handle:
-            pyramid = read_pyramid(handle)
-            plan = plan_tiles(pyramid, table, mpp)
-        cost = _cost_of_plan(_pages(path, pyramid), pyramid, plan)
+        with opened_slide(path) as opened:
+            plan = plan_tiles(opened.pyramid, table, mpp)
+            cost = _cost_of_plan(opened.find_page(plan.level), plan)
     except SlideError:
         cost = MS_A_MB_OF_FILE * _file_bytes(path) / MEGA
     return max(1, round(cost))
@@ -71,18 +69,8 @@ def slide_costs(
     return costs
 
 
-def _pages(path: Path, pyramid: Pyramid) -> list[TiffPage] | str:
-    if pyramid.vendor not in NATIVE_VENDORS:
-        return f"vendor {pyramid.vendor}"
-    try:
-        return read_tiled_pages(path)
-    except TiffError as error:
-        return str(error)
-
-
-def _cost_of_plan(pages: list[TiffPage] | str, pyramid: Pyramid, plan: TilePlan) -> float:
-    page = find_page(pages, pyramid, plan.level)
-    if not isinstance(page, TiffPage):
+def _cost_of_plan(page: TiffPage | str, plan: TilePlan) -> float:
+    if isinstance(page, str):
         return MS_A_MPX_OPENSLIDE * plan.n_tiles * plan.side_level**2 / MEGA
     mpx, megabytes = page.width * page.height / MEGA, int(page.counts.sum()) / MEGA
     if page.compression == decoders.JPEG:

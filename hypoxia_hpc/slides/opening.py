@@ -1,13 +1,14 @@
 """An open slide: its header, and the reader that suits a plan.
 
-OpenSlide reads every header and decides whether a file is a slide. The native reader takes over where the file's native
-tiles can be decoded directly.
+OpenSlide reads headers; the native reader takes over where the file's native tiles can be decoded directly. TIFF files
+that OpenSlide does not open, or of which it would show too little or the wrong pixels, are the native reader's alone
+(:mod:`hypoxia_hpc.slides.judging`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
+from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
+from hypoxia_hpc.slides.judging import judge
+from hypoxia_hpc.slides.layouts import Layout
 from hypoxia_hpc.slides.openslide_reader import (
     ReopenedSlide,
     native_tile_size,
@@ -27,15 +31,13 @@ from hypoxia_hpc.slides.openslide_reader import (
 )
 from hypoxia_hpc.slides.sources import (
     MOST_PX_A_READ,
-    MOST_REDUCED,
     NATIVE_VENDORS,
     WHITE,
-    NativeSource,
     OpenSlideSource,
     Reading,
-    averaged,
     choose_reading,
     find_page,
+    native_source,
     read_native_page,
     refuse_large,
     unsafe_codestreams,
@@ -53,13 +55,15 @@ if TYPE_CHECKING:
 
 # The most pixels of a level after the first step of averaging: 64 Mpx are 256 MB.
 MOST_SEEN_PX = 64_000_000
+MOST_SEEN_FACTOR = 32
 
 
 @contextmanager
 def opened_slide(path: Path) -> Iterator[OpenedSlide]:
     """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
-    with open_slide(path) as handle, path.open("rb") as file:
-        slide = OpenedSlide(path, handle, file.fileno())
+    layout = judge(path)
+    with nullcontext() if layout else open_slide(path) as handle, path.open("rb") as file:
+        slide = OpenedSlide(path, handle, file.fileno(), layout)
         try:
             yield slide
         finally:
@@ -69,13 +73,31 @@ def opened_slide(path: Path) -> Iterator[OpenedSlide]:
 class OpenedSlide:
     """Made by :func:`opened_slide`. ``pyramid`` is what the header says."""
 
-    def __init__(self, path: Path, handle: OpenSlide, descriptor: int) -> None:
+    def __init__(self, path: Path, handle: OpenSlide | None, descriptor: int, layout: Layout | None) -> None:
         self._path = path
-        self._handle = handle
-        self._reopened = ReopenedSlide(path, handle)
+        self._openslide = None if handle is None else (handle, ReopenedSlide(path, handle))
         self._descriptor = descriptor
-        self.pyramid: Pyramid = read_pyramid(handle)
+        self._layout = layout
+        self.pyramid: Pyramid = layout.pyramid if layout else read_pyramid(self._handle)
         self._page_by_level: dict[int, TiffPage | None] = {}
+
+    @property
+    def _handle(self) -> OpenSlide:
+        return self._of_openslide()[0]
+
+    @property
+    def _reopened(self) -> ReopenedSlide:
+        return self._of_openslide()[1]
+
+    def _of_openslide(self) -> tuple[OpenSlide, ReopenedSlide]:
+        if self._openslide is None:
+            raise SlideError("unreadable", f"{self._path} has no level that OpenSlide reads", remedy="report this")
+        return self._openslide
+
+    def find_page(self, level: int) -> TiffPage | str:
+        """The page of a level that is read natively, else the reason why not. Raises SlideError
+        ``native-tile-too-large``."""
+        return self._layout.levels[level] if self._layout else find_page(self._pages, self.pyramid, level)
 
     @cached_property
     def _pages(self) -> list[TiffPage] | str:
@@ -88,7 +110,7 @@ class OpenedSlide:
 
     def reading(self, plan: TilePlan, reduce: str) -> Reading:
         """How a plan is read. Raises SlideError ``native-tile-too-large``."""
-        reading = choose_reading(self._pages, self.pyramid, plan, reduce)
+        reading = choose_reading(self.find_page(plan.level), plan, reduce)
         if reading.page is None:
             self._refuse_unsuitable(plan.level)
         return reading
@@ -124,12 +146,15 @@ class OpenedSlide:
             in_strip[:, columns] = selected.reshape(in_strip.shape)[:, columns]
             under = blocks_under(grid, tiles, in_strip.ravel())
             found.append(
-                NativeSource(self._descriptor, page, grid, under, factor, by_decoder=by_decoder, keep_planes=True)
+                native_source(self._descriptor, page, grid, under, factor, by_decoder=by_decoder, keep_planes=True)
             )
         return found
 
     def check_readable(self) -> None:
         """Read one pixel: a slide may open and yet not read. Raises SlideError ``unreadable``."""
+        if self._layout:
+            self.read_window(Window(0, 0, 0, 1, 1, (1, 1)))
+            return
         try:
             self._reopened.read_region((0, 0), 0, (1, 1))
         except UnreadableBlockError as error:
@@ -144,7 +169,7 @@ class OpenedSlide:
 
         Raises SlideError ``native-tile-too-large``.
         """
-        page = find_page(self._pages, self.pyramid, level)
+        page = self.find_page(level)
         width, height = self.pyramid.level_sizes[level]
         first = min(factor, MOST_REDUCED)
         if not isinstance(page, TiffPage) or page.tile_width % first or page.tile_height % first:
@@ -210,7 +235,7 @@ class OpenedSlide:
     def _page_of(self, level: int) -> TiffPage | None:
         """The page of a level that is read natively; decided once, because it may take a look at every native tile."""
         if level not in self._page_by_level:
-            page = find_page(self._pages, self.pyramid, level)
+            page = self.find_page(level)
             if not isinstance(page, TiffPage):
                 self._refuse_unsuitable(level)
             self._page_by_level[level] = page if isinstance(page, TiffPage) else None
@@ -218,11 +243,26 @@ class OpenedSlide:
 
     def read_thumbnail(self, largest_px: int) -> UInt8Array:
         """The whole slide, uint8 (height, width, 3), its longer side at most ``largest_px``. Raises SlideError."""
+        if self._layout:
+            return self._native_thumbnail(largest_px)
         for level in range(len(self.pyramid.level_sizes)):
             self._refuse_unsuitable(level)
         with slide_errors(self._path):
             return read_thumbnail(self._handle, largest_px)
 
+    def _native_thumbnail(self, largest_px: int) -> UInt8Array:
+        from PIL import Image
+
+        sizes = self.pyramid.level_sizes
+        level = max((number for number, size in enumerate(sizes) if max(size) >= largest_px), default=0)
+        factor = 1
+        while factor < MOST_SEEN_FACTOR and max(sizes[level]) >= 2 * factor * largest_px:
+            factor *= 2
+        image = Image.fromarray(self.read_level(level, factor)[0][..., :3])
+        image.thumbnail((largest_px, largest_px))
+        return np.asarray(image)
+
     def close(self) -> None:
         """Close the handles that were opened a second time."""
-        self._reopened.close()
+        if self._openslide:
+            self._reopened.close()

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 CACHE_BYTES = 128 * 2**20
 # A handle takes some 10 ms to open; a slide with more damaged places than this is not worth more time.
 MOST_REOPENED = 200
+# First bytes of files that people have beside their slides, and that nothing here reads.
+SIGNATURES = {
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x89PNG": "a PNG image",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 codestream",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89HDF": "an HDF5 file",
+    b"BM": "a BMP image",
+    b"GIF8": "a GIF image",
+}
 
 
 def openslide_versions() -> Json:
@@ -53,6 +66,7 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
     except openslide.OpenSlideUnsupportedFormatError:
+        refuse_other_kinds(path)
         raise SlideError(
             "not-a-slide",
             f"{path}: no format that OpenSlide knows",
@@ -66,6 +80,19 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
             yield slide
     finally:
         slide.close()
+
+
+def refuse_other_kinds(path: Path) -> None:
+    """Raises SlideError ``not-supported`` for a file that is no broken slide, but something else."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    kind = next((kind for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
+    if kind:
+        raise SlideError(
+            "not-supported",
+            f"{path}: not supported: {kind}",
+            remedy="leave it out, or write it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid)",
+        )
 
 
 @contextmanager

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
-from hypoxia_hpc.slides import decoders
+from hypoxia_hpc.slides import decoders, plain
+from hypoxia_hpc.slides.averaging import average_into
 from hypoxia_hpc.slides.decoders import NativeTileError, Prepared
 from hypoxia_hpc.slides.openslide_reader import ReopenedSlide
+from hypoxia_hpc.slides.plain import PlainPage, PlainSource
 from hypoxia_hpc.slides.tiff import TiffPage
-from hypoxia_hpc.tiling.cutting import BlockGrid, TileGrid, UnreadableBlockError
+from hypoxia_hpc.tiling.cutting import BlockGrid, BlockSource, TileGrid, UnreadableBlockError
 from hypoxia_hpc.tiling.kernels.packed import composite_on_white
 from hypoxia_hpc.tiling.kernels.planes import PACKED
-from hypoxia_hpc.tiling.kernels.reduce import reduce_block
 from hypoxia_hpc.tiling.kernels.state import room_for_blocks
 
 # Those vendors whose levels are plain pages of one TIFF file, without overlaps or shifts.
@@ -37,8 +38,6 @@ MOST_AT_ONCE = 1024
 # One read_region call: 4 Mpx are 16 MiB as RGBA.
 MOST_PX_A_READ = 4 * 2**20
 WHITE = 255
-# The kernel that averages adds up to 256 pixels in 16 bits.
-MOST_REDUCED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +65,9 @@ class Reading:
         return "decoder" if self.by_decoder else "area"
 
 
-def choose_reading(pages: Sequence[TiffPage] | str, pyramid: Pyramid, plan: TilePlan, reduce: str) -> Reading:
-    """Which reader reads the plan's level, and in which blocks. ``pages``: the reason instead, where there are none.
-
-    Raises:
-        SlideError: ``native-tile-too-large``.
-    """
-    page = find_page(pages, pyramid, plan.level)
-    if isinstance(page, TiffPage):
-        return _native_reading(page, plan, reduce)
-    return _openslide_reading(page, plan)
+def choose_reading(page: TiffPage | str, plan: TilePlan, reduce: str) -> Reading:
+    """Which reader reads the plan's level, and in which blocks. ``page``: the level's, or why it has none."""
+    return _native_reading(page, plan, reduce) if isinstance(page, TiffPage) else _openslide_reading(page, plan)
 
 
 def find_page(pages: Sequence[TiffPage] | str, pyramid: Pyramid, level: int) -> TiffPage | str:
@@ -130,11 +122,14 @@ def _native_reading(page: TiffPage, plan: TilePlan, reduce: str) -> Reading:
     if any(number % factor for number in (x, y, page.tile_width, page.tile_height)):
         factor = 1
     return Reading(
-        reader=f"native-{decoders.NAMES[page.compression]}",
+        reader=f"native-{plain.NAMES[page.compression]}",
         why="",
         page=page,
         factor=factor,
-        by_decoder=reduce == "decoder" and factor > 1 and page.compression in decoders.REDUCING,
+        by_decoder=reduce == "decoder"
+        and factor > 1
+        and page.compression in decoders.REDUCING
+        and not isinstance(page, PlainPage),
         tiles=TileGrid(plan.side_level // factor, plan.tile_px, plan.columns, plan.rows),
         blocks=BlockGrid(
             -x // factor, -y // factor, page.tile_width // factor, page.tile_height // factor, page.columns, page.rows
@@ -154,6 +149,22 @@ def _openslide_reading(why: str, plan: TilePlan) -> Reading:
         tiles=TileGrid(squares, plan.tile_px, plan.columns, plan.rows),
         blocks=BlockGrid(0, 0, squares, squares, plan.columns, plan.rows),
     )
+
+
+def native_source(
+    descriptor: int,
+    page: TiffPage,
+    grid: BlockGrid,
+    selected: NDArray[np.bool_],
+    factor: int = 1,
+    *,
+    by_decoder: bool = False,
+    keep_planes: bool = False,
+) -> BlockSource:
+    """The reader of a page's native tiles; the arguments are those of :class:`NativeSource`."""
+    if isinstance(page, PlainPage):
+        return PlainSource(descriptor, page, grid, factor)
+    return NativeSource(descriptor, page, grid, selected, factor, by_decoder=by_decoder, keep_planes=keep_planes)
 
 
 class NativeSource:
@@ -287,8 +298,11 @@ def read_native_page(descriptor: int, page: TiffPage, factor: int, image: UInt8A
     """Decode a whole page, averaged by ``factor``, into ``image``, uint8 (height, width, 4); returns how many native
     tiles did not decode."""
     width, height = page.tile_width // factor, page.tile_height // factor
-    grid, selected = BlockGrid(0, 0, width, height, page.columns, page.rows), np.ones(len(page.offsets), dtype=bool)
-    source = NativeSource(descriptor, page, grid, selected, factor)
+    grid, selected = (
+        BlockGrid(0, 0, width, height, page.columns, page.rows),
+        np.ones(page.columns * page.rows, dtype=bool),
+    )
+    source = native_source(descriptor, page, grid, selected, factor)
     block = room_for_blocks((height, width, 4))
     unreadable = 0
     for number in range(page.columns * page.rows):
@@ -312,25 +326,6 @@ def unsafe_codestreams(descriptor: int, page: TiffPage) -> int:
         if count
     )
     return sum(not decoders.is_safe_codestream(head, page.tile_width, page.tile_height) for head in heads)
-
-
-def averaged(pixels: UInt8Array, factor: int) -> UInt8Array:
-    """uint8 (h, w, 4) averaged by ``factor``, a power of two: beyond 16 in two steps, each rounded. A remainder of the
-    division is left out."""
-    while factor > 1:
-        step = min(factor, MOST_REDUCED)
-        out = np.empty((pixels.shape[0] // step, pixels.shape[1] // step, 4), dtype=np.uint8)
-        average_into(pixels, step, out)
-        pixels, factor = out, factor // step
-    return pixels
-
-
-def average_into(pixels: UInt8Array, factor: int, out: UInt8Array) -> None:
-    """Average uint8 (factor · h, factor · w, 4) by ``factor`` (1, 2, 4, 8 or 16) into (h, w, 4)."""
-    if factor == 1:
-        out[:] = pixels
-    else:
-        reduce_block(pixels.view("<u4")[..., 0], factor, out.view("<u4")[..., 0])
 
 
 class OpenSlideSource:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +22,24 @@ MOST_ENTRIES = 4096
 MOST_NATIVE_TILES = 4_000_000
 MOST_TABLES_BYTES = 64 * 2**10
 # Of a tag that is neither a table nor a list of native tiles: the tag of bits, for example, has one value a sample.
-MOST_VALUES = 16
+MOST_VALUES = 256
 FIRST_BYTES = 64
+# An OME-XML names every plane and channel: those of whole-slide images stay below 1 MiB.
+MOST_TEXT_BYTES = 8 * 2**20
 
 # Tag numbers.
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 266, 274, 277
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, OFFSETS, COUNTS, EXTRA = 284, 317, 322, 323, 324, 325, 338
 SAMPLE_FORMAT, JPEG_TABLES, SUBSAMPLING = 339, 347, 530
+SUBFILE, DESCRIPTION, STRIP_OFFSETS, STRIP_ROWS, STRIP_COUNTS, MOST_SAMPLE = 254, 270, 273, 278, 279, 281
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, SUB_DIRECTORIES = 282, 283, 296, 330
+TILED = frozenset({TILE_WIDTH, TILE_HEIGHT, OFFSETS, COUNTS})
+STRIPPED = frozenset({WIDTH, HEIGHT, STRIP_OFFSETS, STRIP_COUNTS})
+ASCII, RATIONAL = 2, 5
+REDUCED, MASK = 1, 4  # bits of the tag of the subfile
+
+# Type, number of values and the raw value field, by tag.
+_Entries = dict[int, tuple[int, int, bytes]]
 
 TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}  # the unsigned types, and bytes
 DEFAULTS = {
@@ -39,6 +51,9 @@ DEFAULTS = {
     SAMPLES: 1,
     PLANAR: 1,
     PREDICTOR: 1,
+    SUBFILE: 0,
+    MOST_SAMPLE: 0,
+    RESOLUTION_UNIT: 2,
 }
 # Fields of a page that are one number each, and their tags.
 NUMBERS = {
@@ -96,6 +111,29 @@ class TiffPage:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePage:
+    """A page, tiled or stripped (then each strip counts as a native tile), and what the file says of it. ``parent`` is
+    the place in the list of the page whose SubIFD it is, else -1. ``extra`` are the meanings of samples beyond the
+    colours, ``resolution`` is pixels per unit along x and y and the unit (2 inch, 3 cm), zeros where it is not said,
+    ``most_value`` the highest value of a sample that the file announces, 0 for none, ``order`` the
+    file's byte order, "<" or ">"."""
+
+    page: TiffPage
+    is_tiled: bool
+    is_reduced: bool
+    parent: int
+    extra: tuple[int, ...]
+    resolution: tuple[float, float, int]
+    most_value: int
+    description: str
+    order: str
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.page.width, self.page.height
+
+
+@dataclass(frozen=True, slots=True)
 class _Layout:
     """What differs between TIFF and BigTIFF, and the byte order."""
 
@@ -114,6 +152,14 @@ def read_tiled_pages(path: Path) -> list[TiffPage]:
         return _Parser(file.fileno(), size).pages()
 
 
+def read_file_pages(path: Path) -> list[FilePage]:
+    """Every page of the file with a size, tiled or stripped, masks left out: those of the chain in their order, each
+    followed by its SubIFDs. Raises TiffError, OSError."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return _Parser(file.fileno(), size).file_pages()
+
+
 class _Parser:
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
@@ -122,16 +168,77 @@ class _Parser:
 
     def pages(self) -> list[TiffPage]:
         layout, position = self._header()
-        pages: list[TiffPage] = []
+        return [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
+
+    def file_pages(self) -> list[FilePage]:
+        layout, position = self._header()
+        pages: list[FilePage] = []
+        for entries in self._chain(layout, position):
+            parent = len(pages)
+            self._add_page(layout, entries, -1, pages)
+            if len(pages) > parent and SUB_DIRECTORIES in entries:
+                for start in self._values(layout, entries[SUB_DIRECTORIES], MOST_VALUES).tolist():
+                    self._add_page(layout, self._directory(layout, start)[0], parent, pages)
+        return pages
+
+    def _add_page(self, layout: _Layout, entries: _Entries, parent: int, pages: list[FilePage]) -> None:
+        is_tiled = entries.keys() >= TILED
+        subfile = self._number(layout, entries, SUBFILE)
+        if len(pages) >= MOST_PAGES:
+            raise TiffError(f"more than {MOST_PAGES} pages")
+        if not (is_tiled or entries.keys() >= STRIPPED) or subfile & MASK:
+            return
+        pages.append(
+            FilePage(
+                page=self._page(layout, entries if is_tiled else self._as_tiles(layout, entries)),
+                is_tiled=is_tiled,
+                is_reduced=bool(subfile & REDUCED),
+                parent=parent,
+                extra=self._numbers(layout, entries, EXTRA),
+                resolution=self._resolution(layout, entries),
+                most_value=self._number(layout, entries, MOST_SAMPLE),
+                description=self._text(layout, entries),
+                order=layout.order,
+            )
+        )
+
+    def _as_tiles(self, layout: _Layout, entries: _Entries) -> _Entries:
+        """The entries of a stripped page as if its strips were tiles of its width."""
+        height = entries[HEIGHT]
+        whole = STRIP_ROWS not in entries or self._number(layout, entries, STRIP_ROWS) > self._number(
+            layout, entries, HEIGHT
+        )
+        tile_height = height if whole else entries[STRIP_ROWS]
+        places = {OFFSETS: entries[STRIP_OFFSETS], COUNTS: entries[STRIP_COUNTS]}
+        return {**entries, TILE_WIDTH: entries[WIDTH], TILE_HEIGHT: tile_height, **places}
+
+    def _text(self, layout: _Layout, entries: _Entries) -> str:
+        kind, count, field = entries.get(DESCRIPTION, (0, 0, b""))
+        if kind != ASCII or count > MOST_TEXT_BYTES:
+            return ""
+        raw = field[:count] if count <= len(field) else self._read(layout.number(layout.offset, field), count)
+        return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def _resolution(self, layout: _Layout, entries: _Entries) -> tuple[float, float, int]:
+        x, y = (self._ratio(layout, entries, tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
+        return x, y, self._number(layout, entries, RESOLUTION_UNIT)
+
+    def _ratio(self, layout: _Layout, entries: _Entries, tag: int) -> float:
+        kind, count, field = entries.get(tag, (0, 0, b""))
+        if kind != RATIONAL or count != 1:
+            return 0.0
+        raw = field if len(field) == 8 else self._read(layout.number(layout.offset, field), 8)
+        over, under = struct.unpack(layout.order + "II", raw)
+        return over / under if under else 0.0
+
+    def _chain(self, layout: _Layout, position: int) -> Iterator[_Entries]:
         seen: set[int] = set()
         while position:
             if position in seen or len(seen) >= MOST_PAGES:
                 raise TiffError(f"the chain of directories loops, or has more than {MOST_PAGES}")
             seen.add(position)
             entries, position = self._directory(layout, position)
-            if {TILE_WIDTH, TILE_HEIGHT, OFFSETS, COUNTS} <= entries.keys():
-                pages.append(self._page(layout, entries))
-        return pages
+            yield entries
 
     def _read(self, offset: int, length: int) -> bytes:
         if offset < 0 or length < 0 or offset + length > self._size:
@@ -153,7 +260,7 @@ class _Parser:
             return _Layout(order, "u8", "u8"), struct.unpack(order + "Q", self._read(8, 8))[0]
         raise TiffError(f"TIFF version {version} is neither 42 nor 43")
 
-    def _directory(self, layout: _Layout, position: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
+    def _directory(self, layout: _Layout, position: int) -> tuple[_Entries, int]:
         """Entries by tag: type, count and the raw value field; and the next directory's offset."""
         count_bytes, offset_bytes = int(layout.count[1]), int(layout.offset[1])
         n = layout.number(layout.count, self._read(position, count_bytes))
@@ -180,7 +287,7 @@ class _Parser:
             raise TiffError("an offset beyond any file")
         return values.astype(np.int64)
 
-    def _page(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]]) -> TiffPage:
+    def _page(self, layout: _Layout, entries: _Entries) -> TiffPage:
         offsets = self._values(layout, entries[OFFSETS], self._tiles_left)
         counts = self._values(layout, entries[COUNTS], self._tiles_left)
         self._tiles_left -= len(offsets)
@@ -199,12 +306,12 @@ class _Parser:
         _check_page(page)
         return page
 
-    def _numbers(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]], tag: int) -> tuple[int, ...]:
+    def _numbers(self, layout: _Layout, entries: _Entries, tag: int) -> tuple[int, ...]:
         if tag not in entries:
             return (DEFAULTS[tag],) if tag in DEFAULTS else ()
         return tuple(int(value) for value in self._values(layout, entries[tag], MOST_VALUES))
 
-    def _number(self, layout: _Layout, entries: dict[int, tuple[int, int, bytes]], tag: int) -> int:
+    def _number(self, layout: _Layout, entries: _Entries, tag: int) -> int:
         values = self._numbers(layout, entries, tag)
         if not values:
             raise TiffError(f"tag {tag} is missing")

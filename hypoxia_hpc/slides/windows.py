@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hypoxia_hpc.records import UInt8Array
-from hypoxia_hpc.slides.sources import NativeSource
+from hypoxia_hpc.slides.sources import native_source
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.cutting import BlockGrid
 from hypoxia_hpc.tiling.kernels.packed import average_rectangle
@@ -24,7 +24,7 @@ def read_native_window(descriptor: int, page: TiffPage, left: int, top: int, out
     selected = np.zeros((page.rows, page.columns), dtype=bool)
     selected[rows.start : rows.stop, columns.start : columns.stop] = True
     grid = BlockGrid(0, 0, width, height, page.columns, page.rows)
-    source = NativeSource(descriptor, page, grid, selected.ravel())
+    source = native_source(descriptor, page, grid, selected.ravel())
     block = room_for_blocks((height, width, 4))
     for row in rows:
         for column in columns:

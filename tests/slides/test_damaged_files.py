@@ -20,6 +20,8 @@ from bombs import bombs, cut_off_jpegs, jpeg2000_over_reads, jpeg_of_scans
 from damage import damaged_files
 from PIL import Image
 
+from hypoxia_hpc.slides.judging import judge
+
 EXIT_QUARANTINED = 3
 MOST_SECONDS_A_SLIDE = 15.0  # the slowest takes 1.5 s on two busy cores
 MOST_MIB = 600
@@ -35,8 +37,13 @@ REASONS = {
     "no-mpp",
     "no-tissue",
     "not-a-slide",
+    "not-rgb",
+    "not-supported",
+    "several-images",
     "unreadable",
 }
+# Reasons that not every choice of damage leads to.
+RARE = frozenset({"coarser-than-target", "several-images", "not-rgb", "not-supported"})
 
 
 @dataclass(frozen=True)
@@ -108,10 +115,10 @@ def test_every_file_ends_in_a_store_or_with_a_reason(tiled: Tiled) -> None:
 def test_the_corpus_reaches_every_end(tiled: Tiled) -> None:
     """Were all files damaged beyond opening, the readers would not be tested."""
     reasons = Counter(str(receipt["reason"]) for receipt in tiled.receipts.values())
-    assert reasons.keys() == REASONS - {"coarser-than-target"} | {""}
+    assert REASONS - RARE | {""} <= reasons.keys() <= REASONS | {""}
     assert min(reasons[""], reasons["unreadable"], reasons["not-a-slide"]) >= 100
     readers = Counter(receipt["extra"]["reader"] for receipt in tiled.receipts.values() if receipt["status"] == "done")
-    assert set(readers) == {"openslide", *(f"native-{name}" for name in "jpeg jpeg2000 lzw deflate zstd none".split())}  # noqa: SIM905
+    assert set(readers) >= {"openslide", *(f"native-{name}" for name in "jpeg jpeg2000 lzw deflate zstd none".split())}  # noqa: SIM905
 
 
 def test_a_quarantine_says_what_and_what_to_do(tiled: Tiled) -> None:
@@ -129,8 +136,8 @@ def test_what_was_kept_is_what_openslide_shows(tiled: Tiled) -> None:
             continue
         store = zarr.open_group(tiled.run / "tiles" / f"{slide_id}.zarr", mode="r")
         plan = store.attrs["plan"]
-        if plan["side_level"] != TILE_PX or plan["interpolated"]:
-            continue
+        if plan["side_level"] != TILE_PX or plan["interpolated"] or judge(tiled.files[slide_id]) is not None:
+            continue  # what OpenSlide does not read, or reads wrong, is compared with what was written: test_plain.py
         with openslide.OpenSlide(tiled.files[slide_id]) as slide:
             for xy, pixels in zip(store["xy"][:].tolist(), store["pixels"][:], strict=True):
                 rgba = slide.read_region(tuple(xy), plan["level"], (TILE_PX, TILE_PX))

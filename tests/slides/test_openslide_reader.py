@@ -308,7 +308,7 @@ def test_a_truncated_slide_has_a_reason(real_slide: Path, tmp_path: Path) -> Non
     assert refused(path, tmp_path / "run").reason == "not-a-slide"
 
 
-@pytest.mark.parametrize("content", [b"", b"no slide", b"II*\0", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"no slide", b"II*\0", b"MM\0*"])
 def test_a_file_that_is_no_slide_has_a_reason(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.svs"
     path.write_bytes(content)

@@ -14,7 +14,7 @@ from tiff_cases import CASES, level_cases
 from tiff_factory import Case, write_case
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.slides import windows
+from hypoxia_hpc.slides import sources
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.tiff import read_tiled_pages
 from hypoxia_hpc.tiling.windows import Window
@@ -73,12 +73,12 @@ def test_windows_equal_openslide_on_every_level(case: Case, tmp_path: Path) -> N
 def test_only_native_tiles_below_a_window_are_decoded(real_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
 
-    class Counting(windows.NativeSource):
+    class Counting(sources.NativeSource):
         def read(self, number: int, out: Pixels) -> int:
             read.append(number)
             return super().read(number, out)
 
-    monkeypatch.setattr(windows, "NativeSource", Counting)
+    monkeypatch.setattr(sources, "NativeSource", Counting)
     with opened_slide(real_slide) as opened:
         opened.read_window(as_stored(0, 240, 480, 240, 240))  # native tiles are 240 px wide, ten to a row
         opened.read_window(as_stored(0, 470, 470, 20, 20))

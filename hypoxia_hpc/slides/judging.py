@@ -1,0 +1,106 @@
+"""Who reads a file, decided before it is opened as a slide: OpenSlide, the native reader alone, or nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.slides import plain
+from hypoxia_hpc.slides.decoders import NativeTileError
+from hypoxia_hpc.slides.layouts import (
+    CONVERT,
+    Image,
+    Layout,
+    bits_said,
+    find_image,
+    is_openslides,
+    misread_by_openslide,
+    own_layout,
+)
+from hypoxia_hpc.slides.tiff import FilePage, TiffError, read_file_pages
+
+GENERIC = "generic-tiff"
+# A TIFF file with the label and an overview; the slide itself is in .ets files in the folder beside it.
+SLIDE_BESIDE = ".vsi"
+DEEP_BITS = 16
+# Glass is white: a slide whose samples really have 16 bits has values above a quarter of the range.
+DIM = 1 << 14
+MOST_LOOKED_AT = 16
+
+
+def judge(path: Path) -> Layout | None:
+    """How the native reader alone reads this file; None where OpenSlide decides about it.
+
+    Raises:
+        SlideError: ``several-images``, ``not-rgb``, ``not-supported``; the message begins with the path.
+    """
+    if not path.is_file():
+        return None
+    try:
+        pages = read_file_pages(path)
+        return _judged(path, pages) if pages else None
+    except (TiffError, OSError):
+        return None
+    except SlideError as error:
+        raise SlideError(error.reason, f"{path}: {error.problem}", remedy=error.remedy) from None
+
+
+def _judged(path: Path, pages: list[FilePage]) -> Layout | None:
+    import openslide
+
+    vendor = openslide.OpenSlide.detect_format(str(path))
+    if vendor not in (None, GENERIC):
+        _refuse_misread(pages, vendor)
+        return None
+    if path.suffix.lower() == SLIDE_BESIDE:
+        raise SlideError("not-supported", "not supported: Olympus VSI, whose slide lies in a folder", remedy=CONVERT)
+    image = find_image(pages)
+    bits = _bits_used(path, image)
+    if vendor == GENERIC and bits in (8, DEEP_BITS) and is_openslides(image, pages):
+        return None
+    return own_layout(image, bits)
+
+
+def _refuse_misread(pages: list[FilePage], vendor: str) -> None:
+    """Raises SlideError for gray that OpenSlide reads wrong, in a vendor's file."""
+    wrong = [page for page in pages if page.is_tiled and page.page.samples < 3 and misread_by_openslide(page)]
+    if wrong:
+        page = wrong[0].page
+        raise SlideError(
+            "not-rgb", f"a slide of {vendor} with {page.samples} gray samples of {page.bits[0]} bit", remedy=CONVERT
+        )
+
+
+def _bits_used(path: Path, image: Image) -> int:
+    """How many bits of a sample are used. Raises SlideError where the file does not say it and they are not 16."""
+    said = bits_said(image)
+    if said or any(plain.refusal(page) for page in image.levels[-1]):
+        return said or DEEP_BITS
+    most = _most_value(path, image)
+    if most >= DIM:
+        return DEEP_BITS
+    raise SlideError(
+        "not-supported",
+        f"not supported: samples of 16 bit with values up to {most:,}, and nothing says how many bits are used",
+        remedy="write it with 8 bits a sample, or say the bits (OME's SignificantBits, or TIFF's MaxSampleValue)",
+    )
+
+
+def _most_value(path: Path, image: Image) -> int:
+    """The highest value of a sample in native tiles spread over the smallest level."""
+    level = image.levels[-1]
+    parts = plain.parts_of(level[0].page) if len(level) == 1 else tuple(page.page for page in level)
+    page = plain.plain_page(level[0], parts, DEEP_BITS)
+    present = np.flatnonzero(parts[0].counts)
+    chosen = present[:: max(1, -(-len(present) // MOST_LOOKED_AT))]
+    with path.open("rb") as file:
+        return max((_highest(file.fileno(), page, number) for number in chosen.tolist()), default=DIM)
+
+
+def _highest(descriptor: int, page: plain.PlainPage, number: int) -> int:
+    try:
+        return int(plain.read_samples(descriptor, page, number).max())
+    except NativeTileError:
+        return 0

@@ -1,0 +1,242 @@
+"""Which pages of a TIFF file are the slide, and whether OpenSlide may read it, the native reader must, or nobody can.
+
+Decided from all pages. OpenSlide takes the first page and those that are marked as reduced, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Pyramid
+from hypoxia_hpc.slides import decoders, plain
+from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome
+from hypoxia_hpc.slides.plain import PlainPage
+from hypoxia_hpc.slides.sources import refuse_large
+from hypoxia_hpc.slides.tiff import FilePage, TiffPage
+
+# Compressions that OpenSlide 4.0 reads in a TIFF of no vendor.
+OPENSLIDES = plain.LOSSLESS | {decoders.JPEG, plain.PACKBITS}
+# A smaller page is no region of its own: labels, macro images and thumbnails have less than a percent of the pixels.
+LEAST_REGION = 1 / 64
+# Sides of a level may be rounded either way, and some writers round the factor.
+SIDE_SLACK_PX = 2
+# A worker holds less than 600 MB, 200 of them without a slide.
+MOST_FLAT_BYTES = 400 * 2**20
+VENDOR = "tiff"
+CONVERT = "convert it: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg --Q 90 (or Bio-Formats' bfconvert)"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A slide whose header is read here: one page for each level of ``pyramid``."""
+
+    pyramid: Pyramid
+    levels: tuple[PlainPage | TiffPage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The pages of one image: for each level one page, or three of one colour each, by falling size."""
+
+    levels: tuple[tuple[FilePage, ...], ...]
+    ome: OmeImage | None
+    number: int
+
+    @property
+    def main(self) -> FilePage:
+        return self.levels[0][0]
+
+
+def find_image(pages: Sequence[FilePage]) -> Image:
+    """The one image that the file is about. Raises SlideError ``several-images``, ``not-rgb``, ``not-supported``."""
+    images = read_ome(pages[0].description) if pages else []
+    tops = [page for page in pages if page.parent < 0 and not page.is_reduced]
+    named = [_ome_of(page, images) for page in tops]
+    tops = [page for page, ome in zip(tops, named, strict=True) if ome is None or not ome.is_side_image]
+    if not tops:
+        raise SlideError("not-supported", "not supported: no page is a whole image", remedy=CONVERT)
+    main = max(tops, key=_area)
+    ome = _ome_of(main, images)
+    if ome is not None and ome.elsewhere:
+        raise SlideError(
+            "not-supported", "not supported: an OME-TIFF whose planes lie in several files", remedy=CONVERT
+        )
+    planes = _planes(tops, main, ome)
+    _refuse_others(tops, main)
+    if max(map(_area, pages)) > _area(main):
+        raise SlideError(
+            "not-supported", "not supported: its largest page is said to be a smaller copy", remedy=CONVERT
+        )
+    colours = [_levels_below(pages, page) for page in planes]
+    smaller = [level for level in zip(*colours, strict=False) if len({page.size for page in level}) == 1]
+    return Image((planes, *smaller), ome, pages.index(main))
+
+
+def _area(page: FilePage) -> int:
+    return page.page.width * page.page.height
+
+
+def _ome_of(page: FilePage, images: Sequence[OmeImage]) -> OmeImage | None:
+    return next((image for image in images if image.size == page.size), None)
+
+
+def _planes(tops: Sequence[FilePage], main: FilePage, ome: OmeImage | None) -> tuple[FilePage, ...]:
+    """The pages of full size: one, or those of red, green and blue."""
+    same = [page for page in tops if page.size == main.size]
+    _refuse_colours(main, len(same), ome)
+    if len(same) == 1:
+        return (main,)
+    if main.page.samples == 1 and ome is not None and len(same) == 3 and ome.sections == 1 and ome.rgb_planes:
+        first = min(ome.planes)
+        return tuple(same[plane - first] for plane in ome.rgb_planes if 0 <= plane - first < 3)
+    raise SlideError(
+        "several-images",
+        f"{len(same)} pages of {main.size[0]} x {main.size[1]} px: regions, focal planes or times",
+        remedy="write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out",
+    )
+
+
+def _refuse_colours(main: FilePage, n_same: int, ome: OmeImage | None) -> None:
+    """Raises SlideError ``not-rgb`` for channels that are no colours."""
+    page, channels = main.page, 1 if ome is None else len(ome.planes)
+    is_gray = page.photometric in (plain.WHITE_IS_ZERO, plain.BLACK_IS_ZERO)
+    is_rgb_by_planes = ome is not None and bool(ome.rgb_planes) and n_same == 3
+    several = page.samples > 2 or ((n_same > 1 or channels > 1) and page.samples == 1 and not is_rgb_by_planes)
+    if page.samples > 4 or (is_gray and several):
+        names = ", ".join(ome.channels[:5]) if ome is not None else ""
+        found = page.samples if page.samples > 2 else max(n_same, channels)
+        raise SlideError(
+            "not-rgb",
+            f"{found} channels that are not red, green and blue{f' ({names})' if names.strip(', ') else ''}",
+            remedy="only brightfield slides in colour are read: leave it out, or write it as RGB",
+        )
+
+
+def _refuse_others(tops: Sequence[FilePage], main: FilePage) -> None:
+    """Raises SlideError ``several-images`` where other pages are images as large as a region is."""
+    others = [page for page in tops if page.size != main.size and page.is_tiled >= main.is_tiled]
+    regions = [page for page in others if _area(page) >= LEAST_REGION * _area(main) and not _is_reduction(page, main)]
+    if regions:
+        sizes = ", ".join(f"{width} x {height}" for width, height in (page.size for page in (main, *regions[:4])))
+        raise SlideError(
+            "several-images",
+            f"{1 + len(regions)} images in one file ({sizes} px)",
+            remedy="write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out",
+        )
+
+
+def _is_reduction(page: FilePage, main: FilePage) -> bool:
+    """Whether a page has the shape of another one, made smaller."""
+    if page.page.width >= main.page.width:
+        return False
+    factor = main.page.width / page.page.width
+    return abs(main.page.height / factor - page.page.height) <= SIDE_SLACK_PX
+
+
+def _levels_below(pages: Sequence[FilePage], top: FilePage) -> list[FilePage]:
+    """The smaller levels of a page, by falling size, each size once: its SubIFDs and the pages behind it that are
+    marked as reduced."""
+    number = next(index for index, page in enumerate(pages) if page is top)
+    found = [
+        page
+        for index, page in enumerate(pages)
+        if page.is_tiled >= top.is_tiled
+        and (page.parent == number or (page.parent < 0 and page.is_reduced and index > number))
+        and _is_reduction(page, top)
+        and _kind(page) == _kind(top)
+    ]
+    return [page for size, page in sorted({page.size: page for page in reversed(found)}.items(), reverse=True)]
+
+
+def _kind(page: FilePage) -> tuple[int, tuple[int, ...], int]:
+    return page.page.samples, page.page.bits, page.page.photometric if page.page.samples < 3 else 2
+
+
+def is_openslides(image: Image, pages: Sequence[FilePage]) -> bool:
+    """Whether OpenSlide shows this image, all its levels, and the right pixels, in a file that it calls generic."""
+    main = image.main
+    in_chain = all(page.parent < 0 for level in image.levels for page in level)
+    is_first = pages[0] is main and main.is_tiled and len(image.levels[0]) == 1
+    if not (is_first and in_chain and main.page.compression in OPENSLIDES) or misread_by_openslide(main):
+        return False
+    if mpp_of(main, image.ome) != mpp_of(main, None):  # OpenSlide reads no OME-XML
+        return False
+    return not (_is_odd_unpacked(main.page) and decoders.refusal(main.page))
+
+
+def _is_odd_unpacked(page: TiffPage) -> bool:
+    """Unpacked native tiles whose size is no multiple of 1 KiB: OpenSlide 4.0.1 says that their byte count is wrong."""
+    samples = page.samples if page.planar == 1 else 1
+    nbytes = page.tile_width * page.tile_height * samples * -(-page.bits[0] // 8)
+    return page.compression == decoders.NONE and nbytes % 1024 > 0
+
+
+def misread_by_openslide(found: FilePage) -> bool:
+    """Layouts whose pixels OpenSlide 4.0 gets wrong: gray of 16 bit and gray with transparency at the last native
+    column; a fourth sample that is not said to be transparency taken for it."""
+    page = found.page
+    if page.photometric in (plain.WHITE_IS_ZERO, plain.BLACK_IS_ZERO):
+        return page.samples == 2 or page.bits[0] == 16
+    unsaid = not found.extra or found.extra[0] not in (plain.ASSOCIATED, plain.UNASSOCIATED)
+    return page.photometric == plain.RGB and page.samples == 4 and unsaid
+
+
+def own_layout(image: Image, bits_used: int) -> Layout:
+    """The image as the native reader reads it; smaller levels that it does not read are left out. Raises SlideError
+    ``not-supported``."""
+    main = image.main
+    why = _refusal(image.levels[0])
+    if why:
+        raise SlideError("not-supported", f"not supported: {why}", remedy=CONVERT)
+    levels = [level for level in image.levels if not _refusal(level)]
+    mpp_x, mpp_y = mpp_of(main, image.ome)
+    width, height = main.size
+    sizes = tuple(level[0].size for level in levels)
+    pyramid = Pyramid(
+        level_sizes=sizes,
+        downsamples=tuple((width / w + height / h) / 2 for w, h in sizes),
+        mpp_x=mpp_x,
+        mpp_y=mpp_y,
+        vendor=VENDOR,
+    )
+    return Layout(pyramid, tuple(level_page(level, bits_used) for level in levels))
+
+
+def level_page(level: Sequence[FilePage], bits_used: int) -> PlainPage | TiffPage:
+    """How a level is read: by the fast reader where it accepts it."""
+    first = level[0]
+    if len(level) == 1 and first.is_tiled and not decoders.refusal(first.page):
+        return first.page
+    parts = plain.parts_of(first.page) if len(level) == 1 else tuple(page.page for page in level)
+    return plain.plain_page(first, parts, bits_used)
+
+
+def _refusal(level: Sequence[FilePage]) -> str:
+    """Why a level is not read here; empty where it is. Raises SlideError ``native-tile-too-large``."""
+    page = level[0]
+    why = next((why for why in map(plain.refusal, level) if why), "")
+    if why:
+        return (
+            f"{'tiled' if page.is_tiled else 'stripped'}, {page.page.samples} samples of {page.page.bits[0]} bit: {why}"
+        )
+    if len({(part.is_tiled, part.page.tile_width, part.page.tile_height, part.page.bits) for part in level}) > 1:
+        return "red, green and blue in pages of different layouts"
+    strip_bytes = plain.decoded_nbytes(page.page, len(level))
+    if page.is_tiled:
+        refuse_large(page.page.tile_width, page.page.tile_height, strip_bytes)
+    elif 4 * _area(page) + 2 * strip_bytes > MOST_FLAT_BYTES:
+        needed = (4 * _area(page) + 2 * strip_bytes) >> 20
+        return f"a flat image that needs {needed:,} MiB, the most is {MOST_FLAT_BYTES >> 20}"
+    return ""
+
+
+def bits_said(image: Image) -> int:
+    """How many bits of a sample the file says are used; 0 where samples have 16 and it says nothing."""
+    stored = image.main.page.bits[0]
+    if stored != 16:
+        return stored
+    if image.ome is not None and image.ome.bits:
+        return min(16, image.ome.bits)
+    return min(16, image.main.most_value.bit_length())

@@ -1,0 +1,278 @@
+"""More in a file than OpenSlide shows: which pages are the slide, and what is refused with the reason that is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides.layouts import MOST_FLAT_BYTES
+from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.stages.tile import TileStage
+
+Samples = NDArray[Any]
+TILE = (64, 64)
+
+
+def picture(height: int = 256, width: int = 320, samples: int = 3) -> Samples:
+    y, x = np.mgrid[:height, :width]
+    values = np.stack([(x + (n + 1) * y) % 200 for n in range(samples)], axis=2).astype(np.uint8)
+    return values if samples > 1 else values[..., 0]
+
+
+def write(path: Path, *pages: tuple[Samples, dict[str, Any]], **options: Any) -> Path:
+    with tifffile.TiffWriter(path, **options) as file:
+        for samples, page in pages:
+            file.write(samples, **{"tile": TILE, "metadata": None, **page})
+    return path
+
+
+def shown(path: Path, level: int = 0) -> Samples:
+    with opened_slide(path) as opened:
+        image, unreadable = opened.read_level(level, 1)
+    assert unreadable == 0
+    return image[..., :3]
+
+
+def refused(path: Path) -> SlideError:
+    with pytest.raises(SlideError) as caught, opened_slide(path):
+        pass
+    assert str(path) in caught.value.problem
+    assert caught.value.remedy
+    assert "downloaded whole" not in caught.value.remedy
+    return caught.value
+
+
+# --- several pages -----------------------------------------------------------------------------------------------
+
+RED_GREEN_BLUE = {"axes": "CYX", "Channel": {"Name": ["Red", "Green", "Blue"]}}
+
+
+def ome(path: Path, samples: Samples, metadata: dict[str, Any], subifds: int = 0) -> Path:
+    with tifffile.TiffWriter(path, ome=True) as file:
+        options: dict[str, Any] = {"tile": TILE, "photometric": "minisblack"}
+        file.write(samples, metadata=metadata, subifds=subifds, **options)
+        if subifds:
+            file.write(np.ascontiguousarray(samples[:, ::2, ::2]), subfiletype=1, **options)
+    return path
+
+
+@pytest.mark.parametrize("subifds", [0, 1])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_pages_of_one_colour_are_put_together_by_their_names(
+    order: tuple[int, ...], subifds: int, tmp_path: Path
+) -> None:
+    pixels = picture()
+    metadata = {**RED_GREEN_BLUE, "Channel": {"Name": [["Red", "Green", "Blue"][n] for n in order]}}
+    path = ome(tmp_path / "a.ome.tif", np.ascontiguousarray(np.moveaxis(pixels, 2, 0)[list(order)]), metadata, subifds)
+    np.testing.assert_array_equal(shown(path), pixels)
+    if subifds:
+        np.testing.assert_array_equal(shown(path, 1), pixels[::2, ::2])
+
+
+@pytest.mark.parametrize("names", [["DAPI", "CD3", "CD8"], ["DAPI", "FITC"], ["Red", "Green", "Blue", "Cy5"]])
+def test_fluorescence_is_no_slide_in_colour(names: list[str], tmp_path: Path) -> None:
+    planes = np.ascontiguousarray(np.moveaxis(picture(samples=len(names)), 2, 0))
+    error = refused(ome(tmp_path / "a.ome.tif", planes, {"axes": "CYX", "Channel": {"Name": names}}))
+    assert error.reason == "not-rgb"
+    assert f"{len(names)} channels" in error.problem
+    assert names[0].lower() in error.problem
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_gray_pages_of_one_size_are_channels(n: int, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", *[(picture(samples=1), {"photometric": "minisblack"})] * n)
+    assert refused(path).reason == "not-rgb"
+
+
+def test_one_gray_page_stays_a_gray_slide(tmp_path: Path) -> None:
+    gray = picture(samples=1)
+    path = write(tmp_path / "a.tif", (gray, {"photometric": "minisblack"}))
+    np.testing.assert_array_equal(shown(path), np.dstack([gray] * 3))
+
+
+@pytest.mark.parametrize("shape", [(256, 320), (192, 128), (100, 300)])
+def test_a_second_region_is_not_passed_over(shape: tuple[int, int], tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", (picture(), {}), (picture(*shape), {}))
+    assert refused(path).reason == "several-images"
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "small", [{"photometric": "rgb"}, {"photometric": "rgb", "tile": None, "rowsperstrip": 16}], ids=["tiled", "strips"]
+)
+def test_a_thumbnail_is_not_the_slide(first: bool, small: dict[str, Any], tmp_path: Path) -> None:
+    pixels = picture()
+    pages = [(np.ascontiguousarray(pixels[::4, ::4]), small), (pixels, {})]
+    path = write(tmp_path / "a.tif", *(pages if first else reversed(pages)))
+    np.testing.assert_array_equal(shown(path), pixels)
+
+
+def test_the_overview_of_a_slide_that_lies_elsewhere_is_not_the_slide(tmp_path: Path) -> None:
+    assert refused(write(tmp_path / "a.vsi", (picture(), {"tile": None}))).reason == "not-supported"
+    small = picture()
+    path = write(tmp_path / "b.tif", (small, {"subifds": 1}), (picture(512, 640), {"subfiletype": 1}))
+    assert refused(path).reason == "not-supported"
+
+
+def test_side_images_are_told_by_their_names(tmp_path: Path) -> None:
+    pixels = picture()
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(pixels, tile=TILE, photometric="rgb", metadata={"axes": "YXS", "Name": "slide"})
+        file.write(picture(128, 128), tile=TILE, photometric="rgb", metadata={"axes": "YXS", "Name": "macro image"})
+    np.testing.assert_array_equal(shown(path), pixels)
+
+
+def test_pages_of_one_colour_have_to_have_one_layout(tmp_path: Path) -> None:
+    names = "".join(f'<Channel Name="{name}"/>' for name in ("Red", "Green", "Blue"))
+    xml = f'<OME><Image><Pixels SizeX="320" SizeY="256" SizeC="3">{names}</Pixels></Image></OME>'
+    gray = {"photometric": "minisblack"}
+    pages = [(picture(samples=1), {**gray, "tile": (side, side)}) for side in (64, 64, 128)]
+    pages[0][1]["description"] = xml
+    error = refused(write(tmp_path / "a.ome.tif", *pages))
+    assert (error.reason, "different layouts" in error.problem) == ("not-supported", True)
+
+
+def test_a_damaged_strip_makes_a_flat_image_unreadable(tmp_path: Path) -> None:
+    options = {"tile": None, "rowsperstrip": 32, "compression": "zlib", "photometric": "rgb"}
+    path = write(tmp_path / "a.tif", (picture(), options))
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].dataoffsets[3]
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+    with opened_slide(path) as opened:
+        with pytest.raises(SlideError) as caught:
+            opened.check_readable()
+        assert caught.value.reason == "unreadable"
+        assert opened.read_level(0, 1)[1] == 1  # it is one block of 512 px
+
+
+# --- samples -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_bits_that_are_not_used_are_said_or_the_file_is_refused(bits: int, tmp_path: Path) -> None:
+    """Read as 16 bits they would be up to 64 times too dark."""
+    most = 2**bits - 1
+    pixels = (picture().astype(np.uint32) * most // 255).astype(np.uint16)
+    error = refused(write(tmp_path / "a.tif", (pixels, {"photometric": "rgb"})))
+    assert error.reason == "not-supported"
+    assert f"{pixels.max():,}" in error.problem
+    said = [(281, "H", 3, (most,) * 3, True)]
+    path = write(tmp_path / "b.tif", (pixels, {"photometric": "rgb", "extratags": said}))
+    np.testing.assert_allclose(shown(path), pixels * (255 / most), atol=0.51)
+
+
+def test_real_16_bits_are_read_as_before(tmp_path: Path) -> None:
+    pixels = picture().astype(np.uint16) * 300
+    path = write(tmp_path / "a.tif", (pixels, {"photometric": "rgb"}))
+    with openslide.OpenSlide(path) as slide:
+        expected = np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"))
+    np.testing.assert_array_equal(shown(path), expected)
+
+
+@pytest.mark.parametrize("alpha", [0, 255, 100])
+def test_a_fourth_sample_is_transparency_where_the_file_says_so(alpha: int, tmp_path: Path) -> None:
+    pixels = np.dstack([picture(), np.full((256, 320), alpha, np.uint8)])
+    unsaid = write(tmp_path / "a.tif", (pixels, {"photometric": "rgb", "extrasamples": [0]}))
+    np.testing.assert_array_equal(shown(unsaid), pixels[..., :3])
+    said = write(tmp_path / "b.tif", (pixels, {"photometric": "rgb", "extrasamples": ["unassalpha"]}))
+    white = (pixels[..., :3].astype(int) * alpha + 255 * (255 - alpha)) / 255
+    np.testing.assert_allclose(shown(said), white, atol=2)
+
+
+@pytest.mark.parametrize("samples", [5, 7])
+def test_more_samples_than_colours_are_refused(samples: int, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.tif", (picture(samples=samples), {"photometric": "minisblack", "planarconfig": "contig"})
+    )
+    error = refused(path)
+    assert (error.reason, f"{samples} channels" in error.problem) == ("not-rgb", True)
+
+
+def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", (picture().astype(np.float32), {"photometric": "rgb", "tile": None}))
+    error = refused(path)
+    assert error.reason == "not-supported"
+    for word in ("stripped", "3 samples", "32 bit"):
+        assert word in error.problem
+    assert "vips tiffsave" in error.remedy
+
+
+def test_a_flat_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    side = int((MOST_FLAT_BYTES // 4) ** 0.5) + 64
+    with tifffile.TiffWriter(path) as file:
+        file.write(
+            (b"" for _ in range(-(-side // 64))),
+            shape=(side, side, 3),
+            dtype=np.uint8,
+            photometric="rgb",
+            rowsperstrip=64,
+            compression="zlib",
+            metadata=None,
+        )
+    assert "the most is 400" in refused(path).problem
+
+
+@pytest.mark.parametrize("start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"%PDF-1.7", b"PK\x03\x04"])
+def test_files_of_other_kinds_are_named(start: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    path.write_bytes(start + bytes(4000))
+    assert refused(path).reason == "not-supported"
+
+
+# --- resolution, and the whole way -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "mpp"),
+    [(0.5, "µm", 0.5), (500.0, "nm", 0.5), (0.0005, "mm", 0.5), (5000.0, "Å", 0.5), (2.0, "pixel", None)],
+)
+def test_the_size_of_a_pixel_has_a_unit(size: float, unit: str, mpp: float | None, tmp_path: Path) -> None:
+    pixels = picture()
+    path = tmp_path / "a.ome.tif"
+    sizes = {f"PhysicalSize{axis}": size for axis in "XY"} | {f"PhysicalSize{axis}Unit": unit for axis in "XY"}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(pixels, tile=TILE, photometric="rgb", subifds=1, metadata={"axes": "YXS", **sizes})
+        file.write(np.ascontiguousarray(pixels[::2, ::2]), tile=TILE, photometric="rgb", subfiletype=1)
+    with opened_slide(path) as opened:
+        assert opened.pyramid.mpp_x == (None if mpp is None else pytest.approx(mpp))
+        assert opened.pyramid.level_sizes == ((320, 256), (160, 128))
+
+
+def test_the_size_of_a_pixel_counts_also_where_openslide_reads_the_pixels(tmp_path: Path) -> None:
+    pixels, path = picture(), tmp_path / "a.ome.tif"
+    sizes = {f"PhysicalSize{axis}": 0.25 for axis in "XY"}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(pixels, tile=TILE, photometric="rgb", metadata={"axes": "YXS", **sizes})
+    with opened_slide(path) as opened:
+        assert (opened.pyramid.mpp_x, opened.pyramid.mpp_y) == (0.25, 0.25)
+    np.testing.assert_array_equal(shown(path), pixels)
+
+
+@pytest.mark.parametrize("name", ["flat.tif", "big-endian.btf", "ome.ome.tif", "akoya.qptiff"])
+def test_tiles_come_out_of_formats_that_openslide_does_not_read(name: str, tmp_path: Path) -> None:
+    pixels, path = picture(), tmp_path / name
+    options: dict[str, Any] = {"resolution": (20_000, 20_000), "resolutionunit": 3, "photometric": "rgb"}
+    if name != "ome.ome.tif":
+        options["tile"] = TILE if name == "akoya.qptiff" else None
+    write(path, (pixels, options), byteorder="<" if name == "flat.tif" else ">")
+    table = TileTable(tile_px=48, mpp=0.5, max_background=1.0, screen="off", pixels="store")
+    stage, slide = TileStage(RunDir(tmp_path / "run"), table), Slide("a", path, "p", 1)
+    made = stage.make(slide, stage.key(slide), lambda n: None)
+    assert made.reader == "native-none"
+    with opened_slide(path) as opened:
+        opened.check_readable()
+        assert opened.read_thumbnail(80).shape == (64, 80, 3)

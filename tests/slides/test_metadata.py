@@ -1,0 +1,58 @@
+"""OME-XML from files that anybody may have written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypoxia_hpc.slides.metadata import parse_xml, read_ome
+
+SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+OME = f'<OME xmlns="{SPACE}"><Image Name="x"><Pixels {{}}>{{}}</Pixels></Image></OME>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<!DOCTYPE OME [<!ENTITY a "aaaa">]><OME>&a;</OME>',
+        '<?xml version="1.0"?><!DOCTYPE OME SYSTEM "file:///etc/passwd"><OME/>',
+        "<OME><Image></OME>",
+        "no xml",
+        "",
+        "<OME>" + "<a>" * 5,
+    ],
+)
+def test_what_could_define_entities_or_is_broken_is_not_read(text: str) -> None:
+    assert parse_xml(text) is None
+    assert read_ome(text) == []
+
+
+@given(st.text(max_size=200))
+def test_no_text_is_an_error(text: str) -> None:
+    assert read_ome(text) == []
+    read_ome("<OME>" + text)
+
+
+ODD = st.text(st.characters(exclude_characters='<&"', exclude_categories=["Cs", "Cc"]), max_size=12)
+
+
+@given(ODD, ODD, ODD)
+def test_odd_values_count_as_not_said(x: str, c: str, size: str) -> None:
+    for image in read_ome(OME.format(f'SizeX="{x}" SizeC="{c}" PhysicalSizeX="{size}"', '<TiffData IFD="-1"/>')):
+        assert image.size[0] >= 0
+        assert len(image.planes) <= 1024
+
+
+def test_planes_lie_where_tiff_data_says() -> None:
+    data = "".join(f'<Channel Name="{name}"/>' for name in ("Green", "Blue", "Red")) + "".join(
+        f'<TiffData IFD="{page}" FirstC="{channel}"/>' for channel, page in ((0, 7), (1, 9), (2, 8))
+    )
+    [image] = read_ome(OME.format('SizeX="4" SizeY="3" SizeC="3" SignificantBits="12"', data))
+    assert (image.size, image.planes, image.rgb_planes, image.bits) == ((4, 3), (7, 9, 8), (8, 7, 9), 12)
+
+
+def test_planes_in_other_files_are_seen() -> None:
+    data = "".join(f'<TiffData><UUID FileName="{name}.ome.tif"/></TiffData>' for name in "ab")
+    [image] = read_ome(OME.format('SizeX="4" SizeY="3" SizeC="2"', data))
+    assert image.elsewhere
