@@ -252,7 +252,7 @@ def damage(path: Path, change: Callable[[bytes], bytes]) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (["a/x.svs", "b/X.svs"], ["x", "a/x.svs", "b/X.svs", "ignoring case"]),
+        (["a-x.svs", "a/x.svs", "b/x.svs"], ["slide id a-x.svs", "a/x.svs", "ignoring case"]),
         ([], ["no slide below"]),
         (["TCGA-AA-0001-11A-01-TS1.svs"], ["no slide to work on", "normal sample"]),
     ],

@@ -37,6 +37,8 @@ class StudyOption(click.Option):
 @click.option("--rule", default="type-median", show_default=True, help="Label rule for --scores (see labels).")
 @click.option("--patients", type=click.Path(path_type=Path), metavar="CSV", help="Table with patient_id,label[,…].")
 @click.option("--patient-column", metavar="C", help="Column of the manifest that names the patient.")
+@click.option("--include", multiple=True, metavar="PATTERN", help="Only these of the folder: '*.svs'. Repeatable.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files: '*mask*', 'old/*'. Repeatable.")
 def init(
     run: Path,
     study: str,
@@ -45,12 +47,14 @@ def init(
     rule: str,
     patients: Path | None,
     patient_column: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
 ) -> int:
     """Make a run directory: run.toml, slides.csv, patients.csv.
 
     A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site; a GDC manifest works too.
-    Patients are read from --patient-column, else patient_id, else the TCGA barcode in the file name. Without --scores
-    and --patients the run serves tile, extract and predict.
+    Patients are read from --patient-column, else patient_id, else DICOM's PatientID, else the TCGA barcode in the file
+    name. Without --scores and --patients the run serves tile, extract and predict.
     """
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
@@ -63,6 +67,8 @@ def init(
         scores=scores,
         patients=patients,
         patient_column=patient_column,
+        include=include,
+        exclude=exclude,
         rule=_rule(rule),
         progress=progress(),
         stop=STOP,

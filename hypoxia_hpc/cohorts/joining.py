@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -86,6 +87,18 @@ def slide_id_from_name(name: str) -> str:
     """
     cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(name).stem).lstrip("._-")[:128]
     return cleaned or "slide-" + hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
+
+
+def unique_slide_ids(paths: Sequence[PurePath]) -> list[str]:
+    """Slide ids from paths below one folder: from the file name alone; where that is not unique, with the folders
+    before it (``case1/HE.svs``: ``case1-HE``), and where that is not either, with the suffix."""
+    ids = [slide_id_from_name(path.name) for path in paths]
+    joined = [path.as_posix().replace("/", "-") for path in paths]
+    for spelled in (joined, [f"{name}.suffix" for name in joined]):
+        counts = Counter(slide_id.lower() for slide_id in ids)
+        both = zip(ids, spelled, strict=True)
+        ids = [slide_id_from_name(name) if counts[slide_id.lower()] > 1 else slide_id for slide_id, name in both]
+    return ids
 
 
 def _tumour_slides(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[tuple[str, str]]]:

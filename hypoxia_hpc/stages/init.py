@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
-from hypoxia_hpc.cohorts.manifests import Candidate, candidates_from_manifest
+from hypoxia_hpc.cohorts.manifests import candidates_from_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
@@ -21,21 +20,19 @@ from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.costs import slide_costs
+from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
-
-# What OpenSlide 4 may open, by suffix; a manifest may name anything.
-SLIDE_SUFFIXES = frozenset(
-    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi .dcm".split()  # noqa: SIM905 - reads as a list
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What init made: the joined slides, the patients that have one, and the labels where scores were given."""
+    """What init made: the joined slides, the patients that have one, the labels where scores were given, and what was
+    found."""
 
     slides: SlideTable
     patients: pd.DataFrame
     labels: HypoxiaLabels | None
+    found: Found
 
 
 def init(
@@ -46,11 +43,13 @@ def init(
     scores: Path | None = None,
     patients: Path | None = None,
     patient_column: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     rule: LabelRule = "type-median",
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Initialised:
-    """Make a run directory. The same call again finds it made.
+    """Make a run directory. The same call again finds it made. ``include`` and ``exclude``: see :func:`is_selected`.
 
     Raises:
         InputError: input that is wrong, or files there already that say something else.
@@ -61,8 +60,8 @@ def init(
         raise InputError("--scores and --patients both give labels", remedy="give one of them")
     labels = hypoxia_labels(read_scores(scores), rule) if scores is not None else None
     known = labels.table if labels is not None else read_patient_table(patients) if patients is not None else None
-    candidates = find_slides(slides, patient_column)
-    table = slide_table(candidates, None if known is None else list(known["patient_id"]))
+    found = find_slides(slides, patient_column, include, exclude)
+    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]))
     with_slides = _patients(table, known)
     priced = _with_costs(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
@@ -75,7 +74,7 @@ def init(
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
     for path, text in files.items():
         committed_file(path, text.encode())
-    return Initialised(table, with_slides, labels)
+    return Initialised(table, with_slides, labels, found)
 
 
 def _with_costs(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> pd.DataFrame:
@@ -102,59 +101,25 @@ def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
         )
 
 
-def find_slides(source: Path, patient_column: str | None) -> Sequence[Candidate]:
-    """Slides below a folder, by suffix, or the rows of a manifest. Raises InputError."""
+def find_slides(
+    source: Path, patient_column: str | None, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Found:
+    """Slides below a folder, or the rows of a manifest. Raises InputError."""
     if source.is_dir():
         if patient_column is not None:
             raise InputError(
                 f"--patient-column {patient_column} names a column, but --slides {source} is a folder",
                 remedy="give a manifest (CSV with the columns path and your patient column) as --slides",
             )
-        return _below(source.absolute())
+        return find_below(source.absolute(), include, exclude)
+    if include or exclude:
+        raise InputError(
+            f"--include and --exclude choose files of a folder, but --slides {source} is none",
+            remedy="give a folder, or leave those rows out of the manifest",
+        )
     if not source.exists():
         raise InputError(f"--slides {source} does not exist", remedy="give a folder of slides or a manifest (CSV)")
-    return candidates_from_manifest(source, nbytes_of, patient_column)
-
-
-def _below(folder: Path) -> list[Candidate]:
-    with machine_errors(folder):
-        found = [
-            Path(parent, name)
-            for parent, names in _folders_below(folder)
-            for name in names
-            if Path(name).suffix.lower() in SLIDE_SUFFIXES and not name.startswith("._")  # macOS leaves these beside
-        ]
-    if not found:
-        raise InputError(
-            f"no slide below {folder}: no file ends in {' '.join(sorted(SLIDE_SUFFIXES))}",
-            remedy="give the folder that holds the slides, or a manifest (CSV) with a column path",
-        )
-    return [Candidate(path, nbytes_of(path)) for path in sorted(found)]
-
-
-def _folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Every folder below, through symbolic links too, each once; with the names of its files. Raises OSError."""
-
-    def stop(error: OSError) -> None:
-        raise error
-
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield parent, names
-
-
-def nbytes_of(path: Path) -> int | None:
-    """Size of a file, None where there is none."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
+    return Found(series_of_manifest(candidates_from_manifest(source, nbytes_of, patient_column)), {}, 0)
 
 
 def _patients(table: SlideTable, known: pd.DataFrame | None) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """Slide ids, patients, what is left out."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.joining import COLUMNS, slide_id_from_name, slide_table
+from hypoxia_hpc.cohorts.joining import COLUMNS, slide_id_from_name, slide_table, unique_slide_ids
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.errors import InputError
@@ -138,3 +138,18 @@ def test_order_of_files_does_not_matter():
     there, back = slide_table(candidates), slide_table(candidates[::-1])
     assert there.slides.equals(back.slides)
     assert there.dropped == back.dropped
+
+
+@pytest.mark.parametrize(
+    ("paths", "ids"),
+    [
+        (["a.svs", "b/c.svs"], ["a", "c"]),
+        (["case1/HE.svs", "case2/HE.svs", "case2/IHC.svs"], ["case1-HE", "case2-HE", "IHC"]),
+        (["HE.svs", "case2/he.svs"], ["HE", "case2-he"]),
+        (["a/x/HE.svs", "b/x/HE.svs"], ["a-x-HE", "b-x-HE"]),
+        (["a.svs", "a.tif", "b.tif"], ["a.svs", "a.tif", "b"]),
+        (["c/a.svs", "c/a.tif"], ["c-a.svs", "c-a.tif"]),
+    ],
+)
+def test_ids_are_unique_by_folder_where_names_repeat(paths: list[str], ids: list[str]) -> None:
+    assert unique_slide_ids([PurePath(path) for path in paths]) == ids

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hypoxia_hpc.cohorts.scores import HypoxiaLabels
+    from hypoxia_hpc.slides.finding import Found
     from hypoxia_hpc.stages.init import Initialised
 
 
@@ -31,6 +32,7 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
     """What a new run holds, what was left out of it, and what to do next."""
     if made.labels is not None:
         yield from labels_text(made.labels)
+    yield from _passed_over(made.found)
     by_reason: dict[str, list[str]] = {}
     for name, reason in made.slides.dropped:
         by_reason.setdefault(reason, []).append(name)
@@ -44,3 +46,12 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         f"{run}: {slides} of {patients}, {labelled} with a label. "
         f"Look at run.toml, then: hypoxia-hpc run {run} (here) or submit {run} (as SLURM jobs)"
     )
+
+
+def _passed_over(found: Found) -> Iterator[str]:
+    """``skipped 3 files that are no slides: .qptiff 1, .txt 2``."""
+    if found.skipped:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.skipped.items()))
+        yield f"skipped {some(sum(found.skipped.values()), 'file')} by suffix or kind: {kinds}"
+    if found.left_out:
+        yield f"left out {some(found.left_out, 'file')} by --include and --exclude"

@@ -1,0 +1,188 @@
+"""Which files below a folder are slides, and what the others are."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+
+from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.joining import slide_id_from_name, unique_slide_ids
+from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
+from hypoxia_hpc.slides.dicom import Instance, instances_in, may_be_dicom, read_instance
+from hypoxia_hpc.stores.commit import machine_errors
+
+# What OpenSlide 4 may open, by suffix; a manifest may name anything. DICOM is told by its content.
+SLIDE_SUFFIXES = frozenset(
+    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``skipped``: how many files are no slide, by suffix. ``left_out``: how many the patterns left out."""
+
+    candidates: Sequence[Candidate]
+    skipped: Mapping[str, int]
+    left_out: int
+
+
+def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:
+    """Slides below a folder: files by their suffix, DICOM series by their content, each once. Names and folders that
+    begin with a dot are passed over. Raises MachineError, and InputError where there is none."""
+    with machine_errors(folder):
+        files = sorted(_files_below(folder))
+    chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
+    series, others = _dicom_series(chosen)
+    parts = _parts(chosen)
+    slides = [file for file in others if file.suffix.lower() in SLIDE_SUFFIXES and file not in parts]
+    skipped = Counter(_kind(file) for file in set(others) - set(slides) - parts)
+    found = {_label(folder, volumes, series): _series_candidate(volumes) for volumes in series if volumes}
+    skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
+    found |= {file.relative_to(folder): Candidate(file, nbytes_of(file)) for file in slides}
+    if not found:
+        raise _without_slides(folder, +skipped, len(files) - len(chosen))
+    ids = unique_slide_ids(list(found))
+    named = [replace(each, slide_id=slide_id) for each, slide_id in zip(found.values(), ids, strict=True)]
+    return Found(sorted(named, key=lambda each: each.path), dict(+skipped), len(files) - len(chosen))
+
+
+def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a file is to be looked at. A pattern (``*mask*``) is held against its name and its path below the folder,
+    whatever their case; without ``include`` all are in."""
+    texts = (relative.name.lower(), relative.as_posix().lower())
+
+    def matches(patterns: Iterable[str]) -> bool:
+        return any(fnmatchcase(text, pattern.lower()) for pattern in patterns for text in texts)
+
+    return (not include or matches(include)) and not matches(exclude)
+
+
+def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, those that name a DICOM instance or the folder of a series as that series. Raises InputError for
+    folders that hold no series, or several."""
+    offending: list[str] = []
+    resolved = [_of_manifest(each, offending) for each in candidates]
+    refuse(
+        "folders that are not the folder of one DICOM series",
+        offending,
+        "name a file of each slide",
+    )
+    return resolved
+
+
+def nbytes_of(path: Path) -> int | None:
+    """Size of a file, None where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file below, through symbolic links too, each folder once. Raises OSError."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, onerror=stop, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _dicom_series(files: Sequence[Path]) -> tuple[list[list[Instance]], list[Path]]:
+    """The VOLUME instances of each series of each folder, and the files that are no DICOM slides."""
+    series: dict[tuple[Path, str], list[Instance]] = defaultdict(list)
+    others = []
+    for file in files:
+        instance = read_instance(file) if may_be_dicom(file) else None
+        if instance is None:
+            others.append(file)
+        else:
+            volumes = series[file.parent, instance.series]
+            volumes.extend([instance] if instance.is_volume else [])
+    return list(series.values()), others
+
+
+def _parts(files: Collection[Path]) -> set[Path]:
+    """Files that belong to a slide of many files without being its first."""
+    parts: set[Path] = set()
+    mirax = {file.with_suffix("") for file in files if file.suffix.lower() == ".mrxs"}
+    for file in files:
+        if file.parent in mirax:
+            parts.add(file)
+        elif file.suffix.lower() in HAMAMATSU_SECTIONS:
+            parts.update(_named_by(file) - {file})
+    return parts
+
+
+def _named_by(path: Path) -> set[Path]:
+    try:
+        return set(companions(path))
+    except (OSError, SlideError):  # doctor and tile say why
+        return set()
+
+
+def _kind(file: Path) -> str:
+    suffix = file.suffix.lower()
+    return "DICOM of another kind" if suffix == ".dcm" else suffix if suffix.isprintable() and suffix else "no suffix"
+
+
+def _label(folder: Path, volumes: Sequence[Instance], series: Sequence[Sequence[Instance]]) -> PurePath:
+    """What names a series: its folder where no other lies in it, else its first file."""
+    path = volumes[0].path
+    is_alone = sum(bool(other) and other[0].path.parent == path.parent for other in series) == 1
+    return _as_dcm((path.parent if is_alone and path.parent != folder else path).relative_to(folder))
+
+
+def _as_dcm(path: PurePath) -> PurePath:
+    """With a suffix, so that the last number of a UID is not taken for one."""
+    return path if path.suffix.lower() == ".dcm" else path.with_name(path.name + ".dcm")
+
+
+def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
+    first = min(volumes, key=lambda each: each.path)
+    return Candidate(first.path, sum(nbytes_of(each.path) or 0 for each in volumes), patient_id=first.patient_id)
+
+
+def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
+    path = candidate.path
+    own = read_instance(path) if may_be_dicom(path) and path.is_file() else None
+    if own is None and not path.is_dir():
+        return candidate
+    by_series: dict[str, list[Instance]] = defaultdict(list)
+    for each in instances_in(path if own is None else path.parent):
+        by_series[each.series].extend([each] if each.is_volume else [])
+    found = [volumes for name, volumes in by_series.items() if volumes and (own is None or name == own.series)]
+    if len(found) != 1:
+        offending.extend([f"{path}: {len(found)} series"] if own is None else [])
+        return candidate
+    slide = _series_candidate(found[0])
+    return replace(
+        candidate,
+        path=slide.path,
+        nbytes=slide.nbytes,
+        patient_id=candidate.patient_id or slide.patient_id,
+        slide_id=candidate.slide_id or slide_id_from_name(_as_dcm(path).name),
+    )
+
+
+def _without_slides(folder: Path, skipped: Mapping[str, int], left_out: int) -> InputError:
+    there = ", ".join(f"{kind} {count}" for kind, count in sorted(skipped.items()))
+    by_patterns = f"; --include and --exclude leave out {left_out:,}" if left_out else ""
+    return InputError(
+        f"no slide below {folder}: no file ends in {' '.join(sorted(SLIDE_SUFFIXES))} or is a DICOM slide"
+        f" (there are: {there or 'no files'}{by_patterns})",
+        remedy="give the folder that holds the slides, or a manifest (CSV) with a column path",
+    )

@@ -1,0 +1,149 @@
+"""Slides below a folder: each once, whatever lies beside them; and what is no slide is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+import pandas as pd
+import pytest
+from slides.dicom_series import generate_uid, image_of, write_instance, write_series
+from slides.test_companions import hamamatsu, mirax
+
+from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.config import preset
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides.finding import find_below, is_selected, nbytes_of, series_of_manifest
+from hypoxia_hpc.stages.init import init
+
+
+def touched(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"slide")
+
+
+def ids_below(folder: Path, **patterns: list[str]) -> list[str]:
+    return sorted(each.slide_id for each in find_below(folder, **patterns).candidates)
+
+
+def test_what_is_no_slide_is_counted_by_suffix(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "b.xyz", "c.XYZ", "d/notes.txt", "README", ".hidden", "._a.svs", ".cache/e.svs")
+    found = find_below(tmp_path)
+    assert [each.path.name for each in found.candidates] == ["a.svs"]
+    assert found.skipped == {".xyz": 2, ".txt": 1, "no suffix": 1}
+    assert found.left_out == 0
+
+
+def test_a_folder_without_slides_says_what_is_there(tmp_path: Path) -> None:
+    touched(tmp_path, "b.xyz", "c.xyz", "mask.svs")
+    with pytest.raises(InputError, match=r"\.xyz 2; --include and --exclude leave out 1"):
+        find_below(tmp_path, exclude=["*mask*"])
+
+
+def test_patterns_choose_files(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "a_mask.tif", "old/b.svs", "c.ndpi")
+    assert ids_below(tmp_path, exclude=["*mask*"]) == ["a", "b", "c"]
+    assert ids_below(tmp_path, include=["*.SVS"]) == ["a", "b"]
+    assert ids_below(tmp_path, include=["*.svs", "*.tif"], exclude=["old/*", "*_mask.*"]) == ["a"]
+    assert find_below(tmp_path, exclude=["*mask*"]).left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "include", "exclude", "selected"),
+    [
+        ("a/b.svs", [], [], True),
+        ("a/b.svs", ["b.*"], [], True),
+        ("a/b.svs", ["a/*"], [], True),
+        ("a/b.svs", ["a"], [], False),
+        ("a/b.svs", ["*.svs"], ["*.svs"], False),
+        ("a/[1].svs", ["*[[]1].svs"], [], True),
+    ],
+)
+def test_a_pattern_is_of_a_name_or_a_path(path: str, include: list[str], exclude: list[str], selected: bool) -> None:
+    assert is_selected(PurePath(path), include, exclude) == selected
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+def test_a_series_is_one_slide_of_its_patient(tmp_path: Path, suffix: str) -> None:
+    flat = [write_series(tmp_path, seed, patient=f"P{seed}", suffix=suffix) for seed in range(3)]
+    alone = write_series(tmp_path / "case 7", 7, patient="P7", suffix=suffix)
+    found = find_below(tmp_path)
+    assert {each.path: each.patient_id for each in found.candidates} == {
+        **{min(files[:2]): f"P{seed}" for seed, files in enumerate(flat)},
+        min(alone[:2]): "P7",
+    }
+    by_path = {each.path: each for each in found.candidates}
+    assert by_path[min(alone[:2])].slide_id == "case-7"
+    assert by_path[min(flat[0][:2])].slide_id == min(flat[0][:2]).name.removesuffix(".dcm")
+    assert all(each.nbytes == sum(file.stat().st_size for file in flat[0][:2]) for each in found.candidates)
+    assert found.skipped == {}
+
+
+def test_dicom_that_is_no_slide_is_counted(tmp_path: Path) -> None:
+    touched(tmp_path, "a.svs", "broken.dcm")
+    write_instance(
+        tmp_path / "mr.dcm", image_of(1, 64, 64), series=generate_uid(), sop_class="1.2.840.10008.5.1.4.1.1.4"
+    )
+    write_instance(tmp_path / "label.dcm", image_of(1, 64, 64), series=generate_uid(), kind="LABEL")
+    found = find_below(tmp_path)
+    assert len(found.candidates) == 1
+    assert found.skipped == {"DICOM of another kind": 2, "DICOM without a VOLUME image": 1}
+
+
+def test_parts_of_a_slide_of_many_files_are_not_skipped_files(tmp_path: Path) -> None:
+    mirax(tmp_path)
+    (tmp_path / "a" / "extra.tif").write_bytes(b"1")
+    (tmp_path / "h").mkdir()
+    hamamatsu(tmp_path / "h", ".vms")
+    touched(tmp_path, "h/other.jpg")
+    found = find_below(tmp_path)
+    assert sorted(each.path.name for each in found.candidates) == ["a.mrxs", "a.vms"]
+    assert found.skipped == {".jpg": 1}
+
+
+def test_a_manifest_names_any_file_of_a_series_or_its_folder(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "S 1", 1, patient="P1", suffix="")
+    touched(tmp_path, "b.svs")
+    for named in (*files, tmp_path / "S 1"):
+        (slide,) = series_of_manifest([Candidate(named, nbytes_of(named))])
+        assert (slide.path, slide.patient_id) == (min(files[:2]), "P1")
+        assert slide.slide_id == ("S-1" if named.is_dir() else named.name)
+    given = Candidate(files[1], 1, slide_id="mine", patient_id="Q")
+    (slide,) = series_of_manifest([given])
+    assert (slide.path, slide.patient_id, slide.slide_id) == (min(files[:2]), "Q", "mine")
+    others = [Candidate(tmp_path / "b.svs", 5), Candidate(tmp_path / "gone.dcm", None)]
+    assert series_of_manifest(others) == others
+
+
+def test_a_folder_of_a_manifest_holds_one_series(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    for seed in (1, 2):
+        write_series(tmp_path / "two", seed)
+    with pytest.raises(InputError, match="one DICOM series") as caught:
+        series_of_manifest([Candidate(tmp_path / "none", 1), Candidate(tmp_path / "two", 1)])
+    assert [line.rpartition("/")[2] for line in caught.value.offending] == ["none: 0 series", "two: 2 series"]
+
+
+def test_init_of_a_mixed_folder(tmp_path: Path, real_slide: Path) -> None:
+    """Six series in a flat folder are six slides of their patients; two files of one are refused."""
+    for seed in range(6):
+        write_series(tmp_path / "data", seed, patient=f"P{seed // 2}")
+    for case in ("case1", "case2"):
+        touched(tmp_path / "data", f"{case}/HE.svs")
+        (tmp_path / "data" / case / "HE.svs").write_bytes(real_slide.read_bytes())
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "data", exclude=["*label*"])
+    table = pd.read_csv(tmp_path / "run" / "slides.csv")
+    assert len(table) == 8
+    assert set(table["patient_id"]) == {"P0", "P1", "P2", "case1-HE", "case2-HE"}
+    assert made.found.left_out == 0
+    rows = "\n".join(str(file) for file in sorted((tmp_path / "data").glob("*.dcm")))
+    (tmp_path / "manifest.csv").write_text(f"path\n{rows}\n")
+    with pytest.raises(InputError, match="cannot be told apart"):
+        init(RunDir(tmp_path / "other"), preset("hypoxia"), tmp_path / "manifest.csv")
+
+
+def test_patterns_are_for_folders(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path\na.svs\n")
+    with pytest.raises(InputError, match="--include and --exclude"):
+        init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "m.csv", include=["*.svs"])
