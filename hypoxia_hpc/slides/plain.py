@@ -81,8 +81,10 @@ def _colour_refusal(page: TiffPage) -> str:
 
 def _depth_refusal(page: TiffPage) -> str:
     bits = set(page.bits)
-    if len(bits) > 1 or set(page.sample_formats) - {1}:
-        return f"samples of {page.bits} bits, or not unsigned whole numbers"
+    if len(bits) > 1:
+        return f"samples of different sizes ({', '.join(map(str, page.bits))} bits)"
+    if set(page.sample_formats) - {1}:
+        return "samples that are not unsigned whole numbers"
     allowed = range(8, 17) if page.compression in DEEP else (8, 16)
     return "" if page.bits[0] in allowed else f"{page.bits[0]} bits a sample"
 

@@ -117,6 +117,18 @@ def test_a_thumbnail_is_not_the_slide(first: bool, small: dict[str, Any], tmp_pa
     np.testing.assert_array_equal(shown(path), pixels)
 
 
+def test_a_macro_image_that_is_marked_as_reduced_is_no_level(tmp_path: Path) -> None:
+    """OpenSlide takes it for one, and a coarse level decides about tissue."""
+    pixels, reduced = picture(512, 512), {"subfiletype": 1}
+    half = (np.ascontiguousarray(pixels[::2, ::2]), reduced)
+    path = write(tmp_path / "a.tif", (pixels, {}), half, (picture(64, 240), reduced))
+    with openslide.OpenSlide(path) as slide:
+        assert slide.level_count == 3
+    with opened_slide(path) as opened:
+        assert opened.pyramid.level_sizes == ((512, 512), (256, 256))
+    np.testing.assert_array_equal(shown(path, 1), pixels[::2, ::2])
+
+
 def test_the_overview_of_a_slide_that_lies_elsewhere_is_not_the_slide(tmp_path: Path) -> None:
     assert refused(write(tmp_path / "a.vsi", (picture(), {"tile": None}))).reason == "not-supported"
     small = picture()
@@ -223,7 +235,7 @@ def test_a_flat_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path
             compression="zlib",
             metadata=None,
         )
-    assert "the most is 400" in refused(path).problem
+    assert "the most is 256" in refused(path).problem
 
 
 @pytest.mark.parametrize("start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"%PDF-1.7", b"PK\x03\x04"])
