@@ -17,9 +17,9 @@ from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
 from hypoxia_hpc.slides.dicom import Instance, instances_in, may_be_dicom, read_instance
 from hypoxia_hpc.stores.commit import machine_errors
 
-# What OpenSlide 4 may open, by suffix; a manifest may name anything. DICOM is told by its content.
+# What OpenSlide 4 or the native reader may open, by suffix; a manifest may name anything. DICOM is told by its content.
 SLIDE_SUFFIXES = frozenset(
-    ".svs .tif .tiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
+    ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
 
 

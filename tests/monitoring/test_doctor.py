@@ -61,6 +61,16 @@ def test_a_resolution_that_contradicts_the_objective_is_a_note(tmp_path: Path, r
     assert found["slide plain"].verdict == "ok"
 
 
+def test_files_that_an_index_names_and_that_are_not_there_are_bad(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "Slidedat.ini").write_text("[HIERARCHICAL]\nINDEXFILE=Index.dat\n")
+    (tmp_path / "a.mrxs").write_bytes(b"1")
+    found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"m": tmp_path / "a.mrxs"}))}
+    assert found["slide m"].verdict == "bad"
+    assert "missing-file" in found["slide m"].detail
+    assert "Index.dat" in found["slide m"].detail
+
+
 @pytest.mark.parametrize(
     ("downsamples", "table", "verdict"),
     [

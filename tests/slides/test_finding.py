@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
+import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from slides.dicom_series import generate_uid, image_of, write_instance, write_series
 from slides.test_companions import hamamatsu, mirax
 
@@ -14,6 +16,7 @@ from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.finding import find_below, is_selected, nbytes_of, series_of_manifest
+from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.init import init
 
 
@@ -33,6 +36,17 @@ def test_what_is_no_slide_is_counted_by_suffix(tmp_path: Path) -> None:
     assert [each.path.name for each in found.candidates] == ["a.svs"]
     assert found.skipped == {".xyz": 2, ".txt": 1, "no suffix": 1}
     assert found.left_out == 0
+
+
+@pytest.mark.parametrize("name", ["a.qptiff", "a.btf", "a.tf8", "a.ome.tif", "a.OME.TIFF"])
+def test_a_tiff_is_found_by_each_of_its_suffixes(tmp_path: Path, name: str) -> None:
+    """And read as the TIFF that it is."""
+    image = np.full((64, 64, 3), 90, dtype=np.uint8)
+    tifffile.imwrite(tmp_path / name, image, tile=(64, 64), photometric="rgb", ome=False)
+    (slide,) = find_below(tmp_path).candidates
+    assert slide.path.name == name
+    with opened_slide(slide.path) as opened:
+        assert opened.pyramid.size_l0 == (64, 64)
 
 
 def test_a_folder_without_slides_says_what_is_there(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
 
 
 def _passed_over(found: Found) -> Iterator[str]:
-    """``skipped 3 files that are no slides: .qptiff 1, .txt 2``."""
+    """``skipped 3 files by suffix or kind: .jpg 1, .txt 2``."""
     if found.skipped:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.skipped.items()))
         yield f"skipped {some(sum(found.skipped.values()), 'file')} by suffix or kind: {kinds}"
