@@ -87,12 +87,20 @@ def read_instance(path: Path) -> Instance | None:
         with path.open("rb") as file:
             if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
                 return None
-        header = _read_header(path)
-        if header.file_meta.get("MediaStorageSOPClassUID") != WHOLE_SLIDE_IMAGE or not header.get("SeriesInstanceUID"):
-            return None
-        return _instance(path, header)
+        return _instance(path, _read_header(path)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
         return None
+
+
+def _is_whole_slide(path: Path) -> bool:
+    """By the first group of the header. A deflated file is none: OpenSlide does not read it, and looking into it would
+    inflate all of it, to a thousand times its size."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    meta = read_file_meta_info(path)
+    is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    return meta.get("MediaStorageSOPClassUID") == WHOLE_SLIDE_IMAGE and not is_deflated
 
 
 def _read_header(path: Path) -> FileDataset:

@@ -42,7 +42,7 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     parts = _parts(chosen)
     slides = [file for file in others if file.suffix.lower() in SLIDE_SUFFIXES and file not in parts]
     skipped = Counter(_kind(file) for file in set(others) - set(slides) - parts)
-    found = {_label(folder, volumes, series): _series_candidate(volumes) for volumes in series if volumes}
+    found = _series_by_label(folder, [volumes for volumes in series if volumes])
     skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
     found |= {file.relative_to(folder): Candidate(file, nbytes_of(file)) for file in slides}
     if not found:
@@ -139,11 +139,15 @@ def _kind(file: Path) -> str:
     return "DICOM of another kind" if suffix == ".dcm" else suffix if suffix.isprintable() and suffix else "no suffix"
 
 
-def _label(folder: Path, volumes: Sequence[Instance], series: Sequence[Sequence[Instance]]) -> PurePath:
+def _series_by_label(folder: Path, series: Sequence[Sequence[Instance]]) -> dict[PurePath, Candidate]:
+    slides = [_series_candidate(volumes) for volumes in series]
+    n_in = Counter(each.path.parent for each in slides)
+    return {_label(folder, each.path, is_alone=n_in[each.path.parent] == 1): each for each in slides}
+
+
+def _label(folder: Path, first: Path, *, is_alone: bool) -> PurePath:
     """What names a series: its folder where no other lies in it, else its first file."""
-    path = volumes[0].path
-    is_alone = sum(bool(other) and other[0].path.parent == path.parent for other in series) == 1
-    return _as_dcm((path.parent if is_alone and path.parent != folder else path).relative_to(folder))
+    return _as_dcm((first.parent if is_alone and first.parent != folder else first).relative_to(folder))
 
 
 def _as_dcm(path: PurePath) -> PurePath:

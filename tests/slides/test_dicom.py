@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import openslide
+import pydicom
 import pytest
 from slides.dicom_series import generate_uid, image_of, write_instance, write_series
 
@@ -131,3 +134,29 @@ def test_what_is_no_slide_is_no_instance(tmp_path: Path) -> None:
 )
 def test_names_of_dicom_files(name: str, maybe: bool) -> None:
     assert may_be_dicom(Path(name)) == maybe
+
+
+def test_a_deflated_file_is_not_inflated(tmp_path: Path) -> None:
+    """64 MiB of zeros in 64 KB."""
+    file = write_series(tmp_path, 1)[0]
+    deflated = pydicom.dcmread(file, stop_before_pixels=True)
+    deflated.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    pydicom.dcmwrite(tmp_path / "d.dcm", deflated)
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    whole = (tmp_path / "d.dcm").read_bytes()
+    start = 132 + 12 + deflated.file_meta.FileMetaInformationGroupLength
+    zeros = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
+    (tmp_path / "d.dcm").write_bytes(whole[:start] + zeros)
+    tracemalloc.start()
+    assert read_instance(tmp_path / "d.dcm") is None
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_nested_sequences_end_nothing(tmp_path: Path) -> None:
+    """Each within the other, deeper than Python's stack, before the tags that are read."""
+    data = write_series(tmp_path, 1)[0].read_bytes()
+    start = data.index(b"\x08\x00\x08\x00CS")
+    item = b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    (tmp_path / "deep.dcm").write_bytes(data[:start] + item * 5000 + data[start:])
+    assert read_instance(tmp_path / "deep.dcm") is None
