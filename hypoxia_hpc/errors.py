@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+# Of the items that a message names. All of them are in `offending`; a command writes those of a longer list to a file.
+MOST_SHOWN = 20
+
 
 class HypoxiaError(Exception):
     """Something the user can mend.
@@ -21,8 +24,15 @@ class HypoxiaError(Exception):
         self.remedy = remedy
         self.offending = tuple(offending)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the message does not name all offending items."""
+        return len(self.offending) > MOST_SHOWN
+
     def __str__(self) -> str:
-        lines = [self.problem, *(f"  - {item}" for item in self.offending)]
+        lines = [self.problem, *(f"  - {item}" for item in self.offending[:MOST_SHOWN])]
+        if self.has_more:
+            lines.append(f"  - and {len(self.offending) - MOST_SHOWN:,} more")
         if self.remedy:
             lines.append(f"remedy: {self.remedy}")
         return "\n".join(lines)

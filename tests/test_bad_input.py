@@ -111,6 +111,23 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *said: str) -> No
         assert text in done.stderr
 
 
+# --- tables -----------------------------------------------------------------------------------------------------
+
+
+def test_a_long_list_of_wrong_rows_is_a_count_and_a_file(
+    tmp_path: Path, hypoxia: Hypoxia, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "slides").mkdir()
+    manifest = write_rows(tmp_path / "manifest.csv", ["path", "mpp"], [[f"{n}.svs", "x"] for n in range(3000)])
+    done = hypoxia("init", tmp_path / "run", "--slides", manifest)
+    refused(done, 2, "line 21: mpp 'x'", "and 2,980 more", "all 3,000 are listed in")
+    assert len(done.stderr.splitlines()) == 24
+    (listed,) = tmp_path.glob("hypoxia-hpc-*.txt")
+    assert listed.read_text().splitlines()[-1].startswith("line 3001: mpp 'x'")
+    assert str(listed) in done.stderr
+
+
 # --- one run with every kind of bad slide ------------------------------------------------------------------------
 
 

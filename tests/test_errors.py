@@ -23,6 +23,15 @@ def test_all_offending_items_stand_between_problem_and_remedy() -> None:
     assert str(InputError("nothing to add")) == "nothing to add"
 
 
+def test_a_message_names_twenty_items_and_counts_the_rest() -> None:
+    twenty = InputError("wrong", offending=[f"{n}" for n in range(20)])
+    assert (len(str(twenty).splitlines()), twenty.has_more) == (21, False)
+    many = InputError("wrong", offending=[f"{n}" for n in range(3002)], remedy="mend them")
+    assert str(many).splitlines()[20:] == ["  - 19", "  - and 2,982 more", "remedy: mend them"]
+    assert many.has_more
+    assert len(many.offending) == 3002
+
+
 @pytest.mark.parametrize(
     ("kind", "code"), [(HypoxiaError, 1), (InputError, 2), (MachineError, 4), (NotReadyError, 5), (Stopped, 75)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -30,7 +31,20 @@ def tell_end(error: BaseException, where: str = "") -> int:
         return EXIT_STOPPED
     if isinstance(error, HypoxiaError):
         tell(f"error{where}: {error}")
+        if error.has_more:
+            _tell_all(error.offending)
         return error.exit_code
     traceback.print_exception(error)
     tell(f"This is a bug in hypoxia_hpc{where}, not in your input. Please report it with the lines above.")
     return EXIT_BUG
+
+
+def _tell_all(offending: Sequence[str]) -> None:
+    """Where all the items of a long list are: in a new file in the folder for temporary files."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="hypoxia-hpc-", suffix=".txt", delete=False) as file:
+            file.writelines(f"{item}\n".encode("utf-8", "backslashreplace").decode() for item in offending)
+    except OSError as error:  # a full disk must not hide what is wrong
+        tell(f"no list of all {len(offending):,} could be written: {error.strerror}")
+    else:
+        tell(f"all {len(offending):,} are listed in {file.name}")

@@ -1,15 +1,15 @@
-"""Delimited text tables, strictly: every cell a string, every ragged row named, nothing guessed, nothing dropped."""
+"""Delimited text tables: every cell a string, every ragged row named, and nothing dropped but what is empty."""
 
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc.cohorts.sniffing import DELIMITERS, Rows, decoded, sniffed
 from hypoxia_hpc.errors import InputError, MachineError
 
 # A spreadsheet executes a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
@@ -18,26 +18,73 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
-def read_table(path: Path, required: Sequence[str], *, delimiter: str | None = None) -> pd.DataFrame:
-    """A UTF-8 table with a header as strings; the index is each row's line number in the file.
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """A table with a header as strings; the index is each row's line number in the file.
 
-    ``delimiter`` None: a tab if the header line has one, else a comma. Raises InputError: no file, not UTF-8, a missing
-    or repeated column, rows of another length than the header (all of them named), no rows.
+    Comma, semicolon or tab; UTF-8, with or without a byte-order mark, or UTF-16. A column whose name is one of
+    ``required`` or ``optional`` but for blanks and case gets that name. Rows without any content are left out, and so
+    are columns without a name and content. Raises InputError: no file, no text, a missing or repeated column, a column
+    with content and no name, rows of another length than the header, no rows.
     """
-    text = _read_text(path)
-    first_line = text.split("\n", maxsplit=1)[0]
-    rows = _parse(path, text, delimiter or ("\t" if "\t" in first_line else ","))
-    header = [cell.strip() for cell in rows[0][1]] if rows else []
-    _check_header(path, header, required)
+    table = _sniffed(path, [*required, *optional])
+    header = _named(table.header, [*required, *optional])
+    _check_header(path, header, required, table)
+    _check_rows(path, table)
+    if len(table.rows) == 1:
+        raise InputError(f"{path} has a header and no rows", remedy="give at least one row")
+    lines = pd.Index([line for line, _ in table.rows[1:]], name="line")
+    frame = pd.DataFrame([cells for _, cells in table.rows[1:]], columns=header, index=lines, dtype=object)
+    return _without_nameless(path, frame)
+
+
+def _sniffed(path: Path, known: Sequence[str]) -> Rows:
+    try:
+        return sniffed(_read_text(path), [name.lower() for name in known])
+    except csv.Error as error:
+        raise InputError(f"{path}, {error}", remedy="mend the quotes; a quote inside a cell is doubled") from None
+
+
+def _named(header: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The header's names, those that are known but for blanks and case as they are known."""
+    by_plain = {name.lower(): name for name in known}
+    return [by_plain.get(name.strip().lower(), name.strip()) for name in header]
+
+
+def _check_header(path: Path, header: list[str], required: Sequence[str], table: Rows) -> None:
+    offending = [f"missing column: {name}" for name in required if name not in header]
+    offending += [f"repeated column: {name}" for name in sorted({n for n in header if n and header.count(n) > 1})]
+    cause = "" if len(header) != 1 else ", if cells are separated by commas, semicolons or tabs"
+    refuse(f"{path} has the columns {header}{cause}", offending, f"the table needs each of {list(required)} once")
+
+
+def _check_rows(path: Path, table: Rows) -> None:
+    """Raises InputError for rows that are longer or shorter than the header."""
+    width, ragged, n_rows = len(table.header), table.ragged, len(table.rows) - 1
+    delimiter = DELIMITERS[table.delimiter]
+    lengths = {len(cells) for _, cells in ragged}
+    if len(ragged) > 1 and len(ragged) == n_rows and len(lengths) == 1:
+        raise InputError(
+            f"{path}: the header has {width} cells and every row {lengths.pop()}, separated by the {delimiter}",
+            remedy="mend the header; or, where numbers have a decimal comma, separate cells by semicolons or tabs",
+        )
     refuse(
-        f"{path}: rows with another number of cells than the header's {len(header)}",
-        [f"line {line}: {len(cells)} cells" for line, cells in rows[1:] if len(cells) != len(header)],
+        f"{path}: rows with another number of cells than the header's {width}, separated by the {delimiter}",
+        [f"line {line}: {len(cells)} cells" for line, cells in ragged],
         "mend these rows (a cell that holds the delimiter goes in double quotes)",
     )
-    if len(rows) == 1:
-        raise InputError(f"{path} has a header and no rows", remedy="give at least one row")
-    lines = pd.Index([line for line, _ in rows[1:]], name="line")
-    return pd.DataFrame([cells for _, cells in rows[1:]], columns=header, index=lines, dtype=object)
+
+
+def _without_nameless(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that have neither a name nor content. Raises InputError for one that has content."""
+    named = [bool(name) for name in frame.columns]
+    nameless = frame.loc[:, [not one for one in named]]
+    filled = [line for line, cells in zip(frame.index, nameless.to_numpy(), strict=True) if any(map(str.strip, cells))]
+    refuse(
+        f"{path} has content in a column without a name",
+        [f"line {line}" for line in filled],
+        "name the column in the header, or empty it",
+    )
+    return frame.loc[:, named]
 
 
 def refuse(problem: str, offending: Sequence[str], remedy: str) -> None:
@@ -70,26 +117,12 @@ def _cell(value: str | float | None) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return decoded(path.read_bytes())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"{path} is not a file", remedy="check the path") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}", remedy="save the table as UTF-8") from None
+        raise InputError(
+            f"{path} is not UTF-8 text: {error}", remedy="save the table as UTF-8 (Excel: CSV UTF-8)"
+        ) from None
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error}", remedy="check the file's permissions and disk") from None
-
-
-def _parse(path: Path, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        return [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise InputError(
-            f"{path}, line {reader.line_num}: {error}", remedy="mend the quotes; a quote inside a cell is doubled"
-        ) from None
-
-
-def _check_header(path: Path, header: list[str], required: Sequence[str]) -> None:
-    offending = [f"missing column: {name}" for name in required if name not in header]
-    offending += [f"repeated column: {name}" for name in sorted({n for n in header if header.count(n) > 1})]
-    refuse(f"{path} has the columns {header}", offending, f"the table needs each of {list(required)} once")

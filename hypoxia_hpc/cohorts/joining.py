@@ -26,7 +26,8 @@ class SlideTable:
 
     ``dropped``: (name, reason) of files without a row. ``missing``: slide ids whose file does not exist (they have rows
     too). ``assumed``: slide ids that name no patient and count as a patient of their own. ``unlabelled``: patients
-    with slides that the patients table lacks. ``without_slide``: patients of that table without a slide.
+    with slides that the patients table lacks. ``without_slide``: patients of that table without a slide. ``resized``:
+    slide ids whose file has another size than its GDC manifest says.
     """
 
     slides: pd.DataFrame
@@ -35,6 +36,7 @@ class SlideTable:
     assumed: tuple[str, ...]
     unlabelled: tuple[str, ...]
     without_slide: tuple[str, ...]
+    resized: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -46,6 +48,10 @@ class SlideTable:
                 "slides name no patient (no patient column, no TCGA barcode) and each counts as a patient of its own; "
                 "if some share a patient, give a manifest with a patient_id column, or that patient can be in both "
                 "training and test",
+            ),
+            (
+                self.resized,
+                "slide files have another size than the GDC manifest says: download them again, or the rest is missing",
             ),
             (self.unlabelled, "patients with slides are not in the patients table: predicted, but not trained on"),
             (self.without_slide, "patients of the patients table have no slide"),
@@ -78,6 +84,7 @@ def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str]
         assumed=tuple(rows["slide_id"][rows["assumed"]]),
         unlabelled=() if known_patients is None else tuple(sorted(with_slide - known)),
         without_slide=tuple(sorted(known - with_slide)),
+        resized=tuple(rows["slide_id"][rows["resized"]]),
     )
 
 
@@ -139,6 +146,7 @@ def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
         "name": name,
         "missing": each.nbytes is None,
         "assumed": not patient_id,
+        "resized": None not in (each.nbytes, each.nbytes_named) and each.nbytes != each.nbytes_named,
     }
 
 

@@ -34,13 +34,15 @@ class HypoxiaLabels:
 
 
 def read_scores(path: Path) -> pd.DataFrame:
-    """The published table (tab separated): patient_id and tumour_type as text, every ``…_hypoxia_score_…`` column
-    int64.
+    """The published table, which is separated by tabs; commas and semicolons are understood too: patient_id and
+    tumour_type as text, every ``…_hypoxia_score_…`` column int64.
 
     Raises InputError with all missing columns, or all cells that are no integer or empty.
     """
-    scores = read_table(path, ("patient_id", PAN_CANCER, INTRA_TYPE, "tumour_type"), delimiter="\t")
+    scores = read_table(path, ("patient_id", PAN_CANCER, INTRA_TYPE, "tumour_type"))
     numeric = [column for column in scores.columns if "_hypoxia_score_" in column]
+    for column in (*numeric, "patient_id", "tumour_type"):
+        scores[column] = scores[column].str.strip()
     offending = [
         f"line {line}: {column} is {cell!r}, not an integer"
         for column in numeric
@@ -48,7 +50,6 @@ def read_scores(path: Path) -> pd.DataFrame:
         if not _INTEGER.fullmatch(cell)
     ]
     for column in ("patient_id", "tumour_type"):
-        scores[column] = scores[column].str.strip()
         offending += [f"line {line}: {column} is empty" for line in scores.index[scores[column] == ""]]
     refuse(
         f"{path} has {len(offending)} wrong cells",

@@ -11,6 +11,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
 from hypoxia_hpc.cohorts.manifests import is_mpp, is_path, is_slide_id
+from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.records import Patient, Slide
@@ -21,7 +22,7 @@ _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 def read_slides(path: Path) -> tuple[Slide, ...]:
     """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
     slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
-    table = _with_columns(_read(path, ("slide_id", "path", "patient_id", "cost")), ("mpp", "name"))
+    table = _read(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name"))
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "path", ~table["path"].map(is_path), "is no path")
@@ -34,14 +35,14 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     folder = path.absolute().parent
     columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     return tuple(
-        Slide(slide_id, folder / file, patient_id, int(cost), float(mpp) if mpp else None, name)
+        Slide(slide_id, folder / file, patient_id, int(cost), float(plain_number(mpp)) if mpp else None, name)
         for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
     )
 
 
 def read_patient_table(path: Path) -> pd.DataFrame:
     """patients.csv with all its columns as text, validated as `read_patients` says."""
-    table = _with_columns(_read(path, ("patient_id", "label")), ("tumour_type",))
+    table = _read(path, ("patient_id", "label"), ("tumour_type",))
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
     offending += _repeated(table, table["patient_id"], "patient", "label")
@@ -98,14 +99,11 @@ def _sorted_csv(frame: pd.DataFrame, columns: Sequence[str], key: str) -> str:
     return csv_text(frame[list(columns)].astype(object).sort_values(key, kind="stable"))
 
 
-def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    table = read_table(path, required).map(unguard).rename(columns=unguard)
+def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """The table without blanks around values; an optional column that it lacks is empty."""
+    table = read_table(path, required, optional).map(unguard).rename(columns=unguard)
     for column in table.columns.difference(["path", "name"]):
         table[column] = table[column].str.strip()
-    return table
-
-
-def _with_columns(table: pd.DataFrame, optional: Sequence[str]) -> pd.DataFrame:
     return table.assign(**{name: "" for name in optional if name not in table})
 
 

@@ -25,11 +25,13 @@ SLIDE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``skipped``: how many files are no slide, by suffix. ``left_out``: how many the patterns left out."""
+    """``skipped``: how many files are no slide, by suffix. ``left_out``: how many the patterns left out. ``unused``:
+    columns of a manifest that say nothing to `init`."""
 
     candidates: Sequence[Candidate]
     skipped: Mapping[str, int]
     left_out: int
+    unused: tuple[str, ...] = ()
 
 
 def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
-from hypoxia_hpc.cohorts.manifests import candidates_from_manifest
+from hypoxia_hpc.cohorts.manifests import read_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
@@ -119,7 +119,8 @@ def find_slides(
         )
     if not source.exists():
         raise InputError(f"--slides {source} does not exist", remedy="give a folder of slides or a manifest (CSV)")
-    return Found(series_of_manifest(candidates_from_manifest(source, nbytes_of, patient_column)), {}, 0)
+    manifest = read_manifest(source, nbytes_of, patient_column)
+    return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
 
 
 def _patients(table: SlideTable, known: pd.DataFrame | None) -> pd.DataFrame:

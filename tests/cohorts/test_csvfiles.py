@@ -17,12 +17,14 @@ NASTY = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(NASTY, NASTY), min_size=1, max_size=5))
+@given(st.lists(st.tuples(NASTY, NASTY), max_size=5))
 def test_round_trip_of_any_text(tmp_path_factory, rows):
+    """But for rows of blanks alone, which are none: spreadsheets leave them below a table."""
     path = tmp_path_factory.mktemp("csv") / "t.csv"
+    rows = [("a", "b"), *rows]
     path.write_bytes(csv_text(pd.DataFrame(rows, columns=["a", "b"], dtype=object)).encode())
-    table = read_table(path, ("a", "b")).map(unguard)
-    assert list(table.itertuples(index=False, name=None)) == rows
+    found = read_table(path, ("a", "b")).map(unguard).itertuples(index=False, name=None)
+    assert [row for row in found if "".join(row).strip()] == [row for row in rows if "".join(row).strip()]
 
 
 @given(NASTY)

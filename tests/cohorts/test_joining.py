@@ -153,3 +153,11 @@ def test_order_of_files_does_not_matter():
 )
 def test_ids_are_unique_by_folder_where_names_repeat(paths: list[str], ids: list[str]) -> None:
     assert unique_slide_ids([PurePath(path) for path in paths]) == ids
+
+
+def test_files_of_another_size_than_a_gdc_manifest_says_are_named():
+    sizes = {"cut": (5, 9), "whole": (9, 9), "missing": (None, 9), "unknown": (5, None)}
+    candidates = [Candidate(Path(f"{name}.svs"), there, nbytes_named=said) for name, (there, said) in sizes.items()]
+    table = slide_table(candidates)
+    assert table.resized == ("cut",)
+    assert any(note.startswith("1 slide files have another size") and note.endswith(": cut") for note in table.notes)

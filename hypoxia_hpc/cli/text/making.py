@@ -38,6 +38,8 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
         yield f"dropped {some(len(names), 'slide')}, {reason}: {some_names(names)}"
+    if made.found.unused:
+        yield f"note: columns of the manifest that are not used: {some_names(made.found.unused)}"
     for note in made.slides.notes:
         yield f"note: {note}"
     labelled = int((made.patients["label"] != "").sum())

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 Shapes = Mapping[str, tuple[int, ...]]
-MOST_TOLD = 20
 SAVED_BY_KERAS = "name the weights file of this network ([extract] backbone), saved with include_top=False"
 NOT_FINITE = "not finite: "
 
@@ -102,14 +101,12 @@ def read_tensors(
 
 def wrong_weights(path: Path, name: str, problems: list[str], remedy: str = SAVED_BY_KERAS) -> InputError:
     """The error for weights that are not those of this network, or are no numbers."""
-    named = problems[:MOST_TOLD]
-    more = [f"and {len(problems) - MOST_TOLD} more"] if len(problems) > MOST_TOLD else []
     if all(one.startswith(NOT_FINITE) for one in problems):
         problem = f"{path} holds weights of {name} that are infinite or no numbers"
         remedy = "take a copy from before its training failed, or fetch the file again"
     else:
         problem = f"{path} does not hold the weights of {name} without its top"
-    return InputError(problem, offending=[*named, *more], remedy=remedy)
+    return InputError(problem, offending=problems, remedy=remedy)
 
 
 def _load_hdf5(model: keras.Model, path: Path, name: str) -> None:
