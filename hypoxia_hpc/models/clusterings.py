@@ -15,7 +15,7 @@ from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.registry import find_clustering
 from hypoxia_hpc.networks.heads.result import TrainedHead
-from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.records import Features, Int64Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -64,7 +64,7 @@ def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[F
     wanted = [(name, head, fold) for name, head, fold in model_names(table) if head in table.clusterings]
     found = []
     for name, head, fold in wanted:
-        model = load_model(run.model(name))
+        model = load_sound_model(run.model(name))
         clustering = find_clustering(head)
         cluster_of = clustering.predictor(model.table, model.arrays, model.record.feature_length)
         found.append(FoldClustering(head, fold, folds[fold], clustering.n_clusters(model.table), cluster_of))

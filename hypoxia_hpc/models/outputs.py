@@ -9,15 +9,14 @@ import numpy as np
 
 from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.networks.heads.registry import HeadTable, head_of, predictor
-from hypoxia_hpc.networks.heads.result import Arrays
-from hypoxia_hpc.networks.heads.saved import SavedModel, load_model
-from hypoxia_hpc.records import Float32Array, Float64Array, Slide
+from hypoxia_hpc.networks.heads.result import Arrays, Columns, TileOutputs
+from hypoxia_hpc.networks.heads.saved import SavedModel
+from hypoxia_hpc.networks.heads.sound import checked, load_sound_model, require_numbers
+from hypoxia_hpc.records import Float32Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.features import open_features
 
-Columns = dict[str, Float64Array]
-TileOutputs = Callable[[Float32Array], Columns]
 SlideOutputs = Callable[[Slide, Float32Array], Columns]
 
 
@@ -28,13 +27,17 @@ def saved_models(run: RunDir) -> dict[str, list[SavedModel]]:
     models: dict[str, list[SavedModel]] = {head: [] for head in table.heads}
     for name, head, _ in model_names(table):
         if head in models:
-            models[head].append(load_model(run.model(name)))
+            models[head].append(load_sound_model(run.model(name)))
     return models
 
 
 def outputs_of(model: SavedModel) -> SlideOutputs:
-    """A frozen top model as a function of a slide and its features: see `head_outputs`."""
-    outputs = head_outputs(model.table, model.arrays, model.record.feature_length)
+    """A frozen top model as a function of a slide and its features: see `head_outputs`. It raises what `checked`
+    does."""
+    record = model.record
+    outputs = checked(
+        head_outputs(model.table, model.arrays, record.feature_length), record.head, record.feature_length
+    )
     return lambda _, values: outputs(values)
 
 
@@ -47,7 +50,9 @@ def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
             kept = open_features(run.features(name, slide.slide_id))
         except SlideError as error:
             raise _damaged(run, name) from error
-        return {"probability": kept.values[:, 1].astype(np.float64)}
+        said = {"probability": kept.values[:, 1].astype(np.float64)}
+        require_numbers(name, said)
+        return said
 
     return read
 

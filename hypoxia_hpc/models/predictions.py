@@ -17,8 +17,9 @@ from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.models.clusterings import ClusterTables
-from hypoxia_hpc.models.outputs import Columns, SlideOutputs, kept_outputs, outputs_of
-from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
+from hypoxia_hpc.networks.heads.result import Columns
+from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -62,7 +63,7 @@ def saved_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, s
     members: dict[str, list[Member]] = {head: [] for head in table.heads}
     for name, head, fold in model_names(table):
         if head in members:
-            model = load_model(model_run.model(name))
+            model = load_sound_model(model_run.model(name))
             outputs = kept_outputs(run, name) if is_on_pixels(head) else outputs_of(model)
             members[head].append(Member(fold, folds[fold], outputs))
     return members

@@ -16,10 +16,10 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.config import Table, canonical_json
-from hypoxia_hpc.models.outputs import TileOutputs, head_outputs
+from hypoxia_hpc.models.outputs import head_outputs
 from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_both_classes
 from hypoxia_hpc.networks.data.rows import LabelledStore
-from hypoxia_hpc.networks.heads.result import TrainedHead
+from hypoxia_hpc.networks.heads.result import TileOutputs, TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Planned

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.models.predictions import predictions_digest
-from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.integrity import check_store
 
@@ -50,7 +50,7 @@ def _result_problems(run: RunDir) -> list[str]:
 
 def _model_problems(folder: Path) -> list[str]:
     try:
-        load_model(folder)
+        load_sound_model(folder)
     except NotReadyError as error:
         return [error.problem]
     return []

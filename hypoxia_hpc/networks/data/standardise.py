@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.data.rows import Rows, below_run
-from hypoxia_hpc.networks.heads.result import Arrays
+from hypoxia_hpc.networks.heads.result import Arrays, Shapes
 from hypoxia_hpc.records import Float32Array, Float64Array
 
 MEAN, SCALE = "mean", "scale"
@@ -41,6 +41,11 @@ def standard_arrays(train: Rows, valid: Rows) -> Arrays:
     scale = np.sqrt(merged.m2 / merged.n).astype(np.float32)
     scale[scale == 0] = 1.0
     return {MEAN: merged.mean.astype(np.float32), SCALE: scale}
+
+
+def standard_shapes(feature_length: int) -> Shapes:
+    """Of the arrays of :func:`standard_arrays`."""
+    return dict.fromkeys((MEAN, SCALE), ((feature_length,), "float32"))
 
 
 def standardise(arrays: Arrays, values: Float32Array) -> Float32Array:

@@ -22,11 +22,11 @@ from hypoxia_hpc.config import AttentionTable
 from hypoxia_hpc.networks.data.bags import AHEAD, MOST_CHUNKS, Bag, BagBatch, ShuffledBags, bags_of, read_rows
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
-from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TileOutputs, TrainedHead
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, Shapes, TileOutputs, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.records import Float32Array, Float64Array
 
@@ -73,6 +73,23 @@ def train_attention(
         program = _Program(table, train, valid, standard, seed)
         history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
     return TrainedHead({**standard, **_arrays(program.layers)}, history)
+
+
+def attention_shapes(table: AttentionTable, feature_length: int) -> Shapes:
+    """Of the arrays of `attention_layers`."""
+    embedded, gated = table.units, table.attention_units
+    own: dict[str, tuple[int, ...]] = {
+        "embedding.kernel": (feature_length, embedded),
+        "embedding.bias": (embedded,),
+        "gate_tanh.kernel": (embedded, gated),
+        "gate_tanh.bias": (gated,),
+        "gate_sigmoid.kernel": (embedded, gated),
+        "gate_sigmoid.bias": (gated,),
+        "attention.kernel": (gated, 1),
+        "score.kernel": (embedded, 1),
+        "score.bias": (1,),
+    }
+    return {**standard_shapes(feature_length), **{name: (shape, "float32") for name, shape in own.items()}}
 
 
 def attention_cost(table: AttentionTable, size: CohortSize) -> HeadCost:

@@ -26,11 +26,11 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows
 from hypoxia_hpc.networks.data.shuffling import WINDOW_ROWS
-from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import Arrays, TrainedHead
+from hypoxia_hpc.networks.heads.result import Arrays, Shapes, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
 
@@ -86,6 +86,15 @@ def train_deep_kmeans(
     weights = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(network.encoder.get_weights())}
     largest_first = np.argsort(-np.asarray(n_tiles), kind="stable")
     return TrainedHead({**standard, **weights, CENTRES: centres[largest_first]}, history)
+
+
+def deep_kmeans_shapes(table: DeepKMeansTable, feature_length: int) -> Shapes:
+    """Kernel and bias of each layer of the encoder, and the centres."""
+    widths = (feature_length, *table.units, table.code)
+    encoder = [shape for before, width in itertools.pairwise(widths) for shape in ((before, width), (width,))]
+    numbered = {f"{index:03d}": (shape, "float32") for index, shape in enumerate(encoder)}
+    centres = {CENTRES: ((table.clusters, table.code), "float32")}
+    return {**standard_shapes(feature_length), **numbered, **centres}
 
 
 def deep_kmeans_cost(table: DeepKMeansTable, size: CohortSize) -> HeadCost:

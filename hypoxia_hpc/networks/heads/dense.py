@@ -7,6 +7,7 @@ lags behind the moving weights, then makes a network that ranks well and yet cal
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from hypoxia_hpc.config import FunnelTable, TanhTable
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_two_classes, row_weights
-from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, Shapes, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.records import Float64Array, Int64Array
 
@@ -60,6 +61,16 @@ def train_dense(
     weights = program.network.get_weights()
     arrays = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(weights)}
     return TrainedHead({**standard, **arrays}, history)
+
+
+def dense_shapes(table: DenseTable, feature_length: int) -> Shapes:
+    """Kernel and bias of each layer, and behind all but the last the four weights of its normalisation."""
+    widths = _widths(table, feature_length)
+    shapes: list[tuple[int, ...]] = []
+    for before, width in itertools.pairwise(widths):
+        shapes += [(before, width), (width,), *[(width,)] * 4]
+    numbered = {f"{index:03d}": (shape, "float32") for index, shape in enumerate(shapes[:-4])}
+    return {**standard_shapes(feature_length), **numbered}
 
 
 def dense_cost(table: DenseTable, size: CohortSize) -> HeadCost:

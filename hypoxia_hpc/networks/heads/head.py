@@ -15,11 +15,12 @@ from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 
 if TYPE_CHECKING:
     from hypoxia_hpc.networks.heads.cost import CohortSize, HeadCost
-    from hypoxia_hpc.networks.heads.result import Predictor, TileOutputs, TrainedHead
+    from hypoxia_hpc.networks.heads.result import Predictor, Shapes, TileOutputs, TrainedHead
     from hypoxia_hpc.records import Float32Array, Int64Array
 
     # Settings of a head and size of a cohort -> what one model takes; None where that is not known.
     CostOf = Callable[[Any, CohortSize], HeadCost | None]
+    ShapesOf = Callable[[Any, int], Shapes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,15 @@ class Head(DeclaredHead):
     `registry.train_head`; of one on pixels as `finetuning.train_finetuned`. ``predictor``: (table, arrays,
     feature_length) -> feature vectors float32 (n, d) to the probability of class 1, float64 (n,) in 0..1; None of a
     head on pixels, whose probabilities are kept as features are. ``outputs``: the same, to every column that
-    `analysis.pooling.pool_tiles` needs; default: the probability alone. ``cost``: None where it is not known.
+    `analysis.pooling.pool_tiles` needs; default: the probability alone. ``shapes``: (table, feature_length) -> shape
+    and type of every array of a trained model, by name; without it a saved model's arrays only have to be finite.
+    ``cost``: None where it is not known.
     """
 
     train: Callable[..., TrainedHead]
     predictor: Callable[[Any, Any, int], Predictor] | None = None
     outputs: Callable[[Any, Any, int], TileOutputs] | None = None
+    shapes: ShapesOf | None = None
     cost: CostOf | None = None
 
 
@@ -44,10 +48,12 @@ class Clustering(DeclaredClustering):
     """A clustering of tiles: what run.toml says of it, and its code.
 
     ``train``: as of a head on features. ``predictor``: (table, arrays, feature_length) -> feature vectors float32
-    (n, d) to the number of the cluster of each, int64 (n,). ``n_clusters``: how many there are.
+    (n, d) to the number of the cluster of each, int64 (n,). ``n_clusters``: how many there are. ``shapes``: as of a
+    head.
     """
 
     train: Callable[..., TrainedHead]
     predictor: Callable[[Any, Any, int], Callable[[Float32Array], Int64Array]]
     n_clusters: Callable[[Any], int]
+    shapes: ShapesOf | None = None
     cost: CostOf | None = None

@@ -24,11 +24,11 @@ from hypoxia_hpc.networks.data.rows import (
     require_two_classes,
     row_weights,
 )
-from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standardise
+from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes, standardise
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.loop import OnEpoch
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead
+from hypoxia_hpc.networks.heads.result import Arrays, Predictor, Shapes, TrainedHead
 from hypoxia_hpc.records import Float32Array, Float64Array
 
 COEFFICIENTS, INTERCEPT = "coefficients", "intercept"
@@ -74,6 +74,12 @@ def train_logistic(
         )
     on_epoch({})
     return TrainedHead({**standard, COEFFICIENTS: found.x[:-1], INTERCEPT: found.x[-1:]}, {})
+
+
+def logistic_shapes(_: LogisticTable, feature_length: int) -> Shapes:
+    """A coefficient for each feature, and an intercept."""
+    own = {COEFFICIENTS: ((feature_length,), "float64"), INTERCEPT: ((1,), "float64")}
+    return {**standard_shapes(feature_length), **own}
 
 
 def logistic_cost(table: LogisticTable, size: CohortSize) -> HeadCost:

@@ -7,19 +7,32 @@ table and code in one; see that registry.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from hypoxia_hpc.config import CLUSTERINGS, HEADS, Table
 from hypoxia_hpc.config.heads.registry import declared
 from hypoxia_hpc.networks.data.rows import TrainingData, first_rows
-from hypoxia_hpc.networks.heads.attention import attention_cost, attention_outputs, attention_predictor, train_attention
+from hypoxia_hpc.networks.heads.attention import (
+    attention_cost,
+    attention_outputs,
+    attention_predictor,
+    attention_shapes,
+    train_attention,
+)
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads.deep_kmeans import cluster_predictor, deep_kmeans_cost, n_clusters, train_deep_kmeans
-from hypoxia_hpc.networks.heads.dense import dense_cost, dense_predictor, train_dense
+from hypoxia_hpc.networks.heads.deep_kmeans import (
+    cluster_predictor,
+    deep_kmeans_cost,
+    deep_kmeans_shapes,
+    n_clusters,
+    train_deep_kmeans,
+)
+from hypoxia_hpc.networks.heads.dense import dense_cost, dense_predictor, dense_shapes, train_dense
 from hypoxia_hpc.networks.heads.finetuning import finetune_cost, train_finetuned
 from hypoxia_hpc.networks.heads.head import Clustering, Head
-from hypoxia_hpc.networks.heads.logistic import logistic_cost, logistic_predictor, train_logistic
+from hypoxia_hpc.networks.heads.logistic import logistic_cost, logistic_predictor, logistic_shapes, train_logistic
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, check_probabilities
 
@@ -36,16 +49,27 @@ def _joined(kind: type[_Code], name: str, **code: Any) -> _Code:
     return kind(**{field.name: getattr(one, field.name) for field in fields(one)}, **code)
 
 
+_DENSE: Mapping[str, Any] = {
+    "train": train_dense,
+    "predictor": dense_predictor,
+    "shapes": dense_shapes,
+    "cost": dense_cost,
+}
 _HEADS = {
-    "tanh": _joined(Head, "tanh", train=train_dense, predictor=dense_predictor, cost=dense_cost),
-    "funnel": _joined(Head, "funnel", train=train_dense, predictor=dense_predictor, cost=dense_cost),
-    "logistic": _joined(Head, "logistic", train=train_logistic, predictor=logistic_predictor, cost=logistic_cost),
+    "tanh": _joined(Head, "tanh", train=train_dense, predictor=dense_predictor, shapes=dense_shapes, cost=dense_cost),
+    "funnel": _joined(
+        Head, "funnel", train=train_dense, predictor=dense_predictor, shapes=dense_shapes, cost=dense_cost
+    ),
+    "logistic": _joined(
+        Head, "logistic", train=train_logistic, predictor=logistic_predictor, shapes=logistic_shapes, cost=logistic_cost
+    ),
     "attention": _joined(
         Head,
         "attention",
         train=train_attention,
         predictor=attention_predictor,
         outputs=attention_outputs,
+        shapes=attention_shapes,
         cost=attention_cost,
     ),
     "finetune": _joined(Head, "finetune", train=train_finetuned, cost=finetune_cost),
@@ -57,6 +81,7 @@ _CLUSTERINGS = {
         train=train_deep_kmeans,
         predictor=cluster_predictor,
         n_clusters=n_clusters,
+        shapes=deep_kmeans_shapes,
         cost=deep_kmeans_cost,
     ),
 }

@@ -14,8 +14,10 @@ from hypoxia_hpc.networks.heads.loop import History
 from hypoxia_hpc.records import Float32Array, Float64Array
 
 Arrays = Mapping[str, NDArray[Any]]
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # shape and type of each array, by its name
 Predictor = Callable[[Float32Array], Float64Array]
-TileOutputs = Callable[[Float32Array], dict[str, Float64Array]]
+Columns = dict[str, Float64Array]  # a value for each tile, (n,) each; one column is the probability
+TileOutputs = Callable[[Float32Array], Columns]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,11 +81,12 @@ def read_record(folder: Path) -> ModelRecord:
     except FileNotFoundError:
         raise NotReadyError(f"{folder} holds no trained model", remedy="hypoxia-hpc train RUN") from None
     except (ValidationError, ValueError) as error:
-        raise _damaged(folder, error) from None
+        raise damaged(folder, error) from None
 
 
 def load_model(folder: Path) -> SavedModel:
-    """A model, its arrays checked against each other. Raises NotReadyError where it is absent or damaged."""
+    """A model whose arrays are those that were written, and finite; `sound` holds them against the head. Raises
+    NotReadyError where it is absent or damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -93,15 +95,30 @@ def load_model(folder: Path) -> SavedModel:
         with machine_errors(folder):
             data = (folder / ARRAYS_FILE).read_bytes()
         if hashlib.sha256(data).hexdigest() != record.content:
-            raise _damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
+            raise damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
         arrays: dict[str, NDArray[np.generic]] = load(data)
         table = declared(record.head).table.model_validate(record.settings)
     except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
-        raise _damaged(folder, error) from None
+        raise damaged(folder, error) from None
+    problems = _not_finite(arrays)
+    if problems:
+        raise damaged(folder, f"{len(problems)} of its arrays hold values that are no finite numbers", problems)
     return SavedModel(record, table, arrays)
 
 
-def _damaged(folder: Path, why: object) -> NotReadyError:
+def _not_finite(arrays: Arrays) -> list[str]:
+    """Names of arrays with a value that is no finite number."""
+    return sorted(
+        name
+        for name, array in arrays.items()
+        if not (np.issubdtype(array.dtype, np.number) and np.isfinite(array).all())
+    )
+
+
+def damaged(folder: Path, why: object, offending: Sequence[str] = ()) -> NotReadyError:
+    """The error for a model that cannot be used."""
     return NotReadyError(
-        f"the model in {folder} is damaged: {why}", remedy=f"delete {folder} and train it again: hypoxia-hpc train RUN"
+        f"the model in {folder} is damaged: {why}",
+        offending=offending,
+        remedy=f"delete {folder} and train it again: hypoxia-hpc train RUN",
     )

@@ -22,7 +22,7 @@ from hypoxia_hpc.networks.data.augmentation import SHAPES, Strengths, augment, d
 from hypoxia_hpc.networks.data.tile_stream import ReadTiles, TileSource, one_after_another
 from hypoxia_hpc.networks.heads.loop import Logs
 from hypoxia_hpc.networks.heads.result import Arrays
-from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.networks.heads.saved import damaged, load_model
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 from hypoxia_hpc.records import Float32Array, UInt8Array
 
@@ -170,6 +170,9 @@ def load_finetuned(folder: Path, tile_px: int) -> keras.Model:
     any_weights = ExtractTable(backbone=table.backbone, weights="random", precision=table.precision)
     base, preprocess = build_inner(resolve_backbone(any_weights, table.input_px, None))
     network = build_network(table, base, preprocess, tile_px)
-    set_weights(network, found.arrays)
+    try:
+        set_weights(network, found.arrays)
+    except ValueError as error:
+        raise damaged(folder, error) from None
     network.predicting.trainable = False
     return network.predicting
