@@ -74,8 +74,9 @@ def tile(slide: Slide | str | PathLike[str], *, threads: int | None = None, **se
         threads: Threads that decode, 1 or more. Default: one for each core. Their number changes no pixel.
         **settings: Entries of the [tile] table of run.toml: ``tile_px`` (299), ``mpp`` (0.5), ``max_background``
             (0.25), ``white`` (220), ``default_mpp``, ``reduce``, ``screen``, ``tissue``, ``min_tissue``, ``regions``,
-            ``regions_rule``, ``min_region`` and ``max_unreadable``. Not ``pixels`` and ``codec``, which say how a store
-            keeps tiles. ``regions`` is a folder with a file <name of the slide>.geojson.
+            ``regions_rule``, ``region_classes``, ``regions_missing``, ``min_region`` and ``max_unreadable``. Not
+            ``pixels`` and ``codec``, which say how a store keeps tiles. ``regions`` is a folder with a file <name of
+            the slide>.geojson.
 
     Returns:
         The tiles that are kept, one or more.

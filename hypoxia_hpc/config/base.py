@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -21,7 +21,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, Field(min_length=1, max_length=4096, pattern=LINE_PATTERN)]
 
 # ``json_schema_extra`` of an entry that a table got after its first release: Field(3, ..., json_schema_extra=ADDED).
-ADDED = {"added": True}
+ADDED: dict[str, Any] = {"added": True}
 
 
 class Table(BaseModel):

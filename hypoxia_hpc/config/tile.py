@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hypoxia_hpc.config.base import Fraction, Table
+from hypoxia_hpc.config.base import ADDED, Fraction, Table, Word
 from hypoxia_hpc.config.paths import LocalPath
 
 
@@ -35,6 +35,18 @@ class TileTable(Table):
     )
     regions_rule: Literal["include", "exclude"] = Field(
         "include", description="keep what lies in the regions, or what lies outside"
+    )
+    region_classes: tuple[Word, ...] = Field(
+        (),
+        strict=False,
+        description='classes of QuPath whose annotations count, as ["Tumor"]; empty: all of them. Areas of ignored '
+        'classes ("Ignore*") are always left out',
+        json_schema_extra=ADDED,
+    )
+    regions_missing: Literal["quarantine", "whole"] = Field(
+        "quarantine",
+        description='a slide without a file of regions, where they are included: "whole" takes all of it',
+        json_schema_extra=ADDED,
     )
     min_region: Fraction = Field(0.5, description="least share of a tile inside (exclude: outside) the regions")
     max_unreadable: Fraction = Field(

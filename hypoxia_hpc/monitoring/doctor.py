@@ -19,10 +19,10 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.fingerprint import slide_errors
-from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level
+from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level, scanned_px
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.plan import plan_tiles, resolution_doubt
-from hypoxia_hpc.tiling.regions import regions_path
+from hypoxia_hpc.tiling.regions import read_regions, regions_path, require_on_slide
 
 # Nearly all of reading a header is waiting for a network drive.
 HEADER_READERS = 16
@@ -83,23 +83,41 @@ def _size(slide: Slide) -> int:
 def _slide(table: TileTable, slide: Slide) -> Check:
     name = f"slide {slide.slide_id}"
     try:
-        if table.regions:
-            regions_path(Path(table.regions), slide.slide_id)
+        regions = regions_path(table, slide.slide_id)
         with slide_errors(slide.path):
             companions(slide.path)  # OpenSlide sees the loss of some of them only when it reads their tiles
         with opened_slide(slide.path) as opened:
             pyramid = opened.pyramid
             plan = plan_tiles(pyramid, table, slide.mpp)
             reader = opened.reading(plan, table.reduce).reader
+            drawn = _drawn_text(regions, pyramid, table)
     except SlideError as error:
         return Check(name, "bad", f"{error.reason}: {error.problem}")
     width, height = pyramid.size_l0
     where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
+    verdict, lacking = plan_verdict(pyramid, plan, table)
+    found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
+    return Check(name, verdict, f"{found}{drawn}{lacking}")
+
+
+def _drawn_text(path: Path | None, pyramid: Pyramid, table: TileTable) -> str:
+    """The classes of a slide's regions. Raises SlideError as tile does."""
+    if path is None:
+        return ", all of it" if table.regions else ""
+    regions = read_regions(path, table.regions_rule, table.region_classes)
+    require_on_slide(path, regions, *scanned_px(pyramid))
+    counted = ", ".join(f"{name or 'no class'} {n:,}" for name, n in sorted(regions.classes.items()))
+    return f", annotations: {counted or 'none'}"
+
+
+def plan_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:
+    """Will tile make something of the plan? Where it will, what is doubtful about the slide."""
+    if not plan.n_tiles:
+        return "bad", "; the slide is smaller than a tile: it will be quarantined, no-tissue"
     verdict, lacking = coarse_verdict(pyramid, plan, table)
     if plan.mpp_source == "slide" and (doubt := resolution_doubt(pyramid)):
         verdict, lacking = "note" if verdict == "ok" else verdict, f"{lacking}; {doubt}"
-    found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
-    return Check(name, verdict, f"{found}{lacking}")
+    return verdict, lacking
 
 
 def coarse_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:

@@ -102,7 +102,8 @@ class CohortEstimate:
 class RunEstimate:
     """The stages that go slide by slide, the rates behind them, and the room for their results; ``cohort``: those after
     them that are to do, none without labels. ``train_bytes``: memory of train, None without labels. ``unread``: slides
-    looked at whose headers are bad. ``unknown``: why it is not known here what is extracted: all of it counts as to do.
+    looked at that will be quarantined, each with its reason: they count as no work. ``unknown``: why it is not known
+    here what is extracted: all of it counts as to do.
     """
 
     stages: tuple[StageEstimate, ...]
@@ -111,7 +112,7 @@ class RunEstimate:
     train_bytes: Figure | None
     mount: Mount
     rooms: tuple[Room, ...]
-    unread: tuple[str, ...]
+    unread: Mapping[str, str]
     unknown: str = ""
     cohort: tuple[CohortEstimate, ...] = ()
 
@@ -131,9 +132,10 @@ def estimate_run(run: RunDir) -> RunEstimate:
     tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     rates = rates_of(config, slides, tiled, extracted, planned)
+    sound = [slide for slide in slides if slide.slide_id not in unread]
     stages = (
-        tile_estimate(config, slides, tiled, rates),
-        extract_estimate(config, slides, tiled, extracted, rates),
+        tile_estimate(config, sound, tiled, rates),
+        extract_estimate(config, sound, tiled, extracted, rates),
         *(
             added_estimate(config, stage, survey.added[stage.name], tiled, rates)
             for stage in stages_of("slide")
@@ -144,7 +146,7 @@ def estimate_run(run: RunDir) -> RunEstimate:
     rooms = [room for room in (free_room(run.root), quota_room(mount)) if room is not None]
     patients = list(patients_with_slides(slides, survey.patients).values())
     labelled = any(patient.label is not None for patient in patients)
-    whole = cohort_estimates(config, len(slides), patients, _tiles_of(slides, tiled, rates))
+    whole = cohort_estimates(config, len(slides), patients, _tiles_of(sound, tiled, rates))
     todo = cohort_stages(survey, {one.stage.partition(" ")[0] for one in stages if one.slides})
     return RunEstimate(
         stages,
@@ -153,28 +155,34 @@ def estimate_run(run: RunDir) -> RunEstimate:
         whole["train"].nbytes if labelled else None,
         mount,
         tuple(rooms),
-        tuple(unread),
+        unread,
         "" if survey.unknown is None else survey.unknown.problem,
         tuple(whole[stage] for stage in whole if stage in todo),
     )
 
 
-def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, list[str]]:
-    """Tiles in the plans of slides per unit of cost, and which of those looked at have no plan."""
+def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, dict[str, str]]:
+    """Tiles in the plans of slides per unit of cost, and which of those looked at will be quarantined, and why."""
     costs = {slide.slide_id: slide.cost for slide in slides}
     known = measured(tiled.values(), costs, planned_tiles)
     if known is not None:
-        return known, []
-    plans, unread = [], []
+        return known, {}
+    plans: list[tuple[int, int]] = []
+    unread: dict[str, str] = {}
     for slide in sample(slides):
         try:
             with opened_slide(slide.path) as opened:
-                plans.append((plan_tiles(opened.pyramid, table, slide.mpp).n_tiles, slide.cost))
+                n_tiles = plan_tiles(opened.pyramid, table, slide.mpp).n_tiles
         except SlideError as error:
-            unread.append(f"{slide.slide_id}: {error.reason}")
+            unread[slide.slide_id] = error.reason
+            continue
+        if n_tiles:
+            plans.append((n_tiles, slide.cost))
+        else:
+            unread[slide.slide_id] = "no-tissue"
     plans = [(n, cost) for n, cost in plans if cost]
     if not plans:
-        return Figure(0.0, 0.0, 0.0, "no header could be read"), unread
+        return Figure(0.0, 0.0, 0.0, "no slide that was looked at gives tiles"), unread
     found = ratio([float(n) for n, _ in plans], [cost for _, cost in plans])
     return Figure(found.value, found.low, found.high, f"from the headers of {len(plans)} slides"), unread
 

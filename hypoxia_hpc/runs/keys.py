@@ -6,13 +6,14 @@ A rule version is raised when the output of a stage changes for the same table a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hypoxia_hpc.config import EvaluateTable, ExtractTable, Table, TileTable, TrainTable, stage_key
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
 TILE_RULE = 2
+# Of what a file of regions means: raised alone, it leaves the keys of slides without one.
+REGIONS_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 2
 EVALUATE_RULE = 2
@@ -21,7 +22,8 @@ EVALUATE_RULE = 2
 def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> str:
     """Key of the tile store that a slide of this fingerprint should have. Raises SlideError where its regions file
     cannot be read; that counts by its content, not by the folder it lies in."""
-    regions = regions_digest(regions_path(Path(table.regions), slide.slide_id)) if table.regions else ""
+    path = regions_path(table, slide.slide_id)
+    regions = f"{regions_digest(path)}:rule-{REGIONS_RULE}" if path is not None else ""
     inputs = {"fingerprint": slide_fingerprint, "mpp": slide.mpp, "regions": regions}
     return stage_key("tile", TILE_RULE, _keyed(table), inputs)
 

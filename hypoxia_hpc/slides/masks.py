@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.tiling.kernels.packed import light_shares
-from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction
+from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction, require_on_slide
 from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 
 BoolArray = NDArray[np.bool_]
@@ -46,11 +47,13 @@ class CoarseLevel:
 @dataclass(frozen=True, slots=True)
 class Masks:
     """``selected`` bool (n,): tiles that masks and regions leave. ``screened_background`` bool (n,): tiles that
-    ``screen = "fast"`` takes for background. ``record``: what was done, for the store."""
+    ``screen = "fast"`` takes for background. ``record``: what was done, for the store. ``classes``: annotations of each
+    class in the file of regions."""
 
     selected: BoolArray
     screened_background: BoolArray
     record: Json
+    classes: Mapping[str, int]
 
 
 def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool) -> CoarseLevel | None:
@@ -87,8 +90,11 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_fi
     """
     selected, screened_background = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
     record: Json = {}
+    regions = None
     if regions_file is not None:
-        selected &= _in_regions(read_regions(regions_file), opened.pyramid, plan, table)
+        regions = read_regions(regions_file, table.regions_rule, table.region_classes)
+        require_on_slide(regions_file, regions, *scanned_px(opened.pyramid))
+        selected &= _in_regions(regions, opened.pyramid, plan, table)
     if table.tissue != "none":
         coarse = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
         mask = tissue_mask(_see(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
@@ -96,7 +102,12 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_fi
         record["tissue_level"], record["tissue_factor"] = coarse.level, coarse.factor
     if table.screen == "fast":
         record["screen_level"], screened_background = _screened_background(opened, plan, table)
-    return Masks(selected, screened_background, record)
+    return Masks(selected, screened_background, record, {} if regions is None else regions.classes)
+
+
+def scanned_px(pyramid: Pyramid) -> tuple[int, int]:
+    """Width and height of the scanned area, in pixels of level 0."""
+    return pyramid.bounds_l0[2:] if pyramid.bounds_l0 else pyramid.size_l0
 
 
 def _in_regions(regions: Regions, pyramid: Pyramid, plan: TilePlan, table: TileTable) -> BoolArray:

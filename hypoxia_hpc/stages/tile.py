@@ -129,7 +129,7 @@ class TileStage:
         )
 
     def _attributes(self, slide: Slide, pyramid: Pyramid, tiles: SlideTiles, key: str) -> TileAttributes:
-        regions = _regions_file(self.table, slide)
+        regions = regions_path(self.table, slide.slide_id)
         return TileAttributes(
             key,
             _header(slide, pyramid, tiles.plan),
@@ -137,6 +137,7 @@ class TileStage:
             _plan_record(tiles),
             _counts(tiles.cut),
             regions_digest(regions) if regions else "",
+            tiles.masks.classes,
             {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions(), **codec_versions()},
         )
 
@@ -182,7 +183,7 @@ def cut_slide(
     reading = opened.reading(plan, table.reduce)
     if table.tissue != "none":
         BUFFERS.clear()
-    masks = tile_masks(opened, plan, table, _regions_file(table, slide))
+    masks = tile_masks(opened, plan, table, regions_path(table, slide.slide_id))
     selected = masks.selected & ~masks.screened_background
     sources = opened.sources(plan, reading, selected, threads)
     cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick)
@@ -191,10 +192,6 @@ def cut_slide(
     if not cut.kept.any():
         raise _no_tissue(_counts(cut), plan, opened.pyramid, table)
     return SlideTiles(plan, reading, masks, cut, len(sources))
-
-
-def _regions_file(table: TileTable, slide: Slide) -> Path | None:
-    return regions_path(Path(table.regions), slide.slide_id) if table.regions else None
 
 
 def _rule(table: TileTable) -> CutRule:

@@ -59,7 +59,8 @@ class PlanRecord:
 
 @dataclass(frozen=True, slots=True)
 class TileAttributes:
-    """Of a tile store. ``spec`` is the [tile] table, ``regions`` the SHA-256 of the regions file ("" without one)."""
+    """Of a tile store. ``spec`` is the [tile] table, ``regions`` the SHA-256 of the regions file ("" without one), in
+    which each class has as many annotations as ``region_classes`` says ("" is no class)."""
 
     key: str
     slide: SlideHeader = field(default_factory=SlideHeader)
@@ -67,12 +68,13 @@ class TileAttributes:
     plan: PlanRecord = field(default_factory=PlanRecord)
     counts: TileCounts | None = None
     regions: str = ""
+    region_classes: Mapping[str, int] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> Json:
-        regions = {"regions": self.regions} if self.regions else {}
-        plan = {"plan": self.plan.as_json()}
-        return {name: value for name, value in asdict(self).items() if name != "regions"} | plan | regions
+        entries = asdict(self)
+        drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
+        return entries | {"plan": self.plan.as_json()} | (drawn if self.regions else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,17 @@
-"""The rings of the polygons of a GeoJSON file, which comes from outside: its size and its numbers are bounded."""
+"""The annotations of a GeoJSON file as QuPath writes it, which comes from outside: its size and numbers are bounded.
+
+What counts is decided from the properties of a feature: QuPath writes ``objectType`` (until 0.3 an id such as
+``PathDetectionObject``), ``classification`` with a name, and ``isMissing`` of a TMA core. A feature of another program
+has none of them and counts.
+"""
 
 from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +25,58 @@ MOST_COORDINATE = 2**31
 MOST_TOLD = 5  # problems of one file in one message
 
 WITHOUT_AREA = ("Point", "MultiPoint", "LineString", "MultiLineString")
+# QuPath's kinds of objects of which an area may be meant; cells, detections and tiles are results of QuPath's own.
+MEANT = ("annotation", "tma_core")
+OLD_KINDS = {
+    "PathAnnotationObject": "annotation",
+    "TMACoreObject": "tma_core",
+    "PathDetectionObject": "detection",
+    "PathCellObject": "cell",
+    "PathTileObject": "tile",
+}
+# QuPath leaves out what lies in an area of a class whose name ends so: "Ignore*", "Region*".
+IGNORED_END = "*"
+UNCLASSIFIED = ""
 
 Ring = Float64Array
+Polygon = list[Ring]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a file says: polygons of areas that are meant, and of those that are to be ``ignored``, each with its rings,
+    outline first. ``classes``: how many annotations each class has ("" is none). ``others``: how many features of
+    other kinds there are."""
+
+    polygons: list[Polygon]
+    ignored: list[Polygon]
+    classes: dict[str, int]
+    others: dict[str, int]
+
+    def require_area(self, path: Path, wanted: Sequence[str]) -> None:
+        """Raises SlideError ``bad-regions`` where there are features and none of them is an area that is meant."""
+        if self.polygons or not (self.classes or self.others):
+            return
+        of_class = f" of class {' or '.join(wanted)} ([tile] region_classes)" if wanted else ""
+        counted = {name or "no class": n for name, n in self.classes.items()} | self.others
+        found = ", ".join(f"{name} {n:,}" for name, n in sorted(counted.items()))
+        raise bad_regions(path, f"no annotation{of_class} with an area; there are: {found}")
 
 
 class _Wrong(ValueError):  # noqa: N818 - one problem of a file, reported with the others
     """What is wrong with one feature."""
 
 
-def read_polygons(path: Path) -> list[list[Ring]]:
-    """The rings of every polygon, outline first, each float64 (k, 2) and closed: of a FeatureCollection, a list of
-    features, a feature or a geometry. Points and lines are skipped, properties are ignored.
+def read_drawn(path: Path, wanted: Sequence[str] = ()) -> Drawn:
+    """The areas of a FeatureCollection, a list of features, a feature or a geometry; every ring float64 (k, 2), closed.
+
+    Annotations and TMA cores that are there count; detections, cells and tiles do not. With ``wanted``, only those of
+    these classes or of classes below them ("Tumor" has "Tumor: Positive"). Empty geometries, points and lines are
+    skipped.
 
     Raises:
         SlideError: ``bad-regions`` with what is wrong (no GeoJSON, more than 16 MiB, coordinates that are no numbers,
-            rings that are not closed, features but no polygon); ``no-permission``; ``no-regions``.
+            rings that are not closed); ``no-permission``; ``no-regions``.
     """
     try:
         found = json.loads(read_bytes(path))
@@ -40,11 +84,8 @@ def read_polygons(path: Path) -> list[list[Ring]]:
         raise bad_regions(path, "lists within lists, too deep to be GeoJSON") from None
     except ValueError as error:  # not JSON, not Unicode, a number of more than 4,300 digits
         raise bad_regions(path, f"no JSON: {error}") from None
-    features = _features(found)
-    polygons = _polygons(path, features)
-    if features and not polygons:
-        raise bad_regions(path, f"{len(features)} features, but no polygon among them")
-    return polygons
+    meant, others = _meant(_features(found))
+    return _drawn(path, meant, others, wanted)
 
 
 def bad_regions(path: Path, problem: str) -> SlideError:
@@ -85,20 +126,71 @@ def _features(found: object) -> list[object]:
     return found if isinstance(found, list) else [found]
 
 
-def _polygons(path: Path, features: list[object]) -> list[list[Ring]]:
-    """The rings of every polygon, outline first."""
-    polygons: list[list[Ring]] = []
-    problems: list[str] = []
+def _meant(features: list[object]) -> tuple[list[tuple[int, object]], dict[str, int]]:
+    """The features that an area may be meant by, with their numbers; and how many there are of each other kind."""
+    meant, others = [], Counter[str]()
     for number, feature in enumerate(features, start=1):
+        kind = _kind(feature)
+        if kind in MEANT:
+            meant.append((number, feature))
+        else:
+            others[kind] += 1
+    return meant, dict(others)
+
+
+def _kind(feature: object) -> str:
+    """What QuPath calls the object; what another program wrote is an annotation."""
+    properties = _properties(feature)
+    kind = properties.get("objectType", properties.get("object_type"))
+    if kind is None and isinstance(feature, dict):
+        identity = feature.get("id")
+        kind = OLD_KINDS.get(identity) if isinstance(identity, str) else None
+    if kind == "tma_core" and properties.get("isMissing") is True:
+        return "missing tma_core"
+    return kind if isinstance(kind, str) else MEANT[0]
+
+
+def _class(feature: object) -> str:
+    """The name of a feature's class, with those below it behind colons; "" where it has none."""
+    named = _properties(feature).get("classification")
+    if not isinstance(named, dict):
+        return UNCLASSIFIED
+    names = named.get("names")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return ": ".join(names)
+    name = named.get("name")
+    return name if isinstance(name, str) else UNCLASSIFIED
+
+
+def _properties(feature: object) -> dict[str, Any]:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    return properties if isinstance(properties, dict) else {}
+
+
+def _drawn(path: Path, meant: Sequence[tuple[int, object]], others: dict[str, int], wanted: Sequence[str]) -> Drawn:
+    drawn = Drawn([], [], {}, others)
+    problems: list[str] = []
+    for number, feature in meant:
+        name = _class(feature)
         try:
-            polygons += [_rings(rings) for rings in _coordinates(feature)]
+            polygons = [_rings(rings) for rings in _coordinates(feature) if rings != []]
         except _Wrong as wrong:
             problems.append(f"feature {number}: {wrong}" if len(problems) < MOST_TOLD else "and so on")
             if len(problems) > MOST_TOLD:
                 break
+            continue
+        drawn.classes[name] = drawn.classes.get(name, 0) + 1
+        if name.endswith(IGNORED_END):
+            drawn.ignored.extend(polygons)
+        elif not wanted or _is_of(name, wanted):
+            drawn.polygons.extend(polygons)
     if problems:
         raise bad_regions(path, "; ".join(problems))
-    return polygons
+    return drawn
+
+
+def _is_of(name: str, wanted: Sequence[str]) -> bool:
+    return any(name == one or name.startswith(f"{one}: ") for one in wanted)
 
 
 def _coordinates(feature: object) -> Iterator[object]:
@@ -119,11 +211,8 @@ def _coordinates(feature: object) -> Iterator[object]:
             raise _Wrong(f"{_shown(kind)} is no kind of GeoJSON geometry")
 
 
-def _rings(rings: object) -> list[Ring]:
-    listed = _listed(rings, "Polygon without its coordinates")
-    if not listed:
-        raise _Wrong("Polygon without a ring")
-    return [_ring(ring) for ring in listed]
+def _rings(rings: object) -> Polygon:
+    return [_ring(ring) for ring in _listed(rings, "Polygon without its coordinates")]
 
 
 def _ring(ring: object) -> Ring:

@@ -7,17 +7,19 @@ minute in GEOS, and a file of a few kilobytes can contain them.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
-from hypoxia_hpc.tiling.geojson import bad_regions, read_bytes, read_polygons
+from hypoxia_hpc.tiling.geojson import Polygon, bad_regions, read_bytes, read_drawn
 from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 # Each becomes a position of the union, which without a limit would fill the memory.
@@ -32,30 +34,37 @@ SMALLEST_PIECE_PX = 1.0
 TILES_AT_ONCE = 2**16
 
 Geometries = NDArray[Any]
+RegionsRule = Literal["include", "exclude"]
 
 
 @dataclass(frozen=True, slots=True)
 class Regions:
     """The union of the polygons of a file, in QuPath's pixels: ``whole`` a shapely (Multi)Polygon. ``pieces``, a
     shapely array (n,), are what its outlines and its holes enclose, cut into polygons of few positions; by ``signs``,
-    int64 (n,), those count 1 and these -1."""
+    int64 (n,), those count 1 and these -1. ``classes``: how many annotations each class has ("" is none)."""
 
     whole: Any
     pieces: Geometries
     signs: Int64Array
+    classes: Mapping[str, int] = field(default_factory=dict)
 
 
-def regions_path(folder: Path, slide_id: str) -> Path:
-    """Where the regions of a slide lie. Raises SlideError ``no-regions`` where there is no such file."""
-    path = folder / f"{slide_id}.geojson"
-    if not path.exists():
-        raise SlideError(
-            "no-regions",
-            f"{path} does not exist, so it is not known which part of this slide to use",
-            remedy="export its annotations from QuPath as GeoJSON under this name; for a slide without any write "
-            '{"type": "FeatureCollection", "features": []}',
-        )
-    return path
+def regions_path(table: TileTable, slide_id: str) -> Path | None:
+    """Where the regions of a slide are; None where all of the slide is meant: no [tile] regions, or no file of this
+    slide where that may be. Raises SlideError ``no-regions`` where it may not."""
+    if not table.regions:
+        return None
+    path = Path(table.regions) / f"{slide_id}.geojson"
+    if path.exists():
+        return path
+    if table.regions_rule == "exclude" or table.regions_missing == "whole":
+        return None
+    raise SlideError(
+        "no-regions",
+        f"{path} does not exist, so it is not known which part of this slide to use",
+        remedy="export its annotations from QuPath as GeoJSON under this name, or use all of such slides: "
+        '[tile] regions_missing = "whole"',
+    )
 
 
 def regions_digest(path: Path) -> str:
@@ -63,22 +72,47 @@ def regions_digest(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
-def read_regions(path: Path) -> Regions:
-    """The Polygons and MultiPolygons of a GeoJSON file. Overlaps count once; outlines that cross themselves
-    are repaired.
+def read_regions(path: Path, rule: RegionsRule = "include", wanted: Sequence[str] = ()) -> Regions:
+    """The annotations of a GeoJSON file, of ``wanted`` classes where there are any (``geojson.read_drawn``). Overlaps
+    count once; outlines that cross themselves are repaired. Areas of QuPath's ignored classes ("Ignore*") are left out:
+    cut out of what is included, added to what is excluded.
 
     Coordinates are pixels of level 0, except that QuPath counts from the corner of the scanned area where the slide
     gives one (``Pyramid.bounds_l0``).
 
     Raises:
-        SlideError: as ``read_polygons``; also ``bad-regions`` for outlines that cross one another too often.
+        SlideError: as ``read_drawn``; also ``bad-regions`` for outlines that cross one another too often, and where
+            there is something to include and none of it is meant.
     """
-    polygons = read_polygons(path)
-    _refuse_tangles(path, [ring for rings in polygons for ring in rings])
+    drawn = read_drawn(path, wanted)
+    if rule == "include":
+        drawn.require_area(path, wanted)
+    _refuse_tangles(path, [ring for rings in (*drawn.polygons, *drawn.ignored) for ring in rings])
     try:
-        return _regions(shapely.union_all(_mended([shapely.Polygon(rings[0], rings[1:]) for rings in polygons])))
+        whole = _union(drawn.polygons)
+        if drawn.ignored:
+            ignored = _union(drawn.ignored)
+            whole = whole.difference(ignored) if rule == "include" else whole.union(ignored)
+        return replace(_regions(whole), classes=drawn.classes)
     except shapely.errors.GEOSException as error:
         raise bad_regions(path, f"the union of the outlines cannot be computed: {error}") from None
+
+
+def _union(polygons: list[Polygon]) -> Any:
+    return shapely.union_all(_mended([shapely.Polygon(rings[0], rings[1:]) for rings in polygons]))
+
+
+def require_on_slide(path: Path, regions: Regions, width_px: int, height_px: int) -> None:
+    """Raises SlideError ``bad-regions`` where there are regions and all of them miss the slide, whose scanned area has
+    this size."""
+    if regions.whole.is_empty or regions.whole.intersects(shapely.box(0, 0, width_px, height_px)):
+        return
+    left, top, right, bottom = (round(one) for one in regions.whole.bounds)
+    raise bad_regions(
+        path,
+        f"every region lies beside the slide: they span x {left:,} to {right:,} and y {top:,} to {bottom:,}, the slide "
+        f"is {width_px:,} x {height_px:,} px; are they of another slide, or of a smaller copy of it?",
+    )
 
 
 def _refuse_tangles(path: Path, rings: list[Float64Array]) -> None:

@@ -52,7 +52,8 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
         "tile.tile_size: unknown key; valid keys of [tile] with their defaults: "
         "tile_px = 299, mpp = 0.5, max_background = 0.25, white = 220, default_mpp (no default), "
         'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
-        'regions (no default), regions_rule = "include", min_region = 0.5, max_unreadable = 0.01, '
+        'regions (no default), regions_rule = "include", region_classes = [], '
+        'regions_missing = "quarantine", min_region = 0.5, max_unreadable = 0.01, '
         'pixels = "store", codec = "none"'
     )
 
@@ -202,6 +203,8 @@ tile_tables = st.fixed_dictionaries(
         "min_tissue": st.floats(0, 1),
         "regions": paths,
         "regions_rule": st.sampled_from(["include", "exclude"]),
+        "region_classes": st.lists(st.sampled_from(["Tumor", "Stroma: Positive", 'a"b']), max_size=2),
+        "regions_missing": st.sampled_from(["quarantine", "whole"]),
         "min_region": st.floats(0, 1),
         "max_unreadable": st.floats(0, 1),
         "pixels": st.sampled_from(["store", "none"]),
@@ -361,6 +364,8 @@ def test_every_entry_of_a_table_enters_its_key() -> None:
         "min_tissue": (0.6,),
         "regions": ("regions",),
         "regions_rule": ("exclude",),
+        "region_classes": (("Tumor",),),
+        "regions_missing": ("whole",),
         "min_region": (0.6,),
         "max_unreadable": (0.02,),
         "pixels": ("none",),

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hypoxia_hpc.cli.text.doctor import doctor_text
@@ -15,6 +16,7 @@ from hypoxia_hpc.monitoring.checks import Check
 from hypoxia_hpc.monitoring.doctor import coarse_verdict, examine_run
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.plan import plan_tiles
 
 GIB = 2**30
@@ -41,6 +43,13 @@ def test_every_slide_with_a_bad_header_is_named(tmp_path: Path, real_slide: Path
     assert "slide good7" not in text
     assert "and 30 slides ok" in text
     assert text.endswith("3 bad")
+
+
+def test_a_slide_without_a_tile_is_bad(tmp_path: Path) -> None:
+    write_svs(tmp_path / "small.svs", np.full((250, 250, 3), 255, np.uint8), 0.5)
+    found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"small": tmp_path / "small.svs"}))}
+    assert found["slide small"].verdict == "bad"
+    assert "smaller than a tile: it will be quarantined, no-tissue" in found["slide small"].detail
 
 
 def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:

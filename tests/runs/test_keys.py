@@ -62,6 +62,7 @@ BASE: dict[str, Any] = {
 # Another value of every entry for which none can be made up from the one it has.
 OTHER: dict[str, Any] = {
     "tile.default_mpp": 0.25,
+    "tile.region_classes": ["Tumor"],
     "extract.name": "other",
     "extract.backbone": "vgg16",
     "extract.weights": "other.weights.h5",

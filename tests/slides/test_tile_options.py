@@ -244,10 +244,18 @@ def test_a_large_slide_without_a_coarse_level_is_seen_in_bounded_memory(
 
 
 def test_regions_that_hold_no_tile_are_named(pyramid_slide: Path, tmp_path: Path) -> None:
-    qupath(tmp_path / "a.geojson", [[(90000, 0), (90009, 0), (90009, 9), (90000, 0)]])
+    qupath(tmp_path / "a.geojson", [[(0, 0), (9, 0), (9, 9), (0, 0)]])
     with pytest.raises(SlideError, match="all 80 tiles are masked") as caught:
         cut(pyramid_slide, tmp_path / "run", regions=str(tmp_path))
     assert "regions" in caught.value.remedy
+
+
+def test_regions_beside_the_slide_are_said_as_that(pyramid_slide: Path, tmp_path: Path) -> None:
+    qupath(tmp_path / "a.geojson", [[(90000, 0), (90009, 0), (90009, 9), (90000, 0)]])
+    for rule in ("include", "exclude"):
+        with pytest.raises(SlideError, match="every region lies beside the slide") as caught:
+            cut(pyramid_slide, tmp_path / rule, regions=str(tmp_path), regions_rule=rule)
+        assert caught.value.reason == "bad-regions"
 
 
 @pytest.mark.parametrize("size", [60, 120, 239, 480])

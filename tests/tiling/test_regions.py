@@ -16,9 +16,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import regions as module
-from hypoxia_hpc.tiling.geojson import MOST_BYTES
+from hypoxia_hpc.tiling.geojson import MOST_BYTES, read_drawn
 from hypoxia_hpc.tiling.regions import (
     Regions,
     count_crossings,
@@ -26,6 +27,7 @@ from hypoxia_hpc.tiling.regions import (
     region_fraction,
     regions_digest,
     regions_path,
+    require_on_slide,
 )
 
 Rings = list[list[list[float]]]
@@ -278,15 +280,15 @@ def test_long_outlines_are_cut_without_loss(tmp_path: Path, monkeypatch: pytest.
         ('{"type": ["Polygon"]}', "list of 1 is no kind"),
         ('{"type": "Feature", "geometry": "Polygon"}', "null is no kind"),
         ('{"type": "Polygon"}', "without its coordinates"),
-        ('{"type": "Polygon", "coordinates": []}', "without a ring"),
+        ('{"type": "Polygon", "coordinates": []}', "no annotation with an area; there are: no class 1"),
         ('{"type": "Polygon", "coordinates": [[]]}', "a ring of 0 positions"),
         ('{"type": "Polygon", "coordinates": [3]}', "no list of positions"),
         ('{"type": "MultiPolygon", "coordinates": {}}', "without its coordinates"),
         ('{"type": "GeometryCollection"}', "without its geometries"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [0, 0]]]}', "a ring of 3 positions"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}', "a ring of 4 positions"),
-        ('{"type": "Point", "coordinates": [0, 0]}', "1 features, but no polygon"),
-        ('[{"type": "Feature", "geometry": null}]', "1 features, but no polygon"),
+        ('{"type": "Point", "coordinates": [0, 0]}', "no annotation with an area; there are: no class 1"),
+        ('[{"type": "Feature", "geometry": null}]', "no annotation with an area; there are: no class 1"),
     ],
 )
 def test_what_is_no_geojson_is_told(tmp_path: Path, text: str, named: str) -> None:
@@ -410,17 +412,121 @@ def test_crossings_equal_their_twin(segments: list[tuple[int, int, int, int]]) -
     assert count_crossings(array, 1000, 0) in (expected, 1001)
 
 
+# --- what is meant ---------------------------------------------------------------------------------------------------
+
+
+def qupath(kind: str | None, name: str | None = None, x: float = 0, **more: object) -> dict[str, Any]:
+    """A square of 10 px at x, as QuPath writes an object of a kind and a class."""
+    properties: dict[str, Any] = {} if kind is None else {"objectType": kind}
+    if name is not None:
+        properties["classification"] = {"name": name, "color": [200, 0, 0]}
+    return {"type": "Feature", "geometry": polygon(box(x, 0, 10, 10)), "properties": {**properties, **more}}
+
+
+def written(folder: Path, *features: object) -> Path:
+    path = folder / "slide.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": list(features)}))
+    return path
+
+
+def test_results_of_qupath_are_no_annotations(tmp_path: Path) -> None:
+    old = [{**qupath(None, x=60 + 10 * n), "id": name} for n, name in enumerate(("PathCellObject", "PathTileObject"))]
+    path = written(
+        tmp_path,
+        qupath("annotation", "Tumor"),
+        qupath("detection", "Tumor", 10),
+        qupath("cell", None, 20),
+        qupath("tile", None, 30),
+        qupath("tma_core", None, 40, isMissing=True),
+        qupath("tma_core", None, 50, isMissing=False),
+        *old,
+        {**qupath(None, x=80), "id": "PathAnnotationObject"},
+        {**qupath(None, x=90), "id": "6f9619ff-8b86-d011-b42d-00cf4fc964ff"},
+    )
+    assert shares(read_regions(path), [(10 * n, 0) for n in range(10)], 10.0) == [1, 0, 0, 0, 0, 1, 0, 0, 1, 1]
+    drawn = read_drawn(path)
+    assert drawn.classes == {"Tumor": 1, "": 3}
+    assert drawn.others == {"detection": 1, "cell": 2, "tile": 2, "missing tma_core": 1}
+
+
+def test_a_file_of_detections_alone_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path, *[qupath("detection")] * 3, qupath("cell"))
+    assert "no annotation with an area; there are: cell 1, detection 3" in refused(path).problem
+    assert read_regions(path, "exclude").whole.is_empty
+
+
+def test_classes_that_are_wanted(tmp_path: Path) -> None:
+    names = ("Tumor", "Tumor: Positive", "Tumor bed", "Stroma", None)
+    features = [qupath("annotation", name, 10 * n) for n, name in enumerate(names)]
+    derived = qupath("annotation", None, 50)
+    derived["properties"]["classification"] = {"names": ["Tumor", "Negative"], "color": [0, 0, 0]}
+    path = written(tmp_path, *features, derived)
+    for rule in ("include", "exclude"):
+        found = read_regions(path, rule, ["Tumor"])
+        assert shares(found, [(10 * n, 0) for n in range(6)], 10.0) == [1, 1, 0, 0, 0, 1]
+        assert found.classes == {
+            "Tumor": 1,
+            "Tumor: Positive": 1,
+            "Tumor bed": 1,
+            "Stroma": 1,
+            "": 1,
+            "Tumor: Negative": 1,
+        }
+    with pytest.raises(SlideError, match="no annotation of class Necrosis") as caught:
+        read_regions(path, "include", ["Necrosis"])
+    assert "Stroma 1" in caught.value.problem and "no class 1" in caught.value.problem
+    assert read_regions(path, "exclude", ["Necrosis"]).whole.is_empty
+
+
+def test_ignored_classes_are_left_out_of_either(tmp_path: Path) -> None:
+    features = [qupath("annotation", "Tumor"), qupath("annotation", "Ignore*", 5), qupath("annotation", "Tumor", 20)]
+    path = written(tmp_path, *features)
+    corners = [(0, 0), (10, 0), (20, 0)]
+    assert shares(read_regions(path, "include", ["Tumor"]), corners, 10.0) == [0.5, 0, 1]
+    assert shares(read_regions(path, "exclude", ["Tumor"]), corners, 10.0) == [1, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        None,
+        {"type": "Polygon", "coordinates": []},
+        {"type": "MultiPolygon", "coordinates": []},
+        {"type": "MultiPolygon", "coordinates": [[]]},
+        {"type": "GeometryCollection", "geometries": []},
+        {"type": "Point", "coordinates": [1, 2]},
+    ],
+)
+def test_empty_geometries_are_skipped_alike(tmp_path: Path, geometry: object) -> None:
+    path = written(tmp_path, feature(geometry), feature(polygon(box(0, 0, 10, 10))))
+    assert shares(read_regions(path), [(0, 0), (5, 0)], 10.0) == [1, 0.5]
+    assert "no annotation with an area" in refused(written(tmp_path, feature(geometry))).problem
+
+
+def test_regions_that_miss_the_slide_are_said_as_that(tmp_path: Path) -> None:
+    path = written(tmp_path, feature(polygon(box(1000, 2000, 50, 60))))
+    require_on_slide(path, read_regions(path), 1000, 2000)  # they touch
+    with pytest.raises(SlideError, match="every region lies beside the slide: they span x 1,000 to 1,050") as caught:
+        require_on_slide(path, read_regions(path), 999, 2000)
+    assert caught.value.reason == "bad-regions"
+    require_on_slide(path, read_regions(written(tmp_path)), 10, 10)
+
+
 # --- where they lie ----------------------------------------------------------------------------------------------
 
 
 def test_the_file_of_a_slide_bears_its_id(tmp_path: Path) -> None:
     (tmp_path / "TCGA-1.DX1.geojson").write_text("[]")
-    assert regions_path(tmp_path, "TCGA-1.DX1") == tmp_path / "TCGA-1.DX1.geojson"
+    assert regions_path(TileTable(regions=str(tmp_path)), "TCGA-1.DX1") == tmp_path / "TCGA-1.DX1.geojson"
+    assert regions_path(TileTable(), "TCGA-1.DX1") is None
     for folder in (tmp_path, tmp_path / "nowhere"):
+        table = TileTable(regions=str(folder))
         with pytest.raises(SlideError, match=r"other\.geojson does not exist") as caught:
-            regions_path(folder, "other")
+            regions_path(table, "other")
         assert caught.value.reason == "no-regions"
-        assert "FeatureCollection" in caught.value.remedy
+        assert 'regions_missing = "whole"' in caught.value.remedy
+        for rule in ({"regions_rule": "exclude"}, {"regions_missing": "whole"}):
+            assert regions_path(table.model_copy(update=rule), "other") is None
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.words import amount, table, within
+from hypoxia_hpc.cli.text.words import amount, some_names, table, within
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room
@@ -32,7 +32,8 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
         yield f"\nnote: {estimate.unknown}: what is extracted already is not known, and counts as to do"
     if estimate.unread:
         look = f"hypoxia-hpc doctor {shlex.quote(root)}"
-        yield f"\nnote: headers that could not be read: {', '.join(estimate.unread)}; see {look}"
+        names = some_names([f"{name} ({reason})" for name, reason in estimate.unread.items()])
+        yield f"\nnote: slides that will be quarantined, and count as no work: {names}; see {look}"
 
 
 def _cohort_blocks(stages: Sequence[CohortEstimate]) -> Iterator[str]:
