@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -64,6 +64,8 @@ def refusal(found: FilePage) -> str:
         return f"compression {page.compression}"
     if page.orientation != 1 or page.fill_order != 1:
         return "its orientation or bit order"
+    if page.planar not in (1, 2):
+        return f"planar configuration {page.planar}"
     if page.predictor not in (1, 2) or (page.predictor == 2 and page.compression not in LOSSLESS):
         return f"predictor {page.predictor}"
     return _colour_refusal(page) or _depth_refusal(page) or _codec_refusal(page, found.is_tiled)
@@ -171,12 +173,7 @@ class PlainSource:
             out[:] = WHITE
             out[: seen.shape[0], : seen.shape[1]] = seen
             return
-        parts = [read_block(self._descriptor, part, number) for part in self._page.parts]
-        if not any(parts):
-            out[:] = WHITE
-            return
-        decoded = [decode(data) for decode, data in zip(self._decoders, parts, strict=True)]
-        to_rgb(_joined(decoded), self._page, out)
+        _fill_block(self._descriptor, self._page, number, self._decoders, out)
 
 
 class FlatImage:
@@ -205,12 +202,20 @@ class FlatImage:
         image = np.empty((page.height, page.width, 4), dtype=np.uint8)
         for number, top in enumerate(range(0, page.height, page.tile_height)):
             rows = image[top : top + page.tile_height]
-            parts = [read_block(descriptor, part, number) for part in page.parts]
-            decoded = [
-                _decoder(part, len(rows), page.order)(data) for part, data in zip(page.parts, parts, strict=True)
-            ]
-            to_rgb(_joined(decoded), page, rows)
+            decoders_of_rows = [_decoder(part, len(rows), page.order) for part in page.parts]
+            _fill_block(descriptor, page, number, decoders_of_rows, rows)
         return image
+
+
+def _fill_block(
+    descriptor: int, page: PlainPage, number: int, decode: Sequence[Callable[[bytes], Samples]], out: UInt8Array
+) -> None:
+    """A native tile as RGB in ``out``, uint8 (h, w, 4); white where it is missing. Raises NativeTileError."""
+    parts = [read_block(descriptor, part, number) for part in page.parts]
+    if any(parts):
+        to_rgb(_joined([read(data) for read, data in zip(decode, parts, strict=True)]), page, out)
+    else:
+        out[:] = WHITE
 
 
 def read_block(descriptor: int, page: TiffPage, number: int) -> bytes:

@@ -188,9 +188,12 @@ class _Parser:
             raise TiffError(f"more than {MOST_PAGES} pages")
         if not (is_tiled or entries.keys() >= STRIPPED) or subfile & MASK:
             return
+        page = self._page(layout, entries if is_tiled else self._as_tiles(layout, entries))
+        if not page.bits:
+            raise TiffError("a page whose samples have no size")
         pages.append(
             FilePage(
-                page=self._page(layout, entries if is_tiled else self._as_tiles(layout, entries)),
+                page=page,
                 is_tiled=is_tiled,
                 is_reduced=bool(subfile & REDUCED),
                 parent=parent,

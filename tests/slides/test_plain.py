@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ SEED = 15
 # OpenSlide multiplies colours by alpha, and divides again.
 MOST_OF_ALPHA = 2
 MEAN_OF_CODEC = 4.0
+MOST_PX_READ = 5_000_000
+SAID = {"not-supported", "not-rgb", "several-images", "native-tile-too-large"}
 # Colours that JPEG keeps at half the resolution differ more where they jump.
 FAR_OFF, LEAST_NEAR = 60, 0.98
 # How the cells of the whole matrix come out; docs/formats.md has the same numbers.
@@ -69,6 +73,48 @@ def test_the_docs_have_the_counts() -> None:
 @pytest.mark.parametrize("cell", every_pair(SEED), ids=lambda cell: cell.name)
 def test_a_cell_has_the_pixels_that_were_written_or_is_refused(cell: Cell, tmp_path: Path) -> None:
     outcome(cell, tmp_path / "cell.tif")
+
+
+def check_damaged(cells: Sequence[Cell], seed: int, n: int, path: Path) -> Counter[str]:
+    """Read files in which some bytes, most of them of the header, are others: pixels or a SlideError, nothing else."""
+    chance, outcomes = random.Random(seed), Counter[str]()
+    for _ in range(n):
+        write(chance.choice(cells), path)
+        data = bytearray(path.read_bytes())
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            at = chance.choice((chance.randrange(len(data)), chance.randrange(min(600, len(data)))))
+            data[at] = chance.choice((0, 255, data[at] ^ (1 << chance.randrange(8))))
+        path.write_bytes(data)
+        outcomes[end_of(path)] += 1
+    return outcomes
+
+
+def end_of(path: Path) -> str:
+    try:
+        with opened_slide(path) as opened:
+            sizes = opened.pyramid.level_sizes
+            unreadable = [opened.read_level(0, 1)[1]] if sizes[0][0] * sizes[0][1] < MOST_PX_READ else []
+    except SlideError as error:
+        return error.reason
+    return "damaged" if any(unreadable) else "read"
+
+
+OWN = tuple(
+    cell
+    for cell in every_pair(SEED)
+    if not refusal(cell) and (cell.order == ">" or cell.storage == "stripped" or cell.pages == "subifds")
+)
+
+
+def test_damage_ends_with_pixels_or_a_reason(tmp_path: Path) -> None:
+    outcomes = check_damaged(OWN, 0, 400, tmp_path / "cell.tif")
+    assert outcomes.keys() <= {"read", "damaged", "not-a-slide", "unreadable", *SAID}
+    assert min(outcomes["read"], outcomes["damaged"], outcomes["not-a-slide"]) >= 30
+
+
+@pytest.mark.long
+def test_more_damage(tmp_path: Path) -> None:
+    check_damaged(OWN, 1, 20_000, tmp_path / "cell.tif")
 
 
 @pytest.mark.long
