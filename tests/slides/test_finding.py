@@ -90,7 +90,8 @@ def test_a_series_is_one_slide_of_its_patient(tmp_path: Path, suffix: str) -> No
     by_path = {each.path: each for each in found.candidates}
     assert by_path[min(alone[:2])].slide_id == "case-7"
     assert by_path[min(flat[0][:2])].slide_id == min(flat[0][:2]).name.removesuffix(".dcm")
-    assert all(each.nbytes == sum(file.stat().st_size for file in flat[0][:2]) for each in found.candidates)
+    for files in (*flat, alone):
+        assert by_path[min(files[:2])].nbytes == sum(file.stat().st_size for file in files[:2])
     assert found.skipped == {}
 
 
