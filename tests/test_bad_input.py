@@ -120,7 +120,7 @@ def test_a_long_list_of_wrong_rows_is_a_count_and_a_file(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "slides").mkdir()
     manifest = write_rows(tmp_path / "manifest.csv", ["path", "mpp"], [[f"{n}.svs", "x"] for n in range(3000)])
-    done = hypoxia("init", tmp_path / "run", "--slides", manifest)
+    done = hypoxia("init", tmp_path / "run", "--slides", manifest, fresh=True)
     refused(done, 2, "line 21: mpp 'x'", "and 2,980 more", "all 3,000 are listed in")
     assert len(done.stderr.splitlines()) == 24
     (listed,) = tmp_path.glob("hypoxia-hpc-*.txt")

@@ -25,6 +25,11 @@ with source_tree() as tree:
 """
 
 
+def own_environment() -> dict[str, str]:
+    """Without what would lead Python to the repository."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 class Installed:
     """An environment that holds the wheel and nothing else: no library, and no pip."""
 
@@ -41,7 +46,7 @@ class Installed:
 
     def install(self, *words: str | Path) -> None:
         pip = [sys.executable, "-m", "pip", "--python", self.folder / "venv" / "bin" / "python", "install", "--quiet"]
-        subprocess.run([*pip, *words], check=True, timeout=60 * MINUTES)
+        subprocess.run([*pip, *words], check=True, timeout=60 * MINUTES, env=own_environment())
 
     def borrow_libraries(self) -> None:
         """From the environment in which the tests run. They come behind its own folder; a .pth file inside the other
@@ -52,7 +57,7 @@ class Installed:
     def runs(
         self, *command: str | Path, code: int = 0, minutes: float = MINUTES, **settings: str
     ) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
+        environment = own_environment() | settings
         done = subprocess.run(
             [self.folder / "venv" / "bin" / command[0], *command[1:]],
             capture_output=True,

@@ -266,7 +266,7 @@ class Run:
             MachineError: No sbatch, no image, or no answer from SLURM.
             NotReadyError: Jobs of this run are in the queue.
         """
-        plan = plan_submission(self._dir, retry=retry)
+        plan = plan_submission(self._dir, retry=retry, only_to_show=dry_run)
         sent = {} if dry_run else {job.request.stage: job.ids for job in submit(self._dir, plan)}
         return Submission(jobs_frame(plan, sent), plan.text, tuple(plan.commands()), plan.notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
         raise NotReadyError(
             f"{len(bad)} of {len(checked)} stores, models and results are not sound",
             offending=[f"{one.path}: {'; '.join(one.problems)}" for one in bad],
-            remedy=f"delete what is named here, then hypoxia-hpc run {run}: only what is missing is made again",
+            remedy=f"delete what is named here, then hypoxia-hpc run {shlex.quote(str(run))}: only what is missing is "
+            "made again",
         )
     return 0
 

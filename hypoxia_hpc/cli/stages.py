@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
 from hypoxia_hpc.cli.terminal import say, tell
-from hypoxia_hpc.cli.text.stages import outcome_line, result_text
+from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, result_text
 from hypoxia_hpc.cli.text.words import some_names
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
@@ -102,13 +103,15 @@ def on_all_ranks(work: Callable[[Ranks], int]) -> int:
 def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
     """What a stage did; its exit code."""
     say(outcome_line(outcome))
+    for block in quarantined_text([(outcome.stage, receipt) for receipt in outcome.quarantined]):
+        say(block)
     origin = registry().origins.get(stage.name)
     whose = "internal error" if origin is None else f"error of {origin}, which is not of hypoxia_hpc,"
     for bug in outcome.bugs:
         tell(f"{whose} on {bug.name}:\n{bug.detail}")
     if outcome.not_ready:
         tell(f"not ready: {some_names([receipt.name for receipt in outcome.not_ready])}")
-        tell(f"remedy: {' and '.join(f'hypoxia-hpc {need} {run}' for need in stage.needs)}")
+        tell(f"remedy: {' and '.join(f'hypoxia-hpc {need} {shlex.quote(str(run))}' for need in stage.needs)}")
     return worst(
         [
             EXIT_BUG if outcome.bugs else 0,

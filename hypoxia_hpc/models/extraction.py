@@ -60,7 +60,7 @@ class ExtractStage:
             raise HeldUpError(
                 NOT_READY,
                 f"{slide.slide_id}: no tiles yet by the present [tile] table",
-                remedy=f"hypoxia-hpc tile {self.run.root}",
+                remedy=f"hypoxia-hpc tile {self.run.word}",
             )
         return extract_key(self.spec, state.key)
 

@@ -161,7 +161,7 @@ def _make(
         raise NotReadyError(
             f"{name} cannot predict {len(failed)} of {len(slides)} slides",
             offending=failed,
-            remedy=f"mend what is named above, or delete these tile stores, then hypoxia-hpc run {run.root}",
+            remedy=f"mend what is named above, or delete these tile stores, then hypoxia-hpc run {run.word}",
         )
 
 

@@ -28,13 +28,14 @@ class Remaining:
     notes: tuple[str, ...]
 
 
-def remaining(run: RunDir, *, retry: bool) -> Remaining:
+def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remaining:
     """What is neither done nor held in quarantine; with ``retry`` what is held counts, too.
 
-    Raises what ``run_spec`` does; missing weights are no error where an image is set, for it may have them.
+    Raises what ``run_spec`` does; missing weights are no error where an image is set, for it may have them, nor where
+    this is ``only_to_show``: the node that computes may have them.
     """
     survey = survey_run(run)
-    notes = _notes(survey)
+    notes = _notes(survey, only_to_show)
     own = {stage: _remaining_of(states, retry) for stage, states in survey.by_stage.items()}
     if survey.unknown is not None:
         own["extract"] = _remaining_of(survey.tiles, retry) | _not_held(survey.tiles)
@@ -56,14 +57,15 @@ def remaining(run: RunDir, *, retry: bool) -> Remaining:
     )
 
 
-def _notes(survey: Survey) -> tuple[str, ...]:
-    """What follows from an unknown spec. Raises the reason for it where no image can help."""
-    unknown = survey.unknown
+def _notes(survey: Survey, only_to_show: bool) -> tuple[str, ...]:
+    """What follows from an unknown spec. Raises the reason for it where nothing can help."""
+    unknown, has_image = survey.unknown, survey.config.site.slurm.image is not None
     if unknown is None:
         return ()
-    if not isinstance(unknown, MachineError) or survey.config.site.slurm.image is None:
+    if not isinstance(unknown, MachineError) or not (has_image or only_to_show):
         raise unknown
-    return (f"{unknown.problem}; perhaps the image has them. What is extracted already is not known here",)
+    who = "perhaps the image has them" if has_image else f"submit itself needs them here: {unknown.remedy}"
+    return (f"{unknown.problem}; {who}. What is extracted already is not known here",)
 
 
 def _remaining_of(states: Sequence[SlideState], retry: bool) -> frozenset[str]:

@@ -167,7 +167,7 @@ def each_features(cohort: Cohort, states: Sequence[SlideState]) -> Iterator[tupl
 
 def damaged_in_run(run: RunDir, kind: Literal["tile", "feature"], damaged: Sequence[str]) -> NotReadyError:
     """The error for damaged stores of a run, each with a sentence of its own."""
-    remedy = f"delete these folders below {run.root / f'{kind}s'}, then hypoxia-hpc run {run.root}"
+    remedy = f"delete these folders below {run.root / f'{kind}s'}, then hypoxia-hpc run {run.word}"
     return damaged_stores(kind, damaged, remedy)
 
 

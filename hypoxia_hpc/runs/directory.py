@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,11 @@ class RunDir:
     @property
     def slides_file(self) -> Path:
         return self.root / "slides.csv"
+
+    @property
+    def word(self) -> str:
+        """The run directory as a word of a command that can be pasted into a shell."""
+        return shlex.quote(str(self.root))
 
     @property
     def patients_file(self) -> Path:

@@ -145,5 +145,5 @@ def require_ready(run: RunDir, states: Sequence[SlideState]) -> None:
         raise NotReadyError(
             f"{len(todo)} of {len(states)} slides have no features yet (for the present run.toml)",
             offending=todo,
-            remedy=f"hypoxia-hpc tile {run.root} && hypoxia-hpc extract {run.root}",
+            remedy=f"hypoxia-hpc tile {run.word} && hypoxia-hpc extract {run.word}",
         )

@@ -74,7 +74,7 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
         raise NotReadyError(
             f"{len(missing)} of {len(models)} models are not trained (on the present cohort and run.toml)",
             offending=missing,
-            remedy=f"hypoxia-hpc train {cohort.run.root}",
+            remedy=f"hypoxia-hpc train {cohort.run.word}",
         )
 
 

@@ -65,7 +65,7 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     if not cohort.done:
         raise NotReadyError(
             f"none of {len(cohort.states)} slides has features, all are quarantined",
-            remedy=f"hypoxia-hpc status {run.root}",
+            remedy=f"hypoxia-hpc status {run.word}",
         )
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
@@ -88,17 +88,19 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
 
 def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]]) -> None:
     """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
-    differences = []
+    trained: dict[str, list[str]] = {}  # models of which a difference is true
     for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml
         for table, ours, theirs in (
             ("tile", of_tiles, first.record.tile_spec),
             ("extract", extract_spec, first.record.extract_spec),
         ):
-            differences += [
-                f"[{table}] {entry}: {ours.get(entry)!r} here, {theirs.get(entry)!r} where {name} was trained"
-                for entry in sorted(ours.keys() | theirs.keys())
-                if ours.get(entry) != theirs.get(entry) and entry not in ("name", "batch_size")
-            ]
+            for entry in sorted(ours.keys() | theirs.keys()):
+                if ours.get(entry) != theirs.get(entry) and entry not in ("name", "batch_size"):
+                    said = f"[{table}] {entry}: {ours.get(entry)!r} here, {theirs.get(entry)!r} where"
+                    trained.setdefault(said, []).append(name)
+    differences = [
+        f"{said} {', '.join(names)} {'was' if len(names) == 1 else 'were'} trained" for said, names in trained.items()
+    ]
     if differences:
         raise InputError(
             "these features are made otherwise than those the models were trained on",

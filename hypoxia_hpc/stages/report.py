@@ -142,7 +142,7 @@ def _metrics(survey: Survey) -> Json:
 
 def _stale(run: RunDir, why: str) -> NotReadyError:
     return NotReadyError(
-        f"{run.metrics_file} {why}", remedy=f"hypoxia-hpc run {run.root}: only what changed is done again"
+        f"{run.metrics_file} {why}", remedy=f"hypoxia-hpc run {run.word}: only what changed is done again"
     )
 
 

@@ -98,8 +98,9 @@ class SentJob:
     ids: tuple[str, ...]
 
 
-def plan_submission(run: RunDir, *, retry: bool) -> Plan:
+def plan_submission(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Plan:
     """What is not done yet, as jobs. Writes nothing, sends nothing; SLURM is asked for its limits if it is here.
+    A plan that is ``only_to_show`` needs no weights on this machine.
 
     Raises:
         InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
@@ -108,7 +109,7 @@ def plan_submission(run: RunDir, *, retry: bool) -> Plan:
     """
     config, slides, root = run.config(), run.slides(), run.root.absolute()
     table = config.site.slurm
-    work = remaining(run, retry=retry)
+    work = remaining(run, retry=retry, only_to_show=only_to_show)
     image = _image(table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
@@ -229,7 +230,7 @@ def _refuse_queued(run: RunDir) -> None:
         raise NotReadyError(
             f"{len(queued)} jobs of this run are in the queue",
             offending=[f"{one.job} {one.state.lower()}" for one in queued],
-            remedy=f"wait for them (hypoxia-hpc status {run.root}), or cancel them: scancel {' '.join(waiting)}",
+            remedy=f"wait for them (hypoxia-hpc status {run.word}), or cancel them: scancel {' '.join(waiting)}",
         )
 
 

@@ -100,8 +100,8 @@ def test_predict_refuses_other_features(demo: Path, tmp_path: Path, hypoxia: Hyp
     config.write_text(changed)
     done = hypoxia("predict", tmp_path / "new", "--model", demo / "run")
     assert done.returncode == 2
-    assert "[tile] white: 215 here, 220 where tanh was trained" in done.stderr
-    assert "[extract] backbone: 'inception_v3' here, 'efficientnet_lite0' where tanh was trained" in done.stderr
+    assert "[tile] white: 215 here, 220 where tanh, funnel, logistic, attention were trained" in done.stderr
+    assert "[extract] backbone: 'inception_v3' here, 'efficientnet_lite0' where tanh, funnel," in done.stderr
     assert "[extract] weights_digest: 'random:1:0' here, '579344" in done.stderr
 
 

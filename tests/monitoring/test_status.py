@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hypoxia_hpc.cli.text.stages import quarantined_text
 from hypoxia_hpc.cli.text.status import status_text
 from hypoxia_hpc.cli.text.words import ranges
 from hypoxia_hpc.config import preset, render_config
@@ -453,3 +454,21 @@ def test_the_command_as_users_give_it(
     assert set(answer) == {"stages", "quarantined", "processes", "jobs"}
     assert answer["processes"][0]["standing"] == "working"
     assert answer["stages"][0]["cost_total"] == 10
+
+
+def test_each_reason_is_said_once_with_its_remedy_and_its_slides() -> None:
+    def receipt(name: str, reason: str, detail: str) -> Receipt:
+        return Receipt(name, "quarantined", "key", reason, detail)
+
+    no_mpp = "no resolution\nremedy: give it one"
+    found = [("tile", receipt(f"s{n:02}", "no-mpp", no_mpp)) for n in range(23)]
+    found += [
+        ("extract", receipt("a", "slide-gone", "gone\nremedy: bring it back")),
+        ("tile", receipt("b", "bug", "x")),
+    ]
+    blocks = list(quarantined_text(found))
+    text = "\n".join(blocks)
+    assert text.count("remedy: give it one") == text.count("quarantined in tile, no-mpp: 23 slides") == 1
+    assert "s19" in text and "s20" not in text and "and 3 more (--json has all)" in text
+    assert blocks.index("remedy: give it one") < blocks.index("\nquarantined in extract, slide-gone: 1 slide")
+    assert text.count("remedy: ") == 2

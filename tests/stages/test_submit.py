@@ -118,7 +118,12 @@ def test_weights_that_are_nowhere_are_refused_unless_the_image_may_have_them(
     run = copy_run(untouched, tmp_path / "run")
     change_setting(run, "extract", "weights", '"imagenet"')
     change_setting(run, "site", "weights", f'"{tmp_path}"')
-    assert submit(run, "--dry-run").returncode == 4
+    shown = submit(run, "--dry-run")
+    assert shown.returncode == 0, shown.stderr
+    assert "submit itself needs them here" in shown.stderr
+    refused = submit(run)
+    assert refused.returncode == 4
+    assert "the ImageNet weights of vgg16 are not on this machine" in refused.stderr
     change_setting(run, "site.slurm", "image", '"cpu.sif"')
     done = submit(run, "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,10 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         yield f"note: {note}"
     labelled = int((made.patients["label"] != "").sum())
     slides, patients = some(len(made.slides.slides), "slide"), some(len(made.patients), "patient")
+    word = shlex.quote(str(run))
     yield (
         f"{run}: {slides} of {patients}, {labelled} with a label. "
-        f"Look at run.toml, then: hypoxia-hpc run {run} (here) or submit {run} (as SLURM jobs)"
+        f"Look at run.toml, then: hypoxia-hpc run {word} (here) or submit {word} (as SLURM jobs)"
     )
 
 

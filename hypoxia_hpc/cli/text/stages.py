@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.cli.text.metrics import metrics_table
-from hypoxia_hpc.cli.text.words import spaced
+from hypoxia_hpc.cli.text.words import cut_table, first_line, some, spaced
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Receipt
@@ -33,6 +33,26 @@ def outcome_line(outcome: StageOutcome) -> str:
     if outcome.not_ready:
         parts.append(f"{len(outcome.not_ready)} not ready")
     return f"{outcome.stage}: {', '.join(parts)}"
+
+
+def quarantined_text(quarantined: Iterable[tuple[str, Receipt]]) -> Iterator[str]:
+    """Each reason once, with what to do and the slides under it. ``quarantined``: stage and receipt of each slide."""
+    groups: dict[tuple[str, str, str], list[Receipt]] = {}
+    for stage, receipt in quarantined:
+        groups.setdefault((stage, receipt.reason, _remedy(receipt)), []).append(receipt)
+    for (stage, reason, remedy), receipts in groups.items():
+        yield f"\nquarantined in {stage}, {reason}: {some(len(receipts), 'slide')}"
+        yield cut_table(
+            ["slide", "attempts", ""], [[one.name, str(one.attempts), first_line(one.detail)] for one in receipts]
+        )
+        if remedy:
+            yield remedy
+
+
+def _remedy(receipt: Receipt) -> str:
+    """The last line of its detail, where that is a remedy."""
+    last = receipt.detail.rpartition("\n")[2]
+    return last if last.startswith("remedy: ") else ""
 
 
 def reasons(receipts: Iterable[Receipt]) -> str:

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.stages import reasons
-from hypoxia_hpc.cli.text.words import amount, cut_table, duration, first_line, ranges, some, table
+from hypoxia_hpc.cli.text.stages import quarantined_text, reasons
+from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, some, table
 from hypoxia_hpc.runs.stages import stages_of
 
 if TYPE_CHECKING:
@@ -208,9 +208,6 @@ def _exit_words(failed: FailedJob) -> str:
 def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
     receipts = [receipt for _, receipt in state.quarantined]
     yield f"\n{some(len(receipts), 'slide')} quarantined: {reasons(receipts)}"
-    rows = [
-        [stage, one.name, one.reason, str(one.attempts), first_line(one.detail)] for stage, one in state.quarantined
-    ]
-    yield table(["quarantined in", "slide", "reason", "attempts", "detail"], rows)
+    yield from quarantined_text(state.quarantined)
     first, *others = (stage.name for stage in stages_of("slide"))
     yield f"\nTo try them again: hypoxia-hpc {first} {shlex.quote(run)} --retry (or {', '.join(others)})"

@@ -17,8 +17,8 @@ class Work(NamedTuple):
 
 
 # From the papers' and timm's counts: InceptionV3 5.7 G and 9.0 M at 299 px; at 224 px ResNet50 4.1 G and 11.1 M, VGG16
-# 15.5 G and 13.6 M, DenseNet121 2.9 G and 6.9 M, EfficientNet-Lite0 0.4 G and 6.7 M. Its depthwise convolutions wait for
-# memory: by its operations it would take 0.13 of InceptionV3's time, it takes 0.36 (62 and 22 images/s).
+# 15.5 G and 13.6 M, DenseNet121 2.9 G and 6.9 M, EfficientNet-Lite0 0.4 G and 6.7 M. The last one's depthwise
+# convolutions wait for memory: by its operations it would take 0.13 of InceptionV3's time, it takes 0.36.
 WORK: Mapping[str, Work] = {
     "inception_v3": Work(1.0, 101),
     "resnet50": Work(1.3, 221),
