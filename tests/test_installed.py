@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import venv
@@ -154,17 +153,6 @@ def test_a_line_in_a_shell_s_start_up_file_completes_verbs(
 def test_the_demo_runs_in_an_empty_environment(alone: Installed) -> None:
     said = alone.runs("hypoxia-hpc", "demo", "demo", "--patients", "12").stdout
     assert (alone.folder / "demo" / "run" / "report" / "index.html").is_file(), said
-
-
-@pytest.mark.long
-@pytest.mark.skipif(shutil.which("apptainer") is None, reason="not installed: apptainer")
-def test_an_image_is_built_by_the_wheel_and_works(alone: Installed) -> None:
-    """To its end, without a container registry. The definition's own test is part of the build."""
-    said = alone.runs("hypoxia-hpc", "image", "cpu", "images", "--base", "debootstrap", minutes=25).stdout
-    assert "images/cpu.sif" in said
-    doctor = ["exec", alone.folder / "images" / "cpu.sif", "hypoxia-hpc", "doctor"]
-    checked = subprocess.run(["apptainer", *doctor], capture_output=True, text=True, check=False, timeout=60)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_an_editable_installation_finds_the_folders_of_the_repository() -> None:
