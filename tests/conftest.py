@@ -26,6 +26,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[SOCKET] = start_server()
 
 
+# Tests that begin with a demo which another file makes: its maker comes first, other tests next, so that no process
+# waits for a demo that is being made.
+ON_A_DEMO = ("test_journey.py", "test_recomputed.py", "test_recorded_bytes.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These files come behind all tests of models, the middle of the suite; all else keeps its order."""
+    waiting = [item for item in items if item.path.name in ON_A_DEMO]
+    others = [item for item in items if item.path.name not in ON_A_DEMO]
+    before = [number for number, item in enumerate(others, start=1) if item.path.parent.name == "models"]
+    place = before[-1] if before else len(others)
+    items[:] = [*others[:place], *waiting, *others[place:]]
+
+
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
 from functools import cache
@@ -82,9 +84,20 @@ def _on_signal(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _use_utf8()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _on_signal)
     sys.exit(_exit_code())
+
+
+def _use_utf8() -> None:
+    """The same names and tables in every locale: in another one than UTF-8, Python starts again in its UTF-8 mode,
+    in which paths are the bytes that they are on the disk. No character is an error of a stream."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _exit_code() -> int:

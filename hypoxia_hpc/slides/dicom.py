@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hypoxia_hpc.errors import SlideError
 
@@ -24,6 +24,8 @@ WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 TAGS = ("ImageType", "PatientID", "SeriesInstanceUID", "ConcatenationUID", "InConcatenationTotalNumber")
 # Elements are in the order of their tags, and all of TAGS lie below: what comes after is not read.
 FIRST_TAG_NOT_READ = 0x0028_0000
+MATRIX_TAGS = ("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Columns", "Rows")
+AFTER_MATRIX = 0x0048_0008
 PREAMBLE_BYTES, MAGIC = 128, b"DICM"
 # A folder that changed less than this ago may change again without another time.
 SETTLED_NS = 2_000_000_000
@@ -39,6 +41,33 @@ class Instance:
     is_volume: bool
     concatenation: str
     n_parts: int
+
+
+class Matrix(NamedTuple):
+    """Pixels of a level, and of each of its frames."""
+
+    width: int
+    height: int
+    frame_width: int
+    frame_height: int
+
+
+def claimed_matrices(path: Path) -> list[Matrix]:
+    """What the headers of a file's series claim of the sizes of its levels; nothing for a file that is no DICOM slide,
+    and of headers that do not say it. Raises OSError."""
+    own = read_instance(path) if may_be_dicom(path) else None
+    if own is None:
+        return []
+    found = [_claimed_matrix(each.path) for each in instances_in(path.parent) if each.series == own.series]
+    return [matrix for matrix in found if matrix is not None]
+
+
+def _claimed_matrix(path: Path) -> Matrix | None:
+    try:
+        header = _read_header(path, MATRIX_TAGS, AFTER_MATRIX)
+        return Matrix(*(int(header[name].value) for name in MATRIX_TAGS))
+    except Exception:  # noqa: BLE001 - as in `read_instance`
+        return None
 
 
 def may_be_dicom(path: Path) -> bool:
@@ -87,7 +116,7 @@ def read_instance(path: Path) -> Instance | None:
         with path.open("rb") as file:
             if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
                 return None
-        return _instance(path, _read_header(path)) if _is_whole_slide(path) else None
+        return _instance(path, _read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
         return None
 
@@ -103,7 +132,7 @@ def _is_whole_slide(path: Path) -> bool:
     return meta.get("MediaStorageSOPClassUID") == WHOLE_SLIDE_IMAGE and not is_deflated
 
 
-def _read_header(path: Path) -> FileDataset:
+def _read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
     import pydicom
     from pydicom.filereader import read_partial
 
@@ -112,8 +141,8 @@ def _read_header(path: Path) -> FileDataset:
     with path.open("rb") as file:
         return read_partial(
             file,
-            lambda tag, _vr, _length: tag >= FIRST_TAG_NOT_READ,
-            specific_tags=[pydicom.tag.Tag(name) for name in TAGS],
+            lambda tag, _vr, _length: tag >= first_not_read,
+            specific_tags=[pydicom.tag.Tag(name) for name in tags],
         )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
+from hypoxia_hpc.slides.claims import refuse_absurd
 from hypoxia_hpc.slides.judging import judge
 from hypoxia_hpc.slides.layouts import Layout
 from hypoxia_hpc.slides.openslide_reader import (
@@ -61,6 +62,7 @@ MOST_SEEN_FACTOR = 32
 @contextmanager
 def opened_slide(path: Path) -> Iterator[OpenedSlide]:
     """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
+    refuse_absurd(path)
     layout = judge(path)
     with nullcontext() if layout else open_slide(path) as handle, path.open("rb") as file:
         slide = OpenedSlide(path, handle, file.fileno(), layout)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +161,14 @@ def read_file_pages(path: Path) -> list[FilePage]:
         return _Parser(file.fileno(), size).file_pages()
 
 
+def claimed_sizes(path: Path) -> list[tuple[int, int]]:
+    """Width and height that the file claims for each page of its chain, as far as the chain can be followed; nothing
+    for a file that is no TIFF. Offsets of native tiles are not looked at. Raises OSError."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return list(_Parser(file.fileno(), size).claimed_sizes())
+
+
 class _Parser:
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor = descriptor
@@ -169,6 +178,13 @@ class _Parser:
     def pages(self) -> list[TiffPage]:
         layout, position = self._header()
         return [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
+
+    def claimed_sizes(self) -> Iterator[tuple[int, int]]:
+        with suppress(TiffError):
+            layout, position = self._header()
+            for entries in self._chain(layout, position):
+                if entries.keys() >= {WIDTH, HEIGHT}:
+                    yield self._number(layout, entries, WIDTH), self._number(layout, entries, HEIGHT)
 
     def file_pages(self) -> list[FilePage]:
         layout, position = self._header()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,6 +103,30 @@ def folder_of_weights(cluster: Cluster, image: Path, named: str, *flags: str) ->
 def test_what_is_installed_fits_together(cluster: Cluster, image: Path) -> None:
     said = cluster.run(["apptainer", "exec", image, "pip", "check"], timeout=120, check=True).stdout
     assert said == "No broken requirements found.\n"
+
+
+@pytest.mark.long
+def test_an_installed_wheel_builds_the_image_and_it_works(cluster: Cluster, image: Path) -> None:
+    """`hypoxia-hpc image` to its end, by a user who has the wheel and no repository. Base and packages are those that
+    are built already; the definition's own test is part of the build."""
+    folder = cluster.folder / "wheel"
+    folder.mkdir()
+    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, CONTAINERS.parent], check=True)
+    (wheel,) = folder.glob("*.whl")
+    for layer in ("base", "cpu-packages"):
+        for name in (f"{layer}.sif", f"{layer}.sif.made-of"):
+            (folder / "images").mkdir(exist_ok=True)
+            os.link(image.with_name(name), folder / "images" / name)
+    for path in (folder, *folder.rglob("*")):
+        shutil.chown(path, cluster.user, cluster.user)
+    passed_on = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    cluster.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    cluster.run([folder / "venv" / "bin" / "pip", "install", "--quiet", wheel], env=passed_on, timeout=600, check=True)
+    command = [folder / "venv" / "bin" / "hypoxia-hpc", "image", "cpu", folder / "images", "--base", "debootstrap"]
+    built = cluster.run(command, env=passed_on, timeout=1200, check=True, cwd=folder)
+    assert "base.sif is there, made of the same" in built.stdout
+    assert "cpu-packages.sif is there, made of the same" in built.stdout
+    cluster.run(["apptainer", "run", folder / "images" / "cpu.sif", "doctor"], timeout=120, check=True)
 
 
 def test_mpiexec_outside_joins_containers(cluster: Cluster, image: Path) -> None:
