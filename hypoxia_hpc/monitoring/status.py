@@ -17,6 +17,7 @@ from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
+from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import STATE_READERS, Survey, cohort_progress, own_receipt, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
@@ -219,11 +220,18 @@ def _tiles_handled(stage: str, receipt: Receipt) -> int:
 
 
 def _cohort_stages(survey: Survey) -> list[StageStatus]:
-    """The stages after the slides; what was made of another cohort or run.toml counts as to do."""
+    """The stages after the slides; what was made of another cohort or run.toml counts as to do, and nothing does of
+    a stage that needs labels where there are none."""
     progress = cohort_progress(survey)
     first = next(iter(progress.done))
     stages = [
-        StageStatus(name, done, 0, of - done, note=progress.problem if name == first else "")
+        StageStatus(
+            name,
+            done,
+            0,
+            of - done if survey.is_labelled or not stage_named(name).labelled else 0,
+            note=progress.problem if name == first else "",
+        )
         for name, (done, of) in progress.done.items()
     ]
     unknown = {one.stage: one.note for one in stages} if progress.is_unknown else progress.failing

@@ -405,8 +405,9 @@ def test_what_cannot_be_told_here_is_unknown_and_not_to_do(one_of_three: RunDir)
     assert report_row.endswith("unknown here; no page is there")
     assert state.as_json()["stages"][1]["said_done"] == 1
     one_of_three.patients_file.write_text("patient_id,label\nP-a,\n")
-    train_row = shown(run_status(one_of_three)).splitlines()[4]
-    assert "no patient has a label" in train_row and "unknown" not in train_row
+    rows = shown(run_status(one_of_three)).splitlines()
+    assert "no patient has a label" in rows[4] and "unknown" not in rows[4]
+    assert [row.split()[3] for row in rows[4:6]] == ["0", "0"], "nothing that can be done"
 
 
 def _plain_receipt(folder: Path, receipt: Receipt) -> None:
