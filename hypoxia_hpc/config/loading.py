@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ def load_config(path: Path) -> RunConfig:
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist, so {path.parent} is no run directory",
-            remedy=f"make one: hypoxia-hpc init {path.parent} --study hypoxia --slides DIR",
+            remedy=f"make one: hypoxia-hpc init {shlex.quote(str(path.parent))} --study hypoxia --slides DIR",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}", remedy="mend the line named above") from None

@@ -50,7 +50,7 @@ def examine_run(run: RunDir) -> Iterator[Check]:
     yield Check("run.toml", "ok", f"study {config.study}")
     slides, patients = run.slides(), run.patients()
     labelled = sum(patient.label is not None for patient in patients)
-    yield Check("tables", "ok", f"{len(slides)} slides, {len(patients)} patients, {labelled} with a label")
+    yield Check("tables", "ok", f"slides: {len(slides)}, patients: {len(patients)}, with a label: {labelled}")
     image = config.site.slurm.image
     yield _weights(config, may_be_inside=image is not None)
     if image is not None:
