@@ -206,6 +206,7 @@ def mounted(*arguments: str | Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", arguments[-1]], check=True)
 
 
+@pytest.mark.long  # without SLURM: tests/workers/test_scratch.py
 def test_scratch_that_is_full(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     scratch = scheduler.cluster.folder / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -233,6 +234,7 @@ def test_a_run_folder_that_is_read_only_for_a_while(
     finish(scheduler, run, job, reference, again=stage(scheduler.status(run), "tile")["todo"] > 0)
 
 
+@pytest.mark.long  # a minute, and rare
 def test_two_submissions_at_once(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     """Where the second comes too early to see the first, both are sent, and work side by side on the same slides."""
     run = new_run()
