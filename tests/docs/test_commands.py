@@ -44,6 +44,7 @@ PROGRAMS = r"hypoxia-hpc|make|pip|python|git|sbatch|srun|mpiexec|source|eval|\$E
 COMMAND = re.compile(rf"(?m)^ *(?:\w+=\S+ )?(?:{PROGRAMS}) .*$")
 N_PATIENTS = 12
 LIMIT_SECONDS = 600
+ONE_MODEL = (("train", "heads", '["logistic"]'), ("train", "clusterings", "[]"))
 SCORES = "Buffa_hypoxia_score_pan_cancer\tBuffa_hypoxia_score_intra_tumour_type"
 
 
@@ -80,7 +81,7 @@ def run_line(command: str, folder: Path) -> None:
         code = Fresh(["bash", "-ec", command], log, environment).wait(LIMIT_SECONDS)
     assert code == 0, f"{command}\n{log.read_text()[-3000:]}"
     if re.match(r"hypoxia-hpc init RUN\b", command):
-        for setting in SETTINGS:
+        for setting in (*SETTINGS, *ONE_MODEL):
             change_setting(folder / "RUN", *setting)
 
 
