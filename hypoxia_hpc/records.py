@@ -34,7 +34,8 @@ class Slide:
 @dataclass(frozen=True, slots=True)
 class Pyramid:
     """What a slide's header says. Sizes are (width, height) in pixels; ``bounds_l0`` is (x, y, width, height) of the
-    scanned area in level 0 pixels, or None; ``mpp_x``, ``mpp_y`` in µm per level 0 pixel, or None."""
+    scanned area in level 0 pixels, or None; ``mpp_x``, ``mpp_y`` in µm per level 0 pixel, or None. ``images``: how many
+    images of full resolution the file has, of which this is the largest."""
 
     level_sizes: tuple[tuple[int, int], ...]
     downsamples: tuple[float, ...]
@@ -43,6 +44,7 @@ class Pyramid:
     objective_power: float | None = None
     bounds_l0: tuple[int, int, int, int] | None = None
     vendor: str = ""
+    images: int = 1
 
     @property
     def size_l0(self) -> tuple[int, int]:
@@ -138,13 +140,15 @@ class NativeTiles:
 
 @dataclass(frozen=True, slots=True)
 class TileWork:
-    """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there."""
+    """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there. ``remarks``: the
+    kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`)."""
 
     counts: TileCounts = field(default_factory=TileCounts)
     reader: str = ""
     threads: int = 1
     turbojpeg: bool = False
     native_tiles: NativeTiles = field(default_factory=NativeTiles)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from PIL import Image
 from waiting import wait_until
 
 from hypoxia_hpc.synthetic.svs import write_svs
+from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -45,12 +46,15 @@ def tissue(seed: int, side: int = 600) -> NDArray[np.uint8]:
 
 
 def write_mixed_slides(folder: Path) -> Path:
-    """Three good slides and one of every bad kind, and a manifest of them all."""
+    """Three good slides, the second with an objective that contradicts its µm/px, one of every bad kind, and a manifest
+    of them all."""
     folder.mkdir()
     for seed, name in enumerate(("good-1.svs", "good-2.svs", HTML_NAME)):
         write_svs(folder / name, tissue(seed), 0.5)
     (folder / "no-slide.svs").write_text("this is no slide")
     (folder / ESCAPE_NAME).write_text("nor is this")
+    contradicted = (folder / "good-2.svs").read_bytes().replace(b"AppMag = 20", b"AppMag = 40")
+    (folder / "good-2.svs").write_bytes(contradicted)
     write_unreadable(folder / "unreadable.svs")
     tifffile.imwrite(folder / "no-mpp.tiff", tissue(4), tile=(256, 256), photometric="rgb", metadata=None)
     write_svs(folder / "white.svs", np.full((600, 600, 3), 240, dtype=np.uint8), 0.5)
@@ -79,6 +83,7 @@ def run_of(folder: Path, hypoxia: Hypoxia, *arguments: object) -> Path:
     """A fresh run directory; [extract] asks for no weights file."""
     done = hypoxia("init", folder, *arguments)
     assert done.returncode == 0, done.stderr
+    (folder.parent / "init").write_text(done.stdout)
     config = folder / "run.toml"
     config.write_text(config.read_text().replace('weights = "imagenet"', 'weights = "random"'))
     return folder
@@ -169,6 +174,18 @@ def test_bad_slides_are_quarantined_and_the_others_done(mixed: Path, hypoxia: Hy
         name: ("tile", reason) for name, reason in BAD.items()
     }
     assert (state["stages"][0]["done"], state["stages"][0]["quarantined"], state["stages"][0]["todo"]) == (3, 6, 0)
+
+
+def test_a_header_that_contradicts_itself_is_said(mixed: Path, copy: Path, hypoxia: Hypoxia) -> None:
+    """By init and tile, which name the slide, by status and in the report, whoever tiled it."""
+    note = f"note: {SENTENCES[CONTRADICTION]}: 1 (good-2)"
+    assert note in (mixed.parent / "init").read_text().splitlines()
+    assert note in (mixed.parent / "first").read_text().splitlines()
+    (copy / "receipts" / "tile" / "good-2.json").unlink()
+    assert note in hypoxia("status", copy).stdout.splitlines()
+    assert json.loads(hypoxia("status", copy, "--json").stdout)["remarks"] == {SENTENCES[CONTRADICTION]: ["good-2"]}
+    assert hypoxia("report", copy).returncode == 0
+    assert f"<p>Note: {SENTENCES[CONTRADICTION]}: 1 (good-2).</p>" in (copy / "report" / "index.html").read_text()
 
 
 def test_a_second_call_does_nothing_twice(copy: Path, hypoxia: Hypoxia) -> None:

@@ -129,7 +129,6 @@ TESTED_IN = {
     "slurm.limits": "stages/test_submit.py",
     "stages.demo": "journey/test_journey.py",
     "stages.extract": "models/test_extraction.py",
-    "stages.init": "test_bad_input.py",
     "stages.predict": "models/test_finetuned.py",
     "stages.report": "stages/test_train.py",
     "stages.tile": "slides/test_tile_options.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import click
 from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
 from hypoxia_hpc.cli.terminal import say, tell
-from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, result_text
+from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, remarks_text, result_text
 from hypoxia_hpc.cli.text.words import some_names
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
@@ -105,6 +105,8 @@ def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
     say(outcome_line(outcome))
     for block in quarantined_text([(outcome.stage, receipt) for receipt in outcome.quarantined]):
         say(block)
+    for block in _remarks(outcome):
+        say(block)
     origin = registry().origins.get(stage.name)
     whose = "internal error" if origin is None else f"error of {origin}, which is not of hypoxia_hpc,"
     for bug in outcome.bugs:
@@ -119,6 +121,15 @@ def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
             EXIT_QUARANTINED if outcome.quarantined else 0,
         ]
     )
+
+
+def _remarks(outcome: StageOutcome) -> Iterator[str]:
+    """What is odd about slides that ``tile`` cut all the same."""
+    from hypoxia_hpc.records import TileWork
+    from hypoxia_hpc.tiling.remarks import by_kind
+
+    work = ((receipt.name, receipt.details) for receipt in (*outcome.made, *outcome.found))
+    return remarks_text(by_kind((name, details.remarks) for name, details in work if isinstance(details, TileWork)))
 
 
 def _ids_in(file: Path) -> list[str]:

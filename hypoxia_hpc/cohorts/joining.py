@@ -15,6 +15,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.barcodes import parse_barcode
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.config.text_paths import shown_name, text_of_path
 from hypoxia_hpc.errors import InputError
 
 COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
@@ -40,23 +41,24 @@ class SlideTable:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for the user, one sentence for each kind of finding, with at most five examples."""
+        """Notes for the user, one for each kind of finding: what it is, how many, and at most five examples."""
         facts = (
-            (self.missing, "slide files are not there; their slides will be quarantined"),
+            (self.missing, "slides whose file is not there, which will be quarantined"),
             (
                 self.assumed,
-                "slides name no patient (no patient column, no TCGA barcode) and each counts as a patient of its own; "
+                "slides that name no patient (no patient column, no TCGA barcode) and count as a patient each; "
                 "if some share a patient, give a manifest with a patient_id column, or that patient can be in both "
                 "training and test",
             ),
             (
                 self.resized,
-                "slide files have another size than the GDC manifest says: download them again, or the rest is missing",
+                "slides whose file has another size than the GDC manifest says; download them again, or the rest is "
+                "missing",
             ),
-            (self.unlabelled, "patients with slides are not in the patients table: predicted, but not trained on"),
-            (self.without_slide, "patients of the patients table have no slide"),
+            (self.unlabelled, "patients with a slide and not in the patients table: predicted, but not trained on"),
+            (self.without_slide, "patients of the patients table without a slide"),
         )
-        return tuple(f"{len(who)} {what}: {_examples(who)}" for who, what in facts if who)
+        return tuple(f"{what}: {len(who):,} ({_examples(who)})" for who, what in facts if who)
 
 
 def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str] | None = None) -> SlideTable:
@@ -91,9 +93,11 @@ def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str]
 def slide_id_from_name(name: str) -> str:
     """A slide id from a file name: without its suffix, other characters than `NAME_PATTERN` has as ``-``, no dot, dash
     or underscore at the start, 128 at most. If nothing remains: ``slide-`` and eight hex digits of the name's SHA-256.
+    The same in every locale; a byte that is not UTF-8 is one character.
     """
-    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(name).stem).lstrip("._-")[:128]
-    return cleaned or "slide-" + hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
+    text = os.fsencode(name).decode("utf-8", "surrogateescape")
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(text).stem).lstrip("._-")[:128]
+    return cleaned or "slide-" + hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def unique_slide_ids(paths: Sequence[PurePath]) -> list[str]:
@@ -111,9 +115,9 @@ def unique_slide_ids(paths: Sequence[PurePath]) -> list[str]:
 def _tumour_slides(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[tuple[str, str]]]:
     kept, dropped = [], []
     for each in candidates:
-        reason = _reason_to_drop(each.path)
+        reason = each.left_out or _reason_to_drop(each.path)
         if reason:
-            dropped.append((str(each.path.name).encode("utf-8", "backslashreplace").decode(), reason))
+            dropped.append((shown_name(str(each.path) if each.left_out else each.path.name), reason))
         else:
             kept.append(each)
     return kept, dropped
@@ -121,24 +125,21 @@ def _tumour_slides(candidates: Iterable[Candidate]) -> tuple[list[Candidate], li
 
 def _reason_to_drop(path: Path) -> str:
     barcode = parse_barcode(path.name)
-    if barcode is not None and barcode.sample_type is not None and not barcode.is_tumour:
-        kind = "normal" if barcode.is_normal else "control"
-        return f"{kind} sample (TCGA sample type {barcode.sample_type:02d}), no tumour"
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return "its path is not UTF-8: rename it"
-    return ""
+    if barcode is None or barcode.sample_type is None or barcode.is_tumour:
+        return ""
+    kind = "normal" if barcode.is_normal else "control"
+    return f"{kind} sample (TCGA sample type {barcode.sample_type:02d}), no tumour"
 
 
 def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
-    name, barcode = each.path.name, parse_barcode(each.path.name)
-    slide_id = each.slide_id or slide_id_from_name(name)
-    from_name = barcode.patient_id if barcode else each.path.stem if each.path.stem in known else ""
+    name = shown_name(each.path.name)
+    barcode, stem = parse_barcode(name), PurePath(name).stem
+    slide_id = each.slide_id or slide_id_from_name(each.path.name)
+    from_name = barcode.patient_id if barcode else stem if stem in known else ""
     patient_id = each.patient_id or from_name
     return {
         "slide_id": slide_id,
-        "path": str(each.path),
+        "path": text_of_path(each.path),
         "patient_id": patient_id or slide_id,
         "cost": each.nbytes or 0,
         "mpp": each.mpp,

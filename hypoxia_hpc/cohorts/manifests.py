@@ -12,6 +12,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
 from hypoxia_hpc.errors import InputError
 
 SizeOf = Callable[[Path], int | None]
@@ -25,7 +26,8 @@ _GDC_UNUSED = ("md5", "state")  # of every GDC manifest: nothing that a user cou
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file that may become a row of slides.csv. ``nbytes`` None: the file does not exist. ``mpp`` in µm per level 0
-    pixel. ``nbytes_named`` is what a GDC manifest says that the file has. What is not known is empty or None."""
+    pixel. ``nbytes_named`` is what a GDC manifest says that the file has, ``series`` the DICOM series that it is,
+    ``left_out`` why it becomes none. What is not known is empty or None."""
 
     path: Path
     nbytes: int | None
@@ -34,6 +36,8 @@ class Candidate:
     mpp: float | None = None
     site: str = ""
     nbytes_named: int | None = None
+    series: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def read_manifest(path: Path, size_of: SizeOf, patient_column: str | None = None
 def _manifest_paths(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Path]:
     folder = path.absolute().parent
     if "path" in table:
-        wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not is_path(cell)]
+        wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not may_be_path(cell)]
         refuse(f"{path} has rows without a path", wrong, "give each row the path of its slide")
         return [_as_named(folder, cell, size_of) for cell in table["path"]]
     if not set(_GDC_COLUMNS) <= set(table.columns):
@@ -91,8 +95,8 @@ def _manifest_paths(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Pa
 
 def _as_named(folder: Path, cell: str, size_of: SizeOf) -> Path:
     """Blanks around a path belong to it where there is such a file."""
-    exact = folder / cell
-    return exact if cell == cell.strip() or size_of(exact) is not None else folder / cell.strip()
+    exact = folder / path_of_text(cell)
+    return exact if cell == cell.strip() or size_of(exact) is not None else folder / path_of_text(cell.strip())
 
 
 def _sizes(path: Path, table: pd.DataFrame) -> list[int | None]:
@@ -112,7 +116,8 @@ def _is_count(cell: str) -> bool:
 
 
 def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Path:
-    as_downloaded, flat = folder / file_id / filename, folder / filename
+    name = path_of_text(filename)
+    as_downloaded, flat = folder / file_id / name, folder / name
     return flat if size_of(as_downloaded) is None and size_of(flat) is not None else as_downloaded
 
 
@@ -138,11 +143,6 @@ def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
 def is_slide_id(text: str) -> bool:
     """Whether the text may be a slide id: it becomes a file name, so no other text is accepted."""
     return _SLIDE_ID.fullmatch(text) is not None
-
-
-def is_path(text: str) -> bool:
-    """Whether the text can name a file other than the table's own folder."""
-    return text.strip() not in ("", ".") and "\0" not in text
 
 
 def is_mpp(text: str) -> bool:

@@ -10,10 +10,11 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
-from hypoxia_hpc.cohorts.manifests import is_mpp, is_path, is_slide_id
+from hypoxia_hpc.cohorts.manifests import is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
 from hypoxia_hpc.records import Patient, Slide
 
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
@@ -25,7 +26,7 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     table = _read(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name"))
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    offending += _wrong(table, "path", ~table["path"].map(is_path), "is no path")
+    offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
     offending += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
     offending += _wrong(
         table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100"
@@ -35,9 +36,20 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     folder = path.absolute().parent
     columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     return tuple(
-        Slide(slide_id, folder / file, patient_id, int(cost), float(plain_number(mpp)) if mpp else None, name)
+        Slide(
+            slide_id,
+            folder / path_of_text(file),
+            patient_id,
+            int(cost),
+            float(plain_number(mpp)) if mpp else None,
+            name,
+        )
         for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
     )
+
+
+def _mpp(cell: str) -> float | None:
+    return float(plain_number(cell)) if cell else None
 
 
 def read_patient_table(path: Path) -> pd.DataFrame:

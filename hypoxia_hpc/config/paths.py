@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from hypoxia_hpc.config.base import Table
+from hypoxia_hpc.config.text_paths import as_named, path_of_text
 from hypoxia_hpc.errors import InputError
 
 
@@ -42,7 +43,7 @@ def with_paths(table: AnyTable, root: Path, source: str = "run.toml") -> AnyTabl
         if isinstance(value, Table):
             changes[name] = with_paths(value, root, source)
         elif isinstance(value, str) and (mark := path_mark(info)) and not _stays(value, mark):
-            changes[name] = str(root.absolute() / expanded(value, source))
+            changes[name] = str(root.absolute() / expanded(path_of_text(value), source))
     return table.model_copy(update=changes)
 
 
@@ -63,9 +64,9 @@ def check_weights_hash(weights: str, sha256: str | None) -> None:
 
 
 def expanded(path: str | PathLike[str], source: str) -> Path:
-    """The path, ``~`` filled in. Raises InputError for a ``~name`` that is no user's."""
+    """The path, ``~`` filled in, as this process names files. Raises InputError for a ``~name`` that is no user's."""
     try:
-        return Path(path).expanduser()
+        return as_named(Path(path).expanduser())
     except RuntimeError:
         raise InputError(
             f"{source} names {str(path)!r}, and {Path(path).parts[0]} is no user's home here",

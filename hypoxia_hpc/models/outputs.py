@@ -10,7 +10,7 @@ import numpy as np
 from hypoxia_hpc.errors import NotReadyError, SlideError
 from hypoxia_hpc.networks.heads.registry import HeadTable, head_of, predictor
 from hypoxia_hpc.networks.heads.result import Arrays, Columns, TileOutputs
-from hypoxia_hpc.networks.heads.saved import SavedModel
+from hypoxia_hpc.networks.heads.saved import SavedModel, train_command
 from hypoxia_hpc.networks.heads.sound import checked, load_sound_model, require_numbers
 from hypoxia_hpc.records import Float32Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
@@ -35,9 +35,8 @@ def outputs_of(model: SavedModel) -> SlideOutputs:
     """A frozen top model as a function of a slide and its features: see `head_outputs`. It raises what `checked`
     does."""
     record = model.record
-    outputs = checked(
-        head_outputs(model.table, model.arrays, record.feature_length), record.head, record.feature_length
-    )
+    said = head_outputs(model.table, model.arrays, record.feature_length)
+    outputs = checked(said, record.head, record.feature_length, train_command(model.folder))
     return lambda _, values: outputs(values)
 
 
@@ -51,7 +50,7 @@ def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
         except SlideError as error:
             raise _damaged(run, name) from error
         said = {"probability": kept.values[:, 1].astype(np.float64)}
-        require_numbers(name, said)
+        require_numbers(name, said, f"hypoxia-hpc train {run.word}")
         return said
 
     return read

@@ -21,11 +21,13 @@ from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.fingerprint import slide_errors
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level, scanned_px
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.tiling.plan import plan_tiles, resolution_doubt
+from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import read_regions, regions_path, require_on_slide
+from hypoxia_hpc.tiling.remarks import resolution_doubt, size_doubt
 
 # Nearly all of reading a header is waiting for a network drive.
 HEADER_READERS = 16
+WORST_LAST: tuple[Verdict, ...] = ("ok", "note", "bad")
 
 
 def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
@@ -91,11 +93,14 @@ def _slide(table: TileTable, slide: Slide) -> Check:
             plan = plan_tiles(pyramid, table, slide.mpp)
             reader = opened.reading(plan, table.reduce).reader
             drawn = _drawn_text(regions, pyramid, table)
+            cut = opened.beyond_end(plan.level)
     except SlideError as error:
         return Check(name, "bad", f"{error.reason}: {error.problem}")
     width, height = pyramid.size_l0
     where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
-    verdict, lacking = plan_verdict(pyramid, plan, table)
+    found_wrong = [plan_verdict(pyramid, plan, table), cut_verdict(*cut, table)]
+    verdict = max((one for one, _ in found_wrong), key=WORST_LAST.index)
+    lacking = "".join(text for _, text in found_wrong)
     found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
     return Check(name, verdict, f"{found}{drawn}{lacking}")
 
@@ -115,9 +120,23 @@ def plan_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Ve
     if not plan.n_tiles:
         return "bad", "; the slide is smaller than a tile: it will be quarantined, no-tissue"
     verdict, lacking = coarse_verdict(pyramid, plan, table)
-    if plan.mpp_source == "slide" and (doubt := resolution_doubt(pyramid)):
-        verdict, lacking = "note" if verdict == "ok" else verdict, f"{lacking}; {doubt}"
-    return verdict, lacking
+    doubts = _doubts(pyramid, plan)
+    return "note" if doubts and verdict == "ok" else verdict, "; ".join([lacking, *doubts])
+
+
+def _doubts(pyramid: Pyramid, plan: TilePlan) -> list[str]:
+    """What is odd about the slide, each in a sentence."""
+    doubts = [resolution_doubt(pyramid) if plan.mpp_source == "slide" else "", size_doubt(pyramid)]
+    return [doubt for doubt in doubts if doubt]
+
+
+def cut_verdict(beyond: int, of: int, table: TileTable) -> tuple[Verdict, str]:
+    """Is the file whole? ``beyond`` of the level's native tiles lie beyond its end. How many tiles need them is known
+    when the slide is tiled."""
+    if not beyond:
+        return "ok", ""
+    lacking = f"; the file ends before {beyond:,} of the {of:,} native tiles of the level that is read: fetch it again"
+    return "bad" if beyond > table.max_unreadable * of else "note", lacking
 
 
 def coarse_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:

@@ -22,6 +22,7 @@ from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import STATE_READERS, Survey, cohort_progress, own_receipt, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
+from hypoxia_hpc.tiling.remarks import by_kind
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
 FEATURES = "extract"  # the stage whose spec a machine may not know
@@ -65,12 +66,14 @@ class StageStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """Every stage, every quarantined slide with its reason, the processes that work or died, and the jobs."""
+    """Every stage, every quarantined slide with its reason, the processes that work or died, and the jobs. ``remarks``:
+    what is odd about slides that are tiled all the same, a sentence for each kind with the ids of the slides."""
 
     stages: tuple[StageStatus, ...]
     quarantined: tuple[tuple[str, Receipt], ...]
     processes: tuple[ProcessHealth, ...]
     jobs: Jobs
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def as_json(self) -> Json:
         return {
@@ -96,6 +99,7 @@ class RunStatus:
                 for one in self.processes
             ],
             "jobs": asdict(self.jobs),
+            "remarks": dict(self.remarks),
         }
 
 
@@ -118,7 +122,8 @@ def run_status(run: RunDir) -> RunStatus:
     stages = [*by_slide.values(), *_cohort_stages(survey)]
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
     matter = that_matter(jobs.result(), survey.slides, left)
-    return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter)
+    odd = by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles)
+    return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter, odd)
 
 
 def _title(stage: str, survey: Survey) -> str:

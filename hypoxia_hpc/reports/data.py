@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hypoxia_hpc.records import Json
@@ -144,7 +144,8 @@ class Provenance:
 class ReportData:
     """Everything on the page. ``metrics`` is the content of ``metrics.json``; a probability above ``threshold`` is
     called class 1; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
-    ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one."""
+    ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
+    what is odd about slides that are used all the same, by sentence the ids of the slides."""
 
     title: str
     metrics: Json
@@ -164,3 +165,4 @@ class ReportData:
     clusters: tuple[ClusterShares, ...] = ()
     searches: tuple[Search, ...] = ()
     random_start: tuple[str, ...] = ()
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)

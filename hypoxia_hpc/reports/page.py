@@ -60,6 +60,7 @@ SECTIONS = {
     "time": "Time",
     "provenance": "Provenance",
 }
+TEXTS = ("interval", "percent", "rate", "count_of", "nbytes", "some_names")
 METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
 
 
@@ -118,7 +119,7 @@ def _environment() -> Environment:
         "duration": text.duration,
         "base64": lambda image: base64.b64encode(image).decode(),
     }
-    environment.globals |= {name: getattr(text, name) for name in ("interval", "percent", "rate", "count_of", "nbytes")}
+    environment.globals |= {name: getattr(text, name) for name in TEXTS}
     environment.globals |= {"BASELINE": content.BASELINE_MODEL}
     return environment
 

@@ -24,7 +24,8 @@ from hypoxia_hpc.stores.integrity import store_key
 class SlideState:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
     that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
-    the key of its tiles where its features are done, ``problem`` why it is not known where it stands."""
+    the key of its tiles where its features are done, ``problem`` why it is not known where it stands, ``remarks`` what
+    is odd about the slide where its tiles are done."""
 
     slide: Slide
     stage: str
@@ -34,6 +35,7 @@ class SlideState:
     reader: str = ""
     tiles: str = ""
     problem: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> SlideState:
@@ -46,7 +48,8 @@ def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool
     made = read_tile_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if made is not None and made.key == _key_of(table, slide, made.slide.fingerprint):
-        return SlideState(slide, "tile", "done", made.key, receipt, made.plan.reader)
+        reader, remarks = made.plan.reader, made.slide.remarks
+        return SlideState(slide, "tile", "done", made.key, receipt, reader, remarks=remarks)
     if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
         return SlideState(slide, "tile", "quarantined", receipt.key, receipt)
     return SlideState(slide, "tile", "todo")

@@ -1,4 +1,4 @@
-"""What a slide costs to tile, from its header alone: expected milliseconds of one core.
+"""What the header of a slide tells before any work: what it costs to tile in milliseconds of one core, what is odd.
 
 The rates tell long slides from short ones, so that shares take equally long. How long a slide takes on the machine at
 hand is measured there (``runs/rates.py``).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.config import TileTable
@@ -18,6 +19,7 @@ from hypoxia_hpc.slides import decoders
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.plan import plan_tiles
+from hypoxia_hpc.tiling.remarks import remarks
 
 # Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding costs by the compressed
 # byte: background compresses well, and much of it is never decoded. JPEG: 22 ms/MB at 40x, 31 at 20x, whether all is
@@ -32,41 +34,52 @@ MS_A_MPX_OPENSLIDE = 36.0
 MS_A_MB_OF_FILE = 21.0
 MEGA = 1_000_000
 # Nearly all of it is waiting for a network drive.
-COST_READERS = 32
+HEADER_READERS = 32
 
 
-def slide_cost(path: Path, table: TileTable, mpp: float | None = None) -> int:
-    """Expected milliseconds of one core to tile this slide by the [tile] table, at least 1. ``mpp`` is the manifest's.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a slide tells before any work: ``cost`` is the expected milliseconds of one core to tile it, 1
+    or more; ``remarks`` the kinds of what is odd about it."""
+
+    cost: int
+    remarks: tuple[str, ...] = ()
+
+
+def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Header:
+    """The header of one slide by the [tile] table. ``mpp`` is the manifest's.
 
     A slide whose header cannot be read or planned costs by its bytes: it will be quarantined, or its mpp
     is still to come. A missing file costs 1.
     """
     try:
         with opened_slide(path) as opened:
-            plan = plan_tiles(opened.pyramid, table, mpp)
+            pyramid = opened.pyramid
+            plan = plan_tiles(pyramid, table, mpp)
             cost = _cost_of_plan(opened.find_page(plan.level), plan)
+            odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images)
     except SlideError:
-        cost = MS_A_MB_OF_FILE * _file_bytes(path) / MEGA
-    return max(1, round(cost))
+        cost, odd = MS_A_MB_OF_FILE * _file_bytes(path) / MEGA, ()
+    return Header(max(1, round(cost)), odd)
 
 
-def slide_costs(
+def read_headers(
     slides: Sequence[tuple[Path, float | None]], table: TileTable, counted: Callable[[], None], stop: threading.Event
-) -> list[int]:
-    """The cost of every (path, manifest's mpp), in order, many headers at a time; ``counted`` is called for each.
+) -> list[Header]:
+    """The header of every (path, manifest's mpp), in order, many at a time; ``counted`` is called for each.
     Raises Stopped."""
 
-    def cost_of(slide: tuple[Path, float | None]) -> int:
-        return 0 if stop.is_set() else slide_cost(slide[0], table, slide[1])
+    def header_of(slide: tuple[Path, float | None]) -> Header:
+        return Header(1) if stop.is_set() else read_header(slide[0], table, slide[1])
 
-    costs = []
-    with ThreadPoolExecutor(COST_READERS) as readers:
-        for cost in readers.map(cost_of, slides):
-            costs.append(cost)
+    headers = []
+    with ThreadPoolExecutor(HEADER_READERS) as readers:
+        for header in readers.map(header_of, slides):
+            headers.append(header)
             counted()
     if stop.is_set():
         raise Stopped("stopped on request while reading headers", remedy="run the same command again")
-    return costs
+    return headers
 
 
 def _cost_of_plan(page: TiffPage | str, plan: TilePlan) -> float:

@@ -21,6 +21,7 @@ from hypoxia_hpc.stores.commit import machine_errors
 SLIDE_SUFFIXES = frozenset(
     ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
+SERIES_ELSEWHERE = "its DICOM series is taken from another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Found:
 
 def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:
     """Slides below a folder: files by their suffix, DICOM series by their content, each once. Names and folders that
-    begin with a dot are passed over. Raises MachineError, and InputError where there is none."""
+    begin with a dot are passed over. Raises MachineError, and InputError where there is none, or a series is of two
+    patients."""
     with machine_errors(folder):
         files = sorted(_files_below(folder))
     chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
@@ -49,8 +51,11 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     found |= {file.relative_to(folder): Candidate(file, nbytes_of(file)) for file in slides}
     if not found:
         raise _without_slides(folder, +skipped, len(files) - len(chosen))
-    ids = unique_slide_ids(list(found))
-    named = [replace(each, slide_id=slide_id) for each, slide_id in zip(found.values(), ids, strict=True)]
+    once = dict(zip(found, _each_series_once(list(found.values())), strict=True))
+    taken = {label: each for label, each in once.items() if not each.left_out}
+    ids = unique_slide_ids(list(taken))
+    named = [replace(each, slide_id=slide_id) for each, slide_id in zip(taken.values(), ids, strict=True)]
+    named += [each for each in once.values() if each.left_out]
     return Found(sorted(named, key=lambda each: each.path), dict(+skipped), len(files) - len(chosen))
 
 
@@ -67,7 +72,7 @@ def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[st
 
 def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The candidates, those that name a DICOM instance or the folder of a series as that series. Raises InputError for
-    folders that hold no series, or several."""
+    folders that hold no series, or several, and for a series under two patients."""
     offending: list[str] = []
     resolved = [_of_manifest(each, offending) for each in candidates]
     refuse(
@@ -75,7 +80,7 @@ def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
         offending,
         "name a file of each slide",
     )
-    return resolved
+    return _each_series_once(resolved)
 
 
 def nbytes_of(path: Path) -> int | None:
@@ -159,7 +164,31 @@ def _as_dcm(path: PurePath) -> PurePath:
 
 def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
     first = min(volumes, key=lambda each: each.path)
-    return Candidate(first.path, sum(nbytes_of(each.path) or 0 for each in volumes), patient_id=first.patient_id)
+    nbytes = sum(nbytes_of(each.path) or 0 for each in volumes)
+    return Candidate(first.path, nbytes, patient_id=first.patient_id, series=first.series)
+
+
+def _each_series_once(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """A series that lies in several folders is one slide: that with the most bytes is taken, the first of equals, and
+    the others are left out. Raises InputError where they are of two patients."""
+    by_series: dict[str, list[Candidate]] = defaultdict(list)
+    for each in candidates:
+        if each.series:
+            by_series[each.series].append(each)
+    refuse(
+        "a DICOM series is one slide, and these are under two patients",
+        [
+            " and ".join(sorted(f"{each.path} ({each.patient_id})" for each in copies))
+            for copies in by_series.values()
+            if len({each.patient_id for each in copies if each.patient_id}) > 1
+        ],
+        "leave all but one out (--exclude, or the rows of the manifest)",
+    )
+    taken = {name: min(copies, key=lambda each: (-(each.nbytes or 0), each.path)) for name, copies in by_series.items()}
+    return [
+        replace(each, left_out=SERIES_ELSEWHERE) if each.series and each.path != taken[each.series].path else each
+        for each in candidates
+    ]
 
 
 def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
@@ -179,6 +208,7 @@ def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
         candidate,
         path=slide.path,
         nbytes=slide.nbytes,
+        series=slide.series,
         patient_id=candidate.patient_id or slide.patient_id,
         slide_id=candidate.slide_id or slide_id_from_name(_as_dcm(path).name),
     )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.slides import decoders, plain
-from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome
+from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome, read_qpi
 from hypoxia_hpc.slides.plain import PlainPage
 from hypoxia_hpc.slides.sources import refuse_large
 from hypoxia_hpc.slides.tiff import FilePage, TiffPage
@@ -39,11 +40,13 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The pages of one image: for each level one page, or three of one colour each, by falling size."""
+    """The pages of one image: for each level one page, or three of one colour each, by falling size. ``others``: how
+    many images of full resolution the file has beside it, none of them larger."""
 
     levels: tuple[tuple[FilePage, ...], ...]
     ome: OmeImage | None
     number: int
+    others: int = 0
 
     @property
     def main(self) -> FilePage:
@@ -51,11 +54,12 @@ class Image:
 
 
 def find_image(pages: Sequence[FilePage]) -> Image:
-    """The one image that the file is about. Raises SlideError ``several-images``, ``not-rgb``, ``not-supported``."""
+    """The image that the file is about, the largest where it has several of different sizes. Raises SlideError
+    ``several-images``, ``not-rgb``, ``not-supported``."""
     images = read_ome(pages[0].description) if pages else []
     tops = [page for page in pages if page.parent < 0 and not page.is_reduced]
     named = [_ome_of(page, images) for page in tops]
-    tops = [page for page, ome in zip(tops, named, strict=True) if ome is None or not ome.is_side_image]
+    tops = [page for page, ome in zip(tops, named, strict=True) if not _is_side_image(page, ome)]
     if not tops:
         raise SlideError("not-supported", "not supported: no page is a whole image", remedy=CONVERT)
     main = max(tops, key=_area)
@@ -65,14 +69,14 @@ def find_image(pages: Sequence[FilePage]) -> Image:
             "not-supported", "not supported: an OME-TIFF whose planes lie in several files", remedy=CONVERT
         )
     planes = _planes(tops, main, ome)
-    _refuse_others(tops, main)
+    others = _other_regions(tops, main)
     if max(map(_area, pages)) > _area(main):
         raise SlideError(
             "not-supported", "not supported: its largest page is said to be a smaller copy", remedy=CONVERT
         )
-    colours = [_levels_below(pages, page) for page in planes]
+    colours = [_levels_below(pages, page, [*planes, *others] if others else []) for page in planes]
     smaller = [level for level in zip(*colours, strict=False) if len({page.size for page in level}) == 1]
-    return Image((planes, *smaller), ome, pages.index(main))
+    return Image((planes, *smaller), ome, pages.index(main), len(others))
 
 
 def _area(page: FilePage) -> int:
@@ -115,17 +119,24 @@ def _refuse_colours(main: FilePage, n_same: int, ome: OmeImage | None) -> None:
         )
 
 
-def _refuse_others(tops: Sequence[FilePage], main: FilePage) -> None:
-    """Raises SlideError ``several-images`` where other pages are images as large as a region is."""
+def _is_side_image(page: FilePage, ome: OmeImage | None) -> bool:
+    qpi = read_qpi(page.description)
+    return (ome is not None and ome.is_side_image) or (qpi is not None and qpi.is_side_image)
+
+
+def _other_regions(tops: Sequence[FilePage], main: FilePage) -> list[FilePage]:
+    """Other pages that are images as large as a region is. Raises SlideError ``several-images`` where they are of
+    another kind than the largest: then nothing says which is the slide."""
     others = [page for page in tops if page.size != main.size and page.is_tiled >= main.is_tiled]
     regions = [page for page in others if _area(page) >= LEAST_REGION * _area(main) and not _is_reduction(page, main)]
-    if regions:
+    if any(_kind(page) != _kind(main) for page in regions):
         sizes = ", ".join(f"{width} x {height}" for width, height in (page.size for page in (main, *regions[:4])))
         raise SlideError(
             "several-images",
-            f"{1 + len(regions)} images in one file ({sizes} px)",
+            f"{1 + len(regions)} images of different kinds in one file ({sizes} px)",
             remedy="write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out",
         )
+    return regions
 
 
 def _is_reduction(page: FilePage, main: FilePage) -> bool:
@@ -136,19 +147,29 @@ def _is_reduction(page: FilePage, main: FilePage) -> bool:
     return abs(main.page.height / factor - page.page.height) <= SIDE_SLACK_PX
 
 
-def _levels_below(pages: Sequence[FilePage], top: FilePage) -> list[FilePage]:
+def _levels_below(pages: Sequence[FilePage], top: FilePage, regions: Sequence[FilePage]) -> list[FilePage]:
     """The smaller levels of a page, by falling size, each size once: its SubIFDs and the pages behind it that are
-    marked as reduced."""
+    marked as reduced; where there are several ``regions``, those that :func:`_own_levels` gives it."""
     number = next(index for index, page in enumerate(pages) if page is top)
+    behind = _own_levels(pages, number, regions) if regions else range(number + 1, len(pages))
     found = [
         page
         for index, page in enumerate(pages)
         if page.is_tiled >= top.is_tiled
-        and (page.parent == number or (page.parent < 0 and page.is_reduced and index > number))
+        and (page.parent == number or (page.parent < 0 and page.is_reduced and index in behind))
         and _is_reduction(page, top)
         and _kind(page) == _kind(top)
     ]
     return [page for size, page in sorted({page.size: page for page in reversed(found)}.items(), reverse=True)]
+
+
+def _own_levels(pages: Sequence[FilePage], number: int, regions: Sequence[FilePage]) -> range:
+    """Where in the chain the reduced pages of one region lie: between it and the next one, if each region is followed
+    by some. Else nothing says whose they are, and shapes that differ by little do not tell."""
+    starts = [index for index, page in enumerate(pages) if any(page is region for region in regions)]
+    spans = [range(start + 1, end) for start, end in pairwise([*starts, len(pages)])]
+    have_own = all(any(pages[index].is_reduced and pages[index].parent < 0 for index in span) for span in spans)
+    return next(span for span in spans if span.start == number + 1) if have_own else range(0)
 
 
 def _kind(page: FilePage) -> tuple[int, tuple[int, ...], int]:
@@ -160,6 +181,8 @@ def is_openslides(image: Image, pages: Sequence[FilePage]) -> bool:
     main = image.main
     in_chain = all(page.parent < 0 for level in image.levels for page in level)
     is_first = pages[0] is main and main.is_tiled and len(image.levels[0]) == 1
+    if image.others or read_qpi(main.description):
+        return False  # OpenSlide says nothing of them
     if not (is_first and in_chain and main.page.compression in OPENSLIDES) or misread_by_openslide(main):
         return False
     if any(page.is_tiled and page.is_reduced and _has_other_shape(page, main) for page in pages if page.parent < 0):
@@ -202,7 +225,7 @@ def own_layout(image: Image, bits_used: int) -> Layout:
     if why:
         raise SlideError("not-supported", f"not supported: {why}", remedy=CONVERT)
     levels = [level for level in image.levels if not _refusal(level)]
-    mpp_x, mpp_y = mpp_of(main, image.ome)
+    (mpp_x, mpp_y), qpi = mpp_of(main, image.ome), read_qpi(main.description)
     width, height = main.size
     sizes = tuple(level[0].size for level in levels)
     pyramid = Pyramid(
@@ -210,7 +233,9 @@ def own_layout(image: Image, bits_used: int) -> Layout:
         downsamples=tuple((width / w + height / h) / 2 for w, h in sizes),
         mpp_x=mpp_x,
         mpp_y=mpp_y,
+        objective_power=None if qpi is None else qpi.objective_power,
         vendor=VENDOR,
+        images=1 + image.others,
     )
     return Layout(pyramid, tuple(level_page(level, bits_used) for level in levels))
 

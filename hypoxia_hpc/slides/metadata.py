@@ -1,4 +1,4 @@
-"""What a TIFF file says about its images beside their pixels: OME-XML, and the size of a pixel.
+"""What a TIFF file says about its images beside their pixels: OME-XML, PerkinElmer's XML, and the size of a pixel.
 
 XML from a file is read with a limit on its length and without document types, so that it can define no entities.
 """
@@ -28,6 +28,7 @@ MICROMETRES = {
 UNITS_OF_TIFF = {2: 25_400.0, 3: 10_000.0}
 RED_GREEN_BLUE = (("red", "r"), ("green", "g"), ("blue", "b"))
 SIDE_IMAGES = ("label", "macro", "thumbnail", "overview")
+QPI = "PerkinElmer-QPI-ImageDescription"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,31 @@ class OmeImage:
         """The pages of red, green and blue, where the channels are named so; else nothing."""
         order = [index for names in RED_GREEN_BLUE for index, name in enumerate(self.channels) if name in names]
         return tuple(self.planes[index] for index in order) if len(order) == len(self.planes) == 3 else ()
+
+
+@dataclass(frozen=True, slots=True)
+class QpiPage:
+    """What PerkinElmer's XML says of a page of a .qptiff: ``kind`` is FullResolution, ReducedResolution, Thumbnail,
+    Overview or Label, ``mpp`` the µm per pixel of the whole scan, ``objective_power`` that of its objective."""
+
+    kind: str
+    mpp: float | None
+    objective_power: float | None
+
+    @property
+    def is_side_image(self) -> bool:
+        return self.kind.lower() in SIDE_IMAGES
+
+
+def read_qpi(text: str) -> QpiPage | None:
+    """What a page's description in PerkinElmer's XML says; None where it is something else."""
+    root = parse_xml(text) if f"<{QPI}" in text else None
+    if root is None or _tag(root) != QPI:
+        return None
+    # As Bio-Formats' VectraReader reads it; the profile of the scan stands below a second root.
+    mpp = _number(root.findtext("ScanProfile/root/PixelSizeMicrons", ""))
+    power = _number(root.findtext("Objective", "").strip().lower().removesuffix("x"))
+    return QpiPage(root.findtext("ImageType", "").strip(), mpp, power)
 
 
 def parse_xml(text: str) -> ElementTree.Element | None:
@@ -116,8 +142,14 @@ def _whole(element: ElementTree.Element, name: str, default: int) -> int:
 
 def _micrometres(pixels: ElementTree.Element, axis: str) -> float | None:
     unit = MICROMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"), math.nan)
+    size = _number(pixels.get(f"PhysicalSize{axis}", ""))
+    return None if size is None else _positive(size * unit)
+
+
+def _number(text: str) -> float | None:
+    """Above 0 and finite, else None."""
     try:
-        return _positive(float(pixels.get(f"PhysicalSize{axis}", "")) * unit)
+        return _positive(float(text))
     except ValueError:
         return None
 
@@ -127,10 +159,13 @@ def _positive(value: float) -> float | None:
 
 
 def mpp_of(page: FilePage, ome: OmeImage | None) -> tuple[float | None, float | None]:
-    """µm per pixel along x and y: what the OME-XML says, else what the tags of the resolution say, else None."""
+    """µm per pixel along x and y: what the OME-XML says, else what the tags of the resolution say, else what the XML of
+    PerkinElmer says, else None."""
     if ome is not None and None not in ome.mpp:
         return ome.mpp
     per_x, per_y, unit = page.resolution
     length = UNITS_OF_TIFF.get(unit, 0.0)
     x, y = (_positive(length / per_unit) if per_unit else None for per_unit in (per_x, per_y))
+    if (x is None or y is None) and (qpi := read_qpi(page.description)) is not None:
+        return qpi.mpp, qpi.mpp
     return x, y

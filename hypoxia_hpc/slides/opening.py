@@ -7,6 +7,7 @@ that OpenSlide does not open, or of which it would show too little or the wrong 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
@@ -30,6 +31,7 @@ from hypoxia_hpc.slides.openslide_reader import (
     read_thumbnail,
     slide_errors,
 )
+from hypoxia_hpc.slides.plain import PlainPage
 from hypoxia_hpc.slides.sources import (
     MOST_PX_A_READ,
     NATIVE_VENDORS,
@@ -116,6 +118,19 @@ class OpenedSlide:
         if reading.page is None:
             self._refuse_unsuitable(plan.level)
         return reading
+
+    def beyond_end(self, level: int) -> tuple[int, int]:
+        """How many native tiles (or strips) of a level lie beyond the end of the file, and how many it has; none of
+        none where the header does not say it."""
+        if self._layout:
+            page = self._layout.levels[level]
+            pages = page.parts if isinstance(page, PlainPage) else (page,)
+        else:
+            tiled = [] if isinstance(self._pages, str) else self._pages
+            pages = tuple(page for page in tiled if (page.width, page.height) == self.pyramid.level_sizes[level])
+        size = os.fstat(self._descriptor).st_size
+        beyond = sum(int(np.count_nonzero(page.offsets + page.counts > size)) for page in pages)
+        return beyond, sum(len(page.offsets) for page in pages)
 
     def _refuse_unsuitable(self, level: int) -> None:
         """Raises SlideError for a level that OpenSlide must not be given: its native tiles are too large for memory, or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +15,31 @@ from hypoxia_hpc.cohorts.manifests import read_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
+from hypoxia_hpc.config.text_paths import path_of_text
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.slides.costs import slide_costs
+from hypoxia_hpc.slides.copies import equal_files
+from hypoxia_hpc.slides.costs import Header, read_headers
 from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.tiling.remarks import by_kind
+
+SAME_PATIENT = "slides of one patient with files of the same content, whose tiles will count more than once"
+OTHER_PATIENT = "slides of several patients with files of the same content, which train refuses"
 
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What init made: the joined slides, the patients that have one, the labels where scores were given, and what was
-    found."""
+    """What init made: the joined slides, the patients that have one, the labels where scores were given, what was
+    found, and what is odd about slides that are used all the same, as sentences with the ids of the slides."""
 
     slides: SlideTable
     patients: pd.DataFrame
     labels: HypoxiaLabels | None
     found: Found
+    remarks: Mapping[str, tuple[str, ...]]
 
 
 def init(
@@ -63,7 +70,7 @@ def init(
     found = find_slides(slides, patient_column, include, exclude)
     table = slide_table(found.candidates, None if known is None else list(known["patient_id"]))
     with_slides = _patients(table, known)
-    priced = _with_costs(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
+    priced, odd = _examined(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),
         run.patients_file: patients_csv(with_slides),
@@ -74,20 +81,41 @@ def init(
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
     for path, text in files.items():
         committed_file(path, text.encode())
-    return Initialised(table, with_slides, labels, found)
+    return Initialised(table, with_slides, labels, found, odd)
 
 
-def _with_costs(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> pd.DataFrame:
-    """The slides with what each costs to tile (milliseconds of one core, from its header) as their cost."""
+def _examined(
+    slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event
+) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
+    """The slides with what each costs to tile, and what is odd about which of them. Raises Stopped."""
+    headers = _headers(slides, table, progress, stop)
+    odd = by_kind(zip(slides["slide_id"], (header.remarks for header in headers), strict=True))
+    return slides.assign(cost=[header.cost for header in headers]), odd | _copies(slides, stop)
+
+
+def _headers(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> list[Header]:
+    """What the header of each slide tells. Raises Stopped."""
     known = [
-        (Path(path), None if pd.isna(mpp) else float(mpp))
+        (path_of_text(path), None if pd.isna(mpp) else float(mpp))
         for path, mpp in zip(slides["path"], slides["mpp"], strict=True)
     ]
     progress.begin("init", len(known), len(known), "header")
     try:
-        return slides.assign(cost=slide_costs(known, table, lambda: progress.item(1), stop))
+        return read_headers(known, table, lambda: progress.item(1), stop)
     finally:
         progress.end()
+
+
+def _copies(slides: pd.DataFrame, stop: threading.Event) -> dict[str, tuple[str, ...]]:
+    """Slides whose file has the content of another one, as ``a = b``, by the sentence that says what follows from it.
+    ``cost`` of the slides is still their size."""
+    groups = equal_files(list(zip(map(path_of_text, slides["path"]), map(int, slides["cost"]), strict=True)), stop)
+    ids, patients = list(slides["slide_id"]), list(slides["patient_id"])
+    found: dict[str, tuple[str, ...]] = {}
+    for group in groups:
+        sentence = SAME_PATIENT if len({patients[place] for place in group}) == 1 else OTHER_PATIENT
+        found[sentence] = (*found.get(sentence, ()), " = ".join(ids[place] for place in group))
+    return found
 
 
 def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:

@@ -40,7 +40,7 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
     if run.metrics_file.exists() or run.model("").is_dir():
         raise InputError(
             f"{run.root} has models or metrics of its own; predictions of others would be taken for theirs",
-            remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.root}",
+            remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
         )
     config = run.config()
     refuse_other_features(tile_spec(config.tile), run_spec(config), saved_models(model_run))

@@ -56,6 +56,7 @@ from hypoxia_hpc.stores.attributes import (
 )
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.stores.tiles import open_tiles
+from hypoxia_hpc.tiling.remarks import by_kind
 
 STAGE = "report"
 THUMBNAIL_PX = 360
@@ -97,6 +98,7 @@ def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
         clusters=_clusters(run, config, patients),
         searches=tuple(search_of(name, record.search) for name, record in records.items() if record.search),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
+        remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
     )
     committed_file(run.report_file, render_report(data).encode())
     return run.report_file

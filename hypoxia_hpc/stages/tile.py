@@ -126,6 +126,7 @@ class TileStage:
             tiles.threads,
             turbojpeg.library() is not None,
             NativeTiles(tiles.cut.blocks_read, blocks.rows * blocks.columns),
+            attributes.slide.remarks,
         )
 
     def _attributes(self, slide: Slide, pyramid: Pyramid, tiles: SlideTiles, key: str) -> TileAttributes:
@@ -207,6 +208,7 @@ def _header(slide: Slide, pyramid: Pyramid, plan: TilePlan) -> SlideHeader:
         pyramid.vendor,
         pyramid.objective_power,
         fingerprint(slide.path),
+        pyramid.images,
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hypoxia_hpc.records import Json, TileCounts
 from hypoxia_hpc.stores.integrity import store_attributes
+from hypoxia_hpc.tiling.remarks import remarks
 
 Kind = TypeVar("Kind")
 
@@ -24,7 +25,8 @@ Kind = TypeVar("Kind")
 @dataclass(frozen=True, slots=True)
 class SlideHeader:
     """Of the slide that was cut: ``size_l0`` (width, height) in level 0 pixels, ``mpp`` in µm per level 0 pixel and
-    where it comes from, and the fingerprint of its file."""
+    where it comes from, and the fingerprint of its file. ``images`` of full resolution are in the file, of which the
+    largest was cut; it is not written where it is 1."""
 
     slide_id: str = ""
     size_l0: tuple[int, int] | None = None
@@ -33,6 +35,12 @@ class SlideHeader:
     vendor: str = ""
     objective_power: float | None = None
     fingerprint: str = ""
+    images: int = 1
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The kinds of what is odd about the slide."""
+        return remarks(self.mpp, self.mpp_source, self.objective_power, self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class TileAttributes:
     def as_json(self) -> Json:
         entries = asdict(self)
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
+        if self.slide.images == 1:
+            del entries["slide"]["images"]
         return entries | {"plan": self.plan.as_json()} | (drawn if self.regions else {})
 
 

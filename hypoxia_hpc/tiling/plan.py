@@ -27,8 +27,6 @@ MAX_ANISOTROPY = 0.02
 # What a header may say. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have 352.8 µm/px
 # (72 dpi), 84.7 (300), 42.3 (600) or 21.2 (1,200); a scanner of whole slides has 10 at most.
 FINEST_MPP, COARSEST_MPP = 0.01, 20.0
-# Scanners round their power: 40x is 0.2265 µm/px on one and 0.2526 on another.
-MOST_DOUBT = 0.15
 # Three million tiles of 299 px are 26 cm x 26 cm at 0.5 µm/px: larger than any glass slide. Their plan takes 300 MB.
 MOST_TILES = 3_000_000
 
@@ -49,7 +47,7 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
     """
     if manifest_mpp is not None:
         return manifest_mpp, "manifest"
-    across, down, of_objective = _sane(pyramid.mpp_x), _sane(pyramid.mpp_y), _mpp_of_objective(pyramid)
+    across, down, of_objective = sane_mpp(pyramid.mpp_x), sane_mpp(pyramid.mpp_y), _mpp_of_objective(pyramid)
     if across is not None and down is not None:
         return _mean_mpp(across, down), "slide"
     if of_objective is not None:
@@ -59,30 +57,20 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
     raise _without_mpp(pyramid)
 
 
-def resolution_doubt(pyramid: Pyramid) -> str:
-    """Where the header's µm per pixel and its objective power are more than 15 % apart: the sentence; else empty."""
-    across, of_objective = _sane(pyramid.mpp_x), _mpp_of_objective(pyramid)
-    if across is None or of_objective is None or abs(across / of_objective - 1) <= MOST_DOUBT:
-        return ""
-    return (
-        f"the header says {across:g} µm/px, and an objective of {pyramid.objective_power:g}x, which is about "
-        f"{of_objective:g}: if µm/px is wrong, give the slide its mpp in slides.csv"
-    )
-
-
-def _sane(mpp: float | None) -> float | None:
+def sane_mpp(mpp: float | None) -> float | None:
+    """µm per pixel of a header, None where it is missing or is what no scanner has."""
     return mpp if mpp is not None and FINEST_MPP <= mpp <= COARSEST_MPP else None
 
 
 def _mpp_of_objective(pyramid: Pyramid) -> float | None:
-    return None if not pyramid.objective_power else _sane(MPP_AT_1X / pyramid.objective_power)
+    return None if not pyramid.objective_power else sane_mpp(MPP_AT_1X / pyramid.objective_power)
 
 
 def _without_mpp(pyramid: Pyramid) -> SlideError:
     """The error of a slide whose header gives no resolution, or none that can be."""
     remedy = "give the slide an mpp in slides.csv, or set [tile] default_mpp"
     axes = {"across": pyramid.mpp_x, "down": pyramid.mpp_y}
-    absurd = [f"{mpp:g} µm/px {axis}" for axis, mpp in axes.items() if mpp is not None and _sane(mpp) is None]
+    absurd = [f"{mpp:g} µm/px {axis}" for axis, mpp in axes.items() if mpp is not None and sane_mpp(mpp) is None]
     if pyramid.objective_power:
         absurd.append(f"an objective of {pyramid.objective_power:g}x")
     if not absurd:

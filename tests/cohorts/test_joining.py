@@ -82,9 +82,14 @@ def test_nothing_left():
         slide_table([])
 
 
-def test_a_name_that_is_not_utf8_is_dropped():
-    table = slide_table(files("ok.svs", "caf\udce9.svs"))
-    assert table.dropped == (("caf\\udce9.svs", "its path is not UTF-8: rename it"),)
+def test_a_name_that_is_not_utf8_stands_in_the_table():
+    table = slide_table(files("ok.svs", "caf\udce9.svs", "TCGA-E7-A6MF-11A\udce9.svs"))
+    assert table.slides[["slide_id", "path", "name"]].iloc[0].tolist() == [
+        "caf-",
+        "file:///data/caf%E9.svs",
+        "caf\\xe9.svs",
+    ]
+    assert [name for name, _ in table.dropped] == ["TCGA-E7-A6MF-11A\\xe9.svs"]
 
 
 def test_collisions_and_repeated_paths_are_all_named():
@@ -119,7 +124,12 @@ def test_slides_and_patients_without_each_other():
     assert table.without_slide == ("P 2",)
     assert table.missing == ("gone",)
     assert table.slides.set_index("slide_id")["cost"]["gone"] == 0
-    assert [note.split(" ")[0] for note in table.notes] == ["1", "2", "3", "1"]
+    assert [note.rpartition(": ")[2] for note in table.notes] == [
+        "1 (gone)",
+        "2 (gone, lone)",
+        "3 (TCGA-E7-A6MF, gone, lone)",
+        "1 (P 2)",
+    ]
     assert "both training and test" in table.notes[1]
 
 
@@ -129,8 +139,8 @@ def test_without_a_patients_table_no_patient_is_unlabelled():
 
 def test_notes_show_five_examples():
     (note,) = slide_table(files(*(f"{i}.svs" for i in range(7)))).notes
-    assert note.startswith("7 slides name no patient")
-    assert note.endswith(": 0, 1, 2, 3, 4, …")
+    assert note.startswith("slides that name no patient")
+    assert note.endswith(": 7 (0, 1, 2, 3, 4, …)")
 
 
 def test_order_of_files_does_not_matter():
@@ -160,4 +170,6 @@ def test_files_of_another_size_than_a_gdc_manifest_says_are_named():
     candidates = [Candidate(Path(f"{name}.svs"), there, nbytes_named=said) for name, (there, said) in sizes.items()]
     table = slide_table(candidates)
     assert table.resized == ("cut",)
-    assert any(note.startswith("1 slide files have another size") and note.endswith(": cut") for note in table.notes)
+    assert any(
+        note.startswith("slides whose file has another size") and note.endswith(": 1 (cut)") for note in table.notes
+    )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from hypoxia_hpc.cli.text.doctor import doctor_text
 from hypoxia_hpc.config import SiteTable, SlurmTable, TileTable, preset, render_config
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check
-from hypoxia_hpc.monitoring.doctor import coarse_verdict, examine_run
+from hypoxia_hpc.monitoring.doctor import coarse_verdict, cut_verdict, examine_run
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.synthetic.svs import write_svs
@@ -68,6 +70,38 @@ def test_a_resolution_that_contradicts_the_objective_is_a_note(tmp_path: Path, r
     assert found["slide doubtful"].verdict == "note"
     assert "0.499 µm/px, and an objective of 40x" in found["slide doubtful"].detail
     assert found["slide plain"].verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"rowsperstrip": 16},
+        {"rowsperstrip": 640, "planarconfig": "separate"},
+        {"tile": (64, 64), "byteorder": ">"},
+    ],
+    ids=str,
+)
+def test_a_file_that_ends_behind_its_header_is_bad(tmp_path: Path, layout: dict[str, Any]) -> None:
+    image = np.random.default_rng(0).integers(0, 200, (640, 640, 3)).astype(np.uint8)
+    if layout.get("planarconfig"):
+        image = np.ascontiguousarray(np.moveaxis(image, 2, 0))
+    whole, cut = tmp_path / "whole.tif", tmp_path / "cut.tif"
+    options = {"photometric": "rgb", "metadata": None, "resolution": (20_000, 20_000), "resolutionunit": 3, **layout}
+    tifffile.imwrite(whole, image, **options)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with tifffile.TiffFile(whole) as file:
+        page = file.pages[0]
+        ends = [offset + n for offset, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    beyond = sum(end > cut.stat().st_size for end in ends)
+    found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"whole": whole, "cut": cut}))}
+    assert found["slide whole"].verdict == "ok", found["slide whole"].detail
+    assert found["slide cut"].verdict == "bad"
+    assert f"the file ends before {beyond:,} of the {len(ends):,} native tiles" in found["slide cut"].detail
+
+
+@pytest.mark.parametrize(("beyond", "verdict"), [(0, "ok"), (10, "note"), (11, "bad")])
+def test_a_loss_that_tile_may_bear_is_a_note(beyond: int, verdict: str) -> None:
+    assert cut_verdict(beyond, 1000, TileTable(max_unreadable=0.01))[0] == verdict
 
 
 def test_files_that_an_index_names_and_that_are_not_there_are_bad(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a slide costs, from its header: more for more pixels and bytes, and a number for whatever the file is."""
+"""What a header tells: a cost that is more for more pixels and bytes, for whatever the file is, and what is odd."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from tiff_factory import Case, write_case
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import Stopped
-from hypoxia_hpc.slides.costs import slide_cost, slide_costs
+from hypoxia_hpc.slides.costs import Header, read_header, read_headers
 from hypoxia_hpc.synthetic.svs import write_svs
+from hypoxia_hpc.tiling.remarks import CONTRADICTION
 
 TABLE = TileTable()
+
+
+def slide_cost(path: Path, table: TileTable, mpp: float | None = None) -> int:
+    return read_header(path, table, mpp).cost
 
 
 def noise(side: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -83,8 +88,8 @@ def test_costs_come_in_order_and_each_is_counted(tmp_path: Path) -> None:
         path.write_bytes(bytes(number * 1_000_000))
         slides.append((path, None))
     counted: list[None] = []
-    costs = slide_costs(slides, TABLE, lambda: counted.append(None), threading.Event())
-    assert costs == [max(1, 21 * number) for number in range(40)]
+    headers = read_headers(slides, TABLE, lambda: counted.append(None), threading.Event())
+    assert headers == [Header(max(1, 21 * number)) for number in range(40)]
     assert len(counted) == 40
 
 
@@ -92,4 +97,12 @@ def test_reading_headers_stops_on_request(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        slide_costs([(tmp_path / "a.svs", None)], TABLE, lambda: None, stop)
+        read_headers([(tmp_path / "a.svs", None)], TABLE, lambda: None, stop)
+
+
+def test_what_is_odd_is_told_by_the_header(tmp_path: Path) -> None:
+    write_svs(tmp_path / "a.svs", noise(720), 0.5)
+    assert read_header(tmp_path / "a.svs", TABLE).remarks == ()
+    (tmp_path / "b.svs").write_bytes((tmp_path / "a.svs").read_bytes().replace(b"AppMag = 20", b"AppMag = 40"))
+    assert read_header(tmp_path / "b.svs", TABLE).remarks == (CONTRADICTION,)
+    assert read_header(tmp_path / "b.svs", TABLE, 0.5).remarks == ()  # the manifest says it

@@ -18,6 +18,8 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.layouts import MOST_FLAT_BYTES
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.tile import TileStage
+from hypoxia_hpc.stores.attributes import read_tile_attributes
+from hypoxia_hpc.tiling.remarks import LARGEST
 
 Samples = NDArray[Any]
 TILE = (64, 64)
@@ -100,10 +102,62 @@ def test_one_gray_page_stays_a_gray_slide(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shown(path), np.dstack([gray] * 3))
 
 
-@pytest.mark.parametrize("shape", [(256, 320), (192, 128), (100, 300)])
-def test_a_second_region_is_not_passed_over(shape: tuple[int, int], tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tif", (picture(), {}), (picture(*shape), {}))
+def test_a_second_page_of_the_same_size_is_refused(tmp_path: Path) -> None:
+    """It may be a region, a focal plane or a time."""
+    path = write(tmp_path / "a.tif", (picture(), {}), (picture(), {}))
     assert refused(path).reason == "several-images"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("subifds", [0, 1])
+def test_of_several_regions_the_largest_is_read_and_said(place: int, subifds: int, tmp_path: Path) -> None:
+    pixels, reduced = picture(512, 640), {"subfiletype": 1}
+    regions = [picture(192, 128), picture(100, 300)]
+    regions.insert(place, pixels)
+    pages = []
+    for region in regions:
+        pages += [(region, {"subifds": subifds}), (np.ascontiguousarray(region[::2, ::2]), reduced)]
+    path = write(tmp_path / "a.tif", *pages)
+    np.testing.assert_array_equal(shown(path), pixels)
+    np.testing.assert_array_equal(shown(path, 1), pixels[::2, ::2])
+    with opened_slide(path) as opened:
+        assert opened.pyramid.images == 3
+        assert opened.pyramid.level_sizes == ((640, 512), (320, 256))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_level_that_may_be_of_another_region_is_none(place: int, tmp_path: Path) -> None:
+    """Both have a shape that fits either region within two pixels."""
+    pixels, other, reduced = picture(512, 640), picture(504, 636), {"subfiletype": 1}
+    regions = [pixels, other] if place == 0 else [other, pixels]
+    small = [(np.ascontiguousarray(one[::16, ::16]), reduced) for one in regions]
+    path = write(tmp_path / "a.tif", *((one, {}) for one in regions), *small)
+    np.testing.assert_array_equal(shown(path), pixels)
+    with opened_slide(path) as opened:
+        assert opened.pyramid.level_sizes == ((640, 512),)
+
+
+@pytest.mark.parametrize("largest", ["rgb", "minisblack"])
+def test_images_of_different_kinds_are_refused(largest: str, tmp_path: Path) -> None:
+    """A mask, or a channel of fluorescence, beside a slide in colour: nothing says which is meant."""
+    gray, rgb = {"photometric": "minisblack"}, {"photometric": "rgb"}
+    sizes = [(256, 320), (192, 128)]
+    first, second = sizes if largest == "rgb" else sizes[::-1]
+    path = write(tmp_path / "a.tif", (picture(*first), rgb), (picture(*second, samples=1), gray))
+    error = refused(path)
+    assert (error.reason, "different kinds" in error.problem) == ("several-images", True)
+
+
+def test_the_store_and_tile_say_that_it_is_the_largest(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.tif", (picture(), {"resolution": (20_000, 20_000), "resolutionunit": 3}), (picture(192, 128), {})
+    )
+    table = TileTable(tile_px=48, max_background=1.0)
+    stage, slide = TileStage(RunDir(tmp_path / "run"), table), Slide("a", path, "p", 1)
+    made = stage.make(slide, stage.key(slide), lambda n: None)
+    held = read_tile_attributes(stage.target(slide))
+    assert held is not None
+    assert (held.slide.images, held.slide.remarks, made.remarks) == (2, (LARGEST,), (LARGEST,))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -272,6 +326,38 @@ def test_the_size_of_a_pixel_counts_also_where_openslide_reads_the_pixels(tmp_pa
     with opened_slide(path) as opened:
         assert (opened.pyramid.mpp_x, opened.pyramid.mpp_y) == (0.25, 0.25)
     np.testing.assert_array_equal(shown(path), pixels)
+
+
+def qpi(kind: str, mpp: str = "0.4987", objective: str = "20x") -> str:
+    """PerkinElmer's description of a page. It claims to be UTF-16, and is not."""
+    return (
+        f'<?xml version="1.0" encoding="utf-16"?>\r\n<PerkinElmer-QPI-ImageDescription><ImageType>{kind}</ImageType>'
+        f"<Objective>{objective}</Objective><ScanProfile><root><PixelSizeMicrons>{mpp}</PixelSizeMicrons></root>"
+        "</ScanProfile></PerkinElmer-QPI-ImageDescription>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("resolution", "mpp"), [((20_064, 20_064), 0.4984), (None, 0.4987)], ids=["tags in cm", "XML alone"]
+)
+def test_a_qptiff_of_perkinelmer(resolution: tuple[int, int] | None, mpp: float, tmp_path: Path) -> None:
+    """Full resolution, thumbnail, levels, overview and label, in its order."""
+    pixels, reduced = picture(512, 512), {"subfiletype": 1}
+    of_tags = {} if resolution is None else {"resolution": resolution, "resolutionunit": 3}
+    path = write(
+        tmp_path / "a.qptiff",
+        (pixels, {"description": qpi("FullResolution"), **of_tags}),
+        (picture(100, 120), {"description": qpi("Thumbnail"), "tile": None}),
+        (np.ascontiguousarray(pixels[::2, ::2]), {"description": qpi("ReducedResolution"), **reduced}),
+        (picture(300, 200), {"description": qpi("Overview")}),
+        (picture(150, 150), {"description": qpi("Label")}),
+    )
+    np.testing.assert_array_equal(shown(path, 1), pixels[::2, ::2])
+    with opened_slide(path) as opened:
+        pyramid = opened.pyramid
+    assert pyramid.level_sizes == ((512, 512), (256, 256))
+    assert (pyramid.mpp_x, pyramid.mpp_y) == (pytest.approx(mpp, rel=1e-3), pytest.approx(mpp, rel=1e-3))
+    assert (pyramid.objective_power, pyramid.images) == (20.0, 1)
 
 
 @pytest.mark.parametrize("name", ["flat.tif", "big-endian.btf", "ome.ome.tif", "akoya.qptiff"])

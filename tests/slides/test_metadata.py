@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.slides.metadata import parse_xml, read_ome
+from hypoxia_hpc.slides.metadata import QPI, QpiPage, parse_xml, read_ome, read_qpi
 
 SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 OME = f'<OME xmlns="{SPACE}"><Image Name="x"><Pixels {{}}>{{}}</Pixels></Image></OME>'
@@ -56,3 +56,29 @@ def test_planes_in_other_files_are_seen() -> None:
     data = "".join(f'<TiffData><UUID FileName="{name}.ome.tif"/></TiffData>' for name in "ab")
     [image] = read_ome(OME.format('SizeX="4" SizeY="3" SizeC="2"', data))
     assert image.elsewhere
+
+
+@given(ODD, ODD, ODD)
+def test_odd_values_of_perkinelmer_count_as_not_said(kind: str, mpp: str, power: str) -> None:
+    profile = f"<ScanProfile><root><PixelSizeMicrons>{mpp}</PixelSizeMicrons></root></ScanProfile>"
+    text = f"<{QPI}><ImageType>{kind}</ImageType><Objective>{power}</Objective>{profile}</{QPI}>"
+    page = read_qpi(text)
+    assert page is not None
+    for value in (page.mpp, page.objective_power):
+        assert value is None or 0 < value < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("text", "page"),
+    [
+        (f"<{QPI}/>", QpiPage("", None, None)),
+        (f"<{QPI}><Objective> 40X </Objective></{QPI}>", QpiPage("", None, 40.0)),
+        (f"<{QPI}><Objective>Plan 40</Objective><ImageType>Label</ImageType></{QPI}>", QpiPage("Label", None, None)),
+        (f"<OME><{QPI}/></OME>", None),
+        (f"<!DOCTYPE a><{QPI}/>", None),
+        ("no xml", None),
+    ],
+)
+def test_what_perkinelmer_says_of_a_page(text: str, page: QpiPage | None) -> None:
+    assert read_qpi(text) == page
+    assert page is None or page.is_side_image == (page.kind == "Label")

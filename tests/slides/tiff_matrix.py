@@ -33,7 +33,7 @@ AXES: dict[str, tuple[str, ...]] = {
         *sorted(LOSSY),
     ),
     "edges": ("whole", "partial"),
-    "pages": ("one", "levels", "subifds", "two-regions", "thumbnail-first"),
+    "pages": ("one", "levels", "subifds", "two-regions", "two-of-one-size", "thumbnail-first"),
 }
 
 
@@ -137,6 +137,8 @@ def write(cell: Cell, path: Path) -> list[Samples]:
             _write(file, cell, half, subfiletype=1)
         if cell.pages == "two-regions":
             _write(file, cell, np.ascontiguousarray(main[:48, :48]))
+        if cell.pages == "two-of-one-size":
+            _write(file, cell, np.ascontiguousarray(main[::-1]))
     return [main, half] if cell.pages in ("levels", "subifds") else [main]
 
 
@@ -169,6 +171,6 @@ def refusal(cell: Cell) -> str:
     """The reason for which a cell has to be refused; empty where its pixels have to be right."""
     if cell.colour == "five":
         return "not-rgb"
-    if cell.pages == "two-regions":
-        return "several-images"
+    if cell.pages == "two-of-one-size":
+        return "not-rgb" if cell.n_samples == 1 else "several-images"
     return "not-supported" if cell.bits == "12-unsaid" else ""

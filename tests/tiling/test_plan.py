@@ -16,7 +16,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan
 from hypoxia_hpc.tiling import plan as plan_module
-from hypoxia_hpc.tiling.plan import choose_level, grid_1d, plan_tiles, resolution_doubt, resolve_mpp, round_half_up
+from hypoxia_hpc.tiling.plan import choose_level, grid_1d, plan_tiles, resolve_mpp, round_half_up
 
 DEFAULT = TileTable()
 
@@ -86,28 +86,6 @@ def test_the_remedy_of_an_absurd_resolution_names_what_helps() -> None:
         resolve_mpp(pyramid(mpp_x=352.8, mpp_y=352.8), None, None)
     assert "slides.csv" in caught.value.remedy
     assert "default_mpp" in caught.value.remedy
-
-
-@pytest.mark.parametrize(
-    ("mpp", "power", "doubtful"),
-    [
-        (0.25, 40.0, False),
-        (0.2265, 40.0, False),  # Hamamatsu
-        (0.2874, 40.0, False),
-        (0.2876, 40.0, True),
-        (0.2126, 40.0, False),
-        (0.2124, 40.0, True),
-        (0.5, 40.0, True),
-        (0.5, None, False),
-        (352.8, 40.0, False),  # missing, so it contradicts nothing
-    ],
-)
-def test_a_resolution_that_contradicts_the_objective_is_said(mpp: float, power: float | None, doubtful: bool) -> None:
-    doubt = resolution_doubt(pyramid(mpp_x=mpp, mpp_y=mpp, objective_power=power))
-    assert bool(doubt) == doubtful
-    if doubtful:
-        assert f"{mpp:g} µm/px" in doubt
-        assert "40x" in doubt
 
 
 def test_the_store_says_where_the_resolution_came_from() -> None:

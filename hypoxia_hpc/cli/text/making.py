@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hypoxia_hpc.cli.text.stages import remarks_text
 from hypoxia_hpc.cli.text.words import some, some_names, table
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         yield f"note: columns of the manifest that are not used: {some_names(made.found.unused)}"
     for note in made.slides.notes:
         yield f"note: {note}"
+    yield from remarks_text(made.remarks)
     labelled = int((made.patients["label"] != "").sum())
     slides, patients = some(len(made.slides.slides), "slide"), some(len(made.patients), "patient")
     word = shlex.quote(str(run))

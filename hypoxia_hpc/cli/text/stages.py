@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.cli.text.metrics import metrics_table
-from hypoxia_hpc.cli.text.words import cut_table, first_line, some, spaced
+from hypoxia_hpc.cli.text.words import cut_table, first_line, some, some_names, spaced
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Receipt
@@ -33,6 +33,13 @@ def outcome_line(outcome: StageOutcome) -> str:
     if outcome.not_ready:
         parts.append(f"{len(outcome.not_ready)} not ready")
     return f"{outcome.stage}: {', '.join(parts)}"
+
+
+def remarks_text(remarks: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """``note: slides whose file has several images: the largest counts: 2 (a, b)``: what is odd about slides that are
+    used all the same, with the slides of each sentence."""
+    for sentence, names in remarks.items():
+        yield f"note: {sentence}: {len(names):,} ({some_names(names)})"
 
 
 def quarantined_text(quarantined: Iterable[tuple[str, Receipt]]) -> Iterator[str]:

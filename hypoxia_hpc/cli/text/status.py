@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.stages import quarantined_text, reasons
+from hypoxia_hpc.cli.text.stages import quarantined_text, reasons, remarks_text
 from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, some, table
 from hypoxia_hpc.runs.stages import stages_of
 
@@ -48,6 +48,7 @@ def status_text(state: RunStatus, run: str) -> Iterator[str]:
     )
     yield from _processes(state.processes)
     yield from _jobs(state.jobs, run)
+    yield from remarks_text(state.remarks)
     if state.quarantined:
         yield from _quarantined(state, run)
 

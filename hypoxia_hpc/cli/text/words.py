@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 # Longer tables end in "and N more": --json has them whole.
 MOST_ROWS = 20
 MOST_NAMES = 20
+# Python's text of a byte of a file's name that is not UTF-8 (PEP 383).
+FIRST_SURROGATE = 0xDC00
 PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
@@ -63,10 +65,14 @@ def some_names(names: Sequence[str]) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text with escapes for what a terminal would obey rather than show: file names may hold anything."""
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode() for char in text
-    )
+    """The text with escapes for what a terminal would obey rather than show: file names may hold anything. Bytes of a
+    name that are not UTF-8 are shown as ``\\xe9``."""
+    return "".join(char if char.isprintable() or char in "\n\t" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    byte = ord(char) - FIRST_SURROGATE
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else char.encode("unicode_escape").decode()
 
 
 def duration(seconds: float) -> str:

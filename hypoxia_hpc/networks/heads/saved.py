@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
 ARRAYS_FILE = "weights.safetensors"
 RECORD_FILE = "model.json"
+CONFIG_FILE = "run.toml"
 
 
 class ModelRecord(BaseModel):
@@ -48,11 +50,12 @@ class ModelRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A trained model, ready to predict."""
+    """A trained model, ready to predict, and the folder that it was read from."""
 
     record: ModelRecord
     table: Table
     arrays: Arrays
+    folder: Path
 
 
 def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
@@ -79,7 +82,7 @@ def read_record(folder: Path) -> ModelRecord:
     try:
         return ModelRecord.model_validate(json.loads((folder / RECORD_FILE).read_bytes()))
     except FileNotFoundError:
-        raise NotReadyError(f"{folder} holds no trained model", remedy="hypoxia-hpc train RUN") from None
+        raise NotReadyError(f"{folder} holds no trained model", remedy=train_command(folder)) from None
     except (ValidationError, ValueError) as error:
         raise damaged(folder, error) from None
 
@@ -103,7 +106,7 @@ def load_model(folder: Path) -> SavedModel:
     problems = _not_finite(arrays)
     if problems:
         raise damaged(folder, f"{len(problems)} of its arrays hold values that are no finite numbers", problems)
-    return SavedModel(record, table, arrays)
+    return SavedModel(record, table, arrays, folder)
 
 
 def _not_finite(arrays: Arrays) -> list[str]:
@@ -120,5 +123,11 @@ def damaged(folder: Path, why: object, offending: Sequence[str] = ()) -> NotRead
     return NotReadyError(
         f"the model in {folder} is damaged: {why}",
         offending=offending,
-        remedy=f"delete {folder} and train it again: hypoxia-hpc train RUN",
+        remedy=f"delete {folder} and train it again: {train_command(folder)}",
     )
+
+
+def train_command(folder: Path) -> str:
+    """The command that makes the models of a run anew, to be pasted; ``folder`` is one of them."""
+    run = next((above for above in folder.parents if (above / CONFIG_FILE).exists()), folder.parent.parent)
+    return f"hypoxia-hpc train {shlex.quote(str(run))}"

@@ -40,8 +40,8 @@ def _shape_problems(model: SavedModel) -> Iterator[str]:
             yield f"{name} is {array.dtype.name} {array.shape}, not {dtype} {shape}"
 
 
-def checked(said: TileOutputs, name: str, feature_length: int) -> TileOutputs:
-    """The outputs of a model, refused where they are no outputs of a model.
+def checked(said: TileOutputs, name: str, feature_length: int, train: str) -> TileOutputs:
+    """The outputs of a model, refused where they are none. ``train`` is the command that trains it again.
 
     Raises:
         NotReadyError: features of another length, a probability outside 0..1 or NaN, another value that is not finite.
@@ -51,16 +51,16 @@ def checked(said: TileOutputs, name: str, feature_length: int) -> TileOutputs:
         if values.shape[1] != feature_length:
             raise NotReadyError(
                 f"{name} was trained on {feature_length} features a tile, and these have {values.shape[1]}",
-                remedy="extract the features that it was trained on, or train it again: hypoxia-hpc train RUN",
+                remedy=f"extract the features that it was trained on, or train it again: {train}",
             )
         columns = said(values)
-        require_numbers(name, columns)
+        require_numbers(name, columns, train)
         return columns
 
     return say
 
 
-def require_numbers(name: str, columns: Columns) -> None:
+def require_numbers(name: str, columns: Columns, train: str) -> None:
     """Raises NotReadyError where a model says something that is no number, or no probability."""
     probabilities = columns["probability"]
     wrong = int((~((probabilities >= 0) & (probabilities <= 1))).sum())
@@ -69,7 +69,7 @@ def require_numbers(name: str, columns: Columns) -> None:
         raise NotReadyError(
             f"{name} gives {wrong} values for {len(probabilities)} tiles of a slide that are no probabilities or no "
             "finite numbers: that is no call of either class",
-            remedy="delete the model's folder and train it again: hypoxia-hpc train RUN",
+            remedy=f"delete the model's folder and train it again: {train}",
         )
 
 

@@ -3,6 +3,7 @@ call that is none."""
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -158,14 +159,26 @@ def test_another_feature_length_than_its_arrays_have(tmp_path: Path, trained: di
 )
 def test_what_is_no_probability_is_an_error_of_the_model(columns: dict[str, list[float]], n_wrong: int) -> None:
     said = {name: np.array(values) for name, values in columns.items()}
-    say = checked(lambda _: said, "tanh", 4)
+    say = checked(lambda _: said, "tanh", 4, "hypoxia-hpc train 'a b'")
     if not n_wrong:
         assert say(np.zeros((3, 4), np.float32)) is said
         return
-    with pytest.raises(NotReadyError, match=f"tanh gives {n_wrong} values for 3 tiles"):
+    with pytest.raises(NotReadyError, match=f"tanh gives {n_wrong} values for 3 tiles") as caught:
         say(np.zeros((3, 4), np.float32))
+    assert caught.value.remedy.endswith("train it again: hypoxia-hpc train 'a b'")
 
 
 def test_features_of_another_length_are_refused() -> None:
+    say = checked(lambda _: {"probability": np.zeros(3)}, "tanh", 4, "hypoxia-hpc train RUN")
     with pytest.raises(NotReadyError, match="tanh was trained on 4 features a tile, and these have 5"):
-        checked(lambda _: {"probability": np.zeros(3)}, "tanh", 4)(np.zeros((3, 5), np.float32))
+        say(np.zeros((3, 5), np.float32))
+
+
+@pytest.mark.parametrize("folder", ["models/tanh", "checkpoints/tanh/point-3"])
+def test_the_remedy_names_the_run(tmp_path: Path, folder: str) -> None:
+    run = tmp_path / "it's a run"
+    run.mkdir()
+    (run / "run.toml").touch()
+    with pytest.raises(NotReadyError, match="holds no trained model") as caught:
+        load_sound_model(run / folder)
+    assert shlex.split(caught.value.remedy) == ["hypoxia-hpc", "train", str(run)]

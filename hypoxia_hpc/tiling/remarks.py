@@ -1,0 +1,65 @@
+"""What is odd about a slide that is read all the same: one word for each kind, as stores and receipts have it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hypoxia_hpc.records import Pyramid
+from hypoxia_hpc.tiling.plan import MPP_AT_1X, sane_mpp
+
+# Scanners round their power: 40x is 0.2265 µm/px on one and 0.2526 on another.
+MOST_DOUBT = 0.15
+
+CONTRADICTION, LARGEST = "mpp-contradicts-power", "largest-of-several-images"
+# In the order in which they are said.
+SENTENCES = {
+    CONTRADICTION: f"slides whose header has µm/px and objective power more than {100 * MOST_DOUBT:g} % apart: µm/px "
+    "counts; where it is wrong, give the slide its mpp in slides.csv",
+    LARGEST: "slides whose file has several images of full resolution: the largest counts",
+}
+
+
+def contradict(mpp: float | None, objective_power: float | None) -> bool:
+    """Whether a header's µm per pixel and its objective power are more than 15 % apart; False where either is missing
+    or is what no scanner has."""
+    known = sane_mpp(mpp)
+    of_objective = sane_mpp(MPP_AT_1X / objective_power) if objective_power else None
+    return known is not None and of_objective is not None and abs(known / of_objective - 1) > MOST_DOUBT
+
+
+def remarks(mpp: float | None, mpp_source: str, objective_power: float | None, images: int) -> tuple[str, ...]:
+    """The kinds of what is odd about a slide, in the order of ``SENTENCES``. ``mpp`` in µm per level 0 pixel is what
+    was taken and ``mpp_source`` where it comes from: what the manifest says is beyond doubt. ``images``: how many
+    images of full resolution its file has."""
+    found = {
+        CONTRADICTION: mpp_source == "slide" and contradict(mpp, objective_power),
+        LARGEST: images > 1,
+    }
+    return tuple(kind for kind, is_so in found.items() if is_so)
+
+
+def resolution_doubt(pyramid: Pyramid) -> str:
+    """Where the header's µm per pixel and its objective power contradict each other: the sentence with the values; else
+    empty."""
+    mpp, power = pyramid.mpp_x, pyramid.objective_power
+    if mpp is None or not power or not contradict(mpp, power):
+        return ""
+    return (
+        f"the header says {mpp:g} µm/px, and an objective of {power:g}x, which is about {MPP_AT_1X / power:g}: "
+        "if µm/px is wrong, give the slide its mpp in slides.csv"
+    )
+
+
+def size_doubt(pyramid: Pyramid) -> str:
+    """Where the file has other images beside the slide: the sentence; else empty."""
+    return f"the largest of {pyramid.images} images in the file" if pyramid.images > 1 else ""
+
+
+def by_kind(slides: Iterable[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:
+    """From (slide id, kinds) of each slide: the slides of each kind, by its sentence; kinds without any are left
+    out."""
+    found: dict[str, list[str]] = {kind: [] for kind in SENTENCES}
+    for slide_id, kinds in slides:
+        for kind in found.keys() & set(kinds):
+            found[kind].append(slide_id)
+    return {SENTENCES[kind]: tuple(ids) for kind, ids in found.items() if ids}

@@ -1,0 +1,81 @@
+"""What is odd about a slide that is read all the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypoxia_hpc.records import Pyramid
+from hypoxia_hpc.tiling.remarks import (
+    CONTRADICTION,
+    LARGEST,
+    SENTENCES,
+    by_kind,
+    contradict,
+    remarks,
+    resolution_doubt,
+    size_doubt,
+)
+
+
+def pyramid(mpp: float | None, power: float | None, images: int = 1) -> Pyramid:
+    return Pyramid(((1000, 1000),), (1.0,), mpp_x=mpp, mpp_y=mpp, objective_power=power, images=images)
+
+
+@pytest.mark.parametrize(
+    ("mpp", "power", "doubtful"),
+    [
+        (0.25, 40.0, False),
+        (0.2265, 40.0, False),  # Hamamatsu
+        (0.2874, 40.0, False),
+        (0.2876, 40.0, True),
+        (0.3, 40.0, True),
+        (0.2126, 40.0, False),
+        (0.2124, 40.0, True),
+        (0.5, 40.0, True),
+        (0.5, None, False),
+        (None, 40.0, False),
+        (352.8, 40.0, False),  # missing, so it contradicts nothing
+        (0.5, 1e9, False),
+        (0.5, -20.0, False),
+    ],
+)
+def test_a_resolution_that_contradicts_the_objective_is_said(
+    mpp: float | None, power: float | None, doubtful: bool
+) -> None:
+    doubt = resolution_doubt(pyramid(mpp, power))
+    assert bool(doubt) == doubtful == contradict(mpp, power)
+    if doubtful:
+        assert f"{mpp:g} µm/px" in doubt
+        assert f"{power:g}x" in doubt
+
+
+@pytest.mark.parametrize(
+    ("source", "power", "images", "kinds"),
+    [
+        ("slide", 40.0, 1, (CONTRADICTION,)),
+        ("manifest", 40.0, 1, ()),
+        ("default_mpp", 40.0, 1, ()),
+        ("slide", 20.0, 1, ()),
+        ("slide", 40.0, 2, (CONTRADICTION, LARGEST)),
+        ("manifest", None, 3, (LARGEST,)),
+    ],
+)
+def test_a_manifest_is_beyond_doubt(source: str, power: float | None, images: int, kinds: tuple[str, ...]) -> None:
+    assert remarks(0.5, source, power, images) == kinds
+
+
+def test_other_images_are_counted() -> None:
+    assert size_doubt(pyramid(0.5, None)) == ""
+    assert "largest of 3 images" in size_doubt(pyramid(0.5, None, 3))
+
+
+@given(st.lists(st.sets(st.sampled_from([*SENTENCES, "of-a-later-version"]))))
+def test_each_kind_has_its_slides(kinds: list[set[str]]) -> None:
+    found = by_kind((f"s{number}", tuple(one)) for number, one in enumerate(kinds))
+    assert found == {
+        sentence: names
+        for kind, sentence in SENTENCES.items()
+        if (names := tuple(f"s{number}" for number, one in enumerate(kinds) if kind in one))
+    }
