@@ -56,6 +56,12 @@ class NotReadyError(HypoxiaError):
     exit_code = 5
 
 
+def some_names(names: Sequence[str]) -> str:
+    """The first `MOST_SHOWN` of them, and how many more there are."""
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def damaged_stores(kind: str, damaged: Sequence[str], remedy: str) -> NotReadyError:
     """The error for all stores of a kind ("feature", "tile") that are damaged, each with a sentence of its own."""
     stores_are = "store is" if len(damaged) == 1 else "stores are"

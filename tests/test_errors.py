@@ -14,6 +14,7 @@ from hypoxia_hpc.errors import (
     SlideError,
     Stopped,
     damaged_stores,
+    some_names,
 )
 
 
@@ -30,6 +31,15 @@ def test_a_message_names_twenty_items_and_counts_the_rest() -> None:
     assert str(many).splitlines()[20:] == ["  - 19", "  - and 2,982 more", "remedy: mend them"]
     assert many.has_more
     assert len(many.offending) == 3002
+
+
+@pytest.mark.parametrize(
+    ("n", "end"), [(0, ""), (1, "0"), (20, "18, 19"), (21, "19 and 1 more"), (3002, "19 and 2,982 more")]
+)
+def test_a_line_names_twenty_and_counts_the_rest(n: int, end: str) -> None:
+    line = some_names([str(number) for number in range(n)])
+    assert line.endswith(end)
+    assert len(line.split(", ")) == max(1, min(n, 20))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.records import Int64Array
 from hypoxia_hpc.stores.features import write_features
@@ -39,7 +39,9 @@ def checked_bags(
         raise InputError(f"{len(values)} {what} and labels {labels.shape}", remedy="give one label for each bag")
     strange = sorted({repr(label) for label in labels[~np.isin(labels, classes)]})
     if strange:
-        raise InputError(f"labels of {what} that training does not have: {', '.join(strange)}", remedy="leave them out")
+        raise InputError(
+            f"labels of {what} that training does not have: {some_names(strange)}", remedy="leave them out"
+        )
     return values, (labels == classes[1]).astype(np.int64)
 
 

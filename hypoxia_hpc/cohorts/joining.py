@@ -16,7 +16,7 @@ from hypoxia_hpc.cohorts.barcodes import parse_barcode
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.config.text_paths import shown_name, text_of_path
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 
 COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
 
@@ -156,7 +156,7 @@ def _refuse_ambiguous(rows: pd.DataFrame) -> None:
     offending = [f"path {path!r} occurs {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
     key = rows["slide_id"].str.lower()
     for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
-        offending.append(f"slide id {slide_id}: {', '.join(map(repr, paths))}")
+        offending.append(f"slide id {slide_id}: {some_names([repr(path) for path in paths])}")
     refuse(
         "slides that cannot be told apart (ids are compared ignoring case)",
         offending,

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 
 LabelRule = Literal["type-median", "pan-median", "intra"]
 LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
@@ -108,6 +108,6 @@ def _refuse_repeated(original: pd.Series[str], patient_ids: pd.Series[str]) -> N
     repeated = original[patient_ids.duplicated(keep=False)].groupby(patient_ids)
     refuse(
         "patients that occur in the score table more than once",
-        [f"{patient}: lines {', '.join(str(line) for line in rows.index)}" for patient, rows in repeated],
+        [f"{patient}: lines {some_names([str(line) for line in rows.index])}" for patient, rows in repeated],
         "keep one row for each patient",
     )

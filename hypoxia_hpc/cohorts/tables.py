@@ -15,6 +15,7 @@ from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
+from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.records import Patient, Slide
 
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
@@ -130,6 +131,6 @@ def _wrong(table: pd.DataFrame, column: str, is_wrong: pd.Series[bool], rule: st
 def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, value: str | None = None) -> list[str]:
     offending = []
     for name, rows in table[key.duplicated(keep=False) & (key != "")].groupby(key):
-        item = f"{noun} {name!r} occurs on lines {', '.join(str(line) for line in rows.index)}"
-        offending.append(item + (f" with {value} {', '.join(map(repr, rows[value]))}" if value else ""))
+        item = f"{noun} {name!r} occurs on lines {some_names([str(line) for line in rows.index])}"
+        offending.append(item + (f" with {value} {some_names([repr(cell) for cell in rows[value]])}" if value else ""))
     return offending

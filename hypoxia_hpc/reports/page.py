@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.reports import content, figures, text
 from hypoxia_hpc.reports.data import (
     ClusterShares,
@@ -60,7 +61,7 @@ SECTIONS = {
     "time": "Time",
     "provenance": "Provenance",
 }
-TEXTS = ("interval", "percent", "rate", "count_of", "nbytes", "some_names")
+TEXTS = ("interval", "percent", "rate", "count_of", "nbytes")
 METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
 
 
@@ -120,7 +121,7 @@ def _environment() -> Environment:
         "base64": lambda image: base64.b64encode(image).decode(),
     }
     environment.globals |= {name: getattr(text, name) for name in TEXTS}
-    environment.globals |= {"BASELINE": content.BASELINE_MODEL}
+    environment.globals |= {"BASELINE": content.BASELINE_MODEL, "some_names": some_names}
     return environment
 
 

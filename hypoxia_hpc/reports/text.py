@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 
 # C0 and C1 controls but tab and newline, and the marks that reorder text (a name must not read as another one).
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 # os.fsdecode makes these from file names that are not UTF-8; no encoder accepts them.
 _SURROGATE = re.compile("[\ud800-\udfff]")
-MOST_NAMES = 20
 MISSING = "–"  # noqa: RUF001 - a dash, as typeset
 
 
@@ -69,12 +67,6 @@ def nbytes(number: int | None) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.3g} {unit}"
-
-
-def some_names(names: Sequence[str]) -> str:
-    """The first `MOST_NAMES` of them, and how many more there are."""
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def count_of(number: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.joining import slide_id_from_name, unique_slide_ids
 from hypoxia_hpc.cohorts.manifests import Candidate
-from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
 from hypoxia_hpc.slides.dicom import Instance, instances_in, may_be_dicom, read_instance
 from hypoxia_hpc.stores.commit import machine_errors
@@ -215,7 +215,7 @@ def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
 
 
 def _without_slides(folder: Path, skipped: Mapping[str, int], left_out: int) -> InputError:
-    there = ", ".join(f"{kind} {count}" for kind, count in sorted(skipped.items()))
+    there = some_names([f"{kind} {count}" for kind, count in sorted(skipped.items())])
     by_patterns = f"; --include and --exclude leave out {left_out:,}" if left_out else ""
     return InputError(
         f"no slide below {folder}: no file ends in {' '.join(sorted(SLIDE_SUFFIXES))} or is a DICOM slide"

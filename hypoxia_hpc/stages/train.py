@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from hypoxia_hpc.cohorts.tables import split_csv
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.models.clusterings import fit_clustering
 from hypoxia_hpc.models.finetuned import finetune_backbone, finetune_table, fit_finetune, make_probabilities
 from hypoxia_hpc.models.search import point_folders, search
@@ -63,7 +63,9 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     folds = sets_by_fold(split)
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
-        progress.note(f"without label, left out of training, still predicted: {', '.join(unlabelled)}")
+        progress.note(
+            f"without label, left out of training, still predicted: {len(unlabelled):,} ({some_names(unlabelled)})"
+        )
     models = cohort.planned(folds)
     todo = [model for model in models if model_key(run.model(model.name)) != model.key]
     require_trainable(cohort.config, todo)

@@ -60,6 +60,23 @@ def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
     assert text.endswith("nothing bad")
 
 
+def test_of_many_bad_slides_the_first_are_shown() -> None:
+    verdicts = {"bad": 25, "note": 21, "ok": 30}
+    found = [Check("cores", "ok", "2")]
+    found += [
+        Check(f"slide {verdict}{n}", verdict, f"first\nsecond of {n}")
+        for verdict, n_of in verdicts.items()
+        for n in range(n_of)
+    ]
+    text = "\n".join(doctor_text(found))
+    for verdict, more in (("bad", 5), ("note", 1), ("ok", 30)):
+        assert f"… and {more} slide{'s' if more > 1 else ''} {verdict} (--json has all)" in text
+    shown = [line.split()[1] for line in text.splitlines() if line.startswith("slide ") and "first" in line.split()]
+    assert shown[:40] == [*(f"bad{n}" for n in range(20)), *(f"note{n}" for n in range(20))]
+    assert ("second of 19" in text, "second of 20" in text) == (True, False)
+    assert text.endswith("25 bad")
+
+
 def test_a_resolution_that_contradicts_the_objective_is_a_note(tmp_path: Path, real_slide: Path) -> None:
     data = real_slide.read_bytes()
     doubtful, plain = data.replace(b"AppMag = 20", b"AppMag = 40"), data

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.words import amount, some_names, table, within
+from hypoxia_hpc.cli.text.words import amount, table, within
+from hypoxia_hpc.errors import some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room

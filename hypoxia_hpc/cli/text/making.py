@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.stages import remarks_text
-from hypoxia_hpc.cli.text.words import some, some_names, table
+from hypoxia_hpc.cli.text.words import some, table
+from hypoxia_hpc.errors import some_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
 def _passed_over(found: Found) -> Iterator[str]:
     """``skipped 3 files by suffix or kind: .jpg 1, .txt 2``."""
     if found.skipped:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(found.skipped.items()))
-        yield f"skipped {some(sum(found.skipped.values()), 'file')} by suffix or kind: {kinds}"
+        kinds = [f"{kind} {count:,}" for kind, count in sorted(found.skipped.items())]
+        yield f"skipped {some(sum(found.skipped.values()), 'file')} by suffix or kind: {some_names(kinds)}"
     if found.left_out:
         yield f"left out {some(found.left_out, 'file')} by --include and --exclude"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.cli.text.metrics import metrics_table
-from hypoxia_hpc.cli.text.words import cut_table, first_line, some, some_names, spaced
+from hypoxia_hpc.cli.text.words import cut_table, first_line, some, spaced
+from hypoxia_hpc.errors import some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Receipt

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.stages import quarantined_text, reasons, remarks_text
 from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, some, table
+from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.runs.stages import stages_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _processes(processes: Sequence[ProcessHealth]) -> Iterator[str]:
     if at_work:
         hosts = sorted({one.heartbeat.host for one in at_work})
         workers = sum(one.heartbeat.workers for one in at_work)
-        yield f"\nat work: {some(len(at_work), 'process')} on {', '.join(hosts)}, {some(workers, 'worker')}"
+        yield f"\nat work: {some(len(at_work), 'process')} on {some_names(hosts)}, {some(workers, 'worker')}"
         yield cut_table(
             ["process", "host", "slides", "tiles/s", "idle", "device waits", "last heard"],
             [_work_row(one) for one in at_work],
@@ -187,7 +188,7 @@ def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
     for (_, _, job, phase, why), alike in sorted(groups.items()):
         nodes = Counter(one.node for one in alike if one.node)
         elements = [int(index) for one in alike if (index := one.job.partition("_")[2])]
-        where = ", ".join(f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items()))
+        where = some_names([f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items())])
         yield [stages.get(job, ""), job, phase, ranges(elements), why or where]
 
 

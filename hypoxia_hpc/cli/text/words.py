@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 # Longer tables end in "and N more": --json has them whole.
 MOST_ROWS = 20
-MOST_NAMES = 20
 # Python's text of a byte of a file's name that is not UTF-8 (PEP 383).
 FIRST_SURROGATE = 0xDC00
 PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -56,12 +55,6 @@ def some(n: int, noun: str) -> str:
     """``1 slide``, ``1,300 slides``."""
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{n:,} {noun if n == 1 else plural}"
-
-
-def some_names(names: Sequence[str]) -> str:
-    """The first `MOST_NAMES` of them, and how many more there are."""
-    shown = ", ".join(names[:MOST_NAMES])
-    return shown if len(names) <= MOST_NAMES else f"{shown} and {len(names) - MOST_NAMES} more"
 
 
 def harmless(text: str) -> str:
