@@ -88,6 +88,7 @@ setup(
             "build>=1.2,<2",
             "furo>=2025.7,<2027",
             "hypothesis>=6.120,<7",
+            "lifelines>=0.30,<1",
             "mpich>=5.0,<5.1",
             "mypy>=1.18,<3",
             "myst-parser>=4,<6",

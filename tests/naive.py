@@ -538,3 +538,107 @@ def logistic_loss(rows, labels, coefficients, intercept, c):
         weight = len(labels) / (2 * list(labels).count(label))
         terms.append(weight * math.log1p(math.exp(-logit if label else logit)))
     return (math.fsum(terms) + math.fsum(w * w for w in coefficients) / (2 * c)) / len(labels)
+
+
+# --- intervals, tests, calibration -------------------------------------------------------------------------------
+
+
+def bca_interval(statistic, units_of_class, *, bootstrap, confidence, seed):
+    """(value, low, high) of ``statistic`` of a list of units: Efron's BCa, draw by draw. ``units_of_class``: unit ->
+    set of its classes; a draw that lacks a class is drawn again. NaN where all draws agree."""
+    normal, names = statistics.NormalDist(), sorted(units_of_class)
+    wanted = set().union(*units_of_class.values())
+    generator, drawn = np.random.Generator(np.random.PCG64(seed)), []
+    while len(drawn) < bootstrap:
+        taken = [names[i] for i in generator.integers(0, len(names), size=len(names))]
+        if set().union(*(units_of_class[name] for name in taken)) == wanted:
+            drawn.append(statistic(taken))
+    value = statistic(names)
+    drawn = [each for each in drawn if not math.isnan(each)]
+    if not drawn or min(drawn) == max(drawn):
+        return value, math.nan, math.nan
+    below = (sum(each < value for each in drawn) + sum(each == value for each in drawn) / 2) / len(drawn)
+    bias = normal.inv_cdf(min(max(below, 0.5 / len(drawn)), 1 - 0.5 / len(drawn)))
+    without = [statistic([other for other in names if other != name]) for name in names]
+    without = [each for each in without if not math.isnan(each)]
+    away = [math.fsum(without) / len(without) - each for each in without]
+    spread = math.fsum(each**2 for each in away) ** 1.5
+    acceleration = math.fsum(each**3 for each in away) / (6 * spread) if spread else 0.0
+    bounds = []
+    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
+        shifted = bias + normal.inv_cdf(tail)
+        bounds.append(np.percentile(drawn, 100 * normal.cdf(bias + shifted / (1 - acceleration * shifted))))
+    return value, *bounds
+
+
+def auc_p(labels, scores):
+    """Two-sided p of an area: every way to give the labels to the patients, twice the smaller tail. Exact fractions."""
+    ones = [i for i, label in enumerate(labels) if label == 1]
+
+    def twice_pairs(chosen):
+        rest = [scores[i] for i in range(len(scores)) if i not in chosen]
+        return sum(2 * (scores[i] > other) + (scores[i] == other) for i in chosen for other in rest)
+
+    found = twice_pairs(set(ones))
+    everyone = [twice_pairs(set(chosen)) for chosen in itertools.combinations(range(len(labels)), len(ones))]
+    tails = (sum(each <= found for each in everyone), sum(each >= found for each in everyone))
+    return float(min(Fraction(1), 2 * Fraction(min(tails), len(everyone))))
+
+
+def clustered_auc_variance(rows):
+    """Obuchowski's 1997 variance of the area of rows (unit, label, score), by her formulas, unit by unit."""
+    ones, zeros = ([(u, s) for u, label, s in rows if label == one] for one in (1, 0))
+    m, n = len(ones), len(zeros)
+
+    def win(one, zero):
+        return 1.0 if one > zero else 0.5 if one == zero else 0.0
+
+    theta = math.fsum(win(s, t) for _, s in ones for _, t in zeros) / (m * n)
+    units = sorted({u for u, _, _ in rows})
+    x, y = defaultdict(float), defaultdict(float)
+    for u, s in ones:
+        x[u] += math.fsum(win(s, t) for _, t in zeros) / n - theta
+    for u, t in zeros:
+        y[u] += math.fsum(win(s, t) for _, s in ones) / m - theta
+    i10, i01, i = len({u for u, _ in ones}), len({u for u, _ in zeros}), len(units)
+    s10 = i10 / ((i10 - 1) * m) * math.fsum(x[u] ** 2 for u in units)
+    s01 = i01 / ((i01 - 1) * n) * math.fsum(y[u] ** 2 for u in units)
+    s11 = i / (i - 1) * math.fsum(x[u] * y[u] for u in units)
+    return s10 / m + s01 / n + 2 * s11 / (m * n)
+
+
+def concordance(time, event, risk, *, weighted=False, until=math.inf):
+    """Harrell's, or (weighted) Uno's concordance, pair by pair; Kaplan-Meier of the censoring by its definition."""
+
+    def uncensored_before(t):
+        share = Fraction(1)
+        for s in sorted({each for each, died in zip(time, event, strict=True) if not died and each < t}):
+            at_risk = sum(each > s or (each == s and not died) for each, died in zip(time, event, strict=True))
+            share *= 1 - Fraction(sum(e == s and not d for e, d in zip(time, event, strict=True)), at_risk)
+        return float(share)
+
+    won, pairs = [], []
+    for i, j in itertools.permutations(range(len(time)), 2):
+        if event[i] and (time[i] < time[j] or (time[i] == time[j] and not event[j])) and time[i] < until:
+            weight = uncensored_before(time[i]) ** -2 if weighted else 1.0
+            pairs.append(weight)
+            won.append(weight * (1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0))
+    return math.fsum(won) / math.fsum(pairs) if pairs else math.nan
+
+
+def group_share(group, train, classes):
+    """(k + 5 · prior) / (n + 5) for each class; ``train``: (group, class) of each patient."""
+    own = [label for g, label in train if g == group]
+    prior = [Fraction(sum(label == c for _, label in train), len(train)) for c in range(classes)]
+    return [float((own.count(c) + 5 * prior[c]) / (len(own) + 5)) for c in range(classes)]
+
+
+def area_within(labels, scores, groups):
+    """Pairs of a positive and a negative patient of the same group: the share in which the former ranks higher."""
+    wins = [
+        1.0 if s > t else 0.5 if s == t else 0.0
+        for label, s, g in zip(labels, scores, groups, strict=True)
+        for other, t, h in zip(labels, scores, groups, strict=True)
+        if label == 1 and other == 0 and g == h
+    ]
+    return math.fsum(wins) / len(wins) if wins else math.nan

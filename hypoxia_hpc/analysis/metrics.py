@@ -48,7 +48,7 @@ def binary_metrics(
     """
     from hypoxia_hpc.analysis.bootstrap import patient_weights, rank_order, twice_concordant
 
-    _check(labels, probabilities)
+    check_rows(labels, probabilities)
     if len(labels) == 0:
         return dict.fromkeys((*COUNT_METRICS, "roc_auc"), Interval(None, None, None, 0))
     patients, ids = pd.factorize(np.asarray(patient_ids, dtype=object), sort=True)
@@ -99,7 +99,9 @@ def tumour_type_baseline(train_patients: Sequence[Patient], patients: Sequence[P
     return np.array([shares.get(each.tumour_type, overall) for each in patients], dtype=np.float64)
 
 
-def _check(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:
+def check_rows(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:
+    """Raises InputError for labels, (n,), that are not 0 or 1 and probabilities, (n,), that are not in 0..1, with those
+    that are not."""
     offending = [
         f"{np.count_nonzero(bad)} {what}: {_some(values[bad])}"
         for values, bad, what in (

@@ -1,0 +1,99 @@
+"""The interval of an area under the ROC curve, of patients and of rows that belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtr
+
+from hypoxia_hpc.analysis.intervals import effective_inflation, newcombe_interval, newcombe_variance
+from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, placements
+from hypoxia_hpc.analysis.resampling import Bounds
+from hypoxia_hpc.analysis.rows import Ids, unit_codes
+from hypoxia_hpc.records import Float64Array
+
+
+@dataclass(frozen=True, slots=True)
+class AreaSpread:
+    """An area under the ROC curve of ``n_positive`` and ``n_negative`` units, and how far it may be off: Newcombe's
+    variance times ``inflation``, which was estimated with ``freedom`` degrees of freedom (infinite: not estimated)."""
+
+    auc: float
+    n_positive: int
+    n_negative: int
+    inflation: float = 1.0
+    freedom: float = np.inf
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Low and high, in 0..1."""
+        return newcombe_interval(
+            self.auc,
+            self.n_positive,
+            self.n_negative,
+            confidence,
+            inflation=effective_inflation(self.inflation, self.freedom, confidence),
+        )
+
+    def p_of_chance(self) -> float:
+        """1 less the largest confidence whose interval leaves 1/2 out: there the bound is 1/2, and the variance that of
+        1/2."""
+        variance = self.inflation * newcombe_variance(0.5, self.n_positive, self.n_negative)
+        deviations = abs(self.auc - 0.5) / np.sqrt(variance)
+        tail = ndtr(-deviations) if np.isinf(self.freedom) else stdtr(max(self.freedom, 1.0), -deviations)
+        return float(2 * tail)
+
+
+def auc_interval(
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    *,
+    confidence: float,
+    units: Ids | None = None,
+) -> Bounds:
+    """The area under the ROC curve of n rows and its interval; NaN where a class is missing.
+
+    Without ``units``, rows are independent patients: Newcombe's method 5. With ``units``, the patient of each tile or
+    slide, or the site of each patient: the same with the numbers of units of either class, its variance times the ratio
+    of the clustered variance (Obuchowski 1997) to Newcombe's. To both of the ratio is added Newcombe's variance where
+    half a pair of units is out of order, so that an area of 1 does not get an interval of width 0.
+    """
+    if len(np.unique(labels)) < 2:
+        return Bounds(np.nan, np.nan, np.nan)
+    [spread], _ = area_spreads(labels, np.asarray(probabilities)[:, None], units)
+    return Bounds(spread.auc, *spread.interval(confidence))
+
+
+def area_spreads(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], units: Ids | None
+) -> tuple[list[AreaSpread], float]:
+    """How far the area of each column of ``probabilities`` (n, k) may be off, and the correlation of the first and the
+    last area (1 of one column with itself; 0 where one of them does not vary). Both classes are there."""
+    placed = np.column_stack([placements(labels, column) for column in probabilities.T])
+    areas = placed[np.asarray(labels) == 1].mean(axis=0)
+    codes, n_units = unit_codes(np.arange(len(labels)).astype(str)) if units is None else unit_codes(units)
+    found = auc_covariance(labels, placed, codes, n_units)
+    return [_spread(found, number, area) for number, area in enumerate(areas.tolist())], _correlation(found.matrix)
+
+
+def relative_variance(area: float, variance: float, n_positive: int, n_negative: int) -> float:
+    """A variance of an area over Newcombe's, to both of them added Newcombe's where half a pair is out of order."""
+    added = newcombe_variance(1 - 0.5 / (n_positive * n_negative), n_positive, n_negative)
+    return (variance + added) / (newcombe_variance(area, n_positive, n_negative) + added)
+
+
+def _spread(found: Covariance, number: int, area: float) -> AreaSpread:
+    n_positive, n_negative = found.n_positive, found.n_negative
+    if found.independent:
+        return AreaSpread(area, n_positive, n_negative)
+    variance = float(found.matrix[number, number])
+    if np.isnan(variance):  # one unit of a class says nothing of how units differ
+        return AreaSpread(area, n_positive, n_negative)
+    ratio = relative_variance(area, variance, n_positive, n_negative)
+    return AreaSpread(area, n_positive, n_negative, ratio, found.freedom(number))
+
+
+def _correlation(covariance: Float64Array) -> float:
+    product = covariance[0, 0] * covariance[-1, -1]
+    return float(np.clip(covariance[0, -1] / np.sqrt(product), -1, 1)) if product > 0 else 0.0

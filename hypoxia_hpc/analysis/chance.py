@@ -1,0 +1,162 @@
+"""Is an area under the ROC curve told from chance? Exact and permutation tests, two-sided, and Holm over several."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.analysis.auc_intervals import area_spreads
+from hypoxia_hpc.analysis.rows import Ids, group_codes
+from hypoxia_hpc.records import Float64Array, Int64Array
+
+# Additions that an exact distribution may take: some 0.5 s, 120 patients of either class.
+EXACT_ADDITIONS = 5e8
+PERMUTATIONS = 20_000
+_BLOCK = 500
+
+Method = Literal["exact", "permutation", "clustered", "none"]
+Verdict = Literal["above", "below", "not told apart"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Two-sided p of "the area is 1/2", in 0..1, and how it was found; 1 by "none" where no pair tells anything."""
+
+    p: float
+    method: Method
+
+
+def auc_chance(
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    *,
+    within: Sequence[Hashable] | None = None,
+    units: Ids | None = None,
+    seed: int = 0,
+) -> Chance:
+    """The p of an area under the ROC curve of patients, all (n,), against 1/2.
+
+    Patients are independent: their labels are exchanged (Wilcoxon, Mann and Whitney), ``within`` groups if given, for
+    the area within groups (`baselines.within_statistic`). Every way to do so is counted, with the ties as they are;
+    where that takes too long, 20,000 at random by ``seed``. The p is twice the smaller tail, at most 1: so "above
+    chance" is said in at most 2.5 % where there is no signal, and "below" likewise.
+
+    With ``units`` (sites that are drawn as a whole) patients of one are not exchangeable: then p is 1 less the largest
+    confidence of the clustered interval (`auc_interval`) that leaves 1/2 out.
+    """
+    positive = np.asarray(labels) == 1
+    if units is not None:
+        if len(np.unique(positive)) < 2:
+            return Chance(1.0, "none")
+        [spread], _ = area_spreads(labels, np.asarray(probabilities)[:, None], units)
+        return Chance(spread.p_of_chance(), "clustered")
+    codes = np.zeros(len(positive), dtype=np.int64) if within is None else group_codes(within)
+    groups = [_Ranked.of(positive[codes == code], probabilities[codes == code]) for code in np.unique(codes)]
+    return _exchanged([each for each in groups if each.size], seed)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Each p adjusted for all of them (Holm 1979), in the order given: below 0.05 for any means that the chance of one
+    or more false claims is below 0.05."""
+    adjusted, least = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda each: p_values[each])):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[name]))
+        adjusted[name] = least
+    return {name: adjusted[name] for name in p_values}
+
+
+def verdict(auc: float | None, p: float, alpha: float = 0.05) -> Verdict:
+    """What may be said of an area in 0..1 (None: not defined) whose p, adjusted where there are several, is ``p``."""
+    if auc is None or p >= alpha or auc == 0.5:
+        return "not told apart"
+    return "above" if auc > 0.5 else "below"
+
+
+class _Ranked(NamedTuple):
+    """Doubled middle ranks of a group's patients, rising; how many are of its smaller class, and the sum of theirs; the
+    sign is -1 where these are the negative ones."""
+
+    twice_ranks: Int64Array
+    size: int
+    found: int
+    sign: int
+
+    @classmethod
+    def of(cls, positive: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> _Ranked:
+        from scipy.stats import rankdata
+
+        twice_ranks = np.rint(2 * rankdata(probabilities)).astype(np.int64)
+        # One class's rank sum gives the other's: the distribution of the smaller class is the quicker.
+        few = 2 * np.count_nonzero(positive) <= len(positive)
+        own = positive if few else ~positive
+        found = int(twice_ranks[own].sum())
+        return cls(np.sort(twice_ranks), int(np.count_nonzero(own)), found, 1 if few else -1)
+
+    @property
+    def most(self) -> int:
+        return int(self.twice_ranks[len(self.twice_ranks) - self.size :].sum())
+
+    def chances(self) -> Float64Array:
+        """The probability of each rank sum from 0, turned where the sign is -1."""
+        ways: Float64Array = rank_sum_ways(self.twice_ranks, self.size)
+        turned: Float64Array = (ways / ways.sum())[:: self.sign]
+        return turned
+
+
+def _exchanged(groups: list[_Ranked], seed: int) -> Chance:
+    """The sum over groups of the sums of ranks, each group with its sign, against that of exchanged labels."""
+    if not groups:
+        return Chance(1.0, "none")
+    # In a table that is turned, a sum stands as far from the end as it was from the beginning.
+    found = sum(each.found if each.sign > 0 else each.most - each.found for each in groups)
+    if _additions(groups) <= EXACT_ADDITIONS:
+        chances = functools.reduce(np.convolve, (each.chances() for each in groups))
+        return Chance(_two_sided(chances[: found + 1].sum(), chances[found:].sum()), "exact")
+    generators = np.random.default_rng(seed).spawn(PERMUTATIONS // _BLOCK)
+    sums = np.concatenate([sum(_random_sums(each, generator) for each in groups) for generator in generators])
+    tails = ((1 + np.count_nonzero(side)) / (1 + len(sums)) for side in (sums <= found, sums >= found))
+    return Chance(_two_sided(*tails), "permutation")
+
+
+def _additions(groups: list[_Ranked]) -> float:
+    """What the exact distributions of the groups and their sum take."""
+    own = sum(len(each.twice_ranks) * each.size * each.most / 2 for each in groups)
+    lengths = np.array([each.most + 1.0 for each in groups])
+    return own + float((np.cumsum(lengths)[:-1] * lengths[1:]).sum())
+
+
+def _two_sided(lower: float, upper: float) -> float:
+    return float(min(1.0, 2 * min(lower, upper)))
+
+
+def _random_sums(group: _Ranked, generator: np.random.Generator) -> Int64Array:
+    shuffled = generator.permuted(np.tile(group.twice_ranks, (_BLOCK, 1)), axis=1)
+    sums: Int64Array = shuffled[:, : group.size].sum(axis=1)
+    return sums if group.sign > 0 else group.most - sums
+
+
+@numba.njit(nogil=True)
+def rank_sum_ways(values: Int64Array, size: int) -> Float64Array:
+    """(most + 1,): in how many ways ``size`` of the ``values`` (n,), rising and not below 0, have each sum; float64,
+    exact up to 2**53 and to 16 digits above."""
+    n = len(values)
+    most = 0
+    for index in range(n - size, n):
+        most += values[index]
+    ways = np.zeros((size + 1, most + 1))
+    ways[0, 0] = 1
+    reach = np.zeros(size + 1, dtype=np.int64)  # the largest sum of so many of those that were looked at
+    for index in range(n):
+        value = values[index]
+        for chosen in range(min(index + 1, size), 0, -1):
+            reach[chosen] = reach[chosen - 1] + value
+            for total in range(value, min(reach[chosen], most) + 1):
+                ways[chosen, total] += ways[chosen - 1, total - value]
+    found: Float64Array = ways[size]
+    return found

@@ -1,0 +1,189 @@
+"""All metrics of a kind of outcome with their intervals: which interval each metric has is decided here.
+
+Rows are patients, or tiles and slides with the patient of each as its *unit*, or patients with the site of each as
+theirs: a unit is what is drawn as a whole. Why these intervals: ``benchmarks/coverage.py`` measures how often each
+holds the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.analysis.auc_intervals import AreaSpread, auc_interval, relative_variance
+from hypoxia_hpc.analysis.baselines import paired_rows, within_statistic
+from hypoxia_hpc.analysis.call_intervals import call_intervals
+from hypoxia_hpc.analysis.classes import class_auc_statistic, class_call_names, class_call_statistic
+from hypoxia_hpc.analysis.concordance import SURVIVAL_METRICS, concordance_statistic
+from hypoxia_hpc.analysis.intervals import bounded_interval, wilson_interval
+from hypoxia_hpc.analysis.metrics import Interval, check_rows
+from hypoxia_hpc.analysis.reliability import calibration_intercept, calibration_slope
+from hypoxia_hpc.analysis.resampling import Bounds, bootstrap_intervals, jackknife, jackknife_variance
+from hypoxia_hpc.analysis.rows import (
+    Ids,
+    Statistic,
+    average_precision_statistic,
+    class_counts,
+    mean_statistic,
+    point,
+    unit_codes,
+)
+from hypoxia_hpc.analysis.scores import SCORE_METRICS, score_statistic
+from hypoxia_hpc.records import Int64Array
+
+
+def binary_intervals(
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    *,
+    threshold: float,
+    confidence: float,
+    units: Ids | None = None,
+) -> dict[str, Interval]:
+    """roc_auc, average_precision, brier, CALL_METRICS at ``threshold`` (above it is 1), calibration_intercept and
+    calibration_slope of n rows.
+
+    ``labels`` 0 or 1, ``probabilities`` of label 1 in 0..1, (n,). ``units`` None: independent patients. The area has
+    Newcombe's interval, shares Wilson's, other metrics of calls Jeffreys' (`call_intervals`), calibration the profile
+    likelihood's, average precision and Brier score that of `bounded_interval`. With ``units`` all of them go by how
+    much units differ, and calibration has no interval. Raises InputError for labels or probabilities outside their
+    range.
+    """
+    check_rows(labels, probabilities)
+    n = len(labels)
+    codes, n_units = _units(units, n)
+    found = {"roc_auc": auc_interval(labels, probabilities, confidence=confidence, units=units)}
+    with_positive = len(np.unique(codes[np.asarray(labels) == 1]))
+    precision = average_precision_statistic(labels, probabilities, codes, n_units)
+    squares = ((np.asarray(labels) - np.asarray(probabilities, dtype=np.float64)) ** 2)[:, None]
+    [found["average_precision"]] = _bounded(precision, n_units, with_positive, confidence)
+    [found["brier"]] = _bounded(mean_statistic(squares, codes, n_units), n_units, n_units, confidence)
+    found |= call_intervals(labels, np.asarray(probabilities) > threshold, confidence=confidence, units=units)
+    calibration = {
+        "calibration_intercept": calibration_intercept(labels, probabilities, confidence),
+        "calibration_slope": calibration_slope(labels, probabilities, confidence),
+    }
+    if units is not None:
+        calibration = {name: Bounds(each.value, np.nan, np.nan) for name, each in calibration.items()}
+    return _as_intervals(found | calibration, n)
+
+
+def class_intervals(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], *, confidence: float, units: Ids | None = None
+) -> dict[str, Interval]:
+    """roc_auc_0 ... of each class against the rest, roc_auc_macro, and the metrics of `class_call_names`, of n rows.
+
+    ``labels`` in 0..K-1, (n,); ``probabilities`` (n, K). Areas of a class have Newcombe's interval, top-1 Wilson's
+    (with ``units``: of the effective number), all others that of `bounded_interval`, the units of the smallest class
+    being the number behind them.
+    """
+    n, n_classes = probabilities.shape
+    codes, n_units = _units(units, n)
+    own = [(np.asarray(labels) == number).astype(np.int64) for number in range(n_classes)]
+    found = {
+        f"roc_auc_{number}": auc_interval(own[number], probabilities[:, number], confidence=confidence, units=units)
+        for number in range(n_classes)
+    }
+    fewest = int((class_counts(labels, codes, n_units, n_classes) > 0).sum(axis=0).min()) if n else 0
+    macro = class_auc_statistic(labels, probabilities, codes, n_units)
+    found["roc_auc_macro"] = _bounded(macro, n_units, fewest, confidence)[-1]
+    calls = class_call_statistic(labels, probabilities, codes, n_units)
+    found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence), strict=True)
+    [found["top1"]] = _bounded(calls, n_units, n_units, confidence)[:1]
+    if units is None and n:
+        found["top1"] = Bounds(found["top1"].value, *wilson_interval(found["top1"].value, n, confidence))
+    return _as_intervals(found, n)
+
+
+def score_intervals(
+    truth: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    *,
+    confidence: float,
+    bootstrap: int,
+    seed: int,
+    units: Ids | None = None,
+) -> dict[str, Interval]:
+    """spearman (`bounded_interval`), r2 and mae (BCa bootstrap of ``bootstrap`` resamples) of n rows."""
+    n = len(truth)
+    codes, n_units = _units(units, n)
+    statistic = score_statistic(truth, predicted, codes, n_units)
+    everyone = np.ones((n_units, 1))
+    drawn = bootstrap_intervals(statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed)
+    found = dict(zip(SCORE_METRICS, drawn, strict=True))
+    found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0)[0]
+    return _as_intervals(found, n)
+
+
+def survival_intervals(
+    time: NDArray[np.floating],
+    event: NDArray[np.integer],
+    risk: NDArray[np.floating],
+    *,
+    confidence: float,
+    until: float | None = None,
+    units: Ids | None = None,
+) -> dict[str, Interval]:
+    """harrell and uno, concordances of n patients (`bounded_interval`, the units with an event being the number behind
+    them). Arguments as those of `concordance_statistic`."""
+    codes, n_units = _units(units, len(time))
+    statistic = concordance_statistic(time, event, risk, codes, until=until)
+    with_event = len(np.unique(codes[np.asarray(event) == 1]))
+    found = _bounded(statistic, n_units, with_event, confidence)
+    return _as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
+
+
+def within_interval(
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    groups: Sequence[Hashable],
+    *,
+    confidence: float,
+    units: Ids | None = None,
+) -> Interval:
+    """The area within groups (`within_statistic`) of patients, with Newcombe's interval: its variance, that of the
+    patients who are in a pair, times the ratio of the jackknife's to it. ``n``: patients who are in a pair."""
+    codes, n_units = _units(units, len(labels))
+    statistic = within_statistic(labels, probabilities, groups, codes, n_units)
+    paired = paired_rows(labels, groups)
+    if not paired.any():
+        return Interval(None, None, None, 0)
+    value = float(point(statistic, n_units)[0])
+    variance = float(jackknife_variance(jackknife(statistic, n_units))[0])
+    own = [len(np.unique(codes[paired & (np.asarray(labels) == label)])) for label in (1, 0)]
+    freedom = len(np.unique(codes[paired])) - 1.0
+    spread = AreaSpread(value, own[0], own[1], relative_variance(value, variance, *own), freedom)
+    return Interval(value, *spread.interval(confidence), int(paired.sum()))
+
+
+def _units(units: Ids | None, n: int) -> tuple[Int64Array, int]:
+    return (np.arange(n), n) if units is None else unit_codes(units)
+
+
+def _bounded(statistic: Statistic, n_units: int, n: int, confidence: float, *, lowest: float = 0.0) -> list[Bounds]:
+    """Metrics between ``lowest`` and 1 with `bounded_interval`; NaN where a metric, or its variance, is not defined."""
+    if n_units == 0:
+        return [Bounds(np.nan, np.nan, np.nan)] * len(statistic(np.ones((0, 1)))[0])
+    values = point(statistic, n_units)
+    found = []
+    for value, variance in zip(values, jackknife_variance(jackknife(statistic, n_units)), strict=True):
+        if n < 1 or np.isnan(value) or np.isnan(variance):
+            found.append(Bounds(float(value), np.nan, np.nan))
+        else:
+            freedom = n_units - 1
+            low, high = bounded_interval(float(value), float(variance), n, confidence, lowest=lowest, freedom=freedom)
+            found.append(Bounds(float(value), low, high))
+    return found
+
+
+def _as_intervals(found: dict[str, Bounds], n: int) -> dict[str, Interval]:
+    return {
+        name: Interval(_or_none(bounds.value), _or_none(bounds.low), _or_none(bounds.high), n)
+        for name, bounds in found.items()
+    }
+
+
+def _or_none(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

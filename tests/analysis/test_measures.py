@@ -1,0 +1,193 @@
+"""Every metric of an outcome with its interval: each the one that its own function gives, and honest at the ends."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, brier_score_loss
+
+from hypoxia_hpc.analysis.auc_intervals import auc_interval
+from hypoxia_hpc.analysis.call_intervals import call_intervals
+from hypoxia_hpc.analysis.calls import CALL_METRICS
+from hypoxia_hpc.analysis.intervals import newcombe_interval, wilson_interval
+from hypoxia_hpc.analysis.measures import (
+    binary_intervals,
+    class_intervals,
+    score_intervals,
+    survival_intervals,
+    within_interval,
+)
+from hypoxia_hpc.analysis.metrics import Interval
+from hypoxia_hpc.analysis.reliability import calibration_slope
+from hypoxia_hpc.errors import InputError
+
+
+def patients_of(n, seed, effect=1.0):
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.arange(n) % 2)
+    return labels, expit(generator.normal(size=n) + effect * (labels - 0.5))
+
+
+def test_binary_metrics_and_where_each_comes_from():
+    labels, probabilities = patients_of(40, 1)
+    found = binary_intervals(labels, probabilities, threshold=0.4, confidence=0.9)
+    assert set(found) == {
+        "roc_auc",
+        "average_precision",
+        "brier",
+        *CALL_METRICS,
+        "calibration_intercept",
+        "calibration_slope",
+    }
+    assert found["roc_auc"] == Interval(*auc_interval(labels, probabilities, confidence=0.9), 40)
+    assert found["average_precision"].value == pytest.approx(average_precision_score(labels, probabilities))
+    assert found["brier"].value == pytest.approx(brier_score_loss(labels, probabilities))
+    for name, bounds in call_intervals(labels, probabilities > 0.4, confidence=0.9).items():
+        assert found[name] == Interval(*bounds, 40)
+    assert found["calibration_slope"] == Interval(*calibration_slope(labels, probabilities, 0.9), 40)
+
+
+def test_24_patients_all_right_have_no_interval_of_width_zero():
+    labels = np.repeat([0, 1], 12)
+    found = binary_intervals(labels, 0.1 + 0.8 * labels, threshold=0.5, confidence=0.95)
+    for name in ("roc_auc", "average_precision", *CALL_METRICS):
+        assert found[name].value == found[name].high == 1
+        assert found[name].low < 0.93, name
+    assert found["calibration_slope"] == Interval(None, None, None, 24)
+    assert found["brier"].low < 0.01 < found["brier"].high
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 4)), max_size=20))
+def test_bounds_hold_whatever_the_rows(rows):
+    labels, steps, units = (
+        (np.array(column, dtype=int) for column in zip(*rows, strict=True)) if rows else np.zeros((3, 0), int)
+    )
+    for drawn in (None, units.astype(str)):
+        found = binary_intervals(labels, steps / 5, threshold=0.5, confidence=0.95, units=drawn)
+        for name, each in found.items():
+            assert each.n == len(rows)
+            assert (each.low is None) == (each.high is None)
+            if each.low is not None:
+                assert each.low - 1e-9 <= each.value <= each.high + 1e-9, name
+
+
+def test_labels_that_cannot_be_measured():
+    with pytest.raises(InputError, match="metrics cannot be computed"):
+        binary_intervals(np.array([0, 2]), np.array([0.1, 0.2]), threshold=0.5, confidence=0.95)
+
+
+def test_tiles_go_by_how_much_patients_differ():
+    labels, probabilities = patients_of(30, 2)
+    once = binary_intervals(labels, probabilities, threshold=0.5, confidence=0.95)
+    rows = np.repeat(labels, 50), np.repeat(probabilities, 50)
+    tiles = binary_intervals(*rows, threshold=0.5, confidence=0.95, units=np.repeat(np.arange(30), 50).astype(str))
+    for name, each in once.items():
+        assert tiles[name].value == pytest.approx(each.value)
+        assert tiles[name].n == 1500
+        if not name.startswith("calibration"):
+            assert tiles[name].high - tiles[name].low == pytest.approx(each.high - each.low, rel=0.25), name
+    assert tiles["calibration_slope"].low is None
+
+
+def test_classes():
+    generator = np.random.default_rng(3)
+    labels = np.arange(45) % 3
+    scores = generator.random((45, 3)) + 0.6 * np.eye(3)[labels]
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    found = class_intervals(labels, probabilities, confidence=0.95)
+    assert list(found)[:4] == ["roc_auc_0", "roc_auc_1", "roc_auc_2", "roc_auc_macro"]
+    for number in range(3):
+        own, area = naive.area((labels == number).astype(int), probabilities[:, number]), found[f"roc_auc_{number}"]
+        assert (area.value, area.low, area.high) == pytest.approx((own, *newcombe_interval(own, 15, 30, 0.95)))
+    right = np.mean(probabilities.argmax(axis=1) == labels)
+    assert found["top1"] == Interval(right, *wilson_interval(right, 45, 0.95), 45)
+    assert all(each.low <= each.value <= each.high for each in found.values())
+    slides = class_intervals(labels, probabilities, confidence=0.95, units=(np.arange(45) // 3).astype(str))
+    assert slides["top1"].value == found["top1"].value
+    assert slides["top1"].low != found["top1"].low
+
+
+def test_a_class_that_is_absent_has_no_metrics():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.4, 0.5, 0.1]])
+    found = class_intervals(np.array([0, 1, 0, 1]), probabilities, confidence=0.95)
+    assert found["roc_auc_2"] == found["roc_auc_macro"] == Interval(None, None, None, 4)
+    assert found["top1"].value == 1
+    assert found["f1_macro"].low is None
+    assert class_intervals(np.zeros(0, int), np.zeros((0, 2)), confidence=0.95)["top1"] == Interval(None, None, None, 0)
+
+
+def test_perfect_classes_have_an_interval():
+    labels = np.arange(30) % 3
+    found = class_intervals(labels, np.eye(3)[labels] * 0.7 + 0.1, confidence=0.95)
+    for name, each in found.items():
+        assert each.value == each.high == 1
+        assert 0.5 < each.low < 0.97, name
+
+
+def test_scores():
+    generator = np.random.default_rng(4)
+    truth = generator.normal(size=50)
+    predicted = truth + generator.normal(size=50)
+    found = score_intervals(truth, predicted, confidence=0.95, bootstrap=200, seed=1)
+    assert found == score_intervals(truth, predicted, confidence=0.95, bootstrap=200, seed=1)
+    assert all(each.low < each.value < each.high and each.n == 50 for each in found.values())
+    fisher = np.tanh(np.arctanh(found["spearman"].value) + np.array([-1.96, 1.96]) * 1.06 / np.sqrt(47))
+    assert (found["spearman"].low, found["spearman"].high) == pytest.approx(fisher, abs=0.05)
+    other = score_intervals(truth, predicted, confidence=0.95, bootstrap=200, seed=2)
+    assert other["mae"] != found["mae"]
+    assert other["spearman"] == found["spearman"]
+
+
+def test_a_perfect_rank_correlation_has_an_interval():
+    found = score_intervals(np.arange(20.0), np.arange(20.0) ** 3, confidence=0.95, bootstrap=50, seed=1)["spearman"]
+    assert found.value == pytest.approx(1)
+    assert 0.4 < found.low < 0.8
+
+
+def test_survival():
+    generator = np.random.default_rng(5)
+    risk = generator.normal(size=60)
+    time, event = generator.exponential(np.exp(-risk)), (generator.random(60) < 0.7).astype(int)
+    found = survival_intervals(time, event, risk, confidence=0.95)
+    assert found["harrell"].value == pytest.approx(naive.concordance(time, event, risk))
+    assert found["uno"].value == pytest.approx(naive.concordance(time, event, risk, weighted=True))
+    assert all(each.low < each.value < each.high and each.n == 60 for each in found.values())
+    assert found["harrell"].low > 0.5
+    assert survival_intervals(time, np.zeros(60, int), risk, confidence=0.95)["uno"] == Interval(None, None, None, 60)
+
+
+def test_within_groups():
+    labels, scores = patients_of(60, 6)
+    groups = [*"AB"] * 29 + ["C", "C"]
+    labels[-2:] = 1  # nobody of C is in a pair
+    found = within_interval(labels, scores, groups, confidence=0.95)
+    assert found.value == pytest.approx(naive.area_within(labels, scores, groups))
+    assert found.n == 58
+    assert 0 <= found.low < found.value < found.high <= 1
+    assert within_interval(labels, scores, range(60), confidence=0.95) == Interval(None, None, None, 0)
+
+
+def within_coverage(cohorts, n_groups, n):
+    generator, hits = np.random.default_rng(7), 0
+    for _ in range(cohorts):
+        groups = generator.integers(0, n_groups, n)
+        labels = (generator.random(n) < np.array([0.8, 0.2])[groups % 2]).astype(int)
+        scores = generator.normal(size=n_groups)[groups] + generator.normal(size=n)
+        found = within_interval(labels, scores, groups.tolist(), confidence=0.95)
+        hits += found.low is None or found.low <= 0.5 <= found.high
+    return hits / cohorts
+
+
+def test_intervals_within_groups_cover():
+    assert within_coverage(60, 4, 40) >= 0.88
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("n_groups", "n"), [(2, 24), (6, 60), (8, 200), (20, 60)])
+def test_intervals_within_groups_cover_everywhere(n_groups, n):
+    assert within_coverage(400, n_groups, n) >= 0.92

@@ -1,0 +1,64 @@
+"""Variances of areas against DeLong's structural components and Obuchowski's formulas, unit by unit."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+
+from hypoxia_hpc.analysis.placements import auc_covariance, placements
+
+
+def cohort(n, n_units, seed, *, mixed):
+    generator = np.random.default_rng(seed)
+    units = generator.integers(0, n_units, n)
+    labels = generator.integers(0, 2, n) if mixed else units % 2
+    return labels, np.round(generator.random(n) + 0.3 * labels, 1), units
+
+
+def test_placements_are_shares_of_the_other_class():
+    labels, scores, _ = cohort(40, 40, 1, mixed=True)
+    placed = placements(labels, scores)
+    for label, score, found in zip(labels, scores, placed, strict=True):
+        others = scores[labels != label]
+        below = (np.sum(others < score) + np.sum(others == score) / 2) / len(others)
+        assert found == pytest.approx(below if label else 1 - below)
+    assert placed[labels == 1].mean() == pytest.approx(naive.area(labels, scores))
+    assert placed[labels == 0].mean() == pytest.approx(naive.area(labels, scores))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_equals_obuchowskis_variance(mixed):
+    labels, scores, units = cohort(80, 11, 2, mixed=mixed)
+    codes = np.unique(units, return_inverse=True)[1]
+    found = auc_covariance(labels, placements(labels, scores)[:, None], codes, codes.max() + 1)
+    rows = list(zip(units.tolist(), labels.tolist(), scores.tolist(), strict=True))
+    assert found.matrix[0, 0] == pytest.approx(naive.clustered_auc_variance(rows), rel=1e-10)
+    assert found.mixed == mixed
+    assert not found.independent
+
+
+def test_of_single_rows_it_is_delongs():
+    labels, scores, _ = cohort(30, 30, 3, mixed=True)
+    other = np.random.default_rng(4).random(30)
+    placed = np.column_stack([placements(labels, scores), placements(labels, other)])
+    found = auc_covariance(labels, placed, np.arange(30), 30)
+    parts = [np.cov(placed[labels == label], rowvar=False) / np.sum(labels == label) for label in (0, 1)]
+    assert found.matrix == pytest.approx(parts[0] + parts[1], rel=1e-10)
+    assert found.independent
+    assert (found.n_positive, found.n_negative) == (labels.sum(), 30 - labels.sum())
+    # Welch and Satterthwaite: between the smaller of both and their sum.
+    assert min(labels.sum(), 30 - labels.sum()) - 1 <= found.freedom(0) <= 28
+
+
+def test_freedom():
+    labels, scores, units = cohort(80, 11, 2, mixed=True)
+    codes = np.unique(units, return_inverse=True)[1]
+    assert auc_covariance(labels, placements(labels, scores)[:, None], codes, codes.max() + 1).freedom(0) == codes.max()
+    perfect = placements(np.array([0, 0, 0, 1, 1]), np.arange(5.0))[:, None]
+    assert auc_covariance(np.array([0, 0, 0, 1, 1]), perfect, np.arange(5), 5).freedom(0) == 1
+
+
+def test_one_unit_of_a_class_has_no_variance():
+    labels, scores = np.array([0, 0, 0, 1]), np.array([0.1, 0.4, 0.2, 0.3])
+    assert np.isnan(auc_covariance(labels, placements(labels, scores)[:, None], np.arange(4), 4).matrix).all()

@@ -1,0 +1,93 @@
+"""Statistics of weighted units against scikit-learn on rows that are repeated as often as the weights say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from hypoxia_hpc.analysis.rows import (
+    auc_statistic,
+    average_precision_statistic,
+    class_counts,
+    difference,
+    divided,
+    group_codes,
+    mean_statistic,
+    point,
+    stacked,
+    sums_by_unit,
+    unit_codes,
+)
+
+
+def rows_of(n, n_units, seed, steps=None):
+    generator = np.random.default_rng(seed)
+    units = generator.integers(0, n_units, n)
+    labels = generator.integers(0, 2, n)
+    probabilities = np.clip(generator.random(n) + 0.2 * labels, 0, 1)
+    return labels, np.round(probabilities * steps) / steps if steps else probabilities, units
+
+
+@pytest.mark.parametrize("steps", [None, 2, 5])
+def test_equals_scikit_learn_on_repeated_rows(steps):
+    labels, probabilities, units = rows_of(90, 12, 3, steps)
+    weights = np.random.default_rng(0).integers(0, 4, (12, 6)).astype(float)
+    squares = ((labels - probabilities) ** 2)[:, None]
+    measure = stacked(
+        auc_statistic(labels, probabilities, units, 12),
+        average_precision_statistic(labels, probabilities, units, 12),
+        mean_statistic(squares, units, 12),
+    )
+    for lane, got in enumerate(measure(weights)):
+        times = weights[units, lane].astype(int)
+        y, p = np.repeat(labels, times), np.repeat(probabilities, times)
+        expected = roc_auc_score(y, p), average_precision_score(y, p), brier_score_loss(y, p)
+        assert got == pytest.approx(expected, abs=1e-12)
+
+
+def test_not_defined():
+    weights = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])  # both units, the negative one, none
+    labels, probabilities, units = np.array([1, 0]), np.array([0.3, 0.7]), np.array([0, 1])
+    assert np.isnan(auc_statistic(labels, probabilities, units, 2)(weights)[:, 0]).tolist() == [False, True, True]
+    precision = average_precision_statistic(labels, probabilities, units, 2)(weights)[:, 0]
+    assert precision[0] == 0.5
+    assert np.isnan(precision[1:]).all()
+    assert np.isnan(mean_statistic(probabilities[:, None], units, 2)(weights)[:, 0]).tolist() == [False, False, True]
+
+
+def test_order_of_the_rows_does_not_matter_to_the_last_bit():
+    labels, probabilities, units = rows_of(300, 20, 4)
+    order = np.random.default_rng(1).permutation(300)
+    for statistic in (auc_statistic, average_precision_statistic):
+        one = point(statistic(labels, probabilities, units, 20), 20)
+        assert (point(statistic(labels[order], probabilities[order], units[order], 20), 20) == one).all()
+    values = probabilities[:, None]
+    assert (sums_by_unit(values, units, 20) == sums_by_unit(values[order], units[order], 20)).all()
+
+
+def test_difference_is_of_the_same_resample():
+    labels, probabilities, units = rows_of(60, 10, 5)
+    one = auc_statistic(labels, probabilities, units, 10)
+    other = auc_statistic(labels, 1 - probabilities, units, 10)
+    weights = np.random.default_rng(2).integers(0, 3, (10, 4)).astype(float)
+    assert difference(one, other)(weights) == pytest.approx(one(weights) - other(weights))
+    assert (difference(one, one)(weights) == 0).all()
+
+
+def test_units_are_numbered_by_their_sorted_ids():
+    codes, n = unit_codes(["b", "a", "b", "c"])
+    assert (codes.tolist(), n, codes.dtype) == ([1, 0, 1, 2], 3, np.int64)
+
+
+def test_a_tuple_is_one_group():
+    assert group_codes([("A", "x"), ("A", "y"), ("A", "x"), "A"]).tolist() == [0, 1, 0, 2]
+
+
+def test_class_counts():
+    assert class_counts(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1]), 2, 3).tolist() == [[1, 1, 0], [0, 1, 1]]
+
+
+def test_a_quotient_of_nothing_is_not_defined():
+    assert divided(np.array([1.0, 1.0, 2.0]), np.array([0.0, -1.0, 4.0]))[2] == 0.5
+    assert np.isnan(divided(np.array([1.0, 1.0]), np.array([0.0, -1.0]))).all()
