@@ -46,6 +46,7 @@ TESTED_IN = {
     "cli.text.words": "monitoring/test_status.py",
     "config": "config/test_config.py",
     "config.base": "config/test_config.py",
+    "config.cohort": "config/test_config.py",
     "config.evaluate": "config/test_config.py",
     "config.extract": "config/test_config.py",
     "config.heads.attention": "config/test_config.py",

@@ -55,8 +55,9 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 
 @click.command(short_help="Is this machine fit, and every slide of RUN?")
 @click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
+@click.option("--md5", is_flag=True, help="Also read every slide whose MD5 slides.csv has (from a GDC manifest).")
 @JSON
-def doctor(run: Path | None, as_json: bool) -> int:
+def doctor(run: Path | None, md5: bool, as_json: bool) -> int:
     """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""
     from hypoxia_hpc.cli.text.doctor import doctor_text
     from hypoxia_hpc.monitoring.doctor import examine_machine, examine_run
@@ -65,7 +66,7 @@ def doctor(run: Path | None, as_json: bool) -> int:
         checks = [*examine_machine()]
     else:
         run_dir = existing_run(run)
-        checks = [*examine_machine(run_dir.config().site.slurm), *examine_run(run_dir)]
+        checks = [*examine_machine(run_dir.config().site.slurm), *examine_run(run_dir, md5=md5)]
     if as_json:
         say_json([{"name": one.name, "verdict": one.verdict, "detail": one.detail} for one in checks])
     else:

@@ -12,6 +12,9 @@ from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
 
+SAMPLE_HELP = "Take these: tumour, normal, control (by TCGA barcode or GDC sample sheet). Repeatable.  [tumour]"
+PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
+
 
 class StudyOption(click.Option):
     """--study, whose help names every study, those of installed packages too; they are looked up for it alone."""
@@ -37,6 +40,8 @@ class StudyOption(click.Option):
 @click.option("--rule", default="type-median", show_default=True, help="Label rule for --scores (see labels).")
 @click.option("--patients", type=click.Path(path_type=Path), metavar="CSV", help="Table with patient_id,label[,…].")
 @click.option("--patient-column", metavar="C", help="Column of the manifest that names the patient.")
+@click.option("--sample", "samples", multiple=True, metavar="KIND", help=SAMPLE_HELP)
+@click.option("--preparation", "preparations", multiple=True, metavar="KIND", help=PREPARATION_HELP)
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only these of the folder: '*.svs'. Repeatable.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files: '*mask*', 'old/*'. Repeatable.")
 def init(
@@ -47,12 +52,15 @@ def init(
     rule: str,
     patients: Path | None,
     patient_column: str | None,
+    samples: tuple[str, ...],
+    preparations: tuple[str, ...],
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> int:
     """Make a run directory: run.toml, slides.csv, patients.csv.
 
-    A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site; a GDC manifest works too.
+    A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site, md5; a manifest, sample
+    sheet or metadata JSON of GDC works too.
     Patients are read from --patient-column, else patient_id, else DICOM's PatientID, else the TCGA barcode in the file
     name. Without --scores and --patients the run serves tile, extract and predict.
     """
@@ -62,7 +70,7 @@ def init(
 
     made = init_run(
         RunDir(run),
-        preset(study),
+        preset(study, _cohort(samples, preparations)),
         slides,
         scores=scores,
         patients=patients,
@@ -115,6 +123,12 @@ def labels(scores: Path, rule: str, output: Path | None) -> int:
         say_blocks(labels_text(made))
         say(f"wrote {output}")
     return 0
+
+
+def _cohort(samples: tuple[str, ...], preparations: tuple[str, ...]) -> dict[str, Any]:
+    """Of run.toml what these options change."""
+    given = {"samples": list(samples), "preparations": list(preparations)}
+    return {"cohort": {name: kinds for name, kinds in given.items() if kinds}}
 
 
 def _rule(rule: str) -> Any:

@@ -6,38 +6,50 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.barcodes import parse_barcode
+from hypoxia_hpc.cohorts.barcodes import Barcode, alike, parse_barcode, plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.flow import Step, kinds, left_out
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.text_paths import shown_name, text_of_path
 from hypoxia_hpc.errors import InputError, some_names
 
 COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
+_ROW = (
+    *COLUMNS,
+    *("md5", "barcoded", "sample", "preparation", "label", "tumour_type", "reason", "missing", "assumed", "resized"),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class SlideTable:
-    """``slides``: one row a slide, with `COLUMNS`, sorted by slide_id; cost in bytes, mpp in µm per pixel or NaN.
+    """``slides``: one row a slide, with `COLUMNS` (and ``md5`` where a manifest gives any), sorted by slide_id; cost in
+    bytes, mpp in µm per pixel or NaN. ``said``: patient_id, slide_id, label, tumour_type as the manifest has them.
 
     ``dropped``: (name, reason) of files without a row. ``missing``: slide ids whose file does not exist (they have rows
     too). ``assumed``: slide ids that name no patient and count as a patient of their own. ``unlabelled``: patients
     with slides that the patients table lacks. ``without_slide``: patients of that table without a slide. ``resized``:
-    slide ids whose file has another size than its GDC manifest says.
+    slide ids whose file has another size than its GDC manifest says. ``steps``: slides and patients that were found,
+    and that have a row. ``counts``: slides that were found by what they are of.
     """
 
     slides: pd.DataFrame
+    said: pd.DataFrame
     dropped: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     assumed: tuple[str, ...]
     unlabelled: tuple[str, ...]
     without_slide: tuple[str, ...]
     resized: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    mixed: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -55,38 +67,68 @@ class SlideTable:
                 "slides whose file has another size than the GDC manifest says; download them again, or the rest is "
                 "missing",
             ),
+            (
+                self.mixed,
+                "frozen sections beside diagnostic slides, which look otherwise; --preparation diagnostic ([cohort] "
+                "preparations) leaves them out",
+            ),
             (self.unlabelled, "patients with a slide and not in the patients table: predicted, but not trained on"),
             (self.without_slide, "patients of the patients table without a slide"),
         )
         return tuple(f"{what}: {len(who):,} ({_examples(who)})" for who, what in facts if who)
 
 
-def slide_table(candidates: Sequence[Candidate], known_patients: Collection[str] | None = None) -> SlideTable:
-    """Name the slides, join them to patients, leave out what is no tumour sample.
+def slide_table(
+    candidates: Sequence[Candidate],
+    known_patients: Collection[str] | None = None,
+    cohort: CohortTable = CohortTable(),  # noqa: B008 - frozen
+) -> SlideTable:
+    """Name the slides, join them to patients, leave out what [cohort] does not take.
 
     Slide id: the candidate's, else from the file name. Patient: the candidate's, else the TCGA barcode's, else the file
     name without suffix where that is one of ``known_patients``, else the slide id. Raises InputError for slide ids that
-    are equal ignoring case, for a path that occurs twice, and if no slide is left.
+    are equal ignoring case, for a path that occurs twice, for a file name whose barcode is another patient's, for
+    patients whose ids differ only in case or separators, and if no slide is left.
     """
-    kept, dropped = _tumour_slides(candidates)
-    if not kept:
+    known = frozenset(known_patients or ())
+    found = pd.DataFrame([_row(each, known, cohort) for each in candidates], columns=list(_ROW))
+    rows = found[found["reason"] == ""].sort_values("slide_id", ignore_index=True)
+    dropped = tuple(sorted(zip(*(found.loc[found["reason"] != "", name] for name in ("name", "reason")), strict=True)))
+    if rows.empty:
         raise InputError(
             "no slide to work on",
             offending=[f"{name!r}: {reason}" for name, reason in dropped],
-            remedy="give a folder or a manifest with at least one slide of a tumour sample",
+            remedy="give a folder or a manifest with at least one slide that [cohort] takes",
         )
-    known = frozenset(known_patients or ())
-    rows = pd.DataFrame([_row(each, known) for each in kept]).sort_values("slide_id", ignore_index=True)
     _refuse_ambiguous(rows)
-    with_slide = frozenset(rows["patient_id"])
+    _refuse_contradictions(rows, known)
+    return _joined(found, rows, dropped, known_patients)
+
+
+def _joined(
+    found: pd.DataFrame,
+    rows: pd.DataFrame,
+    dropped: tuple[tuple[str, str], ...],
+    known_patients: Collection[str] | None,
+) -> SlideTable:
+    with_slide, known = frozenset(rows["patient_id"]), frozenset(known_patients or ())
+    columns = [*COLUMNS, *(["md5"] if rows["md5"].any() else [])]
+    frozen = rows["preparation"] == "frozen"
     return SlideTable(
-        slides=rows[list(COLUMNS)].astype({"mpp": "float64"}),
-        dropped=tuple(sorted(dropped)),
+        slides=rows[columns].astype({"mpp": "float64"}),
+        said=rows[["patient_id", "slide_id", "label", "tumour_type"]],
+        dropped=dropped,
         missing=tuple(rows["slide_id"][rows["missing"]]),
         assumed=tuple(rows["slide_id"][rows["assumed"]]),
         unlabelled=() if known_patients is None else tuple(sorted(with_slide - known)),
         without_slide=tuple(sorted(known - with_slide)),
         resized=tuple(rows["slide_id"][rows["resized"]]),
+        steps=(
+            Step("found", len(found), found["patient_id"].nunique()),
+            Step("in the run", len(rows), len(with_slide), left_out("slide", dropped)),
+        ),
+        counts=kinds(found["sample"].tolist(), found["preparation"].tolist()),
+        mixed=tuple(rows["slide_id"][frozen]) if (rows["preparation"] == "diagnostic").any() else (),
     )
 
 
@@ -112,43 +154,64 @@ def unique_slide_ids(paths: Sequence[PurePath]) -> list[str]:
     return ids
 
 
-def _tumour_slides(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[tuple[str, str]]]:
-    kept, dropped = [], []
-    for each in candidates:
-        reason = each.left_out or _reason_to_drop(each.path)
-        if reason:
-            dropped.append((shown_name(str(each.path) if each.left_out else each.path.name), reason))
-        else:
-            kept.append(each)
-    return kept, dropped
+def _reason_to_drop(barcode: Barcode | None, sample: str, preparation: str, cohort: CohortTable) -> str:
+    if sample and sample not in cohort.samples:
+        known = barcode is not None and barcode.sample_type is not None
+        where = f"TCGA sample type {barcode.sample_type:02d}" if barcode and known else "by the sample sheet"
+        return f"{sample} sample ({where}), not in [cohort] samples"
+    if preparation and preparation not in cohort.preparations:
+        return f"{preparation} slide, not in [cohort] preparations"
+    return ""
 
 
-def _reason_to_drop(path: Path) -> str:
-    barcode = parse_barcode(path.name)
-    if barcode is None or barcode.sample_type is None or barcode.is_tumour:
-        return ""
-    kind = "normal" if barcode.is_normal else "control"
-    return f"{kind} sample (TCGA sample type {barcode.sample_type:02d}), no tumour"
-
-
-def _row(each: Candidate, known: frozenset[str]) -> dict[str, object]:
+def _row(each: Candidate, known: frozenset[str], cohort: CohortTable) -> tuple[object, ...]:
+    """The cells of `_ROW`."""
     name = shown_name(each.path.name)
     barcode, stem = parse_barcode(name), PurePath(name).stem
+    sample = (barcode.sample if barcode else "") or each.sample
+    preparation = (barcode.preparation if barcode else "") or each.preparation
+    reason = each.left_out or _reason_to_drop(barcode, sample, preparation, cohort)
+    shown = shown_name(str(each.path)) if each.left_out else name
     slide_id = each.slide_id or slide_id_from_name(each.path.name)
     from_name = barcode.patient_id if barcode else stem if stem in known else ""
-    patient_id = each.patient_id or from_name
-    return {
-        "slide_id": slide_id,
-        "path": text_of_path(each.path),
-        "patient_id": patient_id or slide_id,
-        "cost": each.nbytes or 0,
-        "mpp": each.mpp,
-        "site": each.site or (barcode.site if barcode else ""),
-        "name": name,
-        "missing": each.nbytes is None,
-        "assumed": not patient_id,
-        "resized": None not in (each.nbytes, each.nbytes_named) and each.nbytes != each.nbytes_named,
-    }
+    patient_id = plain_patient_id(each.patient_id) or from_name
+    site = each.site or (barcode.site if barcode else "")
+    resized = None not in (each.nbytes, each.nbytes_named) and each.nbytes != each.nbytes_named
+    named = (
+        slide_id,
+        text_of_path(each.path),
+        patient_id or slide_id,
+        each.nbytes or 0,
+        each.mpp,
+        site,
+        shown,
+        each.md5,
+    )
+    barcoded = barcode.patient_id if barcode else ""
+    of = (barcoded, sample, preparation, each.label, each.tumour_type, reason)
+    return (*named, *of, each.nbytes is None, not patient_id, resized)
+
+
+def _refuse_contradictions(rows: pd.DataFrame, known: Collection[str]) -> None:
+    """A slide under two patients can be in training and test; so can a patient under two ids."""
+    coded = rows[rows["barcoded"] != ""]
+    is_code = coded["patient_id"].map(lambda text: parse_barcode(text) is not None)
+    other = coded[is_code & (coded["patient_id"] != coded["barcoded"])]
+    offending = [f"{name}: patient_id {found}" for name, found in zip(other["name"], other["patient_id"], strict=True)]
+    for barcode, mine in coded[~coded.index.isin(other.index)].groupby("barcoded"):
+        if mine["patient_id"].nunique() > 1:  # noqa: PD101 - these are a patient's slides
+            offending.append(f"{barcode}: under the patients {some_names(sorted(set(mine['patient_id'])))}")
+    refuse(
+        "file names whose TCGA barcode is another patient's than the table says",
+        offending,
+        "mend patient_id of these rows, or the names of these files",
+    )
+    named = {*rows.loc[~rows["assumed"], "patient_id"], *known}
+    refuse(
+        "patients whose ids differ only in case or separators, so that one patient may count as several",
+        [", ".join(map(repr, same)) for same in alike(named)],
+        "write each patient's id in one way in all tables",
+    )
 
 
 def _refuse_ambiguous(rows: pd.DataFrame) -> None:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.cohorts.gdc import (
+    MANIFEST_COLUMNS,
+    MANIFEST_OTHERS,
+    SHEET_COLUMNS,
+    SHEET_OTHERS,
+    GdcFile,
+    files_of_json,
+    files_of_table,
+)
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
@@ -17,17 +27,18 @@ from hypoxia_hpc.errors import InputError
 
 SizeOf = Callable[[Path], int | None]
 
-_SLIDE_ID = re.compile(NAME_PATTERN, re.ASCII)
-_OWN_COLUMNS = ("path", "slide_id", "patient_id", "mpp", "site")
-_GDC_COLUMNS = ("id", "filename", "size")
-_GDC_UNUSED = ("md5", "state")  # of every GDC manifest: nothing that a user could miss
+_SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_OWN_COLUMNS = ("path", "slide_id", "patient_id", "mpp", "site", "md5", "tumour_type")
+_GDC_COLUMNS = (*MANIFEST_COLUMNS, *MANIFEST_OTHERS, *SHEET_COLUMNS, *SHEET_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file that may become a row of slides.csv. ``nbytes`` None: the file does not exist. ``mpp`` in µm per level 0
-    pixel. ``nbytes_named`` is what a GDC manifest says that the file has, ``series`` the DICOM series that it is,
-    ``left_out`` why it becomes none. What is not known is empty or None."""
+    pixel. ``nbytes_named`` and ``md5`` are what a manifest says of the file, ``sample`` (tumour, normal, control) and
+    ``preparation`` (diagnostic, frozen) what a sample sheet says, ``label`` and ``tumour_type`` what it says of the
+    patient, ``series`` the DICOM series that it is, ``left_out`` why it becomes none. What is not known is empty or
+    None."""
 
     path: Path
     nbytes: int | None
@@ -38,6 +49,11 @@ class Candidate:
     nbytes_named: int | None = None
     series: str = ""
     left_out: str = ""
+    md5: str = ""
+    sample: str = ""
+    preparation: str = ""
+    label: str = ""
+    tumour_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +64,82 @@ class Manifest:
     unused: tuple[str, ...] = ()
 
 
-def read_manifest(path: Path, size_of: SizeOf, patient_column: str | None = None) -> Manifest:
+def read_manifest(
+    path: Path, size_of: SizeOf, patient_column: str | None = None, label_column: str | None = None
+) -> Manifest:
     """The rows of a manifest. ``size_of`` gives a file's bytes, None if it is missing.
 
     Columns: ``path`` (relative to the manifest) and, where known, ``slide_id``, ``patient_id`` (or the one that
-    ``patient_column`` names), ``mpp``, ``site``. A GDC manifest (``id filename md5 size state``) is
-    taken as the GDC client lays its files out, ``<id>/<filename>`` beside the manifest; a file that is missing there
-    but lies directly beside the manifest is taken from there. Raises InputError with every wrong row."""
-    wanted = () if patient_column is None else (patient_column,)
-    table = read_table(path, wanted, [*_OWN_COLUMNS, *_GDC_COLUMNS, *_GDC_UNUSED])
-    paths = _manifest_paths(path, table, size_of)
-    cells = {
-        "slide_id": _column(table, "slide_id"),
-        "patient_id": _column(table, patient_column or "patient_id"),
-        "mpp": _column(table, "mpp"),
-        "site": _column(table, "site"),
-    }
-    refuse(f"{path} has wrong cells", _wrong_cells(table, cells), "mend these rows, or leave the cell empty")
-    named = _sizes(path, table)
+    ``patient_column`` names), ``mpp``, ``site``, ``md5``, ``label`` (or ``label_column``), ``tumour_type``. A manifest,
+    sample sheet or metadata JSON of GDC is taken as the GDC client lays its files out, ``<id>/<filename>`` beside it; a
+    file that is missing there but lies directly beside it is taken from there. Raises InputError with every wrong row.
+    """
+    if path.suffix.lower() == ".json" and path.is_file():
+        return Manifest(tuple(_of_gdc(path, each, size_of) for each in files_of_json(path)))
+    wanted = [name for name in (patient_column, label_column) if name is not None]
+    table = read_table(path, wanted, [*_OWN_COLUMNS, "label", *_GDC_COLUMNS])
+    patient_column, label_column = patient_column or "patient_id", label_column or "label"
+    cells = {name: _column(table, name) for name in ("slide_id", "mpp", "site", "md5", "tumour_type")}
+    cells |= {"patient_id": _column(table, patient_column), "label": _column(table, label_column)}
+    columns: tuple[str, ...] = _OWN_COLUMNS if "path" in table else _GDC_COLUMNS
+    if "path" in table:
+        found = _own(path, table, cells, size_of)
+    else:
+        found = _gdc(path, table, size_of)
+        if patient_column not in table:
+            cells["patient_id"] = [each.patient_id for each in found]
     candidates = tuple(
-        Candidate(file, size_of(file), slide_id, patient_id, float(plain_number(mpp)) if mpp else None, site, nbytes)
-        for file, slide_id, patient_id, mpp, site, nbytes in zip(paths, *cells.values(), named, strict=True)
+        replace(each, patient_id=plain_patient_id(patient), label=label)
+        for each, patient, label in zip(found, cells["patient_id"], cells["label"], strict=True)
     )
-    used = {*_GDC_COLUMNS, *_GDC_UNUSED} if "path" not in table else {"path"}
-    used |= {"slide_id", patient_column or "patient_id", "mpp", "site"}
+    used = {*columns, label_column, patient_column} - ({"patient_id"} if patient_column != "patient_id" else set())
     return Manifest(candidates, tuple(name for name in table.columns if name not in used))
 
 
-def _manifest_paths(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Path]:
+def _own(path: Path, table: pd.DataFrame, cells: dict[str, list[str]], size_of: SizeOf) -> list[Candidate]:
     folder = path.absolute().parent
-    if "path" in table:
-        wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not may_be_path(cell)]
-        refuse(f"{path} has rows without a path", wrong, "give each row the path of its slide")
-        return [_as_named(folder, cell, size_of) for cell in table["path"]]
-    if not set(_GDC_COLUMNS) <= set(table.columns):
+    wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not may_be_path(cell)]
+    refuse(f"{path} has rows without a path", wrong, "give each row the path of its slide")
+    refuse(f"{path} has wrong cells", _wrong_cells(table, cells), "mend these rows, or leave the cell empty")
+    files = [_as_named(folder, cell, size_of) for cell in table["path"]]
+    columns = (cells[name] for name in ("slide_id", "mpp", "site", "md5", "tumour_type"))
+    return [
+        Candidate(
+            path=file,
+            nbytes=size_of(file),
+            slide_id=slide_id,
+            mpp=float(plain_number(mpp)) if mpp else None,
+            site=site,
+            md5=md5.lower(),
+            tumour_type=tumour_type,
+        )
+        for file, slide_id, mpp, site, md5, tumour_type in zip(files, *columns, strict=True)
+    ]
+
+
+def _gdc(path: Path, table: pd.DataFrame, size_of: SizeOf) -> list[Candidate]:
+    files = files_of_table(path, table)
+    if files is None:
         raise InputError(
             f"{path} has the columns {list(table.columns)}",
-            remedy=f"a manifest needs a column path, or is a GDC manifest with {list(_GDC_COLUMNS)}",
+            remedy=f"a manifest needs a column path, or is a GDC manifest with {list(MANIFEST_COLUMNS)} or a GDC "
+            f"sample sheet with {list(SHEET_COLUMNS)}",
         )
-    files = list(zip(_column(table, "id"), _column(table, "filename"), strict=True))
-    odd = [(line, name) for line, file in zip(table.index, files, strict=True) for name in file if not _is_plain(name)]
-    offending = [f"line {line}: {name!r}" for line, name in odd]
-    refuse(f"{path} has ids or file names that are no plain names", offending, "download the manifest from GDC again")
-    return [_gdc_path(folder, file_id, filename, size_of) for file_id, filename in files]
+    return [_of_gdc(path, each, size_of) for each in files]
+
+
+def _of_gdc(path: Path, each: GdcFile, size_of: SizeOf) -> Candidate:
+    file = _gdc_path(path.absolute().parent, each.file_id, each.filename, size_of)
+    return Candidate(
+        path=file,
+        nbytes=size_of(file),
+        patient_id=each.patient_id,
+        nbytes_named=each.nbytes,
+        md5=each.md5,
+        sample=each.sample,
+        preparation=each.preparation,
+        tumour_type=each.tumour_type,
+    )
 
 
 def _as_named(folder: Path, cell: str, size_of: SizeOf) -> Path:
@@ -99,30 +148,10 @@ def _as_named(folder: Path, cell: str, size_of: SizeOf) -> Path:
     return exact if cell == cell.strip() or size_of(exact) is not None else folder / path_of_text(cell.strip())
 
 
-def _sizes(path: Path, table: pd.DataFrame) -> list[int | None]:
-    """The bytes that a GDC manifest gives for each file; None for each where it is another one."""
-    if "path" in table:
-        return [None] * len(table)
-    cells = _column(table, "size")
-    wrong = [
-        f"line {line}: size {cell!r}" for line, cell in zip(table.index, cells, strict=True) if not _is_count(cell)
-    ]
-    refuse(f"{path} has sizes that are no number of bytes", wrong, "download the manifest from GDC again")
-    return [int(cell) if cell else None for cell in cells]
-
-
-def _is_count(cell: str) -> bool:
-    return re.fullmatch(r"\d{0,18}", cell, re.ASCII) is not None
-
-
 def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Path:
     name = path_of_text(filename)
     as_downloaded, flat = folder / file_id / name, folder / name
     return flat if size_of(as_downloaded) is None and size_of(flat) is not None else as_downloaded
-
-
-def _is_plain(name: str) -> bool:
-    return name not in ("", ".", "..") and "/" not in name and "\\" not in name and name.isprintable()
 
 
 def _column(table: pd.DataFrame, name: str) -> list[str]:
@@ -130,14 +159,21 @@ def _column(table: pd.DataFrame, name: str) -> list[str]:
 
 
 def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
-    rules = {"slide_id": (is_slide_id, NAME_PATTERN), "patient_id": (str.isprintable, "printable characters")}
-    rules |= {"mpp": (is_mpp, "a number above 0 and at most 100"), "site": (str.isprintable, "printable characters")}
+    printable = (str.isprintable, "printable characters")
+    rules = {"slide_id": (is_slide_id, NAME_PATTERN), "patient_id": printable}
+    rules |= {"mpp": (is_mpp, "a number above 0 and at most 100"), "site": printable, "tumour_type": printable}
+    rules |= {"md5": (is_md5, "32 digits 0-9 and a-f"), "label": printable}
     return [
         f"line {line}: {column} {cell!r} is not {rule}"
         for column, (is_right, rule) in rules.items()
         for line, cell in zip(table.index, cells[column], strict=True)
         if cell and not is_right(cell)
     ]
+
+
+def is_md5(text: str) -> bool:
+    """Whether the text is an MD5 in hexadecimal digits."""
+    return _MD5.fullmatch(text) is not None
 
 
 def is_slide_id(text: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.dealing import Member, deal, largest_remainder
+from hypoxia_hpc.cohorts.grouping import Balance, deal_groups
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Patient
 
@@ -19,108 +20,145 @@ SETS = ("train", "valid", "test")
 UNLABELLED = "unlabelled"
 
 
-def split_patients(patients: Sequence[Patient], fractions: tuple[float, float, float], seed: int) -> pd.DataFrame:
-    """patient_id, fold (0), set: every patient once, sorted by patient_id; without a label, the set is ``unlabelled``.
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """How a cohort is split. ``fractions`` of train, valid, test sum to 1. ``folds`` above 1: cross-validation, done
+    ``repeats`` times over. ``together``: members of one group stay in one set. ``needed``: the strata that every set
+    that is used has to hold; none where strata are only spread evenly, as the fifths of a score are."""
 
-    ``fractions`` of train, valid, test sum to 1; the sizes follow them by largest remainder. Each class is spread over
-    the sets within one patient of its share (further only where a set would lack a class), and so is each tumour type
-    of a class within two. Raises InputError: a patient twice, one class only, too few patients for every set that is
-    not empty to have one of each class.
+    fractions: tuple[float, float, float]
+    folds: int = 1
+    repeats: int = 1
+    seed: int = 0
+    together: bool = False
+    needed: tuple[str, ...] = ("0", "1")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """``table``: patient_id, fold (int64, from 0), set; every patient once in each fold, sorted by fold and patient_id.
+    ``balances``: where groups stay whole, how even each division came out, by what was divided."""
+
+    table: pd.DataFrame
+    balances: tuple[tuple[str, Balance], ...] = ()
+
+
+def members_of(patients: Sequence[Patient], groups: dict[str, str] | None = None) -> tuple[Member, ...]:
+    """The patients as a split sees them: the label is the stratum. ``groups``: the group of each patient."""
+    held = groups or {}
+    return tuple(
+        Member(
+            each.patient_id,
+            None if each.label is None else str(each.label),
+            each.tumour_type,
+            held.get(each.patient_id, ""),
+        )
+        for each in patients
+    )
+
+
+def split_members(members: Sequence[Member], rule: SplitRule) -> Split:
+    """Every member into a set of every fold; without a stratum, the set is ``unlabelled``.
+
+    With one fold, sizes follow the fractions by largest remainder. With more, every labelled patient is in the test set
+    of exactly one fold of each repeat; the others of a fold are its training and validation patients, split as the
+    first two of the fractions are to each other. Strata and tumour types are spread as `deal` says; whole groups, where
+    they stay ``together``, as `deal_groups` says. An unlabelled patient more moves nobody.
+
+    Raises InputError: a patient twice, one class only, too few patients or groups for every set that is used to have
+    each stratum that is needed, naming the numbers.
     """
-    _check(patients, fractions)
-    _check_sets(patients, fractions)
-    sets = {each.patient_id: UNLABELLED for each in patients if each.label is None}
-    sets |= {name: SETS[place] for name, place in _deal(patients, fractions, seed).items()}
-    patient_ids = sorted(sets)
-    return pd.DataFrame({"patient_id": patient_ids, "fold": 0, "set": [sets[name] for name in patient_ids]})
+    _check(members, rule.fractions)
+    labelled = [each for each in members if each.stratum is not None]
+    aside = {each.patient_id: UNLABELLED for each in members if each.stratum is None}
+    dealing = _Dealing(rule, labelled)
+    if rule.folds == 1:
+        _check_sets(labelled, rule.fractions, rule.needed)
+        found = [dealing.sets(labelled, rule.fractions, str(rule.seed), "the sets")]
+    else:
+        _check_folds(labelled, rule)
+        found = [sets for repeat in range(rule.repeats) for sets in dealing.folds(repeat)]
+    return Split(_table([aside | sets for sets in found]), tuple(dealing.balances))
 
 
-def split_folds(
-    patients: Sequence[Patient], fractions: tuple[float, float, float], folds: int, seed: int
-) -> pd.DataFrame:
-    """patient_id, fold, set: every patient once in each of ``folds`` folds, sorted by fold and patient_id.
+@dataclass
+class _Dealing:
+    """Deals members by one rule, and remembers how even whole groups came out."""
 
-    Every labelled patient is in the test set of exactly one fold; each class is spread over the test sets within one
-    patient of its share, each tumour type of a class within two. The others of a fold are its training and validation
-    patients, split as the first two of ``fractions`` (above 0 the first) are to each other. With one fold this is
-    `split_patients`. Raises InputError as that one does, naming the numbers.
-    """
-    if folds == 1:
-        return split_patients(patients, fractions, seed)
-    _check(patients, fractions)
-    labelled = [each for each in patients if each.label is not None]
-    train, valid = (fraction / (fractions[0] + fractions[1]) for fraction in fractions[:2])
-    _check_folds(labelled, (train, valid), folds)
-    test_fold = _deal(labelled, (1 / folds,) * folds, seed)
-    unlabelled = [each.patient_id for each in patients if each.label is None]
-    parts = []
-    for fold in range(folds):
-        others = [each for each in labelled if test_fold[each.patient_id] != fold]
-        # A seed for each fold: its validation patients are other ones.
-        fitted = split_patients(others, (train, valid, 0.0), seed + fold + 1)
-        tested = [name for name, where in test_fold.items() if where == fold]
-        left = pd.DataFrame({"patient_id": [*tested, *unlabelled]})
-        left["set"] = [SETS[2]] * len(tested) + [UNLABELLED] * len(unlabelled)
-        part = pd.concat([fitted[["patient_id", "set"]], left]).sort_values("patient_id")
-        parts.append(part.assign(fold=fold)[["patient_id", "fold", "set"]])
-    return pd.concat(parts, ignore_index=True)
+    rule: SplitRule
+    labelled: Sequence[Member]
+    balances: list[tuple[str, Balance]] = field(default_factory=list)
 
+    def folds(self, repeat: int) -> Iterator[dict[str, str]]:
+        """The set of each labelled patient in each fold of a repeat."""
+        rule = self.rule
+        salt = f"{rule.seed}" if repeat == 0 else f"{rule.seed} repeat {repeat}"
+        tests = "the test sets" + (f" of repeat {repeat}" if rule.repeats > 1 else "")
+        place_of = self.places(self.labelled, (1 / rule.folds,) * rule.folds, salt, tests)
+        for fold in range(rule.folds):
+            others = [each for each in self.labelled if place_of[each.patient_id] != fold]
+            what = f"training and validation of fold {repeat * rule.folds + fold}"
+            # A salt for each fold: its validation patients are other ones.
+            fitted = self.sets(others, (*_fitted(rule), 0.0), f"{salt} fold {fold}", what)
+            yield {name: SETS[2] for name, place in place_of.items() if place == fold} | fitted
 
-def largest_remainder(total: int, fractions: Sequence[float]) -> list[int]:
-    """Whole numbers that sum to ``total``, each within one of its share of it (Hamilton's method; ties: the first)."""
-    quotas = [total * fraction / sum(fractions) for fraction in fractions]
-    sizes = [math.floor(quota + 1e-9) for quota in quotas]  # 0.15 * 100 is 15.000000000000002, 0.29 * 100 below 29
-    by_remainder = sorted(range(len(sizes)), key=lambda i: (round(sizes[i] - quotas[i], 9), i))
-    for i in by_remainder[: total - sum(sizes)]:
-        sizes[i] += 1
-    return sizes
+    def sets(self, members: Sequence[Member], fractions: Sequence[float], salt: str, what: str) -> dict[str, str]:
+        return {name: SETS[place] for name, place in self.places(members, fractions, salt, what).items()}
+
+    def places(self, members: Sequence[Member], fractions: Sequence[float], salt: str, what: str) -> dict[str, int]:
+        least = 1 if self.rule.needed else 0
+        if not self.rule.together or sum(fraction > 0 for fraction in fractions) == 1:
+            return deal(members, fractions, salt, least)
+        placed, balance = deal_groups(members, fractions, salt, least)
+        self.balances.append((what, balance))
+        return placed
 
 
-def _check(patients: Sequence[Patient], fractions: tuple[float, float, float]) -> None:
+def _fitted(rule: SplitRule) -> tuple[float, float]:
+    """Shares of training and validation among the patients of a fold who are not in its test set."""
+    train, valid, _ = rule.fractions
+    return train / (train + valid), valid / (train + valid)
+
+
+def _table(folds: Sequence[dict[str, str]]) -> pd.DataFrame:
+    parts = [(name, fold, sets[name]) for fold, sets in enumerate(folds) for name in sorted(sets)]
+    return pd.DataFrame(parts, columns=["patient_id", "fold", "set"]).astype({"fold": "int64"})
+
+
+def _check(members: Sequence[Member], fractions: tuple[float, float, float]) -> None:
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(f"split {list(fractions)} is no split", remedy="give three shares from 0 to 1 that sum to 1")
-    repeated = [name for name, n in Counter(each.patient_id for each in patients).items() if n > 1]
+    repeated = [name for name, n in Counter(each.patient_id for each in members).items() if n > 1]
     refuse("patients that occur twice", sorted(repeated), "give each patient one row")
 
 
-def _deal(patients: Sequence[Patient], fractions: Sequence[float], seed: int) -> dict[str, int]:
-    """The place, one of ``len(fractions)``, of each labelled patient. Each class has enough patients."""
-    by_class = [[each for each in patients if each.label == label] for label in (0, 1)]
-    rank, turns = _random_ranks(patients, seed)
-    sizes = largest_remainder(len(by_class[0]) + len(by_class[1]), fractions)
-    ones = _ones_per_set(len(by_class[1]), sizes)
-    counts = [size - one for size, one in zip(sizes, ones, strict=True)], ones
-    dealt: dict[str, int] = {}
-    for members, count, turn in zip(by_class, counts, turns, strict=True):
-        # Rotated by a random number of places, so that a tumour type with one patient does not always get the same
-        # place.
-        places = np.roll(_spread(count), turn % len(members)).tolist()
-        dealt |= {each.patient_id: place for each, place in zip(_types_together(members, rank), places, strict=True)}
-    return dealt
+def _counts_of(labelled: Sequence[Member], needed: Sequence[str]) -> tuple[dict[str, int], str]:
+    """How many patients each needed stratum has, and the same in words."""
+    found = Counter(each.stratum for each in labelled)
+    counts = {name: found[name] for name in needed}
+    text = ", ".join(f"{n} with label {name}" for name, n in counts.items())
+    return counts, text or f"{len(labelled)} with a label"
 
 
-def _class_sizes(patients: Sequence[Patient]) -> tuple[int, int]:
-    counts = Counter(each.label for each in patients)
-    return counts[0], counts[1]
-
-
-def _check_folds(labelled: Sequence[Patient], shares: tuple[float, float], folds: int) -> None:
-    """Of each class one patient for the test set of every fold, and what is left of any fold can be split by
-    ``shares`` into training and validation."""
-    n_0, n_1 = _class_sizes(labelled)
-    used = sum(share > 0 for share in shares)
-    needed = max(folds, _least_for(used, folds))
-    offending = [f"label {label}: {n} patients, needed {needed}" for label, n in ((0, n_0), (1, n_1)) if n < needed]
-    others = n_0 + n_1 - math.ceil((n_0 + n_1) / folds)
+def _check_folds(labelled: Sequence[Member], rule: SplitRule) -> None:
+    """Of each class one patient for the test set of every fold, and what is left of any fold can be split into training
+    and validation."""
+    folds, least_size = rule.folds, max(2, len(rule.needed))
+    counts, text = _counts_of(labelled, rule.needed)
+    shares = _fitted(rule)
+    needed = max(folds, _least_for(sum(share > 0 for share in shares), folds))
+    offending = [f"label {name}: {n} patients, needed {needed}" for name, n in counts.items() if n < needed]
+    others = len(labelled) - math.ceil(len(labelled) / folds)
     offending += [
-        f"set {name} of a fold: {size} of {others} patients outside its test set (share {share:.2g}), needed 2"
+        f"set {name} of a fold: {size} of {others} patients outside its test set (share {share:.2g}), "
+        f"needed {least_size}"
         for name, size, share in zip(SETS, largest_remainder(others, shares), shares, strict=False)
-        if share > 0 and size < 2
+        if share > 0 and size < least_size
     ]
     if offending:
+        every = "one of each class" if len(counts) < 3 else f"one of each of {len(counts)} classes"
         raise InputError(
-            f"too few patients for [train] folds = {folds}: {n_0} with label 0, {n_1} with label 1; every fold needs "
-            "one of each class in each of its sets",
+            f"too few patients for [train] folds = {folds}: {text}; every fold needs {every} in each of its sets",
             offending=offending,
             remedy="give more labelled patients, lower [train] folds, or change [train] split",
         )
@@ -131,69 +169,24 @@ def _least_for(sets: int, folds: int) -> int:
     return next(n for n in itertools.count(1) if n - math.ceil(n / folds) >= sets)
 
 
-def _check_sets(patients: Sequence[Patient], fractions: tuple[float, float, float]) -> None:
-    """Each set that is used gets at least one patient of either class."""
-    n_0, n_1 = _class_sizes(patients)
-    sizes = largest_remainder(n_0 + n_1, fractions)
+def _check_sets(labelled: Sequence[Member], fractions: tuple[float, float, float], needed: Sequence[str]) -> None:
+    """Each set that is used gets at least one patient of each class."""
+    counts, text = _counts_of(labelled, needed)
+    least_size, total = max(2, len(needed)), len(labelled)
+    sizes = largest_remainder(total, fractions)
     used = sum(fraction > 0 for fraction in fractions)
-    offending = [f"label {label}: {n} patients, needed {used}" for label, n in ((0, n_0), (1, n_1)) if n < used]
+    offending = [f"label {name}: {n} patients, needed {used}" for name, n in counts.items() if n < used]
     offending += [
-        f"set {name}: {size} of {n_0 + n_1} labelled patients (share {fraction}), needed 2"
+        f"set {name}: {size} of {total} labelled patients (share {fraction}), needed {least_size}"
         for name, size, fraction in zip(SETS, sizes, fractions, strict=True)
-        if fraction > 0 and size < 2
+        if fraction > 0 and size < least_size
     ]
     if offending:
-        enough = math.ceil(2 / min(fraction for fraction in fractions if fraction > 0))
-        only = "patients of one class only" if 0 in (n_0, n_1) else "too few patients to split"
+        enough = math.ceil(least_size / min(fraction for fraction in fractions if fraction > 0))
+        one_class = total and sum(n > 0 for n in counts.values()) == 1
+        only = "patients of one class only" if one_class else "too few patients to split"
         raise InputError(
-            f"{only}: {n_0} with label 0, {n_1} with label 1; each of the {used} sets needs at least one of each",
+            f"{only}: {text}; each of the {used} sets needs at least one of each",
             offending=offending,
             remedy=f"give {enough} or more labelled patients, {used} or more of each class, or change [train] split",
         )
-
-
-def _ones_per_set(n_1: int, sizes: list[int]) -> list[int]:
-    """Each set's share of the n_1 in whole numbers, with one or more of either class in every set that is not empty."""
-    quotas = [n_1 * size / sum(sizes) for size in sizes]
-    ones = [min(max(math.floor(quota), 1), size - 1) if size else 0 for quota, size in zip(quotas, sizes, strict=True)]
-    while sum(ones) != n_1:
-        step = 1 if sum(ones) < n_1 else -1
-        free = [i for i, size in enumerate(sizes) if 1 <= ones[i] + step <= size - 1]
-        best = max(free, key=lambda i: (step * (quotas[i] - ones[i]), -i))
-        ones[best] += step
-    return ones
-
-
-def _random_ranks(patients: Sequence[Patient], seed: int) -> tuple[dict[tuple[str, str], int], list[int]]:
-    """A random number for each patient and tumour type, and two more. NumPy never changes the raw output of PCG64."""
-    names = sorted({("id", each.patient_id) for each in patients} | {("type", each.tumour_type) for each in patients})
-    *turns, numbers = np.split(np.random.PCG64(seed).random_raw(2 + len(names)), [1, 2])
-    return dict(zip(names, numbers.tolist(), strict=True)), [int(turn[0]) for turn in turns]
-
-
-def _types_together(members: Sequence[Patient], rank: dict[tuple[str, str], int]) -> list[Patient]:
-    """Tumour types in random order, in each its patients in random order (ids break a tie)."""
-
-    def position(each: Patient) -> tuple[int, str, int, str]:
-        return rank["type", each.tumour_type], each.tumour_type, rank["id", each.patient_id], each.patient_id
-
-    return sorted(members, key=position)
-
-
-def _spread(counts: list[int]) -> list[int]:
-    """Set indices, ``counts[i]`` times i, such that any first k hold k · counts[i] / sum(counts) of i to within one.
-
-    Tijdeman 1980, "The chairman assignment problem", Discrete Mathematics 32: among the sets that are due, the one
-    whose deadline is nearest. In whole numbers, so that no rounding decides.
-    """
-    used, total = [i for i, count in enumerate(counts) if count], sum(counts)
-    slack = max(2 * len(used) - 2, 1)
-    given = [0] * len(counts)
-    order = []
-    for k in range(1, total + 1):
-        due = [i for i in used if slack * (k * counts[i] - given[i] * total) >= total]
-        room = {i: total * (slack - 1 + slack * given[i]) - slack * k * counts[i] for i in due}
-        chosen = min(due, key=lambda i: (Fraction(room[i], counts[i]), i))
-        given[chosen] += 1
-        order.append(chosen)
-    return order

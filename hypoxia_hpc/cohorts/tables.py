@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
-from hypoxia_hpc.cohorts.manifests import is_mpp, is_slide_id
+from hypoxia_hpc.cohorts.manifests import is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
@@ -24,7 +25,7 @@ _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 def read_slides(path: Path) -> tuple[Slide, ...]:
     """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
     slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
-    table = _read(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name"))
+    table = _read(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name", "md5"))
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
@@ -32,6 +33,7 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     offending += _wrong(
         table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100"
     )
+    offending += _wrong(table, "md5", (table["md5"] != "") & ~table["md5"].map(is_md5), "is not 32 digits 0-9 and a-f")
     offending += _repeated(table, table["slide_id"].str.lower(), "slide id")
     refuse(f"{path} has {len(offending)} wrong cells", offending, "mend these rows")
     folder = path.absolute().parent
@@ -51,6 +53,12 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
 
 def _mpp(cell: str) -> float | None:
     return float(plain_number(cell)) if cell else None
+
+
+def read_md5(path: Path) -> dict[str, str]:
+    """What slides.csv says of the MD5 of slides, by slide id; only of those of which it says any."""
+    table = _read(path, ("slide_id",), ("md5", "patient_id"))
+    return {slide_id: md5.lower() for slide_id, md5 in zip(table["slide_id"], table["md5"], strict=True) if md5}
 
 
 def read_patient_table(path: Path) -> pd.DataFrame:
@@ -93,8 +101,9 @@ def read_split(path: Path) -> pd.DataFrame:
 
 
 def slides_csv(slides: pd.DataFrame) -> str:
-    """The text of slides.csv from the slides of a `SlideTable`, sorted by slide_id."""
-    return _sorted_csv(slides, SLIDE_COLUMNS, "slide_id")
+    """The text of slides.csv from the slides of a `SlideTable`, with its other columns behind, sorted by slide_id."""
+    others = [name for name in slides.columns if name not in SLIDE_COLUMNS]
+    return _sorted_csv(slides, [*SLIDE_COLUMNS, *others], "slide_id")
 
 
 def patients_csv(patients: pd.DataFrame) -> str:
@@ -113,10 +122,12 @@ def _sorted_csv(frame: pd.DataFrame, columns: Sequence[str], key: str) -> str:
 
 
 def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """The table without blanks around values; an optional column that it lacks is empty."""
+    """The table without blanks around values, patients by their TCGA-XX-XXXX where they have one; an optional column
+    that it lacks is empty."""
     table = read_table(path, required, optional).map(unguard).rename(columns=unguard)
     for column in table.columns.difference(["path", "name"]):
         table[column] = table[column].str.strip()
+    table["patient_id"] = table["patient_id"].map(plain_patient_id)
     return table.assign(**{name: "" for name in optional if name not in table})
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.base import ADDED as ADDED
     from hypoxia_hpc.config.base import NAME_PATTERN as NAME_PATTERN
     from hypoxia_hpc.config.base import Table as Table
+    from hypoxia_hpc.config.cohort import CohortTable as CohortTable
     from hypoxia_hpc.config.evaluate import EvaluateTable as EvaluateTable
     from hypoxia_hpc.config.extract import ExtractTable as ExtractTable
     from hypoxia_hpc.config.heads.attention import AttentionTable as AttentionTable
@@ -46,6 +47,7 @@ _HOMES = {
     "AttentionTable": "heads.attention",
     "Balance": "heads.fields",
     "CLUSTERINGS": "heads.registry",
+    "CohortTable": "cohort",
     "DeepKMeansTable": "heads.deep_kmeans",
     "EvaluateTable": "evaluate",
     "ExtractTable": "extract",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import Table
+from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.evaluate import EvaluateTable
 from hypoxia_hpc.config.extract import ExtractTable
 from hypoxia_hpc.config.report import ReportTable
@@ -22,6 +23,7 @@ class RunConfig(Table):
     """The whole of run.toml."""
 
     study: StudyName = Field("hypoxia", description="preset that the defaults come from")
+    cohort: CohortTable = CohortTable()
     tile: TileTable = TileTable()
     extract: ExtractTable = ExtractTable()
     train: TrainTable = TrainTable()

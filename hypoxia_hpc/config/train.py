@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model, field_validator, model_validator
 
-from hypoxia_hpc.config.base import Fraction, Table
+from hypoxia_hpc.config.base import ADDED, Fraction, Table
 from hypoxia_hpc.config.heads.registry import (
     CLUSTERINGS,
     HEADS,
@@ -17,6 +17,7 @@ from hypoxia_hpc.config.heads.registry import (
     declared,
     is_on_pixels,
 )
+from hypoxia_hpc.config.paths import LocalPath
 from hypoxia_hpc.config.search import MOST_POINTS, SearchTable
 from hypoxia_hpc.records import Json
 
@@ -39,6 +40,7 @@ def _listed(names: Sequence[str]) -> str:
 
 HeadName = Annotated[str, one_of(HEADS, USELESS_HEADS)]
 ClusteringName = Annotated[str, one_of(CLUSTERINGS, USELESS_CLUSTERINGS)]
+MOST_FOLDS = 100
 _TABLES = {name: declared(name).table for name in (*HEADS, *CLUSTERINGS)}
 _ENTRIES: dict[str, Any] = {name: (table, table()) for name, table in _TABLES.items()}
 _Models = create_model("_Models", __base__=Table, **_ENTRIES)
@@ -62,10 +64,30 @@ class TrainTable(_Models):
     folds: int = Field(
         1, ge=1, le=100, description="above 1: cross-validation by patient, each patient in the test set once"
     )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="cross-validation this many times, each time with other folds",
+        json_schema_extra=ADDED,
+    )
     split: tuple[Fraction, Fraction, Fraction] = Field(
         (0.70, 0.15, 0.15), strict=False, description="shares of patients for train, valid, test"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the split and of the training")
+    keep_together: str = Field(
+        "",
+        max_length=200,
+        description='column of patients.csv or slides.csv, as "site": patients with one value of it are never in two '
+        "sets; empty: every patient by itself",
+        json_schema_extra=ADDED,
+    )
+    split_file: LocalPath | None = Field(
+        None,
+        description="a split of yours, used as it is: a table with patient_id, set (train, valid, test) and, with "
+        "folds, fold (from 0); relative to this file",
+        json_schema_extra=ADDED,
+    )
     search: SearchTable = SearchTable()
 
     @field_validator("heads")
@@ -81,6 +103,14 @@ class TrainTable(_Models):
         if abs(sum(split) - 1) > 1e-6 or split[0] == 0 or split[2] == 0:
             raise ValueError(f"three shares that sum to 1, train and test above 0; got {list(split)}")
         return split
+
+    @model_validator(mode="after")
+    def _repeats_folds(self) -> TrainTable:
+        if self.repeats > 1 and self.folds == 1:
+            raise ValueError(f"repeats = {self.repeats} repeats a cross-validation, so folds must be above 1")
+        if self.n_folds > MOST_FOLDS:
+            raise ValueError(f"folds times repeats is {self.n_folds}, and {MOST_FOLDS} at most")
+        return self
 
     @model_validator(mode="after")
     def _searches_what_can_be_tried(self) -> TrainTable:
@@ -104,6 +134,11 @@ class TrainTable(_Models):
         """The table of a head or clustering."""
         table: Table = getattr(self, name)
         return table
+
+    @property
+    def n_folds(self) -> int:
+        """Folds of all repeats: how many models there are of each head."""
+        return self.folds * self.repeats
 
     @property
     def pixel_heads(self) -> tuple[str, ...]:

@@ -79,8 +79,8 @@ def predict_cohort(
     which has the slides of a patient together.
 
     A model of one fold says all there is. Of several, each predicts the patients of its sets, and tiles are kept from
-    the fold that has their patient in its test set; who is in no set (no label, another cohort) gets the mean over the
-    folds' models. So every tile stands once for each model.
+    the fold that has their patient in its test set (with repeats the mean of those folds); who is in no set (no label,
+    another cohort) gets the mean over the folds' models. So every tile stands once for each model.
     """
     found: dict[str, list[Predictions]] = {name: [] for name in models}
     for part in _parts(models, features):
@@ -154,7 +154,33 @@ def _of_part(
         tiles.append(labelled(frame.assign(attention=attention))[TILE_COLUMNS])
         slides.append(labelled(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
         pooled.append(labelled(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
-    return Predictions(_of_folds(tiles, SETS[-1:]), _of_folds(slides, SETS), _of_folds(pooled, SETS))
+    return Predictions(_once(_of_folds(tiles, SETS[-1:])), _of_folds(slides, SETS), _of_folds(pooled, SETS))
+
+
+def _once(tiles: pd.DataFrame) -> pd.DataFrame:
+    """Each tile once, by its place in the frame: where more folds than one tested it, as with repeats, the mean of what
+    they said; the fold is then not known."""
+    again = tiles.index.duplicated(keep=False)
+    if not again.any():
+        return tiles
+    first = tiles[~tiles.index.duplicated()]
+    means = tiles.groupby(level=0)[["probability", "attention"]].mean()
+    fold = first["fold"].mask(pd.Series(again, tiles.index)[~tiles.index.duplicated()])
+    return first.assign(fold=fold, probability=means["probability"], attention=means["attention"])
+
+
+def over_repeats(pooled: pd.DataFrame) -> pd.DataFrame:
+    """Slides or patients, each once for each model in the test set: with repeats, which test everybody several times,
+    the mean probability of the folds that did; the fold is then not known. Other rows stay."""
+    keys = ["model", "set", "id"]
+    tested = pooled["set"] == SETS[-1]
+    again = tested & pooled.duplicated(keys, keep=False)
+    if not again.any():
+        return pooled
+    means = pooled[again].groupby(keys, sort=False)["probability"].transform("mean")
+    once = pooled[again].assign(probability=means, fold=lambda rows: rows["fold"].mask(again)).drop_duplicates(keys)
+    whole: pd.DataFrame = pd.concat([pooled[~again], once])
+    return whole.sort_index(kind="stable")
 
 
 def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFrame:

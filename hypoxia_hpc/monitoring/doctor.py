@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from hypoxia_hpc.cohorts.tables import read_md5
 from hypoxia_hpc.config import RunConfig, SlurmTable, TileTable
 from hypoxia_hpc.errors import HypoxiaError, SlideError
 from hypoxia_hpc.machine.cores import usable_cores
@@ -46,8 +48,9 @@ def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
     yield checks.disk(Path(tempfile.gettempdir()))
 
 
-def examine_run(run: RunDir) -> Iterator[Check]:
-    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule."""
+def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
+    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule; with
+    ``md5`` every slide whose MD5 slides.csv has is read whole."""
     config = run.config()
     yield Check("run.toml", "ok", f"study {config.study}")
     slides, patients = run.slides(), run.patients()
@@ -62,6 +65,32 @@ def examine_run(run: RunDir) -> Iterator[Check]:
         sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
         yield checks.scratch(config.site, run.root, sizes)
         yield from readers.map(partial(_slide, config.tile), slides)
+        if md5:
+            yield from _sums(slides, read_md5(run.slides_file), readers)
+
+
+def _sums(slides: Sequence[Slide], said: Mapping[str, str], readers: ThreadPoolExecutor) -> Iterator[Check]:
+    """Only slides that are not what slides.csv says, and how many are."""
+    known = [slide for slide in slides if slide.slide_id in said]
+    found = list(readers.map(lambda slide: _md5_of(slide.path), known))
+    for slide, (md5, problem) in zip(known, found, strict=True):
+        if md5 != said[slide.slide_id]:
+            told = problem or f"MD5 {md5}, slides.csv has {said[slide.slide_id]}: download it again"
+            yield Check(f"md5 {slide.slide_id}", "bad", told)
+    n_same = sum(md5 == said[slide.slide_id] for slide, (md5, _) in zip(known, found, strict=True))
+    verdict: Verdict = "ok" if len(known) == len(slides) else "note"
+    yield Check(
+        "md5", verdict, f"as in slides.csv: {n_same} of {len(known)}; without one there: {len(slides) - len(known)}"
+    )
+
+
+def _md5_of(path: Path) -> tuple[str, str]:
+    """In hexadecimal digits, or why it cannot be told."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest(), ""
+    except OSError as error:
+        return "", f"{path} cannot be read: {error.strerror}"
 
 
 def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:

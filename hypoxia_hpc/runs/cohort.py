@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.splits import split_folds
+from hypoxia_hpc.cohorts.splits import Split, members_of
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
@@ -17,6 +17,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Features, Json, Patient, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import evaluate_key, train_key
+from hypoxia_hpc.runs.split import make_split, split_of_run
 from hypoxia_hpc.runs.state import SlideState, feature_states, require_ready, run_spec
 from hypoxia_hpc.stores.features import open_features
 
@@ -51,13 +52,13 @@ class Cohort:
     def quarantined(self) -> list[SlideState]:
         return [state for state in self.states if state.status == "quarantined"]
 
-    def split(self) -> pd.DataFrame:
-        """patient_id, fold, set of every patient with a slide. Raises InputError where no split can be made."""
-        return split_of(self.config.train, list(self.patients.values()))
+    def split(self) -> Split:
+        """Of every patient with a slide. Raises InputError where no split can be made."""
+        return split_of_run(self.run, self.config.train, list(self.patients.values()))
 
     def fold_sets(self) -> FoldSets:
         """Raises as ``split``."""
-        return sets_by_fold(self.split())
+        return sets_by_fold(self.split().table)
 
     def planned(self, folds: FoldSets) -> tuple[Planned, ...]:
         """Every model that [train] asks for, with its key on this cohort. Raises what ``find_network`` does where a
@@ -121,7 +122,7 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
 
 def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
     """The split that [train] asks for. Raises InputError where it cannot be made."""
-    return split_folds(patients, table.split, table.folds, table.seed)
+    return make_split(table, members_of(patients)).table
 
 
 def sets_by_fold(split: pd.DataFrame) -> FoldSets:
@@ -135,7 +136,7 @@ def model_names(table: TrainTable) -> list[tuple[str, str, int]]:
     return [
         (f"{head}.fold{fold}" if table.folds > 1 else head, head, fold)
         for head in (*table.heads, *table.clusterings)
-        for fold in range(table.folds)
+        for fold in range(table.n_folds)
     ]
 
 

@@ -97,7 +97,7 @@ def train_cost(config: RunConfig, size: CohortSize) -> StageCost:
 def evaluate_cost(config: RunConfig, size: CohortSize) -> StageCost:
     """All tiles through all models, pooled and measured."""
     found = {name: _predicting(config, name, size) for name in _names(config)}
-    folds = config.train.folds
+    folds = config.train.n_folds
     known = {name: cost.times(folds) for name, cost in found.items() if cost is not None}
     rows = size.tiles * len(config.train.heads)
     a_row = ROW_SECONDS * folds + RESAMPLED_SECONDS * config.evaluate.bootstrap
@@ -153,4 +153,4 @@ def _training(config: RunConfig, name: str, size: CohortSize) -> Cost | None:
     judged = size.valid if len(known) > 1 else 0.0
     seconds = sum(cost.train.core_seconds + judged * cost.predict.core_seconds for cost in known)
     largest = max((cost.train for cost in known), key=lambda cost: cost.peak_bytes)
-    return replace(largest, core_seconds=seconds).times(config.train.folds)
+    return replace(largest, core_seconds=seconds).times(config.train.n_folds)

@@ -43,6 +43,10 @@ class RunDir:
         return self.root / "split.csv"
 
     @property
+    def split_record_file(self) -> Path:
+        return self.root / "split.json"
+
+    @property
     def predictions(self) -> Path:
         return self.root / "predictions"
 

@@ -6,7 +6,9 @@ A rule version is raised when the output of a stage changes for the same table a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
+from hypoxia_hpc.cohorts.dealing import Member
 from hypoxia_hpc.config import EvaluateTable, ExtractTable, Table, TileTable, TrainTable, stage_key
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
@@ -17,6 +19,8 @@ REGIONS_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 2
 EVALUATE_RULE = 2
+# Of who is in which set. It enters no other key: those hold the set of each patient.
+SPLIT_RULE = 2
 
 
 def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> str:
@@ -53,6 +57,13 @@ def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json
 def extract_key(spec: Json, key_of_tiles: str) -> str:
     """Key of a feature store."""
     return stage_key("extract", EXTRACT_RULE, spec, key_of_tiles)
+
+
+def split_key(table: TrainTable, members: Sequence[Member]) -> str:
+    """Key of a split: of the entries of [train] that it goes by, and of what it sees of each patient."""
+    names = ("split", "folds", "repeats", "seed", "keep_together")
+    entries = {name: getattr(table, name) for name in names}
+    return stage_key("split", SPLIT_RULE, entries, sorted(astuple(each) for each in members))
 
 
 def train_key(

@@ -17,6 +17,7 @@ from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_cl
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.predictions import (
     Predictions,
+    over_repeats,
     predict_cohort,
     predictions_digest,
     saved_members,
@@ -116,7 +117,11 @@ def _guesses(cohort: Cohort, sets: Mapping[str, str], patients: Sequence[Patient
 
 def _measured(predictions: Predictions, config: RunConfig) -> Json:
     """``models`` of metrics.json; and, with more folds than one, ``folds``: patients of each by itself."""
-    levels = {"tile": predictions.tiles, "slide": predictions.slides, "patient": predictions.patients}
+    levels = {
+        "tile": predictions.tiles,
+        "slide": over_repeats(predictions.slides),
+        "patient": over_repeats(predictions.patients),
+    }
     models: Json = {}
     for level, frame in levels.items():
         for (model, set_name), rows in _labelled(frame).groupby(["model", "set"], sort=True, observed=True):

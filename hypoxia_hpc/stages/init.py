@@ -68,7 +68,7 @@ def init(
     labels = hypoxia_labels(read_scores(scores), rule) if scores is not None else None
     known = labels.table if labels is not None else read_patient_table(patients) if patients is not None else None
     found = find_slides(slides, patient_column, include, exclude)
-    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]))
+    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]), config.cohort)
     with_slides = _patients(table, known)
     priced, odd = _examined(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {

@@ -55,7 +55,7 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
         Stopped: on request.
     """
     models = saved_models(model_run)
-    n_folds = model_run.config().train.folds
+    n_folds = model_run.config().train.n_folds
     if n_folds > 1:
         progress.note(
             f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"

@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hypoxia_hpc.cohorts.tables import split_csv
+from hypoxia_hpc.cohorts.barcodes import alike
+from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.errors import InputError, some_names
+from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.models.clusterings import fit_clustering
 from hypoxia_hpc.models.finetuned import finetune_backbone, finetune_table, fit_finetune, make_probabilities
 from hypoxia_hpc.models.search import point_folders, search
@@ -28,11 +29,12 @@ from hypoxia_hpc.networks.heads.saved import model_key, save_model
 from hypoxia_hpc.networks.runtime import backend_name
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold, split_of
+from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.identity import shared_slides
 from hypoxia_hpc.runs.receipts import write_receipt
-from hypoxia_hpc.stores.attributes import read_tile_attributes
-from hypoxia_hpc.stores.commit import committed_file, remove_directory
+from hypoxia_hpc.runs.split import keep_split, split_of_run
+from hypoxia_hpc.stores.commit import remove_directory
 
 STAGE = "train"
 
@@ -59,8 +61,10 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     cohort = load_cohort(run)
     refuse_shared_slides(cohort)
     split = cohort.split()
-    committed_file(run.split_file, split_csv(split).encode())
-    folds = sets_by_fold(split)
+    keep_split(run, cohort.config.train, list(cohort.patients.values()), split)
+    for what, balance in split.balances:
+        progress.note(f"{what}: {balance.text}")
+    folds = sets_by_fold(split.table)
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
         progress.note(
@@ -86,7 +90,7 @@ def require_splittable(run: RunDir) -> None:
     where a network is to be fine-tuned what ``finetune_backbone`` raises."""
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
-    split_of(config.train, list(patients.values()))
+    split_of_run(run, config.train, list(patients.values()))
     for head in config.train.pixel_heads:
         finetune_backbone(config, head)
 
@@ -116,21 +120,20 @@ def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress)
 
 
 def refuse_shared_slides(cohort: Cohort) -> None:
-    """Raises InputError where files of equal content are under two patients, who could be in training and test."""
-    owners: dict[str, set[str]] = {}
-    for state in cohort.done:
-        tiles = read_tile_attributes(cohort.run.tiles(state.slide.slide_id))
-        made_of = "" if tiles is None else tiles.slide.fingerprint
-        owners.setdefault(made_of, set()).add(f"{state.slide.patient_id} ({state.slide.slide_id})")
-    shared = [
-        " and ".join(sorted(names)) for names in owners.values() if len({name.split(" (")[0] for name in names}) > 1
-    ]
-    if shared:
-        raise InputError(
-            f"{len(shared)} slides are in slides.csv under more than one patient (files of the same content)",
-            offending=sorted(shared),
-            remedy="keep each slide under the patient it is of",
-        )
+    """Raises InputError where one slide is under two patients, or one patient under two ids: they could be in training
+    and test."""
+    slides = [state.slide for state in cohort.done]
+    shared = shared_slides(cohort.run, slides, cohort.config.extract.name)
+    refuse(
+        f"{len(shared)} slides are in slides.csv under more than one patient (the same file, or the same pixels)",
+        [" and ".join(f"{patient_id} ({slide_id})" for patient_id, slide_id in found) for found in shared],
+        "keep each slide under the patient it is of",
+    )
+    refuse(
+        "patients whose ids differ only in case or separators, so that one patient may count as several",
+        [", ".join(map(repr, same)) for same in alike(cohort.patients)],
+        "write each patient's id in one way in slides.csv and patients.csv",
+    )
 
 
 def _train_one(

@@ -10,7 +10,7 @@ import pytest
 
 import hypoxia_hpc as hx
 from hypoxia_hpc.analysis.metrics import binary_metrics
-from hypoxia_hpc.cohorts.splits import split_folds
+from hypoxia_hpc.cohorts.splits import SplitRule, members_of, split_members
 from hypoxia_hpc.records import Patient
 
 PATIENTS = pd.DataFrame(
@@ -32,7 +32,7 @@ def test_a_split_is_that_of_the_stage(folds: int) -> None:
         Patient(f"P{number:02d}", number % 2 if number < 28 else None, ("A", "B", "")[number % 3])
         for number in range(30)
     ]
-    expected = split_folds(records, (0.6, 0.2, 0.2), folds, 7)
+    expected = split_members(members_of(records), SplitRule((0.6, 0.2, 0.2), folds, seed=7)).table
     found = hx.split(PATIENTS, (0.6, 0.2, 0.2), folds=folds, seed=7)
     pd.testing.assert_frame_equal(found, expected)
     pd.testing.assert_frame_equal(hx.split(PATIENTS[::-1], (0.6, 0.2, 0.2), folds=folds, seed=7), expected)

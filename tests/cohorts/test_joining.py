@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypoxia_hpc.cohorts.joining import COLUMNS, slide_id_from_name, slide_table, unique_slide_ids
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.errors import InputError
 
 
@@ -70,8 +71,8 @@ def test_only_tumour_samples_stay():
     table = slide_table(files(*names))
     assert table.slides["name"].tolist() == [names[0], names[3]]
     assert table.dropped == (
-        (names[1], "normal sample (TCGA sample type 11), no tumour"),
-        (names[2], "control sample (TCGA sample type 20), no tumour"),
+        (names[1], "normal sample (TCGA sample type 11), not in [cohort] samples"),
+        (names[2], "control sample (TCGA sample type 20), not in [cohort] samples"),
     )
 
 
@@ -173,3 +174,71 @@ def test_files_of_another_size_than_a_gdc_manifest_says_are_named():
     assert any(
         note.startswith("slides whose file has another size") and note.endswith(": 1 (cut)") for note in table.notes
     )
+
+
+MIXED = ["-01Z-00-DX1.svs", "-01A-01-TS1.svs", "-11A-01-BS1.svs", "-20A-01-MS1.svs", ".svs"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "preparations", "taken"),
+    [
+        (("tumour",), ("diagnostic", "frozen"), [0, 1, 4]),
+        (("tumour",), ("diagnostic",), [0, 4]),
+        (("normal", "control"), ("frozen",), [2, 3, 4]),
+        (("tumour", "normal", "control"), ("diagnostic", "frozen"), [0, 1, 2, 3, 4]),
+    ],
+)
+def test_samples_and_preparations_are_chosen_and_counted(samples, preparations, taken):
+    names = [f"TCGA-E7-A6M{i}{tail}" for i, tail in enumerate(MIXED)]
+    table = slide_table(files(*names), None, CohortTable(samples=samples, preparations=preparations))
+    assert sorted(table.slides["name"]) == sorted(names[i] for i in taken)
+    assert table.counts == {
+        "control, frozen": 1,
+        "normal, frozen": 1,
+        "not said": 1,
+        "tumour, diagnostic": 1,
+        "tumour, frozen": 1,
+    }
+    found, kept = table.steps
+    assert (found.slides, found.patients, kept.slides) == (5, 5, len(taken))
+    assert sum(each.n for each in kept.left_out) == 5 - len(taken)
+
+
+def test_frozen_beside_diagnostic_slides_are_told():
+    (note,) = slide_table(files("TCGA-E7-A6MF-01Z-00-DX1.svs", "TCGA-E7-A6MG-01A-01-TS1.svs")).notes
+    assert note.startswith("frozen sections beside diagnostic slides")
+    assert note.endswith(": 1 (TCGA-E7-A6MG-01A-01-TS1)")
+
+
+def test_a_barcode_that_contradicts_the_patient_is_named():
+    candidates = [
+        Candidate(Path("/d/TCGA-E7-A6MF-01Z-00-DX1.svs"), 1, patient_id="tcga.e7.a6mf.01A"),
+        Candidate(Path("/d/TCGA-E7-A6MG-01Z-00-DX1.svs"), 1, patient_id="TCGA-E7-A6MH"),
+        Candidate(Path("/d/TCGA-E7-A6MI-01Z-00-DX1.svs"), 1, patient_id="P1"),
+        Candidate(Path("/d/TCGA-E7-A6MI-01Z-00-DX2.svs"), 1, patient_id="P2"),
+        Candidate(Path("/d/TCGA-E7-A6MJ-01Z-00-DX1.svs"), 1, patient_id="P3"),
+    ]
+    with pytest.raises(InputError, match="barcode is another patient's") as caught:
+        slide_table(candidates)
+    assert caught.value.offending == (
+        "TCGA-E7-A6MG-01Z-00-DX1.svs: patient_id TCGA-E7-A6MH",
+        "TCGA-E7-A6MI: under the patients P1, P2",
+    )
+
+
+def test_ids_that_differ_in_case_or_separators_are_all_named():
+    candidates = [Candidate(Path(f"/d/{i}.svs"), 1, patient_id=name) for i, name in enumerate(["P-1", "p_1", "q", "r"])]
+    with pytest.raises(InputError, match="differ only in case or separators") as caught:
+        slide_table(candidates, {"Q", "r"})
+    assert caught.value.offending == ("'P-1', 'p_1'", "'Q', 'q'")
+
+
+def test_file_names_alone_are_no_ids_of_patients():
+    assert len(slide_table(files("slide_1.svs", "slide-1.svs")).slides) == 2
+
+
+def test_a_barcode_in_any_writing_is_one_patient():
+    names = ["TCGA-E7-A6MF-01Z-00-DX1.svs", "tcga.e7.a6mf.01Z.00.DX2.uuid.svs", "TCGA-E7-A6MF.svs"]
+    table = slide_table(files(*names), {"TCGA-E7-A6MF"})
+    assert set(table.slides["patient_id"]) == {"TCGA-E7-A6MF"}
+    assert table.unlabelled == ()

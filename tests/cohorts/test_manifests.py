@@ -68,7 +68,7 @@ def test_empty_paths_and_no_path_column(manifest):
 
 
 def test_gdc_layout_and_flat_layout(manifest, tmp_path):
-    path = manifest("id\tfilename\tmd5\tsize\tstate\nu1\ta.svs\t0\t5\treleased\nu2\tb.svs\t0\t6\treleased\n", "m.txt")
+    path = manifest("id\tfilename\tmd5\tsize\tstate\nu1\ta.svs\t\t5\treleased\nu2\tb.svs\t\t6\treleased\n", "m.txt")
     as_downloaded = read_manifest(path, nowhere).candidates
     assert [each.path for each in as_downloaded] == [tmp_path / "u1/a.svs", tmp_path / "u2/b.svs"]
     sizes = {tmp_path / "u1/a.svs": 5, tmp_path / "a.svs": 9, tmp_path / "b.svs": 6}

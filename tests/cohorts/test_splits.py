@@ -1,15 +1,14 @@
 """The split: each patient in exactly one set, shares within rounding, whatever the order."""
 
-import itertools
 import math
 import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.splits import _ones_per_set, _spread, largest_remainder, split_folds, split_patients
+from hypoxia_hpc.cohorts.splits import SplitRule, members_of, split_members
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Patient
 
@@ -25,6 +24,14 @@ def cohorts(draw, fractions):
     labels += draw(st.lists(st.sampled_from([0, 1, 1, None]), max_size=80))
     kinds = draw(st.lists(st.sampled_from("AAABC"), min_size=len(labels), max_size=len(labels)))
     return [Patient(f"p{i:03d}", *each) for i, each in enumerate(zip(labels, kinds, strict=True))]
+
+
+def split_patients(patients, fractions, seed):
+    return split_members(members_of(patients), SplitRule(fractions, seed=seed)).table
+
+
+def split_folds(patients, fractions, folds, seed):
+    return split_members(members_of(patients), SplitRule(fractions, folds, seed=seed)).table
 
 
 def sets_of(split):
@@ -65,10 +72,10 @@ def test_order_does_not_matter(patients, chance, seed):
 
 
 def test_known_split_stays_as_it_is():
-    # Raw PCG64 output and whole numbers: the same on every machine and with every NumPy.
+    # SHA-256 and whole numbers: the same on every machine and with every library.
     patients = [Patient(f"p{i:02d}", i % 2, "AB"[i % 3 == 0]) for i in range(20)]
     sets = sets_of(split_patients(patients, (0.5, 0.2, 0.3), 7))
-    assert "".join(sets[f"p{i:02d}"][:2] for i in range(20)) == "trtrvavatevatrtetrtetrtrtetrtrtrtetrvate"
+    assert "".join(sets[f"p{i:02d}"][:2] for i in range(20)) == "vavatrtrtrtrtrtrtetrtrtetrtevatetevatetr"
 
 
 def test_seeds_move_everybody():
@@ -86,20 +93,6 @@ def test_cohort_of_the_study():
     patients = [Patient(f"p{i:04d}", chance.randrange(2), chance.choice(kinds)) for i in range(7731)]
     sizes = split_patients(patients, (0.7, 0.15, 0.15), 0)["set"].value_counts()
     assert sizes.to_dict() == {"train": 5412, "valid": 1160, "test": 1159}  # of 5411.7, 1159.65, 1159.65
-
-
-@pytest.mark.parametrize(
-    ("total", "fractions", "sizes"),
-    [
-        (100, (0.7, 0.15, 0.15), [70, 15, 15]),
-        (10, (0.7, 0.15, 0.15), [7, 2, 1]),
-        (100, (0.29, 0.0, 0.71), [29, 0, 71]),
-        (7, (0.5, 0.0, 0.5), [4, 0, 3]),
-        (0, (0.4, 0.2, 0.4), [0, 0, 0]),
-    ],
-)
-def test_largest_remainder(total, fractions, sizes):
-    assert largest_remainder(total, fractions) == sizes
 
 
 def test_smallest_cohort_that_can_be_split():
@@ -192,12 +185,7 @@ def test_known_folds_stay_as_they_are():
     patients = [Patient(f"p{i:02d}", i % 2, "AB"[i % 3 == 0]) for i in range(12)]
     split = split_folds(patients, (0.5, 0.25, 0.25), 3, 7)
     sets = ["".join(name[:2] for name in part["set"]) for _, part in split.groupby("fold")]
-    assert sets == ["trtrvatetetrvatetevatrtr", "tetetrtrvatevatrtrtrteva", "trtrtetrvavatetrtrtevate"]
-
-
-def test_one_fold_is_the_split():
-    patients = [Patient(f"p{i:02d}", i % 2) for i in range(30)]
-    assert split_folds(patients, (0.7, 0.15, 0.15), 1, 4).equals(split_patients(patients, (0.7, 0.15, 0.15), 4))
+    assert sets == ["trvatrtrtrtetevavatetetr", "vatetevatetrtrtetrtrtrva", "tevavatetrtrtrvatetrtrte"]
 
 
 def test_too_few_patients_for_the_folds_names_the_numbers():
@@ -239,14 +227,88 @@ def test_too_few_of_both_classes_are_named_each():
     assert caught.value.offending[:2] == ("label 0: 2 patients, needed 3", "label 1: 2 patients, needed 3")
 
 
-def test_any_first_part_of_a_spread_holds_the_share_of_each_set():
-    for counts in itertools.product(range(5), repeat=3):
-        order, total = _spread(list(counts)), sum(counts)
-        assert [order.count(i) for i in range(3)] == list(counts)
-        for k, i in itertools.product(range(1, total + 1), range(3)):
-            assert abs(order[:k].count(i) - k * counts[i] / total) < 1, (counts, order)
-    assert _spread([0, 1, 3]) == [2, 1, 2, 2]  # and not another of several such orders
+@given(cohorts((0.7, 0.15, 0.15)), st.integers(0, 2**31 - 1), st.sampled_from([1, 3]))
+def test_an_unlabelled_patient_more_moves_nobody(patients, seed, folds):
+    rule = SplitRule((0.7, 0.15, 0.15), folds, seed=seed)
+    before = split_members(members_of(patients), rule).table
+    after = split_members(members_of([*patients, Patient("new", None, "A")]), rule).table
+    assert after[after["patient_id"] != "new"].reset_index(drop=True).equals(before)
+    assert set(after.loc[after["patient_id"] == "new", "set"]) == {"unlabelled"}
 
 
-def test_no_set_that_is_used_lacks_a_class():
-    assert _ones_per_set(6, [0, 2, 6]) == [0, 1, 5]
+def test_a_labelled_patient_more_moves_about_two_of_each_class():
+    """A split that was dealt by a patient's place in the sorted table moved half of the cohort."""
+    patients = [Patient(f"p{i:03d}", i % 2, "AB"[i % 3 == 0]) for i in range(200)]
+    moved = []
+    for seed in range(20):
+        before, after = (
+            sets_of(split_patients(each, (0.7, 0.15, 0.15), seed)) for each in (patients, [*patients, Patient("q", 1)])
+        )
+        moved.append(sum(before[name] != after[name] for name in before))
+    assert sum(moved) / len(moved) <= 3
+    assert max(moved) <= 8
+
+
+def test_repeats_are_other_folds_of_everybody():
+    patients = [Patient(f"p{i:02d}", i % 2) for i in range(40)]
+    rule = SplitRule((0.7, 0.15, 0.15), folds=4, repeats=3, seed=1)
+    table = split_members(members_of(patients), rule).table
+    assert table["fold"].unique().tolist() == list(range(12))
+    tested = table[table["set"] == "test"]
+    for repeat in range(3):
+        assert sorted(tested.loc[tested["fold"] // 4 == repeat, "patient_id"]) == [each.patient_id for each in patients]
+    assert len({tuple(part["patient_id"]) for _, part in tested.groupby("fold")}) == 12
+    once = split_members(members_of(patients), SplitRule((0.7, 0.15, 0.15), folds=4, seed=1)).table
+    assert table[table["fold"] < 4].equals(once)
+
+
+def test_three_classes_are_in_every_set():
+    patients = [Patient(f"p{i:02d}", min(i % 6, 2)) for i in range(60)]
+    rule = SplitRule((0.6, 0.2, 0.2), needed=("0", "1", "2"))
+    sets = sets_of(split_members(members_of(patients), rule).table)
+    for name in ("train", "valid", "test"):
+        assert {each.label for each in patients if sets[each.patient_id] == name} == {0, 1, 2}
+    few = [*[each for each in patients if each.label != 1][:30], Patient("q", 1)]
+    with pytest.raises(InputError, match="with label 0, 1 with label 1, ") as caught:
+        split_members(members_of(few), rule)
+    assert caught.value.offending == ("label 1: 1 patients, needed 3",)
+
+
+def test_strata_that_are_only_spread_need_not_be_everywhere():
+    patients = [Patient(f"p{i:02d}", i) for i in range(30)]
+    split = split_members(members_of(patients), SplitRule((0.6, 0.2, 0.2), needed=()))
+    assert split.table["set"].value_counts().to_dict() == {"train": 18, "valid": 6, "test": 6}
+
+
+@st.composite
+def cohorts_of_groups(draw):
+    groups = draw(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=6, max_size=9))
+    patients = [
+        (f"{group:02d}{label}{i}", label, f"g{group}")
+        for group, counts in enumerate(groups)
+        for label in (0, 1)
+        for i in range(counts[label])
+    ]
+    return [Patient(name, label) for name, label, _ in patients], {name: group for name, _, group in patients}
+
+
+@settings(max_examples=10)
+@given(cohorts_of_groups(), st.sampled_from([1, 2]), st.integers(0, 99), st.randoms(use_true_random=False))
+def test_groups_never_straddle(cohort, folds, seed, chance):
+    patients, groups = cohort
+    rule = SplitRule((0.6, 0.2, 0.2), folds, seed=seed, together=True)
+    split = split_members(members_of(patients, groups), rule)
+    shuffled = chance.sample(patients, len(patients))
+    assert (
+        split_members(members_of([*shuffled, Patient("u", None)], groups), rule)
+        .table[lambda rows: rows["patient_id"] != "u"]
+        .reset_index(drop=True)
+        .equals(split.table)
+    )
+    assert len(split.balances) == (1 if folds == 1 else 3)
+    for _, part in split.table.groupby("fold"):
+        sets = sets_of(part)
+        assert sorted(sets) == sorted(each.patient_id for each in patients)
+        assert len({(groups[name], found) for name, found in sets.items()}) == len(set(groups.values()))
+        for name in ("train", "valid", "test"):
+            assert {each.label for each in patients if sets[each.patient_id] == name} == {0, 1}

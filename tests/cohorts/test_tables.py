@@ -8,7 +8,7 @@ import pytest
 
 from hypoxia_hpc.cohorts.joining import slide_table
 from hypoxia_hpc.cohorts.manifests import Candidate
-from hypoxia_hpc.cohorts.splits import split_patients
+from hypoxia_hpc.cohorts.splits import SplitRule, members_of, split_members
 from hypoxia_hpc.cohorts.tables import (
     patients_csv,
     read_patient_table,
@@ -130,7 +130,8 @@ def test_missing_columns(table):
 
 
 def test_split_round_trip(table):
-    split = split_patients([Patient(f"={i}", i % 2) for i in range(20)] + [Patient("x", None)], (0.4, 0.2, 0.4), 1)
+    patients = [Patient(f"={i}", i % 2) for i in range(20)] + [Patient("x", None)]
+    split = split_members(members_of(patients), SplitRule((0.4, 0.2, 0.4), seed=1)).table
     written = split_csv(split)
     assert written == split_csv(split[::-1])
     assert written.startswith("patient_id,fold,set\n'=0,0,")

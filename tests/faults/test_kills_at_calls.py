@@ -64,15 +64,18 @@ TRAIN = Stage(
     (),
     ("tiles", "features", "receipts/tile", "receipts/extract"),
     tuple(f"models/{model}" for model in MODELS),
-    ("split.csv", *(f"receipts/train/{model}.json" for model in MODELS)),
+    ("split.csv", "split.json", *(f"receipts/train/{model}.json" for model in MODELS)),
 )
 TRAIN_ONE = replace(
-    TRAIN, folders=("models/logistic",), files=("split.csv", "receipts/train/logistic.json"), heads=("logistic",)
+    TRAIN,
+    folders=("models/logistic",),
+    files=("split.csv", "split.json", "receipts/train/logistic.json"),
+    heads=("logistic",),
 )
 TRAIN_TWO = replace(
     TRAIN,
     folders=("models/logistic", "models/attention"),
-    files=("split.csv", "receipts/train/logistic.json", "receipts/train/attention.json"),
+    files=("split.csv", "split.json", "receipts/train/logistic.json", "receipts/train/attention.json"),
     heads=("logistic", "attention"),
 )
 EVALUATE = Stage(

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from hypoxia_hpc.analysis.metrics import Interval, binary_metrics
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.cohorts.splits import split_patients
+from hypoxia_hpc.cohorts.splits import SplitRule, members_of, split_members
 from hypoxia_hpc.config import TrainTable
 from hypoxia_hpc.models.outputs import head_outputs
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
@@ -124,7 +124,8 @@ def test_permuted_labels_give_chance(
 def _auc(
     table: HeadTable, patients: list[Patient], stores: dict[str, Path], checkpoints: Checkpoints, seed: int
 ) -> Interval:
-    split = split_patients(patients, (0.4, 0.2, 0.4), seed).set_index("patient_id")["set"]
+    rule = SplitRule((0.4, 0.2, 0.4), seed=seed)
+    split = split_members(members_of(patients), rule).table.set_index("patient_id")["set"]
     sets = {
         name: [patient for patient in patients if split[patient.patient_id] == name]
         for name in ("train", "valid", "test")

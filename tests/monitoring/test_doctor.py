@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import tifffile
 
 from hypoxia_hpc.cli.text.doctor import doctor_text
 from hypoxia_hpc.config import SiteTable, SlurmTable, TileTable, preset, render_config
+from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check
 from hypoxia_hpc.monitoring.doctor import coarse_verdict, cut_verdict, examine_run
@@ -75,6 +77,24 @@ def test_of_many_bad_slides_the_first_are_shown() -> None:
     assert shown[:40] == [*(f"bad{n}" for n in range(20)), *(f"note{n}" for n in range(20))]
     assert ("second of 19" in text, "second of 20" in text) == (True, False)
     assert text.endswith("25 bad")
+
+
+def test_md5_of_slides_are_compared_where_that_is_asked_for(tmp_path: Path, real_slide: Path) -> None:
+    (tmp_path / "cut.svs").write_bytes(real_slide.read_bytes()[:-1])
+    slides = {"good": real_slide, "cut": tmp_path / "cut.svs", "gone": tmp_path / "gone.svs", "unsaid": real_slide}
+    run = new_run(tmp_path / "run", slides)
+    md5 = hashlib.md5(real_slide.read_bytes(), usedforsecurity=False).hexdigest()
+    head, *rows = run.slides_file.read_text().splitlines()
+    sums = [md5.upper(), md5, md5, ""]
+    run.slides_file.write_text("\n".join([f"{head},md5", *map(",".join, zip(rows, sums, strict=True))]) + "\n")
+    assert not any(one.name.startswith("md5") for one in examine_run(run))
+    found = {one.name: one for one in examine_run(run, md5=True) if one.name.startswith("md5")}
+    assert {name: one.verdict for name, one in found.items()} == {"md5 cut": "bad", "md5 gone": "bad", "md5": "note"}
+    assert found["md5 cut"].detail.endswith(f"slides.csv has {md5}: download it again")
+    assert found["md5"].detail == "as in slides.csv: 1 of 3; without one there: 1"
+    run.slides_file.write_text("\n".join([f"{head},md5", f"{rows[0]},x"]) + "\n")
+    with pytest.raises(InputError, match="md5 'x' is not 32 digits"):
+        run.slides()
 
 
 def test_a_resolution_that_contradicts_the_objective_is_a_note(tmp_path: Path, real_slide: Path) -> None:

@@ -61,6 +61,8 @@ BASE: dict[str, Any] = {
 }
 # Another value of every entry for which none can be made up from the one it has.
 OTHER: dict[str, Any] = {
+    "cohort.samples": ["tumour", "normal"],
+    "cohort.preparations": ["diagnostic"],
     "tile.default_mpp": 0.25,
     "tile.region_classes": ["Tumor"],
     "extract.name": "other",
@@ -70,6 +72,8 @@ OTHER: dict[str, Any] = {
     "train.heads": ["tanh", "funnel", "attention", "finetune"],
     "train.clusterings": [],
     "train.split": [0.5, 0.25, 0.25],
+    "train.keep_together": "site",
+    "train.split_file": "mine.csv",
     "train.funnel.units": [8, 4],
     "train.deep_kmeans.units": [64, 32],
     "train.finetune.backbone": "vgg16",
@@ -83,6 +87,7 @@ OTHER: dict[str, Any] = {
 UNSAID: dict[type, Any] = {int: 3, float: 0.5, str: "other"}
 # What an entry changes directly, where that is not what its table does.
 TABLES: dict[str, tuple[str, ...]] = {
+    "cohort": (),
     "tile": ("tile",),
     "extract": ("extract",),
     **{f"train.{name}": (name,) for name in MODELS},
@@ -102,7 +107,10 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "train.heads": ("evaluate",),
     "train.clusterings": ("evaluate",),
     "train.folds": ("evaluate",),
+    "train.repeats": ("evaluate",),
     "train.split": (),  # by the sets that it gives: see below
+    "train.keep_together": (),
+    "train.split_file": (),
     "train.seed": MODELS,
 }
 
@@ -202,6 +210,8 @@ def test_an_entry_changes_the_keys_that_it_must_and_no_other(name: str) -> None:
     raw = json.loads(json.dumps(BASE))
     if name == "tile.pixels":  # without pixels no network is fine-tuned
         raw["train"]["heads"].remove("finetune")
+    if name == "train.repeats":
+        raw["train"]["folds"] = 2
     before = parse_config(raw, source="run.toml")
     *tables, last = name.split(".")
     inner = raw
@@ -254,7 +264,7 @@ def chain(config: RunConfig, world: World = World()) -> dict[str, str]:
     cohort = Cohort(RunDir(Path("/run")), config, spec, tuple(states), patients)
     sets = {world.patient_id: world.in_set, "P2": "train", "P3": "valid", "P4": "test"}
     with patch("hypoxia_hpc.runs.cohort.find_network", lambda _: SimpleNamespace(rule=world.network_rule)):
-        folds = (sets,) * config.train.folds
+        folds = (sets,) * config.train.n_folds
         models = {model.head: model.key for model in cohort.planned(folds) if model.fold == 0}
         evaluate = cohort.evaluation_key(folds)
     point = keys.point_key(models["tanh"], config.train.settings_of("tanh", {"units": 64}))

@@ -23,6 +23,7 @@ from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.cli.text.metrics import metrics_table
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models.outputs import outputs_of
+from hypoxia_hpc.models.predictions import over_repeats
 from hypoxia_hpc.models.search import Score, best_of
 from hypoxia_hpc.models.training_job import training_data
 from hypoxia_hpc.monitoring.status import run_status
@@ -227,6 +228,49 @@ def test_too_many_folds_are_told_before_slides_are_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"folds": 17})
     with pytest.raises(InputError, match=r"\[train\] folds = 17: 16 with label 0, 16 with label 1"):
         require_splittable(run)
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Two folds, three times."""
+    run = make_run(
+        tmp_path_factory.mktemp("repeated") / "run",
+        {"heads": ["logistic", "attention"], "clusterings": [], "folds": 2, "repeats": 3},
+    )
+    trained(run)
+    evaluated(run)
+    return run
+
+
+def test_with_repeats_everybody_is_tested_in_each(repeated: RunDir) -> None:
+    patients = pd.read_csv(repeated.predictions / "patients.csv")
+    tested = patients[(patients["model"] == "attention") & (patients["set"] == "test")]
+    for repeat in range(3):
+        assert sorted(tested.loc[tested["fold"] // 2 == repeat, "id"]) == [f"P{number:02d}" for number in range(32)]
+    assert sorted(path.name for path in repeated.model("").iterdir() if "logistic" in path.name) == [
+        f"logistic.fold{fold}" for fold in range(6)
+    ]
+    once = over_repeats(patients.astype({"fold": "Int64"}))
+    mine = once[(once["model"] == "attention") & (once["set"] == "test")]
+    expected = tested.groupby("id")["probability"].mean()
+    assert mine.set_index("id")["probability"].to_dict() == pytest.approx(expected.to_dict())
+    assert mine["fold"].isna().all()
+    others = patients["set"] != "test"
+    assert once[once["set"] != "test"].equals(patients[others].astype({"fold": "Int64"}))
+
+
+def test_with_repeats_a_tile_stands_once_with_the_mean_of_its_folds(repeated: RunDir) -> None:
+    tiles = pd.read_parquet(repeated.predictions / "tiles.parquet")
+    assert not tiles.duplicated(["model", "slide_id", "x_l0"]).any()
+    slide = next(iter(repeated.slides()))
+    split = pd.read_csv(repeated.split_file)
+    tested = split[(split["patient_id"] == slide.patient_id) & (split["set"] == "test")]["fold"]
+    values = load_features(repeated, slide.slide_id).astype(np.float32)
+    said = [outputs_of(load_model(repeated.model(f"logistic.fold{fold}")))(slide, values) for fold in tested]
+    mine = tiles[(tiles["model"] == "logistic") & (tiles["slide_id"] == slide.slide_id)]
+    assert len(said) == 3
+    assert mine["probability"].to_numpy() == pytest.approx(np.mean([one["probability"] for one in said], axis=0))
+    assert mine["fold"].isna().all()
 
 
 # --- searches ----------------------------------------------------------------------------------------------------

@@ -24,7 +24,10 @@ from hypoxia_hpc.config.plugins import added
 HEADS_GROUP, CLUSTERINGS_GROUP = "hypoxia_hpc.heads", "hypoxia_hpc.clusterings"
 HEAD, CLUSTERING = (f"{name} of hypoxia_hpc.networks.heads.head" for name in ("Head", "Clustering"))
 # Entries of [train] itself.
-RESERVED = ("heads", "clusterings", "folds", "split", "seed", "search", "tumour-type")
+RESERVED = (
+    *("heads", "clusterings", "folds", "repeats", "split", "seed", "keep_together", "split_file", "search"),
+    "tumour-type",
+)
 
 
 _HEADS: Mapping[str, DeclaredHead] = {

@@ -1,0 +1,64 @@
+"""Slides that are one slide under two patients, and patients that are one patient under two ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from hypoxia_hpc.cohorts.barcodes import alike
+from hypoxia_hpc.cohorts.groups import joined
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.attributes import tile_attributes
+from hypoxia_hpc.stores.integrity import store_attributes
+
+Owners = tuple[tuple[str, str], ...]  # patient_id and slide_id
+
+
+def shared_slides(run: RunDir, slides: Iterable[Slide], features: str) -> list[Owners]:
+    """Slides of more than one patient that are one slide, as far as their stores are there.
+
+    Two slides are one where their files have one fingerprint, or where every kept tile has the same pixels: a byte
+    behind the image, or another header, makes another file of the same slide. ``content`` of a tile store is over
+    pixels, coordinates and background alone. A store that keeps no pixels says too little; there the features
+    (``features`` is their name) stand for them.
+    """
+    owners: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for slide in slides:
+        for made_of in _made_of(run, slide, features):
+            owners.setdefault(made_of, set()).add((slide.patient_id, slide.slide_id))
+    shared = {tuple(sorted(found)) for found in owners.values() if len({patient for patient, _ in found}) > 1}
+    return sorted(shared)
+
+
+def one_patient(run: RunDir, slides: Sequence[Slide], features: str) -> dict[str, str]:
+    """A group for each patient, the same for those who have a slide in common or ids that differ only in case or
+    separators. Only patients who share a group are in it."""
+    values: dict[str, list[str]] = {}
+    for found in (*shared_slides(run, slides, features), *_alike(slides)):
+        for patient_id, _ in found:
+            values.setdefault(patient_id, []).append("/".join(sorted({name for name, _ in found})))
+    return joined(values)
+
+
+def _alike(slides: Sequence[Slide]) -> Iterator[Owners]:
+    for same in alike({slide.patient_id for slide in slides}):
+        yield tuple((patient_id, "") for patient_id in same)
+
+
+def _made_of(run: RunDir, slide: Slide, features: str) -> Iterator[tuple[str, str]]:
+    held = store_attributes(run.tiles(slide.slide_id))
+    if held is None:
+        return
+    tiles = tile_attributes(held)
+    if tiles.slide.fingerprint:
+        yield "file", tiles.slide.fingerprint
+    if tiles.spec.get("pixels", "store") == "store":
+        yield from _content("pixels", held)
+    else:
+        yield from _content("features", store_attributes(run.features(features, slide.slide_id)) or {})
+
+
+def _content(kind: str, held: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    content = held.get("content")
+    if isinstance(content, str):
+        yield kind, content
