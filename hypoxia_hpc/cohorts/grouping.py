@@ -85,7 +85,7 @@ def _refuse_too_few(
         holding = [group for group, n in zip(groups, column, strict=True) if n]
         if least and len(holding) < n_used:
             offending.append(
-                f"label {stratum}: only in {', '.join(sorted(holding))}, needed in {n_used} groups or more"
+                f"label {stratum}: only in {some_names(sorted(holding))}, needed in {n_used} groups or more"
             )
     refuse(
         f"too few groups to keep them together: each of {n_used} sets needs whole groups with every label",
