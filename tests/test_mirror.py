@@ -122,6 +122,7 @@ TESTED_IN = {
     "slides.reread": "slides/test_tile_options.py",
     "slides.sources": "slides/test_native_source.py",
     "slides.tiff": "slides/test_native_reader.py",
+    "slides.trials": "slides/test_guard.py",
     "slides.turbojpeg": "slides/test_planes_of_slides.py",
     "slides.windows": "slides/test_windows_of_slides.py",
     "slurm.binds": "stages/test_submit.py",

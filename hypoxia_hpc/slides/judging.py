@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hypoxia_hpc.slides.layouts import (
     misread_by_openslide,
     own_layout,
 )
+from hypoxia_hpc.slides.sources import NATIVE_VENDORS
 from hypoxia_hpc.slides.tiff import FilePage, TiffError, read_file_pages
 
 GENERIC = "generic-tiff"
@@ -30,37 +32,49 @@ DIM = 1 << 14
 MOST_LOOKED_AT = 16
 
 
-def judge(path: Path) -> Layout | None:
-    """How the native reader alone reads this file; None where OpenSlide decides about it.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``layout``: how the native reader alone reads a file; None where OpenSlide decides about it. ``is_settled``: its
+    header asks for no more memory and time than are known, so that OpenSlide may open it."""
+
+    layout: Layout | None = None
+    is_settled: bool = False
+
+
+def judge(path: Path) -> Judgement:
+    """Who reads this file. TIFF files of Aperio, Philips and no vendor are settled where all pages could be read here:
+    a native tile for each place of a page (one without bytes counts), and nothing outside of the file. Of other
+    vendors' files an XML or a JPEG says what memory OpenSlide takes.
 
     Raises:
         SlideError: ``several-images``, ``not-rgb``, ``not-supported``; the message begins with the path.
     """
     if not path.is_file():
-        return None
+        return Judgement()
     try:
         pages = read_file_pages(path)
-        return _judged(path, pages) if pages else None
+        return _judged(path, pages) if pages else Judgement()
     except (TiffError, OSError):
-        return None
+        return Judgement()
     except SlideError as error:
         raise SlideError(error.reason, f"{path}: {error.problem}", remedy=error.remedy) from None
 
 
-def _judged(path: Path, pages: list[FilePage]) -> Layout | None:
+def _judged(path: Path, pages: list[FilePage]) -> Judgement:
     import openslide
 
     vendor = openslide.OpenSlide.detect_format(str(path))
+    settled = Judgement(is_settled=vendor in NATIVE_VENDORS and all(page.is_inside for page in pages))
     if vendor not in (None, GENERIC):
         _refuse_misread(pages, vendor)
-        return None
+        return settled
     if path.suffix.lower() == SLIDE_BESIDE:
         raise SlideError("not-supported", "not supported: Olympus VSI, whose slide lies in a folder", remedy=CONVERT)
     image = find_image(pages)
     bits = _bits_used(path, image)
     if vendor == GENERIC and bits in (8, DEEP_BITS) and is_openslides(image, pages):
-        return None
-    return own_layout(image, bits)
+        return settled
+    return Judgement(own_layout(image, bits), is_settled=True)
 
 
 def _refuse_misread(pages: list[FilePage], vendor: str) -> None:

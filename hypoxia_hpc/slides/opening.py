@@ -65,8 +65,9 @@ MOST_SEEN_FACTOR = 32
 def opened_slide(path: Path) -> Iterator[OpenedSlide]:
     """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
     refuse_absurd(path)
-    layout = judge(path)
-    with nullcontext() if layout else open_slide(path) as handle, path.open("rb") as file:
+    judged = judge(path)
+    layout, openslides = judged.layout, open_slide(path, is_settled=judged.is_settled)
+    with nullcontext() if layout else openslides as handle, path.open("rb") as file:
         slide = OpenedSlide(path, handle, file.fileno(), layout)
         try:
             yield slide

@@ -15,6 +15,7 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
+from hypoxia_hpc.slides.guard import require_openable
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ def openslide_versions() -> Json:
 
 
 @contextmanager
-def open_slide(path: Path) -> Iterator[OpenSlide]:
-    """An OpenSlide handle, closed afterwards.
+def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
+    """An OpenSlide handle, closed afterwards. Where it is not settled what the header asks for, the file is opened on
+    trial first, in another process.
 
     Raises:
-        SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, or ``unreadable`` when the file breaks
-            while it is being read (the handle is dead from then on).
+        SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``unsafe-to-open``, or ``unreadable`` when the
+            file breaks while it is being read (the handle is dead from then on).
+        MachineError: there can be no other process.
     """
     import openslide
 
@@ -62,9 +65,14 @@ def open_slide(path: Path) -> Iterator[OpenSlide]:
             raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
         if not path.is_file():  # opening a pipe would wait for ever
             raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
+        path.open("rb").close()
+        if not is_settled:
+            require_openable(path)
         slide = openslide.OpenSlide(str(path))
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
+    except OSError as error:
+        raise SlideError("unreadable", f"{path}: {error.strerror}", remedy="check the file system") from None
     except openslide.OpenSlideUnsupportedFormatError:
         refuse_other_kinds(path)
         raise SlideError(

@@ -43,6 +43,8 @@ REDUCED, MASK = 1, 4  # bits of the tag of the subfile
 _Entries = dict[int, tuple[int, int, bytes]]
 
 TYPES = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}  # the unsigned types, and bytes
+# Of all types, those of numbers that are not read here too.
+TYPE_BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1)) | dict.fromkeys((16, 17, 18), 8)
 DEFAULTS = {
     BITS: 1,
     COMPRESSION: 1,
@@ -117,7 +119,7 @@ class FilePage:
     the place in the list of the page whose SubIFD it is, else -1. ``extra`` are the meanings of samples beyond the
     colours, ``resolution`` is pixels per unit along x and y and the unit (2 inch, 3 cm), zeros where it is not said,
     ``most_value`` the highest value of a sample that the file announces, 0 for none, ``order`` the
-    file's byte order, "<" or ">"."""
+    file's byte order, "<" or ">". ``is_inside``: the values of its tags and its native tiles lie in the file."""
 
     page: TiffPage
     is_tiled: bool
@@ -128,6 +130,7 @@ class FilePage:
     most_value: int
     description: str
     order: str
+    is_inside: bool
 
     @property
     def size(self) -> tuple[int, int]:
@@ -218,8 +221,16 @@ class _Parser:
                 most_value=self._number(layout, entries, MOST_SAMPLE),
                 description=self._text(layout, entries),
                 order=layout.order,
+                is_inside=self._is_inside(layout, entries, page),
             )
         )
+
+    def _is_inside(self, layout: _Layout, entries: _Entries, page: TiffPage) -> bool:
+        for kind, count, field in entries.values():
+            nbytes = count * TYPE_BYTES.get(kind, 0)
+            if nbytes > len(field) and layout.number(layout.offset, field) + nbytes > self._size:
+                return False
+        return not np.any((page.counts > 0) & (page.offsets > self._size - page.counts))
 
     def _as_tiles(self, layout: _Layout, entries: _Entries) -> _Entries:
         """The entries of a stripped page as if its strips were tiles of its width."""

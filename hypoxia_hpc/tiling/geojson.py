@@ -20,7 +20,9 @@ import numpy as np
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float64Array
 
-MOST_BYTES = 16 * 2**20  # 700,000 positions of QuPath's; parsed they take 15 times the memory
+MOST_BYTES = 16 * 2**20  # 700,000 positions of QuPath's
+# A position is a list. Read, united and cut into pieces a position takes some 450 bytes: a worker holds 600 MB in all.
+MOST_PARTS = 500_000
 MOST_COORDINATE = 2**31
 MOST_TOLD = 5  # problems of one file in one message
 
@@ -34,6 +36,11 @@ OLD_KINDS = {
     "PathCellObject": "cell",
     "PathTileObject": "tile",
 }
+# Keys that are looked at, on any level; the values of others are dropped as soon as they are read.
+KEPT = frozenset(
+    "type features geometry geometries coordinates properties id objectType object_type isMissing classification "  # noqa: SIM905 - reads as a list
+    "names name".split()
+)
 # QuPath leaves out what lies in an area of a class whose name ends so: "Ignore*", "Region*".
 IGNORED_END = "*"
 UNCLASSIFIED = ""
@@ -75,11 +82,13 @@ def read_drawn(path: Path, wanted: Sequence[str] = ()) -> Drawn:
     skipped.
 
     Raises:
-        SlideError: ``bad-regions`` with what is wrong (no GeoJSON, more than 16 MiB, coordinates that are no numbers,
-            rings that are not closed); ``no-permission``; ``no-regions``.
+        SlideError: ``bad-regions`` with what is wrong (no GeoJSON, more than 16 MiB, more than 500,000 positions, lists
+            and objects, coordinates that are no numbers, rings that are not closed); ``no-permission``; ``no-regions``.
     """
+    content = read_bytes(path)
+    _refuse_many(path, content)
     try:
-        found = json.loads(read_bytes(path))
+        found = json.loads(content, object_hook=_compact)
     except RecursionError:
         raise bad_regions(path, "lists within lists, too deep to be GeoJSON") from None
     except ValueError as error:  # not JSON, not Unicode, a number of more than 4,300 digits
@@ -116,6 +125,38 @@ def read_bytes(path: Path) -> bytes:
             path, f"{status.st_size:,} bytes, more than {MOST_BYTES:,}: annotations only, no cell detections"
         )
     return content
+
+
+def _refuse_many(path: Path, content: bytes) -> None:
+    """Raise for a file whose lists and objects would fill the memory, a position of coordinates being one of them."""
+    parts = content.count(b"[") + content.count(b"{")
+    if parts > MOST_PARTS:
+        raise bad_regions(
+            path, f"{parts:,} positions, lists and objects, more than {MOST_PARTS:,}: simplify the annotations"
+        )
+
+
+def _compact(found: dict[str, Any]) -> dict[str, Any]:
+    """What is needed of an object of JSON, which has just been read: coordinates of areas as arrays, since as lists
+    they take ten times the memory; nothing of the geometry of a feature that is not meant."""
+    kept = {key: value for key, value in found.items() if key in KEPT}
+    if "coordinates" in kept:
+        kept["coordinates"] = _packed(kept.get("type"), kept["coordinates"])
+    if "geometry" in kept and _kind(kept) not in MEANT:
+        del kept["geometry"]
+    return kept
+
+
+def _packed(kind: object, coordinates: object) -> list[Polygon] | _Wrong:
+    """The polygons of a geometry, or what is wrong with it, to be said if it is meant."""
+    try:
+        if kind == "MultiPolygon":
+            found = _listed(coordinates, "MultiPolygon without its coordinates")
+        else:
+            found = [coordinates] if kind == "Polygon" else []
+        return [_rings(rings) for rings in found if rings != []]
+    except _Wrong as wrong:
+        return _Wrong(*wrong.args)  # without its traceback, which holds the lists
 
 
 def _features(found: object) -> list[object]:
@@ -173,7 +214,7 @@ def _drawn(path: Path, meant: Sequence[tuple[int, object]], others: dict[str, in
     for number, feature in meant:
         name = _class(feature)
         try:
-            polygons = [_rings(rings) for rings in _coordinates(feature) if rings != []]
+            polygons = list(_polygons(feature))
         except _Wrong as wrong:
             problems.append(f"feature {number}: {wrong}" if len(problems) < MOST_TOLD else "and so on")
             if len(problems) > MOST_TOLD:
@@ -193,8 +234,8 @@ def _is_of(name: str, wanted: Sequence[str]) -> bool:
     return any(name == one or name.startswith(f"{one}: ") for one in wanted)
 
 
-def _coordinates(feature: object) -> Iterator[object]:
-    """The coordinates of every polygon of a feature or geometry."""
+def _polygons(feature: object) -> Iterator[Polygon]:
+    """Every polygon of a feature or geometry. Raises _Wrong."""
     waiting = [feature]
     while waiting:
         geometry = waiting.pop()
@@ -203,12 +244,16 @@ def _coordinates(feature: object) -> Iterator[object]:
             waiting += [] if geometry.get("geometry") is None else [geometry["geometry"]]
         elif isinstance(geometry, dict) and kind == "GeometryCollection":
             waiting += _listed(geometry.get("geometries"), "GeometryCollection without its geometries")
-        elif isinstance(geometry, dict) and kind == "Polygon":
-            yield geometry.get("coordinates")
-        elif isinstance(geometry, dict) and kind == "MultiPolygon":
-            yield from _listed(geometry.get("coordinates"), "MultiPolygon without its coordinates")
+        elif isinstance(geometry, dict) and kind in ("Polygon", "MultiPolygon"):
+            yield from _unpacked(geometry.get("coordinates", _Wrong(f"{kind} without its coordinates")))
         elif kind not in WITHOUT_AREA:
             raise _Wrong(f"{_shown(kind)} is no kind of GeoJSON geometry")
+
+
+def _unpacked(packed: list[Polygon] | _Wrong) -> list[Polygon]:
+    if isinstance(packed, _Wrong):
+        raise packed
+    return packed
 
 
 def _rings(rings: object) -> Polygon:
@@ -225,7 +270,8 @@ def _ring(ring: object) -> Ring:
         raise _Wrong(
             f"a ring of {len(positions)} positions; 4 or more, of which the last is the first, would be closed"
         )
-    return np.array([position[:2] for position in positions], dtype=np.float64)
+    numbers = (number for position in positions for number in (position[0], position[1]))
+    return np.fromiter(numbers, np.float64, 2 * len(positions)).reshape(-1, 2)
 
 
 def _is_coordinate(*values: object) -> bool:

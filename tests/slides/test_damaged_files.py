@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pytest
 import zarr
 from bombs import bombs, cut_off_jpegs, jpeg2000_over_reads, jpeg_of_scans
 from damage import damaged_files
+from measured import command_line
 from PIL import Image
 
 from hypoxia_hpc.slides.judging import judge
@@ -72,20 +71,6 @@ def tile_all(files: Iterator[tuple[str, bytes]], folder: Path) -> Tiled:
     return Tiled(run, receipts, paths, most_mib)
 
 
-def command_line(*arguments: object, code: int) -> float:
-    """Run hypoxia-hpc to its end, below a process of its own; the most memory (VmHWM, MiB) that a process took."""
-    program = (
-        "import resource, subprocess, sys; "
-        "code = subprocess.run([sys.executable, '-m', 'hypoxia_hpc', *sys.argv[1:]], check=False).returncode; "
-        "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1200)
-    ended, most_kib = map(int, done.stdout.splitlines()[-1].split())
-    assert ended == code, done.stderr[-4000:]
-    return most_kib / 1024
-
-
 @pytest.fixture(scope="module")
 def tiled(tmp_path_factory: pytest.TempPathFactory) -> Tiled:
     """Every second damaged file, which leaves some of every kind and base, and all bombs: some 800."""
@@ -136,7 +121,7 @@ def test_what_was_kept_is_what_openslide_shows(tiled: Tiled) -> None:
             continue
         store = zarr.open_group(tiled.run / "tiles" / f"{slide_id}.zarr", mode="r")
         plan = store.attrs["plan"]
-        if plan["side_level"] != TILE_PX or plan["interpolated"] or judge(tiled.files[slide_id]) is not None:
+        if plan["side_level"] != TILE_PX or plan["interpolated"] or judge(tiled.files[slide_id]).layout is not None:
             continue  # what OpenSlide does not read, or reads wrong, is compared with what was written: test_plain.py
         with openslide.OpenSlide(tiled.files[slide_id]) as slide:
             for xy, pixels in zip(store["xy"][:].tolist(), store["pixels"][:], strict=True):

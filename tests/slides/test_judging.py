@@ -15,6 +15,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides.judging import Judgement, judge
 from hypoxia_hpc.slides.layouts import MOST_FLAT_BYTES
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.tile import TileStage
@@ -374,3 +375,58 @@ def test_tiles_come_out_of_formats_that_openslide_does_not_read(name: str, tmp_p
     with opened_slide(path) as opened:
         opened.check_readable()
         assert opened.read_thumbnail(80).shape == (64, 80, 3)
+
+
+# --- what is settled -----------------------------------------------------------------------------------------------
+
+
+def edit_tag(path: Path, name: str, values: list[int]) -> None:
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags[name].overwrite(values)
+
+
+def stray_tag(path: Path) -> None:
+    """A tag whose value lies a gigabyte behind the end."""
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        entry = file.pages[0].tags["XResolution"].offset
+    data[entry + 8 : entry + 12] = (2**30).to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+def test_a_header_that_was_read_here_is_settled(tmp_path: Path, real_slide: Path) -> None:
+    assert judge(real_slide).is_settled
+    plain = write(tmp_path / "a.tif", (picture(), {}))
+    assert judge(plain) == Judgement(None, is_settled=True)
+    assert judge(write(tmp_path / "b.tif", (picture(), {}), byteorder=">")).is_settled
+
+
+def test_native_tiles_without_bytes_are_settled_and_those_outside_of_the_file_are_not(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", (picture(), {}))
+    counts = [64 * 64 * 3] * 20
+    edit_tag(path, "TileByteCounts", [0, *counts[1:]])
+    assert judge(path).is_settled
+    edit_tag(path, "TileByteCounts", [65_535] * 20)
+    assert path.stat().st_size < 20 * 65_535
+    assert judge(path) == Judgement(None, is_settled=False)
+
+
+def test_a_tag_outside_of_the_file_is_not_settled(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", (picture(), {"resolution": (20_000, 20_000)}))
+    assert judge(path).is_settled
+    stray_tag(path)
+    assert not judge(path).is_settled
+
+
+def test_more_native_tiles_than_the_tables_have_are_not_settled(tmp_path: Path) -> None:
+    """A file of 70 KB that claims a million of them."""
+    path = write(tmp_path / "a.tif", (picture(), {}))
+    for name in ("ImageWidth", "ImageLength"):
+        edit_tag(path, name, [64_000])
+    assert judge(path) == Judgement(None, is_settled=False)
+
+
+def test_what_is_no_tiff_is_not_settled(tmp_path: Path) -> None:
+    (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE".ljust(2000, b"\0"))
+    for name in ("a.czi", "none", "."):
+        assert judge(tmp_path / name) == Judgement(None, is_settled=False)

@@ -417,7 +417,7 @@ def _write_thumbnail(file: TiffBytes, case: Case) -> None:
 # --- TIFF --------------------------------------------------------------------------------------------------------
 
 # Types by struct's letters; "s" is text, "R" a rational as two whole numbers.
-TYPES = {"B": (7, 1), "s": (2, 1), "H": (3, 2), "I": (4, 4), "R": (5, 8), "Q": (16, 8)}
+TYPES = {"B": (7, 1), "s": (2, 1), "H": (3, 2), "I": (4, 4), "R": (5, 8), "i": (9, 4), "Q": (16, 8)}
 
 
 class TiffBytes:

@@ -6,6 +6,9 @@ import hashlib
 import json
 import math
 import os
+import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import regions as module
-from hypoxia_hpc.tiling.geojson import MOST_BYTES, read_drawn
+from hypoxia_hpc.tiling.geojson import MOST_BYTES, MOST_PARTS, read_drawn
 from hypoxia_hpc.tiling.regions import (
     Regions,
     count_crossings,
@@ -536,3 +539,71 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert before == hashlib.sha256(QUPATH.encode()).hexdigest()
     path.write_text(QUPATH.replace("100", "101"))
     assert regions_digest(path) != before
+
+
+# --- memory --------------------------------------------------------------------------------------------------------
+
+MOST_MB = 600
+TILED = """
+import re, sys
+from pathlib import Path
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stages.tile import TileStage
+slide, folder = Path(sys.argv[1]), Path(sys.argv[2])
+work = TileStage(RunDir(folder / "run"), TileTable(tile_px=64, regions=str(folder)))
+work.target(Slide("s", slide, "p", 1)).parent.mkdir(parents=True, exist_ok=True)
+try:
+    print(work.make(Slide("s", slide, "p", 1), "0" * 64, lambda tiles: None).counts.masked)
+except SlideError as error:
+    print(error)
+print(int(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0]) * 1024 / 1e6)
+"""
+
+
+def tiled_in_a_child(slide: Path, folder: Path) -> tuple[str, float]:
+    """What a worker that tiles a slide within the regions of FOLDER/s.geojson says, and its most memory, MB."""
+    done = subprocess.run(
+        [sys.executable, "-c", TILED, slide, folder], capture_output=True, text=True, check=True, timeout=300
+    )
+    said, _, memory = done.stdout.strip().rpartition("\n")
+    return said, float(memory)
+
+
+def outlines(n: int, positions: int) -> list[Rings]:
+    """Side by side over 2,000 x 2,400 px, with bays, each of so many positions."""
+    angle = np.linspace(0, 2 * math.pi, positions)
+    radius = 40 + 4 * np.sin(7 * angle)
+    round_ = np.round(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), 3)
+    round_[-1] = round_[0]
+    centres = [np.array([50 + 100 * (k % 20), 50 + 100 * (k // 20)]) for k in range(n)]
+    return [[(round_ + centre).round(3).tolist()] for centre in centres]
+
+
+@pytest.mark.parametrize("parts", [pytest.param("one outline a feature", marks=pytest.mark.long), "one feature"])
+def test_a_worker_stays_within_its_memory_with_the_largest_file(tmp_path: Path, real_slide: Path, parts: str) -> None:
+    rings = outlines(480, MOST_PARTS // 490)
+    if parts == "one feature":
+        features = [feature({"type": "MultiPolygon", "coordinates": rings})]
+    else:
+        features = [feature(polygon(*one)) for one in rings]
+    text = json.dumps({"type": "FeatureCollection", "features": features, "name": "x"})
+    path = tmp_path / "s.geojson"
+    path.write_text(text.replace('"x"', f'"{"x" * (MOST_BYTES - len(text))}"'))
+    assert 0.95 * MOST_PARTS < text.count("[") + text.count("{") <= MOST_PARTS
+    said, memory = tiled_in_a_child(real_slide, tmp_path)
+    assert int(said) > 0
+    assert memory < MOST_MB, memory
+
+
+def test_more_positions_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.geojson"
+    path.write_text("[" + ",".join(["[]"] * (MOST_BYTES // 3 - 9)) + "]")
+    tracemalloc.start()
+    try:
+        assert "5,592,397 positions, lists and objects, more than 500,000" in refused(path).problem
+        assert tracemalloc.get_traced_memory()[1] < 2 * MOST_BYTES
+    finally:
+        tracemalloc.stop()
