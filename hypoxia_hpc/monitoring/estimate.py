@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
 from hypoxia_hpc.monitoring.remaining import cohort_stages
+from hypoxia_hpc.networks.backbones.work import WORK
 from hypoxia_hpc.networks.heads.cost import CohortSize
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.costs import START, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.operations import network_operations
 from hypoxia_hpc.runs.rates import (
     KEPT_SHARE,
     Figure,
@@ -131,7 +134,8 @@ def estimate_run(run: RunDir) -> RunEstimate:
     config, slides = survey.config, survey.slides
     tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
-    rates = rates_of(config, slides, tiled, extracted, planned)
+    counted = partial(network_operations, run, config) if config.extract.backbone not in WORK else lambda: None
+    rates = rates_of(config, slides, tiled, extracted, planned, counted)
     sound = [slide for slide in slides if slide.slide_id not in unread]
     stages = (
         tile_estimate(config, sound, tiled, rates),
@@ -195,10 +199,15 @@ def sample(slides: Sequence[Slide]) -> list[Slide]:
 
 
 def rates_of(
-    config: RunConfig, slides: Sequence[Slide], tiled: Receipts, extracted: Receipts, planned: Figure
+    config: RunConfig,
+    slides: Sequence[Slide],
+    tiled: Receipts,
+    extracted: Receipts,
+    planned: Figure,
+    operations: Callable[[], int | None] = lambda: None,
 ) -> Rates:
     """Measured from receipts where there are any, else assumed. ``planned``: tiles per unit of cost before any is
-    dropped."""
+    dropped. ``operations`` counts those of the network for a tile, where nothing is measured."""
     costs = {slide.slide_id: slide.cost for slide in slides}
     gpu = "gpu" in (config.site.slurm.gres or "")
     kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
@@ -207,7 +216,7 @@ def rates_of(
         tiles=kept or product(planned, KEPT_SHARE),
         tile_bytes=_a_row(tiled, lambda receipt: float(receipt.bytes)) or raw_tile_bytes(config.tile),
         extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
-        or seconds_a_tile(config, gpu=gpu),
+        or seconds_a_tile(config, gpu=gpu, operations=operations()),
         feature_bytes=_a_row(extracted, lambda receipt: float(receipt.bytes)) or raw_feature_bytes(config),
         gpu=gpu,
     )

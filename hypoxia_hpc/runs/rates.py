@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.networks.backbones.resolve import feature_length
-from hypoxia_hpc.networks.backbones.work import INCEPTION_SECONDS, WORK
+from hypoxia_hpc.networks.backbones.work import INCEPTION_PRODUCTS, INCEPTION_SECONDS, WORK
 from hypoxia_hpc.records import ExtractWork, Receipt, TileWork
 from hypoxia_hpc.runs.stages import stage_named
 
@@ -51,8 +51,9 @@ KEPT_SHARE = Figure(0.4, 0.15, 0.7, "assumed: 40 % of the tiles are tissue")
 PACKED = {"none": (1.0, 1.0, 1.0), "lz4": (0.98, 0.9, 1.0), "zstd": (0.96, 0.87, 1.0), "jpeg": (0.25, 0.12, 0.4)}
 # A tile's position and background; the position of a feature vector.
 TILE_ROW_BYTES, FEATURE_ROW_BYTES = 20, 16
-# Factor up and down for a network whose operations are not known.
-UNKNOWN_NETWORK = 5.0
+# Factor up and down for a network whose operations are counted, and not known. EfficientNet-Lite0 takes 2.8 times what
+# its operations say.
+COUNTED_NETWORK, UNKNOWN_NETWORK = 3.0, 5.0
 EXACT = "exact"
 
 
@@ -139,10 +140,15 @@ def raw_feature_bytes(config: RunConfig) -> Figure:
     return Figure(nbytes, nbytes, nbytes, EXACT)
 
 
-def seconds_a_tile(config: RunConfig, *, gpu: bool) -> Figure:
-    """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299."""
+def seconds_a_tile(config: RunConfig, *, gpu: bool, operations: int | None = None) -> Figure:
+    """Assumed seconds of a core or GPU to put a tile through the network: by its pixels, from InceptionV3's at 299; for
+    a network of which no cost is known by its ``operations`` (multiply-adds for a tile), where these are."""
     base, name = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE, config.extract.backbone
     pixels, work = (config.tile.tile_px / 299) ** 2, WORK.get(name)
+    if work is None and operations is not None:
+        counted = base.times(operations / INCEPTION_PRODUCTS)
+        origin = f"{base.origin}, by the {operations / 1e9:.2g} G multiply-adds of {name}"
+        return Figure(counted.value, counted.low / COUNTED_NETWORK, counted.high * COUNTED_NETWORK, origin)
     if work is None:
         known = base.times(pixels)
         origin = f"{base.origin}, for the operations of {name} are not known"

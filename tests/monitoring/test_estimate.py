@@ -30,6 +30,7 @@ from hypoxia_hpc.monitoring.estimate import (
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import ExtractWork, Patient, Receipt, Slide
+from hypoxia_hpc.runs import operations
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import (
     TILE_SECONDS,
@@ -237,6 +238,33 @@ def test_a_network_whose_operations_are_not_known_gets_a_wide_range() -> None:
     assert "densenet121" in known.origin
     assert "not known" in unknown.origin
     assert unknown.high / unknown.low > 20 * known.high / known.low
+
+
+def test_a_network_whose_operations_are_counted_goes_by_them() -> None:
+    xception = config(extract={"backbone": "xception", "weights": "random"})
+    counted, unknown = (seconds_a_tile(xception, gpu=False, operations=one) for one in (8_400_000_000, None))
+    inception = seconds_a_tile(config(), gpu=False)
+    assert counted.value == pytest.approx(inception.value * 8.4 / 5.7)
+    assert counted.low < counted.value < counted.high
+    assert counted.high / counted.low < unknown.high / unknown.low
+    assert "by the 8.4 G multiply-adds of xception" in counted.origin
+    known = config(extract={"backbone": "resnet50", "weights": "random"})
+    assert seconds_a_tile(known, gpu=False, operations=1) == seconds_a_tile(known, gpu=False)
+
+
+@pytest.mark.parametrize(("backbone", "calls"), [("resnet50", 0), ("mobilenet", 1)])
+def test_operations_are_counted_for_networks_without_a_known_cost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, calls: int
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(operations, "count_operations", lambda name, _: counted.append(name) or 570_000_000)
+    run = RunDir(tmp_path)
+    run.config_file.write_text(render_config(config(extract={"backbone": backbone, "weights": "random"})))
+    run.slides_file.write_text("slide_id,path,patient_id,cost\na,a.svs,p,800\n")
+    for _ in range(2):
+        found = estimate_run(run).rates.extract_seconds.origin
+        assert ("0.57 G multiply-adds of mobilenet" in found) == bool(calls)
+    assert len(counted) == calls
 
 
 def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:

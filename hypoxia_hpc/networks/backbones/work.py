@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 # InceptionV3 of 299 px, float32: TensorFlow 2.21 on two Zen 5 cores, 24-29 images/s together.
 INCEPTION_SECONDS, INCEPTION_PX = 0.08, 299
+INCEPTION_PRODUCTS = 5.7e9  # multiply-adds for such a tile
 
 
 class Work(NamedTuple):
