@@ -183,13 +183,13 @@ def hypoxia_label(scores, rule):
         for row in scores.itertuples()
     ]
     ids = {row[0] for row in rows}
-    base = [row for row in rows if not (row[0][-2:] in (".1", ".2") and row[0][:-2] in ids)]
+    base = [row for row in rows if not (row[0][-2] == "." and row[0][-1].isdigit() and row[0][:-2] in ids)]
     everyone = statistics.median(row[1] for row in rows)
     displacements = {}
     for patient, pan, intra, tumour_type in base:
         of_type = statistics.median(row[1] for row in base if row[3] == tumour_type)
         displacement = {"type-median": pan - of_type, "pan-median": pan - everyone, "intra": intra}[rule]
-        displacements[patient.replace(".", "-")] = (displacement, tumour_type)
+        displacements[patient.replace(".", "-")[:12]] = (displacement, tumour_type)
     largest = defaultdict(float)
     for displacement, tumour_type in displacements.values():
         largest[tumour_type] = max(largest[tumour_type], abs(displacement))

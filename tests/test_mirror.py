@@ -113,6 +113,7 @@ TESTED_IN = {
     "runs.cohort": "stages/test_train.py",
     "runs.device_time": "monitoring/test_status.py",
     "runs.rates": "monitoring/test_estimate.py",
+    "runs.sources": "stages/test_init.py",
     "runs.stages": "test_extension.py",
     "runs.survey": "monitoring/test_status.py",
     "slides.averaging": "slides/test_tile_options.py",

@@ -99,7 +99,7 @@ def test_slides_are_found_through_links_that_go_in_circles(tmp_path: Path, real_
     shutil.copy(real_slide, tmp_path / "elsewhere" / "one.svs")
     (tmp_path / "slides" / "link").symlink_to(tmp_path / "elsewhere")
     made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides")
-    assert made.slides.slides["slide_id"].tolist() == ["one"]
+    assert made.joined.slides.slides["slide_id"].tolist() == ["one"]
 
 
 def test_a_damaged_tile_store_is_mended_by_what_the_remedy_says(

@@ -147,8 +147,8 @@ class Run:
         patients: str | PathLike[str] | None = None,
         scores: str | PathLike[str] | None = None,
         rule: LabelRule = "type-median",
-        patient_column: str | None = None,
         progress: Progress | None = None,
+        **columns: Any,
     ) -> Run:
         """Make a run directory: run.toml, slides.csv and patients.csv. The same call again finds it made.
 
@@ -157,11 +157,11 @@ class Run:
             slides: Folder of slides, or a manifest (CSV with a column path).
             study: Preset that the settings come from.
             settings: Entries of run.toml that differ from it, table by table: ``{"tile": {"mpp": 1.0}}``.
-            patients: CSV with the columns patient_id and label.
-            scores: Published score table, in place of ``patients``.
+            patients: CSV with the columns patient_id and label. Without it and ``scores``, labels are the manifest's.
+            scores: Table of scores, as the published one, in place of ``patients``.
             rule: How labels follow from scores: "type-median", "pan-median" or "intra".
-            patient_column: Column of the manifest that names the patient.
             progress: As for the class.
+            columns: ``patient_column``, ``label_column``, ``score_column``: names of columns, as the command's options.
 
         Raises:
             InputError: Input that is wrong, or files in the directory that say something else.
@@ -173,8 +173,8 @@ class Run:
             expanded(slides, "Run.init"),
             scores=_path_of(scores),
             patients=_path_of(patients),
-            patient_column=patient_column,
             rule=_known(rule),
+            **columns,
         )
         return cls(root, progress=progress)
 

@@ -12,6 +12,8 @@ from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
 
+SCORE_HELP = "Column of the scores, as Winter_hypoxia_score_pan_cancer.  [Buffa]"
+SPLIT_HELP = "A split of yours: patient_id, set (train, valid, test)[, fold]; kept in RUN, used as it is."
 SAMPLE_HELP = "Take these: tumour, normal, control (by TCGA barcode or GDC sample sheet). Repeatable.  [tumour]"
 PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
 
@@ -36,51 +38,52 @@ class StudyOption(click.Option):
     metavar="DIR|CSV",
     help="Folder of slides, or a manifest.",
 )
-@click.option("--scores", type=click.Path(path_type=Path), metavar="FILE", help="Published hypoxia score table.")
+@click.option("--scores", type=click.Path(path_type=Path), metavar="FILE", help="Table of hypoxia scores.")
 @click.option("--rule", default="type-median", show_default=True, help="Label rule for --scores (see labels).")
+@click.option("--score-column", metavar="C", help=SCORE_HELP)
 @click.option("--patients", type=click.Path(path_type=Path), metavar="CSV", help="Table with patient_id,label[,…].")
-@click.option("--patient-column", metavar="C", help="Column of the manifest that names the patient.")
+@click.option("--patient-column", metavar="C", help="Column that names the patient: of the manifest, of --patients.")
+@click.option("--label-column", metavar="C", help="Column with the label: of --patients, else of the manifest.")
+@click.option("--split", type=click.Path(path_type=Path), metavar="FILE", help=SPLIT_HELP)
 @click.option("--sample", "samples", multiple=True, metavar="KIND", help=SAMPLE_HELP)
 @click.option("--preparation", "preparations", multiple=True, metavar="KIND", help=PREPARATION_HELP)
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only these of the folder: '*.svs'. Repeatable.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="Not these files: '*mask*', 'old/*'. Repeatable.")
+@click.option("--update", "is_update", is_flag=True, help="Add what RUN lacks; its rows and its run.toml stay.")
 def init(
     run: Path,
     study: str,
     slides: Path,
-    scores: Path | None,
     rule: str,
-    patients: Path | None,
-    patient_column: str | None,
+    split: Path | None,
     samples: tuple[str, ...],
     preparations: tuple[str, ...],
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
+    is_update: bool,
+    **sources: Any,
 ) -> int:
     """Make a run directory: run.toml, slides.csv, patients.csv.
 
-    A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site, md5; a manifest, sample
-    sheet or metadata JSON of GDC works too.
-    Patients are read from --patient-column, else patient_id, else DICOM's PatientID, else the TCGA barcode in the file
-    name. Without --scores and --patients the run serves tile, extract and predict.
+    A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site, md5, label, tumour_type; a
+    manifest, sample sheet or metadata JSON of GDC works too. Patients are read from --patient-column, else patient_id,
+    else DICOM's PatientID, else the TCGA barcode in the file name. Labels come from --scores or --patients, else from
+    the manifest; without any the run serves tile, extract and predict.
     """
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
+    from hypoxia_hpc.stages.init import update as update_run
 
-    made = init_run(
-        RunDir(run),
-        preset(study, _cohort(samples, preparations)),
-        slides,
-        scores=scores,
-        patients=patients,
-        patient_column=patient_column,
-        include=include,
-        exclude=exclude,
-        rule=_rule(rule),
-        progress=progress(),
-        stop=STOP,
-    )
+    known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **sources}
+    changes = _changes(samples, preparations, split)
+    if not is_update:
+        made = init_run(RunDir(run), preset(study, changes), slides, split=split, **known)
+    elif changes:
+        raise InputError(
+            "--update changes no entry of run.toml",
+            remedy="edit run.toml; leave out --sample, --preparation and --split",
+        )
+    else:
+        made = update_run(RunDir(run), slides, **known)
     say_blocks(made_text(made, run))
     return 0
 
@@ -95,14 +98,19 @@ def init(
     "intra: the intra-tumour-type score above 0.",
 )
 @click.option(
+    "--score-column",
+    metavar="C",
+    help=SCORE_HELP,
+)
+@click.option(
     "-o",
     "output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="CSV",
     help="Write here, not to the terminal.",
 )
-def labels(scores: Path, rule: str, output: Path | None) -> int:
-    """Hypoxia labels from the published score table (Bhandari et al. 2019, supplementary table 1).
+def labels(scores: Path, rule: str, score_column: str | None, output: Path | None) -> int:
+    """Hypoxia labels from a table of scores, above all the published one (Bhandari et al. 2019, supplementary table 1).
 
     Writes patient_id,label,score,tumour_type; score is the displacement over the largest one in its tumour type.
     """
@@ -112,7 +120,7 @@ def labels(scores: Path, rule: str, output: Path | None) -> int:
 
     if output is not None and output.exists() and output.samefile(scores):
         raise InputError(f"-o {output} is the score table itself", remedy="write the labels to another file")
-    made = hypoxia_labels(read_scores(scores), _rule(rule))
+    made = hypoxia_labels(read_scores(scores, _rule(rule), score_column), _rule(rule), score_column)
     text = patients_csv(made.table)
     if output is None:
         say(text.rstrip("\n"))
@@ -125,10 +133,17 @@ def labels(scores: Path, rule: str, output: Path | None) -> int:
     return 0
 
 
-def _cohort(samples: tuple[str, ...], preparations: tuple[str, ...]) -> dict[str, Any]:
-    """Of run.toml what these options change."""
+def _changes(samples: tuple[str, ...], preparations: tuple[str, ...], split: Path | None) -> dict[str, Any]:
+    """Of run.toml what these options change. Raises InputError for a split that is none."""
     given = {"samples": list(samples), "preparations": list(preparations)}
-    return {"cohort": {name: kinds for name, kinds in given.items() if kinds}}
+    cohort = {name: kinds for name, kinds in given.items() if kinds}
+    changes: dict[str, Any] = {"cohort": cohort} if cohort else {}
+    if split is not None:
+        from hypoxia_hpc.cohorts.given_split import read_given
+
+        folds = read_given(split)["fold"].nunique()
+        changes["train"] = {"split_file": "given_split.csv", "folds": folds}
+    return changes
 
 
 def _rule(rule: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
+from hypoxia_hpc.cohorts.labelling import plain_labels, renamed
 from hypoxia_hpc.cohorts.manifests import is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
@@ -39,14 +40,7 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     folder = path.absolute().parent
     columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     return tuple(
-        Slide(
-            slide_id,
-            folder / path_of_text(file),
-            patient_id,
-            int(cost),
-            float(plain_number(mpp)) if mpp else None,
-            name,
-        )
+        Slide(slide_id, folder / path_of_text(file), patient_id, int(cost), _mpp(mpp), name)
         for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
     )
 
@@ -61,9 +55,12 @@ def read_md5(path: Path) -> dict[str, str]:
     return {slide_id: md5.lower() for slide_id, md5 in zip(table["slide_id"], table["md5"], strict=True) if md5}
 
 
-def read_patient_table(path: Path) -> pd.DataFrame:
-    """patients.csv with all its columns as text, validated as `read_patients` says."""
-    table = _read(path, ("patient_id", "label"), ("tumour_type",))
+def read_patient_table(path: Path, patient_column: str | None = None, label_column: str | None = None) -> pd.DataFrame:
+    """patients.csv, or a table of the user's with these columns for ``patient_id`` and ``label``, with all its columns
+    as text, validated as `read_patients` says; words for two classes become 0 and 1."""
+    theirs = {"patient_id": patient_column, "label": label_column}
+    table = _read(path, [column or name for name, column in theirs.items()], ("tumour_type",), theirs)
+    table["label"] = plain_labels(table["label"])
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
     offending += _repeated(table, table["patient_id"], "patient", "label")
@@ -121,10 +118,21 @@ def _sorted_csv(frame: pd.DataFrame, columns: Sequence[str], key: str) -> str:
     return csv_text(frame[list(columns)].astype(object).sort_values(key, kind="stable"))
 
 
-def _read(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_columns(path: Path) -> pd.DataFrame:
+    """slides.csv or patients.csv as it is, all its columns as text, for rows that stay as they are."""
+    return _read(path, ("patient_id",))
+
+
+def _read(
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    theirs: Mapping[str, str | None] | None = None,
+) -> pd.DataFrame:
     """The table without blanks around values, patients by their TCGA-XX-XXXX where they have one; an optional column
-    that it lacks is empty."""
+    that it lacks is empty. ``theirs``: a user's columns by our names."""
     table = read_table(path, required, optional).map(unguard).rename(columns=unguard)
+    table = renamed(table, theirs or {})
     for column in table.columns.difference(["path", "name"]):
         table[column] = table[column].str.strip()
     table["patient_id"] = table["patient_id"].map(plain_patient_id)

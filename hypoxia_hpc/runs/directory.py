@@ -39,6 +39,14 @@ class RunDir:
         return self.root / "patients.csv"
 
     @property
+    def flow_file(self) -> Path:
+        return self.root / "flow.json"
+
+    @property
+    def given_split_file(self) -> Path:
+        return self.root / "given_split.csv"
+
+    @property
     def split_file(self) -> Path:
         return self.root / "split.csv"
 

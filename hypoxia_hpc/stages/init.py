@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
-from hypoxia_hpc.cohorts.manifests import read_manifest
-from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
-from hypoxia_hpc.cohorts.tables import patients_csv, read_patient_table, slides_csv
+from hypoxia_hpc.cohorts.dealing import Member
+from hypoxia_hpc.cohorts.flow import Flow
+from hypoxia_hpc.cohorts.given_split import given_split, read_given
+from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
+from hypoxia_hpc.cohorts.joining import SlideTable
+from hypoxia_hpc.cohorts.scores import HypoxiaLabels
+from hypoxia_hpc.cohorts.tables import patients_csv, read_columns, slides_csv, split_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.config.text_paths import path_of_text
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
+from hypoxia_hpc.runs.split import split_rule
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.costs import Header, read_headers
-from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.tiling.remarks import by_kind
 
@@ -32,14 +37,16 @@ OTHER_PATIENT = "slides of several patients with files of the same content, whic
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """What init made: the joined slides, the patients that have one, the labels where scores were given, what was
-    found, and what is odd about slides that are used all the same, as sentences with the ids of the slides."""
+    """What init made: slides and patients as they were joined, what the tables of a run that grew got (``slides`` and
+    ``patients`` of it, None for a new one), and what is odd about slides that are used all the same, as sentences with
+    the ids of the slides. ``patients`` are those of the run, ``flow`` is how it came to them."""
 
-    slides: SlideTable
+    joined: Joined
     patients: pd.DataFrame
-    labels: HypoxiaLabels | None
-    found: Found
+    n_slides: int
+    flow: Flow
     remarks: Mapping[str, tuple[str, ...]]
+    grown: tuple[Grown, Grown] | None = None
 
 
 def init(
@@ -47,41 +54,96 @@ def init(
     config: RunConfig,
     slides: Path,
     *,
-    scores: Path | None = None,
-    patients: Path | None = None,
-    patient_column: str | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    rule: LabelRule = "type-median",
+    split: Path | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    **sources: Any,
 ) -> Initialised:
-    """Make a run directory. The same call again finds it made. ``include`` and ``exclude``: see :func:`is_selected`.
+    """Make a run directory. The same call again finds it made. ``sources``: the other fields of `Sources`. ``split``: a
+    split of the user's, which is checked and kept in the run; [train] split_file has to name it.
 
     Raises:
         InputError: input that is wrong, or files there already that say something else.
         MachineError: disk or permission.
         Stopped: on request.
     """
-    if scores is not None and patients is not None:
-        raise InputError("--scores and --patients both give labels", remedy="give one of them")
-    labels = hypoxia_labels(read_scores(scores), rule) if scores is not None else None
-    known = labels.table if labels is not None else read_patient_table(patients) if patients is not None else None
-    found = find_slides(slides, patient_column, include, exclude)
-    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]), config.cohort)
-    with_slides = _patients(table, known)
-    priced, odd = _examined(table.slides, config.tile, progress or NoProgress(), stop or threading.Event())
+    joined = joined_cohort(Sources(slides, **sources), config.cohort)
+    priced, odd = _examined(joined.slides.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),
-        run.patients_file: patients_csv(with_slides),
-        run.receipts("init") / "cohort.json": json.dumps(_left_out(table, labels), indent=1),
+        run.patients_file: patients_csv(joined.patients),
+        **_given_split(run, config, split, joined.patients),
+        **_records(run, joined, joined.flow),
         # Last, since a run.toml is what makes a folder a run directory.
         run.config_file: render_config(config),
     }
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
+    _write(files)
+    return Initialised(joined, joined.patients, len(priced), joined.flow, odd)
+
+
+def update(
+    run: RunDir,
+    slides: Path,
+    *,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    **sources: Any,
+) -> Initialised:
+    """Add to a run the slides and patients that it lacks; its rows and its run.toml stay as they are, empty cells of
+    patients.csv are filled. The same call again changes nothing.
+
+    Raises InputError as ``init`` does, for a folder that is no run, and for slides that are neither found nor there any
+    more; MachineError, Stopped.
+    """
+    config = run.config()
+    run.slides(), run.patients()  # whatever is wrong with them is said before anything is added
+    joined = joined_cohort(Sources(slides, **sources), config.cohort)
+    there = read_columns(run.slides_file)
+    grown = grown_slides(
+        there, joined.slides.slides.astype(object), lambda text: run.root.absolute() / path_of_text(text)
+    )
+    is_new = joined.slides.slides["slide_id"].isin(grown.added)
+    new = joined.slides.slides[is_new].reset_index(drop=True)
+    priced, odd = _examined(new, config.tile, progress or NoProgress(), stop or threading.Event())
+    costs = dict(zip(priced["slide_id"], priced["cost"], strict=True))
+    table = grown.table
+    rows = zip(table["slide_id"], table["cost"], strict=True)
+    table = table.assign(cost=pd.Series([costs.get(*row) for row in rows], table.index, dtype=object))
+    held = read_columns(run.patients_file) if run.patients_file.exists() else table[["patient_id"]][:0].assign(label="")
+    patients = grown_patients(held, joined.patients)
+    flow = grown_flow(joined.flow, table, patients.table, grown.unnamed)
+    _write(
+        {
+            run.slides_file: slides_csv(table),
+            run.patients_file: patients_csv(patients.table),
+            **_records(run, joined, flow),
+        }
+    )
+    return Initialised(joined, patients.table, len(table), flow, odd, (grown, patients))
+
+
+def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:
+    """What was left out on the way."""
+    return {
+        run.flow_file: json.dumps(flow.as_json(), indent=1) + "\n",
+        run.receipts("init") / "cohort.json": json.dumps(_left_out(joined.slides, joined.labels), indent=1),
+    }
+
+
+def _given_split(run: RunDir, config: RunConfig, split: Path | None, patients: pd.DataFrame) -> dict[Path, str]:
+    """The user's split as it is kept in the run. Raises InputError where it is none of this cohort."""
+    if split is None:
+        return {}
+    given = read_given(split)
+    rows = zip(patients["patient_id"], patients["label"], strict=True)
+    given_split(given, [Member(name, label or None) for name, label in rows], split_rule(config.train), str(split))
+    return {run.given_split_file: split_csv(given)}
+
+
+def _write(files: Mapping[Path, str]) -> None:
     for path, text in files.items():
         committed_file(path, text.encode())
-    return Initialised(table, with_slides, labels, found, odd)
 
 
 def _examined(
@@ -125,38 +187,9 @@ def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
         raise InputError(
             f"{run.root} has files already that this would overwrite with others",
             offending=[str(path) for path in others],
-            remedy="choose another directory; to change a run edit its run.toml, slides.csv and patients.csv",
+            remedy="choose another directory; to add slides give --update; to change a run edit its run.toml, "
+            "slides.csv and patients.csv",
         )
-
-
-def find_slides(
-    source: Path, patient_column: str | None, include: Sequence[str] = (), exclude: Sequence[str] = ()
-) -> Found:
-    """Slides below a folder, or the rows of a manifest. Raises InputError."""
-    if source.is_dir():
-        if patient_column is not None:
-            raise InputError(
-                f"--patient-column {patient_column} names a column, but --slides {source} is a folder",
-                remedy="give a manifest (CSV with the columns path and your patient column) as --slides",
-            )
-        return find_below(source.absolute(), include, exclude)
-    if include or exclude:
-        raise InputError(
-            f"--include and --exclude choose files of a folder, but --slides {source} is none",
-            remedy="give a folder, or leave those rows out of the manifest",
-        )
-    if not source.exists():
-        raise InputError(f"--slides {source} does not exist", remedy="give a folder of slides or a manifest (CSV)")
-    manifest = read_manifest(source, nbytes_of, patient_column)
-    return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
-
-
-def _patients(table: SlideTable, known: pd.DataFrame | None) -> pd.DataFrame:
-    """The patients with a slide: what is known of them, an empty label for the others."""
-    with_slides = pd.DataFrame({"patient_id": sorted(set(table.slides["patient_id"]))})
-    if known is None:
-        return with_slides.assign(label="")
-    return with_slides.merge(known.astype(str), on="patient_id", how="left").fillna("")
 
 
 def _left_out(table: SlideTable, labels: HypoxiaLabels | None) -> Json:

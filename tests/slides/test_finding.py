@@ -151,7 +151,7 @@ def test_init_of_a_mixed_folder(tmp_path: Path, real_slide: Path) -> None:
     table = pd.read_csv(tmp_path / "run" / "slides.csv")
     assert len(table) == 8
     assert set(table["patient_id"]) == {"P0", "P1", "P2", "case1-HE", "case2-HE"}
-    assert made.found.left_out == 0
+    assert made.joined.found.left_out == 0
     rows = "\n".join(str(file) for file in sorted((tmp_path / "data").glob("*.dcm")))
     (tmp_path / "manifest.csv").write_text(f"path\n{rows}\n")
     with pytest.raises(InputError, match="cannot be told apart"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,7 @@ from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.finding import SERIES_ELSEWHERE
-from hypoxia_hpc.stages.init import OTHER_PATIENT, SAME_PATIENT, init
+from hypoxia_hpc.stages.init import OTHER_PATIENT, SAME_PATIENT, init, update
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
 
@@ -66,3 +68,196 @@ def test_a_series_under_two_patients_is_refused(tmp_path: Path) -> None:
         init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "manifest.csv")
     first = min(files[:2])
     assert caught.value.offending == (f"{first} (P) and {tmp_path / 'b' / first.name} (Q)",)
+
+
+# --- tables of every kind ---------------------------------------------------------------------------------------------
+
+SCORES = "patient_id\tBuffa_hypoxia_score_pan_cancer\tmine\ttumour_type\n"
+
+
+def made_by(run: Path, slides: Path, **sources: object) -> tuple[list[str], pd.DataFrame]:
+    """What init says of a cohort whose slides are not there, and patients.csv."""
+    said = list(made_text(init(RunDir(run), preset("hypoxia"), slides, **sources), run))  # type: ignore[arg-type]
+    return said, pd.read_csv(run / "patients.csv", dtype=str).fillna("")
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_labels_of_the_manifest_are_used(tmp_path: Path) -> None:
+    manifest = written(
+        tmp_path / "m.csv",
+        "path,patient_id,label,ward\na.svs,P,hypoxic,1\nb.svs,P,,1\nc.svs,Q,normoxic,2\nd.svs,R,,3\n",
+    )
+    said, patients = made_by(tmp_path / "run", manifest)
+    assert patients.to_numpy().tolist() == [["P", "1"], ["Q", "0"], ["R", ""]]
+    assert "note: columns of the manifest that are not used: ward" in said
+    assert any("all          3         1        1        1" in block for block in said)
+    assert said[-1].startswith(f"{tmp_path / 'run'}: 4 slides of 3 patients, 2 with a label.")
+
+
+def test_labels_of_the_manifest_that_give_way_are_said(tmp_path: Path) -> None:
+    manifest = written(tmp_path / "m.csv", "path,patient_id,label\na.svs,P,1\n")
+    table = written(tmp_path / "p.csv", "case,y\nP,0\n")
+    said, patients = made_by(tmp_path / "run", manifest, patients=table, patient_column="case", label_column="y")
+    assert patients.to_numpy().tolist() == [["P", "0", ""]]
+    assert "note: columns of the manifest that are not used: label" in said
+
+
+def test_columns_of_any_name(tmp_path: Path) -> None:
+    manifest = written(tmp_path / "m.csv", "path,case,patient_id,y\na.svs,P,x,1.0\nb.svs,Q,x,0.0\n")
+    said, patients = made_by(tmp_path / "run", manifest, patient_column="case", label_column="y")
+    assert patients.to_numpy().tolist() == [["P", "1"], ["Q", "0"]]
+    assert "note: columns of the manifest that are not used: patient_id" in said
+    for sources, message in (
+        ({"patient_column": "case2"}, "is a column of neither"),
+        ({"label_column": "y", "scores": tmp_path}, "--label-column y names a column of --patients"),
+        ({"score_column": "y"}, "--score-column y names a column of --scores"),
+    ):
+        with pytest.raises(InputError, match=message):
+            made_by(tmp_path / "other", manifest, **sources)
+
+
+def test_scores_by_any_column(tmp_path: Path) -> None:
+    scores = written(tmp_path / "s.txt", SCORES + "P\t1\t9\tA\nQ\t2\t-1\tA\nR\t3\t0\tA\n")
+    manifest = written(tmp_path / "m.csv", "path,patient_id\na.svs,P\nb.svs,Q\n")
+    said, patients = made_by(tmp_path / "run", manifest, scores=scores, score_column="mine")
+    assert patients[["patient_id", "label"]].to_numpy().tolist() == [["P", "1"], ["Q", "0"]]
+    assert said[0] == "scores: mine by the rule type-median, 1 of 3 patients of the table are hypoxic"
+    assert "note: columns of the score table that are not used: Buffa_hypoxia_score_pan_cancer" in said
+
+
+# --- the flow ---------------------------------------------------------------------------------------------------------
+
+MIXED = {
+    "TCGA-AA-0001-01Z-00-DX1.svs": "diagnostic",
+    "TCGA-AA-0001-01A-01-TS1.svs": "frozen",
+    "TCGA-AA-0002-01Z-00-DX1.svs": "diagnostic",
+    "TCGA-AA-0003-11A-01-TS1.svs": "normal, of a patient with nothing else",
+    "TCGA-AA-0004-01Z-00-DX1.svs": "no label",
+    "tcga.aa.0005.01Z.00.DX1.svs": "not in the table",
+}
+
+
+def test_the_flow_of_a_mixed_manifest(tmp_path: Path) -> None:
+    """Frozen, normal and unmatched slides."""
+    rows = "".join(f"u{number}\t{name}\t\t5\n" for number, name in enumerate(MIXED))
+    manifest = written(tmp_path / "gdc.txt", "id\tfilename\tmd5\tsize\n" + rows)
+    table = written(
+        tmp_path / "p.csv", "patient_id,label\nTCGA-AA-0001,1\nTCGA-AA-0002,0\nTCGA-AA-0004,\nTCGA-AA-0009,1\n"
+    )
+    config = preset("hypoxia", {"cohort": {"preparations": ["diagnostic"]}})
+    run = RunDir(tmp_path / "run")
+    said = list(made_text(init(run, config, manifest, patients=table), run.root))
+    flow = json.loads(run.flow_file.read_text())
+    assert flow["found"] == {"normal, frozen": 1, "tumour, diagnostic": 4, "tumour, frozen": 1}
+    assert [(step["step"], step["slides"], step["patients"]) for step in flow["steps"]] == [
+        ("found", 6, 5),
+        ("in the run", 4, 4),
+        ("with a label", 2, 2),
+    ]
+    reasons = {one["reason"]: one["names"] for step in flow["steps"] for one in step["left_out"]}
+    assert reasons == {
+        "frozen slide, not in [cohort] preparations": ["TCGA-AA-0001-01A-01-TS1.svs"],
+        "normal sample (TCGA sample type 11), not in [cohort] samples": ["TCGA-AA-0003-11A-01-TS1.svs"],
+        "no label": ["TCGA-AA-0004"],
+        "not in the table of labels": ["TCGA-AA-0005"],
+    }
+    assert flow["aside"] == [{"kind": "patient", "reason": "no slide", "n": 1, "names": ["TCGA-AA-0009"]}]
+    (shown,) = [block for block in said if "found " in block]
+    assert [line.split() for line in shown.strip().splitlines()[2:5]] == [
+        ["found", "6", "5"], ["of", "them", "normal,", "frozen", "1"], ["of", "them", "tumour,", "diagnostic", "4"],
+    ]  # fmt: skip
+    assert shown.strip().splitlines()[-1].split() == ["with", "a", "label", "2", "2"]
+
+
+def test_the_real_manifest_with_the_real_scores(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
+    """258 diagnostic slides of 252 colorectal patients; the files themselves are not here."""
+    run = RunDir(tmp_path / "run")
+    scores = shared_data("scores/BhandariHypoxiaScores.txt")
+    made = init(run, preset("hypoxia"), shared_data("gdc/gdc_manifest.txt"), scores=scores)
+    flow = json.loads(run.flow_file.read_text())
+    assert flow["found"] == {"tumour, diagnostic": 258}
+    found, taken, labelled = flow["steps"]
+    assert (found["slides"], found["patients"]) == (taken["slides"], taken["patients"]) == (258, 252)
+    patients = pd.read_csv(run.patients_file)
+    n_labelled = int(patients["label"].notna().sum())
+    assert labelled["patients"] == n_labelled
+    assert sum(one["n"] for one in labelled["left_out"]) == 252 - n_labelled
+    (aside,) = [one for one in flow["aside"] if one["kind"] == "score row"]
+    assert aside["n"] == 60
+    said = list(made_text(made, run.root))
+    assert said[0] == (
+        "scores: Buffa_hypoxia_score_pan_cancer by the rule type-median, 3,634 of 7,731 patients of the table are "
+        "hypoxic"
+    )
+    assert said[-1].startswith(f"{run.root}: 258 slides of 252 patients, {n_labelled} with a label.")
+
+
+# --- runs that grow, and splits that are given ------------------------------------------------------------------------
+
+
+def test_a_run_grows(tmp_path: Path, real_slide: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    for name in ("a", "b"):
+        shutil.copy(real_slide, tmp_path / f"{name}.svs")
+    first = written(tmp_path / "one.csv", "path,patient_id,label\na.svs,P,1\nb.svs,Q,\n")
+    init(run, preset("hypoxia"), first)
+    before = run.slides_file.read_text().splitlines()
+    run.config_file.write_text(run.config_file.read_text().replace("tile_px = 299", "tile_px = 224"))
+    config = run.config_file.read_text()
+    shutil.copy(real_slide, tmp_path / "c.svs")
+    second = written(tmp_path / "two.csv", "path,patient_id,label\nb.svs,Q,0\nc.svs,R,1\na.svs,P,0\n")
+    made = update(run, second)
+    said = "\n".join(made_text(made, run.root))
+    assert "added: 1 slide and 1 patient; all rows stay" in said
+    assert "note: patients with a value in a cell that was empty: 1 (Q)" in said
+    assert "note: patients with another value in the table now; patients.csv keeps the one it has: 1 (P)" in said
+    assert run.slides_file.read_text().splitlines()[:3] == before
+    assert [slide.cost > 0 for slide in run.slides()] == [True] * 3
+    assert run.patients_file.read_text() == "patient_id,label\nP,1\nQ,0\nR,1\n"
+    assert run.config_file.read_text() == config
+    files = {path: path.read_bytes() for path in (run.slides_file, run.patients_file, run.flow_file)}
+    update(run, second)
+    assert {path: path.read_bytes() for path in files} == files
+    assert [step["slides"] for step in json.loads(run.flow_file.read_text())["steps"]] == [3, 3, 3]
+
+
+def test_a_run_does_not_grow_where_a_slide_vanished(tmp_path: Path, real_slide: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    (tmp_path / "slides").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(real_slide, tmp_path / "slides" / f"{name}.svs")
+    init(run, preset("hypoxia"), tmp_path / "slides")
+    (tmp_path / "slides" / "b.svs").unlink()
+    with pytest.raises(InputError, match="neither found nor there any more") as caught:
+        update(run, tmp_path / "slides")
+    assert caught.value.offending == ("b",)
+    assert len(run.slides()) == 2
+    with pytest.raises(InputError, match="is no run directory"):
+        update(RunDir(tmp_path / "none"), tmp_path / "slides")
+
+
+def test_a_split_is_kept_in_the_run(tmp_path: Path) -> None:
+    names = [f"p{number}" for number in range(6)]
+    manifest = written(
+        tmp_path / "m.csv",
+        "path,patient_id,label\n" + "".join(f"{name}.svs,{name},{name[1] in '024'}\n" for name in names),
+    )
+    sets = ("train", "train", "valid", "valid", "test", "test")
+    split = written(
+        tmp_path / "split.csv",
+        "patient_id,set\n" + "".join(f"{one}\n" for one in map(",".join, zip(names, sets, strict=True))),
+    )
+    run = RunDir(tmp_path / "run")
+    config = preset("hypoxia", {"train": {"split_file": "given_split.csv"}})
+    init(run, config, manifest, split=split)
+    assert pd.read_csv(run.given_split_file)["set"].tolist() == list(sets)
+    assert run.config().train.split_file == str(run.given_split_file.absolute())
+    split.write_text(split.read_text().replace("p5,test\n", ""))
+    with pytest.raises(InputError, match="is no split of this cohort") as caught:
+        init(RunDir(tmp_path / "other"), config, manifest, split=split)
+    assert caught.value.offending[0] == "patient p5 has a label and no set in fold 0"
+    assert not (tmp_path / "other").exists()

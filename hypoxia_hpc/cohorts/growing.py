@@ -1,0 +1,106 @@
+"""A run's tables with slides and patients that have come since; rows that are there stay as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import refuse
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """``table``: the rows that were there and the ``added`` ones. Of those that were there: ``filled`` got a value in
+    an empty cell, ``kept`` have a value although the new table has another, ``unnamed`` are not named any more, and
+    ``moved`` are where they are found now, since they are not where they were."""
+
+    table: pd.DataFrame
+    added: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+
+def grown_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str], Path]) -> Grown:
+    """slides.csv with the slides of ``found`` that it lacks. Both have slide_id, path and patient_id as text, and other
+    columns; a slide is the same by its path or its id. ``place``: where a path leads.
+
+    Raises InputError for slides that are neither named nor there any more, for a slide that is found under another
+    patient, and for an id that is another slide's but for case.
+    """
+    same = _same_slides(there, found, place)
+    is_there = {name: place(path).exists() for name, path in zip(there["slide_id"], there["path"], strict=True)}
+    unnamed = sorted(set(there["slide_id"]) - set(same.values()))
+    refuse(
+        "slides of slides.csv that are neither found nor there any more",
+        [name for name in unnamed if not is_there[name]],
+        "bring their files back, name them in the manifest, or delete their rows",
+    )
+    new = found[~found["slide_id"].isin(same)]
+    taken = {name.lower() for name in there["slide_id"]}
+    clash = [name for name in new["slide_id"] if name.lower() in taken]
+    refuse("new slides with an id that slides.csv has", clash, "give them ids of their own: a manifest with slide_id")
+    _refuse_other_patients(there, found, same)
+    paths = {same[name]: path for name, path in zip(found["slide_id"], found["path"], strict=True) if name in same}
+    moved = {name: path for name, path in paths.items() if not is_there[name] and place(path).exists()}
+    kept = there.assign(
+        path=[moved.get(name, path) for name, path in zip(there["slide_id"], there["path"], strict=True)]
+    )
+    added = tuple(sorted(new["slide_id"]))
+    return Grown(_joined(kept, new), added, unnamed=tuple(unnamed), moved=tuple(sorted(moved)))
+
+
+def _refuse_other_patients(there: pd.DataFrame, found: pd.DataFrame, same: Mapping[str, str]) -> None:
+    patients = dict(zip(there["slide_id"], there["patient_id"], strict=True))
+    others = [
+        f"{same[name]}: {patients[same[name]]} in slides.csv, {patient_id} now"
+        for name, patient_id in zip(found["slide_id"], found["patient_id"], strict=True)
+        if name in same and patients[same[name]] != patient_id
+    ]
+    refuse(
+        "slides that are found under another patient", others, "mend slides.csv, or the table or names of the slides"
+    )
+
+
+def grown_patients(there: pd.DataFrame, found: pd.DataFrame) -> Grown:
+    """patients.csv with the patients of ``found`` that it lacks; empty cells of those it has are filled. Both have
+    patient_id and other columns as text."""
+    known = found.set_index("patient_id")
+    table = there.copy()
+    for name in [name for name in known.columns if name not in table]:
+        table[name] = ""
+    filled, kept = set(), set()
+    for name in known.columns:
+        new = table["patient_id"].map(known[name]).fillna("")
+        old = table[name]
+        filled |= set(table.loc[(old == "") & (new != ""), "patient_id"])
+        kept |= set(table.loc[(old != "") & (new != "") & (old != new), "patient_id"])
+        table[name] = old.where(old != "", new)
+    added = found[~found["patient_id"].isin(there["patient_id"])]
+    names = tuple(sorted(added["patient_id"]))
+    return Grown(_joined(table, added), names, tuple(sorted(filled)), tuple(sorted(kept)))
+
+
+def _same_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str], Path]) -> dict[str, str]:
+    """The id in ``there`` of each slide of ``found`` that is in it, by its id in ``found``."""
+    ids = set(there["slide_id"])
+    by_path = {_normal(place(path)): name for path, name in zip(there["path"], there["slide_id"], strict=True)}
+    pairs = [
+        (name, by_path.get(_normal(place(path)), name if name in ids else ""))
+        for name, path in zip(found["slide_id"], found["path"], strict=True)
+    ]
+    return {name: own for name, own in pairs if own}
+
+
+def _normal(path: Path) -> str:
+    return os.path.normpath(path)
+
+
+def _joined(there: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    columns = [*there.columns, *(name for name in new.columns if name not in there)]
+    return pd.concat([there, new], ignore_index=True).reindex(columns=columns).astype(object).fillna("")

@@ -1,0 +1,175 @@
+"""What a run is made of: the slides of a folder or a manifest, joined to what tables know of their patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import read_table
+from hypoxia_hpc.cohorts.flow import Flow, LeftOut, Step, left_out
+from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
+from hypoxia_hpc.cohorts.labelling import patients_said
+from hypoxia_hpc.cohorts.manifests import read_manifest
+from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
+from hypoxia_hpc.cohorts.tables import read_patient_table
+from hypoxia_hpc.config.cohort import CohortTable
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where slides and labels come from. ``patient_column`` may be one of the manifest and of the table of labels,
+    ``label_column`` is one of ``patients`` or of the manifest, ``score_column`` one of ``scores``. ``include`` and
+    ``exclude``: see :func:`is_selected`."""
+
+    slides: Path
+    scores: Path | None = None
+    patients: Path | None = None
+    patient_column: str | None = None
+    label_column: str | None = None
+    score_column: str | None = None
+    rule: LabelRule = "type-median"
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """The slides with a row, the patients that have one (patient_id, label and what else is known, as text), the labels
+    where scores were given, what was found, and the flow from there to patients with a label. ``unused``: columns
+    that say nothing to a run, by what has them."""
+
+    slides: SlideTable
+    patients: pd.DataFrame
+    labels: HypoxiaLabels | None
+    found: Found
+    flow: Flow
+    unused: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def joined_cohort(sources: Sources, cohort: CohortTable) -> Joined:
+    """Read all of it. Raises InputError for whatever is wrong, MachineError."""
+    _refuse_at_odds(sources)
+    column = sources.patient_column
+    labels = None
+    if sources.scores is not None:
+        scores = read_scores(sources.scores, sources.rule, sources.score_column)
+        labels = hypoxia_labels(scores, sources.rule, sources.score_column)
+    known = None if labels is None else labels.table.astype(str)
+    if sources.patients is not None:
+        known = read_patient_table(sources.patients, _own(sources.patients, column), sources.label_column)
+    found = find_slides(sources)
+    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]), cohort)
+    said = patients_said(table.said) if known is None else None
+    patients = _with_slides(table, known if said is None else said)
+    flow = cohort_flow(
+        table, patients, found, labels, has_labels=known is not None or bool((patients["label"] != "").any())
+    )
+    return Joined(table, patients, labels, found, flow, tuple(_unused(table, found, labels, is_said=known is None)))
+
+
+def find_slides(sources: Sources) -> Found:
+    """Slides below a folder, or the rows of a manifest. Raises InputError."""
+    source = sources.slides
+    if source.is_dir():
+        return find_below(source.absolute(), sources.include, sources.exclude)
+    if sources.include or sources.exclude:
+        raise InputError(
+            f"--include and --exclude choose files of a folder, but --slides {source} is none",
+            remedy="give a folder, or leave those rows out of the manifest",
+        )
+    if not source.exists():
+        raise InputError(f"--slides {source} does not exist", remedy="give a folder of slides or a manifest (CSV)")
+    label_column = sources.label_column if sources.patients is None else None
+    manifest = read_manifest(source, nbytes_of, _own(source, sources.patient_column), label_column)
+    return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
+
+
+def cohort_flow(
+    table: SlideTable, patients: pd.DataFrame, found: Found, labels: HypoxiaLabels | None, *, has_labels: bool
+) -> Flow:
+    """From the slides that were found to the patients with a label, where any table has labels."""
+    steps = table.steps
+    if has_labels:
+        without = patients.loc[patients["label"] == "", "patient_id"].tolist()
+        unknown = set(table.unlabelled)
+        reasons = [(name, "not in the table of labels" if name in unknown else "no label") for name in without]
+        n_slides = int((~table.slides["patient_id"].isin(without)).sum())
+        steps += (Step("with a label", n_slides, len(patients) - len(without), left_out("patient", reasons)),)
+    aside = [LeftOut("file", kind, n) for kind, n in sorted(found.skipped.items())]
+    aside += [LeftOut("file", "by --include and --exclude", found.left_out)] if found.left_out else []
+    if labels is not None and labels.set_aside:
+        reason = "second sample of a patient in the score table"
+        aside.append(LeftOut("score row", reason, len(labels.set_aside), labels.set_aside))
+    if table.without_slide:
+        aside.append(LeftOut("patient", "no slide", len(table.without_slide), table.without_slide))
+    return Flow(steps, tuple(aside), table.counts)
+
+
+def _refuse_at_odds(sources: Sources) -> None:
+    """Options that contradict each other, or that no table is there for."""
+    is_table = sources.slides.is_file() and sources.slides.suffix.lower() != ".json"
+    if sources.scores is not None and sources.patients is not None:
+        raise InputError("--scores and --patients both give labels", remedy="give one of them")
+    if sources.label_column is not None and (sources.scores is not None or not (sources.patients or is_table)):
+        raise InputError(
+            f"--label-column {sources.label_column} names a column of --patients or of a manifest, and there is none",
+            remedy="give the table that has it",
+        )
+    if sources.score_column is not None and sources.scores is None:
+        raise InputError(
+            f"--score-column {sources.score_column} names a column of --scores, and there is none",
+            remedy="give the table that has it",
+        )
+    column, tables = sources.patient_column, [sources.slides] if is_table else []
+    tables += [sources.patients] if sources.patients is not None else []
+    if column is not None and not any(_own(table, column) for table in tables):
+        raise InputError(
+            f"--patient-column {column} is a column of neither the manifest nor the table of labels",
+            remedy="give a manifest (CSV with the columns path and your patient column) as --slides, or name the "
+            "column as the table has it",
+        )
+
+
+def _own(path: Path, column: str | None) -> str | None:
+    """The column where the table has it. Raises InputError for a table that cannot be read."""
+    return column if column is not None and column in read_table(path, ()).columns else None
+
+
+def _with_slides(table: SlideTable, known: pd.DataFrame | None) -> pd.DataFrame:
+    """The patients with a slide: what is known of them, an empty label for the others."""
+    with_slides = pd.DataFrame({"patient_id": sorted(set(table.slides["patient_id"]))})
+    if known is None:
+        return with_slides.assign(label="")
+    return with_slides.merge(known, on="patient_id", how="left").fillna("")
+
+
+def _unused(
+    table: SlideTable, found: Found, labels: HypoxiaLabels | None, *, is_said: bool
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    others = [] if is_said else [name for name in ("label", "tumour_type") if table.said[name].str.strip().any()]
+    if names := (*found.unused, *others):
+        yield "the manifest", tuple(names)
+    if labels is not None and labels.unused:
+        yield "the score table", labels.unused
+
+
+def grown_flow(flow: Flow, slides: pd.DataFrame, patients: pd.DataFrame, unnamed: Sequence[str]) -> Flow:
+    """The flow of a run that grew to these tables. ``unnamed``: slides that it has and that were not found again; they
+    count as found."""
+    found, taken, *_ = flow.steps
+    old = slides.loc[slides["slide_id"].isin(unnamed), "patient_id"]
+    others = set(old) - set(slides.loc[~slides["slide_id"].isin(unnamed), "patient_id"])
+    first = Step("found", found.slides + len(old), found.patients + len(others))
+    second = Step("in the run", len(slides), slides["patient_id"].nunique(), taken.left_out)
+    without = patients.loc[patients["label"] == "", "patient_id"].tolist()
+    if len(without) == len(patients):
+        return replace(flow, steps=(first, second))
+    lacking = left_out("patient", [(name, "no label") for name in without])
+    n_slides = int((~slides["patient_id"].isin(without)).sum())
+    third = Step("with a label", n_slides, len(patients) - len(without), lacking)
+    return replace(flow, steps=(first, second, third))
