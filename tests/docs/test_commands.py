@@ -80,7 +80,7 @@ def run_line(command: str, folder: Path) -> None:
     else:
         code = Fresh(["bash", "-ec", command], log, environment).wait(LIMIT_SECONDS)
     assert code == 0, f"{command}\n{log.read_text()[-3000:]}"
-    if re.match(r"hypoxia-hpc init RUN\b", command):
+    if re.match(r"hypoxia-hpc init RUN\b(?!.* --update)", command):
         for setting in (*SETTINGS, *ONE_MODEL):
             change_setting(folder / "RUN", *setting)
 
