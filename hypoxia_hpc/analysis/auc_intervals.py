@@ -91,7 +91,7 @@ def _spread(found: Covariance, number: int, area: float) -> AreaSpread:
     if np.isnan(variance):  # one unit of a class says nothing of how units differ
         return AreaSpread(area, n_positive, n_negative)
     ratio = relative_variance(area, variance, n_positive, n_negative)
-    return AreaSpread(area, n_positive, n_negative, ratio, found.freedom(number))
+    return AreaSpread(area, n_positive, n_negative, ratio, float(found.freedom[number]))
 
 
 def _correlation(covariance: Float64Array) -> float:

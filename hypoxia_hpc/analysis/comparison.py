@@ -51,7 +51,7 @@ def compare_auc(
     Obuchowski 1997 with ``units``, sites that are drawn as a whole) by the method of variance estimates recovery (Zou
     and Donner 2008). p is 1 less the largest confidence whose interval leaves 0 out. DeLong's own interval and a paired
     bootstrap cover less: 75 to 90 % where one of the areas is 0.99, and 0 wide for two perfect ones
-    (``benchmarks/coverage.py``).
+    (``benchmarks/interval_coverage.py``).
     """
     if len(np.unique(labels)) < 2:
         return Compared(None, None, None, None, len(labels))

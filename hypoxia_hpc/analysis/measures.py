@@ -1,8 +1,8 @@
 """All metrics of a kind of outcome with their intervals: which interval each metric has is decided here.
 
 Rows are patients, or tiles and slides with the patient of each as its *unit*, or patients with the site of each as
-theirs: a unit is what is drawn as a whole. Why these intervals: ``benchmarks/coverage.py`` measures how often each
-holds the truth.
+theirs: a unit is what is drawn as a whole. Why these intervals: ``benchmarks/interval_coverage.py`` measures how often
+each holds the truth.
 """
 
 from __future__ import annotations

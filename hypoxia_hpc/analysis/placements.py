@@ -10,31 +10,22 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Float64Array, Int64Array
 
+# However few units make up nearly all of a variance, it counts as estimated with so many degrees of freedom: with
+# fewer, intervals of nearly perfect areas are wider than they need to be to cover.
+LEAST_FREEDOM = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Covariance:
-    """Covariance of the areas of k models, (k, k), and of the parts that either class has in it. NaN where a class has
-    one unit. ``n_positive``, ``n_negative``: units that have rows of the class; ``independent``: one row a unit;
-    ``mixed``: some unit has rows of both."""
+    """Covariance of the areas of k models, (k, k), NaN where a class has one unit, and the degrees of freedom of each
+    variance, (k,). ``n_positive``, ``n_negative``: units that have rows of the class; ``independent``: one row a
+    unit."""
 
     matrix: Float64Array
-    of_positive: Float64Array
-    of_negative: Float64Array
+    freedom: Float64Array
     n_positive: int
     n_negative: int
-    n_units: int
     independent: bool
-    mixed: bool
-
-    def freedom(self, model: int) -> float:
-        """Degrees of freedom of a model's variance (Welch and Satterthwaite); of units that have both classes, their
-        number less 1."""
-        if self.mixed:
-            return self.n_units - 1.0
-        parts = ((self.of_positive, self.n_positive), (self.of_negative, self.n_negative))
-        below = sum(float(part[model, model]) ** 2 / (n - 1) for part, n in parts)
-        least = min(self.n_positive, self.n_negative) - 1.0
-        return float(self.matrix[model, model]) ** 2 / below if below > 0 else least
 
 
 def placements(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Float64Array:
@@ -58,18 +49,48 @@ def auc_covariance(labels: NDArray[np.integer], placed: Float64Array, units: Int
     A unit contributes the sum of its rows' deviations, each over the size of its class; the sums over units of either
     class are scaled by I / (I - 1), I being the units that have it (Obuchowski 1997). With one row a unit this is
     DeLong's.
+
+    A variance that few units make up nearly alone is known worse than n - 1 degrees of freedom say. Its own are
+    2 n / (kurtosis - 1), as the variance of a variance has it, n - 1 at most, put together over the classes by Welch's
+    and Satterthwaite's formula; LEAST_FREEDOM at least, where n - 1 is as many.
     """
     zeros, has_0 = _shares(np.asarray(labels) == 0, placed, units, n_units)
     ones, has_1 = _shares(np.asarray(labels) == 1, placed, units, n_units)
     n_0, n_1, mixed = int(has_0.sum()), int(has_1.sum()), bool((has_0 & has_1).any())
     of_0, of_1 = _scale(n_0) * (zeros.T @ zeros), _scale(n_1) * (ones.T @ ones)
     both = _scale(n_units) * (zeros.T @ ones) if mixed else np.zeros_like(of_0)
-    independent = len(units) == n_units
-    return Covariance(of_0 + of_1 + both + both.T, of_1, of_0, n_1, n_0, n_units, independent, mixed)
+    parts = [(zeros + ones, of_0 + of_1)] if mixed else [(zeros[has_0], of_0), (ones[has_1], of_1)]
+    freedom = _freedom([each for each, _ in parts], [np.diag(variance) for _, variance in parts])
+    return Covariance(of_0 + of_1 + both + both.T, freedom, n_1, n_0, len(units) == n_units)
 
 
 def _scale(n: int) -> float:
     return n / (n - 1) if n > 1 else np.nan
+
+
+def _freedom(parts: list[Float64Array], variances: list[Float64Array]) -> Float64Array:
+    """(k,): of the sum of independent ``variances`` (k,), each of the columns of its ``parts`` (n, k)."""
+    most = [max(len(part) - 1.0, 1.0) for part in parts]
+    own = [np.clip(_by_kurtosis(part), 1, least) for part, least in zip(parts, most, strict=True)]
+    by_number = _welch(variances, [np.full(len(variances[0]), each) for each in most])
+    return np.maximum(_welch(variances, own), np.minimum(by_number, LEAST_FREEDOM))
+
+
+def _by_kurtosis(part: Float64Array) -> Float64Array:
+    """(k,): 2 n / (kurtosis - 1) of the columns of (n, k), infinite where they do not vary."""
+    squares = (part - part.mean(axis=0)) ** 2
+    spread = squares.mean(axis=0) ** 2
+    above = (squares**2).mean(axis=0) - spread
+    freedom: Float64Array = np.where(above > 0, 2 * len(part) * spread / np.where(above > 0, above, 1), np.inf)
+    return freedom
+
+
+def _welch(variances: list[Float64Array], freedoms: list[Float64Array]) -> Float64Array:
+    """(k,): degrees of freedom of the sum of ``variances`` with ``freedoms``; the fewest where it is 0."""
+    total = np.sum(variances, axis=0) ** 2
+    below = np.sum([each**2 / own for each, own in zip(variances, freedoms, strict=True)], axis=0)
+    found: Float64Array = np.where(total > 0, total / np.where(total > 0, below, 1), np.min(freedoms, axis=0))
+    return found
 
 
 def _shares(

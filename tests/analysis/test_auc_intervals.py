@@ -116,8 +116,8 @@ def test_intervals_of_tiles_cover():
 @pytest.mark.parametrize("spread", [0.3, 1.0, 3.0])
 @pytest.mark.parametrize(("n_positive", "n_negative"), [(3, 9), (12, 12), (6, 18), (30, 30)])
 def test_intervals_of_tiles_cover_everywhere(area, spread, n_positive, n_negative):
-    # 400 cohorts: 92 % or more is what 95 % (sd 1.1) shows nearly always; nearly perfect tiles cover more.
-    assert coverage(400, area, n_positive, n_negative, spread) >= 0.915
+    # 400 cohorts of which 95 % are covered: 92 % or less once in a thousand times.
+    assert coverage(400, area, n_positive, n_negative, spread) >= 0.92
 
 
 def test_sites_with_a_signal_of_their_own_hold_chance():

@@ -1,4 +1,4 @@
-"""How often intervals hold the truth: nice -n 15 python benchmarks/coverage.py [--json FILE] [--only PART] [--quick]
+"""How often intervals hold the truth: python benchmarks/interval_coverage.py [--json FILE] [--only PART] [--quick]
 
 Cohorts with a known truth are drawn again and again, by seeds fixed here; a figure is the share of those whose 95 %
 interval holds it. A cell outside 93 to 98 % is named. The figures do not depend on the machine.
@@ -148,7 +148,7 @@ def calibrated(
 
 
 def true_metrics(prevalence: float, area: float) -> dict[str, float]:
-    """Of a million patients, and what they are drawn with. In a hundred units: intervals of a million would take long."""
+    """Of a million patients, and what they are drawn with. In a hundred units: so many jackknife values take long."""
     labels, probabilities = calibrated(np.random.default_rng(3), 10**6, prevalence, area)
     units = (np.arange(10**6) % 100).astype(str)
     found = binary_intervals(labels, probabilities, threshold=0.5, confidence=CONFIDENCE, units=units)
