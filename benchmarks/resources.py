@@ -71,8 +71,10 @@ class Cohort:
     slides: int
     base: Mapping[str, Any]
 
-    def measured(self, command: str, train: Mapping[str, Any], counted: Sequence[str] = ()) -> Measured:
-        settings = {**self.base, "train": {"clusterings": [], **train}}
+    def measured(
+        self, command: str, train: Mapping[str, Any], counted: Sequence[str] = (), **tables: Mapping[str, Any]
+    ) -> Measured:
+        settings = {**self.base, **tables, "train": {"clusterings": [], **train}}
         self.run.config_file.write_text(render_config(preset("hypoxia", settings)))
         took = alone([sys.executable, "-m", "hypoxia_hpc", command, str(self.run.root)])
         names = counted or [*train["heads"], *train.get("clusterings", ())]
@@ -189,11 +191,17 @@ def heads(cohort: Cohort) -> Iterator[Measured]:
     names = list(tables)[:4]
     for name in names:
         yield cohort.measured("train", {"heads": [name], name: tables[name]})
+    yield linear(cohort)
     # A run has a head; this one is trained already.
     both = {"heads": ["logistic"], "clusterings": ["deep_kmeans"]}
     yield cohort.measured("train", {**both, **tables}, counted=["deep_kmeans"])
     for some in (["logistic", "attention"], names):
         yield cohort.measured("evaluate", {**both, **tables, "heads": some})
+
+
+def linear(cohort: Cohort) -> Measured:
+    """The head for outcomes that the others do not predict; here the class as a score."""
+    return cohort.measured("train", {"heads": ["linear"]}, outcome={"kind": "score"})
 
 
 def variants(cohort: Cohort) -> Iterator[Measured]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,12 +102,23 @@ class Features:
     attributes: Json
 
 
+class Followed(NamedTuple):
+    """How long a patient was followed, in the unit of the table, and what ended it: ``event`` 1, or 0 for censored."""
+
+    time: float
+    event: int
+
+
+# What is known of a patient: the number of a class from 0 (of two, 1 is the positive one), a score, a follow-up.
+Label = int | float | Followed
+
+
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """One row of ``patients.csv``; ``label`` is 0, 1 or None where it is not known."""
+    """One row of ``patients.csv``; ``label`` is what [outcome] asks for, None where it is not known."""
 
     patient_id: str
-    label: int | None
+    label: Label | None
     tumour_type: str = ""
 
 

@@ -642,3 +642,39 @@ def area_within(labels, scores, groups):
         if label == 1 and other == 0 and g == h
     ]
     return math.fsum(wins) / len(wins) if wins else math.nan
+
+
+def cox_loss(risks, times, events):
+    """Negative log partial likelihood over the number of events, ties by Efron: event by event, term by term."""
+    total, n = 0.0, len(risks)
+    for moment in sorted({time for time, event in zip(times, events, strict=True) if event}):
+        tied = [i for i in range(n) if times[i] == moment and events[i]]
+        at_risk = sum(math.exp(risks[i]) for i in range(n) if times[i] >= moment)
+        of_tied = sum(math.exp(risks[i]) for i in tied)
+        for place, i in enumerate(tied):
+            total -= risks[i] - math.log(at_risk - place / len(tied) * of_tied)
+    return total / sum(events)
+
+
+def breslow_loss(risks, times, events):
+    """The same, ties by Breslow: all tied events are at risk until the last of them."""
+    total, n = 0.0, len(risks)
+    for i in range(n):
+        if events[i]:
+            total -= risks[i] - math.log(sum(math.exp(risks[j]) for j in range(n) if times[j] >= times[i]))
+    return total / max(sum(events), 1)
+
+
+def softmax_loss(rows, labels, coefficients, intercepts, c):
+    """Balanced logistic regression on k classes: mean weighted cross-entropy and half the squares over c n."""
+    n, k = len(rows), len(intercepts)
+    counts = [labels.count(number) for number in range(k)]
+    total = 0.0
+    for row, label in zip(rows, labels, strict=True):
+        logits = [
+            sum(x * of_feature[number] for x, of_feature in zip(row, coefficients, strict=True)) + intercepts[number]
+            for number in range(k)
+        ]
+        total -= n / (k * counts[label]) * (logits[label] - math.log(sum(math.exp(one) for one in logits)))
+    squares = sum(value**2 for of_feature in coefficients for value in of_feature)
+    return total / n + squares / (2 * c * n)

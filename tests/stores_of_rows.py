@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData
+from hypoxia_hpc.records import Label
 from hypoxia_hpc.stores.features import write_features
 
 SPEC = {"spec": {"backbone": "vgg16", "precision": "float32"}, "tile_spec": {"tile_px": 299}}
 
 
-def store(folder: Path, name: str, values: np.ndarray, label: int, **attributes: Any) -> LabelledStore:
+def store(folder: Path, name: str, values: np.ndarray, label: Label, **attributes: Any) -> LabelledStore:
     """A store of these rows, of a patient of its own."""
     path = folder / f"{name}.zarr"
     write_features(path, values, np.zeros((len(values), 2), np.int64), {"key": name, **SPEC, **attributes})

@@ -30,6 +30,7 @@ ROOMS = (
     "stores",
     "reports",
     "cohorts",
+    "outcomes",
     "analysis",
     "tiling",
     "synthetic",

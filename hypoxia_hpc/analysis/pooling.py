@@ -1,7 +1,8 @@
-"""From tiles to slides and patients: the mean probability over all tiles, or the mean logit weighted by attention."""
+"""From tiles to slides and patients: the mean prediction over all tiles, or the mean logit weighted by attention."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,33 +11,56 @@ import pandas as pd
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 Level = Literal["slide", "patient"]
-ATTENTION, LOGIT = "attention_logit", "logit"
+ATTENTION = "attention_logit"
+# How a pooled number becomes what is written: a logit a probability, logits of classes probabilities, a number itself.
+Link = Literal["logistic", "softmax", "identity"]
+PROBABILITY = ("probability",)
 
 
-def pool_tiles(tiles: pd.DataFrame, level: Level) -> pd.DataFrame:
-    """id, patient_id, probability (float64), n_tiles (int64), one row a slide or patient, sorted by id.
+def logit_names(n: int) -> list[str]:
+    """The columns of a tile's logits, where there are n."""
+    return ["logit"] if n == 1 else [f"logit_{number}" for number in range(n)]
 
-    ``tiles`` has one row a tile: slide_id, patient_id, and either probability (0..1), of which the mean is taken (a
-    patient's is that over the tiles of all its slides); or ``attention_logit`` and ``logit``, float64 of any size: then
-    the probability is the logistic function of the weighted mean of the logits. The weights of the tiles are the
-    softmax of the attention logits within the slide or patient. The order of the rows does not matter, to the last bit.
+
+def pool_tiles(
+    tiles: pd.DataFrame, level: Level, outputs: Sequence[str] = PROBABILITY, link: Link = "logistic"
+) -> pd.DataFrame:
+    """id, patient_id, the ``outputs`` (float64), n_tiles (int64), one row a slide or patient, sorted by id.
+
+    ``tiles`` has one row a tile: slide_id, patient_id, and either ``outputs``, of which the mean is taken (a patient's
+    is that over the tiles of all its slides); or ``attention_logit`` and `logit_names`, one for each output, float64 of
+    any size: then the outputs are what ``link`` makes of the weighted mean of the logits. The weights of the tiles are
+    the softmax of the attention logits within the slide or patient. The order of the rows does not matter, to the last
+    bit.
     """
     codes, ids = pd.factorize(tiles[f"{level}_id"], sort=True)
     if ATTENTION in tiles:
-        pooled, order = _attention_mean(codes, len(ids), _floats(tiles, LOGIT), _floats(tiles, ATTENTION))
-        probability = logistic(pooled)
+        attention, logits = _floats(tiles, ATTENTION), logit_names(len(outputs))
+        pooled = [_attention_mean(codes, len(ids), _floats(tiles, name), attention) for name in logits]
+        values = linked(np.stack(pooled, axis=1), link)
     else:
-        probability, order = _mean(codes, len(ids), _floats(tiles, "probability"))
+        values = np.stack([_mean(codes, len(ids), _floats(tiles, name)) for name in outputs], axis=1)
     n_tiles = np.bincount(codes, minlength=len(ids))
-    first = order[np.cumsum(n_tiles) - n_tiles]
+    first = np.argsort(codes, kind="stable")[np.cumsum(n_tiles) - n_tiles]
     return pd.DataFrame(
         {
             "id": np.asarray(ids),
             "patient_id": tiles["patient_id"].to_numpy()[first],
-            "probability": probability,
+            **dict(zip(outputs, values.T, strict=True)),
             "n_tiles": n_tiles,
         }
     )
+
+
+def linked(logits: Float64Array, link: Link) -> Float64Array:
+    """What is written for logits, float64 (n, k): probabilities that sum to 1 with "softmax", each by itself with
+    "logistic", the numbers themselves with "identity"."""
+    from scipy.special import softmax
+
+    if link == "identity":
+        return logits
+    probabilities: Float64Array = softmax(logits, axis=1) if link == "softmax" else logistic(logits)
+    return probabilities
 
 
 def attention_weights(tiles: pd.DataFrame) -> Float64Array:
@@ -62,22 +86,22 @@ def _floats(tiles: pd.DataFrame, column: str) -> Float64Array:
     return tiles[column].to_numpy(dtype=np.float64)
 
 
-def _mean(codes: Int64Array, n_ids: int, values: Float64Array) -> tuple[Float64Array, Int64Array]:
-    """The mean by code, and the order of the rows in which it was summed, code by code."""
+def _mean(codes: Int64Array, n_ids: int, values: Float64Array) -> Float64Array:
+    """The mean by code."""
     order = np.lexsort((values, codes))  # a sum depends on its order: smallest first, for any order of the input
     counts = np.bincount(codes, minlength=n_ids)
-    return np.bincount(codes[order], weights=values[order], minlength=n_ids) / counts, order
+    means: Float64Array = np.bincount(codes[order], weights=values[order], minlength=n_ids) / counts
+    return means
 
 
-def _attention_mean(
-    codes: Int64Array, n_ids: int, values: Float64Array, attention: Float64Array
-) -> tuple[Float64Array, Int64Array]:
+def _attention_mean(codes: Int64Array, n_ids: int, values: Float64Array, attention: Float64Array) -> Float64Array:
     """The mean by code, weighted by the softmax of ``attention`` within the code (Ilse et al. 2018, equation 8)."""
     order = np.lexsort((values, attention, codes))
     weights = _softmax_terms(codes, attention, order)[order]
     ranked = codes[order]
     total = np.bincount(ranked, weights=weights, minlength=n_ids)
-    return np.bincount(ranked, weights=weights * values[order], minlength=n_ids) / total, order
+    means: Float64Array = np.bincount(ranked, weights=weights * values[order], minlength=n_ids) / total
+    return means
 
 
 def _softmax_terms(codes: Int64Array, attention: Float64Array, order: Int64Array) -> Float64Array:

@@ -23,10 +23,9 @@ from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.api.bags import Bags, checked_bags, checked_values, one_length, stored_bags, two_classes
 from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable, parse_config
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.models.outputs import head_outputs
 from hypoxia_hpc.networks.data.rows import TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads.registry import HeadTable, train_head
+from hypoxia_hpc.networks.heads.registry import HeadTable, head_outputs, train_head
 from hypoxia_hpc.networks.heads.result import Arrays, TileOutputs
 from hypoxia_hpc.records import Float64Array
 

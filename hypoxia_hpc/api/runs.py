@@ -22,6 +22,7 @@ from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
+from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
 from hypoxia_hpc.runs.survey import survey_run
@@ -289,10 +290,14 @@ class Run:
 
     @property
     def patients(self) -> pd.DataFrame:
-        """The patients of patients.csv: ``patient_id``, ``label`` (Int64: 0, 1 or NA), ``tumour_type`` and its other
-        columns as text. Raises InputError."""
-        table = read_patient_table(self._dir.patients_file)
-        return table.assign(label=pd.to_numeric(table["label"]).astype("Int64"))
+        """The patients of patients.csv: ``patient_id``, ``tumour_type`` and its other columns as text, but the column
+        of a class, [outcome], as its number (Int64: from 0, or NA). Raises InputError."""
+        outcome = self._dir.outcome()
+        table = read_patient_table(self._dir.patients_file, outcome=outcome)
+        if not isinstance(outcome, NamedClasses):
+            return table
+        labels = [outcome.parse((cell,)) for cell in table[outcome.table.column]]
+        return table.assign(**{outcome.table.column: pd.Series(labels, index=table.index, dtype="Int64")})
 
     @property
     def metrics(self) -> pd.DataFrame:

@@ -8,19 +8,14 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.errors import some_names
-
-# How tables write the two classes of a label, in any case.
-WORDS: Mapping[str, str] = {
-    **{"0": "0", "0.0": "0", "false": "0", "no": "0", "normoxic": "0", "negative": "0"},
-    **{"1": "1", "1.0": "1", "true": "1", "yes": "1", "hypoxic": "1", "positive": "1"},
-}
+from hypoxia_hpc.outcomes.binary import WORDS
 
 
 def plain_labels(column: pd.Series[str]) -> pd.Series[str]:
     """The labels as 0 and 1 where every one of them is a word for that; else as they are."""
     words = column.str.strip()
     known = words.str.casefold().isin([*WORDS, ""])
-    return words.map(lambda word: WORDS.get(word.casefold(), "")) if known.all() else words
+    return words.map(lambda word: str(WORDS.get(word.casefold(), ""))) if known.all() else words
 
 
 def renamed(table: pd.DataFrame, columns: Mapping[str, str | None]) -> pd.DataFrame:

@@ -18,7 +18,9 @@ from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
 from hypoxia_hpc.errors import some_names
-from hypoxia_hpc.records import Patient, Slide
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
+from hypoxia_hpc.records import Label, Patient, Slide
 
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -55,33 +57,52 @@ def read_md5(path: Path) -> dict[str, str]:
     return {slide_id: md5.lower() for slide_id, md5 in zip(table["slide_id"], table["md5"], strict=True) if md5}
 
 
-def read_patient_table(path: Path, patient_column: str | None = None, label_column: str | None = None) -> pd.DataFrame:
+def read_patient_table(
+    path: Path, patient_column: str | None = None, label_column: str | None = None, *, outcome: Outcome = BINARY
+) -> pd.DataFrame:
     """patients.csv, or a table of the user's with these columns for ``patient_id`` and ``label``, with all its columns
     as text, validated as `read_patients` says; words for two classes become 0 and 1."""
-    theirs = {"patient_id": patient_column, "label": label_column}
-    table = _read(path, [column or name for name, column in theirs.items()], ("tumour_type",), theirs)
-    table["label"] = plain_labels(table["label"])
+    return _patient_table(path, outcome, patient_column, label_column)[0]
+
+
+def read_patients(path: Path, outcome: Outcome = BINARY) -> tuple[Patient, ...]:
+    """The patients in the table's order; the label is what ``outcome`` reads in its columns. Raises InputError with
+    every label that it refuses, every empty id, every patient that occurs twice (with its labels)."""
+    table, labels = _patient_table(path, outcome)
+    return tuple(
+        Patient(patient_id, label, tumour_type)
+        for patient_id, label, tumour_type in zip(table["patient_id"], labels, table["tumour_type"], strict=True)
+    )
+
+
+def _patient_table(
+    path: Path, outcome: Outcome, patient_column: str | None = None, label_column: str | None = None
+) -> tuple[pd.DataFrame, list[Label | None]]:
+    columns = outcome.table.columns
+    theirs = {"patient_id": patient_column, **({} if label_column is None else {"label": label_column})}
+    required = [patient_column or "patient_id", *(columns if label_column is None else [label_column])]
+    table = _read(path, required, ("tumour_type",), theirs)
+    if outcome == BINARY:
+        table["label"] = plain_labels(table["label"])
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    offending += _wrong(table, "label", ~table["label"].isin(["", "0", "1"]), "is not 0, 1 or empty")
-    offending += _repeated(table, table["patient_id"], "patient", "label")
+    labels: list[Label | None] = []
+    for line, cells in zip(table.index, table[list(columns)].itertuples(index=False, name=None), strict=True):
+        try:
+            labels.append(outcome.parse(cells))
+        except ValueError as broken:
+            offending.append(f"line {line}: {', '.join(map(_named, columns, cells))} {broken}")
+    offending += _repeated(table, table["patient_id"], "patient", columns[0])
     refuse(
         f"{path} has {len(offending)} wrong entries",
         offending,
-        "give each patient one row with the label 0 or 1, or nothing where it is not known",
+        f"give each patient one row with {' and '.join(columns)}, or nothing where it is not known; what they mean is "
+        "in [outcome] of run.toml",
     )
-    return table.reset_index(drop=True)
+    return table.reset_index(drop=True), labels
 
 
-def read_patients(path: Path) -> tuple[Patient, ...]:
-    """The patients in the table's order; an empty label is None. Raises InputError with every label other than 0, 1 or
-    nothing, every empty id, every patient that occurs twice (with its labels)."""
-    table = read_patient_table(path)
-    return tuple(
-        Patient(patient_id, int(label) if label else None, tumour_type)
-        for patient_id, label, tumour_type in zip(
-            table["patient_id"], table["label"], table["tumour_type"], strict=True
-        )
-    )
+def _named(column: str, cell: str) -> str:
+    return f"{column} {cell!r}"
 
 
 def read_split(path: Path) -> pd.DataFrame:
@@ -105,7 +126,7 @@ def slides_csv(slides: pd.DataFrame) -> str:
 
 def patients_csv(patients: pd.DataFrame) -> str:
     """The text of patients.csv: patient_id, label, then the other columns as they come; sorted by patient_id."""
-    columns = ["patient_id", "label"]
+    columns = [name for name in ("patient_id", "label") if name in patients]
     return _sorted_csv(patients, [*columns, *(name for name in patients.columns if name not in columns)], "patient_id")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.heads.fields import Balance as Balance
     from hypoxia_hpc.config.heads.finetune import FinetuneTable as FinetuneTable
     from hypoxia_hpc.config.heads.funnel import FunnelTable as FunnelTable
+    from hypoxia_hpc.config.heads.linear import LinearTable as LinearTable
     from hypoxia_hpc.config.heads.logistic import LogisticTable as LogisticTable
     from hypoxia_hpc.config.heads.registry import CLUSTERINGS as CLUSTERINGS
     from hypoxia_hpc.config.heads.registry import HEADS as HEADS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.loading import load_config as load_config
     from hypoxia_hpc.config.loading import parse_config as parse_config
     from hypoxia_hpc.config.loading import preset as preset
+    from hypoxia_hpc.config.outcome import OutcomeTable as OutcomeTable
     from hypoxia_hpc.config.report import ReportTable as ReportTable
     from hypoxia_hpc.config.run import RunConfig as RunConfig
     from hypoxia_hpc.config.search import SearchTable as SearchTable
@@ -54,8 +56,10 @@ _HOMES = {
     "FinetuneTable": "heads.finetune",
     "FunnelTable": "heads.funnel",
     "HEADS": "heads.registry",
+    "LinearTable": "heads.linear",
     "LogisticTable": "heads.logistic",
     "NAME_PATTERN": "base",
+    "OutcomeTable": "outcome",
     "ReportTable": "report",
     "RunConfig": "run",
     "STUDIES": "studies.registry",

@@ -10,6 +10,8 @@ from hypoxia_hpc.config.base import Table
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.evaluate import EvaluateTable
 from hypoxia_hpc.config.extract import ExtractTable
+from hypoxia_hpc.config.heads.registry import HEADS
+from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
@@ -24,6 +26,7 @@ class RunConfig(Table):
 
     study: StudyName = Field("hypoxia", description="preset that the defaults come from")
     cohort: CohortTable = CohortTable()
+    outcome: OutcomeTable = OutcomeTable()
     tile: TileTable = TileTable()
     extract: ExtractTable = ExtractTable()
     train: TrainTable = TrainTable()
@@ -35,6 +38,28 @@ class RunConfig(Table):
     def _heads_on_pixels_have_them_and_a_name(self) -> RunConfig:
         for head in self.train.pixel_heads:
             self._require_pixels_and_a_name(head)
+        return self
+
+    @model_validator(mode="after")
+    def _heads_predict_the_outcome(self) -> RunConfig:
+        kind = self.outcome.kind
+        wrong = [head for head in self.train.heads if kind not in HEADS[head].outcomes]
+        if wrong:
+            able = [head for head in HEADS if kind in HEADS[head].outcomes]
+            raise ValueError(
+                f"[train] heads: {', '.join(wrong)} cannot predict an [outcome] of kind {kind!r}; these can: "
+                f"{', '.join(able)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _searches_for_two_classes_alone(self) -> RunConfig:
+        searched = [head for head in self.train.heads if self.train.search.n_points(head)]
+        if searched and self.outcome.kind != "binary":
+            raise ValueError(
+                f"[train.search] chooses by the ROC AUC of two classes, and [outcome] kind is {self.outcome.kind!r}: "
+                f"remove [train.search.{searched[0]}]"
+            )
         return self
 
     def _require_pixels_and_a_name(self, head: str) -> None:

@@ -1,6 +1,6 @@
 """Fine-tuned networks of a run: what they are trained on, and their probabilities of every tile, kept as features are.
 
-RUN/features/<model>/<slide_id>.zarr holds the probabilities of both classes, float32 (n, 2). They are made slide by
+RUN/features/<model>/<slide_id>.zarr holds the probabilities of all classes, float32 (n, k). They are made slide by
 slide as [extract] makes features, with receipts and a key that names the model's content; but in this process, which
 has the device since it trained there.
 """
@@ -28,6 +28,7 @@ from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import read_record
 from hypoxia_hpc.networks.heads.tile_network import build_network, load_finetuned
 from hypoxia_hpc.networks.inference.device import DevicePlan
+from hypoxia_hpc.outcomes.named import class_of
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.runs.cohort import Cohort, damaged_in_run, model_names
@@ -84,7 +85,8 @@ def fit_finetune(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     table = finetune_table(cohort.config, job.model.head)
     train, valid = (tile_sources(cohort, job.model.head, states) for states in (job.train, job.valid))
     base, preprocess = build_inner(finetune_backbone(cohort.config, job.model.head))
-    network = build_network(table, base, preprocess, cohort.config.tile.tile_px)
+    n_classes = len(cohort.outcome.table.classes)
+    network = build_network(table, base, preprocess, cohort.config.tile.tile_px, n_classes)
     with TensorBoardCurves(cohort.run.tensorboard(job.model.name)) as curves:
         return find_head(job.model.head).train(
             table,
@@ -118,7 +120,8 @@ def tile_sources(cohort: Cohort, head: str, states: Sequence[SlideState]) -> lis
             remedy=f'set [tile] pixels = "store" and run tile again, or take "{head}" out of [train] heads',
         )
     return [
-        TileSource(partial(read_pixels, _slim(tiles)), len(tiles.xy), cohort.label(slide)) for slide, tiles in opened
+        TileSource(partial(read_pixels, _slim(tiles)), len(tiles.xy), class_of(cohort.label(slide)))
+        for slide, tiles in opened
     ]
 
 

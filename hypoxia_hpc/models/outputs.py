@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from hypoxia_hpc.errors import NotReadyError, SlideError
-from hypoxia_hpc.networks.heads.registry import HeadTable, head_of, predictor
-from hypoxia_hpc.networks.heads.result import Arrays, Columns, TileOutputs
+from hypoxia_hpc.networks.heads.registry import head_outputs
+from hypoxia_hpc.networks.heads.result import Columns, named_outputs
 from hypoxia_hpc.networks.heads.saved import SavedModel, train_command
 from hypoxia_hpc.networks.heads.sound import checked, load_sound_model, require_numbers
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float32Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -35,13 +36,14 @@ def outputs_of(model: SavedModel) -> SlideOutputs:
     """A frozen top model as a function of a slide and its features: see `head_outputs`. It raises what `checked`
     does."""
     record = model.record
-    said = head_outputs(model.table, model.arrays, record.feature_length)
-    outputs = checked(said, record.head, record.feature_length, train_command(model.folder))
+    outcome = record.asked
+    said = head_outputs(model.table, model.arrays, record.feature_length, outcome)
+    outputs = checked(said, record.head, record.feature_length, train_command(model.folder), outcome)
     return lambda _, values: outputs(values)
 
 
-def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
-    """What a fine-tuned network, which goes by pixels, has said of a slide: the probabilities of both classes that lie
+def kept_outputs(run: RunDir, name: str, outcome: Outcome) -> SlideOutputs:
+    """What a fine-tuned network, which goes by pixels, has said of a slide: the probabilities of all classes that lie
     under its name, as features do. Raises NotReadyError naming every damaged store of this network."""
 
     def read(slide: Slide, _: Float32Array) -> Columns:
@@ -49,8 +51,9 @@ def kept_outputs(run: RunDir, name: str) -> SlideOutputs:
             kept = open_features(run.features(name, slide.slide_id))
         except SlideError as error:
             raise _damaged(run, name) from error
-        said = {"probability": kept.values[:, 1].astype(np.float64)}
-        require_numbers(name, said, f"hypoxia-hpc train {run.word}")
+        last = kept.values.shape[1] - outcome.n_outputs  # of two classes, the probability of the second
+        said = named_outputs(kept.values[:, last:].astype(np.float64), outcome)
+        require_numbers(name, said, f"hypoxia-hpc train {run.word}", outcome)
         return said
 
     return read
@@ -74,13 +77,3 @@ def _problem_of(path: Path) -> list[str]:
     except SlideError as error:
         return [error.problem]
     return []
-
-
-def head_outputs(table: HeadTable, arrays: Arrays, feature_length: int) -> TileOutputs:
-    """A top model as a function of feature vectors float32 (n, d): probability of each tile, float64 (n,) in 0..1, and
-    what `pool_tiles` needs beside it."""
-    outputs = head_of(table).outputs
-    if outputs is not None:
-        return outputs(table, arrays, feature_length)
-    predict = predictor(table, arrays, feature_length)
-    return lambda values: {"probability": predict(values)}

@@ -8,9 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import pandas_dtype
 
 from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
 from hypoxia_hpc.cohorts.csvfiles import csv_text
@@ -20,6 +22,8 @@ from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
 from hypoxia_hpc.networks.heads.result import Columns
 from hypoxia_hpc.networks.heads.sound import load_sound_model
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -27,10 +31,6 @@ from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 from hypoxia_hpc.stores.layout import content_digest
 
-COLUMNS = ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
-TILE_COLUMNS = [
-    *("model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0", "label", "probability", "attention")
-]
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
 PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
@@ -47,24 +47,36 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Three tables of the same models. ``tiles``: `TILE_COLUMNS`, ``attention`` being what the tile weighs in its
-    patient's bag, NaN for models that have none; ``slides`` and ``patients``: `COLUMNS` and patient_id. Labels are
-    Int64, <NA> where it is not known; so is the fold where a row is the mean over the models of all folds."""
+    """Three tables of the same models. ``tiles``: `tile_columns`, ``attention`` being what the tile weighs in its
+    patient's bag, NaN for models that have none; ``slides`` and ``patients``: `columns_of` and patient_id. Labels are
+    <NA> where it is not known; so is the fold where a row is the mean over the models of all folds."""
 
     tiles: pd.DataFrame
     slides: pd.DataFrame
     patients: pd.DataFrame
 
 
+def columns_of(outcome: Outcome) -> list[str]:
+    """The columns of patients.csv and slides.csv: what is known, and what a model says."""
+    return ["model", "fold", "set", "id", *outcome.label_types, *outcome.outputs, "n_tiles"]
+
+
+def tile_columns(outcome: Outcome) -> list[str]:
+    """The columns of tiles.parquet."""
+    place = ["model", "fold", "set", "slide_id", "patient_id", "x_l0", "y_l0"]
+    return [*place, *outcome.label_types, *outcome.outputs, "attention"]
+
+
 def saved_members(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> dict[str, list[Member]]:
     """The models of ``model_run``'s heads, by head and fold, to predict slides of ``run``; ``folds`` has for each fold
     the set of every patient. Raises NotReadyError where a model is missing or damaged."""
-    table = model_run.config().train
+    config = model_run.config()
+    table, outcome = config.train, outcome_of(config.outcome)
     members: dict[str, list[Member]] = {head: [] for head in table.heads}
     for name, head, fold in model_names(table):
         if head in members:
             model = load_sound_model(model_run.model(name))
-            outputs = kept_outputs(run, name) if is_on_pixels(head) else outputs_of(model)
+            outputs = kept_outputs(run, name, outcome) if is_on_pixels(head) else outputs_of(model)
             members[head].append(Member(fold, folds[fold], outputs))
     return members
 
@@ -74,6 +86,7 @@ def predict_cohort(
     states: Sequence[SlideState],
     features: Iterable[tuple[SlideState, Features]],
     patients: Mapping[str, Patient],
+    outcome: Outcome,
 ) -> Predictions:
     """Every tile through every model, pooled to slides and patients. ``features`` of ``states``, in their order,
     which has the slides of a patient together.
@@ -87,7 +100,7 @@ def predict_cohort(
         base = _base(part, states)
         for name, members in models.items():
             frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
-            found[name].append(_of_part(name, members, frames, patients))
+            found[name].append(_of_part(name, members, frames, patients, outcome))
     return Predictions(*(_joined(models, found, level) for level in ("tiles", "slides", "patients")))
 
 
@@ -137,53 +150,73 @@ def _base(part: _Part, states: Sequence[SlideState]) -> pd.DataFrame:
 
 
 def _of_part(
-    name: str, members: Sequence[Member], frames: Sequence[pd.DataFrame], patients: Mapping[str, Patient]
+    name: str,
+    members: Sequence[Member],
+    frames: Sequence[pd.DataFrame],
+    patients: Mapping[str, Patient],
+    outcome: Outcome,
 ) -> Predictions:
     """``frames``: the tiles of a part as each member sees them."""
-    labels = {patient_id: patient.label for patient_id, patient in patients.items()}
+    columns, labels = [*columns_of(outcome), "patient_id"], label_columns(patients, outcome)
     tiles, slides, pooled = [], [], []
     for member, frame in zip(members, frames, strict=True):
 
         def labelled(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
             owners = rows["patient_id"].astype(object)
-            return rows.assign(
-                model=name, fold=member.fold, set=owners.map(member.sets), label=owners.map(labels).astype("Int64")
-            ).astype({"fold": "Int64"})
+            known: dict[str, pd.Series[Any]] = {
+                column: owners.map(values).astype(pandas_dtype(outcome.label_types[column]))
+                for column, values in labels.items()
+            }
+            return rows.assign(model=name, fold=member.fold, set=owners.map(member.sets), **known).astype(
+                {"fold": "Int64"}
+            )
 
         attention = attention_weights(frame) if ATTENTION in frame else np.nan
-        tiles.append(labelled(frame.assign(attention=attention))[TILE_COLUMNS])
-        slides.append(labelled(pool_tiles(frame, "slide"))[[*COLUMNS, "patient_id"]])
-        pooled.append(labelled(pool_tiles(frame, "patient"))[[*COLUMNS, "patient_id"]])
-    return Predictions(_once(_of_folds(tiles, SETS[-1:])), _of_folds(slides, SETS), _of_folds(pooled, SETS))
+        tiles.append(labelled(frame.assign(attention=attention))[tile_columns(outcome)])
+        slides.append(labelled(pool_tiles(frame, "slide", outcome.outputs, outcome.link))[columns])
+        pooled.append(labelled(pool_tiles(frame, "patient", outcome.outputs, outcome.link))[columns])
+    said = (*outcome.outputs, "attention")
+    of_tiles = _once(_of_folds(tiles, SETS[-1:], said), said)
+    return Predictions(of_tiles, _of_folds(slides, SETS, said), _of_folds(pooled, SETS, said))
 
 
-def _once(tiles: pd.DataFrame) -> pd.DataFrame:
+def _once(tiles: pd.DataFrame, said: Sequence[str]) -> pd.DataFrame:
     """Each tile once, by its place in the frame: where more folds than one tested it, as with repeats, the mean of what
-    they said; the fold is then not known."""
+    they ``said``; the fold is then not known."""
     again = tiles.index.duplicated(keep=False)
     if not again.any():
         return tiles
     first = tiles[~tiles.index.duplicated()]
-    means = tiles.groupby(level=0)[["probability", "attention"]].mean()
+    means = tiles.groupby(level=0)[list(said)].mean()
     fold = first["fold"].mask(pd.Series(again, tiles.index)[~tiles.index.duplicated()])
-    return first.assign(fold=fold, probability=means["probability"], attention=means["attention"])
+    return first.assign(fold=fold, **{column: means[column] for column in said})
 
 
-def over_repeats(pooled: pd.DataFrame) -> pd.DataFrame:
+def over_repeats(pooled: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:
     """Slides or patients, each once for each model in the test set: with repeats, which test everybody several times,
-    the mean probability of the folds that did; the fold is then not known. Other rows stay."""
+    the mean of the ``outputs`` of the folds that did; the fold is then not known. Other rows stay."""
     keys = ["model", "set", "id"]
     tested = pooled["set"] == SETS[-1]
     again = tested & pooled.duplicated(keys, keep=False)
     if not again.any():
         return pooled
-    means = pooled[again].groupby(keys, sort=False)["probability"].transform("mean")
-    once = pooled[again].assign(probability=means, fold=lambda rows: rows["fold"].mask(again)).drop_duplicates(keys)
+    means = pooled[again].groupby(keys, sort=False)[list(outputs)].transform("mean")
+    rows = pooled[again].assign(**{column: means[column] for column in outputs})
+    once = rows.assign(fold=rows["fold"].mask(again)).drop_duplicates(keys)
     whole: pd.DataFrame = pd.concat([pooled[~again], once])
     return whole.sort_index(kind="stable")
 
 
-def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFrame:
+def label_columns(patients: Mapping[str, Patient], outcome: Outcome) -> dict[str, dict[str, float | int]]:
+    """What is known of each patient, by column and patient id; who has no label is left out."""
+    known = {name: outcome.known(one.label) for name, one in patients.items() if one.label is not None}
+    return {
+        column: {name: values[number] for name, values in known.items()}
+        for number, column in enumerate(outcome.label_types)
+    }
+
+
+def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str], averaged: Sequence[str]) -> pd.DataFrame:
     """The same rows by the models of all folds: those of the ``kept`` sets from each fold; of rows in no set of any
     fold one, the mean."""
     if len(frames) == 1:
@@ -193,7 +226,7 @@ def _of_folds(frames: Sequence[pd.DataFrame], kept: Sequence[str]) -> pd.DataFra
     means = {
         # One after the other: NumPy's mean adds in another order where there is one row.
         column: sum(frame[column].to_numpy() for frame in others) / len(others)
-        for column in ("probability", "attention")
+        for column in averaged
         if column in frames[0]
     }
     mean = others[0].assign(fold=pd.array([pd.NA] * len(others[0]), dtype="Int64"), **means)
@@ -219,8 +252,8 @@ def write_predictions(folder: Path, predictions: Predictions, clusters: ClusterT
     Returns their :func:`predictions_digest`.
     """
     with committing_directory(folder, lambda _: False) as made:
-        (made / SLIDES_FILE).write_text(csv_text(predictions.slides[COLUMNS]), encoding="utf-8")
-        (made / PATIENTS_FILE).write_text(csv_text(predictions.patients[COLUMNS]), encoding="utf-8")
+        for name, table in ((SLIDES_FILE, predictions.slides), (PATIENTS_FILE, predictions.patients)):
+            (made / name).write_text(csv_text(table.drop(columns="patient_id")), encoding="utf-8")
         predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
         if clusters is not None:
             (made / CLUSTERS_FILE).write_text(csv_text(clusters.shares), encoding="utf-8")

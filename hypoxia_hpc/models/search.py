@@ -16,9 +16,9 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.config import Table, canonical_json
-from hypoxia_hpc.models.outputs import head_outputs
-from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_both_classes
+from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_trainable_patients
 from hypoxia_hpc.networks.data.rows import LabelledStore
+from hypoxia_hpc.networks.heads.registry import head_outputs
 from hypoxia_hpc.networks.heads.result import TileOutputs, TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
 from hypoxia_hpc.records import Json
@@ -52,7 +52,7 @@ def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJo
     InputError where the validation patients are of one class."""
     labels = {store.patient_id: store.label for store in job.data.valid}
     who = f"the validation patients with features, by whom the search for model {job.model.name} chooses,"
-    require_both_classes(job.cohort, labels, who, "give validation more ([train] split), or remove the search")
+    require_trainable_patients(job.cohort, labels, who, "give validation more ([train] split), or remove the search")
     points = distinct(points)
     settings = job.cohort.config.train
     tables = [settings.settings_of(job.model.head, point) for point in points]

@@ -20,9 +20,9 @@ from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import ModelRecord
 from hypoxia_hpc.networks.inference.feeding import compute_record
 from hypoxia_hpc.networks.runtime import threads_per_operation
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, Label
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, damaged_in_run
-from hypoxia_hpc.runs.keys import tile_spec
+from hypoxia_hpc.runs.keys import stated_outcome, tile_spec
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.features import FeatureRows
 
@@ -86,6 +86,7 @@ def model_record(job: TrainingJob, trained: TrainedHead, search: Json | None = N
         sets=set_counts(job.data),
         history={name: list(values) for name, values in trained.history.items()},
         search=search,
+        outcome=stated_outcome(job.cohort.config.outcome),
         compute={**compute_record(), "threads": threads_per_operation()},
         software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pandas": pd.__version__},
     )
@@ -94,19 +95,22 @@ def model_record(job: TrainingJob, trained: TrainedHead, search: Json | None = N
 def training_data(cohort: Cohort, sets: Mapping[str, str], fold: int) -> TrainingData:
     """The feature stores of a fold's training and validation patients, opened to learn their lengths.
 
-    Raises NotReadyError naming every damaged store, InputError where the training patients are of one class.
+    Raises NotReadyError naming every damaged store, InputError where the training patients lack a class, or whatever
+    else the outcome needs.
     """
     train, valid = (cohort.of_set(sets, name) for name in FITTED)
     where = f" of fold {fold}" if cohort.config.train.folds > 1 else ""
     labels = {state.slide.patient_id: cohort.label(state.slide) for state in train}
-    remedy = "add patients of the class that is missing"
-    require_both_classes(cohort, labels, f"the training patients{where} with features", remedy)
+    remedy = "add patients with the labels that are missing"
+    require_trainable_patients(cohort, labels, f"the training patients{where} with features", remedy)
     readers = _opened(cohort, (*train, *valid))
     stores = [
         LabelledStore(reader.path, reader.n, cohort.label(state.slide), state.slide.patient_id)
         for state, reader in zip((*train, *valid), readers, strict=True)
     ]
-    return TrainingData(tuple(stores[: len(train)]), tuple(stores[len(train) :]), readers[0].feature_length)
+    return TrainingData(
+        tuple(stores[: len(train)]), tuple(stores[len(train) :]), readers[0].feature_length, cohort.outcome
+    )
 
 
 def set_counts(data: TrainingData) -> dict[str, dict[str, int]]:
@@ -134,13 +138,13 @@ def _opened(cohort: Cohort, states: Sequence[SlideState]) -> list[FeatureRows]:
     return readers
 
 
-def require_both_classes(cohort: Cohort, labels: Mapping[str, int], who: str, remedy: str) -> None:
-    """Raises InputError where all these patients have one label. ``labels``: by patient id; ``who`` they are, and what
-    helps beside mending the quarantined slides, in words."""
-    n_0, n_1 = (list(labels.values()).count(label) for label in (0, 1))
-    if 0 in (n_0, n_1):
+def require_trainable_patients(cohort: Cohort, labels: Mapping[str, Label], who: str, remedy: str) -> None:
+    """Raises InputError where no model can be trained on, or chosen by, these patients: one class only, say.
+    ``labels``: by patient id; ``who`` they are, and what helps beside mending the quarantined slides, in words."""
+    why_not = cohort.outcome.untrainable([labels[patient_id] for patient_id in sorted(labels)])
+    if why_not:
         raise InputError(
-            f"{who} are of one class: {n_0} with label 0, {n_1} with label 1; two classes are needed",
+            f"{who} {why_not}",
             offending=[f"{state.slide.slide_id} is quarantined" for state in cohort.quarantined],
             remedy=f"mend the quarantined slides, or {remedy}",
         )

@@ -11,10 +11,12 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.splits import Split, members_of
 from hypoxia_hpc.config import RunConfig, TrainTable
-from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped, damaged_stores
+from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Features, Json, Patient, Slide
+from hypoxia_hpc.records import Features, Json, Label, Patient, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import evaluate_key, train_key
 from hypoxia_hpc.runs.split import make_split, split_of_run
@@ -45,6 +47,11 @@ class Cohort:
     patients: Mapping[str, Patient]
 
     @property
+    def outcome(self) -> Outcome:
+        """What is asked of a patient."""
+        return outcome_of(self.config.outcome)
+
+    @property
     def done(self) -> list[SlideState]:
         return [state for state in self.states if state.status == "done"]
 
@@ -54,6 +61,7 @@ class Cohort:
 
     def split(self) -> Split:
         """Of every patient with a slide. Raises InputError where no split can be made."""
+        require_two_classes(self.config)
         return split_of_run(self.run, self.config.train, list(self.patients.values()))
 
     def fold_sets(self) -> FoldSets:
@@ -77,7 +85,7 @@ class Cohort:
             places = ",".join(sets[patient.patient_id] for sets in folds)
             rows.append((places, patient.patient_id, state.slide.slide_id, known, state.key))
         keys = {model.name: model.key for model in self.planned(folds)}
-        return evaluate_key(self.config.evaluate, keys, rows)
+        return evaluate_key(self.config.evaluate, keys, rows, self.config.outcome)
 
     def of_set(self, sets: Mapping[str, str], name: str) -> tuple[SlideState, ...]:
         """The slides with features whose patients are in a set of one fold."""
@@ -98,9 +106,9 @@ class Cohort:
             for state in self.of_set(sets, set_name)
         ]
         rule = find_network(getattr(self.config.train, name).backbone).rule if on_pixels else 1
-        return train_key(self.config.train, name, inputs, network_rule=rule)
+        return train_key(self.config.train, name, inputs, network_rule=rule, outcome=self.config.outcome)
 
-    def label(self, slide: Slide) -> int:
+    def label(self, slide: Slide) -> Label:
         """Label of a slide's patient, who must have one."""
         label = self.patients[slide.patient_id].label
         if label is None:
@@ -118,6 +126,15 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
     states = feature_states(run, config, slides, spec)
     require_ready(run, states)
     return Cohort(run, config, spec, tuple(states), patients_with_slides(slides, run.patients()))
+
+
+def require_two_classes(config: RunConfig) -> None:
+    """Raises InputError for an outcome of which there are heads, but no split, metrics and report yet."""
+    if config.outcome.kind != "binary":
+        raise InputError(
+            f"[outcome] kind = {config.outcome.kind!r}: a run splits, measures and reports two classes alone so far",
+            remedy='set kind = "binary", with the names of two classes',
+        )
 
 
 def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:

@@ -12,7 +12,9 @@ from hypoxia_hpc.config import RunConfig, Table
 from hypoxia_hpc.networks.backbones.resolve import feature_length
 from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.registry import find_clustering, find_head
-from hypoxia_hpc.records import Patient
+from hypoxia_hpc.outcomes.named import NamedClasses
+from hypoxia_hpc.outcomes.registry import outcome_of
+from hypoxia_hpc.records import Label, Patient
 from hypoxia_hpc.runs.stages import stages_of
 
 # Python, TensorFlow, pandas; on other processors TensorFlow loads other libraries.
@@ -69,11 +71,20 @@ def cohort_size(config: RunConfig, n_slides: int, patients: Sequence[Patient], n
         len(patients),
         labelled * train,
         labelled * valid,
-        max(labels.count(label) for label in (0, 1)) / len(labels) if labels else 0.5,
+        _repeats(config, labels),
         feature_length(config.extract.backbone, config.tile.tile_px),
         2 if config.extract.dtype == "float16" else 4,
         config.tile.tile_px,
     )
+
+
+def _repeats(config: RunConfig, labels: Sequence[Label]) -> float:
+    """How often a balanced epoch uses a patient, on average: all of the largest class once, others as often."""
+    outcome = outcome_of(config.outcome)
+    if not labels or not isinstance(outcome, NamedClasses):
+        return 1.0
+    n_classes = len(config.outcome.classes)
+    return n_classes * max(labels.count(label) for label in range(n_classes)) / len(labels)
 
 
 def _fitted_shares(config: RunConfig) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from hypoxia_hpc.cohorts.tables import read_patients, read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.config.paths import with_paths
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.records import Json, Patient, Slide
 
 
@@ -92,12 +94,16 @@ class RunDir:
         """run.toml, the paths in it made absolute: a relative one is relative to the run directory."""
         return with_paths(load_config(self.config_file), self.root)
 
+    def outcome(self) -> Outcome:
+        """What run.toml asks of a patient."""
+        return outcome_of(self.config().outcome)
+
     def slides(self) -> tuple[Slide, ...]:
         return read_slides(self.slides_file)
 
     def patients(self) -> tuple[Patient, ...]:
         """The rows of patients.csv; none where the run has no such file."""
-        return read_patients(self.patients_file) if self.patients_file.exists() else ()
+        return read_patients(self.patients_file, self.outcome()) if self.patients_file.exists() else ()
 
     def metrics(self) -> Json | None:
         """The content of metrics.json; None where there is none, or it is not as it was written."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from hypoxia_hpc.cohorts.dealing import Member
-from hypoxia_hpc.config import EvaluateTable, ExtractTable, Table, TileTable, TrainTable, stage_key
-from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.config import EvaluateTable, ExtractTable, OutcomeTable, Table, TileTable, TrainTable, stage_key
+from hypoxia_hpc.records import Json, Label, Slide
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
 TILE_RULE = 2
@@ -21,6 +21,8 @@ TRAIN_RULE = 2
 EVALUATE_RULE = 2
 # Of who is in which set. It enters no other key: those hold the set of each patient.
 SPLIT_RULE = 2
+# What was asked before there was [outcome]; it enters no key.
+TWO_CLASSES = OutcomeTable()
 
 
 def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> str:
@@ -67,7 +69,12 @@ def split_key(table: TrainTable, members: Sequence[Member]) -> str:
 
 
 def train_key(
-    table: TrainTable, name: str, inputs: Sequence[tuple[str, str, str, int, str]], *, network_rule: int = 1
+    table: TrainTable,
+    name: str,
+    inputs: Sequence[tuple[str, str, str, Label, str]],
+    *,
+    network_rule: int = 1,
+    outcome: OutcomeTable = TWO_CLASSES,
 ) -> str:
     """Key of the model of a head or clustering. ``inputs``: set, patient_id, slide_id, label, key of features of every
     slide it may see: those of training and validation patients. ``network_rule``: of a network that is fine-tuned."""
@@ -75,6 +82,8 @@ def train_key(
     if settings.get("weights_sha256") is not None:
         del settings["weights"]  # where the file lies
     mine = {"head": name, "seed": table.seed, "settings": settings}
+    if (asked := stated_outcome(outcome)) is not None:
+        mine["outcome"] = asked
     if network_rule != 1:
         mine["network_rule"] = network_rule
     if table.search.n_points(name):
@@ -82,12 +91,25 @@ def train_key(
     return stage_key("train", TRAIN_RULE, mine, sorted(inputs))
 
 
+def stated_outcome(table: OutcomeTable) -> Json | None:
+    """The [outcome] table where it says anything else than the default."""
+    return None if table == TWO_CLASSES else table.keyed()
+
+
 def point_key(model_key: str, settings: Table) -> str:
     """Key of one training of a search for the model of this key."""
     return stage_key("search", TRAIN_RULE, settings.keyed(), model_key)
 
 
-def evaluate_key(table: EvaluateTable, models: Json, rows: Sequence[tuple[str, str, str, str, str]]) -> str:
+def evaluate_key(
+    table: EvaluateTable,
+    models: Json,
+    rows: Sequence[tuple[str, str, str, str, str]],
+    outcome: OutcomeTable = TWO_CLASSES,
+) -> str:
     """Key of predictions and metrics. ``models``: key by name. ``rows``: set, patient_id, slide_id, label (or empty)
     with tumour type, key of features of every slide."""
-    return stage_key("evaluate", EVALUATE_RULE, table.keyed(), {"models": models, "rows": sorted(rows)})
+    inputs: Json = {"models": models, "rows": sorted(rows)}
+    if (asked := stated_outcome(outcome)) is not None:
+        inputs["outcome"] = asked
+    return stage_key("evaluate", EVALUATE_RULE, table.keyed(), inputs)

@@ -60,7 +60,7 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
         predictions, clusters = _predict(cohort, folds, progress, stop)
-        measured = _measured(predictions, cohort.config)
+        measured = _measured(predictions, cohort.config, cohort.outcome.outputs)
         digest = write_predictions(run.predictions, predictions, clusters)
         seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
         metrics = {"schema": 1, **seals, **measured}
@@ -90,7 +90,7 @@ def _predict(
     progress.begin(STAGE, len(states), len(states), "slide")
     try:
         features = tally.passing(listened(each_features(cohort, states), progress, stop))
-        predictions = predict_cohort(models, states, features, cohort.patients)
+        predictions = predict_cohort(models, states, features, cohort.patients, cohort.outcome)
     finally:
         progress.end()
     baseline = _baseline(cohort, predictions.patients, folds)
@@ -115,12 +115,12 @@ def _guesses(cohort: Cohort, sets: Mapping[str, str], patients: Sequence[Patient
     return tumour_type_baseline(training, patients)
 
 
-def _measured(predictions: Predictions, config: RunConfig) -> Json:
+def _measured(predictions: Predictions, config: RunConfig, outputs: Sequence[str]) -> Json:
     """``models`` of metrics.json; and, with more folds than one, ``folds``: patients of each by itself."""
     levels = {
         "tile": predictions.tiles,
-        "slide": over_repeats(predictions.slides),
-        "patient": over_repeats(predictions.patients),
+        "slide": over_repeats(predictions.slides, outputs),
+        "patient": over_repeats(predictions.patients, outputs),
     }
     models: Json = {}
     for level, frame in levels.items():

@@ -73,13 +73,14 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     sets = dict.fromkeys(cohort.patients, SET)
     make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     members = saved_members(run, model_run, [sets] * n_folds)
+    outcome = model_run.outcome()
     tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slide")
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         try:
             features = tally.passing(listened(each_features(cohort, states), progress, stop))
-            predictions = predict_cohort(members, states, features, cohort.patients)
+            predictions = predict_cohort(members, states, features, cohort.patients, outcome)
         finally:
             progress.end()
         write_predictions(run.predictions, predictions, tally.tables())

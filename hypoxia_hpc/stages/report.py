@@ -20,6 +20,7 @@ from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
+from hypoxia_hpc.outcomes.named import class_of
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed, Patient, Receipt, Slide
 from hypoxia_hpc.reports.page import (
@@ -207,9 +208,13 @@ def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient
     if run.split_file.exists():
         sets = _shown_sets(read_split(run.split_file))
     return tuple(
-        CohortPatient(patient.patient_id, patient.label, patient.tumour_type, sets.get(patient.patient_id, ""))
+        CohortPatient(patient.patient_id, _class(patient), patient.tumour_type, sets.get(patient.patient_id, ""))
         for patient in patients.values()
     )
+
+
+def _class(patient: Patient) -> int | None:
+    return None if patient.label is None else class_of(patient.label)
 
 
 def _shown_sets(split: pd.DataFrame) -> dict[str, str]:

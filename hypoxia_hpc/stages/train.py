@@ -29,7 +29,15 @@ from hypoxia_hpc.networks.heads.saved import model_key, save_model
 from hypoxia_hpc.networks.runtime import backend_name
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.runs.cohort import FITTED, Cohort, Planned, load_cohort, patients_with_slides, sets_by_fold
+from hypoxia_hpc.runs.cohort import (
+    FITTED,
+    Cohort,
+    Planned,
+    load_cohort,
+    patients_with_slides,
+    require_two_classes,
+    sets_by_fold,
+)
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.identity import shared_slides
 from hypoxia_hpc.runs.receipts import write_receipt
@@ -90,6 +98,7 @@ def require_splittable(run: RunDir) -> None:
     where a network is to be fine-tuned what ``finetune_backbone`` raises."""
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
+    require_two_classes(config)
     split_of_run(run, config.train, list(patients.values()))
     for head in config.train.pixel_heads:
         finetune_backbone(config, head)

@@ -112,9 +112,8 @@ def test_every_wrong_patient_is_named(table):
         read_patients(table(text))
     assert caught.value.offending == (
         "line 8: patient_id '' is empty or not printable",
-        "line 6: label '2' is not 0, 1 or empty",
-        "line 7: label 'NA' is not 0, 1 or empty",
-        "line 9: label '1.0' is not 0, 1 or empty",
+        "line 6: label '2' is not 0, 1, normoxic, hypoxic or empty",
+        "line 7: label 'NA' is not 0, 1, normoxic, hypoxic or empty",
         "patient 'p1' occurs on lines 2, 3 with label '1', '0'",
         "patient 'p2' occurs on lines 4, 5 with label '1', '1'",
     )

@@ -15,6 +15,7 @@ from hypoxia_hpc.config.studies.study import Study
 from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.data.rows import first_rows
 from hypoxia_hpc.networks.heads.head import Head
+from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.runs.stages import STAGES, why_unfit
 
 
@@ -39,7 +40,7 @@ def test_the_head_of_the_page_learns(names: dict[str, Any], tmp_path: Path) -> N
     trained = head.train(
         head.table(), data, seed=0, checkpoints=None, on_epoch=lambda logs: None, stop=threading.Event()
     )
-    predict = head.predictor(head.table(), trained.arrays, data.feature_length)
+    predict = head.predictor(head.table(), trained.arrays, data.feature_length, BINARY)
     means = {label: [] for label in (0, 1)}  # type: dict[int, list[float]]
     for store in data.valid:
         probabilities = predict(first_rows(store, 60))

@@ -9,6 +9,7 @@ import pytest
 
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.models.outputs import kept_outputs
+from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.features import write_features
@@ -29,7 +30,7 @@ def run_with_probabilities(root: Path) -> RunDir:
 
 def test_probabilities_of_class_1_are_given(tmp_path: Path) -> None:
     run = run_with_probabilities(tmp_path / "run")
-    said = kept_outputs(run, "finetune")(Slide("a", Path("a.svs"), "P-a", 1), np.zeros((5, 1), np.float32))
+    said = kept_outputs(run, "finetune", BINARY)(Slide("a", Path("a.svs"), "P-a", 1), np.zeros((5, 1), np.float32))
     assert said["probability"].tolist() == [0.75] * 5
 
 
@@ -38,7 +39,7 @@ def test_the_first_damaged_store_names_all_and_who_makes_them_again(tmp_path: Pa
     for name in ("a", "c"):
         shard = run.features("finetune", name) / "features" / "c.0.0"
         shard.write_bytes(shard.read_bytes()[:-1])
-    read = kept_outputs(run, "finetune")
+    read = kept_outputs(run, "finetune", BINARY)
     assert len(read(Slide("b", Path("b.svs"), "P-b", 1), np.zeros((5, 1), np.float32))["probability"]) == 5
     with pytest.raises(NotReadyError, match="2 stores of probabilities are damaged") as caught:
         read(Slide("a", Path("a.svs"), "P-a", 1), np.zeros((5, 1), np.float32))

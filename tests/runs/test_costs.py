@@ -42,8 +42,14 @@ def test_what_was_measured(one: Mapping[str, Any]) -> None:
     assert cost.peak_bytes >= one["peak_bytes"]
 
 
+# Its cost is made of passes over the tiles that were measured of the others; by itself it was measured on a faster
+# machine alone, where training took 0.6 of it.
+NOT_BY_ITSELF = ("linear",)
+
+
 def test_every_head_was_measured_at_three_sizes() -> None:
-    sizes = {name: {one["tiles"] for one in MEASURED if one["counted"] == [name]} for name in (*HEADS, *CLUSTERINGS)}
+    names = [name for name in (*HEADS, *CLUSTERINGS) if name not in NOT_BY_ITSELF]
+    sizes = {name: {one["tiles"] for one in MEASURED if one["counted"] == [name]} for name in names}
     assert {name: n for name, n in sizes.items() if len(n) < 3} == {}
     assert len({one["tiles"] for one in MEASURED if one["command"] == "evaluate"}) >= 3
 
@@ -114,7 +120,7 @@ def test_patients_without_label_are_predicted_and_not_trained_on() -> None:
     size = cohort_size(config, 100, patients, 1e6)
     assert size.train == pytest.approx(0.35)
     assert size.tiles == 1e6
-    assert size.larger_class == 0.5
+    assert size.repeats == 1.0
 
 
 def test_a_head_without_cost_is_unknown_and_so_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,10 @@ BASE: dict[str, Any] = {
 OTHER: dict[str, Any] = {
     "cohort.samples": ["tumour", "normal"],
     "cohort.preparations": ["diagnostic"],
+    "outcome.column": "subtype",
+    "outcome.classes": ["wild type", "mutant"],
+    "outcome.time": "months",
+    "outcome.event": "died",
     "tile.default_mpp": 0.25,
     "tile.region_classes": ["Tumor"],
     "extract.name": "other",
@@ -88,6 +92,7 @@ UNSAID: dict[type, Any] = {int: 3, float: 0.5, str: "other"}
 # What an entry changes directly, where that is not what its table does.
 TABLES: dict[str, tuple[str, ...]] = {
     "cohort": (),
+    "outcome": (*MODELS, "evaluate"),
     "tile": ("tile",),
     "extract": ("extract",),
     **{f"train.{name}": (name,) for name in MODELS},
@@ -201,11 +206,25 @@ def direct(name: str) -> tuple[str, ...]:
     return ENTRIES[name] if name in ENTRIES else TABLES[name.rpartition(".")[0]]
 
 
+# Of a head that none of these models is.
+UNUSED = ("train.linear.penalty", "train.linear.max_iter")
 CONFIG = parse_config(BASE, source="run.toml")
 ALL = {name: (info, value) for name, info, value in entries(CONFIG)}
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name != "study"])
+def test_another_kind_of_outcome_makes_other_models() -> None:
+    """By itself: most heads of `BASE` cannot predict it."""
+    train = {"train": {"heads": ["attention"], "clusterings": []}}
+    before, after = (
+        parse_config({"outcome": {"kind": kind}, **train}, source="run.toml") for kind in ("binary", "score")
+    )
+    inputs = [("train", "P1", "S1", 1, "features")]
+    found = {keys.train_key(one.train, "attention", inputs, outcome=one.outcome) for one in (before, after)}
+    assert len(found) == 2
+    assert keys.train_key(before.train, "attention", inputs) in found, "the key of before there was [outcome]"
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("study", "outcome.kind", *UNUSED)])
 def test_an_entry_changes_the_keys_that_it_must_and_no_other(name: str) -> None:
     raw = json.loads(json.dumps(BASE))
     if name == "tile.pixels":  # without pixels no network is fine-tuned

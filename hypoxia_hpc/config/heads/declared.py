@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from hypoxia_hpc.config.base import Table
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
-
-Outcome = Literal["binary"]
-# What a run asks its heads to predict.
-OUTCOMES: tuple[str, ...] = get_args(Outcome)
+from hypoxia_hpc.config.outcome import OutcomeKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +15,13 @@ class DeclaredHead:
     """A head as run.toml knows it.
 
     ``inputs``: what it is trained on, feature vectors or the pixels of tiles; the table of a head on pixels is a
-    `FinetuneTable`. ``outcomes``: what it predicts; a head that predicts none of `OUTCOMES` is refused.
+    `FinetuneTable`. ``outcomes``: what it predicts; kinds of [outcome]; a head that predicts none of them is refused.
     ``searchable``: has [train.search] a grid for it. ``loss_over``: what the loss in its history is the mean over.
     """
 
     table: type[Table]
     inputs: Literal["features", "pixels"] = "features"
-    outcomes: tuple[Outcome, ...] = ("binary",)
+    outcomes: tuple[OutcomeKind, ...] = ("binary",)
     searchable: bool = True
     loss_over: str = "tile"
 

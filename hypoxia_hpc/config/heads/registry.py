@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hypoxia_hpc.config.heads.attention import AttentionTable
-from hypoxia_hpc.config.heads.declared import OUTCOMES, DeclaredClustering, DeclaredHead
+from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
 from hypoxia_hpc.config.heads.funnel import FunnelTable
+from hypoxia_hpc.config.heads.linear import LinearTable
 from hypoxia_hpc.config.heads.logistic import LogisticTable
 from hypoxia_hpc.config.heads.tanh import TanhTable
+from hypoxia_hpc.config.outcome import OUTCOME_KINDS
 from hypoxia_hpc.config.plugins import added
 
 HEADS_GROUP, CLUSTERINGS_GROUP = "hypoxia_hpc.heads", "hypoxia_hpc.clusterings"
@@ -31,11 +33,14 @@ RESERVED = (
 
 
 _HEADS: Mapping[str, DeclaredHead] = {
-    "tanh": DeclaredHead(table=TanhTable),
-    "funnel": DeclaredHead(table=FunnelTable),
-    "logistic": DeclaredHead(table=LogisticTable),
-    "attention": DeclaredHead(table=AttentionTable, loss_over="patient, a bag of tiles"),
-    "finetune": DeclaredHead(table=FinetuneTable, inputs="pixels", searchable=False),
+    "tanh": DeclaredHead(table=TanhTable, outcomes=("binary", "classes")),
+    "funnel": DeclaredHead(table=FunnelTable, outcomes=("binary", "score")),
+    "logistic": DeclaredHead(table=LogisticTable, outcomes=("binary", "classes")),
+    "linear": DeclaredHead(table=LinearTable, outcomes=("score", "survival"), searchable=False, loss_over="patient"),
+    "attention": DeclaredHead(
+        table=AttentionTable, outcomes=("binary", "classes", "score", "survival"), loss_over="patient, a bag of tiles"
+    ),
+    "finetune": DeclaredHead(table=FinetuneTable, inputs="pixels", outcomes=("binary", "classes"), searchable=False),
 }
 _CLUSTERINGS: Mapping[str, DeclaredClustering] = {
     "deep_kmeans": DeclaredClustering(
@@ -48,8 +53,8 @@ _CLUSTERINGS: Mapping[str, DeclaredClustering] = {
 def unfit_head(head: DeclaredHead) -> str:
     """Why a head of another package cannot be used; empty where it can."""
     code = ("train",) if head.inputs == "pixels" else ("train", "predictor")
-    if not set(head.outcomes) & set(OUTCOMES):
-        return f"predicts {list(head.outcomes)}, and a run asks for one of {list(OUTCOMES)}"
+    if not set(head.outcomes) & set(OUTCOME_KINDS):
+        return f"predicts {list(head.outcomes)}, and a run asks for one of {list(OUTCOME_KINDS)}"
     return _without_code(head, code, HEAD)
 
 

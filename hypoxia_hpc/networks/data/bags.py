@@ -19,7 +19,8 @@ from hypoxia_hpc.config import AttentionTable, Balance
 from hypoxia_hpc.networks.data.classes import class_weights
 from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.networks.data.shuffling import CHUNK_ROWS
-from hypoxia_hpc.records import Float32Array, Int64Array
+from hypoxia_hpc.outcomes.named import NamedClasses
+from hypoxia_hpc.records import AnyArray, Float32Array, Int64Array, Label
 
 # Tiles are drawn from all over a patient, so nearly every chunk is read for them. Of a patient with more than 16,384
 # tiles that number is drawn first, so that no step reads more than 64 MB of 2,048 x float16 for one bag.
@@ -29,11 +30,11 @@ BAG_READERS, AHEAD = 4, 4  # threads that read batches; batches that are read or
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """The stores of one patient by their numbers, rows in each, and the patient's label, 0 or 1."""
+    """The stores of one patient by their numbers, rows in each, and the patient's label."""
 
     stores: tuple[int, ...]
     counts: Int64Array
-    label: int
+    label: Label
 
     @property
     def n(self) -> int:
@@ -42,12 +43,12 @@ class Bag:
 
 @dataclass(frozen=True, slots=True)
 class BagBatch:
-    """Features as stored (patients, tiles, d), 0 where ``mask`` float32 (patients, tiles) is: padding. Labels and
-    weights float32 (patients,)."""
+    """Features as stored (patients, tiles, d), 0 where ``mask`` float32 (patients, tiles) is: padding. Labels
+    as of `Rows` (patients, ...), weights float32 (patients,)."""
 
     values: NDArray[Any]
     mask: Float32Array
-    labels: Float32Array
+    labels: AnyArray
     weights: Float32Array
 
 
@@ -57,27 +58,27 @@ def bags_of(rows: Rows) -> tuple[Bag, ...]:
     for number, store in enumerate(rows.stores):
         members.setdefault(store.patient_id, []).append(number)
     return tuple(
-        Bag(tuple(numbers), rows.counts[numbers], int(rows.labels[numbers[0]])) for numbers in members.values()
+        Bag(tuple(numbers), rows.counts[numbers], rows.stores[numbers[0]].label) for numbers in members.values()
     )
 
 
-def patient_order(labels: Int64Array, balance: Balance, rng: np.random.Generator) -> Int64Array:
-    """Indices of the patients of one epoch, int64, in random order. With balance "sample" all of the larger class come
-    once and those of the smaller are repeated evenly, otherwise every patient comes once."""
+def patient_order(labels: AnyArray, balance: Balance, rng: np.random.Generator) -> Int64Array:
+    """Indices of the patients of one epoch, int64, in random order. With balance "sample" all of the largest class come
+    once and those of the others are repeated evenly, otherwise every patient comes once."""
     if balance != "sample":
         return rng.permutation(len(labels))
-    members = [np.flatnonzero(labels == label) for label in (0, 1)]
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     most = max(len(part) for part in members)
     order: Int64Array = rng.permutation(np.concatenate([np.resize(rng.permutation(part), most) for part in members]))
     return order
 
 
-def bag_weights(labels: Int64Array, balance: Balance) -> Float32Array:
-    """The weight of each patient's loss by class, float32 (n,): with balance "weight" both classes have equal
+def bag_weights(labels: AnyArray, balance: Balance) -> Float32Array:
+    """The weight of each patient's loss by class, float32 (n,): with balance "weight" all classes have equal
     totals."""
     if balance != "weight":
         return np.ones(len(labels), dtype=np.float32)
-    return class_weights(np.bincount(labels, minlength=2))[labels].astype(np.float32)
+    return class_weights(np.bincount(labels))[labels].astype(np.float32)
 
 
 def drawn_rows(n: int, most: int, rng: np.random.Generator) -> Int64Array:
@@ -119,10 +120,10 @@ class ShuffledBags:
     def __init__(self, rows: Rows, table: AttentionTable, *, seed: int) -> None:
         self._rows = rows
         self._seed = seed
-        self._balance = table.balance
+        self._balance: Balance = table.balance if isinstance(rows.outcome, NamedClasses) else "none"
         self.bags = bags_of(rows)
-        self._labels = np.array([bag.label for bag in self.bags], dtype=np.int64)
-        self._weights = bag_weights(self._labels, table.balance)
+        self._labels: AnyArray = np.array([bag.label for bag in self.bags])
+        self._weights = bag_weights(self._labels, self._balance)
         self.tiles = min(table.bag_tiles, max(bag.n for bag in self.bags))
         self.size = min(table.batch_size, len(self._order(0)))
 
@@ -155,4 +156,4 @@ class ShuffledBags:
             drawn = read_rows(self._rows, bag, drawn_rows(bag.n, self.tiles, rng))
             values[place, : len(drawn)] = drawn
             mask[place, : len(drawn)] = 1
-        return BagBatch(values, mask, self._labels[chosen].astype(np.float32), self._weights[chosen])
+        return BagBatch(values, mask, self._labels[chosen], self._weights[chosen])

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from hypoxia_hpc.config import Balance
 from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.networks.data.shuffling import EpochPlan, chunks_of, epoch_plan, part_of, rows_of
-from hypoxia_hpc.records import Int64Array
+from hypoxia_hpc.outcomes.named import NamedClasses
+from hypoxia_hpc.records import AnyArray, Int64Array
 
 # Rows in a window that is read in order, of which two are in memory: 2 x 34 MB of 2,048 x float16. Smaller windows take
 # more turns of the readers, larger ones more memory, and the first batch comes later.
@@ -21,11 +22,11 @@ _HELD = (-1, -1)
 
 
 class RowBatch(NamedTuple):
-    """``values`` float16 or float32 (b, d) as stored, ``labels`` int64 (b,); the receiver may keep and change the
-    arrays."""
+    """``values`` float16 or float32 (b, d) as stored, ``labels`` as of `Rows` (b, ...); the receiver may keep and
+    change the arrays."""
 
     values: NDArray[Any]
-    labels: Int64Array
+    labels: AnyArray
 
 
 class ShuffledRows:
@@ -37,7 +38,7 @@ class ShuffledRows:
 
     def __init__(self, rows: Rows, balance: Balance, batch_size: int, *, seed: int, epochs: int) -> None:
         self._rows = rows
-        self._balance = balance
+        self._balance: Balance = balance if isinstance(rows.outcome, NamedClasses) else "none"
         self._batch_size = batch_size
         self._seed = seed
         self._epochs = epochs

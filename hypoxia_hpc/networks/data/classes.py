@@ -6,9 +6,9 @@ from hypoxia_hpc.records import Float64Array, Int64Array
 
 
 def class_weights(counts: Int64Array) -> Float64Array:
-    """What one of class 0 and one of class 1 counts, float64 (2,): both classes the same in all, 1 on average.
+    """What one of each class counts, float64 (k,): every class the same in all, 1 on average.
 
-    counts: int64 (2,), how many there are of each, above 0.
+    counts: int64 (k,), how many there are of each, above 0.
     """
-    weights: Float64Array = counts.sum() / (2 * counts)
+    weights: Float64Array = counts.sum() / (len(counts) * counts)
     return weights

@@ -17,7 +17,9 @@ from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, SlideError, damaged_stores
 from hypoxia_hpc.networks.data.classes import class_weights
 from hypoxia_hpc.networks.data.shuffling import chunks_of
-from hypoxia_hpc.records import Float32Array, Int64Array, Json
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
+from hypoxia_hpc.records import AnyArray, Float32Array, Int64Array, Json, Label
 from hypoxia_hpc.stores.features import FeatureRows
 
 # Reading, checksums and NumPy release the interpreter lock; more threads than cores hide the latency of the disk.
@@ -28,21 +30,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class LabelledStore:
-    """The feature store at ``path``: ``n`` tiles of a patient, all with the patient's label, 0 or 1."""
+    """The feature store at ``path``: ``n`` tiles of a patient, all with the patient's label."""
 
     path: Path
     n: int
-    label: int
+    label: Label
     patient_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Stores of training and of validation patients, each in a fixed order; vectors have ``feature_length`` values."""
+    """Stores of training and of validation patients, each in a fixed order; vectors have ``feature_length`` values, and
+    labels are those of ``outcome``."""
 
     train: tuple[LabelledStore, ...]
     valid: tuple[LabelledStore, ...]
     feature_length: int
+    outcome: Outcome = BINARY
 
 
 def first_rows(store: LabelledStore, most: int) -> Float32Array:
@@ -54,15 +58,19 @@ def first_rows(store: LabelledStore, most: int) -> Float32Array:
 
 
 class Rows:
-    """Open feature stores as one table of rows, float16 or float32 (n, feature_length), each store with a label.
+    """Open feature stores as one table of rows, float16 or float32 (n, feature_length), each store with a label of
+    ``outcome``: int64 (n,) of a class, float64 (n,) of a score, float64 (n, 2) of time and event.
 
     Reading raises SlideError (damaged-store), MachineError.
     """
 
-    def __init__(self, stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], pool: Executor) -> None:
+    def __init__(
+        self, stores: Sequence[LabelledStore], readers: Sequence[FeatureRows], pool: Executor, outcome: Outcome = BINARY
+    ) -> None:
+        self.outcome = outcome
         self.stores = tuple(stores)
         self.counts = np.array([store.n for store in stores], dtype=np.int64)
-        self.labels = np.array([store.label for store in stores], dtype=np.int64)
+        self.labels: AnyArray = np.array([store.label for store in stores])
         self.readers = tuple(readers)
         self._pool = pool
 
@@ -89,9 +97,9 @@ class Rows:
         self.readers[store].read_into(start, stop, values)
         return values
 
-    def labels_of(self, stretches: Int64Array) -> Int64Array:
+    def labels_of(self, stretches: Int64Array) -> AnyArray:
         """The label of every row of stretches, int64 (k, 3)."""
-        labels: Int64Array = np.repeat(self.labels[stretches[:, 0]], stretches[:, 2] - stretches[:, 1])
+        labels: AnyArray = np.repeat(self.labels[stretches[:, 0]], stretches[:, 2] - stretches[:, 1], axis=0)
         return labels
 
     def start_reading(self, stretches: Int64Array, out: NDArray[Any]) -> list[Future[None]]:
@@ -131,7 +139,9 @@ def opened_rows(data: TrainingData) -> Iterator[tuple[Rows, Rows]]:
     _refuse_mixed(stores, readers, data.feature_length)
     n_train = len(data.train)
     with ThreadPoolExecutor(ROW_READERS, "read") as pool:
-        yield Rows(data.train, readers[:n_train], pool), Rows(data.valid, readers[n_train:], pool)
+        both = ((data.train, readers[:n_train]), (data.valid, readers[n_train:]))
+        train, valid = (Rows(stores, opened, pool, data.outcome) for stores, opened in both)
+        yield train, valid
 
 
 def below_run(path: Path) -> str:
@@ -139,19 +149,21 @@ def below_run(path: Path) -> str:
     return path.relative_to(path.parents[2]).as_posix()
 
 
-def require_two_classes(train: Rows) -> None:
-    """Raises InputError where all training rows have one label."""
-    present = sorted(set(train.labels.tolist()))
-    if present != [0, 1]:
+def require_trainable(train: Rows) -> None:
+    """Raises InputError where no model can be trained on the labels of these rows: two classes of which one is
+    missing, say."""
+    why_not = train.outcome.untrainable([store.label for store in train.stores])
+    if why_not:
         raise InputError(
-            f"the training patients have tiles of {len(present)} class(es), two are needed; labels: {present}",
-            remedy="add patients of the class that is missing, or bring back their quarantined slides",
+            f"slides of the training patients {why_not}",
+            remedy="add patients with the labels that are missing, or bring back their quarantined slides",
         )
 
 
 def row_weights(rows: Rows) -> Float32Array:
-    """The weight of a row of class 0 and of class 1, float32 (2,): equal totals for both classes, 1 on average."""
-    counts = np.array([rows.counts[rows.labels == label].sum() for label in (0, 1)])
+    """The weight of a row of each class, float32 (k,): equal totals for every class, 1 on average."""
+    n_classes = len(rows.outcome.table.classes)
+    counts = np.array([rows.counts[rows.labels == label].sum() for label in range(n_classes)])
     return class_weights(counts).astype(np.float32)
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.data.rows import Rows, below_run
 from hypoxia_hpc.networks.heads.result import Arrays, Shapes
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float32Array, Float64Array
 
 MEAN, SCALE = "mean", "scale"
+LABEL_MEAN, LABEL_SCALE = "label_mean", "label_scale"
 
 
 class Moments(NamedTuple):
@@ -46,6 +48,20 @@ def standard_arrays(train: Rows, valid: Rows) -> Arrays:
 def standard_shapes(feature_length: int) -> Shapes:
     """Of the arrays of :func:`standard_arrays`."""
     return dict.fromkeys((MEAN, SCALE), ((feature_length,), "float32"))
+
+
+def label_arrays(train: Rows) -> Arrays:
+    """Mean and standard deviation of the scores of the training patients, float64 (1,) each, under `LABEL_MEAN` and
+    `LABEL_SCALE`; nothing for another kind of outcome."""
+    if train.outcome.kind != "score":
+        return {}
+    scores = np.array([one for _, one in sorted({store.patient_id: store.label for store in train.stores}.items())])
+    return {LABEL_MEAN: scores.mean(keepdims=True), LABEL_SCALE: scores.std(keepdims=True)}
+
+
+def label_shapes(outcome: Outcome) -> Shapes:
+    """Of the arrays of :func:`label_arrays`."""
+    return dict.fromkeys((LABEL_MEAN, LABEL_SCALE), ((1,), "float64")) if outcome.kind == "score" else {}
 
 
 def standardise(arrays: Arrays, values: Float32Array) -> Float32Array:

@@ -30,7 +30,7 @@ ReadTiles = Callable[[int, int], UInt8Array]
 
 @dataclass(frozen=True, slots=True)
 class TileSource:
-    """``n`` tiles, all of class ``label``, 0 or 1; ``read(start, stop)`` gives pixels uint8 (stop - start, px, px, 3),
+    """``n`` tiles, all of class ``label``, from 0; ``read(start, stop)`` gives pixels uint8 (stop - start, px, px, 3),
     in any thread."""
 
     read: ReadTiles
@@ -155,7 +155,7 @@ def one_after_another(sources: Sequence[TileSource]) -> ReadTiles:
 def epoch_runs(sources: Sequence[TileSource], balance: Balance, rng: np.random.Generator) -> Int64Array:
     """What an epoch reads, in random order: source, first tile, tile after the last, int64 (k, 3).
 
-    Every tile once; with ``balance`` "sample" those of the smaller class are repeated evenly (whole runs, the last one
+    Every tile once; with ``balance`` "sample" those of smaller classes are repeated evenly (whole runs, the last one
     cut short) until there are as many of them.
     """
     runs = [_runs_of(index, source.n) for index, source in enumerate(sources)]
@@ -163,7 +163,7 @@ def epoch_runs(sources: Sequence[TileSource], balance: Balance, rng: np.random.G
         return rng.permutation(np.concatenate(runs))
     classes = [
         np.concatenate([part for part, source in zip(runs, sources, strict=True) if source.label == label])
-        for label in (0, 1)
+        for label in sorted({source.label for source in sources})
     ]
     most = max(int(_n_tiles(part).sum()) for part in classes)
     return rng.permutation(np.concatenate([_repeated(rng.permutation(part), most) for part in classes]))

@@ -67,8 +67,9 @@ class CohortSize:
     """What a model is made for.
 
     ``tiles``, ``slides`` and ``patients`` of all that have features; ``train`` and ``valid``: shares of them, 0..1,
-    that a model of one fold is trained on and watched by; ``larger_class``: share of the labelled patients that are in
-    the larger class, 0.5..1. A vector has ``feature_length`` values of ``value_bytes``; tiles have ``tile_px``.
+    that a model of one fold is trained on and watched by; ``repeats``: how often an epoch uses a patient where classes
+    are drawn equally often, on average, 1 or more. A vector has ``feature_length`` values of ``value_bytes``; tiles
+    have ``tile_px``.
     """
 
     tiles: float
@@ -76,7 +77,7 @@ class CohortSize:
     patients: int
     train: float
     valid: float
-    larger_class: float
+    repeats: float
     feature_length: int
     value_bytes: int
     tile_px: int
@@ -95,8 +96,8 @@ class CohortSize:
         return self.tiles * self.valid
 
     def drawn(self, balance: Balance) -> float:
-        """How often an epoch uses a training tile or patient, on average: with "sample" both classes come as often."""
-        return 2 * self.larger_class if balance == "sample" else 1.0
+        """How often an epoch uses a training tile or patient, on average: with "sample" all classes come as often."""
+        return self.repeats if balance == "sample" else 1.0
 
     def reading_seconds(self, rows: float) -> float:
         """To read rows of feature stores once."""

@@ -32,6 +32,7 @@ from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSiz
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import Arrays, Shapes, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def train_deep_kmeans(
     return TrainedHead({**standard, **weights, CENTRES: centres[largest_first]}, history)
 
 
-def deep_kmeans_shapes(table: DeepKMeansTable, feature_length: int) -> Shapes:
+def deep_kmeans_shapes(table: DeepKMeansTable, feature_length: int, _: Outcome) -> Shapes:
     """Kernel and bias of each layer of the encoder, and the centres."""
     widths = (feature_length, *table.units, table.code)
     encoder = [shape for before, width in itertools.pairwise(widths) for shape in ((before, width), (width,))]

@@ -18,10 +18,11 @@ from hypoxia_hpc.networks.data.tile_stream import RUN_TILES, WINDOW_RUNS, TileBa
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import LOAD_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
-from hypoxia_hpc.networks.heads.result import TrainedHead, check_probabilities
+from hypoxia_hpc.networks.heads.result import TrainedHead, check_said
 from hypoxia_hpc.networks.heads.schedules import learning_rate
 from hypoxia_hpc.networks.heads.tile_network import TileNetwork, predict, standardise, strengths, watched, weights_of
 from hypoxia_hpc.networks.runtime import compiler, start_keras
+from hypoxia_hpc.outcomes.registry import BINARY
 
 if TYPE_CHECKING:
     import keras
@@ -81,7 +82,8 @@ def train_finetuned(
     """
     program = _Finetuning(table, network, train, valid, seed, curves)
     history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
-    check_probabilities(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size))
+    # Probabilities are those of two classes or of more: all of them in 0..1.
+    check_said(predict(network, train[0].read, min(train[0].n, table.batch_size), table.batch_size), BINARY)
     return TrainedHead(weights_of(network), history)
 
 
@@ -214,6 +216,7 @@ def _optimizer(table: FinetuneTable, *, unfrozen: bool) -> keras.optimizers.Opti
 
 
 def tile_weights(sources: Sequence[TileSource]) -> dict[int, float]:
-    """The weight of a tile of each class: equal totals for both classes, 1 on average."""
-    tiles = [sum(source.n for source in sources if source.label == label) for label in (0, 1)]
+    """The weight of a tile of each class: equal totals for every class, 1 on average."""
+    labels = sorted({source.label for source in sources})
+    tiles = [sum(source.n for source in sources if source.label == label) for label in labels]
     return dict(enumerate(class_weights(np.array(tiles)).tolist()))

@@ -16,11 +16,12 @@ from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 if TYPE_CHECKING:
     from hypoxia_hpc.networks.heads.cost import CohortSize, HeadCost
     from hypoxia_hpc.networks.heads.result import Predictor, Shapes, TileOutputs, TrainedHead
+    from hypoxia_hpc.outcomes.outcome import Outcome
     from hypoxia_hpc.records import Float32Array, Int64Array
 
     # Settings of a head and size of a cohort -> what one model takes; None where that is not known.
     CostOf = Callable[[Any, CohortSize], HeadCost | None]
-    ShapesOf = Callable[[Any, int], Shapes]
+    ShapesOf = Callable[[Any, int, Outcome], Shapes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +30,17 @@ class Head(DeclaredHead):
 
     ``train``: of a head on features, (table, data, *, seed, checkpoints, on_epoch, stop) -> `TrainedHead`, as
     `registry.train_head`; of one on pixels as `finetuning.train_finetuned`. ``predictor``: (table, arrays,
-    feature_length) -> feature vectors float32 (n, d) to the probability of class 1, float64 (n,) in 0..1; None of a
-    head on pixels, whose probabilities are kept as features are. ``outputs``: the same, to every column that
-    `analysis.pooling.pool_tiles` needs; default: the probability alone. ``shapes``: (table, feature_length) -> shape
-    and type of every array of a trained model, by name; without it a saved model's arrays only have to be finite.
-    ``cost``: None where it is not known.
+    feature_length, outcome) -> feature vectors float32 (n, d) to what ``outcome.outputs`` names, float64: the
+    probability of class 1, a score or a log hazard (n,), of more classes than two the probability of each (n, k); None
+    of a head on pixels, whose probabilities are kept as features are. ``outputs``: the same, to every column that
+    `analysis.pooling.pool_tiles` needs; default: what ``predictor`` says. ``shapes``: (table,
+    feature_length, outcome) -> shape and type of every array of a trained model, by name; without it a saved model's
+    arrays only have to be finite. ``cost``: None where it is not known.
     """
 
     train: Callable[..., TrainedHead]
-    predictor: Callable[[Any, Any, int], Predictor] | None = None
-    outputs: Callable[[Any, Any, int], TileOutputs] | None = None
+    predictor: Callable[[Any, Any, int, Outcome], Predictor] | None = None
+    outputs: Callable[[Any, Any, int, Outcome], TileOutputs] | None = None
     shapes: ShapesOf | None = None
     cost: CostOf | None = None
 
@@ -49,7 +51,7 @@ class Clustering(DeclaredClustering):
 
     ``train``: as of a head on features. ``predictor``: (table, arrays, feature_length) -> feature vectors float32
     (n, d) to the number of the cluster of each, int64 (n,). ``n_clusters``: how many there are. ``shapes``: as of a
-    head.
+    head; a clustering has nothing to do with the outcome.
     """
 
     train: Callable[..., TrainedHead]

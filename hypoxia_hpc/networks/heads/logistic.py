@@ -21,14 +21,16 @@ from hypoxia_hpc.networks.data.rows import (
     Rows,
     TrainingData,
     opened_rows,
-    require_two_classes,
+    require_trainable,
     row_weights,
 )
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes, standardise
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.cost import CohortSize, Cost, HeadCost
 from hypoxia_hpc.networks.heads.loop import OnEpoch
+from hypoxia_hpc.networks.heads.multinomial import SoftmaxObjective
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, Shapes, TrainedHead
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float32Array, Float64Array
 
 COEFFICIENTS, INTERCEPT = "coefficients", "intercept"
@@ -57,28 +59,34 @@ def train_logistic(
     L-BFGS depends on nothing but the values and gradients it was given. These are what a checkpoint holds: begun again,
     it is given them once more, and goes on to the same bytes.
 
-    Raises what `opened_rows`, `require_two_classes` and `standard_arrays` raise; Stopped, MachineError (checkpoint).
+    Raises what `opened_rows`, `require_trainable` and `standard_arrays` raise; Stopped, MachineError (checkpoint).
     """
     from scipy.optimize import minimize
 
     with opened_rows(data) as (train, valid):
-        require_two_classes(train)
+        require_trainable(train)
         standard = standard_arrays(train, valid)
-        recorded = _Recorded(Objective(train, standard, table.c), checkpoints, stop)
+        kind = SoftmaxObjective if train.outcome.n_outputs > 1 else Objective
+        objective = kind(train, standard, table.c)
+        recorded = _Recorded(objective, checkpoints, stop)
         found = minimize(
             recorded,
-            np.zeros(train.feature_length + 1),
+            np.zeros(objective.n_values),
             method="L-BFGS-B",
             jac=True,
             options={"maxiter": table.max_iter, **TOLERANCES},
         )
     on_epoch({})
-    return TrainedHead({**standard, COEFFICIENTS: found.x[:-1], INTERCEPT: found.x[-1:]}, {})
+    k = data.outcome.n_outputs
+    coefficients = found.x[:-k] if k == 1 else found.x[:-k].reshape(-1, k)
+    return TrainedHead({**standard, COEFFICIENTS: coefficients, INTERCEPT: found.x[-k:]}, {})
 
 
-def logistic_shapes(_: LogisticTable, feature_length: int) -> Shapes:
-    """A coefficient for each feature, and an intercept."""
-    own = {COEFFICIENTS: ((feature_length,), "float64"), INTERCEPT: ((1,), "float64")}
+def logistic_shapes(_: LogisticTable, feature_length: int, outcome: Outcome) -> Shapes:
+    """A coefficient for each feature, and an intercept; of more classes than two for each class."""
+    k = outcome.n_outputs
+    shape = (feature_length,) if k == 1 else (feature_length, k)
+    own = {COEFFICIENTS: (shape, "float64"), INTERCEPT: ((k,), "float64")}
     return {**standard_shapes(feature_length), **own}
 
 
@@ -92,12 +100,18 @@ def logistic_cost(table: LogisticTable, size: CohortSize) -> HeadCost:
     return HeadCost(train, Cost(PREDICTED * size.tiles * size.feature_length * PASS_SECONDS, 1, 0.0))
 
 
-def logistic_predictor(_: LogisticTable, arrays: Arrays, __: int) -> Predictor:
-    """Feature vectors float32 (n, d) -> probability of class 1, float64 (n,)."""
-    from scipy.special import expit
+def logistic_predictor(_: LogisticTable, arrays: Arrays, __: int, outcome: Outcome) -> Predictor:
+    """Feature vectors float32 (n, d) -> probability of class 1, float64 (n,); of more classes than two that of each,
+    (n, k)."""
+    from scipy.special import expit, softmax
 
     def predict(values: Float32Array) -> Float64Array:
         rows = standardise(arrays, values).astype(np.float64)
+        if outcome.n_outputs > 1:
+            of_each: Float64Array = softmax(
+                np.einsum("ij,jk->ik", rows, arrays[COEFFICIENTS]) + arrays[INTERCEPT], axis=1
+            )
+            return of_each
         logits = np.einsum("ij,j->i", rows, arrays[COEFFICIENTS]) + arrays[INTERCEPT][0]
         probabilities: Float64Array = expit(logits)
         return probabilities
@@ -114,6 +128,11 @@ class Objective:
         self._mean, self._scale = (standard[name].astype(np.float64) for name in (MEAN, SCALE))
         self._class_weights = row_weights(rows).astype(np.float64)
         self._penalty = 1 / (c * len(rows))
+
+    @property
+    def n_values(self) -> int:
+        """Of what is sought."""
+        return self._rows.feature_length + 1
 
     def __call__(self, at: Float64Array) -> tuple[float, Float64Array]:
         # w · (x - mean) / scale + b is v · x + (b - v · mean) with v = w / scale: rows are taken as they are.
@@ -153,7 +172,9 @@ class RowPart(NamedTuple):
 class _Recorded:
     """An objective that keeps what it answered, in a checkpoint too, and answers the same questions from there."""
 
-    def __init__(self, objective: Objective, checkpoints: Checkpoints, stop: threading.Event) -> None:
+    def __init__(
+        self, objective: Objective | SoftmaxObjective, checkpoints: Checkpoints, stop: threading.Event
+    ) -> None:
         self._objective = objective
         self._checkpoints = checkpoints
         self._stop = stop

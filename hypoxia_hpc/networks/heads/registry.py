@@ -32,9 +32,19 @@ from hypoxia_hpc.networks.heads.deep_kmeans import (
 from hypoxia_hpc.networks.heads.dense import dense_cost, dense_predictor, dense_shapes, train_dense
 from hypoxia_hpc.networks.heads.finetuning import finetune_cost, train_finetuned
 from hypoxia_hpc.networks.heads.head import Clustering, Head
+from hypoxia_hpc.networks.heads.linear import linear_cost, linear_predictor, linear_shapes, train_linear
 from hypoxia_hpc.networks.heads.logistic import logistic_cost, logistic_predictor, logistic_shapes, train_logistic
 from hypoxia_hpc.networks.heads.loop import OnEpoch
-from hypoxia_hpc.networks.heads.result import Arrays, Predictor, TrainedHead, check_probabilities
+from hypoxia_hpc.networks.heads.result import (
+    Arrays,
+    Predictor,
+    TileOutputs,
+    TrainedHead,
+    check_said,
+    named_outputs,
+)
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
 
 # Rows on which a trained head has to give probabilities: weights that are no numbers show on
 # any row, and more rows only take longer.
@@ -62,6 +72,9 @@ _HEADS = {
     ),
     "logistic": _joined(
         Head, "logistic", train=train_logistic, predictor=logistic_predictor, shapes=logistic_shapes, cost=logistic_cost
+    ),
+    "linear": _joined(
+        Head, "linear", train=train_linear, predictor=linear_predictor, shapes=linear_shapes, cost=linear_cost
     ),
     "attention": _joined(
         Head,
@@ -122,21 +135,32 @@ def train_head(
     Raises:
         NotReadyError: damaged stores, all of them named; SlideError where one is damaged while it is read.
         InputError: stores of other features than the most, features that are NaN or infinite, training tiles of one
-            class, a loss that is no number, a trained model whose outputs are no probabilities.
+            class, a loss that is no number, a trained model whose outputs are no probabilities or no numbers.
         Stopped: on request, after a checkpoint.
         MachineError: a checkpoint cannot be written.
     """
     train = head_of(table).train
     trained = train(table, data, seed=seed, checkpoints=checkpoints, on_epoch=on_epoch, stop=stop)
-    predict = predictor(table, trained.arrays, data.feature_length)
-    check_probabilities(predict(first_rows(data.train[0], SAMPLE_ROWS)))
+    predict = predictor(table, trained.arrays, data.feature_length, data.outcome)
+    check_said(predict(first_rows(data.train[0], SAMPLE_ROWS)), data.outcome)
     return trained
 
 
-def predictor(table: Table, arrays: Arrays, feature_length: int) -> Predictor:
-    """A trained head as a function: feature vectors float32 (n, d) -> probability of class 1, float64 (n,) in 0..1.
+def head_outputs(table: Table, arrays: Arrays, feature_length: int, outcome: Outcome = BINARY) -> TileOutputs:
+    """A top model as a function of feature vectors float32 (n, d): what it says of each tile, `outcome.outputs`,
+    float64 (n,) each, and what `pool_tiles` needs beside it."""
+    outputs = head_of(table).outputs
+    if outputs is not None:
+        return outputs(table, arrays, feature_length, outcome)
+    predict = predictor(table, arrays, feature_length, outcome)
+    return lambda values: named_outputs(predict(values), outcome)
+
+
+def predictor(table: Table, arrays: Arrays, feature_length: int, outcome: Outcome = BINARY) -> Predictor:
+    """A trained head as a function: feature vectors float32 (n, d) -> what ``outcome.outputs`` names, float64 (n,): the
+    probability of class 1 in 0..1, say; of more classes than two (n, k).
     Raises ValueError for a head on pixels, whose probabilities are kept as features are."""
     make = head_of(table).predictor
     if make is None:
         raise ValueError(f"a head with {type(table).__name__} predicts from pixels, not from feature vectors")
-    return make(table, arrays, feature_length)
+    return make(table, arrays, feature_length, outcome)

@@ -15,8 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hypoxia_hpc.config import Table, canonical_json
 from hypoxia_hpc.config.heads.registry import declared
+from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads.result import Arrays
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
@@ -27,7 +30,8 @@ CONFIG_FILE = "run.toml"
 
 class ModelRecord(BaseModel):
     """model.json: which head, of which features, trained how. ``sets`` counts patients, slides and tiles by set;
-    ``search`` says which settings were tried and how each did; ``content`` is the SHA-256 of the arrays' file."""
+    ``search`` says which settings were tried and how each did; ``outcome`` is the [outcome] table where it
+    is not the default; ``content`` is the SHA-256 of the arrays' file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +47,15 @@ class ModelRecord(BaseModel):
     sets: dict[str, dict[str, int]]
     history: dict[str, list[float]]
     search: Json | None = None
+    outcome: Json | None = None
     compute: Json
     content: str = ""
     software: dict[str, str]
+
+    @property
+    def asked(self) -> Outcome:
+        """What it was trained to predict."""
+        return BINARY if self.outcome is None else outcome_of(OutcomeTable.model_validate(self.outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,8 @@ def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
         data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         sealed = record.model_copy(update={"content": hashlib.sha256(data).hexdigest()})
         (made / ARRAYS_FILE).write_bytes(data)
-        (made / RECORD_FILE).write_text(canonical_json(sealed.model_dump()), encoding="utf-8")
+        stated = sealed.model_dump(exclude={"outcome"} if sealed.outcome is None else None)
+        (made / RECORD_FILE).write_text(canonical_json(stated), encoding="utf-8")
 
 
 def model_key(folder: Path) -> str | None:

@@ -10,8 +10,9 @@ import numpy as np
 from hypoxia_hpc.config import CLUSTERINGS
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads.registry import find_clustering, find_head
-from hypoxia_hpc.networks.heads.result import Columns, Shapes, TileOutputs
+from hypoxia_hpc.networks.heads.result import Columns, Shapes, TileOutputs, wrong_values
 from hypoxia_hpc.networks.heads.saved import SavedModel, damaged, load_model
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import AnyArray, Float32Array
 
 
@@ -31,7 +32,7 @@ def _shape_problems(model: SavedModel) -> Iterator[str]:
     shapes_of = (find_clustering if head in CLUSTERINGS else find_head)(head).shapes
     if shapes_of is None:
         return
-    shapes: Shapes = shapes_of(model.table, model.record.feature_length)
+    shapes: Shapes = shapes_of(model.table, model.record.feature_length, model.record.asked)
     yield from (f"missing: {name}" for name in sorted(shapes.keys() - model.arrays.keys()))
     yield from (f"not of this head: {name}" for name in sorted(model.arrays.keys() - shapes.keys()))
     for name in sorted(shapes.keys() & model.arrays.keys()):
@@ -40,7 +41,7 @@ def _shape_problems(model: SavedModel) -> Iterator[str]:
             yield f"{name} is {array.dtype.name} {array.shape}, not {dtype} {shape}"
 
 
-def checked(said: TileOutputs, name: str, feature_length: int, train: str) -> TileOutputs:
+def checked(said: TileOutputs, name: str, feature_length: int, train: str, outcome: Outcome) -> TileOutputs:
     """The outputs of a model, refused where they are none. ``train`` is the command that trains it again.
 
     Raises:
@@ -54,20 +55,20 @@ def checked(said: TileOutputs, name: str, feature_length: int, train: str) -> Ti
                 remedy=f"extract the features that it was trained on, or train it again: {train}",
             )
         columns = said(values)
-        require_numbers(name, columns, train)
+        require_numbers(name, columns, train, outcome)
         return columns
 
     return say
 
 
-def require_numbers(name: str, columns: Columns, train: str) -> None:
+def require_numbers(name: str, columns: Columns, train: str, outcome: Outcome) -> None:
     """Raises NotReadyError where a model says something that is no number, or no probability."""
-    probabilities = columns["probability"]
-    wrong = int((~((probabilities >= 0) & (probabilities <= 1))).sum())
-    wrong += sum(_not_finite(values) for column, values in columns.items() if column != "probability")
+    wrong = sum(wrong_values(columns[column], outcome) for column in outcome.outputs)
+    wrong += sum(_not_finite(values) for column, values in columns.items() if column not in outcome.outputs)
     if wrong:
+        n_tiles = len(columns[outcome.outputs[0]])
         raise NotReadyError(
-            f"{name} gives {wrong} values for {len(probabilities)} tiles of a slide that are no probabilities or no "
+            f"{name} gives {wrong} values for {n_tiles} tiles of a slide that are no probabilities or no "
             "finite numbers: that is no call of either class",
             remedy=f"delete the model's folder and train it again: {train}",
         )

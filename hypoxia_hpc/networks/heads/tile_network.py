@@ -36,8 +36,8 @@ LEAST_PROBABILITY = 1e-7  # as Keras clips them in its cross-entropy
 class TileNetwork:
     """One set of weights, four ways in. ``base``: preprocessed pixels -> (b, d). ``features``: pixels uint8 (b,
     tile_px, tile_px, 3) -> the base's, float32 (b, d). ``training``: pixels and random numbers by name -> logits
-    float32 (b, 2). ``predicting``: pixels -> probabilities float32 (b, 2). ``mean`` and ``scale`` (d,) standardise
-    features on their way to the top."""
+    float32 (b, k) of k classes. ``predicting``: pixels -> probabilities float32 (b, k). ``mean`` and ``scale`` (d,)
+    standardise features on their way to the top."""
 
     base: keras.Model
     features: keras.Model
@@ -56,12 +56,14 @@ class TileNetwork:
         return list(self.training.trainable_variables)
 
 
-def build_network(table: FinetuneTable, base: keras.Model, preprocess: Preprocess, tile_px: int) -> TileNetwork:
-    """``base`` with a new Dense 2 behind it. Its weights begin at 0: a last layer learns from there as well, and
-    no noise in its weights moves the layers before it once they are unfrozen."""
+def build_network(
+    table: FinetuneTable, base: keras.Model, preprocess: Preprocess, tile_px: int, n_classes: int = 2
+) -> TileNetwork:
+    """``base`` with a new Dense behind it, a unit for each class. Its weights begin at 0: a last layer learns from
+    there as well, and no noise in its weights moves the layers before it once they are unfrozen."""
     keras = start_keras()
     inferring, standardised = _in_inference_mode(base), _standardisation(base.output_shape[-1])
-    top = keras.layers.Dense(2, dtype="float32", kernel_initializer="zeros", name="top")
+    top = keras.layers.Dense(n_classes, dtype="float32", kernel_initializer="zeros", name="top")
     pixels = keras.Input((tile_px, tile_px, 3), dtype="uint8", name="pixels")
     drawn = {name: keras.Input(SHAPES[name], name=name) for name in draws(strengths(table), 1, 0, 0)}
     resized = resize(pixels, tile_px, table.input_px)
@@ -123,7 +125,7 @@ def standardise(network: TileNetwork, pixels: UInt8Array, batch_size: int) -> No
 
 
 def predict(network: TileNetwork, read: ReadTiles, n: int, batch_size: int) -> Float32Array:
-    """Probabilities of both classes, float32 (n, 2), of the ``n`` tiles that ``read(start, stop)`` gives."""
+    """Probabilities of all classes, float32 (n, k), of the ``n`` tiles that ``read(start, stop)`` gives."""
     return _in_batches(network.predicting, read, n, batch_size)
 
 
@@ -134,7 +136,7 @@ def watched(network: TileNetwork, sources: Sequence[TileSource], batch_size: int
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return {
         "valid_loss": float(-np.log(np.maximum(right, LEAST_PROBABILITY)).mean()),
-        "valid_accuracy": float((right > 0.5).mean()),
+        "valid_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
     }
 
 
@@ -162,14 +164,14 @@ def set_weights(network: TileNetwork, arrays: Arrays) -> None:
 
 
 def load_finetuned(folder: Path, tile_px: int) -> keras.Model:
-    """The network of a model's folder: tiles uint8 (b, tile_px, tile_px, 3) -> probabilities float32 (b, 2).
+    """The network of a model's folder: tiles uint8 (b, tile_px, tile_px, 3) -> probabilities float32 (b, k).
 
     The pretrained weights need not exist any more. Raises NotReadyError where the folder holds no sound model."""
     found = load_model(folder)
     table = FinetuneTable.model_validate(found.record.settings)
     any_weights = ExtractTable(backbone=table.backbone, weights="random", precision=table.precision)
     base, preprocess = build_inner(resolve_backbone(any_weights, table.input_px, None))
-    network = build_network(table, base, preprocess, tile_px)
+    network = build_network(table, base, preprocess, tile_px, len(found.record.asked.table.classes))
     try:
         set_weights(network, found.arrays)
     except ValueError as error:

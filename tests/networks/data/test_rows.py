@@ -16,7 +16,7 @@ from hypoxia_hpc.config import Balance
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
 from hypoxia_hpc.networks.data import rows, shuffling
 from hypoxia_hpc.networks.data.batches import ShuffledRows, rows_in_order
-from hypoxia_hpc.networks.data.rows import LabelledStore, Rows, TrainingData, opened_rows, require_two_classes
+from hypoxia_hpc.networks.data.rows import LabelledStore, Rows, TrainingData, opened_rows, require_trainable
 from hypoxia_hpc.networks.data.shuffling import chunks_of, epoch_plan, part_of, rows_of
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, merge, moments_of, standard_arrays
 
@@ -290,9 +290,9 @@ def test_damage_that_comes_later_is_an_error_of_the_batch(tmp_path: Path) -> Non
 def test_one_class_is_refused(tmp_path: Path, label: int) -> None:
     with (
         opened_rows(opened([(5, label), (6, label)], tmp_path)) as (train, _),
-        pytest.raises(InputError, match=rf"1 class\(es\), two are needed; labels: \[{label}\]"),
+        pytest.raises(InputError, match=f"lack a class: {2 * (1 - label)} normoxic, {2 * label} hypoxic"),
     ):
-        require_two_classes(train)
+        require_trainable(train)
 
 
 def test_threads_that_read_end_with_the_rows(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def tiles_of(model: TrainedHead, slides: dict[str, np.ndarray], patient_of: dict
                     "slide_id": slide_id,
                     "patient_id": patient_of[slide_id],
                     "attention_logit": found.attention_logit,
-                    "logit": found.logit,
+                    "logit": found.logits[:, 0],
                 }
             )
         )
@@ -124,9 +124,9 @@ def test_a_tile_is_the_same_in_a_slide_of_any_number(model: TrainedHead) -> None
     whole = weigh(values)
     for n in (1, 63, 64, 65, 8192, 8193):
         part = weigh(values[:n])
-        assert part.logit == pytest.approx(whole.logit[:n], abs=1e-5)
+        assert part.logits[:, 0] == pytest.approx(whole.logits[:, 0][:n], abs=1e-5)
         assert part.attention_logit == pytest.approx(whole.attention_logit[:n], abs=1e-5)
-    assert len(weigh(values[:0]).logit) == 0
+    assert len(weigh(values[:0]).logits[:, 0]) == 0
 
 
 def test_padding_does_not_matter_to_a_bag(model: TrainedHead) -> None:
@@ -151,7 +151,7 @@ def test_it_learns_what_a_few_tiles_show(data: TrainingData, model: TrainedHead)
         for store in stores:
             found = weigh(open_features(store.path).values.astype(np.float32))
             frames.append(
-                pd.DataFrame({"attention_logit": found.attention_logit, "logit": found.logit}).assign(
+                pd.DataFrame({"attention_logit": found.attention_logit, "logit": found.logits[:, 0]}).assign(
                     patient_id=store.patient_id, slide_id=store.path.name
                 )
             )

@@ -21,7 +21,7 @@ SIZE = CohortSize(
     patients=500,
     train=0.7,
     valid=0.15,
-    larger_class=0.5,
+    repeats=1.0,
     feature_length=2048,
     value_bytes=2,
     tile_px=299,
@@ -39,7 +39,7 @@ def test_a_head_takes_longer_with_more_epochs_tiles_and_units() -> None:
     base = dense_cost(TanhTable(), SIZE).train.core_seconds
     assert dense_cost(TanhTable(epochs=150), SIZE).train.core_seconds == pytest.approx(2 * base, rel=0.02)
     assert dense_cost(TanhTable(units=1024), SIZE).train.core_seconds < 0.7 * base
-    assert dense_cost(TanhTable(balance="none"), replace(SIZE, larger_class=0.9)).train.core_seconds == base
+    assert dense_cost(TanhTable(balance="none"), replace(SIZE, repeats=1.8)).train.core_seconds == base
     assert dense_cost(TanhTable(), replace(SIZE, tiles=2e6)).train.core_seconds == pytest.approx(2 * base, rel=0.01)
 
 

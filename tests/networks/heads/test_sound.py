@@ -20,6 +20,7 @@ from hypoxia_hpc.networks.heads.registry import find_clustering, find_head
 from hypoxia_hpc.networks.heads.result import Arrays
 from hypoxia_hpc.networks.heads.saved import ModelRecord, save_model
 from hypoxia_hpc.networks.heads.sound import checked, load_sound_model
+from hypoxia_hpc.outcomes.registry import BINARY
 
 LENGTH = 8
 TABLES: dict[str, Table] = {
@@ -76,7 +77,7 @@ def refused(folder: Path) -> NotReadyError:
 
 
 def test_every_head_and_clustering_of_features_says_what_its_arrays_are() -> None:
-    own = {*TABLES, "finetune"}
+    own = {*TABLES, "linear", "finetune"}  # of linear: test_kinds_of_outcome.py
     assert own == {*HEADS, *CLUSTERINGS}
     assert all(find_head(name).shapes for name in HEADS if name != "finetune")
     assert all(find_clustering(name).shapes for name in CLUSTERINGS)
@@ -159,7 +160,7 @@ def test_another_feature_length_than_its_arrays_have(tmp_path: Path, trained: di
 )
 def test_what_is_no_probability_is_an_error_of_the_model(columns: dict[str, list[float]], n_wrong: int) -> None:
     said = {name: np.array(values) for name, values in columns.items()}
-    say = checked(lambda _: said, "tanh", 4, "hypoxia-hpc train 'a b'")
+    say = checked(lambda _: said, "tanh", 4, "hypoxia-hpc train 'a b'", BINARY)
     if not n_wrong:
         assert say(np.zeros((3, 4), np.float32)) is said
         return
@@ -169,7 +170,7 @@ def test_what_is_no_probability_is_an_error_of_the_model(columns: dict[str, list
 
 
 def test_features_of_another_length_are_refused() -> None:
-    say = checked(lambda _: {"probability": np.zeros(3)}, "tanh", 4, "hypoxia-hpc train RUN")
+    say = checked(lambda _: {"probability": np.zeros(3)}, "tanh", 4, "hypoxia-hpc train RUN", BINARY)
     with pytest.raises(NotReadyError, match="tanh was trained on 4 features a tile, and these have 5"):
         say(np.zeros((3, 5), np.float32))
 

@@ -26,11 +26,11 @@ class MeansTable(Table):
 
 
 def train_means(table, data, *, seed, checkpoints, on_epoch, stop):
-    from hypoxia_hpc.networks.data.rows import opened_rows, require_two_classes
+    from hypoxia_hpc.networks.data.rows import opened_rows, require_trainable
     from hypoxia_hpc.networks.heads.result import TrainedHead
 
     with opened_rows(data) as (rows, _):
-        require_two_classes(rows)
+        require_trainable(rows)
         sums, n_rows = np.zeros((2, data.feature_length)), np.zeros((2, 1))
         for store, (total, n) in rows.each_chunk(lambda _, values: (values.sum(axis=0, dtype=float), len(values))):
             sums[rows.labels[store]] += total
@@ -39,7 +39,7 @@ def train_means(table, data, *, seed, checkpoints, on_epoch, stop):
     return TrainedHead({"means": sums / n_rows}, {})
 
 
-def means_predictor(table, arrays, feature_length):
+def means_predictor(table, arrays, feature_length, outcome):
     negative, positive = arrays["means"]
     direction, middle = table.sharpness * (positive - negative), (positive + negative) / 2
     return lambda values: 1 / (1 + np.exp(-(values.astype(float) - middle) @ direction))

@@ -1,0 +1,1 @@
+"""What can be asked of a patient: one file a kind of outcome."""

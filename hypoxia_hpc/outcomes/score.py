@@ -1,0 +1,63 @@
+"""A number. A label is the number, a prediction too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.records import Label
+
+# A split spreads fifths of the scores evenly.
+N_BINS = 5
+LARGEST = 1e12
+
+
+@dataclass(frozen=True)
+class Score(Outcome):
+    """kind = "score"."""
+
+    kind = "score"
+    link = "identity"
+    label_types = MappingProxyType({"label": "Float64"})
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("predicted",)
+
+    def parse(self, cells: Sequence[str]) -> Label | None:
+        (cell,) = cells
+        if cell == "":
+            return None
+        return number_in(cell, -LARGEST, LARGEST, f"is not a number from {-LARGEST:g} to {LARGEST:g}, nor empty")
+
+    def shown(self, label: Label) -> str:
+        return f"{label:.6g}"
+
+    def untrainable(self, labels: Sequence[Label]) -> str:
+        n = len(set(labels))
+        return f"have {n} different scores; two or more are needed" if n < 2 else ""
+
+    def strata(self, labels: Sequence[Label]) -> list[str]:
+        return [str(number) for number in fifths([float(label) for label in labels if isinstance(label, float)])]
+
+
+def number_in(cell: str, low: float, high: float, rule: str) -> float:
+    """The number in a cell. Raises ValueError with the rule where it is none, or outside low to high."""
+    try:
+        value = float(cell)
+    except ValueError:
+        raise ValueError(rule) from None
+    if not low <= value <= high:
+        raise ValueError(rule)
+    return value
+
+
+def fifths(values: Sequence[float]) -> list[int]:
+    """To which fifth of all each value belongs, 0 to 4; equal values to the same."""
+    ranked = np.sort(np.asarray(values, dtype=np.float64))
+    below = np.searchsorted(ranked, values, side="left")
+    return [int(number * N_BINS // len(ranked)) for number in below]

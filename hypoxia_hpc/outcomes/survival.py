@@ -1,0 +1,60 @@
+"""How long a patient was followed, and whether the event came then. A prediction is a risk: the logarithm of a hazard,
+up to a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.score import fifths, number_in
+from hypoxia_hpc.records import Followed, Label
+
+LONGEST = 1e6
+EVENTS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
+
+
+@dataclass(frozen=True)
+class Survival(Outcome):
+    """kind = "survival"."""
+
+    kind = "survival"
+    link = "identity"
+    label_types = MappingProxyType({"time": "Float64", "event": "Int64"})
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("risk",)
+
+    def parse(self, cells: Sequence[str]) -> Label | None:
+        time, event = cells
+        if time == "" or event == "":
+            return None
+        if event not in EVENTS:
+            raise ValueError(f"is not 0 (censored) or 1 (event) in {self.table.event}")
+        rule = f"is not a time of 0 to {LONGEST:g} in {self.table.time}"
+        return Followed(number_in(time, 0.0, LONGEST, rule), EVENTS[event])
+
+    def shown(self, label: Label) -> str:
+        followed = followed_of(label)
+        return f"{followed.time:.6g} {'event' if followed.event else 'censored'}"
+
+    def untrainable(self, labels: Sequence[Label]) -> str:
+        followed = [followed_of(label) for label in labels]
+        n_events = sum(one.event for one in followed)
+        if n_events and len(followed) > 1:
+            return ""
+        return f"have {n_events} events among {len(followed)}; one event or more, of two patients or more, is needed"
+
+    def strata(self, labels: Sequence[Label]) -> list[str]:
+        followed = [followed_of(label) for label in labels]
+        times = fifths([one.time for one in followed])
+        return [f"{one.event} {fifth}" for one, fifth in zip(followed, times, strict=True)]
+
+
+def followed_of(label: Label) -> Followed:
+    """Time and event. Raises TypeError for a label of another kind of outcome."""
+    if not isinstance(label, Followed):
+        raise TypeError(f"{label!r} is no follow-up")
+    return label
