@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
 from hypoxia_hpc.analysis.intervals import effective_inflation, newcombe_interval, newcombe_variance
-from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, placements
+from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, auc_of, placements
 from hypoxia_hpc.analysis.resampling import Bounds
-from hypoxia_hpc.analysis.rows import Ids, unit_codes
+from hypoxia_hpc.analysis.rows import Ids, in_order
 from hypoxia_hpc.records import Float64Array
 
 
@@ -70,11 +70,11 @@ def area_spreads(
 ) -> tuple[list[AreaSpread], float]:
     """How far the area of each column of ``probabilities`` (n, k) may be off, and the correlation of the first and the
     last area (1 of one column with itself; 0 where one of them does not vary). Both classes are there."""
+    codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
     placed = np.column_stack([placements(labels, column) for column in probabilities.T])
-    areas = placed[np.asarray(labels) == 1].mean(axis=0)
-    codes, n_units = unit_codes(np.arange(len(labels)).astype(str)) if units is None else unit_codes(units)
+    areas = [auc_of(labels, column) for column in probabilities.T]
     found = auc_covariance(labels, placed, codes, n_units)
-    return [_spread(found, number, area) for number, area in enumerate(areas.tolist())], _correlation(found.matrix)
+    return [_spread(found, number, area) for number, area in enumerate(areas)], _correlation(found.matrix)
 
 
 def relative_variance(area: float, variance: float, n_positive: int, n_negative: int) -> float:

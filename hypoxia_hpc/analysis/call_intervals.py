@@ -60,6 +60,15 @@ def call_intervals(
     return found
 
 
+def share_interval(hits: NDArray[np.bool_], *, confidence: float, units: Ids | None = None) -> Bounds:
+    """The share of rows that are hits, (n,): Wilson's interval, ``units`` as in `call_intervals`. For the prevalence,
+    the accuracy of the majority class, top-1. NaN without rows."""
+    codes, n_units = (np.arange(len(hits)), len(hits)) if units is None else unit_codes(units)
+    sums = sums_by_unit(np.column_stack([hits, ~np.asarray(hits, dtype=bool)]), codes, n_units)
+    share = _Share(sums, (0,), (0, 1))
+    return Bounds(share.share, *share.interval(confidence))
+
+
 class _Share:
     """A share of rows, ``sums`` (n_units, cells) of which some are hits."""
 

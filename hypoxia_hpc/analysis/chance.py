@@ -50,11 +50,11 @@ def auc_chance(
     With ``units`` (sites that are drawn as a whole) patients of one are not exchangeable: then p is 1 less the largest
     confidence of the clustered interval (`auc_interval`) that leaves 1/2 out.
     """
-    positive = np.asarray(labels) == 1
+    positive, probabilities = np.asarray(labels) == 1, np.asarray(probabilities)
     if units is not None:
         if len(np.unique(positive)) < 2:
             return Chance(1.0, "none")
-        [spread], _ = area_spreads(labels, np.asarray(probabilities)[:, None], units)
+        [spread], _ = area_spreads(labels, probabilities[:, None], units)
         return Chance(spread.p_of_chance(), "clustered")
     codes = np.zeros(len(positive), dtype=np.int64) if within is None else group_codes(within)
     groups = [_Ranked.of(positive[codes == code], probabilities[codes == code]) for code in np.unique(codes)]

@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.auc_intervals import AreaSpread, auc_interval, relative_variance
 from hypoxia_hpc.analysis.baselines import paired_rows, within_statistic
-from hypoxia_hpc.analysis.call_intervals import call_intervals
+from hypoxia_hpc.analysis.call_intervals import call_intervals, share_interval
 from hypoxia_hpc.analysis.classes import class_auc_statistic, class_call_names, class_call_statistic
 from hypoxia_hpc.analysis.concordance import SURVIVAL_METRICS, concordance_statistic
-from hypoxia_hpc.analysis.intervals import bounded_interval, wilson_interval
+from hypoxia_hpc.analysis.intervals import bounded_interval
 from hypoxia_hpc.analysis.metrics import Interval, check_rows
-from hypoxia_hpc.analysis.reliability import calibration_intercept, calibration_slope
+from hypoxia_hpc.analysis.reliability import calibration_intercept, calibration_of, calibration_slope
 from hypoxia_hpc.analysis.resampling import Bounds, bootstrap_intervals, jackknife, jackknife_variance
 from hypoxia_hpc.analysis.rows import (
     Ids,
     Statistic,
     average_precision_statistic,
     class_counts,
+    group_codes,
+    in_order,
     mean_statistic,
     point,
-    unit_codes,
 )
 from hypoxia_hpc.analysis.scores import SCORE_METRICS, score_statistic
-from hypoxia_hpc.records import Int64Array
 
 
 def binary_intervals(
@@ -42,8 +42,8 @@ def binary_intervals(
     confidence: float,
     units: Ids | None = None,
 ) -> dict[str, Interval]:
-    """roc_auc, average_precision, brier, CALL_METRICS at ``threshold`` (above it is 1), calibration_intercept and
-    calibration_slope of n rows.
+    """prevalence, roc_auc, average_precision, brier, CALL_METRICS at ``threshold`` (above it is 1),
+    calibration_intercept and calibration_slope of n rows.
 
     ``labels`` 0 or 1, ``probabilities`` of label 1 in 0..1, (n,). ``units`` None: independent patients. The area has
     Newcombe's interval, shares Wilson's, other metrics of calls Jeffreys' (`call_intervals`), calibration the profile
@@ -52,22 +52,26 @@ def binary_intervals(
     range.
     """
     check_rows(labels, probabilities)
-    n = len(labels)
-    codes, n_units = _units(units, n)
-    found = {"roc_auc": auc_interval(labels, probabilities, confidence=confidence, units=units)}
-    with_positive = len(np.unique(codes[np.asarray(labels) == 1]))
+    codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
+    n, units = len(labels), None if units is None else codes
+    found = {
+        "prevalence": share_interval(labels == 1, confidence=confidence, units=units),
+        "roc_auc": auc_interval(labels, probabilities, confidence=confidence, units=units),
+    }
+    with_positive = len(np.unique(codes[labels == 1]))
     precision = average_precision_statistic(labels, probabilities, codes, n_units)
-    squares = ((np.asarray(labels) - np.asarray(probabilities, dtype=np.float64)) ** 2)[:, None]
+    squares = ((labels - probabilities.astype(np.float64)) ** 2)[:, None]
     [found["average_precision"]] = _bounded(precision, n_units, with_positive, confidence)
     [found["brier"]] = _bounded(mean_statistic(squares, codes, n_units), n_units, n_units, confidence)
-    found |= call_intervals(labels, np.asarray(probabilities) > threshold, confidence=confidence, units=units)
-    calibration = {
-        "calibration_intercept": calibration_intercept(labels, probabilities, confidence),
-        "calibration_slope": calibration_slope(labels, probabilities, confidence),
-    }
-    if units is not None:
-        calibration = {name: Bounds(each.value, np.nan, np.nan) for name, each in calibration.items()}
-    return _as_intervals(found | calibration, n)
+    found |= call_intervals(labels, probabilities > threshold, confidence=confidence, units=units)
+    if units is None:
+        found["calibration_intercept"] = calibration_intercept(labels, probabilities, confidence)
+        found["calibration_slope"] = calibration_slope(labels, probabilities, confidence)
+    else:
+        intercept, slope = calibration_of(labels, probabilities)
+        found["calibration_intercept"] = Bounds(intercept, np.nan, np.nan)
+        found["calibration_slope"] = Bounds(slope, np.nan, np.nan)
+    return _as_intervals(found, n)
 
 
 def class_intervals(
@@ -79,9 +83,9 @@ def class_intervals(
     (with ``units``: of the effective number), all others that of `bounded_interval`, the units of the smallest class
     being the number behind them.
     """
-    n, n_classes = probabilities.shape
-    codes, n_units = _units(units, n)
-    own = [(np.asarray(labels) == number).astype(np.int64) for number in range(n_classes)]
+    codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
+    (n, n_classes), units = probabilities.shape, None if units is None else codes
+    own = [(labels == number).astype(np.int64) for number in range(n_classes)]
     found = {
         f"roc_auc_{number}": auc_interval(own[number], probabilities[:, number], confidence=confidence, units=units)
         for number in range(n_classes)
@@ -91,9 +95,8 @@ def class_intervals(
     found["roc_auc_macro"] = _bounded(macro, n_units, fewest, confidence)[-1]
     calls = class_call_statistic(labels, probabilities, codes, n_units)
     found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence), strict=True)
-    [found["top1"]] = _bounded(calls, n_units, n_units, confidence)[:1]
-    if units is None and n:
-        found["top1"] = Bounds(found["top1"].value, *wilson_interval(found["top1"].value, n, confidence))
+    right = probabilities.argmax(axis=1) == labels
+    found["top1"] = share_interval(right, confidence=confidence, units=units)
     return _as_intervals(found, n)
 
 
@@ -107,14 +110,13 @@ def score_intervals(
     units: Ids | None = None,
 ) -> dict[str, Interval]:
     """spearman (`bounded_interval`), r2 and mae (BCa bootstrap of ``bootstrap`` resamples) of n rows."""
-    n = len(truth)
-    codes, n_units = _units(units, n)
+    codes, n_units, (truth, predicted) = in_order(units, truth, predicted)
     statistic = score_statistic(truth, predicted, codes, n_units)
     everyone = np.ones((n_units, 1))
     drawn = bootstrap_intervals(statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed)
     found = dict(zip(SCORE_METRICS, drawn, strict=True))
     found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0)[0]
-    return _as_intervals(found, n)
+    return _as_intervals(found, len(truth))
 
 
 def survival_intervals(
@@ -128,9 +130,9 @@ def survival_intervals(
 ) -> dict[str, Interval]:
     """harrell and uno, concordances of n patients (`bounded_interval`, the units with an event being the number behind
     them). Arguments as those of `concordance_statistic`."""
-    codes, n_units = _units(units, len(time))
+    codes, n_units, (time, event, risk) = in_order(units, time, event, risk)
     statistic = concordance_statistic(time, event, risk, codes, until=until)
-    with_event = len(np.unique(codes[np.asarray(event) == 1]))
+    with_event = len(np.unique(codes[event == 1]))
     found = _bounded(statistic, n_units, with_event, confidence)
     return _as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
 
@@ -145,21 +147,19 @@ def within_interval(
 ) -> Interval:
     """The area within groups (`within_statistic`) of patients, with Newcombe's interval: its variance, that of the
     patients who are in a pair, times the ratio of the jackknife's to it. ``n``: patients who are in a pair."""
-    codes, n_units = _units(units, len(labels))
+    codes, n_units, (labels, probabilities, own) = in_order(units, labels, probabilities, group_codes(groups))
+    groups = own.tolist()
     statistic = within_statistic(labels, probabilities, groups, codes, n_units)
     paired = paired_rows(labels, groups)
     if not paired.any():
         return Interval(None, None, None, 0)
     value = float(point(statistic, n_units)[0])
     variance = float(jackknife_variance(jackknife(statistic, n_units))[0])
-    own = [len(np.unique(codes[paired & (np.asarray(labels) == label)])) for label in (1, 0)]
+    n_positive, n_negative = (len(np.unique(codes[paired & (labels == label)])) for label in (1, 0))
     freedom = len(np.unique(codes[paired])) - 1.0
-    spread = AreaSpread(value, own[0], own[1], relative_variance(value, variance, *own), freedom)
+    ratio = relative_variance(value, variance, n_positive, n_negative)
+    spread = AreaSpread(value, n_positive, n_negative, ratio, freedom)
     return Interval(value, *spread.interval(confidence), int(paired.sum()))
-
-
-def _units(units: Ids | None, n: int) -> tuple[Int64Array, int]:
-    return (np.arange(n), n) if units is None else unit_codes(units)
 
 
 def _bounded(statistic: Statistic, n_units: int, n: int, confidence: float, *, lowest: float = 0.0) -> list[Bounds]:

@@ -43,6 +43,16 @@ def placements(labels: NDArray[np.integer], probabilities: NDArray[np.floating])
     return placed
 
 
+def auc_of(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
+    """The area under the ROC curve: a quotient of whole numbers (Mann-Whitney). Both classes are there."""
+    from scipy.stats import rankdata
+
+    positive = np.asarray(labels) == 1
+    n = int(np.count_nonzero(positive))
+    twice = 2 * float(rankdata(probabilities)[positive].sum()) - n * (n + 1)
+    return twice / (2 * n * (len(positive) - n))
+
+
 def auc_covariance(labels: NDArray[np.integer], placed: Float64Array, units: Int64Array, n_units: int) -> Covariance:
     """The covariance of the areas of k models, whose `placements` are the columns of ``placed`` (n, k).
 

@@ -67,6 +67,13 @@ def calibration_slope(labels: NDArray[np.integer], probabilities: NDArray[np.flo
     return _profile(slope, likelihood, confidence, 1 / float(logits.std()))
 
 
+def calibration_of(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> tuple[float, float]:
+    """`calibration_intercept` and `calibration_slope` without their intervals, NaN where they are."""
+    labels, logits = np.asarray(labels), logits_of(probabilities)
+    intercept = fitted_intercept(labels, logits) if len(np.unique(labels)) == 2 else np.nan
+    return intercept, recalibration(labels, logits)[1] if _overlapping(labels, logits) else np.nan
+
+
 def recalibration(labels: NDArray[np.floating] | NDArray[np.integer], logits: Float64Array) -> tuple[float, float]:
     """Intercept and slope of the logistic regression of ``labels`` (0..1) on ``logits``, both (n,), by Newton's method.
     The classes overlap, or the labels are between 0 and 1: otherwise no slope is the best."""

@@ -16,16 +16,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.bootstrap import rank_order, twice_concordant
-from hypoxia_hpc.records import Float64Array, Int64Array
+from hypoxia_hpc.records import AnyArray, Float64Array, Int64Array
 
 Statistic = Callable[[Float64Array], Float64Array]
-Ids = Sequence[str] | NDArray[np.object_] | pd.Series
+Ids = Sequence[str] | NDArray[np.object_] | NDArray[np.integer] | pd.Series
 
 
 def unit_codes(unit_ids: Ids) -> tuple[Int64Array, int]:
     """The number of each row's unit, by the sorted ids (int64, the length of ``unit_ids``), and how many there are."""
     codes, ids = pd.factorize(np.asarray(unit_ids, dtype=object), sort=True)
     return codes.astype(np.int64), len(ids)
+
+
+def in_order(units: Ids | None, *columns: AnyArray) -> tuple[Int64Array, int, list[AnyArray]]:
+    """The units' numbers, how many there are, and the ``columns``, (n,) or (n, k), sorted by unit and then by each of
+    them: sums over the rows, and draws of units, are then the same for any order of the rows, to the last bit. Without
+    ``units`` every row is one, by its place after sorting."""
+    codes, n_units = (
+        (np.zeros(len(columns[0]), dtype=np.int64), len(columns[0])) if units is None else unit_codes(units)
+    )
+    keys = [key for column in columns for key in np.atleast_2d(np.asarray(column).T)]
+    order = np.lexsort((*reversed(keys), codes))
+    codes = np.arange(n_units) if units is None else codes[order]
+    return codes, n_units, [np.asarray(column)[order] for column in columns]
 
 
 def group_codes(groups: Sequence[Hashable]) -> Int64Array:

@@ -123,3 +123,20 @@ def test_a_planted_organ_signal_is_named_and_vanishes_within_types(seed):
     within = within_statistic(labels[test], model[test], types[test].tolist(), np.arange(800), 800)
     assert roc_auc_score(labels[test], model[test]) > 0.7
     assert point(within, 800)[0] == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_planted_site_signal_is_named_and_vanishes_within_sites():
+    """Eight hospitals with 85 or 15 % positive patients: site alone has an area of 0.85, within sites there is none."""
+    alone, within = [], []
+    for seed in (1, 2, 3, 4, 5):
+        generator = np.random.default_rng(seed)
+        sites = generator.integers(0, 8, 2000)
+        labels = (generator.random(2000) < np.array([0.85, 0.15])[sites % 2]).astype(int)
+        train, test = slice(0, 800), slice(800, 2000)
+        shares = group_shares(labels[train], sites[train].tolist(), sites[test].tolist())[:, 1]
+        alone.append(roc_auc_score(labels[test], shares))
+        model = shares + 0.1 * generator.normal(size=1200)
+        statistic = within_statistic(labels[test], model, sites[test].tolist(), np.arange(1200), 1200)
+        within.append(point(statistic, 1200)[0])
+    assert np.mean(alone) == pytest.approx(0.85, abs=0.02)
+    assert np.mean(within) == pytest.approx(0.5, abs=0.03)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from hypoxia_hpc.analysis.call_intervals import PREVALENCE, SHARES, call_intervals
+from hypoxia_hpc.analysis.call_intervals import PREVALENCE, SHARES, call_intervals, share_interval
 from hypoxia_hpc.analysis.calls import CALL_METRICS, call_cells, call_metrics
 from hypoxia_hpc.analysis.intervals import wilson_interval
 
@@ -87,6 +87,16 @@ def test_one_patient_says_nothing_of_how_patients_differ():
     labels, called = calls_of(0, 0, 20, 30)
     found = call_intervals(labels, called, confidence=0.95, units=["a"] * 50)
     assert found["sensitivity"] == pytest.approx((0.6, *wilson_interval(0.6, 1, 0.95)))
+
+
+def test_any_share():
+    hits = np.array([True, False, True, True])
+    assert share_interval(hits, confidence=0.95) == (0.75, *wilson_interval(0.75, 4, 0.95))
+    labels, called = np.ones(40, int), np.arange(40) % 4 > 0
+    units = (np.arange(40) // 4).astype(str)
+    found = share_interval(called, confidence=0.95, units=units)
+    assert found == pytest.approx(call_intervals(labels, called, confidence=0.95, units=units)["sensitivity"])
+    assert np.isnan(share_interval(np.zeros(0, bool), confidence=0.95)).all()
 
 
 def covered(cohorts, sensitivity, specificity, prevalence, n, *, tiles):

@@ -36,6 +36,7 @@ def test_binary_metrics_and_where_each_comes_from():
     labels, probabilities = patients_of(40, 1)
     found = binary_intervals(labels, probabilities, threshold=0.4, confidence=0.9)
     assert set(found) == {
+        "prevalence",
         "roc_auc",
         "average_precision",
         "brier",
@@ -45,10 +46,12 @@ def test_binary_metrics_and_where_each_comes_from():
     }
     assert found["roc_auc"] == Interval(*auc_interval(labels, probabilities, confidence=0.9), 40)
     assert found["average_precision"].value == pytest.approx(average_precision_score(labels, probabilities))
+    assert found["prevalence"] == Interval(0.5, *wilson_interval(0.5, 40, 0.9), 40)
     assert found["brier"].value == pytest.approx(brier_score_loss(labels, probabilities))
     for name, bounds in call_intervals(labels, probabilities > 0.4, confidence=0.9).items():
         assert found[name] == Interval(*bounds, 40)
-    assert found["calibration_slope"] == Interval(*calibration_slope(labels, probabilities, 0.9), 40)
+    slope = found["calibration_slope"]
+    assert (slope.value, slope.low, slope.high) == pytest.approx(calibration_slope(labels, probabilities, 0.9))
 
 
 def test_24_patients_all_right_have_no_interval_of_width_zero():
@@ -92,6 +95,27 @@ def test_tiles_go_by_how_much_patients_differ():
         if not name.startswith("calibration"):
             assert tiles[name].high - tiles[name].low == pytest.approx(each.high - each.low, rel=0.25), name
     assert tiles["calibration_slope"].low is None
+
+
+@pytest.mark.parametrize("by_unit", [False, True])
+def test_the_order_of_the_rows_does_not_matter_to_the_last_bit(by_unit):
+    labels, probabilities = patients_of(90, 8)
+    generator = np.random.default_rng(9)
+    units, order = np.array([f"u{number}" for number in generator.integers(0, 25, 90)]), generator.permutation(90)
+    three = np.column_stack([probabilities, generator.random(90), 1 - probabilities])
+    time = generator.random(90)
+
+    def measured(rows):
+        ids = {"units": units[rows] if by_unit else None, "confidence": 0.95}
+        y, p = labels[rows], probabilities[rows]
+        yield binary_intervals(y, p, threshold=0.5, **ids)
+        yield class_intervals((3 * time).astype(int)[rows], three[rows], **ids)
+        yield score_intervals(time[rows], p, bootstrap=40, seed=1, **ids)
+        yield survival_intervals(time[rows], y, p, **ids)
+        yield within_interval(y, p, [f"g{number}" for number in (rows % 4).tolist()], **ids)
+
+    for there, turned in zip(measured(np.arange(90)), measured(order), strict=True):
+        assert turned == there
 
 
 def test_classes():

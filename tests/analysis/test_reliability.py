@@ -15,6 +15,7 @@ from hypoxia_hpc.analysis.reliability import (
     LEAST_PROBABILITY,
     calibration_curve,
     calibration_intercept,
+    calibration_of,
     calibration_slope,
     fitted_intercept,
     logits_of,
@@ -88,6 +89,19 @@ def test_intervals_cover():
         slopes += slope.low <= 1 <= slope.high
     assert intercepts >= 53
     assert slopes >= 53
+
+
+def test_the_same_without_intervals():
+    labels, probabilities = patients_of(90, 7)
+    found = (
+        calibration_intercept(labels, probabilities, 0.95).value,
+        calibration_slope(labels, probabilities, 0.95).value,
+    )
+    assert calibration_of(labels, probabilities) == pytest.approx(found)
+    assert np.isnan(calibration_of(np.ones(3, int), probabilities[:3])).all()
+    intercept, slope = calibration_of(np.array([0, 1]), np.array([0.2, 0.6]))
+    assert np.isnan(slope)
+    assert expit(intercept + logit(np.array([0.2, 0.6]))).mean() == pytest.approx(0.5)
 
 
 def test_where_no_slope_is_best():

@@ -13,6 +13,7 @@ from hypoxia_hpc.analysis.rows import (
     difference,
     divided,
     group_codes,
+    in_order,
     mean_statistic,
     point,
     stacked,
@@ -78,6 +79,16 @@ def test_difference_is_of_the_same_resample():
 def test_units_are_numbered_by_their_sorted_ids():
     codes, n = unit_codes(["b", "a", "b", "c"])
     assert (codes.tolist(), n, codes.dtype) == ([1, 0, 1, 2], 3, np.int64)
+
+
+def test_rows_in_order():
+    codes, n, (labels, values) = in_order(
+        ["b", "a", "b"], np.array([1, 0, 0]), np.array([[0.1, 9], [0.2, 8], [0.3, 7]])
+    )
+    assert (codes.tolist(), n, labels.tolist(), values[:, 1].tolist()) == ([0, 1, 1], 2, [0, 0, 1], [8, 7, 9])
+    codes, n, (values,) = in_order(None, np.array([3.0, 1.0, 2.0]))
+    assert (codes.tolist(), n, values.tolist()) == ([0, 1, 2], 3, [1, 2, 3])
+    assert in_order(None, np.zeros(0))[1] == 0
 
 
 def test_a_tuple_is_one_group():
