@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import operator
+import os
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -223,7 +224,8 @@ def _remedies_of_paths(path: Path) -> Iterator[None]:
     try:
         yield
     except SlideError as error:
-        names_no_file = error.reason in ("missing-file", "not-a-slide") and not path.is_file()
+        is_file = os.path.isfile(path)  # noqa: PTH113 - Path's raises where a name is too long
+        names_no_file = error.reason in ("missing-file", "not-a-slide") and not is_file
         remedy = "check the path: it has to name the file of a slide" if names_no_file else error.remedy
         raise SlideError(error.reason, error.problem, remedy=remedy) from None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.config.text_paths import is_there
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +35,11 @@ def grown_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str]
     patient, and for an id that is another slide's but for case.
     """
     same = _same_slides(there, found, place)
-    is_there = {name: place(path).exists() for name, path in zip(there["slide_id"], there["path"], strict=True)}
+    has_file = {name: is_there(place(path)) for name, path in zip(there["slide_id"], there["path"], strict=True)}
     unnamed = sorted(set(there["slide_id"]) - set(same.values()))
     refuse(
         "slides of slides.csv that are neither found nor there any more",
-        [name for name in unnamed if not is_there[name]],
+        [name for name in unnamed if not has_file[name]],
         "bring their files back, name them in the manifest, or delete their rows",
     )
     new = found[~found["slide_id"].isin(same)]
@@ -47,7 +48,7 @@ def grown_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str]
     refuse("new slides with an id that slides.csv has", clash, "give them ids of their own: a manifest with slide_id")
     _refuse_other_patients(there, found, same)
     paths = {same[name]: path for name, path in zip(found["slide_id"], found["path"], strict=True) if name in same}
-    moved = {name: path for name, path in paths.items() if not is_there[name] and place(path).exists()}
+    moved = {name: path for name, path in paths.items() if not has_file[name] and is_there(place(path))}
     kept = there.assign(
         path=[moved.get(name, path) for name, path in zip(there["slide_id"], there["path"], strict=True)]
     )

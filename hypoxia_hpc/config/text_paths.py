@@ -29,13 +29,18 @@ def path_of_text(text: str) -> Path:
     return Path(os.fsdecode(_raw(text)))
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that no file can have (too long) is no error, as it is of Path."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def as_named(path: Path) -> Path:
     """A path that somebody typed, as this process names files. In a locale of another encoding than UTF-8, where there
     is no file of that name, it is the name in UTF-8 if there is such a file, or if the locale has no such letters."""
-    if sys.getfilesystemencoding() == "utf-8" or path.exists():
+    if sys.getfilesystemencoding() == "utf-8" or os.path.lexists(path):
         return path
     in_utf8 = Path(os.fsdecode(str(path).encode("utf-8", "surrogateescape")))
-    return in_utf8 if in_utf8.exists() or not _is_encodable(str(path)) else path
+    return in_utf8 if os.path.lexists(in_utf8) or not _is_encodable(str(path)) else path
 
 
 def _is_encodable(text: str) -> bool:

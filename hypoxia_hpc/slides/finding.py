@@ -193,8 +193,8 @@ def _each_series_once(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
     path = candidate.path
-    own = read_instance(path) if may_be_dicom(path) and path.is_file() else None
-    if own is None and not path.is_dir():
+    own = read_instance(path) if may_be_dicom(path) and os.path.isfile(path) else None  # noqa: PTH113 - see below
+    if own is None and not os.path.isdir(path):  # noqa: PTH112 - Path's raises where a name is too long
         return candidate
     by_series: dict[str, list[Instance]] = defaultdict(list)
     for each in instances_in(path if own is None else path.parent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypoxia_hpc.slides.dicom import may_be_dicom
 END_BYTES = 2**20
 BLOCK_BYTES = 64 * 2**10
 N_BLOCKS = 16
+NO_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 
 
 def fingerprint(path: Path) -> str:
@@ -56,7 +58,23 @@ def slide_errors(path: Path) -> Iterator[None]:
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
     except OSError as error:
+        if error.errno in NO_NAME:
+            raise _without_file(path, str(error.strerror)) from None
         raise SlideError("unreadable", f"{path}: {error.strerror}", remedy="check the file system") from None
+
+
+def require_name(path: Path) -> None:
+    """Raises SlideError ``missing-file`` where there is no such file or no file can have that name, and as
+    :func:`slide_errors`."""
+    with slide_errors(path):
+        try:
+            path.stat()
+        except ValueError as error:  # a NUL
+            raise _without_file(path, str(error)) from None
+
+
+def _without_file(path: Path, why: str) -> SlideError:
+    return SlideError("missing-file", f"{path}: no file can have that name ({why})", remedy="mend slides.csv")
 
 
 def _ranges(size: int) -> list[tuple[int, int]]:

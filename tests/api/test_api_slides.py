@@ -178,6 +178,8 @@ def test_a_thumbnail_that_cannot_be(real_slide: Path, px: int) -> None:
     ("name", "reason", "remedy"),
     [
         ("none.svs", "missing-file", "check the path: it has to name the file of a slide"),
+        ("x" * 300, "missing-file", "check the path: it has to name the file of a slide"),
+        ("a\0b.svs", "missing-file", "check the path: it has to name the file of a slide"),
         (".", "not-a-slide", "check the path: it has to name the file of a slide"),
         ("text.svs", "not-a-slide", "check that it was downloaded whole"),
     ],

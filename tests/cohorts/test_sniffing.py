@@ -126,7 +126,9 @@ def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
     file.write_text("path,case,patient_id,Label,mpp\na.svs,c,p,1,0.5\n")
     assert read_manifest(file, nowhere).unused == ("case",)
     assert read_manifest(file, nowhere, "case").unused == ("patient_id",)
-    file.write_text("id\tfilename\tmd5\tsize\tstate\tnote\nu\ta.svs\tx\t5\treleased\tn\n")
+    file.write_text(
+        "id\tfilename\tmd5\tsize\tstate\tnote\nu\ta.svs\t00112233445566778899aabbccddeeff\t5\treleased\tn\n"
+    )
     assert read_manifest(file, nowhere).unused == ("note",)
 
 

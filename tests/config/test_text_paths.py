@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.config.text_paths import as_named, may_be_path, path_of_text, shown_name, text_of_path
+from hypoxia_hpc.config.text_paths import as_named, is_there, may_be_path, path_of_text, shown_name, text_of_path
 
 NAMES = st.binary(min_size=1, max_size=40).filter(lambda raw: b"\0" not in raw)
 
@@ -53,6 +53,12 @@ def test_what_names_no_file(text: str) -> None:
 
 def test_bytes_are_shown_with_backslashes() -> None:
     assert shown_name("caf\udce9 \u00fc.svs") == "caf\\xe9 \u00fc.svs"
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    assert is_there(tmp_path)
+    for name in ("x" * 300, "a\0b", "/".join(["d" * 250] * 20)):
+        assert not is_there(tmp_path / name)
 
 
 def test_a_typed_name_is_the_file_s_where_the_locale_is_utf8(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from slides.dicom_series import write_series
 
 from hypoxia_hpc.cli.text.making import made_text
 from hypoxia_hpc.config import preset
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.finding import SERIES_ELSEWHERE
+from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.init import OTHER_PATIENT, SAME_PATIENT, init, update
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
@@ -68,6 +70,26 @@ def test_a_series_under_two_patients_is_refused(tmp_path: Path) -> None:
         init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "manifest.csv")
     first = min(files[:2])
     assert caught.value.offending == (f"{first} (P) and {tmp_path / 'b' / first.name} (Q)",)
+
+
+def test_names_that_no_file_can_have_end_nothing(tmp_path: Path, real_slide: Path) -> None:
+    (tmp_path / "ok.svs").symlink_to(real_slide)
+    (tmp_path / "loop.svs").symlink_to("loop.svs")
+    long, deep = "x" * 300 + ".dcm", "/".join(["d" * 250] * 20)
+    paths = {"ok": "ok.svs", "loop": "loop.svs", "long": long, "deep": deep, "below": "ok.svs/a"}
+    rows = "".join(f"{path},{name}\n" for name, path in paths.items())
+    (tmp_path / "manifest.csv").write_text(f"path,slide_id\n{rows}")
+    run = RunDir(tmp_path / "run")
+    made = init(run, preset("hypoxia"), tmp_path / "manifest.csv")
+    assert made.joined.slides.missing == ("below", "deep", "long", "loop")
+    assert update(run, tmp_path / "manifest.csv").n_slides == 5
+    for slide in run.slides():
+        for look in (fingerprint, lambda path: opened_slide(path).__enter__()):
+            if slide.slide_id == "ok":
+                continue
+            with pytest.raises(SlideError) as caught:
+                look(slide.path)
+            assert caught.value.reason == "missing-file", caught.value
 
 
 # --- tables of every kind ---------------------------------------------------------------------------------------------
