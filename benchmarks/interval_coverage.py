@@ -23,7 +23,7 @@ from hypoxia_hpc.analysis.comparison import compare_auc
 from hypoxia_hpc.analysis.intervals import newcombe_interval, wilson_interval
 from hypoxia_hpc.analysis.measures import binary_intervals
 from hypoxia_hpc.analysis.metrics import binary_metrics
-from hypoxia_hpc.analysis.placements import auc_covariance, placements
+from hypoxia_hpc.analysis.placements import auc_covariance, auc_of
 
 CONFIDENCE, LEAST, MOST = 0.95, 0.93, 0.98
 SIZES = (12, 16, 24, 36, 50, 100, 200, 500)
@@ -229,9 +229,8 @@ def differences(_: int, cohorts: int) -> Iterator[Cell]:
 
 
 def delong(labels: NDArray[np.int64], one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
-    placed = np.column_stack([placements(labels, each) for each in (one, other)])
-    covariance = auc_covariance(labels, placed, np.arange(len(labels)), len(labels)).matrix
-    found = float(np.subtract(*placed[labels == 1].mean(axis=0)))
+    covariance = auc_covariance(labels, np.column_stack([one, other]), np.arange(len(labels)), len(labels)).matrix
+    found = auc_of(labels, one) - auc_of(labels, other)
     reach = float(
         ndtri((1 + CONFIDENCE) / 2) * np.sqrt(max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0))
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
 from hypoxia_hpc.analysis.intervals import effective_inflation, newcombe_interval, newcombe_variance
-from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, auc_of, placements
+from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, auc_of
 from hypoxia_hpc.analysis.resampling import Bounds
 from hypoxia_hpc.analysis.rows import Ids, in_order
 from hypoxia_hpc.records import Float64Array
@@ -56,7 +56,7 @@ def auc_interval(
 
     Without ``units``, rows are independent patients: Newcombe's method 5. With ``units``, the patient of each tile or
     slide, or the site of each patient: the same with the numbers of units of either class, its variance times the ratio
-    of the clustered variance (Obuchowski 1997) to Newcombe's. To both of the ratio is added Newcombe's variance where
+    of the clustered variance (`auc_covariance`) to Newcombe's. To both of the ratio is added Newcombe's variance where
     half a pair of units is out of order, so that an area of 1 does not get an interval of width 0.
     """
     if len(np.unique(labels)) < 2:
@@ -71,9 +71,8 @@ def area_spreads(
     """How far the area of each column of ``probabilities`` (n, k) may be off, and the correlation of the first and the
     last area (1 of one column with itself; 0 where one of them does not vary). Both classes are there."""
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
-    placed = np.column_stack([placements(labels, column) for column in probabilities.T])
     areas = [auc_of(labels, column) for column in probabilities.T]
-    found = auc_covariance(labels, placed, codes, n_units)
+    found = auc_covariance(labels, probabilities, codes, n_units)
     return [_spread(found, number, area) for number, area in enumerate(areas)], _correlation(found.matrix)
 
 

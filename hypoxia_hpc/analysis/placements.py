@@ -1,5 +1,5 @@
-"""How each row stands among those of the other class: what variances and covariances of areas under the ROC curve are
-made of (DeLong 1988; for rows that belong to units, Obuchowski 1997)."""
+"""How each row stands among those of the other class, and the variances and covariances of areas under the ROC curve
+(DeLong 1988; for rows that belong to units, Obuchowski 1997 and the jackknife)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.analysis.resampling import jackknife
+from hypoxia_hpc.analysis.rows import auc_statistic
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 # However few units make up nearly all of a variance, it counts as estimated with so many degrees of freedom: with
@@ -53,29 +55,50 @@ def auc_of(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> 
     return twice / (2 * n * (len(positive) - n))
 
 
-def auc_covariance(labels: NDArray[np.integer], placed: Float64Array, units: Int64Array, n_units: int) -> Covariance:
-    """The covariance of the areas of k models, whose `placements` are the columns of ``placed`` (n, k).
+def auc_covariance(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], units: Int64Array, n_units: int
+) -> Covariance:
+    """The covariance of the areas of k models, whose probabilities are the columns of (n, k); both classes are there.
 
-    A unit contributes the sum of its rows' deviations, each over the size of its class; the sums over units of either
-    class are scaled by I / (I - 1), I being the units that have it (Obuchowski 1997). With one row a unit this is
-    DeLong's.
+    Where every unit has rows of one class, it contributes the sum of the deviations of its rows' `placements`, each
+    over the size of its class; sums over units of either class are scaled by I / (I - 1), I being the units that have
+    it (Obuchowski 1997). With one row a unit this is DeLong's. Where units have rows of both classes (sites), it is
+    that of the jackknife over units, which covers better among few of them.
 
     A variance that few units make up nearly alone is known worse than n - 1 degrees of freedom say. Its own are
     2 n / (kurtosis - 1), as the variance of a variance has it, n - 1 at most, put together over the classes by Welch's
     and Satterthwaite's formula; LEAST_FREEDOM at least, where n - 1 is as many.
     """
-    zeros, has_0 = _shares(np.asarray(labels) == 0, placed, units, n_units)
-    ones, has_1 = _shares(np.asarray(labels) == 1, placed, units, n_units)
-    n_0, n_1, mixed = int(has_0.sum()), int(has_1.sum()), bool((has_0 & has_1).any())
-    of_0, of_1 = _scale(n_0) * (zeros.T @ zeros), _scale(n_1) * (ones.T @ ones)
-    both = _scale(n_units) * (zeros.T @ ones) if mixed else np.zeros_like(of_0)
-    parts = [(zeros + ones, of_0 + of_1)] if mixed else [(zeros[has_0], of_0), (ones[has_1], of_1)]
-    freedom = _freedom([each for each, _ in parts], [np.diag(variance) for _, variance in parts])
-    return Covariance(of_0 + of_1 + both + both.T, freedom, n_1, n_0, len(units) == n_units)
+    placed = np.column_stack([placements(labels, column) for column in probabilities.T])
+    shares = [_shares(np.asarray(labels) == label, placed, units, n_units) for label in (0, 1)]
+    (zeros, has_0), (ones, has_1) = shares
+    if (has_0 & has_1).any():
+        parts = [_left_out(labels, probabilities, units, n_units)]
+    else:
+        parts = [_scale(int(has.sum())) * part[has] for part, has in ((zeros, has_0), (ones, has_1))]
+    matrix: Float64Array = np.sum([part.T @ part for part in parts], axis=0)
+    freedom = _freedom(parts, [(part**2).sum(axis=0) for part in parts])
+    return Covariance(matrix, freedom, int(has_1.sum()), int(has_0.sum()), len(units) == n_units)
+
+
+def _left_out(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], units: Int64Array, n_units: int
+) -> Float64Array:
+    """(n_units or fewer, k): the deviations of the areas without each unit, where they are defined, from their mean;
+    their products are summed to the jackknife's covariance. NaN with fewer than two."""
+    areas = np.column_stack([
+        jackknife(auc_statistic(labels, column, units, n_units), n_units) for column in probabilities.T
+    ])  # fmt: skip
+    areas = areas[~np.isnan(areas).any(axis=1)]
+    n = len(areas)
+    if n < 2:
+        return np.full((1, probabilities.shape[1]), np.nan)
+    deviations: Float64Array = (areas - areas.mean(axis=0)) * np.sqrt((n - 1) / n)
+    return deviations
 
 
 def _scale(n: int) -> float:
-    return n / (n - 1) if n > 1 else np.nan
+    return float(np.sqrt(n / (n - 1))) if n > 1 else np.nan
 
 
 def _freedom(parts: list[Float64Array], variances: list[Float64Array]) -> Float64Array:

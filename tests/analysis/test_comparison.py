@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from scipy.stats import norm
 
 from hypoxia_hpc.analysis.comparison import Compared, compare_auc, compare_statistics
-from hypoxia_hpc.analysis.placements import auc_covariance, placements
+from hypoxia_hpc.analysis.placements import auc_covariance
 from hypoxia_hpc.analysis.rows import class_counts, mean_statistic
 
 
@@ -24,8 +24,7 @@ def two_models(generator, n_positive, n_negative, areas, correlation):
 
 def test_of_many_patients_it_is_nearly_delongs():
     labels, one, other = two_models(np.random.default_rng(1), 400, 500, (0.8, 0.75), 0.5)
-    placed = np.column_stack([placements(labels, one), placements(labels, other)])
-    covariance = auc_covariance(labels, placed, np.arange(900), 900).matrix
+    covariance = auc_covariance(labels, np.column_stack([one, other]), np.arange(900), 900).matrix
     deviation = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     difference = naive.area(labels, one) - naive.area(labels, other)
     found = compare_auc(labels, one, other, confidence=0.95)
