@@ -25,7 +25,7 @@ from hypoxia_hpc.stores.tiles import new_tile_store
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
-    return make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []})
+    return make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []}, n_patients=16)
 
 
 def copy_slide(run: RunDir, of: str, to: str, patient_id: str) -> None:
