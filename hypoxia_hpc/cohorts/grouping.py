@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +19,14 @@ from hypoxia_hpc.cohorts.dealing import Member, hashed, strata_of
 from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.records import Float64Array
 
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
 # Nodes of the search: enough for 36 sites in five folds (252 patients, one node), and fewer where a node takes longer.
 # Measured with both limits: 20 sites, five classes, five folds: proven in 6 s; 500 sites: stopped at 1.6 of 9,000.
 MOST_NODES = 2000
 MOST_NODES_TIMES_CHOICES = 200_000
+SOLVER_FAILED = 4  # a status of milp: neither a division nor a proof that there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,19 @@ def _solved(
     counts: Float64Array, targets: Float64Array, least: int, open_to: Float64Array
 ) -> tuple[list[int], Balance]:
     """The place of each group. Raises InputError where there is no division, or none was found."""
+    n_groups, n_places = len(counts), targets.shape[1]
+    found = _program(counts, targets, least, open_to)
+    if found.x is None:
+        raise _no_division(found.message)
+    chosen = found.x[: n_groups * n_places].reshape(n_groups, n_places).argmax(axis=1).tolist()
+    reached = np.array([counts[np.equal(chosen, place)].sum(axis=0) for place in range(n_places)]).T
+    off = float(np.abs(reached - targets).sum()) / 2
+    bound = off if found.mip_dual_bound is None else min(float(found.mip_dual_bound) / 2, off)
+    return chosen, Balance(off, bound, found.status == 0)
+
+
+def _program(counts: Float64Array, targets: Float64Array, least: int, open_to: Float64Array) -> OptimizeResult:
+    """What the solver found: 1 where a group is in a place, (groups · places), then the distance of each stratum."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     n_groups, n_strata = counts.shape
@@ -122,25 +140,23 @@ def _solved(
     # Row (stratum, place), column (group, place): the members of that stratum whom the group brings to the place.
     brought = np.einsum("gk,pq->kpgq", counts, np.eye(n_places)).reshape(n_d, n_x)
     flat = targets.ravel()
-    found = milp(
-        np.concatenate([np.zeros(n_x), np.ones(n_d)]),
-        integrality=np.concatenate([np.ones(n_x), np.zeros(n_d)]),
-        bounds=Bounds(0, np.concatenate([open_to.ravel(), np.full(n_d, np.inf)])),
-        constraints=[
+    program = {
+        "c": np.concatenate([np.zeros(n_x), np.ones(n_d)]),
+        "integrality": np.concatenate([np.ones(n_x), np.zeros(n_d)]),
+        "bounds": Bounds(0, np.concatenate([open_to.ravel(), np.full(n_d, np.inf)])),
+        "constraints": [
             LinearConstraint(once, 1, 1),
             LinearConstraint(np.hstack([brought, -np.eye(n_d)]), -np.inf, flat),
             LinearConstraint(np.hstack([brought, np.eye(n_d)]), flat, np.inf),
             LinearConstraint(np.hstack([brought, np.zeros((n_d, n_d))]), least, np.inf),
         ],
-        options={"node_limit": max(min(MOST_NODES, MOST_NODES_TIMES_CHOICES // n_x), 1)},
-    )
-    if found.x is None:
-        raise _no_division(found.message)
-    chosen = found.x[:n_x].reshape(n_groups, n_places).argmax(axis=1).tolist()
-    reached = np.array([counts[np.equal(chosen, place)].sum(axis=0) for place in range(n_places)]).T
-    off = float(np.abs(reached - targets).sum()) / 2
-    bound = off if found.mip_dual_bound is None else min(float(found.mip_dual_bound) / 2, off)
-    return chosen, Balance(off, bound, found.status == 0)
+    }
+    nodes = max(min(MOST_NODES, MOST_NODES_TIMES_CHOICES // n_x), 1)
+    found = milp(**program, options={"node_limit": nodes})
+    if found.x is None and found.status == SOLVER_FAILED:
+        # HiGHS as of SciPy 1.17 fails on about one program of a hundred when it simplifies it first ("Solve error").
+        found = milp(**program, options={"node_limit": nodes, "presolve": False})
+    return found
 
 
 def _no_division(message: str) -> InputError:
