@@ -79,15 +79,18 @@ def cell_of(
 
 def areas_of_patients(cohorts: int, _: int) -> Iterator[Cell]:
     """Newcombe's interval of the area, binormal scores of equal spread."""
-    for number, n in enumerate(SIZES):
+    for n in SIZES:
         for balance in BALANCES:
-            classes = classes_of(n, balance)
             for truth in AREAS:
-                generator = np.random.default_rng([1, number, balance, round(100 * truth)])
-                found = drawn_areas(generator, classes, truth, cohorts)
-                bounds = {area: newcombe_interval(area, *classes, CONFIDENCE) for area in np.unique(found).tolist()}
-                pairs = np.array([bounds[area] for area in found.tolist()])
-                yield cell_of("areas", "roc_auc", f"n {n}, 1:{balance}", classes, truth, pairs)
+                yield area_cell(n, balance, truth, cohorts)
+
+
+def area_cell(n: int, balance: int, truth: float, cohorts: int) -> Cell:
+    classes = classes_of(n, balance)
+    found = drawn_areas(np.random.default_rng([1, n, balance, round(100 * truth)]), classes, truth, cohorts)
+    bounds = {area: newcombe_interval(area, *classes, CONFIDENCE) for area in np.unique(found).tolist()}
+    pairs = np.array([bounds[area] for area in found.tolist()])
+    return cell_of("areas", "roc_auc", f"n {n}, 1:{balance}", classes, truth, pairs)
 
 
 def drawn_areas(

@@ -19,7 +19,7 @@ from hypoxia_hpc.analysis.classes import class_auc_statistic, class_call_names, 
 from hypoxia_hpc.analysis.concordance import SURVIVAL_METRICS, concordance_statistic
 from hypoxia_hpc.analysis.intervals import bounded_interval
 from hypoxia_hpc.analysis.metrics import Interval, check_rows
-from hypoxia_hpc.analysis.reliability import calibration_intercept, calibration_of, calibration_slope
+from hypoxia_hpc.analysis.reliability import calibration_intercept, calibration_slope, clustered_calibration
 from hypoxia_hpc.analysis.resampling import Bounds, bootstrap_intervals, jackknife, jackknife_variance
 from hypoxia_hpc.analysis.rows import (
     Ids,
@@ -48,8 +48,7 @@ def binary_intervals(
     ``labels`` 0 or 1, ``probabilities`` of label 1 in 0..1, (n,). ``units`` None: independent patients. The area has
     Newcombe's interval, shares Wilson's, other metrics of calls Jeffreys' (`call_intervals`), calibration the profile
     likelihood's, average precision and Brier score that of `bounded_interval`. With ``units`` all of them go by how
-    much units differ, and calibration has no interval. Raises InputError for labels or probabilities outside their
-    range.
+    much units differ. Raises InputError for labels or probabilities outside their range.
     """
     check_rows(labels, probabilities)
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
@@ -68,9 +67,8 @@ def binary_intervals(
         found["calibration_intercept"] = calibration_intercept(labels, probabilities, confidence)
         found["calibration_slope"] = calibration_slope(labels, probabilities, confidence)
     else:
-        intercept, slope = calibration_of(labels, probabilities)
-        found["calibration_intercept"] = Bounds(intercept, np.nan, np.nan)
-        found["calibration_slope"] = Bounds(slope, np.nan, np.nan)
+        both = clustered_calibration(labels, probabilities, codes, n_units, confidence)
+        found["calibration_intercept"], found["calibration_slope"] = both
     return _as_intervals(found, n)
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import chdtri, expit, logit
+from scipy.special import chdtri, expit, logit, stdtrit
 
 from hypoxia_hpc.analysis.resampling import Bounds
-from hypoxia_hpc.records import Float64Array
+from hypoxia_hpc.analysis.rows import sums_by_unit
+from hypoxia_hpc.records import Float64Array, Int64Array
 
 # A probability of 0 or 1 has no logit; float32 has none between 1 - 6e-8 and 1.
 LEAST_PROBABILITY = 2.0**-24
@@ -67,11 +68,24 @@ def calibration_slope(labels: NDArray[np.integer], probabilities: NDArray[np.flo
     return _profile(slope, likelihood, confidence, 1 / float(logits.std()))
 
 
-def calibration_of(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> tuple[float, float]:
-    """`calibration_intercept` and `calibration_slope` without their intervals, NaN where they are."""
+def clustered_calibration(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], units: Int64Array, n_units: int, confidence: float
+) -> tuple[Bounds, Bounds]:
+    """`calibration_intercept` and `calibration_slope` of rows (n,) that belong to units (tiles of patients, patients of
+    sites), each with the interval of its cluster-robust standard error (Liang and Zeger 1986) and Student's quantile,
+    n_units - 1 degrees of freedom. NaN where they are; bounds also with one unit."""
     labels, logits = np.asarray(labels), logits_of(probabilities)
-    intercept = fitted_intercept(labels, logits) if len(np.unique(labels)) == 2 else np.nan
-    return intercept, recalibration(labels, logits)[1] if _overlapping(labels, logits) else np.nan
+    intercept, slope = UNDEFINED, UNDEFINED
+    if len(np.unique(labels)) == 2:
+        value = fitted_intercept(labels, logits)
+        deviation = _robust_deviations(np.ones((len(labels), 1)), labels, value + logits, units, n_units)[0]
+        intercept = _student(value, deviation, n_units, confidence)
+    if _overlapping(labels, logits):
+        fitted = recalibration(labels, logits)
+        design = np.column_stack([np.ones(len(labels)), logits])
+        deviation = _robust_deviations(design, labels, design @ np.array(fitted), units, n_units)[1]
+        slope = _student(fitted[1], deviation, n_units, confidence)
+    return intercept, slope
 
 
 def recalibration(labels: NDArray[np.floating] | NDArray[np.integer], logits: Float64Array) -> tuple[float, float]:
@@ -124,6 +138,23 @@ def _overlapping(labels: NDArray[np.integer], logits: Float64Array) -> bool:
     if len(ones) == 0 or len(zeros) == 0:
         return False
     return bool(ones.min() < zeros.max() and zeros.min() < ones.max())
+
+
+def _robust_deviations(
+    design: Float64Array, labels: NDArray[np.integer], lines: Float64Array, units: Int64Array, n_units: int
+) -> Float64Array:
+    """(k,): the standard errors of the coefficients of ``design`` (n, k), from the sums of the score over units."""
+    probabilities = expit(lines)
+    scores = sums_by_unit(design * (labels - probabilities)[:, None], units, n_units)
+    inverse = np.linalg.inv(design.T @ (design * (probabilities * (1 - probabilities))[:, None]))
+    scale = n_units / (n_units - 1) if n_units > 1 else np.nan
+    deviations: Float64Array = np.sqrt(np.diag(inverse @ (scores.T @ scores * scale) @ inverse))
+    return deviations
+
+
+def _student(value: float, deviation: float, n_units: int, confidence: float) -> Bounds:
+    reach = float(stdtrit(max(n_units - 1, 1), (1 + confidence) / 2)) * deviation
+    return Bounds(value, value - reach, value + reach)
 
 
 def _log_likelihood(labels: NDArray[np.integer], lines: Float64Array) -> float:

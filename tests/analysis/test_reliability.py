@@ -15,8 +15,8 @@ from hypoxia_hpc.analysis.reliability import (
     LEAST_PROBABILITY,
     calibration_curve,
     calibration_intercept,
-    calibration_of,
     calibration_slope,
+    clustered_calibration,
     fitted_intercept,
     logits_of,
     recalibration,
@@ -91,17 +91,45 @@ def test_intervals_cover():
     assert slopes >= 53
 
 
-def test_the_same_without_intervals():
-    labels, probabilities = patients_of(90, 7)
-    found = (
-        calibration_intercept(labels, probabilities, 0.95).value,
-        calibration_slope(labels, probabilities, 0.95).value,
-    )
-    assert calibration_of(labels, probabilities) == pytest.approx(found)
-    assert np.isnan(calibration_of(np.ones(3, int), probabilities[:3])).all()
-    intercept, slope = calibration_of(np.array([0, 1]), np.array([0.2, 0.6]))
-    assert np.isnan(slope)
-    assert expit(intercept + logit(np.array([0.2, 0.6]))).mean() == pytest.approx(0.5)
+def test_of_patients_one_by_one_clusters_say_nearly_the_same():
+    labels, probabilities = patients_of(800, 7)
+    found = clustered_calibration(labels, probabilities, np.arange(800), 800, 0.95)
+    alone = calibration_intercept(labels, probabilities, 0.95), calibration_slope(labels, probabilities, 0.95)
+    for clustered, profile in zip(found, alone, strict=True):
+        assert clustered.value == pytest.approx(profile.value)
+        assert clustered.high - clustered.low == pytest.approx(profile.high - profile.low, rel=0.05)
+
+
+def test_rows_said_ten_times_over_narrow_no_calibration():
+    labels, probabilities = patients_of(60, 8)
+    once = clustered_calibration(labels, probabilities, np.arange(60), 60, 0.9)
+    rows = np.repeat(np.arange(60), 10)
+    often = clustered_calibration(labels[rows], probabilities[rows], rows, 60, 0.9)
+    for one, other in zip(once, often, strict=True):
+        assert other == pytest.approx(one, rel=1e-6)
+
+
+def test_intervals_of_clusters_cover():
+    """Patients of 30 sites, each site with a shift of its own around 0."""
+    hits = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        sites = generator.integers(0, 30, 300)
+        logits = generator.normal(-0.5, 1, 300)
+        labels = (generator.random(300) < expit(logits + 0.5 * generator.normal(size=30)[sites])).astype(int)
+        _, slope = clustered_calibration(labels, expit(logits), sites, 30, 0.95)
+        hits += slope.low <= 0.947 <= slope.high  # of 400,000 patients: a shift that is not known flattens the slope
+    assert hits >= 52
+
+
+def test_clusters_without_a_slope_or_a_second_unit():
+    intercept, slope = clustered_calibration(np.array([0, 1]), np.array([0.2, 0.6]), np.arange(2), 2, 0.95)
+    assert np.isnan(slope).all()
+    assert expit(intercept.value + logit(np.array([0.2, 0.6]))).mean() == pytest.approx(0.5)
+    assert np.isnan(clustered_calibration(np.ones(3, int), np.full(3, 0.4), np.arange(3), 3, 0.95)).all()
+    labels, probabilities = patients_of(50, 9)
+    for one in clustered_calibration(labels, probabilities, np.zeros(50, int), 1, 0.95):
+        assert np.isnan(one).tolist() == [False, True, True]
 
 
 def test_where_no_slope_is_best():
