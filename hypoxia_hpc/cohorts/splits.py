@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -14,6 +14,8 @@ from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.dealing import Member, deal, largest_remainder
 from hypoxia_hpc.cohorts.grouping import Balance, deal_groups
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Patient
 
 SETS = ("train", "valid", "test")
@@ -43,15 +45,20 @@ class Split:
     balances: tuple[tuple[str, Balance], ...] = ()
 
 
-def members_of(patients: Sequence[Patient], groups: dict[str, str] | None = None) -> tuple[Member, ...]:
-    """The patients as a split sees them: the label is the stratum. ``groups``: the group of each patient."""
-    held = groups or {}
+def members_of(
+    patients: Sequence[Patient], groups: Mapping[str, str] | None = None, outcome: Outcome = BINARY
+) -> tuple[Member, ...]:
+    """The patients as a split sees them, with the stratum that the outcome has for their label. ``groups``: the group
+    of each patient."""
+    labelled = [(each.patient_id, each.label) for each in patients if each.label is not None]
+    strata = outcome.strata([label for _, label in labelled])
+    stratum_of = {patient_id: stratum for (patient_id, _), stratum in zip(labelled, strata, strict=True)}
     return tuple(
         Member(
             each.patient_id,
-            None if each.label is None else str(each.label),
+            None if each.label is None else stratum_of[each.patient_id],
             each.tumour_type,
-            held.get(each.patient_id, ""),
+            (groups or {}).get(each.patient_id, ""),
         )
         for each in patients
     )

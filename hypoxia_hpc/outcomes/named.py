@@ -31,6 +31,10 @@ class NamedClasses(Outcome):
     def strata(self, labels: Sequence[Label]) -> list[str]:
         return [str(class_of(label)) for label in labels]
 
+    @property
+    def needed_strata(self) -> tuple[str, ...]:
+        return tuple(str(number) for number in range(len(self.table.classes)))
+
 
 def class_of(label: Label) -> int:
     """The number of a class. Raises TypeError for a label of another kind of outcome."""

@@ -45,6 +45,11 @@ class Outcome(ABC):
     def strata(self, labels: Sequence[Label]) -> list[str]:
         """The stratum of each label: what a split spreads evenly over its sets."""
 
+    @property
+    def needed_strata(self) -> tuple[str, ...]:
+        """The strata that every set of a split has to hold; none where they are spread alone."""
+        return ()
+
     @abstractmethod
     def untrainable(self, labels: Sequence[Label]) -> str:
         """Why no model can be trained on patients with these labels, to be put behind "the patients"; empty where one

@@ -62,7 +62,7 @@ class Cohort:
     def split(self) -> Split:
         """Of every patient with a slide. Raises InputError where no split can be made."""
         require_two_classes(self.config)
-        return split_of_run(self.run, self.config.train, list(self.patients.values()))
+        return split_of_run(self.run, self.config, list(self.patients.values()))
 
     def fold_sets(self) -> FoldSets:
         """Raises as ``split``."""

@@ -16,8 +16,10 @@ from hypoxia_hpc.cohorts.grouping import Balance
 from hypoxia_hpc.cohorts.groups import read_groups
 from hypoxia_hpc.cohorts.splits import UNLABELLED, Split, SplitRule, members_of, split_members
 from hypoxia_hpc.cohorts.tables import read_split, split_csv
-from hypoxia_hpc.config import TrainTable
+from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
 from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.identity import one_patient
@@ -25,45 +27,47 @@ from hypoxia_hpc.runs.keys import split_key
 from hypoxia_hpc.stores.commit import committed_file
 
 
-def split_rule(table: TrainTable) -> SplitRule:
-    """What [train] says of the split."""
-    return SplitRule(table.split, table.folds, table.repeats, table.seed, bool(table.keep_together))
+def split_rule(table: TrainTable, outcome: Outcome = BINARY) -> SplitRule:
+    """What [train] says of the split, with the strata that every set needs for this outcome."""
+    together = bool(table.keep_together)
+    return SplitRule(table.split, table.folds, table.repeats, table.seed, together, outcome.needed_strata)
 
 
-def make_split(table: TrainTable, members: Sequence[Member]) -> Split:
+def make_split(table: TrainTable, members: Sequence[Member], outcome: Outcome = BINARY) -> Split:
     """The split that [train] asks for. Raises InputError where it cannot be made."""
+    rule = split_rule(table, outcome)
     if table.split_file is None:
-        return split_members(members, split_rule(table))
-    return given_split(read_given(Path(table.split_file)), members, split_rule(table), table.split_file)
+        return split_members(members, rule)
+    return given_split(read_given(Path(table.split_file)), members, rule, table.split_file)
 
 
-def members_of_run(run: RunDir, table: TrainTable, patients: Sequence[Patient]) -> tuple[Member, ...]:
+def members_of_run(run: RunDir, config: RunConfig, patients: Sequence[Patient]) -> tuple[Member, ...]:
     """The patients as the split of a run sees them. Raises what ``read_groups`` does."""
-    if not table.keep_together:
-        return members_of(patients)
-    labelled = [each.patient_id for each in patients if each.label is not None]
-    groups = read_groups([run.patients_file, run.slides_file], table.keep_together, labelled)
-    return members_of(patients, groups)
+    groups, column = None, config.train.keep_together
+    if column:
+        labelled = [each.patient_id for each in patients if each.label is not None]
+        groups = read_groups([run.patients_file, run.slides_file], column, labelled)
+    return members_of(patients, groups, outcome_of(config.outcome))
 
 
-def split_of_run(run: RunDir, table: TrainTable, patients: Sequence[Patient]) -> Split:
+def split_of_run(run: RunDir, config: RunConfig, patients: Sequence[Patient]) -> Split:
     """The split of a run: the one it keeps, where whole groups were divided and that was made of the same (the search
     for it takes seconds, and another version of the solver may find another one that is as good); else it is made.
 
     Raises InputError where it cannot be made.
     """
-    members = members_of_run(run, table, patients)
+    members, table = members_of_run(run, config, patients), config.train
     if table.keep_together and table.split_file is None and (kept := _kept(run, split_key(table, members))) is not None:
         return kept
-    return make_split(table, members)
+    return make_split(table, members, outcome_of(config.outcome))
 
 
-def keep_split(run: RunDir, table: TrainTable, patients: Sequence[Patient], split: Split) -> None:
+def keep_split(run: RunDir, config: RunConfig, patients: Sequence[Patient], split: Split) -> None:
     """Write split.csv, then split.json. Raises MachineError."""
-    text = split_csv(split.table)
+    text, table = split_csv(split.table), config.train
     record = {
         "schema": 1,
-        "key": split_key(table, members_of_run(run, table, patients)),
+        "key": split_key(table, members_of_run(run, config, patients)),
         "digest": _digest(text.encode()),
         "keep_together": table.keep_together,
         "split_file": "" if table.split_file is None else Path(table.split_file).name,

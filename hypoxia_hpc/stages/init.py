@@ -21,6 +21,7 @@ from hypoxia_hpc.cohorts.tables import patients_csv, read_columns, slides_csv, s
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.config.text_paths import path_of_text
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
@@ -137,7 +138,12 @@ def _given_split(run: RunDir, config: RunConfig, split: Path | None, patients: p
         return {}
     given = read_given(split)
     rows = zip(patients["patient_id"], patients["label"], strict=True)
-    given_split(given, [Member(name, label or None) for name, label in rows], split_rule(config.train), str(split))
+    given_split(
+        given,
+        [Member(name, label or None) for name, label in rows],
+        split_rule(config.train, outcome_of(config.outcome)),
+        str(split),
+    )
     return {run.given_split_file: split_csv(given)}
 
 

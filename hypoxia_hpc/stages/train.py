@@ -69,7 +69,7 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     cohort = load_cohort(run)
     refuse_shared_slides(cohort)
     split = cohort.split()
-    keep_split(run, cohort.config.train, list(cohort.patients.values()), split)
+    keep_split(run, cohort.config, list(cohort.patients.values()), split)
     for what, balance in split.balances:
         progress.note(f"{what}: {balance.text}")
     folds = sets_by_fold(split.table)
@@ -99,7 +99,7 @@ def require_splittable(run: RunDir) -> None:
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
     require_two_classes(config)
-    split_of_run(run, config.train, list(patients.values()))
+    split_of_run(run, config, list(patients.values()))
     for head in config.train.pixel_heads:
         finetune_backbone(config, head)
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypoxia_hpc.cohorts.splits import SplitRule, members_of, split_members
+from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Patient
+from hypoxia_hpc.outcomes.registry import outcome_of
+from hypoxia_hpc.records import Followed, Patient
 
 FRACTIONS = st.sampled_from(
     [(0.7, 0.15, 0.15), (0.4, 0.2, 0.4), (0.5, 0.0, 0.5), (0.8, 0.1, 0.1), (1 / 3, 1 / 3, 1 / 3)]
@@ -263,21 +265,31 @@ def test_repeats_are_other_folds_of_everybody():
 
 
 def test_three_classes_are_in_every_set():
+    outcome = outcome_of(OutcomeTable(kind="classes", classes=("A", "B", "C")))
+    rule = SplitRule((0.6, 0.2, 0.2), needed=outcome.needed_strata)
     patients = [Patient(f"p{i:02d}", min(i % 6, 2)) for i in range(60)]
-    rule = SplitRule((0.6, 0.2, 0.2), needed=("0", "1", "2"))
-    sets = sets_of(split_members(members_of(patients), rule).table)
+    sets = sets_of(split_members(members_of(patients, outcome=outcome), rule).table)
     for name in ("train", "valid", "test"):
         assert {each.label for each in patients if sets[each.patient_id] == name} == {0, 1, 2}
     few = [*[each for each in patients if each.label != 1][:30], Patient("q", 1)]
     with pytest.raises(InputError, match="with label 0, 1 with label 1, ") as caught:
-        split_members(members_of(few), rule)
+        split_members(members_of(few, outcome=outcome), rule)
     assert caught.value.offending == ("label 1: 1 patients, needed 3",)
 
 
-def test_strata_that_are_only_spread_need_not_be_everywhere():
-    patients = [Patient(f"p{i:02d}", i) for i in range(30)]
-    split = split_members(members_of(patients), SplitRule((0.6, 0.2, 0.2), needed=()))
-    assert split.table["set"].value_counts().to_dict() == {"train": 18, "valid": 6, "test": 6}
+@pytest.mark.parametrize("kind", ["score", "survival"])
+def test_fifths_of_a_score_or_a_follow_up_are_only_spread(kind):
+    outcome = outcome_of(OutcomeTable(kind=kind))
+    labels = [float(i) if kind == "score" else Followed(float(i), i % 2) for i in range(90)]
+    patients = [Patient(f"p{i:02d}", label) for i, label in enumerate(labels)]
+    members = members_of([*patients, Patient("u", None)], outcome=outcome)
+    table = split_members(members, SplitRule((0.6, 0.2, 0.2), needed=outcome.needed_strata)).table
+    assert table["set"].value_counts().to_dict() == {"train": 54, "valid": 18, "test": 18, "unlabelled": 1}
+    strata = {each.patient_id: each.stratum for each in members}
+    counts = Counter((strata[name], found) for name, found in sets_of(table).items())
+    for stratum, n in Counter(filter(None, strata.values())).items():
+        for name, share in (("train", 0.6), ("valid", 0.2), ("test", 0.2)):
+            assert abs(counts[stratum, name] - n * share) < 2
 
 
 @st.composite

@@ -86,7 +86,7 @@ def test_a_barcode_in_any_writing_is_one_patient_in_all_tables(tmp_path: Path) -
 
 def test_verify_finds_who_came_into_two_sets_that_way(run: RunDir) -> None:
     cohort = load_cohort(run)
-    keep_split(run, cohort.config.train, list(cohort.patients.values()), cohort.split())
+    keep_split(run, cohort.config, list(cohort.patients.values()), cohort.split())
     assert split_problems(run) == []
     split = pd.read_csv(run.split_file).set_index("patient_id")["set"]
     (one, _), (other, _) = (next(iter(split[split == name].items())) for name in ("train", "test"))

@@ -32,7 +32,7 @@ def run_of_sites(folder: Path, **settings: Any) -> RunDir:
 def kept(run: RunDir) -> pd.DataFrame:
     """What train writes first."""
     cohort = load_cohort(run)
-    keep_split(run, cohort.config.train, list(cohort.patients.values()), cohort.split())
+    keep_split(run, cohort.config, list(cohort.patients.values()), cohort.split())
     return pd.read_csv(run.split_file)
 
 
@@ -64,19 +64,20 @@ def test_its_record_says_what_it_was_made_of(grouped: RunDir) -> None:
 def test_it_is_read_and_not_searched_for_again(grouped: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort = load_cohort(grouped)
     patients = list(cohort.patients.values())
-    made = split_of_run(grouped, cohort.config.train, patients)
+    made = split_of_run(grouped, cohort.config, patients)
 
     def no_search(*_: object) -> None:
         raise AssertionError("searched again")
 
     monkeypatch.setattr(grouping, "_solved", no_search)
-    again = split_of_run(grouped, cohort.config.train, patients)
+    reseeded = cohort.config.model_copy(update={"train": cohort.config.train.model_copy(update={"seed": 1})})
+    again = split_of_run(grouped, cohort.config, patients)
     assert again.table.equals(made.table)
     assert again.balances == made.balances
     with pytest.raises(AssertionError, match="searched again"):
-        split_of_run(grouped, cohort.config.train.model_copy(update={"seed": 1}), patients)
+        split_of_run(grouped, reseeded, patients)
     with pytest.raises(AssertionError, match="searched again"):
-        split_of_run(grouped, cohort.config.train, patients[1:])
+        split_of_run(grouped, cohort.config, patients[1:])
 
 
 def test_verify_proves_that_no_hospital_straddles(tmp_path: Path) -> None:
