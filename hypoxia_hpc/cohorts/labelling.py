@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -9,6 +10,10 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.outcomes.binary import WORDS
+from hypoxia_hpc.outcomes.named import NamedClasses
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
+from hypoxia_hpc.records import Patient
 
 
 def plain_labels(column: pd.Series[str]) -> pd.Series[str]:
@@ -26,16 +31,17 @@ def renamed(table: pd.DataFrame, columns: Mapping[str, str | None]) -> pd.DataFr
     return table.rename(columns={**others, **theirs})
 
 
-def patients_said(said: pd.DataFrame) -> pd.DataFrame | None:
-    """patient_id, label and, where any is known, tumour_type of each patient, by what a manifest says of its slides;
-    None where it says neither. ``said``: patient_id, slide_id, label, tumour_type of each slide.
+def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY) -> pd.DataFrame | None:
+    """patient_id, the outcome's column and, where any is known, tumour_type of each patient, by what a manifest says of
+    its slides; None where it says neither. ``said``: patient_id, slide_id, label, tumour_type of each slide.
 
     Raises InputError with every patient whose slides have different labels or tumour types.
     """
     names = [name for name in ("label", "tumour_type") if said[name].str.strip().any()]
     if not names:
         return None
-    rows = said.assign(label=plain_labels(said["label"]), tumour_type=said["tumour_type"].str.strip())
+    labels = plain_labels(said["label"]) if outcome == BINARY else said["label"].str.strip()
+    rows = said.assign(label=labels, tumour_type=said["tumour_type"].str.strip())
     found = {name: {str(each): _values(mine) for each, mine in rows.groupby("patient_id")[name]} for name in names}
     refuse(
         "patients whose slides have different values in the manifest",
@@ -49,22 +55,47 @@ def patients_said(said: pd.DataFrame) -> pd.DataFrame | None:
     )
     patient_ids = sorted(set(rows["patient_id"]))
     columns = {name: [_only(by_patient[each]) for each in patient_ids] for name, by_patient in found.items()}
-    return pd.DataFrame({"patient_id": patient_ids, "label": "", **columns})
+    return pd.DataFrame({"patient_id": patient_ids, "label": "", **columns}).rename(
+        columns={"label": outcome.table.column}
+    )
 
 
-def balance(patients: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """How many patients of each tumour type have which label, as a header and rows; the last row is all of them."""
-    labels = patients["label"].astype(str)
-    values = [value for value in sorted(set(labels)) if value]
-    types = patients["tumour_type"].astype(str) if "tumour_type" in patients else pd.Series("", patients.index)
-    names = sorted(set(types))
-    groups = [(name or "not known", labels[types == name]) for name in names] if len(names) > 1 else []
-    header = ["tumour type", "patients", *(f"label {value}" for value in values), "no label"]
-    return header, [_counted(name, mine, values) for name, mine in (*groups, ("all", labels))]
+def patients_in(table: pd.DataFrame, outcome: Outcome) -> tuple[Patient, ...]:
+    """The patients of a table of text with patient_id and the outcome's columns. Raises InputError with every label
+    that the outcome refuses."""
+    columns = list(outcome.table.columns)
+    types = table["tumour_type"] if "tumour_type" in table else [""] * len(table)
+    found, offending = [], []
+    for patient_id, kind, *cells in zip(table["patient_id"], types, *(table[name] for name in columns), strict=True):
+        try:
+            found.append(Patient(patient_id, outcome.parse(cells), kind))
+        except ValueError as broken:
+            said = ", ".join(f"{name} {cell!r}" for name, cell in zip(columns, cells, strict=True))
+            offending.append(f"patient {patient_id}: {said} {broken}")
+    refuse(
+        "patients with a label that is none", offending, "mend it, or leave the cell empty; see [outcome] of run.toml"
+    )
+    return tuple(found)
 
 
-def _counted(name: str, labels: pd.Series[str], values: Sequence[str]) -> list[str]:
-    return [name, str(len(labels)), *(str(int((labels == value).sum())) for value in (*values, ""))]
+def balance(patients: Sequence[Patient], outcome: Outcome) -> tuple[list[str], list[list[str]]]:
+    """How many patients of each tumour type have which class, or a label where the outcome has no classes, as a header
+    and rows; the last row is all of them."""
+    values = list(outcome.table.classes) if isinstance(outcome, NamedClasses) else []
+    kinds = sorted({each.tumour_type for each in patients})
+    groups = [(kind or "not known", [each for each in patients if each.tumour_type == kind]) for kind in kinds]
+    header = ["tumour type", "patients", *(values or ["with a label"]), "no label"]
+    return header, [
+        _counted(name, mine, values, outcome)
+        for name, mine in (*(groups if len(groups) > 1 else []), ("all", patients))
+    ]
+
+
+def _counted(name: str, patients: Sequence[Patient], values: Sequence[str], outcome: Outcome) -> list[str]:
+    labels = [each.label for each in patients if each.label is not None]
+    shown = Counter(outcome.shown(label) for label in labels)
+    counts = [shown[value] for value in values] if values else [len(labels)]
+    return [name, *map(str, (len(patients), *counts, len(patients) - len(labels)))]
 
 
 def _values(column: pd.Series[str]) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import read_table
+from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
 from hypoxia_hpc.cohorts.flow import Flow, LeftOut, Step, left_out
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
-from hypoxia_hpc.cohorts.labelling import patients_said
+from hypoxia_hpc.cohorts.labelling import patients_in, patients_said
 from hypoxia_hpc.cohorts.manifests import read_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
+from hypoxia_hpc.records import Patient
 from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
 
 
@@ -39,37 +42,49 @@ class Sources:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """The slides with a row, the patients that have one (patient_id, label and what else is known, as text), the labels
-    where scores were given, what was found, and the flow from there to patients with a label. ``unused``: columns
-    that say nothing to a run, by what has them."""
+    """The slides with a row, the patients that have one (``table``: patient_id, the outcome's columns and what else is
+    known, as text), the labels where scores were given, what was found, and the flow from there to patients with a
+    label. ``unused``: columns that say nothing to a run, by what has them."""
 
     slides: SlideTable
-    patients: pd.DataFrame
+    table: pd.DataFrame
+    patients: tuple[Patient, ...]
     labels: HypoxiaLabels | None
     found: Found
     flow: Flow
     unused: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def joined_cohort(sources: Sources, cohort: CohortTable) -> Joined:
+def joined_cohort(sources: Sources, cohort: CohortTable, outcome: Outcome = BINARY) -> Joined:
     """Read all of it. Raises InputError for whatever is wrong, MachineError."""
     _refuse_at_odds(sources)
-    column = sources.patient_column
-    labels = None
-    if sources.scores is not None:
-        scores = read_scores(sources.scores, sources.rule, sources.score_column)
-        labels = hypoxia_labels(scores, sources.rule, sources.score_column)
-    known = None if labels is None else labels.table.astype(str)
-    if sources.patients is not None:
-        known = read_patient_table(sources.patients, _own(sources.patients, column), sources.label_column)
+    labels, known = _known(sources, outcome)
     found = find_slides(sources)
-    table = slide_table(found.candidates, None if known is None else list(known["patient_id"]), cohort)
-    said = patients_said(table.said) if known is None else None
-    patients = _with_slides(table, known if said is None else said)
-    flow = cohort_flow(
-        table, patients, found, labels, has_labels=known is not None or bool((patients["label"] != "").any())
+    slides = slide_table(found.candidates, None if known is None else list(known["patient_id"]), cohort)
+    said = patients_said(slides.said, outcome) if known is None else None
+    table = _with_slides(slides, known if said is None else said, outcome)
+    patients = patients_in(table, outcome)
+    has_labels = known is not None or any(each.label is not None for each in patients)
+    flow = cohort_flow(slides, patients, found, labels, has_labels=has_labels)
+    unused = tuple(_unused(slides, found, labels, is_said=known is None))
+    return Joined(slides, table, patients, labels, found, flow, unused)
+
+
+def _known(sources: Sources, outcome: Outcome) -> tuple[HypoxiaLabels | None, pd.DataFrame | None]:
+    """What tables of labels know of patients. Raises InputError, also where scores are not what is asked for."""
+    if sources.patients is not None:
+        column = _own(sources.patients, sources.patient_column)
+        return None, read_patient_table(sources.patients, column, sources.label_column, outcome=outcome)
+    if sources.scores is None:
+        return None, None
+    scores = read_scores(sources.scores, sources.rule, sources.score_column)
+    labels = hypoxia_labels(scores, sources.rule, sources.score_column)
+    refuse(
+        f"[outcome] asks for what --scores does not give (patient_id, {', '.join(labels.table.columns[1:])})",
+        [f"column {name}" for name in outcome.table.columns if name not in labels.table],
+        "give --patients with these columns, or change [outcome]",
     )
-    return Joined(table, patients, labels, found, flow, tuple(_unused(table, found, labels, is_said=known is None)))
+    return labels, labels.table.astype(str)
 
 
 def find_slides(sources: Sources) -> Found:
@@ -90,16 +105,11 @@ def find_slides(sources: Sources) -> Found:
 
 
 def cohort_flow(
-    table: SlideTable, patients: pd.DataFrame, found: Found, labels: HypoxiaLabels | None, *, has_labels: bool
+    table: SlideTable, patients: Sequence[Patient], found: Found, labels: HypoxiaLabels | None, *, has_labels: bool
 ) -> Flow:
     """From the slides that were found to the patients with a label, where any table has labels."""
-    steps = table.steps
-    if has_labels:
-        without = patients.loc[patients["label"] == "", "patient_id"].tolist()
-        unknown = set(table.unlabelled)
-        reasons = [(name, "not in the table of labels" if name in unknown else "no label") for name in without]
-        n_slides = int((~table.slides["patient_id"].isin(without)).sum())
-        steps += (Step("with a label", n_slides, len(patients) - len(without), left_out("patient", reasons)),)
+    unknown = frozenset(table.unlabelled)
+    steps = (*table.steps, *([_labelled(table.slides, patients, unknown)] if has_labels else []))
     aside = [LeftOut("file", kind, n) for kind, n in sorted(found.skipped.items())]
     aside += [LeftOut("file", "by --include and --exclude", found.left_out)] if found.left_out else []
     if labels is not None and labels.set_aside:
@@ -140,11 +150,19 @@ def _own(path: Path, column: str | None) -> str | None:
     return column if column is not None and column in read_table(path, ()).columns else None
 
 
-def _with_slides(table: SlideTable, known: pd.DataFrame | None) -> pd.DataFrame:
+def _labelled(slides: pd.DataFrame, patients: Sequence[Patient], unknown: Collection[str] = ()) -> Step:
+    """The last step. ``unknown``: patients whom the table of labels does not have."""
+    without = [each.patient_id for each in patients if each.label is None]
+    reasons = [(name, "not in the table of labels" if name in unknown else "no label") for name in without]
+    n_slides = int((~slides["patient_id"].isin(without)).sum())
+    return Step("with a label", n_slides, len(patients) - len(without), left_out("patient", reasons))
+
+
+def _with_slides(table: SlideTable, known: pd.DataFrame | None, outcome: Outcome) -> pd.DataFrame:
     """The patients with a slide: what is known of them, an empty label for the others."""
     with_slides = pd.DataFrame({"patient_id": sorted(set(table.slides["patient_id"]))})
     if known is None:
-        return with_slides.assign(label="")
+        return with_slides.assign(**dict.fromkeys(outcome.table.columns, ""))
     return with_slides.merge(known, on="patient_id", how="left").fillna("")
 
 
@@ -158,18 +176,13 @@ def _unused(
         yield "the score table", labels.unused
 
 
-def grown_flow(flow: Flow, slides: pd.DataFrame, patients: pd.DataFrame, unnamed: Sequence[str]) -> Flow:
-    """The flow of a run that grew to these tables. ``unnamed``: slides that it has and that were not found again; they
-    count as found."""
+def grown_flow(flow: Flow, slides: pd.DataFrame, patients: Sequence[Patient], unnamed: Sequence[str]) -> Flow:
+    """The flow of a run that grew to these slides and patients. ``unnamed``: slides that it has and that were not found
+    again; they count as found."""
     found, taken, *_ = flow.steps
     old = slides.loc[slides["slide_id"].isin(unnamed), "patient_id"]
     others = set(old) - set(slides.loc[~slides["slide_id"].isin(unnamed), "patient_id"])
     first = Step("found", found.slides + len(old), found.patients + len(others))
     second = Step("in the run", len(slides), slides["patient_id"].nunique(), taken.left_out)
-    without = patients.loc[patients["label"] == "", "patient_id"].tolist()
-    if len(without) == len(patients):
-        return replace(flow, steps=(first, second))
-    lacking = left_out("patient", [(name, "no label") for name in without])
-    n_slides = int((~slides["patient_id"].isin(without)).sum())
-    third = Step("with a label", n_slides, len(patients) - len(without), lacking)
-    return replace(flow, steps=(first, second, third))
+    has_labels = any(each.label is not None for each in patients)
+    return replace(flow, steps=(first, second, *([_labelled(slides, patients)] if has_labels else [])))

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.dealing import Member
 from hypoxia_hpc.cohorts.flow import Flow
 from hypoxia_hpc.cohorts.given_split import given_split, read_given
 from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
 from hypoxia_hpc.cohorts.joining import SlideTable
+from hypoxia_hpc.cohorts.labelling import patients_in
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels
+from hypoxia_hpc.cohorts.splits import members_of
 from hypoxia_hpc.cohorts.tables import patients_csv, read_columns, slides_csv, split_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.config.text_paths import path_of_text
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress, Progress
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
 from hypoxia_hpc.runs.split import split_rule
@@ -43,7 +45,8 @@ class Initialised:
     the ids of the slides. ``patients`` are those of the run, ``flow`` is how it came to them."""
 
     joined: Joined
-    patients: pd.DataFrame
+    patients: tuple[Patient, ...]
+    outcome: Outcome
     n_slides: int
     flow: Flow
     remarks: Mapping[str, tuple[str, ...]]
@@ -68,19 +71,20 @@ def init(
         MachineError: disk or permission.
         Stopped: on request.
     """
-    joined = joined_cohort(Sources(slides, **sources), config.cohort)
+    outcome = outcome_of(config.outcome)
+    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome)
     priced, odd = _examined(joined.slides.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),
-        run.patients_file: patients_csv(joined.patients),
-        **_given_split(run, config, split, joined.patients),
+        run.patients_file: patients_csv(joined.table),
+        **_given_split(run, config, split, joined.patients, outcome),
         **_records(run, joined, joined.flow),
         # Last, since a run.toml is what makes a folder a run directory.
         run.config_file: render_config(config),
     }
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
     _write(files)
-    return Initialised(joined, joined.patients, len(priced), joined.flow, odd)
+    return Initialised(joined, joined.patients, outcome, len(priced), joined.flow, odd)
 
 
 def update(
@@ -97,9 +101,9 @@ def update(
     Raises InputError as ``init`` does, for a folder that is no run, and for slides that are neither found nor there any
     more; MachineError, Stopped.
     """
-    config = run.config()
+    config, outcome = run.config(), run.outcome()
     run.slides(), run.patients()  # whatever is wrong with them is said before anything is added
-    joined = joined_cohort(Sources(slides, **sources), config.cohort)
+    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome)
     there = read_columns(run.slides_file)
     grown = grown_slides(
         there, joined.slides.slides.astype(object), lambda text: run.root.absolute() / path_of_text(text)
@@ -111,17 +115,14 @@ def update(
     table = grown.table
     rows = zip(table["slide_id"], table["cost"], strict=True)
     table = table.assign(cost=pd.Series([costs.get(*row) for row in rows], table.index, dtype=object))
-    held = read_columns(run.patients_file) if run.patients_file.exists() else table[["patient_id"]][:0].assign(label="")
-    patients = grown_patients(held, joined.patients)
-    flow = grown_flow(joined.flow, table, patients.table, grown.unnamed)
-    _write(
-        {
-            run.slides_file: slides_csv(table),
-            run.patients_file: patients_csv(patients.table),
-            **_records(run, joined, flow),
-        }
-    )
-    return Initialised(joined, patients.table, len(table), flow, odd, (grown, patients))
+    empty = table[["patient_id"]][:0].assign(**dict.fromkeys(outcome.table.columns, ""))
+    held = read_columns(run.patients_file) if run.patients_file.exists() else empty
+    grown_table = grown_patients(held, joined.table)
+    patients = patients_in(grown_table.table, outcome)
+    flow = grown_flow(joined.flow, table, patients, grown.unnamed)
+    files = {run.slides_file: slides_csv(table), run.patients_file: patients_csv(grown_table.table)}
+    _write({**files, **_records(run, joined, flow)})
+    return Initialised(joined, patients, outcome, len(table), flow, odd, (grown, grown_table))
 
 
 def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:
@@ -132,18 +133,14 @@ def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:
     }
 
 
-def _given_split(run: RunDir, config: RunConfig, split: Path | None, patients: pd.DataFrame) -> dict[Path, str]:
+def _given_split(
+    run: RunDir, config: RunConfig, split: Path | None, patients: Sequence[Patient], outcome: Outcome
+) -> dict[Path, str]:
     """The user's split as it is kept in the run. Raises InputError where it is none of this cohort."""
     if split is None:
         return {}
     given = read_given(split)
-    rows = zip(patients["patient_id"], patients["label"], strict=True)
-    given_split(
-        given,
-        [Member(name, label or None) for name, label in rows],
-        split_rule(config.train, outcome_of(config.outcome)),
-        str(split),
-    )
+    given_split(given, members_of(patients, outcome=outcome), split_rule(config.train, outcome), str(split))
     return {run.given_split_file: split_csv(given)}
 
 

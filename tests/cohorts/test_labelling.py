@@ -7,9 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.cohorts.labelling import balance, patients_said, plain_labels
+from hypoxia_hpc.cohorts.labelling import balance, patients_in, patients_said, plain_labels
 from hypoxia_hpc.cohorts.tables import read_patient_table
+from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
+from hypoxia_hpc.records import Followed, Patient
 
 
 @pytest.mark.parametrize(
@@ -66,14 +69,28 @@ def test_slides_of_a_patient_that_contradict_each_other_are_named() -> None:
     assert caught.value.offending == ("patient p: label 0, 1", "patient p: tumour_type A, B")
 
 
-def test_the_balance_is_by_type_and_label() -> None:
-    patients = pd.DataFrame({"label": ["1", "0", "", "1"], "tumour_type": ["B", "B", "", "A"]})
-    header, rows = balance(patients)
-    assert header == ["tumour type", "patients", "label 0", "label 1", "no label"]
+def test_the_balance_is_by_type_and_class() -> None:
+    patients = [Patient("a", 1, "B"), Patient("b", 0, "B"), Patient("c", None), Patient("d", 1, "A")]
+    header, rows = balance(patients, BINARY)
+    assert header == ["tumour type", "patients", "normoxic", "hypoxic", "no label"]
     assert rows == [
         ["not known", "1", "0", "0", "1"],
         ["A", "1", "0", "1", "0"],
         ["B", "2", "1", "1", "0"],
         ["all", "4", "1", "2", "1"],
     ]
-    assert balance(patients[["label"]])[1] == [["all", "4", "1", "2", "1"]]
+    followed = [Patient("a", Followed(3.0, 1)), Patient("b", None)]
+    assert balance(followed, outcome_of(OutcomeTable(kind="survival"))) == (
+        ["tumour type", "patients", "with a label", "no label"],
+        [["all", "2", "1", "1"]],
+    )
+
+
+def test_labels_that_are_none_are_all_named() -> None:
+    table = pd.DataFrame({"patient_id": ["p", "q", "r"], "label": ["maybe", "1", "2"]})
+    with pytest.raises(InputError, match="patients with a label that is none") as caught:
+        patients_in(table, BINARY)
+    assert [item.split(" is not ")[0] for item in caught.value.offending] == [
+        "patient p: label 'maybe'", "patient r: label '2'",
+    ]  # fmt: skip
+    assert patients_in(table[1:2], BINARY) == (Patient("q", 1),)

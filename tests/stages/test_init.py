@@ -116,7 +116,7 @@ def test_labels_of_the_manifest_are_used(tmp_path: Path) -> None:
     said, patients = made_by(tmp_path / "run", manifest)
     assert patients.to_numpy().tolist() == [["P", "1"], ["Q", "0"], ["R", ""]]
     assert "note: columns of the manifest that are not used: ward" in said
-    assert any("all          3         1        1        1" in block for block in said)
+    assert any("all          3         1         1        1" in block for block in said)
     assert said[-1].startswith(f"{tmp_path / 'run'}: 4 slides of 3 patients, 2 with a label.")
 
 
@@ -283,3 +283,28 @@ def test_a_split_is_kept_in_the_run(tmp_path: Path) -> None:
         init(RunDir(tmp_path / "other"), config, manifest, split=split)
     assert caught.value.offending[0] == "patient p5 has a label and no set in fold 0"
     assert not (tmp_path / "other").exists()
+
+
+def test_a_cohort_with_a_follow_up(tmp_path: Path) -> None:
+    manifest = written(tmp_path / "m.csv", "path,patient_id\na.svs,P\nb.svs,Q\nc.svs,R\n")
+    table = written(tmp_path / "p.csv", "patient_id,time,event,age\nP,10,1,61\nQ,3.5,0,\nR,,,70\n")
+    config = preset("hypoxia", {"outcome": {"kind": "survival"}, "train": {"heads": ["attention"]}})
+    run = RunDir(tmp_path / "run")
+    said = list(made_text(init(run, config, manifest, patients=table), run.root))
+    assert run.patients_file.read_text().splitlines()[1] == "P,10,1,61,"
+    assert [each.label for each in run.patients()] == [(10.0, 1), (3.5, 0), None]
+    assert said[-1].startswith(f"{run.root}: 3 slides of 3 patients, 2 with a label.")
+    assert any("with a label  no label" in block for block in said)
+    update(run, manifest, patients=table)
+    with pytest.raises(InputError, match="asks for what --scores does not give") as caught:
+        scores = written(tmp_path / "s.txt", SCORES + "P\t1\t9\tA\n")
+        init(RunDir(tmp_path / "other"), config, manifest, scores=scores)
+    assert caught.value.offending == ("column time", "column event")
+
+
+def test_a_label_of_the_manifest_that_is_none(tmp_path: Path) -> None:
+    manifest = written(tmp_path / "m.csv", "path,patient_id,label\na.svs,P,maybe\nb.svs,Q,1\n")
+    with pytest.raises(InputError, match="a label that is none") as caught:
+        made_by(tmp_path / "run", manifest)
+    assert caught.value.offending[0].startswith("patient P: label 'maybe' is not")
+    assert not (tmp_path / "run").exists()

@@ -50,11 +50,11 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         yield f"note: {note}"
     yield from remarks_text(made.remarks)
     yield spaced(flow_text(made.flow))
-    if (made.patients["label"] != "").any():
-        yield table(*balance(made.patients)) + "\n"
+    labelled = sum(each.label is not None for each in made.patients)
+    if labelled:
+        yield table(*balance(made.patients, made.outcome)) + "\n"
     if made.grown is not None:
         yield from _grown_text(*made.grown)
-    labelled = int((made.patients["label"] != "").sum())
     slides, patients = some(made.n_slides, "slide"), some(len(made.patients), "patient")
     word = shlex.quote(str(run))
     yield (
