@@ -89,7 +89,7 @@ REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, (), ("report/index
     "stage",
     [
         TILE,
-        EXTRACT,
+        pytest.param(EXTRACT, marks=pytest.mark.long),  # its store is committed as that of tile is
         TRAIN_TWO,
         pytest.param(TRAIN, marks=pytest.mark.long),
         EVALUATE_ONE,

@@ -72,6 +72,7 @@ def test_stores_have_the_same_bytes_with_and_without_staging(tmp_path: Path, scr
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.long  # 22 s of processors; the slide is staged as for tile, which the test above shows
 def test_extract_reads_a_staged_slide_where_its_tiles_keep_no_pixels(
     tmp_path: Path, scratch: Path, real_slide: Path
 ) -> None:
