@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from fault_runs import change_setting
 from numpy.typing import NDArray
 from PIL import Image
 from waiting import wait_until
@@ -325,7 +326,7 @@ def test_manifests(tmp_path: Path, hypoxia: Hypoxia, header: list[str], rows: li
     [
         (["patient", "hypoxic"], [["p", "1"]], ["missing column: patient_id", "missing column: label"]),
         (["patient_id", "label"], [["p", "1"], ["q", "0"], ["p", "0"]], ["patient 'p'", "lines 2, 4", "'1', '0'"]),
-        (["patient_id", "label"], [["p", "yes"], ["q", "2"]], ["'yes'", "'2'", "is not 0, 1 or empty"]),
+        (["patient_id", "label"], [["p", "maybe"], ["q", "2"]], ["'maybe'", "'2'", "is not 0, 1, normoxic"]),
     ],
 )
 def test_label_tables(
@@ -369,6 +370,48 @@ def test_one_class_only_and_too_few_patients(tmp_path: Path, hypoxia: Hypoxia) -
     refused(hypoxia("train", too_few), 2, "too few patients to split: 1 with label 0, 1 with label 1", "set test")
     assert not (too_few / "split.csv").exists()
     assert len(receipts(too_few)) == 3
+
+
+def test_groups_that_cannot_be_kept_together_are_told_before_slides_are_read(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    """Two hospitals for three sets, one of them with a single patient; then a column that is not there."""
+    run = run_of_missing_slides(tmp_path / "a", hypoxia, {f"p{n:02d}": str(n % 2) for n in range(20)})
+    rows = [[f"p{n:02d}", str(n % 2), "North" if n else "South"] for n in range(20)]
+    write_rows(run / "patients.csv", ["patient_id", "label", "hospital"], rows)
+    change_setting(run, "train", "keep_together", '"hospital"')
+    said = ("too few groups", "2 groups for 3 sets: north, south", "label 1: only in north, needed in 3 groups")
+    refused(hypoxia("run", run), 2, *said)
+    change_setting(run, "train", "folds", "4")
+    refused(hypoxia("run", run), 2, "2 groups for 4 sets: north, south")
+    change_setting(run, "train", "keep_together", '"ward"')
+    refused(hypoxia("run", run), 2, "'ward' is no column of patients.csv or slides.csv", "hospital, label")
+    change_setting(run, "train", "folds", "1")
+    change_setting(run, "train", "repeats", "3")
+    refused(hypoxia("run", run), 2, "repeats = 3 repeats a cross-validation, so folds must be above 1")
+    assert receipts(run) == {}
+
+
+def test_patients_of_several_writings_and_barcodes_that_contradict(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    rows = [["a.svs", "P-1"], ["b.svs", "p_1"], ["TCGA-E7-A6MF-01Z-00-DX1.svs", "TCGA-E7-A6MG"]]
+    for chosen, said in (
+        (rows[:2], ["differ only in case or separators", "'P-1', 'p_1'"]),
+        (rows[2:], ["barcode is another patient's", "TCGA-E7-A6MF-01Z-00-DX1.svs: patient_id TCGA-E7-A6MG"]),
+    ):
+        manifest = write_rows(tmp_path / "manifest.csv", ["path", "patient_id"], chosen)
+        refused(hypoxia("init", tmp_path / "run", "--slides", manifest), 2, *said)
+    assert not (tmp_path / "run").exists()
+
+
+def test_update_of_a_run(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    run = run_of_missing_slides(tmp_path / "a", hypoxia, {"p": "0", "q": "1"})
+    manifest = write_rows(tmp_path / "a" / "more.csv", ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"]])
+    refused(hypoxia("init", run, "--slides", manifest, "--update"), 2, "neither found nor there any more", "- p")
+    refused(hypoxia("init", run, "--slides", manifest, "--update", "--sample", "normal"), 2, "changes no entry")
+    refused(hypoxia("init", run, "--slides", manifest), 2, "to add slides give --update")
+    write_rows(manifest, ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"], ["p.svs", "p"]])
+    done = hypoxia("init", run, "--slides", manifest, "--update")
+    assert done.returncode == 0, done.stderr
+    assert "added: 1 slide and 1 patient; all rows stay" in done.stdout
+    assert (run / "patients.csv").read_text() == "patient_id,label,tumour_type\np,0,\nq,1,\nr,,\n"
 
 
 # --- usage -------------------------------------------------------------------------------------------------------
