@@ -27,10 +27,10 @@ from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.openslide_reader import read_pyramid
 from hypoxia_hpc.stages.demo import REAL_SLIDE
 
-HEADERS = 256
-QUICK_HEADERS = 64
+HEADERS = 128
+QUICK_HEADERS = 32
 LARGE_HEIGHT_PX = 80_000  # 139,000 native tiles
-ROUNDS, QUICK_ROUNDS = 7, 3
+ROUNDS, QUICK_ROUNDS = 5, 3
 RESOLUTION, RATIONAL = 282, 5
 
 

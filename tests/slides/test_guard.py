@@ -21,6 +21,7 @@ from waiting import wait_until
 
 from hypoxia_hpc.errors import MachineError, SlideError
 from hypoxia_hpc.slides import guard, trials
+from hypoxia_hpc.slides.companions import MOST_INDEX_BYTES
 from hypoxia_hpc.slides.guard import Limits, TrialServer, require_openable
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.tiling.windows import Window
@@ -114,6 +115,17 @@ def test_what_openslide_says_of_a_file_is_said(tmp_path: Path, server: TrialServ
         with pytest.raises(SlideError) as caught, opened_slide(tmp_path / name):
             pass
         assert caught.value.reason == "not-a-slide"
+
+
+def test_an_index_is_read_here_as_far_as_openslide_reads_it(tmp_path: Path, server: TrialServer) -> None:
+    path = write_mirax(tmp_path / "a.mrxs")
+    index = tmp_path / "a" / "Slidedat.ini"
+    text = index.read_bytes() + b"\r\n[A]\r\nB = "
+    index.write_bytes(text.ljust(MOST_INDEX_BYTES, b"x"))
+    require_openable(path, server)
+    index.write_bytes(text.ljust(MOST_INDEX_BYTES + 1, b"x"))
+    with pytest.raises(openslide.OpenSlideError, match="Slidedat"):
+        require_openable(path, server)
 
 
 def test_names_of_any_bytes(tmp_path: Path, server: TrialServer) -> None:
