@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from hypoxia_hpc.analysis import chance
-from hypoxia_hpc.analysis.chance import auc_chance, holm, rank_sum_ways, verdict
+from hypoxia_hpc.analysis.chance import auc_chance, holm, least_p, rank_sum_ways, verdict
 
 
 @settings(max_examples=40)
@@ -138,6 +138,12 @@ def test_nothing_is_claimed_of_one_and_two_patients_a_class(n_each):
     labels = np.r_[np.ones(n_each, int), np.zeros(n_each, int)]
     assert verdict(1.0, auc_chance(labels, labels * 1.0).p) == "not told apart"
     assert verdict(0.0, auc_chance(labels, -labels * 1.0).p) == "not told apart"
+
+
+@pytest.mark.parametrize(("n_positive", "n_negative"), [(0, 5), (1, 1), (3, 3), (4, 4), (2, 9), (12, 12)])
+def test_no_p_is_less_than_that_of_a_perfect_area(n_positive, n_negative):
+    labels = np.r_[np.zeros(n_negative, int), np.ones(n_positive, int)]
+    assert least_p(n_positive, n_negative) == pytest.approx(auc_chance(labels, np.arange(len(labels))).p, rel=1e-12)
 
 
 def test_no_signal_is_rarely_called_one():
