@@ -19,7 +19,7 @@ MOST_NAMED = 10  # values in an error
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A metric over ``n`` rows and its percentile interval. None where it is not defined: no rows, no area under the
+    """A metric over ``n`` rows and its interval. None where it is not defined: no rows, no area under the
     curve with one class, no interval with one patient."""
 
     value: float | None
