@@ -47,11 +47,11 @@ def compare_auc(
 ) -> Compared:
     """The area under the ROC curve of ``one`` less that of ``other``, probabilities of the same patients, all (n,).
 
-    Each area has its own interval (`auc_interval`); both are put together with their correlation (DeLong 1988;
-    Obuchowski 1997 with ``units``, sites that are drawn as a whole) by the method of variance estimates recovery (Zou
-    and Donner 2008). p is 1 less the largest confidence whose interval leaves 0 out. DeLong's own interval
-    covers 74 to 91 % where one of the areas is 0.99 (``benchmarks/interval_coverage.py``), a paired bootstrap little
-    more, and both are 0 wide for two perfect ones.
+    Each area has its own interval (`auc_interval`); both are put together with their correlation (`auc_covariance`,
+    with ``units``: of sites that are drawn as a whole) by the method of variance estimates recovery (Zou and Donner
+    2008). p is 1 less the largest confidence whose interval leaves 0 out. DeLong's own interval covers 74 to 91 % where
+    one of the areas is 0.99 (``benchmarks/interval_coverage.py``), a paired bootstrap little more, and both are 0 wide
+    for two perfect ones.
     """
     if len(np.unique(labels)) < 2:
         return Compared(None, None, None, None, len(labels))
