@@ -124,8 +124,8 @@ def _solved(
         raise _no_division(found.message)
     chosen = found.x[: n_groups * n_places].reshape(n_groups, n_places).argmax(axis=1).tolist()
     reached = np.array([counts[np.equal(chosen, place)].sum(axis=0) for place in range(n_places)]).T
-    off = float(np.abs(reached - targets).sum()) / 2
-    bound = off if found.mip_dual_bound is None else min(float(found.mip_dual_bound) / 2, off)
+    off = round(float(np.abs(reached - targets).sum()) / 2, 6)
+    bound = off if found.mip_dual_bound is None else min(round(float(found.mip_dual_bound) / 2, 6), off)
     return chosen, Balance(off, bound, found.status == 0)
 
 

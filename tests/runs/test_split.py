@@ -110,6 +110,19 @@ def test_a_given_split_is_used_and_frozen(tmp_path: Path) -> None:
     assert caught.value.offending == ("patient P32 has a label and no set in fold 0",)
 
 
+def test_the_split_that_a_run_has_is_frozen_by_its_own_name(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": [], "folds": 3}, n_patients=24)
+    there = kept(run)
+    cohort = load_cohort(run)
+    changes = {"split_file": str(run.split_file), "seed": 9, "split": (0.8, 0.1, 0.1)}
+    config = cohort.config.model_copy(update={"train": cohort.config.train.model_copy(update=changes)})
+    text = run.split_file.read_bytes()
+    again = split_of_run(run, config, list(cohort.patients.values()))
+    keep_split(run, config, list(cohort.patients.values()), again)
+    assert run.split_file.read_bytes() == text
+    assert len(again.table) == len(there) == 3 * 25
+
+
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     run = run_of_sites(tmp_path / "run", keep_together="ward")
     with pytest.raises(InputError, match=r"'ward' is no column of patients\.csv or slides\.csv"):
