@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from hypoxia_hpc.cohorts.barcodes import alike
 from hypoxia_hpc.cohorts.groups import joined
+from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.attributes import tile_attributes
+from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.stores.integrity import store_attributes
 
+FEATURES = "features"
 Owners = tuple[tuple[str, str], ...]  # patient_id and slide_id
 
 
@@ -20,14 +26,27 @@ def shared_slides(run: RunDir, slides: Iterable[Slide], features: str) -> list[O
     Two slides are one where their files have one fingerprint, or where every kept tile has the same pixels: a byte
     behind the image, or another header, makes another file of the same slide. ``content`` of a tile store is over
     pixels, coordinates and background alone. A store that keeps no pixels says too little; there the features
-    (``features`` is their name) stand for them.
+    (``features`` is their name) stand for them, unless they are not finite or one number all over.
     """
     owners: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for slide in slides:
         for made_of in _made_of(run, slide, features):
             owners.setdefault(made_of, set()).add((slide.patient_id, slide.slide_id))
-    shared = {tuple(sorted(found)) for found in owners.values() if len({patient for patient, _ in found}) > 1}
+    shared = {
+        tuple(sorted(found))
+        for (kind, _), found in owners.items()
+        if len({patient for patient, _ in found}) > 1
+        and (kind != FEATURES or _is_telling(run.features(features, min(found)[1])))
+    }
     return sorted(shared)
+
+
+def _is_telling(store: Path) -> bool:
+    try:
+        values = open_features(store).values
+    except SlideError:  # whoever reads it says so
+        return False
+    return bool(np.isfinite(values).all() and np.ptp(values) > 0)
 
 
 def one_patient(run: RunDir, slides: Sequence[Slide], features: str) -> dict[str, str]:
@@ -55,7 +74,7 @@ def _made_of(run: RunDir, slide: Slide, features: str) -> Iterator[tuple[str, st
     if tiles.spec.get("pixels", "store") == "store":
         yield from _content("pixels", held)
     else:
-        yield from _content("features", store_attributes(run.features(features, slide.slide_id)) or {})
+        yield from _content(FEATURES, store_attributes(run.features(features, slide.slide_id)) or {})
 
 
 def _content(kind: str, held: Mapping[str, object]) -> Iterator[tuple[str, str]]:

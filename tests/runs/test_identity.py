@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from feature_runs import NAME, make_run, write_slide
+from feature_runs import NAME, D, make_run, write_slide
 
 from hypoxia_hpc.cohorts.tables import read_slides
 from hypoxia_hpc.errors import InputError
@@ -44,6 +44,15 @@ def test_a_slide_that_came_again_in_another_file_is_refused(run: RunDir) -> None
         train(run, progress=NoProgress(), stop=threading.Event())
     assert caught.value.offending == ("P00 (S00-0) and P03 (S03-0)",)
     assert not run.split_file.exists()
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_features_that_tell_nothing_are_no_proof(run: RunDir, value: float) -> None:
+    for slide_id, patient_id in (("S00-0", "P00"), ("S03-0", "P03")):
+        for folder in (run.tiles(slide_id), run.features(NAME, slide_id)):
+            shutil.rmtree(folder)
+        write_slide(run, slide_id, patient_id, np.full((20, D), value))
+    assert shared_slides(run, run.slides(), NAME) == []
 
 
 def test_stores_with_pixels_are_held_by_them(tmp_path: Path) -> None:
