@@ -265,11 +265,14 @@ def _no_tissue(counts: TileCounts, plan: TilePlan, pyramid: Pyramid, table: Tile
         )
     if plan.n_tiles == 0:
         width, height = pyramid.level_sizes[plan.level]
-        problem = f"no whole tile fits: level {plan.level} has {width} x {height} px, a tile needs {plan.side_level}"
-    else:
-        problem = (
-            f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
-            f"(pixels with gray level {table.white} or more): {counts.background:,} have more, "
-            f"{counts.masked:,} are masked by tissue or regions, {counts.unreadable:,} do not decode"
+        return SlideError(
+            "no-tissue",
+            f"no whole tile fits: level {plan.level} has {width} x {height} px, a tile needs {plan.side_level}",
+            remedy="leave the slide out, or lower [tile] tile_px or mpp",
         )
+    problem = (
+        f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
+        f"(pixels with gray level {table.white} or more): {counts.background:,} have more, "
+        f"{counts.masked:,} are masked by tissue or regions, {counts.unreadable:,} do not decode"
+    )
     return SlideError("no-tissue", problem, remedy="look at the slide; if it has tissue, raise [tile] max_background")

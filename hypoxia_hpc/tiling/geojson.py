@@ -20,6 +20,7 @@ import numpy as np
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float64Array
 
+EXPORT = "export the annotations from QuPath again as GeoJSON (File, Export objects as GeoJSON)"
 MOST_BYTES = 16 * 2**20  # 700,000 positions of QuPath's
 # A position is a list. Read, united and cut into pieces a position takes some 450 bytes: a worker holds 600 MB in all.
 MOST_PARTS = 500_000
@@ -67,7 +68,8 @@ class Drawn:
         of_class = f" of class {' or '.join(wanted)} ([tile] region_classes)" if wanted else ""
         counted = {name or "no class": n for name, n in self.classes.items()} | self.others
         found = ", ".join(f"{name} {n:,}" for name, n in sorted(counted.items()))
-        raise bad_regions(path, f"no annotation{of_class} with an area; there are: {found}")
+        problem = f"no annotation{of_class} with an area; there are: {found}"
+        raise bad_regions(path, problem, "change [tile] region_classes, or draw such annotations" if wanted else EXPORT)
 
 
 class _Wrong(ValueError):  # noqa: N818 - one problem of a file, reported with the others
@@ -97,13 +99,9 @@ def read_drawn(path: Path, wanted: Sequence[str] = ()) -> Drawn:
     return _drawn(path, meant, others, wanted)
 
 
-def bad_regions(path: Path, problem: str) -> SlideError:
+def bad_regions(path: Path, problem: str, remedy: str = EXPORT) -> SlideError:
     """The error of a file that holds no usable regions."""
-    return SlideError(
-        "bad-regions",
-        f"{path}: {problem}",
-        remedy="export the annotations from QuPath again as GeoJSON (File, Export objects as GeoJSON)",
-    )
+    return SlideError("bad-regions", f"{path}: {problem}", remedy=remedy)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -51,12 +51,18 @@ class Regions:
 
 def regions_path(table: TileTable, slide_id: str) -> Path | None:
     """Where the regions of a slide are; None where all of the slide is meant: no [tile] regions, or no file of this
-    slide where that may be. Raises SlideError ``no-regions`` where it may not."""
+    slide where that may be. Raises SlideError ``no-regions`` where it may not, or where there is no such folder."""
     if not table.regions:
         return None
     path = Path(table.regions) / f"{slide_id}.geojson"
     if path.exists():
         return path
+    if not Path(table.regions).is_dir():  # else one typing error, and all that is to be left out is in
+        raise SlideError(
+            "no-regions",
+            f"[tile] regions = {table.regions}: there is no such folder",
+            remedy="mend [tile] regions in run.toml, or remove it to use all of every slide",
+        )
     if table.regions_rule == "exclude" or table.regions_missing == "whole":
         return None
     raise SlideError(
@@ -112,6 +118,7 @@ def require_on_slide(path: Path, regions: Regions, width_px: int, height_px: int
         path,
         f"every region lies beside the slide: they span x {left:,} to {right:,} and y {top:,} to {bottom:,}, the slide "
         f"is {width_px:,} x {height_px:,} px; are they of another slide, or of a smaller copy of it?",
+        remedy="give the file of this slide its name, <slide_id>.geojson, with outlines in pixels of the whole slide",
     )
 
 

@@ -522,14 +522,13 @@ def test_the_file_of_a_slide_bears_its_id(tmp_path: Path) -> None:
     (tmp_path / "TCGA-1.DX1.geojson").write_text("[]")
     assert regions_path(TileTable(regions=str(tmp_path)), "TCGA-1.DX1") == tmp_path / "TCGA-1.DX1.geojson"
     assert regions_path(TileTable(), "TCGA-1.DX1") is None
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        table = TileTable(regions=str(folder))
-        with pytest.raises(SlideError, match=r"other\.geojson does not exist") as caught:
-            regions_path(table, "other")
-        assert caught.value.reason == "no-regions"
-        assert 'regions_missing = "whole"' in caught.value.remedy
-        for rule in ({"regions_rule": "exclude"}, {"regions_missing": "whole"}):
-            assert regions_path(table.model_copy(update=rule), "other") is None
+    table = TileTable(regions=str(tmp_path))
+    with pytest.raises(SlideError, match=r"other\.geojson does not exist") as caught:
+        regions_path(table, "other")
+    assert caught.value.reason == "no-regions"
+    assert 'regions_missing = "whole"' in caught.value.remedy
+    for rule in ({"regions_rule": "exclude"}, {"regions_missing": "whole"}):
+        assert regions_path(table.model_copy(update=rule), "other") is None
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
@@ -607,3 +606,28 @@ def test_more_positions_are_refused_before_they_are_read(tmp_path: Path) -> None
         assert tracemalloc.get_traced_memory()[1] < 2 * MOST_BYTES
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rule", [{"regions_rule": "exclude"}, {"regions_missing": "whole"}, {}])
+def test_a_folder_that_is_not_there_is_no_folder_without_files(tmp_path: Path, rule: dict[str, str]) -> None:
+    """One typing error, and everything that is to be left out would be in."""
+    table = TileTable(regions=str(tmp_path / "regoins")).model_copy(update=rule)
+    with pytest.raises(SlideError, match="regoins: there is no such folder") as caught:
+        regions_path(table, "one")
+    assert "mend [tile] regions" in caught.value.remedy
+
+
+def test_the_remedy_fits_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "a.geojson"
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 0]]]},
+        "properties": {"objectType": "annotation", "classification": {"name": "tumor"}},
+    }
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    with pytest.raises(SlideError, match="there are: tumor 1") as caught:
+        read_regions(file, "include", ("Tumor",))
+    assert "region_classes" in caught.value.remedy
+    with pytest.raises(SlideError, match="lies beside the slide") as caught:
+        require_on_slide(file, Regions(shapely.box(50, 50, 60, 60), np.array([]), np.array([])), 9, 9)
+    assert "<slide_id>.geojson" in caught.value.remedy
