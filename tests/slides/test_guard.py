@@ -96,10 +96,16 @@ def test_a_file_that_never_answers_is_refused(tmp_path: Path, server: TrialServe
 
 
 @pytest.mark.parametrize("limits", [Limits(cpu_seconds=1)])
-def test_a_file_that_keeps_a_core_busy_is_refused(tmp_path: Path, server: TrialServer) -> None:
-    """Sides of so many images that to add them up takes seconds."""
-    most = str(2**31 - 1)
-    changes = {("GENERAL", "IMAGENUMBER_X"): most, ("GENERAL", "IMAGENUMBER_Y"): most}
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {("GENERAL", f"IMAGENUMBER_{axis}"): str(2**31 - 1) for axis in "XY"},  # to add up the sides takes seconds
+        {("LAYER_0_LEVEL_0_SECTION", "OVERLAP_X"): "nan"},  # to read a pixel takes for ever
+    ],
+)
+def test_a_file_that_keeps_a_core_busy_is_refused(
+    tmp_path: Path, server: TrialServer, changes: dict[tuple[str, str], str]
+) -> None:
     assert "1 s of a core" in refused(write_mirax(tmp_path / "a.mrxs", changes=changes), server)
 
 
