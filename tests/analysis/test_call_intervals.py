@@ -132,3 +132,16 @@ def test_intervals_cover_everywhere(tiles, sensitivity, specificity, prevalence,
 
 def test_prevalence_is_of_all_rows():
     assert PREVALENCE == ((2, 3), (0, 1, 2, 3))
+
+
+def test_other_metrics_are_of_jeffreys_posterior():
+    """Draws of another generator, ten times as many; prevalence too."""
+    found = call_intervals(*calls_of(9, 2, 3, 5), confidence=0.9)
+    generator = np.random.default_rng(0)
+    sensitivity, specificity, ones = (
+        generator.beta(hits + 0.5, misses + 0.5, 200_000) for hits, misses in ((5, 3), (9, 2), (8, 11))
+    )
+    positive, wrong = ones * sensitivity, ones * (1 - sensitivity) + (1 - ones) * (1 - specificity)
+    drawn = {"balanced_accuracy": (sensitivity + specificity) / 2, "f1_1": 2 * positive / (2 * positive + wrong)}
+    for name, values in drawn.items():
+        assert (found[name].low, found[name].high) == pytest.approx(np.quantile(values, [0.05, 0.95]), abs=0.006)

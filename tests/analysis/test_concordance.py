@@ -80,3 +80,11 @@ def test_order_units_and_monotone_transforms():
     assert point(turned, 50) == pytest.approx(found, abs=1e-12)
     against = point(concordance_statistic(time, event, -risk, np.arange(50)), 50)
     assert against == pytest.approx(1 - found, abs=1e-12)
+
+
+def test_an_event_at_the_end_is_left_out():
+    """Of the events at 1 and 2 the second is right, the first wrong; until 2 there is the first alone."""
+    time, event, risk = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 0, 0]), np.array([0.0, 9.0, 5.0, 4.0])
+    for until, expected in ((2.0, 0.0), (2.5, 2 / 5), (1.0, np.nan), (None, 2 / 5)):
+        _, uno = point(concordance_statistic(time, event, risk, np.arange(4), until=until), 4)
+        assert uno == pytest.approx(expected, nan_ok=True)

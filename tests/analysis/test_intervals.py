@@ -104,3 +104,10 @@ def test_correlations_reach_from_minus_one():
     low, high = bounded_interval(0.0, 1 / 50, 50, 0.95, lowest=-1.0)
     assert low == pytest.approx(-high, abs=1e-12)
     assert high == pytest.approx(np.tanh(1.96 / math.sqrt(47)), abs=0.02)  # Fisher's
+
+
+def test_the_effective_number_where_no_unit_differs_by_hand():
+    """Half of a unit of ten: 0.05 · 0.95 / 10, beside 0.9 · 0.1 / 10 of the share."""
+    added, binomial = 0.05 * 0.95 / 10, 0.9 * 0.1 / 10
+    assert effective_number(0.9, 0.0, 10, math.inf, 0.95) == pytest.approx(10 * (binomial + added) / added)
+    assert effective_number(1.0, 0.0, 10, math.inf, 0.95) == pytest.approx(10)

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 from hypoxia_hpc.analysis.auc_intervals import auc_interval
 from hypoxia_hpc.analysis.call_intervals import call_intervals
 from hypoxia_hpc.analysis.calls import CALL_METRICS
-from hypoxia_hpc.analysis.intervals import newcombe_interval, wilson_interval
+from hypoxia_hpc.analysis.intervals import bounded_interval, newcombe_interval, wilson_interval
 from hypoxia_hpc.analysis.measures import (
     binary_intervals,
     class_intervals,
@@ -213,3 +213,13 @@ def test_intervals_within_groups_cover():
 @pytest.mark.parametrize(("n_groups", "n"), [(2, 24), (6, 60), (8, 200), (20, 60)])
 def test_intervals_within_groups_cover_everywhere(n_groups, n):
     assert within_coverage(400, n_groups, n) >= 0.92
+
+
+def test_average_precision_goes_by_the_jackknife_and_the_positive_patients():
+    labels, probabilities = patients_of(26, 10)
+    labels[:18] = 0
+    found = binary_intervals(labels, probabilities, threshold=0.5, confidence=0.95)["average_precision"]
+    without = [average_precision_score(np.delete(labels, i), np.delete(probabilities, i)) for i in range(26)]
+    value = average_precision_score(labels, probabilities)
+    bounds = bounded_interval(value, np.var(without) * 25, labels.sum(), 0.95, freedom=25)
+    assert (found.value, found.low, found.high) == pytest.approx((value, *bounds), abs=1e-9)

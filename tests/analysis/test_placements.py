@@ -95,3 +95,10 @@ def test_freedom_at_the_ends():
 def test_one_unit_of_a_class_has_no_variance():
     labels, scores = np.array([0, 0, 0, 1]), np.array([0.1, 0.4, 0.2, 0.3])
     assert np.isnan(auc_covariance(labels, scores[:, None], np.arange(4), 4).matrix).all()
+
+
+def test_one_unit_that_makes_up_the_variance():
+    """One positive patient of thirty is out of order: freedom of its own would be some 2, it counts as 4."""
+    labels = np.r_[np.ones(30, int), np.zeros(3000, int)]
+    scores = np.r_[np.full(29, 9.0), 0.0, np.linspace(-1, 1, 3000)]
+    assert auc_covariance(labels, scores[:, None], np.arange(3030), 3030).freedom.tolist() == [4.0]

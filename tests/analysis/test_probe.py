@@ -65,3 +65,13 @@ def test_mcnemar(only_one, only_other):
     n, few = only_one + only_other, min(only_one, only_other)
     assert mcnemar_p(only_one, only_other) == pytest.approx(min(1.0, 2 * binom.cdf(few, n, 0.5)) if n else 1.0)
     assert mcnemar_p(only_other, only_one) == mcnemar_p(only_one, only_other)
+
+
+def test_the_penalty_means_the_same_for_every_length_of_features():
+    read, guessed = [], []
+    for seed in range(6):
+        features, sites = patients_of(60, 3, 10, seed, shift=0.5)
+        one, sixteen = (probe_groups(each, sites, seed=seed, c=0.05) for each in (features, np.tile(features, 16)))
+        read.append(one.accuracy)
+        guessed.append(sixteen.accuracy)
+    assert read == guessed

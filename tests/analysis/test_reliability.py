@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from scipy.stats import chi2
+from scipy.stats import chi2, t
 from sklearn.linear_model import LogisticRegression
 
 from hypoxia_hpc.analysis.intervals import wilson_interval
@@ -178,3 +178,15 @@ def test_a_curve_has_everyone_once_and_ties_together(rows, bins):
 
 def test_a_curve_of_nobody_is_empty():
     assert len(calibration_curve(np.zeros(0, int), np.zeros(0), 10, 0.95)) == 0
+
+
+def test_the_error_of_an_intercept_by_clusters_by_hand():
+    """Sums of the residuals of three sites, squared, times 3 / 2, over the square of the information."""
+    labels, sites = np.array([1, 0, 0, 1, 1, 0]), np.array([0, 0, 1, 1, 2, 2])
+    probabilities = np.array([0.3, 0.6, 0.2, 0.7, 0.4, 0.5])
+    found, _ = clustered_calibration(labels, probabilities, sites, 3, 0.95)
+    fitted = expit(found.value + logit(probabilities))
+    residuals = labels - fitted
+    sums = [residuals[sites == site].sum() for site in range(3)]
+    variance = 1.5 * np.sum(np.square(sums)) / np.sum(fitted * (1 - fitted)) ** 2
+    assert found.high - found.value == pytest.approx(t.ppf(0.975, 2) * np.sqrt(variance))
