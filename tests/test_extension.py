@@ -44,6 +44,14 @@ ENTRIES = (
 )
 
 
+def recorded_run(folder: Path) -> None:
+    """A whole run of an earlier version, with the split that it has: patients are dealt by another rule today."""
+    with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    config = folder / "run" / "run.toml"
+    config.write_text(config.read_text().replace("[train]", '[train]\nsplit_file = "split.csv"', 1))
+
+
 class Extended(own_package.CommandLine):
     """The command line where a package with stages is installed, and a whole run of twelve slides."""
 
@@ -52,8 +60,7 @@ class Extended(own_package.CommandLine):
         super().__init__(
             own_package.install(folder, STAGES_FILE, ENTRIES, name="example-stages", group="hypoxia_hpc.stages")
         )
-        with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+        recorded_run(folder)
 
     def stages(self, verb: str) -> dict[str, dict[str, object]]:
         return {one["stage"]: one for one in json.loads(self.says(verb, self.run, "--json"))["stages"]}
@@ -130,8 +137,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]
     monkeypatch.syspath_prepend(
         own_package.install(tmp_path, module, points, name="failing-stages", group="hypoxia_hpc.stages")
     )
-    with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    recorded_run(tmp_path)
     registry.cache_clear()
     yield RunDir(tmp_path / "run")
     registry.cache_clear()

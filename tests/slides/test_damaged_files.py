@@ -40,9 +40,10 @@ REASONS = {
     "not-supported",
     "several-images",
     "unreadable",
+    "unsafe-to-open",
 }
 # Reasons that not every choice of damage leads to.
-RARE = frozenset({"coarser-than-target", "several-images", "not-rgb", "not-supported"})
+RARE = frozenset({"coarser-than-target", "several-images", "not-rgb", "not-supported", "unsafe-to-open"})
 
 
 @dataclass(frozen=True)

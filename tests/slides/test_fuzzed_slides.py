@@ -6,11 +6,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Hypoxia
 from fuzz import WRITERS, sound_slides, write_mutated
 from measured import command_line
 from mirax import write_mirax
@@ -19,6 +20,7 @@ EXIT_QUARANTINED, EXIT_NOT_SOUND = 3, 5
 MOST_MIB = 600
 TILE_PX = 64
 FAULTS = {"internal-error", "worker-died"}
+Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def through_the_verbs(slides: Path, folder: Path, hypoxia: Hypoxia, real_slide: Path) -> dict[str, str]:
