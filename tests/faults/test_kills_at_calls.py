@@ -90,7 +90,8 @@ REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, (), ("report/index
     [
         TILE,
         pytest.param(EXTRACT, marks=pytest.mark.long),  # its store is committed as that of tile is
-        TRAIN_TWO,
+        TRAIN_ONE,
+        pytest.param(TRAIN_TWO, marks=pytest.mark.long),  # of attention: networks/heads/test_attention.py
         pytest.param(TRAIN, marks=pytest.mark.long),
         EVALUATE_ONE,
         pytest.param(EVALUATE, marks=pytest.mark.long),
