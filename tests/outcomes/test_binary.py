@@ -11,8 +11,8 @@ NAMED = Binary(OutcomeTable(classes=("wild type", "1")))
 @pytest.mark.parametrize(
     ("cells", "label"),
     [
-        (("1", "1.0", "true", "TRUE", "yes", "hypoxic", "Hypoxic"), 1),
-        (("0", "0.0", "False", "no", "normoxic", "NORMOXIC"), 0),
+        (("1", "1.0", "1,0", "true", "TRUE", "yes", "hypoxic", "Hypoxic"), 1),
+        (("0", "0.0", "0,0", "False", "no", "normoxic", "NORMOXIC"), 0),
         (("",), None),
     ],
 )
@@ -20,7 +20,7 @@ def test_labels_are_read(cells: tuple[str, ...], label: int | None) -> None:
     assert [Binary().parse((cell,)) for cell in cells] == [label] * len(cells)
 
 
-@pytest.mark.parametrize("cell", ["2", "NA", "1,0", "-1", "hypox", "nan", " 1"])
+@pytest.mark.parametrize("cell", ["2", "NA", "1,5", "-1", "hypox", "nan", " 1"])
 def test_what_is_no_label_is_refused_with_the_rule(cell: str) -> None:
     with pytest.raises(ValueError, match="is not 0, 1, normoxic, hypoxic or empty"):
         Binary().parse((cell,))
