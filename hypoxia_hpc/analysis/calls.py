@@ -74,9 +74,9 @@ def youden_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.floa
 
 
 def sensitivity_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.floating], wanted: float) -> float:
-    """The highest threshold whose sensitivity is at least ``wanted`` (0..1): the most specific one that finds so many.
-    Otherwise as `youden_threshold`. The lowest threshold where none finds so many:
-    a probability of 0 is above none."""
+    """The highest threshold whose sensitivity is at least ``wanted`` (0..1), which has the best specificity among
+    these. Where no threshold reaches it (a probability of 0 is above none), the lowest threshold. Arguments and errors
+    as of `youden_threshold`."""
     cuts, sensitivity, _ = _cuts(labels, probabilities)
     enough = cuts[sensitivity >= wanted - 1e-12]
     return float(enough.max() if len(enough) else cuts[0])

@@ -63,8 +63,8 @@ def auc_chance(
 
 
 def least_p(n_positive: int, n_negative: int) -> float:
-    """The p of a perfect area of so many patients, the least that `auc_chance` can find by exchanging labels: 1/10 for
-    3 + 3. Where it is 0.05 or more, nothing can be said of any model."""
+    """The p of an area of 1 with these numbers of patients, the smallest that `auc_chance` can find by exchanging
+    labels: 1/10 for 3 + 3. Where it is 0.05 or more, nothing can be said of any model."""
     return min(1.0, 2 / math.comb(n_positive + n_negative, n_positive))
 
 
@@ -158,7 +158,7 @@ def rank_sum_ways(values: Int64Array, size: int) -> Float64Array:
         most += values[index]
     ways = np.zeros((size + 1, most + 1))
     ways[0, 0] = 1
-    reach = np.zeros(size + 1, dtype=np.int64)  # the largest sum of so many of those that were looked at
+    reach = np.zeros(size + 1, dtype=np.int64)  # the largest sum of each number of the values so far
     for index in range(n):
         value = values[index]
         for chosen in range(min(index + 1, size), 0, -1):

@@ -12,8 +12,8 @@ from hypoxia_hpc.analysis.resampling import jackknife
 from hypoxia_hpc.analysis.rows import auc_statistic
 from hypoxia_hpc.records import Float64Array, Int64Array
 
-# However few units make up nearly all of a variance, it counts as estimated with so many degrees of freedom: with
-# fewer, intervals of nearly perfect areas are wider than they need to be to cover.
+# However few units make up nearly all of a variance, it counts as estimated with this number of degrees of
+# freedom: with fewer, intervals of nearly perfect areas are wider than they need to be to cover.
 LEAST_FREEDOM = 4.0
 
 

@@ -58,8 +58,8 @@ def left_out(kind: str, pairs: Iterable[tuple[str, str]]) -> tuple[LeftOut, ...]
 
 
 def kinds(samples: Sequence[str], preparations: Sequence[str]) -> dict[str, int]:
-    """How many slides are of what: ``tumour, diagnostic``; what no barcode or sheet says is ``not said``."""
-    said = (", ".join(filter(None, pair)) or "not said" for pair in zip(samples, preparations, strict=True))
+    """How many slides are of what: ``tumour, diagnostic``; where no barcode or sheet says it, ``kind not known``."""
+    said = (", ".join(filter(None, pair)) or "kind not known" for pair in zip(samples, preparations, strict=True))
     return dict(sorted(Counter(said).items()))
 
 

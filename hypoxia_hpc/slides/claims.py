@@ -13,7 +13,7 @@ from hypoxia_hpc.slides.dicom import Matrix, claimed_matrices
 from hypoxia_hpc.slides.tiff import claimed_sizes
 
 # A slide of glass is 76 mm x 52 mm at most; light shows nothing finer than 0.02 µm: 3.8 million x 2.6 million pixels.
-# All that was ever scanned is far below 10^12 pixels, and a page of so many costs OpenSlide some 200 MB.
+# All that was ever scanned is far below 10^12 pixels, and a page of that number costs OpenSlide some 200 MB.
 MOST_SIDE_PX, MOST_PX = 4_000_000, 10**12
 MOST_FRAMES = 4_000_000
 

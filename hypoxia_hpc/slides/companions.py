@@ -10,7 +10,8 @@ from pathlib import Path
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.slides.dicom import volumes_of
 
-# OpenSlide 4 reads no larger Slidedat.ini. One of so many empty sections takes 200 MB here and two seconds.
+# OpenSlide 4 reads no larger Slidedat.ini. One of that size that is empty
+# sections alone takes 200 MB here and two seconds.
 MOST_INDEX_BYTES = 2**20
 HAMAMATSU_SECTIONS = {
     ".vms": "Virtual Microscope Specimen",

@@ -75,8 +75,8 @@ def read_qpi(text: str) -> QpiPage | None:
     root = parse_xml(text) if f"<{QPI}" in text else None
     if root is None or _tag(root) != QPI:
         return None
-    # As Bio-Formats' VectraReader reads it; the profile of the scan stands below a second root.
-    mpp = _number(root.findtext("ScanProfile/root/PixelSizeMicrons", ""))
+    # As Bio-Formats' VectraReader reads it; in the profile of the scan it stands below one more element.
+    mpp = _number(root.findtext("ScanProfile//PixelSizeMicrons", ""))
     power = _number(root.findtext("Objective", "").strip().lower().removesuffix("x"))
     return QpiPage(root.findtext("ImageType", "").strip(), mpp, power)
 

@@ -16,7 +16,7 @@ def test_reasons_are_counted_the_most_frequent_first() -> None:
 def test_kinds_of_slides_are_counted() -> None:
     assert kinds(["tumour", "tumour", "normal", ""], ["diagnostic", "frozen", "frozen", ""]) == {
         "normal, frozen": 1,
-        "not said": 1,
+        "kind not known": 1,
         "tumour, diagnostic": 1,
         "tumour, frozen": 1,
     }

@@ -195,7 +195,7 @@ def test_samples_and_preparations_are_chosen_and_counted(samples, preparations, 
     assert table.counts == {
         "control, frozen": 1,
         "normal, frozen": 1,
-        "not said": 1,
+        "kind not known": 1,
         "tumour, diagnostic": 1,
         "tumour, frozen": 1,
     }

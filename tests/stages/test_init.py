@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -97,9 +98,9 @@ def test_names_that_no_file_can_have_end_nothing(tmp_path: Path, real_slide: Pat
 SCORES = "patient_id\tBuffa_hypoxia_score_pan_cancer\tmine\ttumour_type\n"
 
 
-def made_by(run: Path, slides: Path, **sources: object) -> tuple[list[str], pd.DataFrame]:
+def made_by(run: Path, slides: Path, **sources: Any) -> tuple[list[str], pd.DataFrame]:
     """What init says of a cohort whose slides are not there, and patients.csv."""
-    said = list(made_text(init(RunDir(run), preset("hypoxia"), slides, **sources), run))  # type: ignore[arg-type]
+    said = list(made_text(init(RunDir(run), preset("hypoxia"), slides, **sources), run))
     return said, pd.read_csv(run / "patients.csv", dtype=str).fillna("")
 
 

@@ -66,10 +66,8 @@ _DENSE: Mapping[str, Any] = {
     "cost": dense_cost,
 }
 _HEADS = {
-    "tanh": _joined(Head, "tanh", train=train_dense, predictor=dense_predictor, shapes=dense_shapes, cost=dense_cost),
-    "funnel": _joined(
-        Head, "funnel", train=train_dense, predictor=dense_predictor, shapes=dense_shapes, cost=dense_cost
-    ),
+    "tanh": _joined(Head, "tanh", **_DENSE),
+    "funnel": _joined(Head, "funnel", **_DENSE),
     "logistic": _joined(
         Head, "logistic", train=train_logistic, predictor=logistic_predictor, shapes=logistic_shapes, cost=logistic_cost
     ),

@@ -91,8 +91,8 @@ def agreement(outcome: Outcome, pooled: pd.DataFrame, labels: list[Label]) -> fl
         assert said.sum(axis=1) == pytest.approx(1.0)
         return float(((said.argmax(axis=1) == labels).mean() - 1 / 3) * 1.5)
     if outcome.kind == "survival":
-        died = [number for number, one in enumerate(labels) if isinstance(one, Followed) and one.event]
-        return -float(spearmanr(said[died, 0], [labels[number][0] for number in died]).statistic)  # type: ignore[index]
+        died = {n: one.time for n, one in enumerate(labels) if isinstance(one, Followed) and one.event}
+        return -float(spearmanr(said[list(died), 0], list(died.values())).statistic)
     return float(spearmanr(said[:, 0], labels).statistic)
 
 
