@@ -678,3 +678,23 @@ def softmax_loss(rows, labels, coefficients, intercepts, c):
         total -= n / (k * counts[label]) * (logits[label] - math.log(sum(math.exp(one) for one in logits)))
     squares = sum(value**2 for of_feature in coefficients for value in of_feature)
     return total / n + squares / (2 * c * n)
+
+
+# --- patients unlike those of training ---------------------------------------------------------------------------
+
+
+def distance(x, others):
+    """Root of the mean over features of ((x - mean) / deviation)² of the others; no deviation under a tenth of their
+    mean."""
+    columns = list(zip(*others, strict=True))
+    deviations = [statistics.stdev(column) for column in columns]
+    scales = [max(one, sum(deviations) / len(deviations) / 10) for one in deviations]
+    away = [(value - statistics.fmean(column)) / s for value, column, s in zip(x, columns, scales, strict=True)]
+    return math.sqrt(math.fsum(one**2 for one in away) / len(away))
+
+
+def distance_limit(train, valid):
+    """The smallest distance that at least 99 of 100 do not exceed, counted from the smallest one on."""
+    found = [distance(row, train[:number] + train[number + 1 :]) for number, row in enumerate(train)]
+    found = sorted([*found, *(distance(row, train) for row in valid)])
+    return found[math.ceil(0.99 * (len(found) - 1))]

@@ -126,20 +126,25 @@ class ExtractStage:
 
     @contextmanager
     def _from_slide(self, slide: Slide, tiles: Tiles) -> Iterator[TileRows]:
-        """The slide must be the one that was tiled."""
-        try:
-            present = fingerprint(slide.path)
-        except SlideError as error:
-            raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
-        if present != tile_attributes(tiles.attributes).slide.fingerprint:
-            raise SlideError(
-                "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
-            )
+        require_tiled_slide(slide, tiles)
         with (
             staged(slide.path, self.scratch) as path,
             slide_pixels(path, self.tile_table, slide.mpp, tiles.xy) as read,
         ):
             yield SlidePixels(len(tiles.xy), read)
+
+
+def require_tiled_slide(slide: Slide, tiles: Tiles) -> None:
+    """Raises SlideError where the slide is not there (``slide-gone``), or is not the one that these tiles were cut from
+    (``slide-changed``)."""
+    try:
+        present = fingerprint(slide.path)
+    except SlideError as error:
+        raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
+    if present != tile_attributes(tiles.attributes).slide.fingerprint:
+        raise SlideError(
+            "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
+        )
 
 
 def _smaller_batches(extracted: Extracted) -> str:
