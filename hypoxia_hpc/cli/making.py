@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hypoxia_hpc.cli.asked import asked_outcome
 from hypoxia_hpc.cli.options import RUN, STOP, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
@@ -15,6 +16,14 @@ from hypoxia_hpc.errors import InputError
 SCORE_HELP = "Column of the scores, as Winter_hypoxia_score_pan_cancer.  [Buffa]"
 SPLIT_HELP = "A split of yours: patient_id, set (train, valid, test)[, fold]; kept in RUN, used as it is."
 SAMPLE_HELP = "Take these: tumour, normal, control (by TCGA barcode or GDC sample sheet). Repeatable.  [tumour]"
+OUTCOME_HELP = (
+    "What is asked of a patient: binary (one of two classes), classes (one of several), score (a number), survival "
+    "(how long until an event).  [binary]"
+)
+CLASS_HELP = "A class by name; once for each, of two the positive one last.  [normoxic, hypoxic]"
+POSITIVE_HELP = "Which of two classes is the positive one, by name."
+TIME_HELP = "Column of --patients with the time of follow-up; of survival.  [time]"
+EVENT_HELP = "Column of --patients with 1 (event) or 0 (censored); of survival.  [event]"
 PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
 
 
@@ -43,7 +52,12 @@ class StudyOption(click.Option):
 @click.option("--score-column", metavar="C", help=SCORE_HELP)
 @click.option("--patients", type=click.Path(path_type=Path), metavar="CSV", help="Table with patient_id,label[,…].")
 @click.option("--patient-column", metavar="C", help="Column that names the patient: of the manifest, of --patients.")
-@click.option("--label-column", metavar="C", help="Column with the label: of --patients, else of the manifest.")
+@click.option("--label-column", metavar="C", help="Column with class or score: of --patients, else of the manifest.")
+@click.option("--outcome", "kind", metavar="KIND", help=OUTCOME_HELP)
+@click.option("--class", "classes", multiple=True, metavar="NAME", help=CLASS_HELP)
+@click.option("--positive", metavar="NAME", help=POSITIVE_HELP)
+@click.option("--time-column", "time", metavar="C", help=TIME_HELP)
+@click.option("--event-column", "event", metavar="C", help=EVENT_HELP)
 @click.option("--split", type=click.Path(path_type=Path), metavar="FILE", help=SPLIT_HELP)
 @click.option("--sample", "samples", multiple=True, metavar="KIND", help=SAMPLE_HELP)
 @click.option("--preparation", "preparations", multiple=True, metavar="KIND", help=PREPARATION_HELP)
@@ -59,7 +73,7 @@ def init(
     samples: tuple[str, ...],
     preparations: tuple[str, ...],
     is_update: bool,
-    **sources: Any,
+    **others: Any,
 ) -> int:
     """Make a run directory: run.toml, slides.csv, patients.csv.
 
@@ -67,20 +81,27 @@ def init(
     manifest, sample sheet or metadata JSON of GDC works too. Patients are read from --patient-column, else patient_id,
     else DICOM's PatientID, else the TCGA barcode in the file name. Labels come from --scores or --patients, else from
     the manifest; without any the run serves tile, extract and predict.
+
+    \b
+    Two classes by name:  --label-column msi --class MSS --class MSI
+    Several classes:      --outcome classes --class LMS --class SS --class UPS
+    A score:              --outcome score --label-column purity; or with --scores
+    Survival:             --outcome survival --time-column months --event-column died
     """
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.init import update as update_run
 
-    known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **sources}
-    changes = _changes(samples, preparations, split)
+    asked = {name: others.pop(name) for name in ("kind", "classes", "positive", "time", "event")}
+    known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **others}
+    changes = _changes(samples, preparations, split) | asked_outcome(**asked, scores=others["scores"])
     if not is_update:
         made = init_run(RunDir(run), preset(study, changes), slides, split=split, **known)
     elif changes:
         raise InputError(
             "--update changes no entry of run.toml",
-            remedy="edit run.toml; leave out --sample, --preparation and --split",
+            remedy="edit run.toml; leave out --sample, --preparation, --split and the options of the outcome",
         )
     else:
         made = update_run(RunDir(run), slides, **known)

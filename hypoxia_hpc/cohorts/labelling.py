@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,17 +9,19 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.outcomes.binary import WORDS
-from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Patient
+
+# Words for the two classes of the default [outcome].
+DEFAULT_WORDS = {**WORDS, **{name: number for number, name in enumerate(BINARY.table.classes)}}
 
 
 def plain_labels(column: pd.Series[str]) -> pd.Series[str]:
     """The labels as 0 and 1 where every one of them is a word for that; else as they are."""
     words = column.str.strip()
-    known = words.str.casefold().isin([*WORDS, ""])
-    return words.map(lambda word: str(WORDS.get(word.casefold(), ""))) if known.all() else words
+    known = words.str.casefold().isin([*DEFAULT_WORDS, ""])
+    return words.map(lambda word: str(DEFAULT_WORDS.get(word.casefold(), ""))) if known.all() else words
 
 
 def renamed(table: pd.DataFrame, columns: Mapping[str, str | None]) -> pd.DataFrame:
@@ -31,13 +32,19 @@ def renamed(table: pd.DataFrame, columns: Mapping[str, str | None]) -> pd.DataFr
     return table.rename(columns={**others, **theirs})
 
 
+def said_of(outcome: Outcome) -> tuple[str, ...]:
+    """What a manifest of slides can say of patients: an outcome of one column, and the tumour type."""
+    return ("label", "tumour_type") if len(outcome.table.columns) == 1 else ("tumour_type",)
+
+
 def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY) -> pd.DataFrame | None:
     """patient_id, the outcome's column and, where any is known, tumour_type of each patient, by what a manifest says of
     its slides; None where it says neither. ``said``: patient_id, slide_id, label, tumour_type of each slide.
 
     Raises InputError with every patient whose slides have different labels or tumour types.
     """
-    names = [name for name in ("label", "tumour_type") if said[name].str.strip().any()]
+    columns = outcome.table.columns
+    names = [name for name in said_of(outcome) if said[name].str.strip().any()]
     if not names:
         return None
     labels = plain_labels(said["label"]) if outcome == BINARY else said["label"].str.strip()
@@ -54,10 +61,9 @@ def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY) -> pd.DataFrame
         "give all slides of a patient one value, or leave the cell empty",
     )
     patient_ids = sorted(set(rows["patient_id"]))
-    columns = {name: [_only(by_patient[each]) for each in patient_ids] for name, by_patient in found.items()}
-    return pd.DataFrame({"patient_id": patient_ids, "label": "", **columns}).rename(
-        columns={"label": outcome.table.column}
-    )
+    theirs = {name: [_only(by_patient[each]) for each in patient_ids] for name, by_patient in found.items()}
+    label = theirs.pop("label", "")
+    return pd.DataFrame({"patient_id": patient_ids, **dict.fromkeys(columns, label), **theirs})
 
 
 def patients_in(table: pd.DataFrame, outcome: Outcome) -> tuple[Patient, ...]:
@@ -79,23 +85,19 @@ def patients_in(table: pd.DataFrame, outcome: Outcome) -> tuple[Patient, ...]:
 
 
 def balance(patients: Sequence[Patient], outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    """How many patients of each tumour type have which class, or a label where the outcome has no classes, as a header
-    and rows; the last row is all of them."""
-    values = list(outcome.table.classes) if isinstance(outcome, NamedClasses) else []
+    """What the outcome says of the labels of each tumour type, beside how many patients and how many without a label
+    there are, as a header and rows; the last row is all of them."""
     kinds = sorted({each.tumour_type for each in patients})
     groups = [(kind or "not known", [each for each in patients if each.tumour_type == kind]) for kind in kinds]
-    header = ["tumour type", "patients", *(values or ["with a label"]), "no label"]
+    header = ["tumour type", "patients", *outcome.balance_columns, "no label"]
     return header, [
-        _counted(name, mine, values, outcome)
-        for name, mine in (*(groups if len(groups) > 1 else []), ("all", patients))
+        _counted(name, mine, outcome) for name, mine in (*(groups if len(groups) > 1 else []), ("all", patients))
     ]
 
 
-def _counted(name: str, patients: Sequence[Patient], values: Sequence[str], outcome: Outcome) -> list[str]:
+def _counted(name: str, patients: Sequence[Patient], outcome: Outcome) -> list[str]:
     labels = [each.label for each in patients if each.label is not None]
-    shown = Counter(outcome.shown(label) for label in labels)
-    counts = [shown[value] for value in values] if values else [len(labels)]
-    return [name, *map(str, (len(patients), *counts, len(patients) - len(labels)))]
+    return [name, f"{len(patients):,}", *outcome.balance(labels), f"{len(patients) - len(labels):,}"]
 
 
 def _values(column: pd.Series[str]) -> list[str]:

@@ -60,8 +60,8 @@ def read_md5(path: Path) -> dict[str, str]:
 def read_patient_table(
     path: Path, patient_column: str | None = None, label_column: str | None = None, *, outcome: Outcome = BINARY
 ) -> pd.DataFrame:
-    """patients.csv, or a table of the user's with these columns for ``patient_id`` and ``label``, with all its columns
-    as text, validated as `read_patients` says; words for two classes become 0 and 1."""
+    """patients.csv, or a table of the user's with these columns for ``patient_id`` and the column of the outcome, with
+    all its columns as text, validated as `read_patients` says; words for two classes become 0 and 1."""
     return _patient_table(path, outcome, patient_column, label_column)[0]
 
 
@@ -79,7 +79,7 @@ def _patient_table(
     path: Path, outcome: Outcome, patient_column: str | None = None, label_column: str | None = None
 ) -> tuple[pd.DataFrame, list[Label | None]]:
     columns = outcome.table.columns
-    theirs = {"patient_id": patient_column, **({} if label_column is None else {"label": label_column})}
+    theirs = {"patient_id": patient_column, **({} if label_column is None else {columns[0]: label_column})}
     required = [patient_column or "patient_id", *(columns if label_column is None else [label_column])]
     table = _read(path, required, ("tumour_type",), theirs)
     if outcome == BINARY:
@@ -91,7 +91,7 @@ def _patient_table(
             labels.append(outcome.parse(cells))
         except ValueError as broken:
             offending.append(f"line {line}: {', '.join(map(_named, columns, cells))} {broken}")
-    offending += _repeated(table, table["patient_id"], "patient", columns[0])
+    offending += _repeated(table, table["patient_id"], "patient", columns)
     refuse(
         f"{path} has {len(offending)} wrong entries",
         offending,
@@ -113,7 +113,7 @@ def read_split(path: Path) -> pd.DataFrame:
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
     offending += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
-    offending += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", "set")
+    offending += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", ("set",))
     refuse(f"{path} has {len(offending)} wrong entries", offending, "delete the table and train again")
     return table.astype({"fold": "int64"}).reset_index(drop=True)
 
@@ -168,9 +168,10 @@ def _wrong(table: pd.DataFrame, column: str, is_wrong: pd.Series[bool], rule: st
     return [f"line {line}: {column} {cell!r} {rule}" for line, cell in table.loc[is_wrong, column].items()]
 
 
-def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, value: str | None = None) -> list[str]:
+def _repeated(table: pd.DataFrame, key: pd.Series[str], noun: str, values: Sequence[str] = ()) -> list[str]:
     offending = []
     for name, rows in table[key.duplicated(keep=False) & (key != "")].groupby(key):
         item = f"{noun} {name!r} occurs on lines {some_names([str(line) for line in rows.index])}"
-        offending.append(item + (f" with {value} {some_names([repr(cell) for cell in rows[value]])}" if value else ""))
+        said = " and ".join(f"{value} {some_names([repr(cell) for cell in rows[value]])}" for value in values)
+        offending.append(f"{item} with {said}" if said else item)
     return offending

@@ -1,4 +1,5 @@
-"""run.toml and the preset of its study -> a frozen configuration, or every mistake at once."""
+"""run.toml, the preset of its study and what its kind of outcome needs -> a frozen configuration, or every mistake at
+once."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hypoxia_hpc.config.kinds import defaults_of
 from hypoxia_hpc.config.messages import explain, follows
 from hypoxia_hpc.config.run import RunConfig
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
@@ -43,9 +45,11 @@ def load_config(path: Path) -> RunConfig:
 
 
 def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
-    """Validate nested tables, the study's preset below them. Raises InputError."""
+    """Validate nested tables; below them the study's preset, and below that what the kind of outcome needs. Raises
+    InputError."""
     study = raw.get("study", "hypoxia")
     merged = _merge(STUDIES[study].changes if isinstance(study, str) and study in STUDIES else {}, raw)
+    merged = _merge(defaults_of(merged), merged)
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:

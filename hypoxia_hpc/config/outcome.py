@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,8 @@ from hypoxia_hpc.config.base import LINE_PATTERN, Table
 OutcomeKind = Literal["binary", "classes", "score", "survival"]
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
 MOST_CLASSES = 100
+# A tag of HTML. Pages show every name as text; no name of a class needs to rely on that.
+_TAG = re.compile(r"<[A-Za-z/!?]")
 # Shown in tables and pictures, and a part of column names of predictions.
 ClassName = Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=LINE_PATTERN)]
@@ -39,6 +42,8 @@ class OutcomeTable(Table):
     def _classes_differ(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if any(name != name.strip() for name in classes):
             raise ValueError(f"names without blanks around them, got {list(classes)}")
+        if tags := [name for name in classes if _TAG.search(name)]:
+            raise ValueError(f"names that are plain text, not HTML, got {tags}")
         if len({name.casefold() for name in classes}) != len(classes):
             raise ValueError(f"names that differ in more than case, got {list(classes)}")
         return classes

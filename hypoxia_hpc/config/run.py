@@ -52,16 +52,6 @@ class RunConfig(Table):
             )
         return self
 
-    @model_validator(mode="after")
-    def _searches_for_two_classes_alone(self) -> RunConfig:
-        searched = [head for head in self.train.heads if self.train.search.n_points(head)]
-        if searched and self.outcome.kind != "binary":
-            raise ValueError(
-                f"[train.search] chooses by the ROC AUC of two classes, and [outcome] kind is {self.outcome.kind!r}: "
-                f"remove [train.search.{searched[0]}]"
-            )
-        return self
-
     def _require_pixels_and_a_name(self, head: str) -> None:
         if self.tile.pixels == "none":
             raise ValueError(

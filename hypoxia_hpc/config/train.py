@@ -53,7 +53,7 @@ class TrainTable(_Models):
         ("tanh", "funnel", "logistic", "attention"),
         min_length=1,
         strict=False,
-        description=f"models to train: {', '.join(HEADS)}",
+        description=f"models to train: {', '.join(HEADS)}; by default those that predict the [outcome]",
     )
     clusterings: tuple[ClusteringName, ...] = Field(
         ("deep_kmeans",),

@@ -9,8 +9,8 @@ from hypoxia_hpc.records import Label
 
 # What tables have in place of names, in any case.
 WORDS: Mapping[str, int] = {
-    **{"0": 0, "0.0": 0, "0,0": 0, "false": 0, "no": 0, "normoxic": 0, "negative": 0},
-    **{"1": 1, "1.0": 1, "1,0": 1, "true": 1, "yes": 1, "hypoxic": 1, "positive": 1},
+    **{"0": 0, "0.0": 0, "0,0": 0, "false": 0, "no": 0, "negative": 0},
+    **{"1": 1, "1.0": 1, "1,0": 1, "true": 1, "yes": 1, "positive": 1},
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hypoxia_hpc.outcomes.outcome import Outcome
@@ -22,11 +22,22 @@ class NamedClasses(Outcome):
         return self.table.classes[class_of(label)]
 
     def untrainable(self, labels: Sequence[Label]) -> str:
-        counts = [sum(class_of(label) == number for label in labels) for number in range(len(self.table.classes))]
+        counts = self.counts(labels)
         if all(counts):
             return ""
         found = ", ".join(f"{n} {name}" for n, name in zip(counts, self.table.classes, strict=True))
         return f"lack a class: {found}; some of each are needed"
+
+    def counts(self, labels: Sequence[Label]) -> list[int]:
+        """How many labels are of each class."""
+        return [sum(class_of(label) == number for label in labels) for number in range(len(self.table.classes))]
+
+    @property
+    def balance_columns(self) -> tuple[str, ...]:
+        return self.table.classes
+
+    def balance(self, labels: Sequence[Label]) -> list[str]:
+        return [f"{n:,}" for n in self.counts(labels)]
 
     def strata(self, labels: Sequence[Label]) -> list[str]:
         return [str(class_of(label)) for label in labels]
@@ -34,6 +45,10 @@ class NamedClasses(Outcome):
     @property
     def needed_strata(self) -> tuple[str, ...]:
         return tuple(str(number) for number in range(len(self.table.classes)))
+
+    @property
+    def stratum_names(self) -> Mapping[str, str]:
+        return dict(zip(self.needed_strata, self.table.classes, strict=True))
 
 
 def class_of(label: Label) -> int:

@@ -41,6 +41,16 @@ class Outcome(ABC):
     def shown(self, label: Label) -> str:
         """A label as a reader of tables and pictures sees it."""
 
+    @property
+    @abstractmethod
+    def balance_columns(self) -> tuple[str, ...]:
+        """Headings of what :meth:`balance` says."""
+
+    @abstractmethod
+    def balance(self, labels: Sequence[Label]) -> list[str]:
+        """What a reader wants to know of the labels of some patients before a model is trained, as cells of a table:
+        how many have which class, or how the numbers lie."""
+
     @abstractmethod
     def strata(self, labels: Sequence[Label]) -> list[str]:
         """The stratum of each label: what a split spreads evenly over its sets."""
@@ -49,6 +59,11 @@ class Outcome(ABC):
     def needed_strata(self) -> tuple[str, ...]:
         """The strata that every set of a split has to hold; none where they are spread alone."""
         return ()
+
+    @property
+    def stratum_names(self) -> Mapping[str, str]:
+        """The strata that every set has to hold, as a reader of messages knows them."""
+        return {}
 
     @abstractmethod
     def untrainable(self, labels: Sequence[Label]) -> str:

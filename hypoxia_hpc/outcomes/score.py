@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from hypoxia_hpc.records import Label
 # A split spreads fifths of the scores evenly.
 N_BINS = 5
 LARGEST = 1e12
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,37 @@ class Score(Outcome):
     def shown(self, label: Label) -> str:
         return f"{label:.6g}"
 
+    @property
+    def balance_columns(self) -> tuple[str, ...]:
+        return ("with a score", "median", "range")
+
+    def balance(self, labels: Sequence[Label]) -> list[str]:
+        scores = [score_of(label) for label in labels]
+        if not scores:
+            return ["0", "", ""]
+        return [f"{len(scores):,}", f"{np.median(scores):.4g}", f"{min(scores):.4g} to {max(scores):.4g}"]
+
     def untrainable(self, labels: Sequence[Label]) -> str:
         n = len(set(labels))
         return f"have {n} different scores; two or more are needed" if n < 2 else ""
 
     def strata(self, labels: Sequence[Label]) -> list[str]:
-        return [str(number) for number in fifths([float(label) for label in labels if isinstance(label, float)])]
+        return [str(number) for number in fifths([score_of(label) for label in labels])]
+
+
+def score_of(label: Label) -> float:
+    """The score. Raises TypeError for a label of another kind of outcome."""
+    if not isinstance(label, (int, float)):
+        raise TypeError(f"{label!r} is no score")
+    return float(label)
 
 
 def number_in(cell: str, low: float, high: float, rule: str) -> float:
-    """The number in a cell. Raises ValueError with the rule where it is none, or outside low to high."""
-    try:
-        value = float(cell)
-    except ValueError:
-        raise ValueError(rule) from None
+    """The number in a cell, with a decimal point or a decimal comma. Raises ValueError with the rule where it is none,
+    or outside low to high."""
+    if not _NUMBER.fullmatch(cell):
+        raise ValueError(rule)
+    value = float(cell.replace(",", "."))
     if not low <= value <= high:
         raise ValueError(rule)
     return value

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from hypoxia_hpc.analysis.follow_up import median_follow_up
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.score import fifths, number_in
 from hypoxia_hpc.records import Followed, Label
 
 LONGEST = 1e6
-EVENTS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
+EVENTS = {"0": 0, "0.0": 0, "0,0": 0, "1": 1, "1.0": 1, "1,0": 1}
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Survival(Outcome):
     def shown(self, label: Label) -> str:
         followed = followed_of(label)
         return f"{followed.time:.6g} {'event' if followed.event else 'censored'}"
+
+    @property
+    def balance_columns(self) -> tuple[str, ...]:
+        return ("with a follow-up", "events", "median follow-up")
+
+    def balance(self, labels: Sequence[Label]) -> list[str]:
+        followed = [followed_of(label) for label in labels]
+        events = [one.event for one in followed]
+        median = median_follow_up([one.time for one in followed], events)
+        shown = "" if not followed else "not reached" if median is None else f"{median:.4g}"
+        return [f"{len(followed):,}", f"{sum(events):,}", shown]
 
     def untrainable(self, labels: Sequence[Label]) -> str:
         followed = [followed_of(label) for label in labels]

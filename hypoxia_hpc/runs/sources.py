@@ -11,12 +11,13 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
 from hypoxia_hpc.cohorts.flow import Flow, LeftOut, Step, left_out
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
-from hypoxia_hpc.cohorts.labelling import patients_in, patients_said
+from hypoxia_hpc.cohorts.labelling import patients_in, patients_said, said_of
 from hypoxia_hpc.cohorts.manifests import read_manifest
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Patient
@@ -57,16 +58,16 @@ class Joined:
 
 def joined_cohort(sources: Sources, cohort: CohortTable, outcome: Outcome = BINARY) -> Joined:
     """Read all of it. Raises InputError for whatever is wrong, MachineError."""
-    _refuse_at_odds(sources)
+    _refuse_at_odds(sources, outcome)
     labels, known = _known(sources, outcome)
-    found = find_slides(sources)
+    found = find_slides(sources, outcome)
     slides = slide_table(found.candidates, None if known is None else list(known["patient_id"]), cohort)
     said = patients_said(slides.said, outcome) if known is None else None
     table = _with_slides(slides, known if said is None else said, outcome)
     patients = patients_in(table, outcome)
     has_labels = known is not None or any(each.label is not None for each in patients)
     flow = cohort_flow(slides, patients, found, labels, has_labels=has_labels)
-    unused = tuple(_unused(slides, found, labels, is_said=known is None))
+    unused = tuple(_unused(slides, found, labels, () if known is not None else said_of(outcome)))
     return Joined(slides, table, patients, labels, found, flow, unused)
 
 
@@ -84,10 +85,18 @@ def _known(sources: Sources, outcome: Outcome) -> tuple[HypoxiaLabels | None, pd
         [f"column {name}" for name in outcome.table.columns if name not in labels.table],
         "give --patients with these columns, or change [outcome]",
     )
-    return labels, labels.table.astype(str)
+    return labels, _in_words(labels, outcome)
 
 
-def find_slides(sources: Sources) -> Found:
+def _in_words(labels: HypoxiaLabels, outcome: Outcome) -> pd.DataFrame:
+    """The labels as text; by name, where run.toml has hypoxic first, so that no number means the other class."""
+    table = labels.table.astype(str)
+    if isinstance(outcome, NamedClasses) and outcome.named(BINARY.positive) == 0:
+        table["label"] = labels.table["label"].map(BINARY.shown)
+    return table
+
+
+def find_slides(sources: Sources, outcome: Outcome = BINARY) -> Found:
     """Slides below a folder, or the rows of a manifest. Raises InputError."""
     source = sources.slides
     if source.is_dir():
@@ -100,6 +109,8 @@ def find_slides(sources: Sources) -> Found:
     if not source.exists():
         raise InputError(f"--slides {source} does not exist", remedy="give a folder of slides or a manifest (CSV)")
     label_column = sources.label_column if sources.patients is None else None
+    if label_column is None and len(outcome.table.columns) == 1:
+        label_column = _own(source, outcome.table.column)
     manifest = read_manifest(source, nbytes_of, _own(source, sources.patient_column), label_column)
     return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
 
@@ -120,7 +131,7 @@ def cohort_flow(
     return Flow(steps, tuple(aside), table.counts)
 
 
-def _refuse_at_odds(sources: Sources) -> None:
+def _refuse_at_odds(sources: Sources, outcome: Outcome) -> None:
     """Options that contradict each other, or that no table is there for."""
     is_table = sources.slides.is_file() and sources.slides.suffix.lower() != ".json"
     if sources.scores is not None and sources.patients is not None:
@@ -129,6 +140,11 @@ def _refuse_at_odds(sources: Sources) -> None:
         raise InputError(
             f"--label-column {sources.label_column} names a column of --patients or of a manifest, and there is none",
             remedy="give the table that has it",
+        )
+    if sources.label_column is not None and len(outcome.table.columns) > 1:
+        raise InputError(
+            f"--label-column {sources.label_column} names one column, and a follow-up has two",
+            remedy="give --time-column and --event-column",
         )
     if sources.score_column is not None and sources.scores is None:
         raise InputError(
@@ -167,9 +183,9 @@ def _with_slides(table: SlideTable, known: pd.DataFrame | None, outcome: Outcome
 
 
 def _unused(
-    table: SlideTable, found: Found, labels: HypoxiaLabels | None, *, is_said: bool
+    table: SlideTable, found: Found, labels: HypoxiaLabels | None, used: Collection[str]
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    others = [] if is_said else [name for name in ("label", "tumour_type") if table.said[name].str.strip().any()]
+    others = [name for name in ("label", "tumour_type") if name not in used and table.said[name].str.strip().any()]
     if names := (*found.unused, *others):
         yield "the manifest", tuple(names)
     if labels is not None and labels.unused:

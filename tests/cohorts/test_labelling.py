@@ -81,8 +81,8 @@ def test_the_balance_is_by_type_and_class() -> None:
     ]
     followed = [Patient("a", Followed(3.0, 1)), Patient("b", None)]
     assert balance(followed, outcome_of(OutcomeTable(kind="survival"))) == (
-        ["tumour type", "patients", "with a label", "no label"],
-        [["all", "2", "1", "1"]],
+        ["tumour type", "patients", "with a follow-up", "events", "median follow-up", "no label"],
+        [["all", "2", "1", "1", "not reached", "1"]],
     )
 
 

@@ -32,6 +32,8 @@ RUN_ELSEWHERE = {
     "make docs": (CI, ["make docs"]),
     "pip install .": (INSTALLED, ['"build"', '"pip"', '"install"']),
     "pip install '.[tensorflow]'": ("Makefile", ["pip install", "'.[tensorflow,pretrained,test]'"]),
+    "hypoxia-hpc init OS_RUN --slides SLIDES --patients follow_up.csv --outcome survival --time-column months "
+    "--event-column died": ("tests/cli/test_asked.py", ['"survival", "--time-column", "months", "--event-column"']),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc submit RUN": ("tests/cluster/chains.py", ['self.hypoxia("submit", run']),

@@ -28,6 +28,10 @@ def test_what_is_no_label_is_refused_with_the_rule(cell: str) -> None:
 
 def test_names_come_before_words() -> None:
     assert [NAMED.parse((cell,)) for cell in ("1", "0", "Wild Type")] == [1, 0, 0]
+    other_way = Binary(OutcomeTable(classes=("hypoxic", "other")))
+    assert other_way.parse(("hypoxic",)) == 0
+    with pytest.raises(ValueError, match="is not 0, 1, hypoxic, other or empty"):
+        other_way.parse(("normoxic",))
     assert (NAMED.shown(1), NAMED.shown(0), NAMED.positive) == ("1", "wild type", "1")
 
 
@@ -35,3 +39,9 @@ def test_who_can_be_trained_on() -> None:
     assert Binary().untrainable([0, 1, 1]) == ""
     assert Binary().untrainable([1, 1]) == "lack a class: 0 normoxic, 2 hypoxic; some of each are needed"
     assert Binary().strata([1, 0]) == ["1", "0"]
+    assert Binary().stratum_names == {"0": "normoxic", "1": "hypoxic"}
+
+
+def test_the_balance_is_how_many_there_are_of_each() -> None:
+    assert Binary().balance_columns == ("normoxic", "hypoxic")
+    assert Binary().balance([1, 0, 1] * 500) == ["500", "1,000"]

@@ -23,6 +23,10 @@ def test_what_is_no_class_is_refused_with_the_classes(cell: str) -> None:
         SARCOMA.parse((cell,))
 
 
+def test_the_balance_is_how_many_there_are_of_each() -> None:
+    assert (SARCOMA.balance_columns, SARCOMA.balance([0, 4, 4])) == (NAMES, ["1", "0", "0", "0", "2"])
+
+
 def test_a_class_that_is_missing_is_named() -> None:
     assert SARCOMA.untrainable([0, 1, 2, 3, 4]) == ""
     assert SARCOMA.untrainable([0, 0, 1]) == (
@@ -38,6 +42,7 @@ def test_a_class_that_is_missing_is_named() -> None:
         ({"kind": "classes", "classes": ("a", "A", "b")}, "differ in more than case"),
         ({"kind": "classes", "classes": ("a ", "b", "c")}, "without blanks"),
         ({"kind": "classes", "classes": ("a\n", "b", "c")}, "pattern"),
+        ({"kind": "classes", "classes": ("a", "<b>x</b>", "<script src=y>")}, r"not HTML, got \['<b>x</b>', '<script"),
         ({"kind": "colours"}, "survival"),
     ],
 )
@@ -49,7 +54,8 @@ def test_classes_that_cannot_be(table: dict[str, object], why: str) -> None:
 def test_heads_that_cannot_predict_it_are_named_with_those_that_can() -> None:
     table = {"outcome": {"kind": "classes", "classes": list(NAMES)}}
     with pytest.raises(InputError, match="funnel cannot predict") as caught:
-        parse_config(table, source="run.toml")
+        parse_config({**table, "train": {"heads": ["tanh", "funnel"]}}, source="run.toml")
     assert "tanh, logistic, attention, finetune" in str(caught.value)
-    config = parse_config({**table, "train": {"heads": ["tanh", "attention"]}}, source="run.toml")
+    config = parse_config(table, source="run.toml")
     assert config.outcome.classes == NAMES
+    assert config.train.heads == ("tanh", "logistic", "attention"), "those that can, where none are named"

@@ -8,14 +8,20 @@ from hypoxia_hpc.outcomes.score import Score, fifths
 
 
 def test_numbers_are_read() -> None:
-    assert [Score().parse((cell,)) for cell in ("-3", "0.25", "1e3", "")] == [-3.0, 0.25, 1000.0, None]
+    assert [Score().parse((cell,)) for cell in ("-3", "0.25", "1e3", "-0,5", "")] == [-3.0, 0.25, 1000.0, -0.5, None]
     assert Score().shown(0.5) == "0.5"
 
 
-@pytest.mark.parametrize("cell", ["nan", "inf", "1e13", "high", "1,5", "NA"])
+@pytest.mark.parametrize("cell", ["nan", "inf", "1e13", "high", "1,5,0", "1_0", "NA", "[Not Available]"])
 def test_what_is_no_number_is_refused_with_the_range(cell: str) -> None:
     with pytest.raises(ValueError, match=r"is not a number from -1e\+12 to 1e\+12"):
         Score().parse((cell,))
+
+
+def test_the_balance_is_where_the_scores_lie() -> None:
+    assert Score().balance_columns == ("with a score", "median", "range")
+    assert Score().balance([0.5, -1, 2]) == ["3", "0.5", "-1 to 2"]
+    assert Score().balance([]) == ["0", "", ""]
 
 
 def test_scores_that_are_all_the_same_cannot_be_trained_on() -> None:

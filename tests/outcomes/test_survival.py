@@ -41,3 +41,10 @@ def test_without_an_event_there_is_nothing_to_learn() -> None:
 def test_strata_are_events_and_fifths_of_time() -> None:
     followed = [Followed(time, time % 2) for time in range(10)]
     assert OWN.strata(followed) == [f"{time % 2} {time // 2}" for time in range(10)]
+
+
+def test_the_balance_is_of_follow_up_and_events() -> None:
+    assert OWN.balance_columns == ("with a follow-up", "events", "median follow-up")
+    assert OWN.balance([Followed(1, 0), Followed(2.5, 0), Followed(9, 1)]) == ["3", "1", "2.5"]
+    assert OWN.balance([Followed(1, 1)]) == ["1", "1", "not reached"]
+    assert OWN.balance([]) == ["0", "0", ""]

@@ -207,7 +207,7 @@ def direct(name: str) -> tuple[str, ...]:
 
 
 # Of a head that none of these models is.
-UNUSED = ("train.linear.penalty", "train.linear.max_iter")
+UNUSED = tuple(f"train.{table}.{entry}" for table in ("linear", "search.linear") for entry in ("penalty", "max_iter"))
 CONFIG = parse_config(BASE, source="run.toml")
 ALL = {name: (info, value) for name, info, value in entries(CONFIG)}
 

@@ -36,7 +36,7 @@ _HEADS: Mapping[str, DeclaredHead] = {
     "tanh": DeclaredHead(table=TanhTable, outcomes=("binary", "classes")),
     "funnel": DeclaredHead(table=FunnelTable, outcomes=("binary", "score")),
     "logistic": DeclaredHead(table=LogisticTable, outcomes=("binary", "classes")),
-    "linear": DeclaredHead(table=LinearTable, outcomes=("score", "survival"), searchable=False, loss_over="patient"),
+    "linear": DeclaredHead(table=LinearTable, outcomes=("score", "survival"), loss_over="patient"),
     "attention": DeclaredHead(
         table=AttentionTable, outcomes=("binary", "classes", "score", "survival"), loss_over="patient, a bag of tiles"
     ),
