@@ -114,7 +114,7 @@ def _commands(group: click.Group, title: str) -> Iterator[str]:
         if isinstance(command, click.Group):
             yield from _commands(command, whole)
             continue
-        context = click.Context(command, info_name=whole, max_content_width=100, terminal_width=100)
+        context = click.Context(command, info_name=whole, terminal_width=100, **app.context_settings)
         yield f"## {whole.removeprefix('hypoxia-hpc ')}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
