@@ -27,6 +27,13 @@ EVENT_HELP = "Column of --patients with 1 (event) or 0 (censored); of survival. 
 PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
 
 
+OUTCOME_EXAMPLES = """\b
+Two classes by name:  --label-column msi --class MSS --class MSI
+Several classes:      --outcome classes --class LMS --class SS --class UPS
+A score:              --outcome score --label-column purity; or with --scores
+Survival:             --outcome survival --time-column months --event-column died"""
+
+
 class StudyOption(click.Option):
     """--study, whose help names every study, those of installed packages too; they are looked up for it alone."""
 
@@ -37,7 +44,7 @@ class StudyOption(click.Option):
         return super().get_help_record(ctx)
 
 
-@click.command()
+@click.command(epilog=OUTCOME_EXAMPLES)
 @RUN
 @click.option("--study", cls=StudyOption, default="hypoxia", show_default=True, metavar="NAME")
 @click.option(
@@ -81,12 +88,6 @@ def init(
     manifest, sample sheet or metadata JSON of GDC works too. Patients are read from --patient-column, else patient_id,
     else DICOM's PatientID, else the TCGA barcode in the file name. Labels come from --scores or --patients, else from
     the manifest; without any the run serves tile, extract and predict.
-
-    \b
-    Two classes by name:  --label-column msi --class MSS --class MSI
-    Several classes:      --outcome classes --class LMS --class SS --class UPS
-    A score:              --outcome score --label-column purity; or with --scores
-    Survival:             --outcome survival --time-column months --event-column died
     """
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
