@@ -12,7 +12,7 @@ import numpy as np
 
 from hypoxia_hpc import records
 from hypoxia_hpc.api.slides import Slide, open_slide
-from hypoxia_hpc.cohorts.joining import slide_id_from_name
+from hypoxia_hpc.cohorts.naming import slide_id_from_name
 from hypoxia_hpc.config import TileTable, parse_config
 from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.errors import InputError

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
-from hypoxia_hpc.config.text_paths import is_there
+from hypoxia_hpc.config.text_paths import is_there, path_of_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,28 +25,28 @@ class Grown:
     moved: tuple[str, ...] = ()
 
 
-def grown_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str], Path]) -> Grown:
+def grown_slides(there: pd.DataFrame, found: pd.DataFrame, in_place: Collection[str]) -> Grown:
     """slides.csv with the slides of ``found`` that it lacks. Both have slide_id, path and patient_id as text, and other
-    columns; a slide is the same by its path or its id. ``place``: where a path leads.
+    columns; a slide is the same by its id (see `with_known_ids`). ``in_place``: ids whose file is where ``there`` says.
 
     Raises InputError for slides that are neither named nor there any more, for a slide that is found under another
     patient, and for an id that is another slide's but for case.
     """
-    same = _same_slides(there, found, place)
-    has_file = {name: is_there(place(path)) for name, path in zip(there["slide_id"], there["path"], strict=True)}
-    unnamed = sorted(set(there["slide_id"]) - set(same.values()))
+    ids, found_ids = set(there["slide_id"]), set(found["slide_id"])
+    unnamed = sorted(ids - found_ids)
     refuse(
         "slides of slides.csv that are neither found nor there any more",
-        [name for name in unnamed if not has_file[name]],
+        [name for name in unnamed if name not in in_place],
         "bring their files back, name them in the manifest, or delete their rows",
     )
-    new = found[~found["slide_id"].isin(same)]
-    taken = {name.lower() for name in there["slide_id"]}
+    new = found[~found["slide_id"].isin(ids)]
+    taken = {name.lower() for name in ids}
     clash = [name for name in new["slide_id"] if name.lower() in taken]
     refuse("new slides with an id that slides.csv has", clash, "give them ids of their own: a manifest with slide_id")
-    _refuse_other_patients(there, found, same)
-    paths = {same[name]: path for name, path in zip(found["slide_id"], found["path"], strict=True) if name in same}
-    moved = {name: path for name, path in paths.items() if not has_file[name] and is_there(place(path))}
+    _refuse_other_patients(there, found)
+    paths = zip(found["slide_id"], found["path"], strict=True)
+    lost = ids - set(in_place)
+    moved = {name: path for name, path in paths if name in lost and is_there(path_of_text(path))}
     kept = there.assign(
         path=[moved.get(name, path) for name, path in zip(there["slide_id"], there["path"], strict=True)]
     )
@@ -56,12 +54,12 @@ def grown_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str]
     return Grown(_joined(kept, new), added, unnamed=tuple(unnamed), moved=tuple(sorted(moved)))
 
 
-def _refuse_other_patients(there: pd.DataFrame, found: pd.DataFrame, same: Mapping[str, str]) -> None:
+def _refuse_other_patients(there: pd.DataFrame, found: pd.DataFrame) -> None:
     patients = dict(zip(there["slide_id"], there["patient_id"], strict=True))
     others = [
-        f"{same[name]}: {patients[same[name]]} in slides.csv, {patient_id} now"
+        f"{name}: {patients[name]} in slides.csv, {patient_id} now"
         for name, patient_id in zip(found["slide_id"], found["patient_id"], strict=True)
-        if name in same and patients[same[name]] != patient_id
+        if name in patients and patients[name] != patient_id
     ]
     refuse(
         "slides that are found under another patient", others, "mend slides.csv, or the table or names of the slides"
@@ -85,21 +83,6 @@ def grown_patients(there: pd.DataFrame, found: pd.DataFrame) -> Grown:
     added = found[~found["patient_id"].isin(there["patient_id"])]
     names = tuple(sorted(added["patient_id"]))
     return Grown(_joined(table, added), names, tuple(sorted(filled)), tuple(sorted(kept)))
-
-
-def _same_slides(there: pd.DataFrame, found: pd.DataFrame, place: Callable[[str], Path]) -> dict[str, str]:
-    """The id in ``there`` of each slide of ``found`` that is in it, by its id in ``found``."""
-    ids = set(there["slide_id"])
-    by_path = {_normal(place(path)): name for path, name in zip(there["path"], there["slide_id"], strict=True)}
-    pairs = [
-        (name, by_path.get(_normal(place(path)), name if name in ids else ""))
-        for name, path in zip(found["slide_id"], found["path"], strict=True)
-    ]
-    return {name: own for name, own in pairs if own}
-
-
-def _normal(path: Path) -> str:
-    return os.path.normpath(path)
 
 
 def _joined(there: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 
 import pandas as pd
 
@@ -16,6 +13,7 @@ from hypoxia_hpc.cohorts.barcodes import Barcode, alike, parse_barcode, plain_pa
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.flow import Step, kinds, left_out
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.cohorts.naming import derived_ids, slide_id_from_name
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.text_paths import shown_name, text_of_path
 from hypoxia_hpc.errors import InputError, some_names
@@ -23,7 +21,8 @@ from hypoxia_hpc.errors import InputError, some_names
 COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
 _ROW = (
     *COLUMNS,
-    *("md5", "barcoded", "sample", "preparation", "label", "tumour_type", "reason", "missing", "assumed", "resized"),
+    *("md5", "barcoded", "sample", "preparation", "label", "tumour_type", "reason"),
+    *("missing", "assumed", "resized", "lengthened", "merged"),
 )
 
 
@@ -36,7 +35,9 @@ class SlideTable:
     too). ``assumed``: slide ids that name no patient and count as a patient of their own. ``unlabelled``: patients
     with slides that the patients table lacks. ``without_slide``: patients of that table without a slide. ``resized``:
     slide ids whose file has another size than its GDC manifest says. ``steps``: slides and patients that were found,
-    and that have a row. ``counts``: slides that were found by what they are of.
+    and that have a row. ``counts``: slides that were found by what they are of. ``mixed``: frozen sections where there
+    are diagnostic slides too. ``lengthened``: slide ids that the file name alone does not give, since others give the
+    same. ``merged``: slide ids that several rows of a manifest are.
     """
 
     slides: pd.DataFrame
@@ -50,6 +51,8 @@ class SlideTable:
     steps: tuple[Step, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     mixed: tuple[str, ...] = ()
+    lengthened: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,6 +75,12 @@ class SlideTable:
                 "frozen sections beside diagnostic slides, which look otherwise; --preparation diagnostic ([cohort] "
                 "preparations) leaves them out",
             ),
+            (self.merged, "DICOM series of which the manifest names several files; each series is one slide"),
+            (
+                self.lengthened,
+                "slides whose file names give the id of another slide; theirs have the folder, the suffix or eight "
+                "digits of a checksum in addition, and slides.csv has the path of each",
+            ),
             (self.unlabelled, "patients with a slide and not in the patients table: predicted, but not trained on"),
             (self.without_slide, "patients of the patients table without a slide"),
         )
@@ -82,16 +91,24 @@ def slide_table(
     candidates: Sequence[Candidate],
     known_patients: Collection[str] | None = None,
     cohort: CohortTable = CohortTable(),  # noqa: B008 - frozen
+    *,
+    root: Path | None = None,
+    taken: Collection[str] = (),
 ) -> SlideTable:
     """Name the slides, join them to patients, leave out what [cohort] does not take.
 
-    Slide id: the candidate's, else from the file name. Patient: the candidate's, else the TCGA barcode's, else the file
-    name without suffix where that is one of ``known_patients``, else the slide id. Raises InputError for slide ids that
-    are equal ignoring case, for a path that occurs twice, for a file name whose barcode is another patient's, for
-    patients whose ids differ only in case or separators, and if no slide is left.
+    Slide id: the candidate's, else from the file name, where needed from the path below ``root``, and none that is
+    ``taken`` (see `derived_ids`). Patient: the candidate's, else the TCGA barcode's, else the file name without suffix
+    where that is one of ``known_patients``, else the one that a run has for it, else the slide id.
+
+    Raises InputError for slide ids that are equal ignoring case, for a path that occurs twice, for a file name whose
+    barcode is another patient's, for patients whose ids differ only in case or separators, and if no slide is left.
     """
     known = frozenset(known_patients or ())
-    found = pd.DataFrame([_row(each, known, cohort) for each in candidates], columns=list(_ROW))
+    reasons = [each.left_out or _reason_to_drop(each, cohort) for each in candidates]
+    ids = derived_ids([replace(each, left_out=why) for each, why in zip(candidates, reasons, strict=True)], root, taken)
+    rows_of = (_row(*one, known) for one in zip(candidates, ids, reasons, strict=True))
+    found = pd.DataFrame(rows_of, columns=list(_ROW))
     rows = found[found["reason"] == ""].sort_values("slide_id", ignore_index=True)
     dropped = tuple(sorted(zip(*(found.loc[found["reason"] != "", name] for name in ("name", "reason")), strict=True)))
     if rows.empty:
@@ -129,32 +146,21 @@ def _joined(
         ),
         counts=kinds(found["sample"].tolist(), found["preparation"].tolist()),
         mixed=tuple(rows["slide_id"][frozen]) if (rows["preparation"] == "diagnostic").any() else (),
+        lengthened=tuple(rows["slide_id"][rows["lengthened"]]),
+        merged=tuple(rows["slide_id"][rows["merged"]]),
     )
 
 
-def slide_id_from_name(name: str) -> str:
-    """A slide id from a file name: without its suffix, other characters than `NAME_PATTERN` has as ``-``, no dot, dash
-    or underscore at the start, 128 at most. If nothing remains: ``slide-`` and eight hex digits of the name's SHA-256.
-    The same in every locale; a byte that is not UTF-8 is one character.
-    """
-    text = os.fsencode(name).decode("utf-8", "surrogateescape")
-    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", PurePath(text).stem).lstrip("._-")[:128]
-    return cleaned or "slide-" + hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:8]
+def _kind(each: Candidate) -> tuple[Barcode | None, str, str]:
+    """The barcode in the file's name, and what the slide is of by it or else by the sample sheet: sample,
+    preparation."""
+    barcode = parse_barcode(shown_name(each.path.name))
+    sample = (barcode.sample if barcode else "") or each.sample
+    return barcode, sample, (barcode.preparation if barcode else "") or each.preparation
 
 
-def unique_slide_ids(paths: Sequence[PurePath]) -> list[str]:
-    """Slide ids from paths below one folder: from the file name alone; where that is not unique, with the folders
-    before it (``case1/HE.svs``: ``case1-HE``), and where that is not either, with the suffix."""
-    ids = [slide_id_from_name(path.name) for path in paths]
-    joined = [path.as_posix().replace("/", "-") for path in paths]
-    for spelled in (joined, [f"{name}.suffix" for name in joined]):
-        counts = Counter(slide_id.lower() for slide_id in ids)
-        both = zip(ids, spelled, strict=True)
-        ids = [slide_id_from_name(name) if counts[slide_id.lower()] > 1 else slide_id for slide_id, name in both]
-    return ids
-
-
-def _reason_to_drop(barcode: Barcode | None, sample: str, preparation: str, cohort: CohortTable) -> str:
+def _reason_to_drop(each: Candidate, cohort: CohortTable) -> str:
+    barcode, sample, preparation = _kind(each)
     if sample and sample not in cohort.samples:
         known = barcode is not None and barcode.sample_type is not None
         where = f"TCGA sample type {barcode.sample_type:02d}" if barcode and known else "by the sample sheet"
@@ -164,19 +170,16 @@ def _reason_to_drop(barcode: Barcode | None, sample: str, preparation: str, coho
     return ""
 
 
-def _row(each: Candidate, known: frozenset[str], cohort: CohortTable) -> tuple[object, ...]:
+def _row(each: Candidate, slide_id: str, reason: str, known: frozenset[str]) -> tuple[object, ...]:
     """The cells of `_ROW`."""
     name = shown_name(each.path.name)
-    barcode, stem = parse_barcode(name), PurePath(name).stem
-    sample = (barcode.sample if barcode else "") or each.sample
-    preparation = (barcode.preparation if barcode else "") or each.preparation
-    reason = each.left_out or _reason_to_drop(barcode, sample, preparation, cohort)
-    shown = shown_name(str(each.path)) if each.left_out else name
-    slide_id = each.slide_id or slide_id_from_name(each.path.name)
+    barcode, sample, preparation = _kind(each)
+    stem = PurePath(name).stem
     from_name = barcode.patient_id if barcode else stem if stem in known else ""
-    patient_id = plain_patient_id(each.patient_id) or from_name
+    patient_id = plain_patient_id(each.patient_id) or from_name or each.known_patient
     site = each.site or (barcode.site if barcode else "")
     resized = None not in (each.nbytes, each.nbytes_named) and each.nbytes != each.nbytes_named
+    lengthened = not each.slide_id and slide_id != slide_id_from_name((each.named_by or each.path).name)
     named = (
         slide_id,
         text_of_path(each.path),
@@ -184,12 +187,11 @@ def _row(each: Candidate, known: frozenset[str], cohort: CohortTable) -> tuple[o
         each.nbytes or 0,
         each.mpp,
         site,
-        shown,
+        shown_name(str(each.path)) if each.left_out else name,
         each.md5,
     )
-    barcoded = barcode.patient_id if barcode else ""
-    of = (barcoded, sample, preparation, each.label, each.tumour_type, reason)
-    return (*named, *of, each.nbytes is None, not patient_id, resized)
+    of = (barcode.patient_id if barcode else "", sample, preparation, each.label, each.tumour_type, reason)
+    return (*named, *of, each.nbytes is None, not patient_id, resized, lengthened, each.rows > 1)
 
 
 def _refuse_contradictions(rows: pd.DataFrame, known: Collection[str]) -> None:

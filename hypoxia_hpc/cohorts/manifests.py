@@ -37,8 +37,9 @@ class Candidate:
     """A file that may become a row of slides.csv. ``nbytes`` None: the file does not exist. ``mpp`` in µm per level 0
     pixel. ``nbytes_named`` and ``md5`` are what a manifest says of the file, ``sample`` (tumour, normal, control) and
     ``preparation`` (diagnostic, frozen) what a sample sheet says, ``label`` and ``tumour_type`` what it says of the
-    patient, ``series`` the DICOM series that it is, ``left_out`` why it becomes none. What is not known is empty or
-    None."""
+    patient, ``series`` the DICOM series that it is, ``named_by`` what its id comes from where that is not its own path,
+    ``rows`` how many rows of a manifest name it, ``known_patient`` the one that a run has for it already, ``left_out``
+    why it becomes none. What is not known is empty or None."""
 
     path: Path
     nbytes: int | None
@@ -54,6 +55,9 @@ class Candidate:
     preparation: str = ""
     label: str = ""
     tumour_type: str = ""
+    named_by: Path | None = None
+    rows: int = 1
+    known_patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)

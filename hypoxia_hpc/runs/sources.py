@@ -13,15 +13,17 @@ from hypoxia_hpc.cohorts.flow import Flow, LeftOut, Step, left_out
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
 from hypoxia_hpc.cohorts.labelling import patients_in, patients_said, said_of
 from hypoxia_hpc.cohorts.manifests import read_manifest
+from hypoxia_hpc.cohorts.naming import KnownSlide, common_folder, with_known_ids
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config.cohort import CohortTable
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Patient
 from hypoxia_hpc.slides.finding import Found, find_below, nbytes_of, series_of_manifest
+from hypoxia_hpc.slides.fingerprint import fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,22 @@ class Joined:
     unused: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def joined_cohort(sources: Sources, cohort: CohortTable, outcome: Outcome = BINARY) -> Joined:
-    """Read all of it. Raises InputError for whatever is wrong, MachineError."""
+def joined_cohort(
+    sources: Sources, cohort: CohortTable, outcome: Outcome = BINARY, there: Sequence[KnownSlide] = ()
+) -> Joined:
+    """Read all of it. ``there``: the slides that the run has, which keep their ids. Raises InputError for whatever is
+    wrong, MachineError."""
     _refuse_at_odds(sources, outcome)
     labels, known = _known(sources, outcome)
     found = find_slides(sources, outcome)
-    slides = slide_table(found.candidates, None if known is None else list(known["patient_id"]), cohort)
+    paths = [*(each.path for each in found.candidates), *(each.path for each in there)]
+    slides = slide_table(
+        with_known_ids(found.candidates, there, found.root, _is_copy),
+        None if known is None else list(known["patient_id"]),
+        cohort,
+        root=common_folder(paths) if there else found.root,
+        taken=[each.slide_id for each in there],
+    )
     said = patients_said(slides.said, outcome) if known is None else None
     table = _with_slides(slides, known if said is None else said, outcome)
     patients = patients_in(table, outcome)
@@ -113,6 +125,14 @@ def find_slides(sources: Sources, outcome: Outcome = BINARY) -> Found:
         label_column = _own(source, outcome.table.column)
     manifest = read_manifest(source, nbytes_of, _own(source, sources.patient_column), label_column)
     return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
+
+
+def _is_copy(path: Path, other: Path) -> bool:
+    """Whether two slides have the same content; one that cannot be read is no copy."""
+    try:
+        return fingerprint(path) == fingerprint(other)
+    except SlideError:
+        return False
 
 
 def cohort_flow(

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
-from hypoxia_hpc.cohorts.joining import slide_id_from_name, unique_slide_ids
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
 from hypoxia_hpc.slides.dicom import Instance, instances_in, may_be_dicom, read_instance
@@ -21,18 +21,18 @@ from hypoxia_hpc.stores.commit import machine_errors
 SLIDE_SUFFIXES = frozenset(
     ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
-SERIES_ELSEWHERE = "its DICOM series is taken from another folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """``skipped``: how many files are no slide, by suffix. ``left_out``: how many the patterns left out. ``unused``:
-    columns of a manifest that say nothing to `init`."""
+    columns of a manifest that say nothing to `init`. ``root``: the folder that was searched, None for a manifest."""
 
     candidates: Sequence[Candidate]
     skipped: Mapping[str, int]
     left_out: int
     unused: tuple[str, ...] = ()
+    root: Path | None = None
 
 
 def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:
@@ -46,17 +46,13 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     parts = _parts(chosen)
     slides = [file for file in others if file.suffix.lower() in SLIDE_SUFFIXES and file not in parts]
     skipped = Counter(_kind(file) for file in set(others) - set(slides) - parts)
-    found = _series_by_label(folder, [volumes for volumes in series if volumes])
+    found = _series_candidates(folder, [volumes for volumes in series if volumes])
     skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
-    found |= {file.relative_to(folder): Candidate(file, nbytes_of(file)) for file in slides}
+    found += [Candidate(file, nbytes_of(file)) for file in slides]
     if not found:
         raise _without_slides(folder, +skipped, len(files) - len(chosen))
-    once = dict(zip(found, _each_series_once(list(found.values())), strict=True))
-    taken = {label: each for label, each in once.items() if not each.left_out}
-    ids = unique_slide_ids(list(taken))
-    named = [replace(each, slide_id=slide_id) for each, slide_id in zip(taken.values(), ids, strict=True)]
-    named += [each for each in once.values() if each.left_out]
-    return Found(sorted(named, key=lambda each: each.path), dict(+skipped), len(files) - len(chosen))
+    once = each_series_once(sorted(found, key=lambda each: each.path))
+    return Found(once, dict(+skipped), len(files) - len(chosen), root=folder)
 
 
 def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -71,16 +67,23 @@ def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[st
 
 
 def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, those that name a DICOM instance or the folder of a series as that series. Raises InputError for
-    folders that hold no series, or several, and for a series under two patients."""
+    """The candidates, those that name a DICOM instance or the folder of a series as that series, each once. Raises
+    InputError for folders that hold no series, or several, for rows of a series that contradict each other, and for a
+    series under two patients."""
     offending: list[str] = []
-    resolved = [_of_manifest(each, offending) for each in candidates]
+    volumes = [_volumes_named(each.path, offending) for each in candidates]
     refuse(
         "folders that are not the folder of one DICOM series",
         offending,
         "name a file of each slide",
     )
-    return _each_series_once(resolved)
+    both = list(zip(candidates, volumes, strict=True))
+    _refuse_two_patients([of for each, of in both if of and not each.patient_id])
+    rows = merged_rows([_as_series(each, _series_candidate(of)) if of else each for each, of in both])
+    patients = {series.path: series.patient_id for series in map(_series_candidate, filter(None, volumes))}
+    return each_series_once(
+        [replace(each, patient_id=each.patient_id or patients[each.path]) if each.series else each for each in rows]
+    )
 
 
 def nbytes_of(path: Path) -> int | None:
@@ -146,18 +149,18 @@ def _kind(file: Path) -> str:
     return "DICOM of another kind" if suffix == ".dcm" else suffix if suffix.isprintable() and suffix else "no suffix"
 
 
-def _series_by_label(folder: Path, series: Sequence[Sequence[Instance]]) -> dict[PurePath, Candidate]:
+def _series_candidates(folder: Path, series: Sequence[Sequence[Instance]]) -> list[Candidate]:
+    """A series is named by its folder where no other lies in it, else by its first file."""
+    _refuse_two_patients(series)
     slides = [_series_candidate(volumes) for volumes in series]
     n_in = Counter(each.path.parent for each in slides)
-    return {_label(folder, each.path, is_alone=n_in[each.path.parent] == 1): each for each in slides}
+    return [
+        replace(each, named_by=_as_dcm(parent if n_in[parent] == 1 and parent != folder else each.path))
+        for each, parent in ((each, each.path.parent) for each in slides)
+    ]
 
 
-def _label(folder: Path, first: Path, *, is_alone: bool) -> PurePath:
-    """What names a series: its folder where no other lies in it, else its first file."""
-    return _as_dcm((first.parent if is_alone and first.parent != folder else first).relative_to(folder))
-
-
-def _as_dcm(path: PurePath) -> PurePath:
+def _as_dcm(path: Path) -> Path:
     """With a suffix, so that the last number of a UID is not taken for one."""
     return path if path.suffix.lower() == ".dcm" else path.with_name(path.name + ".dcm")
 
@@ -168,49 +171,47 @@ def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
     return Candidate(first.path, nbytes, patient_id=first.patient_id, series=first.series)
 
 
-def _each_series_once(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """A series that lies in several folders is one slide: that with the most bytes is taken, the first of equals, and
-    the others are left out. Raises InputError where they are of two patients."""
-    by_series: dict[str, list[Candidate]] = defaultdict(list)
-    for each in candidates:
-        if each.series:
-            by_series[each.series].append(each)
+def _refuse_two_patients(series: Iterable[Sequence[Instance]]) -> None:
+    """Raises InputError for series whose own headers name two patients."""
     refuse(
-        "a DICOM series is one slide, and these are under two patients",
+        "a DICOM series is one slide, and headers of its files name several patients",
         [
-            " and ".join(sorted(f"{each.path} ({each.patient_id})" for each in copies))
-            for copies in by_series.values()
-            if len({each.patient_id for each in copies if each.patient_id}) > 1
+            f"{volumes[0].path.parent}, series {volumes[0].series}: "
+            + " and ".join(f"{patient} ({name})" for patient, name in patients.items())
+            for volumes in series
+            if len(patients := {each.patient_id: each.path.name for each in volumes if each.patient_id}) > 1
         ],
-        "leave all but one out (--exclude, or the rows of the manifest)",
+        "give a manifest with the patient_id of these slides, or leave them out",
     )
-    taken = {name: min(copies, key=lambda each: (-(each.nbytes or 0), each.path)) for name, copies in by_series.items()}
-    return [
-        replace(each, left_out=SERIES_ELSEWHERE) if each.series and each.path != taken[each.series].path else each
-        for each in candidates
-    ]
 
 
-def _of_manifest(candidate: Candidate, offending: list[str]) -> Candidate:
-    path = candidate.path
+def _volumes_named(path: Path, offending: list[str]) -> list[Instance]:
+    """The VOLUME files of the series that a file or a folder of a manifest is of; none where it is no DICOM slide."""
     own = read_instance(path) if may_be_dicom(path) and os.path.isfile(path) else None  # noqa: PTH113 - see below
     if own is None and not os.path.isdir(path):  # noqa: PTH112 - Path's raises where a name is too long
-        return candidate
+        return []
     by_series: dict[str, list[Instance]] = defaultdict(list)
     for each in instances_in(path if own is None else path.parent):
         by_series[each.series].extend([each] if each.is_volume else [])
     found = [volumes for name, volumes in by_series.items() if volumes and (own is None or name == own.series)]
     if len(found) != 1:
         offending.extend([f"{path}: {len(found)} series"] if own is None else [])
-        return candidate
-    slide = _series_candidate(found[0])
+        return []
+    return found[0]
+
+
+def _as_series(row: Candidate, series: Candidate) -> Candidate:
+    """A row that names a file of a series, or its folder. Its md5 counts where it is that of the series' first file;
+    where its file has another size than the row says, so has the series."""
+    other = None if None in (row.nbytes, row.nbytes_named) else (row.nbytes_named or 0) - (row.nbytes or 0)
     return replace(
-        candidate,
-        path=slide.path,
-        nbytes=slide.nbytes,
-        series=slide.series,
-        patient_id=candidate.patient_id or slide.patient_id,
-        slide_id=candidate.slide_id or slide_id_from_name(_as_dcm(path).name),
+        row,
+        path=series.path,
+        nbytes=series.nbytes,
+        nbytes_named=None if other is None else (series.nbytes or 0) + other,
+        md5=row.md5 if row.path == series.path else "",
+        series=series.series,
+        named_by=_as_dcm(row.path),
     )
 
 

@@ -16,11 +16,12 @@ from hypoxia_hpc.cohorts.given_split import given_split, read_given
 from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
 from hypoxia_hpc.cohorts.joining import SlideTable
 from hypoxia_hpc.cohorts.labelling import patients_in
+from hypoxia_hpc.cohorts.naming import KnownSlide
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels
 from hypoxia_hpc.cohorts.splits import members_of
 from hypoxia_hpc.cohorts.tables import patients_csv, read_columns, slides_csv, split_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
-from hypoxia_hpc.config.text_paths import path_of_text
+from hypoxia_hpc.config.text_paths import is_there, path_of_text
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
@@ -103,11 +104,10 @@ def update(
     """
     config, outcome = run.config(), run.outcome()
     run.slides(), run.patients()  # whatever is wrong with them is said before anything is added
-    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome)
     there = read_columns(run.slides_file)
-    grown = grown_slides(
-        there, joined.slides.slides.astype(object), lambda text: run.root.absolute() / path_of_text(text)
-    )
+    known = _known_slides(run, there)
+    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome, known)
+    grown = grown_slides(there, joined.slides.slides.astype(object), {each.slide_id for each in known if each.has_file})
     is_new = joined.slides.slides["slide_id"].isin(grown.added)
     new = joined.slides.slides[is_new].reset_index(drop=True)
     priced, odd = _examined(new, config.tile, progress or NoProgress(), stop or threading.Event())
@@ -123,6 +123,12 @@ def update(
     files = {run.slides_file: slides_csv(table), run.patients_file: patients_csv(grown_table.table)}
     _write({**files, **_records(run, joined, flow)})
     return Initialised(joined, patients, outcome, len(table), flow, odd, (grown, grown_table))
+
+
+def _known_slides(run: RunDir, there: pd.DataFrame) -> list[KnownSlide]:
+    rows = zip(there["slide_id"], there["patient_id"], there["path"], strict=True)
+    places = ((*ids, run.root.absolute() / path_of_text(path)) for *ids, path in rows)
+    return [KnownSlide(slide_id, patient_id, path, is_there(path)) for slide_id, patient_id, path in places]
 
 
 def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:

@@ -17,9 +17,8 @@ def slides(folder: Path, rows: str) -> pd.DataFrame:
     for _, path, _ in split:
         if path.endswith("!"):
             (folder / path[:-1]).touch()
-    return pd.DataFrame([[name, path.rstrip("!"), patient] for name, path, patient in split], dtype=object).set_axis(
-        ["slide_id", "path", "patient_id"], axis=1
-    )
+    cells = [[name, str(folder / path.rstrip("!")), patient] for name, path, patient in split]
+    return pd.DataFrame(cells, columns=["slide_id", "path", "patient_id"], dtype=object)
 
 
 @pytest.fixture
@@ -28,14 +27,14 @@ def there(tmp_path: Path) -> pd.DataFrame:
 
 
 def grown(there: pd.DataFrame, tmp_path: Path, rows: str) -> Grown:
-    return grown_slides(there, slides(tmp_path, rows), lambda text: tmp_path / text)
+    in_place = [name for name, path in zip(there["slide_id"], there["path"], strict=True) if Path(path).exists()]
+    return grown_slides(there, slides(tmp_path, rows), in_place)
 
 
 def test_new_slides_are_added_and_rows_stay(there: pd.DataFrame, tmp_path: Path) -> None:
-    found = grown(there, tmp_path, "a a.svs P, other-name b.svs Q, c c.svs R")
-    assert found.table.to_numpy().tolist() == [
-        ["a", "a.svs", "P", "x"], ["b", "b.svs", "Q", "y"], ["c", "c.svs", "R", ""],
-    ]  # fmt: skip
+    found = grown(there, tmp_path, "a a.svs P, b b.svs Q, c c.svs R")
+    assert found.table.drop(columns="path").to_numpy().tolist() == [["a", "P", "x"], ["b", "Q", "y"], ["c", "R", ""]]
+    assert found.table["path"].tolist() == [str(tmp_path / f"{name}.svs") for name in "abc"]
     assert (found.added, found.unnamed, found.moved) == (("c",), (), ())
     again = grown(found.table, tmp_path, "a a.svs P, b b.svs Q, c c.svs R")
     assert again.table.equals(found.table)
@@ -60,7 +59,7 @@ def test_a_slide_that_moved_is_followed(there: pd.DataFrame, tmp_path: Path) -> 
     (tmp_path / "b.svs").rename(tmp_path / "b2.svs")
     found = grown(there, tmp_path, "a a.svs P, b b2.svs Q")
     assert found.moved == ("b",)
-    assert found.table["path"].tolist() == ["a.svs", "b2.svs"]
+    assert found.table["path"].tolist() == [str(tmp_path / "a.svs"), str(tmp_path / "b2.svs")]
 
 
 def test_other_patients_and_ids_that_are_taken_are_refused(there: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,45 +1,17 @@
 """Slide ids, patients, what is left out."""
 
-import re
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.joining import COLUMNS, slide_id_from_name, slide_table, unique_slide_ids
+from hypoxia_hpc.cohorts.joining import COLUMNS, slide_table
 from hypoxia_hpc.cohorts.manifests import Candidate
-from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.errors import InputError
 
 
 def files(*names, nbytes=10):
     return [Candidate(Path("/data") / name, nbytes) for name in names]
-
-
-@given(st.text(min_size=1))
-def test_any_name_gives_a_harmless_id(name):
-    assert re.fullmatch(NAME_PATTERN, slide_id_from_name(name))
-
-
-@pytest.mark.parametrize(
-    ("name", "slide_id"),
-    [
-        ("TCGA-E7-A6MF-01Z-00-DX1.766edac4.svs", "TCGA-E7-A6MF-01Z-00-DX1.766edac4"),
-        ("<script>.svs", "script-"),
-        ("..", "slide-5ec1f7e7"),
-        (".tmp-x.svs", "tmp-x"),
-        ("a b\n(2).ome.tif", "a-b--2-.ome"),
-        ("x" * 200 + ".svs", "x" * 128),
-    ],
-)
-def test_slide_ids(name, slide_id):
-    assert slide_id_from_name(name) == slide_id
-
-
-def test_names_of_which_nothing_remains_stay_apart():
-    assert slide_id_from_name("組織.svs") != slide_id_from_name("腫瘍.svs")
 
 
 def test_a_slide_that_tries_to_leave_the_folder():
@@ -93,16 +65,35 @@ def test_a_name_that_is_not_utf8_stands_in_the_table():
     assert [name for name, _ in table.dropped] == ["TCGA-E7-A6MF-11A\\xe9.svs"]
 
 
-def test_collisions_and_repeated_paths_are_all_named():
-    candidates = files("a/1.svs", "b/1.tif", "A b.svs", "a-B.svs", "x.svs", "y/../x.svs")
-    candidates[-1] = Candidate(candidates[-1].path, 1, "other")
+def test_ids_that_a_manifest_repeats_and_repeated_paths_are_all_named():
+    candidates = [Candidate(Path("/data") / name, 1, slide_id) for name, slide_id in (("1.svs", "a"), ("2.svs", "A"))]
+    candidates += [Candidate(Path("/data/x.svs"), 1), Candidate(Path("/data/y/../x.svs"), 1, "other")]
     with pytest.raises(InputError) as caught:
         slide_table(candidates)
     assert caught.value.offending == (
         "path '/data/x.svs' occurs 2 times",
-        "slide id 1: '/data/a/1.svs', '/data/b/1.tif'",
-        "slide id a-b: '/data/A b.svs', '/data/a-B.svs'",
+        "slide id a: '/data/2.svs', '/data/1.svs'",
     )
+
+
+def test_names_that_give_one_id_get_several_and_a_note():
+    table = slide_table(files("a/1.svs", "b/1.tif", "A b.svs", "a-B.svs", "x.svs"))
+    assert table.lengthened == ("A-b-68d4ab28", "a-1", "b-1")
+    assert table.slides["slide_id"].tolist() == ["A-b-68d4ab28", "a-1", "a-B", "b-1", "x"]
+    assert [note for note in table.notes if note.endswith(": 3 (A-b-68d4ab28, a-1, b-1)")]
+    beside = slide_table(files("a b.svs"), taken=["a-B"])
+    assert beside.slides["slide_id"].tolist() == beside.slides["patient_id"].tolist() == ["a-b.svs"]
+
+
+def test_the_patient_that_a_run_has_stands_where_nothing_else_names_one():
+    names = ("TCGA-E7-A6MF-01Z-00-DX1.svs", "other.svs", "given.svs")
+    given = [Candidate(Path("/d") / name, 1, known_patient="P") for name in names]
+    given[2] = Candidate(given[2].path, 1, patient_id="Q", known_patient="P")
+    table = slide_table(given)
+    assert dict(zip(table.slides["name"], table.slides["patient_id"], strict=True)) == dict(
+        zip(names, ("TCGA-E7-A6MF", "P", "Q"), strict=True)
+    )
+    assert table.assumed == ()
 
 
 def test_a_dropped_slide_collides_with_nothing():
@@ -149,21 +140,6 @@ def test_order_of_files_does_not_matter():
     there, back = slide_table(candidates), slide_table(candidates[::-1])
     assert there.slides.equals(back.slides)
     assert there.dropped == back.dropped
-
-
-@pytest.mark.parametrize(
-    ("paths", "ids"),
-    [
-        (["a.svs", "b/c.svs"], ["a", "c"]),
-        (["case1/HE.svs", "case2/HE.svs", "case2/IHC.svs"], ["case1-HE", "case2-HE", "IHC"]),
-        (["HE.svs", "case2/he.svs"], ["HE", "case2-he"]),
-        (["a/x/HE.svs", "b/x/HE.svs"], ["a-x-HE", "b-x-HE"]),
-        (["a.svs", "a.tif", "b.tif"], ["a.svs", "a.tif", "b"]),
-        (["c/a.svs", "c/a.tif"], ["c-a.svs", "c-a.tif"]),
-    ],
-)
-def test_ids_are_unique_by_folder_where_names_repeat(paths: list[str], ids: list[str]) -> None:
-    assert unique_slide_ids([PurePath(path) for path in paths]) == ids
 
 
 def test_files_of_another_size_than_a_gdc_manifest_says_are_named():

@@ -12,6 +12,7 @@ from slides.dicom_series import generate_uid, image_of, write_instance, write_se
 from slides.test_companions import hamamatsu, mirax
 
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.cohorts.naming import derived_ids
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
@@ -27,7 +28,8 @@ def touched(folder: Path, *names: str) -> None:
 
 
 def ids_below(folder: Path, **patterns: list[str]) -> list[str]:
-    return sorted(each.slide_id for each in find_below(folder, **patterns).candidates)
+    found = find_below(folder, **patterns)
+    return sorted(derived_ids(found.candidates, found.root))
 
 
 def test_what_is_no_slide_is_counted_by_suffix(tmp_path: Path) -> None:
@@ -88,8 +90,9 @@ def test_a_series_is_one_slide_of_its_patient(tmp_path: Path, suffix: str) -> No
         min(alone[:2]): "P7",
     }
     by_path = {each.path: each for each in found.candidates}
-    assert by_path[min(alone[:2])].slide_id == "case-7"
-    assert by_path[min(flat[0][:2])].slide_id == min(flat[0][:2]).name.removesuffix(".dcm")
+    ids = dict(zip(by_path, derived_ids(found.candidates, found.root), strict=True))
+    assert ids[min(alone[:2])] == "case-7"
+    assert ids[min(flat[0][:2])] == min(flat[0][:2]).name.removesuffix(".dcm")
     for files in (*flat, alone):
         assert by_path[min(files[:2])].nbytes == sum(file.stat().st_size for file in files[:2])
     assert found.skipped == {}
@@ -123,12 +126,26 @@ def test_a_manifest_names_any_file_of_a_series_or_its_folder(tmp_path: Path) -> 
     for named in (*files, tmp_path / "S 1"):
         (slide,) = series_of_manifest([Candidate(named, nbytes_of(named))])
         assert (slide.path, slide.patient_id) == (min(files[:2]), "P1")
-        assert slide.slide_id == ("S-1" if named.is_dir() else named.name)
+        assert derived_ids([slide], None) == ["S-1" if named.is_dir() else named.name]
     given = Candidate(files[1], 1, slide_id="mine", patient_id="Q")
     (slide,) = series_of_manifest([given])
     assert (slide.path, slide.patient_id, slide.slide_id) == (min(files[:2]), "Q", "mine")
     others = [Candidate(tmp_path / "b.svs", 5), Candidate(tmp_path / "gone.dcm", None)]
     assert series_of_manifest(others) == others
+
+
+def test_a_series_whose_headers_name_two_patients_is_refused(tmp_path: Path) -> None:
+    """A manifest may say whose it is."""
+    series = generate_uid()
+    for name, patient in (("1.dcm", "P"), ("2.dcm", "Q"), ("3.dcm", "")):
+        write_instance(tmp_path / name, image_of(1, 64, 64), series=series, patient=patient)
+    with pytest.raises(InputError, match="headers of its files name several patients") as caught:
+        find_below(tmp_path)
+    assert caught.value.offending == (f"{tmp_path}, series {series}: P (1.dcm) and Q (2.dcm)",)
+    with pytest.raises(InputError, match="headers of its files"):
+        series_of_manifest([Candidate(tmp_path / "3.dcm", 1)])
+    (slide,) = series_of_manifest([Candidate(tmp_path / "3.dcm", 1, patient_id="R")])
+    assert slide.patient_id == "R"
 
 
 def test_a_folder_of_a_manifest_holds_one_series(tmp_path: Path) -> None:
@@ -141,7 +158,7 @@ def test_a_folder_of_a_manifest_holds_one_series(tmp_path: Path) -> None:
 
 
 def test_init_of_a_mixed_folder(tmp_path: Path, real_slide: Path) -> None:
-    """Six series in a flat folder are six slides of their patients; two files of one are refused."""
+    """Six series in a flat folder are six slides of their patients, also where a manifest names each of their files."""
     for seed in range(6):
         write_series(tmp_path / "data", seed, patient=f"P{seed // 2}")
     for case in ("case1", "case2"):
@@ -154,8 +171,11 @@ def test_init_of_a_mixed_folder(tmp_path: Path, real_slide: Path) -> None:
     assert made.joined.found.left_out == 0
     rows = "\n".join(str(file) for file in sorted((tmp_path / "data").glob("*.dcm")))
     (tmp_path / "manifest.csv").write_text(f"path\n{rows}\n")
-    with pytest.raises(InputError, match="cannot be told apart"):
-        init(RunDir(tmp_path / "other"), preset("hypoxia"), tmp_path / "manifest.csv")
+    made = init(RunDir(tmp_path / "other"), preset("hypoxia"), tmp_path / "manifest.csv")
+    again = pd.read_csv(tmp_path / "other" / "slides.csv")
+    assert again.equals(table[table["patient_id"].str.startswith("P")].reset_index(drop=True))
+    assert made.joined.slides.merged == tuple(again["slide_id"])
+    assert made.joined.flow.steps[0].slides == 6
 
 
 def test_patterns_are_for_folders(tmp_path: Path) -> None:

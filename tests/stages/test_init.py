@@ -13,10 +13,10 @@ import pytest
 from slides.dicom_series import write_series
 
 from hypoxia_hpc.cli.text.making import made_text
+from hypoxia_hpc.cohorts.series import SERIES_ELSEWHERE
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.slides.finding import SERIES_ELSEWHERE
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.init import OTHER_PATIENT, SAME_PATIENT, init, update
@@ -55,7 +55,7 @@ def test_a_series_in_two_folders_is_one_slide(tmp_path: Path) -> None:
     assert sorted(table.index) == ["b", "other"]
     assert Path(table["path"]["b"]) == min(files[:2])
     (dropped,) = [line for line in said if line.startswith("dropped")]
-    assert dropped.startswith(f"dropped 2 slides, {SERIES_ELSEWHERE}: ")
+    assert dropped.startswith(f"dropped 2 slides: {SERIES_ELSEWHERE} (")
     assert str(tmp_path / "data" / "a") in dropped
     assert str(tmp_path / "data" / "c") in dropped
     (tmp_path / "manifest.csv").write_text("path,slide_id\ndata/a,one\ndata/c,two\ndata/other,three\n")
@@ -71,6 +71,46 @@ def test_a_series_under_two_patients_is_refused(tmp_path: Path) -> None:
         init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "manifest.csv")
     first = min(files[:2])
     assert caught.value.offending == (f"{first} (P) and {tmp_path / 'b' / first.name} (Q)",)
+
+
+def test_rows_of_one_series_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "S", 1, patient="P1")
+    rows = "".join(f"S/{file.name},{patient}\n" for file, patient in zip(files, "PPQ", strict=False))
+    (tmp_path / "manifest.csv").write_text(f"path,patient_id\n{rows}")
+    with pytest.raises(InputError, match="contradict each other") as caught:
+        init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "manifest.csv")
+    (line,) = caught.value.offending
+    assert line.endswith(f"patient_id P ({files[0].name}) and Q ({files[2].name}.dcm)".replace(".dcm.dcm", ".dcm"))
+    (tmp_path / "manifest.csv").write_text(f"path,patient_id\n{rows.replace('Q', 'P')}")
+    said = said_by_init(tmp_path / "run", tmp_path / "manifest.csv")
+    merged = "DICOM series of which the manifest names several files; each series is one slide"
+    first = min(files[:2]).stem
+    assert f"note: {merged}: 1 ({first})" in said
+    assert (tmp_path / "run" / "patients.csv").read_text() == "patient_id,label\nP,\n"
+
+
+def test_md5_and_size_of_a_row_are_those_of_its_own_file(tmp_path: Path) -> None:
+    """Not of the series' first file, which is the path in slides.csv."""
+    files = write_series(tmp_path / "S", 1, patient="P1")
+    first, second = sorted(files[:2])
+    for named, md5 in ((first, "a" * 32), (second, "")):
+        manifest = written(tmp_path / "gdc.txt", "id\tfilename\tmd5\tsize\n")
+        manifest.write_text(f"{manifest.read_text()}S\t{named.name}\t{'a' * 32}\t{named.stat().st_size}\n")
+        made = init(RunDir(tmp_path / named.name), preset("hypoxia"), manifest)
+        assert made.joined.slides.resized == ()
+        assert list(made.joined.slides.slides.get("md5", [""])) == [md5]
+        manifest.write_text(manifest.read_text().replace(str(named.stat().st_size), "7"))
+        assert len(init(RunDir(tmp_path / f"{named.name}-7"), preset("hypoxia"), manifest).joined.slides.resized) == 1
+
+
+def test_names_that_give_one_id_are_no_error(tmp_path: Path) -> None:
+    for name in ("Müller.svs", "Möller.svs", "a b.svs", "a-b.svs"):
+        written(tmp_path / "slides" / name, name)
+    said = said_by_init(tmp_path / "run", tmp_path / "slides")
+    table = pd.read_csv(tmp_path / "run" / "slides.csv").set_index("name")["slide_id"]
+    (digested,) = {*table} - {"Muller", "Moller", "a-b"}
+    assert table["a b.svs"] == digested
+    assert any(line.startswith("note: slides whose file names give the id") and digested in line for line in said)
 
 
 def test_names_that_no_file_can_have_end_nothing(tmp_path: Path, real_slide: Path) -> None:
@@ -105,6 +145,7 @@ def made_by(run: Path, slides: Path, **sources: Any) -> tuple[list[str], pd.Data
 
 
 def written(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return path
 
@@ -246,6 +287,29 @@ def test_a_run_grows(tmp_path: Path, real_slide: Path) -> None:
     update(run, second)
     assert {path: path.read_bytes() for path in files} == files
     assert [step["slides"] for step in json.loads(run.flow_file.read_text())["steps"]] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("second", ["slides", "slides/case2", "more.csv"])
+def test_a_run_grows_by_a_file_of_the_same_name(tmp_path: Path, second: str) -> None:
+    run = RunDir(tmp_path / "run")
+    (tmp_path / "slides").mkdir()
+    written(tmp_path / "slides" / "case1" / "HE.svs", "one")
+    init(run, preset("hypoxia"), tmp_path / "slides")
+    edited = run.slides_file.read_text().replace(",HE,", ",Anna,")  # a patient whom nothing else names
+    run.slides_file.write_text(edited)
+    written(run.patients_file, "patient_id,label\nAnna,1\n")
+    written(tmp_path / "slides" / "case2" / "HE.svs", "two")
+    written(tmp_path / "more.csv", "path\nslides/case2/HE.svs\n")
+    for added in (("case2-HE",), ()):
+        made = update(run, tmp_path / second)
+        assert made.grown is not None
+        assert made.grown[0].added == added
+        assert run.slides_file.read_text().splitlines()[:2] == edited.splitlines()
+        assert run.patients_file.read_text() == "patient_id,label\nAnna,1\ncase2-HE,\n"
+    written(tmp_path / "copy" / "HE.svs", "one")
+    made = update(run, tmp_path / "copy")
+    assert made.grown is not None
+    assert made.grown[0].added == ()
 
 
 def test_a_run_does_not_grow_where_a_slide_vanished(tmp_path: Path, real_slide: Path) -> None:

@@ -43,7 +43,7 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
         yield scores_text(joined.labels)
     yield from _passed_over(joined.found)
     for group in left_out("slide", joined.slides.dropped):
-        yield f"dropped {some(group.n, 'slide')}, {group.reason}: {some_names(group.names)}"
+        yield f"dropped {some(group.n, 'slide')}: {group.reason} ({some_names(group.names)})"
     for where, columns in joined.unused:
         yield f"note: columns of {where} that are not used: {some_names(columns)}"
     for note in joined.slides.notes:
