@@ -196,12 +196,22 @@ def hypoxia_label(scores, rule):
     return {p: (int(d > 0), d / largest[t] if largest[t] else 0.0) for p, (d, t) in displacements.items()}
 
 
-def pooled(tiles, level):
-    """id -> (mean probability, number of tiles), with exact sums."""
+def pooled(tiles, level, statistic=statistics.fmean):
+    """id -> (a statistic of the probabilities, by default their mean, number of tiles), with exact sums."""
     by_id = defaultdict(list)
     for row in tiles.itertuples():
         by_id[getattr(row, f"{level}_id")].append(row.probability)
-    return {name: (math.fsum(values) / len(values), len(values)) for name, values in by_id.items()}
+    return {name: (statistic(values), len(values)) for name, values in by_id.items()}
+
+
+def top_mean(values, k):
+    """Mean of the k largest."""
+    return statistics.fmean(sorted(values, reverse=True)[:k])
+
+
+def share_above(values, threshold):
+    """The share of values above a threshold."""
+    return sum(value > threshold for value in values) / len(values)
 
 
 def metric_values(labels, probabilities, threshold):

@@ -1,13 +1,16 @@
-"""From tiles to slides and patients: the mean prediction over all tiles, or the mean logit weighted by attention."""
+"""From tiles to slides and patients: the mean prediction over all tiles or another statistic of them, or the mean logit
+weighted by attention."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from hypoxia_hpc.config.evaluate import PoolingKind
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 Level = Literal["slide", "patient"]
@@ -17,21 +20,38 @@ Link = Literal["logistic", "softmax", "identity"]
 PROBABILITY = ("probability",)
 
 
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """What of the tiles' predictions stands for a slide or patient: their mean; their median; the mean of the ``k``
+    largest, of all where there are fewer; or the share of them above ``threshold``."""
+
+    kind: PoolingKind = "mean"
+    k: int = 10
+    threshold: float = 0.5
+
+
+MEAN = Pooling()
+
+
 def logit_names(n: int) -> list[str]:
     """The columns of a tile's logits, where there are n."""
     return ["logit"] if n == 1 else [f"logit_{number}" for number in range(n)]
 
 
 def pool_tiles(
-    tiles: pd.DataFrame, level: Level, outputs: Sequence[str] = PROBABILITY, link: Link = "logistic"
+    tiles: pd.DataFrame,
+    level: Level,
+    outputs: Sequence[str] = PROBABILITY,
+    link: Link = "logistic",
+    pooling: Pooling = MEAN,
 ) -> pd.DataFrame:
     """id, patient_id, the ``outputs`` (float64), n_tiles (int64), one row a slide or patient, sorted by id.
 
-    ``tiles`` has one row a tile: slide_id, patient_id, and either ``outputs``, of which the mean is taken (a patient's
-    is that over the tiles of all its slides); or ``attention_logit`` and `logit_names`, one for each output, float64 of
-    any size: then the outputs are what ``link`` makes of the weighted mean of the logits. The weights of the tiles are
-    the softmax of the attention logits within the slide or patient. The order of the rows does not matter, to the last
-    bit.
+    ``tiles`` has one row a tile: slide_id, patient_id, and either ``outputs``, each of which is pooled by ``pooling``
+    (a patient's over the tiles of all its slides); or ``attention_logit`` and `logit_names`, one for each output,
+    float64 of any size: then the outputs are what ``link`` makes of the weighted mean of the logits. The weights of the
+    tiles are the softmax of the attention logits within the slide or patient. The order of the rows does not matter, to
+    the last bit.
     """
     codes, ids = pd.factorize(tiles[f"{level}_id"], sort=True)
     if ATTENTION in tiles:
@@ -39,7 +59,7 @@ def pool_tiles(
         pooled = [_attention_mean(codes, len(ids), _floats(tiles, name), attention) for name in logits]
         values = linked(np.stack(pooled, axis=1), link)
     else:
-        values = np.stack([_mean(codes, len(ids), _floats(tiles, name)) for name in outputs], axis=1)
+        values = np.stack([_pooled(codes, len(ids), _floats(tiles, name), pooling) for name in outputs], axis=1)
     n_tiles = np.bincount(codes, minlength=len(ids))
     first = np.argsort(codes, kind="stable")[np.cumsum(n_tiles) - n_tiles]
     return pd.DataFrame(
@@ -86,11 +106,21 @@ def _floats(tiles: pd.DataFrame, column: str) -> Float64Array:
     return tiles[column].to_numpy(dtype=np.float64)
 
 
-def _mean(codes: Int64Array, n_ids: int, values: Float64Array) -> Float64Array:
-    """The mean by code."""
+def _pooled(codes: Int64Array, n_ids: int, values: Float64Array, pooling: Pooling) -> Float64Array:
+    """A statistic of the values by code; each code has one or more."""
     order = np.lexsort((values, codes))  # a sum depends on its order: smallest first, for any order of the input
+    codes, values = codes[order], values[order]
     counts = np.bincount(codes, minlength=n_ids)
-    means: Float64Array = np.bincount(codes[order], weights=values[order], minlength=n_ids) / counts
+    ends = np.cumsum(counts)
+    if pooling.kind == "median":
+        middle: Float64Array = (values[ends - 1 - counts // 2] + values[ends - 1 - (counts - 1) // 2]) / 2
+        return middle
+    if pooling.kind == "top-k":
+        kept = ends[codes] - np.arange(len(codes)) <= pooling.k
+        codes, values, counts = codes[kept], values[kept], np.minimum(counts, pooling.k)
+    elif pooling.kind == "share-above":
+        values = (values > pooling.threshold).astype(np.float64)
+    means: Float64Array = np.bincount(codes, weights=values, minlength=n_ids) / counts
     return means
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from hypoxia_hpc.config.base import Fraction, Table
+from hypoxia_hpc.config.base import ADDED, Fraction, Table
+
+PoolingKind = Literal["mean", "median", "top-k", "share-above"]
 
 
 class EvaluateTable(Table):
@@ -14,3 +18,15 @@ class EvaluateTable(Table):
     bootstrap: int = Field(2000, ge=100, le=1000000, description="resamplings of patients for the intervals")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the resampling")
+    pooling: PoolingKind = Field(
+        "mean",
+        description='what of its tiles stands for a slide or patient: their "mean", "median", the mean of the "top-k" '
+        'largest, the "share-above" pooling_threshold; attention weighs tiles itself',
+        json_schema_extra=ADDED,
+    )
+    pooling_k: int = Field(
+        10, ge=1, le=1000000, description='how many tiles pooling = "top-k" takes', json_schema_extra=ADDED
+    )
+    pooling_threshold: Fraction = Field(
+        0.5, description='of a tile\'s probability, for pooling = "share-above"', json_schema_extra=ADDED
+    )

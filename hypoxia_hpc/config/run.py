@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import Table
 from hypoxia_hpc.config.cohort import CohortTable
-from hypoxia_hpc.config.evaluate import EvaluateTable
+from hypoxia_hpc.config.evaluate import EvaluateTable, PoolingKind
 from hypoxia_hpc.config.extract import ExtractTable
 from hypoxia_hpc.config.heads.registry import HEADS
-from hypoxia_hpc.config.outcome import OutcomeTable
+from hypoxia_hpc.config.outcome import OutcomeKind, OutcomeTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.config.tile import TileTable
 from hypoxia_hpc.config.train import TrainTable, one_of
 
+# The median of each of several probabilities is no probability: they no longer sum to 1. A share is no score, no risk.
+POOLINGS: Mapping[OutcomeKind, tuple[PoolingKind, ...]] = {
+    "binary": ("mean", "median", "top-k", "share-above"),
+    "classes": ("mean",),
+    "score": ("mean", "median", "top-k"),
+    "survival": ("mean", "median", "top-k"),
+}
 StudyName = Annotated[str, one_of(STUDIES, USELESS_STUDIES)]
 
 
@@ -48,6 +56,17 @@ class RunConfig(Table):
             able = [head for head in HEADS if kind in HEADS[head].outcomes]
             raise ValueError(
                 f"[train] heads: {', '.join(wrong)} cannot predict an [outcome] of kind {kind!r}; these can: "
+                f"{', '.join(able)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_are_pooled_as_the_outcome_allows(self) -> RunConfig:
+        kind, pooling = self.outcome.kind, self.evaluate.pooling
+        able = POOLINGS[kind]
+        if pooling not in able:
+            raise ValueError(
+                f"[evaluate] pooling = {pooling!r} is not for an [outcome] of kind {kind!r}; these are: "
                 f"{', '.join(able)}"
             )
         return self

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
-from hypoxia_hpc.analysis.pooling import ATTENTION, attention_weights, pool_tiles
+from hypoxia_hpc.analysis.pooling import ATTENTION, Pooling, attention_weights, pool_tiles
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
+from hypoxia_hpc.config import EvaluateTable
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
@@ -87,9 +88,10 @@ def predict_cohort(
     features: Iterable[tuple[SlideState, Features]],
     patients: Mapping[str, Patient],
     outcome: Outcome,
+    pooling: Pooling,
 ) -> Predictions:
-    """Every tile through every model, pooled to slides and patients. ``features`` of ``states``, in their order,
-    which has the slides of a patient together.
+    """Every tile through every model, pooled to slides and patients: by ``pooling``, unless the model weighs tiles
+    itself. ``features`` of ``states``, in their order, which has the slides of a patient together.
 
     A model of one fold says all there is. Of several, each predicts the patients of its sets, and tiles are kept from
     the fold that has their patient in its test set (with repeats the mean of those folds); who is in no set (no label,
@@ -100,7 +102,7 @@ def predict_cohort(
         base = _base(part, states)
         for name, members in models.items():
             frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
-            found[name].append(_of_part(name, members, frames, patients, outcome))
+            found[name].append(_of_part(name, members, frames, patients, outcome, pooling))
     return Predictions(*(_joined(models, found, level) for level in ("tiles", "slides", "patients")))
 
 
@@ -155,6 +157,7 @@ def _of_part(
     frames: Sequence[pd.DataFrame],
     patients: Mapping[str, Patient],
     outcome: Outcome,
+    pooling: Pooling,
 ) -> Predictions:
     """``frames``: the tiles of a part as each member sees them."""
     columns, labels = [*columns_of(outcome), "patient_id"], label_columns(patients, outcome)
@@ -173,8 +176,8 @@ def _of_part(
 
         attention = attention_weights(frame) if ATTENTION in frame else np.nan
         tiles.append(labelled(frame.assign(attention=attention))[tile_columns(outcome)])
-        slides.append(labelled(pool_tiles(frame, "slide", outcome.outputs, outcome.link))[columns])
-        pooled.append(labelled(pool_tiles(frame, "patient", outcome.outputs, outcome.link))[columns])
+        slides.append(labelled(pool_tiles(frame, "slide", outcome.outputs, outcome.link, pooling))[columns])
+        pooled.append(labelled(pool_tiles(frame, "patient", outcome.outputs, outcome.link, pooling))[columns])
     said = (*outcome.outputs, "attention")
     of_tiles = _once(_of_folds(tiles, SETS[-1:], said), said)
     return Predictions(of_tiles, _of_folds(slides, SETS, said), _of_folds(pooled, SETS, said))
@@ -205,6 +208,20 @@ def over_repeats(pooled: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:
     once = rows.assign(fold=rows["fold"].mask(again)).drop_duplicates(keys)
     whole: pd.DataFrame = pd.concat([pooled[~again], once])
     return whole.sort_index(kind="stable")
+
+
+def pooling_of(table: EvaluateTable) -> Pooling:
+    """The pooling that [evaluate] asks for."""
+    return Pooling(table.pooling, table.pooling_k, table.pooling_threshold)
+
+
+def pooling_note(pooling: Pooling, predictions: Predictions) -> str:
+    """Which models do not pool by the configured ``pooling``; empty where all do, and where it is the default."""
+    weighed = predictions.tiles["attention"].notna()
+    models = sorted(predictions.tiles["model"][weighed].unique())
+    if pooling.kind == "mean" or not models:
+        return ""
+    return f"[evaluate] pooling = {pooling.kind!r} is not for {', '.join(models)}, which weigh the tiles themselves"
 
 
 def label_columns(patients: Mapping[str, Patient], outcome: Outcome) -> dict[str, dict[str, float | int]]:

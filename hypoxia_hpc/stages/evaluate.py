@@ -18,6 +18,8 @@ from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.predictions import (
     Predictions,
     over_repeats,
+    pooling_note,
+    pooling_of,
     predict_cohort,
     predictions_digest,
     saved_members,
@@ -86,13 +88,16 @@ def _predict(
     make_probabilities(cohort.run, cohort.run, slides, progress=progress, stop=stop)
     models = saved_members(cohort.run, cohort.run, folds)
     tally = ClusterTally(saved_clusterings(cohort.run, folds))
+    pooling = pooling_of(cohort.config.evaluate)
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slide")
     try:
         features = tally.passing(listened(each_features(cohort, states), progress, stop))
-        predictions = predict_cohort(models, states, features, cohort.patients, cohort.outcome)
+        predictions = predict_cohort(models, states, features, cohort.patients, cohort.outcome, pooling)
     finally:
         progress.end()
+    if note := pooling_note(pooling, predictions):
+        progress.note(note)
     baseline = _baseline(cohort, predictions.patients, folds)
     patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
     return replace(predictions, patients=patients), tally.tables()

@@ -12,7 +12,13 @@ from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models.clusterings import ClusterTally, saved_clusterings
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.outputs import saved_models
-from hypoxia_hpc.models.predictions import predict_cohort, saved_members, write_predictions
+from hypoxia_hpc.models.predictions import (
+    pooling_note,
+    pooling_of,
+    predict_cohort,
+    saved_members,
+    write_predictions,
+)
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed
@@ -73,16 +79,18 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     sets = dict.fromkeys(cohort.patients, SET)
     make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     members = saved_members(run, model_run, [sets] * n_folds)
-    outcome = model_run.outcome()
+    outcome, pooling = model_run.outcome(), pooling_of(model_run.config().evaluate)
     tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slide")
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         try:
             features = tally.passing(listened(each_features(cohort, states), progress, stop))
-            predictions = predict_cohort(members, states, features, cohort.patients, outcome)
+            predictions = predict_cohort(members, states, features, cohort.patients, outcome, pooling)
         finally:
             progress.end()
+        if note := pooling_note(pooling, predictions):
+            progress.note(note)
         write_predictions(run.predictions, predictions, tally.tables())
     return Predicted(predictions.patients, model_run.config().evaluate.threshold)
 

@@ -1,11 +1,14 @@
 """Tiles to slides to patients."""
 
+import statistics
+from functools import partial
+
 import naive
 import numpy as np
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.analysis.pooling import attention_weights, pool_tiles
+from hypoxia_hpc.analysis.pooling import Pooling, attention_weights, pool_tiles
 
 
 def tiles_of(n, seed):
@@ -47,12 +50,39 @@ def test_equals_twin(level):
         assert row.n_tiles == n_tiles
 
 
+POOLINGS = {
+    "median": (Pooling("median"), statistics.median),
+    "top-k": (Pooling("top-k", k=5), partial(naive.top_mean, k=5)),
+    "top-1": (Pooling("top-k", k=1), max),
+    "share-above": (Pooling("share-above", threshold=0.3), partial(naive.share_above, threshold=0.3)),
+}
+
+
 @pytest.mark.parametrize("level", ["slide", "patient"])
-def test_order_does_not_matter_to_the_last_bit(level):
+@pytest.mark.parametrize("name", POOLINGS)
+def test_each_pooling_equals_its_twin(level, name):
+    tiles = tiles_of(90, 10)
+    tiles.loc[:40, "probability"] = tiles["probability"][:41].round(1)  # ties, and some at the threshold
+    pooling, statistic = POOLINGS[name]
+    pooled = pool_tiles(tiles, level, pooling=pooling)
+    expected = naive.pooled(tiles, level, statistic)
+    assert {row.id: (pytest.approx(row.probability), row.n_tiles) for row in pooled.itertuples()} == expected
+    assert len(pool_tiles(tiles[:0], level, pooling=pooling)) == 0
+
+
+@pytest.mark.parametrize("level", ["slide", "patient"])
+@pytest.mark.parametrize("pooling", [Pooling(), Pooling("median"), Pooling("top-k"), Pooling("share-above")])
+def test_order_does_not_matter_to_the_last_bit(level, pooling):
     tiles = tiles_of(2000, 2)
+    shuffled = tiles.sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(
-        pool_tiles(tiles, level), pool_tiles(tiles.sample(frac=1, random_state=3), level), check_exact=True
+        pool_tiles(tiles, level, pooling=pooling), pool_tiles(shuffled, level, pooling=pooling), check_exact=True
     )
+
+
+def test_attention_keeps_its_own_pooling():
+    tiles = weighed_tiles_of(100, 3)
+    pd.testing.assert_frame_equal(pool_tiles(tiles, "slide"), pool_tiles(tiles, "slide", pooling=Pooling("median")))
 
 
 def test_patient_of_its_own_slides():

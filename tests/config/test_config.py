@@ -391,3 +391,11 @@ def test_the_words_for_weights_are_named() -> None:
     (item,) = refused({"extract": {"weights": "imagnet"}}).offending
     assert item.startswith('extract: weights = "imagnet" names a file')
     assert item.endswith('"imagenet" and "random" are the words that are no path')
+
+
+def test_a_pooling_that_is_not_for_the_outcome_is_refused() -> None:
+    assert parsed('[evaluate]\npooling = "share-above"').evaluate.pooling == "share-above"
+    asked = '[outcome]\nkind = "{}"\n[train]\nheads = ["linear"]\nclusterings = []\n[evaluate]\npooling = "{}"'
+    assert parsed(asked.format("survival", "top-k")).evaluate.pooling_k == 10
+    with pytest.raises(InputError, match=r"'share-above' is not for .* 'score'; these are: mean, median, top-k"):
+        parsed(asked.format("score", "share-above"))
