@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.models.clusterings import ClusterTally, saved_clusterings
+from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.outputs import saved_models
 from hypoxia_hpc.models.predictions import (
+    Predictions,
     pooling_note,
     pooling_of,
     predict_cohort,
@@ -22,7 +23,7 @@ from hypoxia_hpc.models.predictions import (
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed
-from hypoxia_hpc.runs.cohort import by_patient, each_features, listened, load_cohort, model_names
+from hypoxia_hpc.runs.cohort import Cohort, by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
 from hypoxia_hpc.runs.receipts import timed_receipt
@@ -61,11 +62,6 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
         Stopped: on request.
     """
     models = saved_models(model_run)
-    n_folds = model_run.config().train.n_folds
-    if n_folds > 1:
-        progress.note(
-            f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"
-        )
     cohort = load_cohort(run)
     refuse_other_features(tile_spec(cohort.config.tile), cohort.spec, models)
     if not cohort.done:
@@ -76,23 +72,35 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     used = ModelsUsed(model_run.root.absolute().name, keys)
-    sets = dict.fromkeys(cohort.patients, SET)
     make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
-    members = saved_members(run, model_run, [sets] * n_folds)
-    outcome, pooling = model_run.outcome(), pooling_of(model_run.config().evaluate)
-    tally = ClusterTally(saved_clusterings(model_run, [sets] * n_folds))
+    with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
+        predictions, clusters = _predict(cohort, model_run, progress, stop)
+        write_predictions(run.predictions, predictions, clusters)
+    return Predicted(predictions.patients, model_run.config().evaluate.threshold)
+
+
+def _predict(
+    cohort: Cohort, model_run: RunDir, progress: Progress, stop: threading.Event
+) -> tuple[Predictions, ClusterTables | None]:
+    config = model_run.config()
+    n_folds, pooling = config.train.n_folds, pooling_of(config.evaluate)
+    if n_folds > 1:
+        progress.note(
+            f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"
+        )
+    sets = [dict.fromkeys(cohort.patients, SET)] * n_folds
+    members = saved_members(cohort.run, model_run, sets)
+    tally = ClusterTally(saved_clusterings(model_run, sets))
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slide")
-    with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
-        try:
-            features = tally.passing(listened(each_features(cohort, states), progress, stop))
-            predictions = predict_cohort(members, states, features, cohort.patients, outcome, pooling)
-        finally:
-            progress.end()
-        if note := pooling_note(pooling, predictions):
-            progress.note(note)
-        write_predictions(run.predictions, predictions, tally.tables())
-    return Predicted(predictions.patients, model_run.config().evaluate.threshold)
+    try:
+        features = tally.passing(listened(each_features(cohort, states), progress, stop))
+        predictions = predict_cohort(members, states, features, cohort.patients, model_run.outcome(), pooling)
+    finally:
+        progress.end()
+    if note := pooling_note(pooling, predictions):
+        progress.note(note)
+    return predictions, tally.tables()
 
 
 def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]]) -> None:
