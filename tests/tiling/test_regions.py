@@ -402,6 +402,24 @@ def test_some_crossings_are_none_too_many(tmp_path: Path) -> None:
     assert shares(regions, [(0, 0), (30, 30), (0, 30)], 100.0) == [np.float32(0.51), np.float32(0.51), np.float32(0.51)]
 
 
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_outlines_along_one_axis_are_compared_with_their_neighbours_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_flat: bool
+) -> None:
+    """60,000 strips across a slide were refused for crossings that they do not have."""
+    monkeypatch.setattr("hypoxia_hpc.tiling.regions.MOST_PAIRS", 10_000)
+    strips = [box(0, 100 * k, 20_000, 30) if is_flat else box(100 * k, 0, 30, 20_000) for k in range(200)]
+    assert regions_of(tmp_path, *map(polygon, strips)).whole.area == 200 * 30 * 20_000
+
+
+def test_a_union_of_polygons_apart_overlapping_and_touching_is_that_of_all_at_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    boxes = [box(*map(int, rng.integers(0, 2000, 2)), *map(int, rng.integers(10, 120, 2))) for _ in range(300)]
+    boxes += [box(5000, 0, 100, 100), box(5100, 0, 100, 100), box(9000, 0, 5, 5)]
+    at_once = shapely.union_all([shapely.Polygon(one) for one in boxes])
+    assert shapely.normalize(regions_of(tmp_path, *map(polygon, boxes)).whole).equals(at_once)
+
+
 segments_of_small_numbers = st.lists(st.tuples(*[st.integers(0, 6)] * 4), max_size=12)
 
 
