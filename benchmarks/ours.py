@@ -51,7 +51,7 @@ def deliver(path: Path, table: TileTable, new_tile: NewTile, mpp: float | None =
     with opened_slide(path) as opened:
         plan = plan_tiles(opened.pyramid, table, mpp)
         reading = opened.reading(plan, table.reduce)
-        masks = tile_masks(opened, plan, table, None)
+        masks = tile_masks(opened, plan, table, np.ones(plan.n_tiles, dtype=bool))
         rule = CutRule(table.white, most_background_px(table.tile_px, table.max_background), table.screen != "off")
         selected = masks.selected & ~masks.screened_background
         cut = cut_tiles(opened.sources(plan, reading, selected), reading.tiles, rule, selected, new_tile)

@@ -48,11 +48,15 @@ Verdict = Literal["ok", "note", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the table: ``ok``, ``note`` (missing, but not needed for everything) or ``bad``."""
+    """One line of the table: ``ok``, ``note`` (missing, but not needed for everything) or ``bad``. ``slide``: which one
+    it is about, else empty; of one that is bad ``reason`` is the word of its quarantine, ``remedy`` what to do."""
 
     name: str
     verdict: Verdict
     detail: str
+    slide: str = ""
+    reason: str = ""
+    remedy: str = ""
 
 
 def libraries() -> Check:

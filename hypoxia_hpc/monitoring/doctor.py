@@ -16,20 +16,17 @@ from hypoxia_hpc.errors import HypoxiaError, SlideError
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
+from hypoxia_hpc.monitoring.foreseen import foresee
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.companions import companions
-from hypoxia_hpc.slides.fingerprint import slide_errors
-from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, MOST_MASK_PX, coarse_level, scanned_px
-from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.tiling.plan import plan_tiles
-from hypoxia_hpc.tiling.regions import read_regions, regions_path, require_on_slide
+from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, coarse_level
+from hypoxia_hpc.slides.planning import SlidePlan
 from hypoxia_hpc.tiling.remarks import resolution_doubt, size_doubt
 
 # Nearly all of reading a header is waiting for a network drive.
 HEADER_READERS = 16
-WORST_LAST: tuple[Verdict, ...] = ("ok", "note", "bad")
 
 
 def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
@@ -75,8 +72,9 @@ def _sums(slides: Sequence[Slide], said: Mapping[str, str], readers: ThreadPoolE
     found = list(readers.map(lambda slide: _md5_of(slide.path), known))
     for slide, (md5, problem) in zip(known, found, strict=True):
         if md5 != said[slide.slide_id]:
-            told = problem or f"MD5 {md5}, slides.csv has {said[slide.slide_id]}: download it again"
-            yield Check(f"md5 {slide.slide_id}", "bad", told)
+            told = problem or f"MD5 {md5}, slides.csv has {said[slide.slide_id]}"
+            remedy = "" if problem else "download it again"
+            yield Check(f"md5 {slide.slide_id}", "bad", told, slide.slide_id, "md5", remedy)
     n_same = sum(md5 == said[slide.slide_id] for slide, (md5, _) in zip(known, found, strict=True))
     verdict: Verdict = "ok" if len(known) == len(slides) else "note"
     yield Check(
@@ -114,43 +112,31 @@ def _size(slide: Slide) -> int:
 def _slide(table: TileTable, slide: Slide) -> Check:
     name = f"slide {slide.slide_id}"
     try:
-        regions = regions_path(table, slide.slide_id)
-        with slide_errors(slide.path):
-            companions(slide.path)  # OpenSlide sees the loss of some of them only when it reads their tiles
-        with opened_slide(slide.path) as opened:
-            pyramid = opened.pyramid
-            plan = plan_tiles(pyramid, table, slide.mpp)
-            reader = opened.reading(plan, table.reduce).reader
-            drawn = _drawn_text(regions, pyramid, table)
-            cut = opened.beyond_end(plan.level)
+        found = foresee(slide, table)
     except SlideError as error:
-        return Check(name, "bad", f"{error.reason}: {error.problem}")
+        return Check(name, "bad", error.problem, slide.slide_id, error.reason, error.remedy)
+    pyramid, plan = found.pyramid, found.planned.plan
     width, height = pyramid.size_l0
-    where = f"{plan.mpp:g} µm/px from {plan.mpp_source}"
-    found_wrong = [plan_verdict(pyramid, plan, table), cut_verdict(*cut, table)]
-    verdict = max((one for one, _ in found_wrong), key=WORST_LAST.index)
-    lacking = "".join(text for _, text in found_wrong)
-    found = f"{pyramid.vendor} {width} x {height} px, {where}, {plan.n_tiles:,} tiles planned, {reader}"
-    return Check(name, verdict, f"{found}{drawn}{lacking}")
+    said = [
+        f"{pyramid.vendor} {width} x {height} px, {plan.mpp:g} µm/px from {plan.mpp_source}, "
+        f"{_tiles_text(found.planned)}, {found.planned.reading.reader}{_drawn_text(found.planned, table)}"
+    ]
+    odd = [one for one in (found.damage, coarse_doubt(pyramid, plan, table), *_doubts(pyramid, plan)) if one]
+    return Check(name, "note" if odd else "ok", "; ".join(said + odd), slide.slide_id)
 
 
-def _drawn_text(path: Path | None, pyramid: Pyramid, table: TileTable) -> str:
-    """The classes of a slide's regions. Raises SlideError as tile does."""
-    if path is None:
+def _tiles_text(planned: SlidePlan) -> str:
+    """How many tiles ``tile`` will look at."""
+    n, of = planned.n_selected, planned.plan.n_tiles
+    return f"{of:,} tiles planned" + ("" if planned.classes is None else f", {n:,} of them left by the regions")
+
+
+def _drawn_text(planned: SlidePlan, table: TileTable) -> str:
+    """The classes of a slide's regions."""
+    if planned.classes is None:
         return ", all of it" if table.regions else ""
-    regions = read_regions(path, table.regions_rule, table.region_classes)
-    require_on_slide(path, regions, *scanned_px(pyramid))
-    counted = ", ".join(f"{name or 'no class'} {n:,}" for name, n in sorted(regions.classes.items()))
+    counted = ", ".join(f"{name or 'no class'} {n:,}" for name, n in sorted(planned.classes.items()))
     return f", annotations: {counted or 'none'}"
-
-
-def plan_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:
-    """Will tile make something of the plan? Where it will, what is doubtful about the slide."""
-    if not plan.n_tiles:
-        return "bad", "; the slide is smaller than a tile: it will be quarantined, no-tissue"
-    verdict, lacking = coarse_verdict(pyramid, plan, table)
-    doubts = _doubts(pyramid, plan)
-    return "note" if doubts and verdict == "ok" else verdict, "; ".join([lacking, *doubts])
 
 
 def _doubts(pyramid: Pyramid, plan: TilePlan) -> list[str]:
@@ -159,19 +145,8 @@ def _doubts(pyramid: Pyramid, plan: TilePlan) -> list[str]:
     return [doubt for doubt in doubts if doubt]
 
 
-def cut_verdict(beyond: int, of: int, table: TileTable) -> tuple[Verdict, str]:
-    """Is the file whole? ``beyond`` of the level's native tiles lie beyond its end. How many tiles need them is known
-    when the slide is tiled."""
-    if not beyond:
-        return "ok", ""
-    lacking = f"; the file ends before {beyond:,} of the {of:,} native tiles of the level that is read: fetch it again"
-    return "bad" if beyond > table.max_unreadable * of else "note", lacking
-
-
-def coarse_verdict(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> tuple[Verdict, str]:
-    """Has the slide the coarse levels that [tile] tissue and screen want?"""
-    if table.tissue != "none" and coarse_level(pyramid, plan, MOST_MASK_PX, stored=False) is None:
-        return "bad", f'; no level to make the mask of [tile] tissue = "{table.tissue}" from: it will be quarantined'
+def coarse_doubt(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> str:
+    """Has the slide the coarse level that [tile] screen wants?"""
     if table.screen == "fast" and coarse_level(pyramid, plan, MOST_LIGHT_PX, stored=True) is None:
-        return "note", '; no stored coarse level: [tile] screen = "fast" does as "exact" does'
-    return "ok", ""
+        return 'no stored coarse level: [tile] screen = "fast" does as "exact" does'
+    return ""

@@ -12,6 +12,7 @@ from functools import partial
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
+from hypoxia_hpc.monitoring.foreseen import foresee
 from hypoxia_hpc.monitoring.remaining import cohort_stages
 from hypoxia_hpc.networks.backbones.work import WORK
 from hypoxia_hpc.networks.heads.cost import CohortSize
@@ -21,9 +22,9 @@ from hypoxia_hpc.runs.costs import START, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.operations import network_operations
 from hypoxia_hpc.runs.rates import (
-    KEPT_SHARE,
     Figure,
     device_seconds,
+    kept_share,
     measured,
     planned_tiles,
     product,
@@ -36,8 +37,6 @@ from hypoxia_hpc.runs.rates import (
 from hypoxia_hpc.runs.stages import Stage, stages_of
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import current_receipts, survey_run
-from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.tiling.plan import plan_tiles
 
 # Of the slides that need no more work in a stage, by id.
 Receipts = Mapping[str, Receipt]
@@ -166,29 +165,25 @@ def estimate_run(run: RunDir) -> RunEstimate:
 
 
 def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, dict[str, str]]:
-    """Tiles in the plans of slides per unit of cost, and which of those looked at will be quarantined, and why."""
-    costs = {slide.slide_id: slide.cost for slide in slides}
-    known = measured(tiled.values(), costs, planned_tiles)
-    if known is not None:
-        return known, {}
+    """Tiles that slides are cut into, before background is dropped, per unit of cost; and which of those looked at will
+    be quarantined, and why."""
+    known = measured(tiled.values(), {slide.slide_id: slide.cost for slide in slides}, planned_tiles)
+    todo = [slide for slide in slides if slide.slide_id not in tiled]
     plans: list[tuple[int, int]] = []
     unread: dict[str, str] = {}
-    for slide in sample(slides):
+    for slide in sample(slides if known is None else todo):
         try:
-            with opened_slide(slide.path) as opened:
-                n_tiles = plan_tiles(opened.pyramid, table, slide.mpp).n_tiles
+            plans.append((foresee(slide, table).planned.n_selected, slide.cost))
         except SlideError as error:
             unread[slide.slide_id] = error.reason
-            continue
-        if n_tiles:
-            plans.append((n_tiles, slide.cost))
-        else:
-            unread[slide.slide_id] = "no-tissue"
+    if known is not None:
+        return known, unread
     plans = [(n, cost) for n, cost in plans if cost]
     if not plans:
         return Figure(0.0, 0.0, 0.0, "no slide that was looked at gives tiles"), unread
     found = ratio([float(n) for n, _ in plans], [cost for _, cost in plans])
-    return Figure(found.value, found.low, found.high, f"from the headers of {len(plans)} slides"), unread
+    origin = found.origin.replace("measured on", "from the headers of")
+    return replace(found, origin=origin, slides=0), unread
 
 
 def sample(slides: Sequence[Slide]) -> list[Slide]:
@@ -213,7 +208,7 @@ def rates_of(
     kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
     return Rates(
         tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
-        tiles=kept or product(planned, KEPT_SHARE),
+        tiles=kept or product(planned, kept_share(config.tile)),
         tile_bytes=_a_row(tiled, lambda receipt: float(receipt.bytes)) or raw_tile_bytes(config.tile),
         extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
         or seconds_a_tile(config, gpu=gpu, operations=operations()),

@@ -1,11 +1,9 @@
-"""Which tiles of a plan are worth decoding: decided from a coarse level of the slide and from drawn regions."""
+"""Which tiles of a plan are worth decoding: decided from a coarse level of the slide."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,6 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.tiling.kernels.packed import light_shares
-from hypoxia_hpc.tiling.regions import Regions, read_regions, region_fraction, require_on_slide
 from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 
 BoolArray = NDArray[np.bool_]
@@ -47,13 +44,11 @@ class CoarseLevel:
 @dataclass(frozen=True, slots=True)
 class Masks:
     """``selected`` bool (n,): tiles that masks and regions leave. ``screened_background`` bool (n,): tiles that
-    ``screen = "fast"`` takes for background. ``record``: what was done, for the store. ``classes``: annotations of each
-    class in the file of regions."""
+    ``screen = "fast"`` takes for background. ``record``: what was done, for the store."""
 
     selected: BoolArray
     screened_background: BoolArray
     record: Json
-    classes: Mapping[str, int]
 
 
 def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool) -> CoarseLevel | None:
@@ -81,28 +76,36 @@ def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool
     )
 
 
-def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, regions_file: Path | None) -> Masks:
-    """Apply ``[tile] tissue``, ``regions`` and ``screen = "fast"`` to the tiles of a plan.
+def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, selected: BoolArray) -> Masks:
+    """Apply ``[tile] tissue`` and ``screen = "fast"`` to the tiles of a plan. ``selected`` bool (n,): those that the
+    regions leave.
 
     Raises:
         SlideError: ``no-coarse-level`` where a tissue mask is configured and no level shows the whole slide,
-            ``unreadable`` where its coarse level is damaged, ``no-regions`` and ``bad-regions``.
+            ``unreadable`` where its coarse level is damaged.
     """
-    selected, screened_background = np.ones(plan.n_tiles, dtype=bool), np.zeros(plan.n_tiles, dtype=bool)
+    screened_background = np.zeros(plan.n_tiles, dtype=bool)
     record: Json = {}
-    regions = None
-    if regions_file is not None:
-        regions = read_regions(regions_file, table.regions_rule, table.region_classes)
-        require_on_slide(regions_file, regions, *scanned_px(opened.pyramid))
-        selected &= _in_regions(regions, opened.pyramid, plan, table)
     if table.tissue != "none":
         coarse = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
         mask = tissue_mask(_see(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
-        selected &= mask_fraction(mask, coarse.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
+        in_tissue = mask_fraction(mask, coarse.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
+        selected = selected & in_tissue
         record["tissue_level"], record["tissue_factor"] = coarse.level, coarse.factor
     if table.screen == "fast":
         record["screen_level"], screened_background = _screened_background(opened, plan, table)
-    return Masks(selected, screened_background, record, {} if regions is None else regions.classes)
+    return Masks(selected, screened_background, record)
+
+
+def all_masked(plan: TilePlan, table: TileTable) -> SlideError:
+    """The error of a slide of which masks and regions leave no tile."""
+    return SlideError(
+        "no-tissue",
+        f"all {plan.n_tiles:,} tiles are masked: none lies in the tissue mask and the regions as [tile] min_tissue "
+        f"= {table.min_tissue:g} and min_region = {table.min_region:g} want it",
+        remedy="look at the slide, its regions file (pixels count from the corner of the scanned area) and [tile] "
+        "tissue, regions, regions_rule",
+    )
 
 
 def scanned_px(pyramid: Pyramid) -> tuple[int, int]:
@@ -110,25 +113,21 @@ def scanned_px(pyramid: Pyramid) -> tuple[int, int]:
     return pyramid.bounds_l0[2:] if pyramid.bounds_l0 else pyramid.size_l0
 
 
-def _in_regions(regions: Regions, pyramid: Pyramid, plan: TilePlan, table: TileTable) -> BoolArray:
-    """QuPath counts from the corner of the scanned area where a slide has bounds."""
-    corner = np.array(pyramid.bounds_l0[:2] if pyramid.bounds_l0 else (0, 0), dtype=np.int64)
-    inside = region_fraction(regions, plan.xy_l0 - corner, plan.side_l0)
-    share = inside if table.regions_rule == "include" else 1 - inside
-    enough: BoolArray = share >= np.float32(table.min_region)
-    return enough
-
-
 def _require(coarse: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
     if coarse is None:
-        width, height = pyramid.size_l0
-        raise SlideError(
-            "no-coarse-level",
-            f"no level of this slide of {width} x {height} px shows it in {MOST_MASK_PX:,} px or fewer, "
-            "even averaged by 32, so there is no tissue mask",
-            remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
-        )
+        raise without_coarse_level(pyramid)
     return coarse
+
+
+def without_coarse_level(pyramid: Pyramid) -> SlideError:
+    """The error of a slide that no mask of its tissue can be made of."""
+    width, height = pyramid.size_l0
+    return SlideError(
+        "no-coarse-level",
+        f"no level of this slide of {width} x {height} px shows it in {MOST_MASK_PX:,} px or fewer, "
+        "even averaged by 32, so there is no tissue mask",
+        remedy='convert it to a pyramid (vips tiffsave --pyramid), or set [tile] tissue = "none"',
+    )
 
 
 def _see(opened: OpenedSlide, coarse: CoarseLevel) -> UInt8Array:

@@ -182,6 +182,20 @@ class OpenedSlide:
                 "unreadable", f"{self._path}: {error}", remedy="fetch the file again, or leave it out"
             ) from None
 
+    def try_tile(self, plan: TilePlan, reading: Reading, number: int) -> str:
+        """Why the pixel in the middle of a tile of a plan does not decode; empty where it does."""
+        half = plan.side_level // 2
+        x, y = (int(corner) + half for corner in plan.xy_level[number])
+        try:
+            if reading.page is not None:
+                read_native_window(self._descriptor, reading.page, x, y, np.empty((1, 1, 4), dtype=np.uint8))
+            else:
+                x_l0, y_l0 = round_half_up(np.array([x, y]) * plan.downsample).tolist()
+                self._reopened.read_region((x_l0, y_l0), plan.level, (1, 1))
+        except UnreadableBlockError as error:
+            return str(error)
+        return ""
+
     def read_level(self, level: int, factor: int) -> tuple[UInt8Array, int]:
         """All of a level, averaged by ``factor``, a power of two up to 32 (what the kernel cannot do at once in two
         steps, each rounded), uint8 (height, width, 4), whose fourth byte means nothing; a remainder of the division is

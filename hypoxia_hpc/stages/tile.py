@@ -31,9 +31,10 @@ from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.decoders import codec_versions
 from hypoxia_hpc.slides.fingerprint import fingerprint
-from hypoxia_hpc.slides.masks import Masks, tile_masks
+from hypoxia_hpc.slides.masks import Masks, all_masked, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
+from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
@@ -41,7 +42,6 @@ from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.packed import most_background_px
 from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, CutRule
-from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.scratch import Scratch, scratch_folder, staged, staging
@@ -138,7 +138,7 @@ class TileStage:
             _plan_record(tiles),
             _counts(tiles.cut),
             regions_digest(regions) if regions else "",
-            tiles.masks.classes,
+            tiles.planned.classes or {},
             {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions(), **codec_versions()},
         )
 
@@ -148,11 +148,18 @@ class SlideTiles:
     """The plan of a slide, how it was read, and what became of each tile. ``xy_l0`` int64 (n, 2) and ``background``
     float32 (n,) in 0..1 are of the n tiles that are kept, in reading order; ``threads`` is how many cut them."""
 
-    plan: TilePlan
-    reading: Reading
+    planned: SlidePlan
     masks: Masks
     cut: Cut
     threads: int
+
+    @property
+    def plan(self) -> TilePlan:
+        return self.planned.plan
+
+    @property
+    def reading(self) -> Reading:
+        return self.planned.reading
 
     @property
     def xy_l0(self) -> Int64Array:
@@ -178,21 +185,19 @@ def cut_slide(
     Raises:
         SlideError: the slide cannot be planned or read, too many of its tiles do not decode, or none is kept.
     """
-    plan = plan_tiles(opened.pyramid, table, slide.mpp)
-    if plan.n_tiles == 0:
-        opened.check_readable()
-    reading = opened.reading(plan, table.reduce)
+    planned = plan_slide(opened, slide, table)
+    plan, reading = planned.plan, planned.reading
     if table.tissue != "none":
         BUFFERS.clear()
-    masks = tile_masks(opened, plan, table, regions_path(table, slide.slide_id))
+    masks = tile_masks(opened, plan, table, planned.selected)
     selected = masks.selected & ~masks.screened_background
     sources = opened.sources(plan, reading, selected, threads)
     cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick)
     cut.states[masks.selected & masks.screened_background] = BACKGROUND
     _refuse_unreadable(slide, cut, reading, plan, table)
     if not cut.kept.any():
-        raise _no_tissue(_counts(cut), plan, opened.pyramid, table)
-    return SlideTiles(plan, reading, masks, cut, len(sources))
+        raise _no_tissue(_counts(cut), plan, table)
+    return SlideTiles(planned, masks, cut, len(sources))
 
 
 def _rule(table: TileTable) -> CutRule:
@@ -254,22 +259,9 @@ def _refuse_unreadable(slide: Slide, cut: Cut, reading: Reading, plan: TilePlan,
     )
 
 
-def _no_tissue(counts: TileCounts, plan: TilePlan, pyramid: Pyramid, table: TileTable) -> SlideError:
-    if plan.n_tiles and counts.masked == plan.n_tiles:
-        return SlideError(
-            "no-tissue",
-            f"all {plan.n_tiles:,} tiles are masked: none lies in the tissue mask and the regions as [tile] min_tissue "
-            f"= {table.min_tissue:g} and min_region = {table.min_region:g} want it",
-            remedy="look at the slide, its regions file (pixels count from the corner of the scanned area) and [tile] "
-            "tissue, regions, regions_rule",
-        )
-    if plan.n_tiles == 0:
-        width, height = pyramid.level_sizes[plan.level]
-        return SlideError(
-            "no-tissue",
-            f"no whole tile fits: level {plan.level} has {width} x {height} px, a tile needs {plan.side_level}",
-            remedy="leave the slide out, or lower [tile] tile_px or mpp",
-        )
+def _no_tissue(counts: TileCounts, plan: TilePlan, table: TileTable) -> SlideError:
+    if counts.masked == plan.n_tiles:
+        return all_masked(plan, table)
     problem = (
         f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
         f"(pixels with gray level {table.white} or more): {counts.background:,} have more, "

@@ -53,8 +53,8 @@ Polygon = list[Ring]
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """What a file says: polygons of areas that are meant, and of those that are to be ``ignored``, each with its rings,
-    outline first. ``classes``: how many annotations each class has ("" is none). ``others``: how many features of
-    other kinds there are."""
+    outline first. ``classes``: how many annotations with an area each class has ("" is none). ``others``: how many
+    features there are of other kinds, or without an area."""
 
     polygons: list[Polygon]
     ignored: list[Polygon]
@@ -218,7 +218,8 @@ def _drawn(path: Path, meant: Sequence[tuple[int, object]], others: dict[str, in
             if len(problems) > MOST_TOLD:
                 break
             continue
-        drawn.classes[name] = drawn.classes.get(name, 0) + 1
+        counts, kind = (drawn.classes, name) if polygons else (drawn.others, f"{name or 'no class'} without an area")
+        counts[kind] = counts.get(kind, 0) + 1
         if name.endswith(IGNORED_END):
             drawn.ignored.extend(polygons)
         elif not wanted or _is_of(name, wanted):

@@ -17,7 +17,7 @@ from hypoxia_hpc.config import SiteTable, SlurmTable, TileTable, preset, render_
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check
-from hypoxia_hpc.monitoring.doctor import coarse_verdict, cut_verdict, examine_run
+from hypoxia_hpc.monitoring.doctor import coarse_doubt, examine_run
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.synthetic.svs import write_svs
@@ -43,7 +43,10 @@ def test_every_slide_with_a_bad_header_is_named(tmp_path: Path, real_slide: Path
     found = list(examine_run(new_run(tmp_path / "run", slides)))
     assert {one.name for one in found if one.verdict == "bad"} == {"slide broken", "slide short", "slide gone"}
     text = "\n".join(doctor_text(found))
-    assert all(name in text for name in ("slide broken", "slide short", "slide gone"))
+    assert "bad, not-a-slide: 2 slides" in text
+    assert "bad, missing-file: 1 slide\n" in text
+    assert text.count("remedy: check that it was downloaded whole") == 1
+    assert all(any(line.startswith(name) for line in text.splitlines()) for name in ("broken  ", "short  ", "gone  "))
     assert "slide good7" not in text
     assert "and 30 slides ok" in text
     assert text.endswith("3 bad")
@@ -52,8 +55,9 @@ def test_every_slide_with_a_bad_header_is_named(tmp_path: Path, real_slide: Path
 def test_a_slide_without_a_tile_is_bad(tmp_path: Path) -> None:
     write_svs(tmp_path / "small.svs", np.full((250, 250, 3), 255, np.uint8), 0.5)
     found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"small": tmp_path / "small.svs"}))}
-    assert found["slide small"].verdict == "bad"
-    assert "smaller than a tile: it will be quarantined, no-tissue" in found["slide small"].detail
+    assert (found["slide small"].verdict, found["slide small"].reason) == ("bad", "no-tissue")
+    assert "no whole tile fits" in found["slide small"].detail
+    assert "lower [tile] tile_px" in found["slide small"].remedy
 
 
 def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
@@ -62,21 +66,42 @@ def test_few_slides_are_all_shown(tmp_path: Path, real_slide: Path) -> None:
     assert text.endswith("nothing bad")
 
 
-def test_of_many_bad_slides_the_first_are_shown() -> None:
-    verdicts = {"bad": 25, "note": 21, "ok": 30}
+def test_of_many_bad_slides_the_first_of_each_reason_are_shown() -> None:
     found = [Check("cores", "ok", "2")]
-    found += [
-        Check(f"slide {verdict}{n}", verdict, f"first\nsecond of {n}")
-        for verdict, n_of in verdicts.items()
-        for n in range(n_of)
-    ]
+    for verdict, n_of in {"bad": 25, "note": 21, "ok": 30}.items():
+        reason, remedy = ("no-mpp", "give the slide an mpp") if verdict == "bad" else ("", "")
+        found += [
+            Check(f"slide {verdict}{n}", verdict, f"first\nsecond of {n}", f"{verdict}{n}", reason, remedy)
+            for n in range(n_of)
+        ]
+    found.append(Check("slide other", "bad", "not there", "other", "missing-file", "bring it back"))
+    found.append(Check("slide other", "bad", "not there", "another", "missing-file", "bring it back"))
     text = "\n".join(doctor_text(found))
-    for verdict, more in (("bad", 5), ("note", 1), ("ok", 30)):
-        assert f"… and {more} slide{'s' if more > 1 else ''} {verdict} (--json has all)" in text
-    shown = [line.split()[1] for line in text.splitlines() if line.startswith("slide ") and "first" in line.split()]
-    assert shown[:40] == [*(f"bad{n}" for n in range(20)), *(f"note{n}" for n in range(20))]
-    assert ("second of 19" in text, "second of 20" in text) == (True, False)
-    assert text.endswith("25 bad")
+    assert "… and 1 slide note (--json has all)" in text
+    assert "… and 30 slides ok (--json has all)" in text
+    assert "\nbad, no-mpp: 25 slides\n" in text
+    assert "… and 5 more (--json has all)\nremedy: give the slide an mpp\n" in text
+    assert "\nbad, missing-file: 2 slides\n" in text
+    assert [text.count(f"remedy: {one}") for one in ("give the slide an mpp", "bring it back")] == [1, 1]
+    names = [line.split()[0] for line in text.splitlines() if line.endswith("  first") and line.startswith("bad")]
+    assert names == [f"bad{n}" for n in range(20)]
+    assert "slide note19" in text
+    assert "slide note20" not in text
+    assert text.endswith("27 bad")
+
+
+def test_long_and_wide_ids_leave_the_columns_of_others_where_they_are() -> None:
+    found = [
+        Check("slide short", "ok", "aperio", "short"),
+        Check("slide 肿瘤", "ok", "aperio", "肿瘤"),
+        Check("slide " + "x" * 200, "ok", "aperio", "x" * 200),
+    ]
+    head, rule, short, wide, long, below, *_ = "\n".join(doctor_text(found)).splitlines()
+    assert short.index("aperio") == head.index("found") < 30
+    assert wide.index("aperio") == short.index("aperio") - 2  # two characters take two places each
+    assert long == "slide " + "x" * 200
+    assert (below.index("ok"), below.index("aperio")) == (short.index("ok"), short.index("aperio"))
+    assert len(rule) == 100
 
 
 def test_md5_of_slides_are_compared_where_that_is_asked_for(tmp_path: Path, real_slide: Path) -> None:
@@ -90,7 +115,8 @@ def test_md5_of_slides_are_compared_where_that_is_asked_for(tmp_path: Path, real
     assert not any(one.name.startswith("md5") for one in examine_run(run))
     found = {one.name: one for one in examine_run(run, md5=True) if one.name.startswith("md5")}
     assert {name: one.verdict for name, one in found.items()} == {"md5 cut": "bad", "md5 gone": "bad", "md5": "note"}
-    assert found["md5 cut"].detail.endswith(f"slides.csv has {md5}: download it again")
+    assert found["md5 cut"].detail.endswith(f"slides.csv has {md5}")
+    assert found["md5 cut"].remedy == "download it again"
     assert found["md5"].detail == "as in slides.csv: 1 of 3; without one there: 1"
     run.slides_file.write_text("\n".join([f"{head},md5", f"{rows[0]},x"]) + "\n")
     with pytest.raises(InputError, match="md5 'x' is not 32 digits"):
@@ -136,38 +162,31 @@ def test_a_file_that_ends_behind_its_header_is_bad(tmp_path: Path, layout: dict[
     assert f"the file ends before {beyond:,} of the {len(ends):,} native tiles" in found["slide cut"].detail
 
 
-@pytest.mark.parametrize(("beyond", "verdict"), [(0, "ok"), (10, "note"), (11, "bad")])
-def test_a_loss_that_tile_may_bear_is_a_note(beyond: int, verdict: str) -> None:
-    assert cut_verdict(beyond, 1000, TileTable(max_unreadable=0.01))[0] == verdict
-
-
 def test_files_that_an_index_names_and_that_are_not_there_are_bad(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "Slidedat.ini").write_text("[HIERARCHICAL]\nINDEXFILE=Index.dat\n")
     (tmp_path / "a.mrxs").write_bytes(b"1")
     found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"m": tmp_path / "a.mrxs"}))}
     assert found["slide m"].verdict == "bad"
-    assert "missing-file" in found["slide m"].detail
+    assert found["slide m"].reason == "missing-file"
     assert "Index.dat" in found["slide m"].detail
 
 
 @pytest.mark.parametrize(
-    ("downsamples", "table", "verdict"),
+    ("downsamples", "table", "is_doubtful"),
     [
-        ((1.0, 4.0, 16.0), {"tissue": "otsu", "screen": "fast"}, "ok"),
-        ((1.0,), {}, "ok"),
-        ((1.0,), {"screen": "fast"}, "note"),
-        ((1.0,), {"tissue": "otsu"}, "ok"),  # averaged from level 0
-        ((1.0,), {"tissue": "otsu", "tile_px": 40}, "bad"),  # six pixels a tile are too many for a mask
+        ((1.0, 4.0, 16.0), {"screen": "fast"}, False),
+        ((1.0,), {}, False),
+        ((1.0,), {"screen": "fast"}, True),
     ],
 )
-def test_coarse_levels_that_a_run_wants(downsamples: tuple[float, ...], table: dict[str, object], verdict: str) -> None:
+def test_coarse_levels_that_screen_wants(
+    downsamples: tuple[float, ...], table: dict[str, object], is_doubtful: bool
+) -> None:
     sizes = tuple((int(60_000 / one), int(60_000 / one)) for one in downsamples)
     pyramid = Pyramid(sizes, downsamples, mpp_x=0.5, mpp_y=0.5)
     tile_table = TileTable.model_validate(table)
-    found, why = coarse_verdict(pyramid, plan_tiles(pyramid, tile_table, None), tile_table)
-    assert found == verdict
-    assert bool(why) == (verdict != "ok")
+    assert bool(coarse_doubt(pyramid, plan_tiles(pyramid, tile_table, None), tile_table)) == is_doubtful
 
 
 def test_scratch_says_kind_and_room(tmp_path: Path, small_disk: Path) -> None:

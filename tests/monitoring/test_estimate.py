@@ -296,6 +296,26 @@ def counts_of(run: RunDir) -> list[list[int]]:
     return [[one.slides for one in estimate_run(run).stages], [one.todo for one in run_status(run).stages[:2]]]
 
 
+def test_tiles_are_reckoned_within_regions_and_slides_to_do_are_looked_at_beside_done_ones(
+    tmp_path: Path, real_slide: Path
+) -> None:
+    run, regions = RunDir(tmp_path), tmp_path / "regions"
+    regions.mkdir()
+    ring = [[0, 0], [600, 0], [600, 900], [0, 900], [0, 0]]
+    (regions / "a.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    settings = {"tile": {"regions": str(regions)}, "extract": {"weights": "random"}}
+    run.config_file.write_text(render_config(preset("hypoxia", settings)))
+    rows = [f"{name},{real_slide},p,800" for name in ("a", "b")]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")
+    before = estimate_run(run)
+    assert before.unread == {"b": "no-regions"}
+    assert before.stages[0].tiles.value == pytest.approx(0.8 * 2 * 3)  # of 7 x 9 tiles, regions leave 2 x 3
+    assert before.stages[0].tiles.high >= 6
+    tile(run, run.slides()[:1], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
+    assert estimate_run(run).unread == {"b": "no-regions"}
+    assert estimate_run(run).stages[0].slides == 0
+
+
 def test_what_was_made_for_another_run_toml_is_to_do_as_status_says(tmp_path: Path, real_slide: Path) -> None:
     run = RunDir(tmp_path)
     settings = {"tile": {"tile_px": 299}, "extract": {"weights": "random"}}

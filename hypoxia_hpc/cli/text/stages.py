@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.cli.text.metrics import metrics_table
-from hypoxia_hpc.cli.text.words import cut_table, first_line, some, spaced
+from hypoxia_hpc.cli.text.words import first_line, grouped, spaced
 from hypoxia_hpc.errors import some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Receipt
     from hypoxia_hpc.workers.slide_stage import StageOutcome
+
+REMEDY = "remedy: "
 
 
 def result_text(stage: str, found: Any) -> str:
@@ -43,24 +45,26 @@ def remarks_text(remarks: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield f"note: {sentence}: {len(names):,} ({some_names(names)})"
 
 
-def quarantined_text(quarantined: Iterable[tuple[str, Receipt]]) -> Iterator[str]:
-    """Each reason once, with what to do and the slides under it. ``quarantined``: stage and receipt of each slide."""
-    groups: dict[tuple[str, str, str], list[Receipt]] = {}
-    for stage, receipt in quarantined:
-        groups.setdefault((stage, receipt.reason, _remedy(receipt)), []).append(receipt)
-    for (stage, reason, remedy), receipts in groups.items():
-        yield f"\nquarantined in {stage}, {reason}: {some(len(receipts), 'slide')}"
-        yield cut_table(
-            ["slide", "attempts", ""], [[one.name, str(one.attempts), first_line(one.detail)] for one in receipts]
+def quarantined_text(
+    quarantined: Iterable[tuple[str, Receipt]], *, told: Collection[str] = (), all_of_them: str = "--json has all"
+) -> Iterator[str]:
+    """Each reason once, with what to do and the slides under it. ``quarantined``: stage and receipt of each slide;
+    ``told``: ids of slides whose details the user has read."""
+    rows = [
+        (
+            f"quarantined in {stage}, {receipt.reason}",
+            _remedy(receipt),
+            (receipt.name, str(receipt.attempts), first_line(receipt.detail)),
         )
-        if remedy:
-            yield remedy
+        for stage, receipt in quarantined
+    ]
+    return grouped(["slide", "attempts", ""], rows, told=told, all_of_them=all_of_them)
 
 
 def _remedy(receipt: Receipt) -> str:
-    """The last line of its detail, where that is a remedy."""
+    """What the last line of its detail says, where that is a remedy."""
     last = receipt.detail.rpartition("\n")[2]
-    return last if last.startswith("remedy: ") else ""
+    return last.removeprefix(REMEDY) if last.startswith(REMEDY) else ""
 
 
 def reasons(receipts: Iterable[Receipt]) -> str:

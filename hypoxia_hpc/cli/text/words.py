@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+
+from hypoxia_hpc.errors import some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.rates import Figure
 
 # Longer tables end in "and N more": --json has them whole.
 MOST_ROWS = 20
+# Of names in the first column, in places of the terminal: ids of slides may have any length.
+WIDEST = 60
 # Python's text of a byte of a file's name that is not UTF-8 (PEP 383).
 FIRST_SURROGATE = 0xDC00
 PREFIXES = ("", "k", "M", "G", "T", "P")
@@ -45,10 +51,32 @@ def first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def cut_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first `MOST_ROWS` rows, and how many more there are."""
-    more = f"\n… and {len(rows) - MOST_ROWS} more (--json has all)" if len(rows) > MOST_ROWS else ""
+def cut_table(header: Sequence[str], rows: Sequence[Sequence[str]], all_of_them: str = "--json has all") -> str:
+    """The first `MOST_ROWS` rows, how many more there are, and where ``all_of_them`` are."""
+    more = f"\n… and {len(rows) - MOST_ROWS} more ({all_of_them})" if len(rows) > MOST_ROWS else ""
     return table(header, rows[:MOST_ROWS]) + more
+
+
+def grouped(
+    header: Sequence[str],
+    rows: Iterable[tuple[str, str, Sequence[str]]],
+    *,
+    told: Collection[str] = (),
+    all_of_them: str = "--json has all",
+) -> Iterator[str]:
+    """Slides under what they share, each title once with its remedy below. ``rows``: title, remedy and the cells of a
+    slide, of which the first is its id; of slides that are ``told`` already the id alone is shown, beside the title.
+    """
+    groups: dict[tuple[str, str], list[Sequence[str]]] = {}
+    for title, remedy, cells in rows:
+        groups.setdefault((title, remedy), []).append(cells)
+    for (title, remedy), all_cells in groups.items():
+        known = some_names([cells[0] for cells in all_cells if cells[0] in told])
+        yield f"\n{title}: {some(len(all_cells), 'slide')}" + (f" ({known})" if known else "")
+        if unknown := [cells for cells in all_cells if cells[0] not in told]:
+            yield cut_table(header, unknown, all_of_them)
+        if remedy:
+            yield f"remedy: {remedy}"
 
 
 def some(n: int, noun: str) -> str:
@@ -79,11 +107,23 @@ def duration(seconds: float) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; the last one is not padded. Control characters are shown as escapes."""
+    """Columns padded to their widest cell; the last one is not padded. A name in the first column that is wider than
+    `WIDEST` widens no other row: its own goes on below it. Control characters are shown as escapes, and a character may
+    take two places or none."""
     lines = [[_one_line(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in lines) for column in range(len(header))]
-    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in lines]
-    return "\n".join([padded[0], "-" * min(max(map(len, padded)), 100), *padded[1:]])
+    widths = [max(cell_len(row[column]) for row in lines) for column in range(len(header))]
+    widths[0] = max(width for row in lines if (width := cell_len(row[0])) <= WIDEST)
+    padded = [_padded(row, widths) for row in lines]
+    rule = "-" * min(max(cell_len(line) for row in padded for line in row.split("\n")), 100)
+    return "\n".join([padded[0], rule, *padded[1:]])
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> str:
+    """The cells of a row in their columns; behind a name that is too wide for its own, on a line below it."""
+    cells = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+    if cell_len(row[0]) > widths[0]:
+        cells[0] += "\n" + " " * widths[0]
+    return "  ".join(cells).rstrip()
 
 
 def _one_line(cell: str) -> str:
