@@ -283,15 +283,15 @@ def test_long_outlines_are_cut_without_loss(tmp_path: Path, monkeypatch: pytest.
         ('{"type": ["Polygon"]}', "list of 1 is no kind"),
         ('{"type": "Feature", "geometry": "Polygon"}', "null is no kind"),
         ('{"type": "Polygon"}', "without its coordinates"),
-        ('{"type": "Polygon", "coordinates": []}', "no annotation with an area; there are: no class without an area 1"),
+        ('{"type": "Polygon", "coordinates": []}', "with an area; there are: no class without an area 1"),
         ('{"type": "Polygon", "coordinates": [[]]}', "a ring of 0 positions"),
         ('{"type": "Polygon", "coordinates": [3]}', "no list of positions"),
         ('{"type": "MultiPolygon", "coordinates": {}}', "without its coordinates"),
         ('{"type": "GeometryCollection"}', "without its geometries"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [0, 0]]]}', "a ring of 3 positions"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}', "a ring of 4 positions"),
-        ('{"type": "Point", "coordinates": [0, 0]}', "no annotation with an area; there are: no class without an area 1"),
-        ('[{"type": "Feature", "geometry": null}]', "no annotation with an area; there are: no class without an area 1"),
+        ('{"type": "Point", "coordinates": [0, 0]}', "with an area; there are: no class without an area 1"),
+        ('[{"type": "Feature", "geometry": null}]', "with an area; there are: no class without an area 1"),
     ],
 )
 def test_what_is_no_geojson_is_told(tmp_path: Path, text: str, named: str) -> None:
