@@ -61,7 +61,7 @@ HOMES = {
     "jinja2": {"reports"},
     "matplotlib": {"reports"},
     "click": {"cli"},
-    "rich": {"cli.terminal"},
+    "rich": {"cli.terminal", "cli.text.words"},
     "pydantic": {"config", "networks.heads.saved", "stores.attributes", "runs.receipts", "workers.heartbeat"},
     "pydantic_core": {"config"},
 }
