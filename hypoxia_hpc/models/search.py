@@ -7,7 +7,7 @@ model and its scores once it is trained, so that a search that was killed trains
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,25 +16,25 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.config import Table, canonical_json
+from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_trainable_patients
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.networks.heads.registry import head_outputs
 from hypoxia_hpc.networks.heads.result import TileOutputs, TrainedHead
 from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Planned
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import point_key
 from hypoxia_hpc.stores.features import open_features
 
-LEAST_PROBABILITY = 1e-7  # a loss of 16; none is infinite
-
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of the validation patients: area under the ROC curve, and mean cross-entropy of their probabilities."""
+    """Of the validation patients: the figure of the outcome's `Criterion`, and its mean loss."""
 
-    roc_auc: float
+    figure: float
     valid_loss: float
 
 
@@ -49,7 +49,7 @@ class Found:
 
 def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJob, str], TrainedHead]) -> Found:
     """Try all points of a grid, equal ones once; ``train`` gets its number in words. Raises what the training raises,
-    InputError where the validation patients are of one class."""
+    InputError where the validation patients are of one class, or lack whatever else the outcome needs."""
     labels = {store.patient_id: store.label for store in job.data.valid}
     who = f"the validation patients with features, by whom the search for model {job.model.name} chooses,"
     require_trainable_patients(job.cohort, labels, who, "give validation more ([train] split), or remove the search")
@@ -60,7 +60,9 @@ def search(job: TrainingJob, points: Sequence[Json], train: Callable[[TrainingJo
     scores = [_score_of(one, partial(train, one, f"{n} of {len(tries)}")) for n, one in enumerate(tries, start=1)]
     best = best_of(scores)
     model = load_model(_made(tries[best]))
-    tried = [{"settings": point, **asdict(score)} for point, score in zip(points, scores, strict=True)]
+    tried = [
+        {"settings": point, **_recorded(score, job.cohort.outcome)} for point, score in zip(points, scores, strict=True)
+    ]
     trained = TrainedHead(model.arrays, model.record.history)
     return Found(tables[best], trained, {"chosen": points[best], "points": tried})
 
@@ -74,8 +76,8 @@ def distinct(points: Sequence[Json]) -> list[Json]:
 
 
 def best_of(scores: Sequence[Score]) -> int:
-    """Which has the largest area under the curve; among these the smallest loss; among these the first."""
-    return min(range(len(scores)), key=lambda number: (-scores[number].roc_auc, scores[number].valid_loss, number))
+    """Which has the largest figure; among these the smallest loss; among these the first."""
+    return min(range(len(scores)), key=lambda number: (-scores[number].figure, scores[number].valid_loss, number))
 
 
 def _job_of_point(job: TrainingJob, number: int, table: Table) -> TrainingJob:
@@ -95,27 +97,30 @@ def _made(job: TrainingJob) -> Path:
 
 def _score_of(job: TrainingJob, train: Callable[[], TrainedHead]) -> Score:
     """The scores of a point, which is trained unless it is already."""
-    folder = _made(job)
+    folder, outcome = _made(job), job.cohort.outcome
     if model_key(folder) != job.model.key:
         trained = train()
-        outputs = head_outputs(job.table, trained.arrays, job.data.feature_length)
-        score = score_of(outputs, job.data.valid)
-        save_model(folder, model_record(job, trained, search=asdict(score)), trained.arrays)
+        outputs = head_outputs(job.table, trained.arrays, job.data.feature_length, outcome)
+        score = score_of(outputs, job.data.valid, outcome)
+        save_model(folder, model_record(job, trained, search=_recorded(score, outcome)), trained.arrays)
         job.checkpoints.clear()
     found = read_record(folder).search or {}
-    return Score(**found)
+    return Score(found[CRITERIA[outcome.kind].name], found["valid_loss"])
 
 
-def score_of(outputs: TileOutputs, stores: Sequence[LabelledStore]) -> Score:
-    """How well a model tells apart the patients of these stores, of both classes."""
-    from sklearn.metrics import roc_auc_score
+def _recorded(score: Score, outcome: Outcome) -> Json:
+    """The figure under its name."""
+    return {CRITERIA[outcome.kind].name: score.figure, "valid_loss": score.valid_loss}
 
+
+def score_of(outputs: TileOutputs, stores: Sequence[LabelledStore], outcome: Outcome) -> Score:
+    """How well a model ranks the patients of these stores, on whom a model could be trained."""
     frames = [
         pd.DataFrame(outputs(open_features(store.path).values.astype(np.float32))).assign(patient_id=store.patient_id)
         for store in stores
     ]
-    pooled = pool_tiles(pd.concat(frames, ignore_index=True), "patient")
-    labels = pooled["id"].map({store.patient_id: store.label for store in stores}).to_numpy()
-    probabilities = np.clip(pooled["probability"].to_numpy(), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    loss = -np.log(np.where(labels == 1, probabilities, 1 - probabilities)).mean()
-    return Score(float(roc_auc_score(labels, pooled["probability"])), float(loss))
+    pooled = pool_tiles(pd.concat(frames, ignore_index=True), "patient", outcome.outputs, outcome.link)
+    label_of = {store.patient_id: store.label for store in stores}
+    labels, said = np.array([label_of[name] for name in pooled["id"]]), pooled[list(outcome.outputs)].to_numpy()
+    criterion = CRITERIA[outcome.kind]
+    return Score(criterion.figure(labels, said), criterion.loss(labels, said))
