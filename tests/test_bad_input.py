@@ -361,11 +361,16 @@ def test_models_of_a_run_that_is_not_there(tmp_path: Path, hypoxia: Hypoxia) -> 
 
 def test_one_class_only_and_too_few_patients(tmp_path: Path, hypoxia: Hypoxia) -> None:
     one_class = run_of_missing_slides(tmp_path / "one", hypoxia, {f"p{n}": "1" for n in range(4)})
-    refused(hypoxia("run", one_class), 2, "patients of one class only: 0 with label 0, 4 with label 1")
+    refused(hypoxia("run", one_class), 2, "patients of one class only: 0 with label normoxic, 4 with label hypoxic")
     assert receipts(one_class) == {}  # told before any slide was read
     too_few = run_of_missing_slides(tmp_path / "few", hypoxia, {"p": "1", "q": "0", "r": ""})
     assert hypoxia("tile", too_few).returncode == 3
-    refused(hypoxia("train", too_few), 2, "too few patients to split: 1 with label 0, 1 with label 1", "set test")
+    refused(
+        hypoxia("train", too_few),
+        2,
+        "too few patients to split: 1 with label normoxic, 1 with label hypoxic",
+        "set test",
+    )
     assert not (too_few / "split.csv").exists()
     assert len(receipts(too_few)) == 3
 
@@ -376,7 +381,7 @@ def test_groups_that_cannot_be_kept_together_are_told_before_slides_are_read(tmp
     rows = [[f"p{n:02d}", str(n % 2), "North" if n else "South"] for n in range(20)]
     write_rows(run / "patients.csv", ["patient_id", "label", "hospital"], rows)
     change_setting(run, "train", "keep_together", '"hospital"')
-    said = ("too few groups", "2 groups for 3 sets: north, south", "label 1: only in north, needed in 3 groups")
+    said = ("too few groups", "2 groups for 3 sets: north, south", "label hypoxic: only in north, needed in 3 groups")
     refused(hypoxia("run", run), 2, *said)
     change_setting(run, "train", "folds", "4")
     refused(hypoxia("run", run), 2, "2 groups for 4 sets: north, south")

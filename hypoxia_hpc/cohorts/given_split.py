@@ -82,8 +82,8 @@ def _wrong(fold: int, sets: Mapping[str, str], labelled: Mapping[str, Member], r
     used = {sets[name] for name in labelled if name in sets} | {SETS[0], SETS[2]}
     for set_name in SETS:
         held = {each.stratum for name, each in labelled.items() if sets.get(name) == set_name}
-        if set_name in used and (lacking := [one for one in rule.needed if one not in held]):
-            yield f"set {set_name} of fold {fold} has nobody with label {' or '.join(lacking)}"
+        if set_name in used and (lacking := [name for one, name in rule.needed.items() if one not in held]):
+            yield f"set {set_name} of fold {fold} has no patient with label {' or '.join(lacking)}"
     if rule.together:
         yield from straddling(sets, {name: each.group for name, each in labelled.items()}, f" of fold {fold}")
 

@@ -8,8 +8,9 @@ same input gives the same sets on every machine with the same solver.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,10 +49,15 @@ class Balance:
 
 
 def deal_groups(
-    members: Sequence[Member], fractions: Sequence[float], salt: str, least: int = 1
+    members: Sequence[Member],
+    fractions: Sequence[float],
+    salt: str,
+    least: int = 1,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, int], Balance]:
     """The place, one of ``len(fractions)``, of each member, all of whom have a stratum and a group; members of one
-    group have one place. Each place that has a share gets ``least`` or more of every stratum.
+    group have one place. Each place that has a share gets ``least`` or more of every stratum. ``names``: of strata, for
+    a reader.
 
     Raises InputError where that is not possible, naming the strata that occur in too few groups.
     """
@@ -59,7 +65,7 @@ def deal_groups(
     strata = strata_of(members)
     groups = _groups_in_order(members, salt)
     counts = _counts(members, groups, strata)
-    _refuse_too_few(groups, strata, counts, len(used), least)
+    _refuse_too_few(groups, [names.get(stratum, stratum) for stratum in strata], counts, len(used), least)
     shares = np.array([fractions[place] for place in used]) / sum(fractions)
     targets = np.outer(counts.sum(axis=0), shares)
     chosen, balance = _solved(counts, targets, least, _openings(groups, shares))

@@ -26,14 +26,15 @@ UNLABELLED = "unlabelled"
 class SplitRule:
     """How a cohort is split. ``fractions`` of train, valid, test sum to 1. ``folds`` above 1: cross-validation, done
     ``repeats`` times over. ``together``: members of one group stay in one set. ``needed``: the strata that every set
-    that is used has to hold; none where strata are only spread evenly, as the fifths of a score are."""
+    that is used has to hold, with their names for a reader; none where strata are only spread evenly, as the fifths of
+    a score are."""
 
     fractions: tuple[float, float, float]
     folds: int = 1
     repeats: int = 1
     seed: int = 0
     together: bool = False
-    needed: tuple[str, ...] = ("0", "1")
+    needed: Mapping[str, str] = field(default_factory=lambda: {"0": "0", "1": "1"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ class _Dealing:
         least = 1 if self.rule.needed else 0
         if not self.rule.together or sum(fraction > 0 for fraction in fractions) == 1:
             return deal(members, fractions, salt, least)
-        placed, balance = deal_groups(members, fractions, salt, least)
+        placed, balance = deal_groups(members, fractions, salt, least, self.rule.needed)
         self.balances.append((what, balance))
         return placed
 
@@ -139,10 +140,10 @@ def _check(members: Sequence[Member], fractions: tuple[float, float, float]) -> 
     refuse("patients that occur twice", sorted(repeated), "give each patient one row")
 
 
-def _counts_of(labelled: Sequence[Member], needed: Sequence[str]) -> tuple[dict[str, int], str]:
-    """How many patients each needed stratum has, and the same in words."""
+def _counts_of(labelled: Sequence[Member], needed: Mapping[str, str]) -> tuple[dict[str, int], str]:
+    """How many patients each needed stratum has, by its name, and the same in words."""
     found = Counter(each.stratum for each in labelled)
-    counts = {name: found[name] for name in needed}
+    counts = {name: found[stratum] for stratum, name in needed.items()}
     text = ", ".join(f"{n} with label {name}" for name, n in counts.items())
     return counts, text or f"{len(labelled)} with a label"
 
@@ -176,7 +177,7 @@ def _least_for(sets: int, folds: int) -> int:
     return next(n for n in itertools.count(1) if n - math.ceil(n / folds) >= sets)
 
 
-def _check_sets(labelled: Sequence[Member], fractions: tuple[float, float, float], needed: Sequence[str]) -> None:
+def _check_sets(labelled: Sequence[Member], fractions: tuple[float, float, float], needed: Mapping[str, str]) -> None:
     """Each set that is used gets at least one patient of each class."""
     counts, text = _counts_of(labelled, needed)
     least_size, total = max(2, len(needed)), len(labelled)

@@ -43,12 +43,8 @@ class NamedClasses(Outcome):
         return [str(class_of(label)) for label in labels]
 
     @property
-    def needed_strata(self) -> tuple[str, ...]:
-        return tuple(str(number) for number in range(len(self.table.classes)))
-
-    @property
-    def stratum_names(self) -> Mapping[str, str]:
-        return dict(zip(self.needed_strata, self.table.classes, strict=True))
+    def needed_strata(self) -> Mapping[str, str]:
+        return {str(number): name for number, name in enumerate(self.table.classes)}
 
 
 def class_of(label: Label) -> int:

@@ -56,13 +56,9 @@ class Outcome(ABC):
         """The stratum of each label: what a split spreads evenly over its sets."""
 
     @property
-    def needed_strata(self) -> tuple[str, ...]:
-        """The strata that every set of a split has to hold; none where they are spread alone."""
-        return ()
-
-    @property
-    def stratum_names(self) -> Mapping[str, str]:
-        """The strata that every set has to hold, as a reader of messages knows them."""
+    def needed_strata(self) -> Mapping[str, str]:
+        """The strata that every set of a split has to hold, with their names for a reader; none where they are spread
+        alone."""
         return {}
 
     @abstractmethod

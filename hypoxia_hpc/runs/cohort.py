@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.splits import Split, members_of
+from hypoxia_hpc.cohorts.splits import SETS, Split, members_of
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
@@ -58,6 +58,12 @@ class Cohort:
     @property
     def quarantined(self) -> list[SlideState]:
         return [state for state in self.states if state.status == "quarantined"]
+
+    @property
+    def patients_with_features(self) -> dict[str, Patient]:
+        """Those of whom a slide is not quarantined, by id."""
+        having = {state.slide.patient_id for state in self.done}
+        return {name: each for name, each in self.patients.items() if name in having}
 
     def split(self) -> Split:
         """Of every patient with a slide. Raises InputError where no split can be made."""
@@ -140,6 +146,21 @@ def require_two_classes(config: RunConfig) -> None:
 def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
     """The split that [train] asks for. Raises InputError where it cannot be made."""
     return make_split(table, members_of(patients)).table
+
+
+def lacking(folds: FoldSets, patients: Mapping[str, Patient], outcome: Outcome) -> list[tuple[str, str]]:
+    """The sets of these patients on which no model could be trained, or by which not all could be measured, as one
+    class only: the name of each, and a sentence."""
+    found = []
+    for fold, sets in enumerate(folds):
+        where = f" of fold {fold}" if len(folds) > 1 else ""
+        for name in SETS:
+            labels = [
+                each.label for each in patients.values() if sets[each.patient_id] == name and each.label is not None
+            ]
+            if labels and (why := outcome.untrainable(labels)):
+                found.append((name, f"the {name} patients{where} {why}"))
+    return found
 
 
 def sets_by_fold(split: pd.DataFrame) -> FoldSets:

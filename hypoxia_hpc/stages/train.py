@@ -33,6 +33,7 @@ from hypoxia_hpc.runs.cohort import (
     FITTED,
     Cohort,
     Planned,
+    lacking,
     load_cohort,
     patients_with_slides,
     require_two_classes,
@@ -73,6 +74,8 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     for what, balance in split.balances:
         progress.note(f"{what}: {balance.text}")
     folds = sets_by_fold(split.table)
+    for _, what in lacking(folds, cohort.patients_with_features, cohort.outcome):
+        progress.note(f"{what}: not all of their figures can be computed")
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
         progress.note(
@@ -99,7 +102,13 @@ def require_splittable(run: RunDir) -> None:
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
     require_two_classes(config)
-    split_of_run(run, config, list(patients.values()))
+    split = split_of_run(run, config, list(patients.values()))
+    lacks = lacking(sets_by_fold(split.table), patients, run.outcome())
+    refuse(
+        "patients on whom no model can be trained",
+        [what for name, what in lacks if name == FITTED[0]],
+        "give more labelled patients, or change [train] split",
+    )
     for head in config.train.pixel_heads:
         finetune_backbone(config, head)
 

@@ -78,9 +78,9 @@ def test_what_is_wrong_with_it_is_all_said() -> None:
     assert caught.value.offending == (
         "patient p4 has a label and no set in fold 0",
         "patient p5 has a label and no set in fold 0",
-        "set train of fold 0 has nobody with label 1",
-        "set valid of fold 0 has nobody with label 1",
-        "set test of fold 0 has nobody with label 0",
+        "set train of fold 0 has no patient with label 1",
+        "set valid of fold 0 has no patient with label 1",
+        "set test of fold 0 has no patient with label 0",
         "group g0 is in 2 sets of fold 0: train (p0), test (p1)",
         "group g1 is in 2 sets of fold 0: valid (p2), test (p3)",
     )

@@ -272,9 +272,9 @@ def test_three_classes_are_in_every_set():
     for name in ("train", "valid", "test"):
         assert {each.label for each in patients if sets[each.patient_id] == name} == {0, 1, 2}
     few = [*[each for each in patients if each.label != 1][:30], Patient("q", 1)]
-    with pytest.raises(InputError, match="with label 0, 1 with label 1, ") as caught:
+    with pytest.raises(InputError, match="with label A, 1 with label B, ") as caught:
         split_members(members_of(few, outcome=outcome), rule)
-    assert caught.value.offending == ("label 1: 1 patients, needed 3",)
+    assert caught.value.offending == ("label B: 1 patients, needed 3",)
 
 
 @pytest.mark.parametrize("kind", ["score", "survival"])

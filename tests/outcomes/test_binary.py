@@ -39,7 +39,7 @@ def test_who_can_be_trained_on() -> None:
     assert Binary().untrainable([0, 1, 1]) == ""
     assert Binary().untrainable([1, 1]) == "lack a class: 0 normoxic, 2 hypoxic; some of each are needed"
     assert Binary().strata([1, 0]) == ["1", "0"]
-    assert Binary().stratum_names == {"0": "normoxic", "1": "hypoxic"}
+    assert Binary().needed_strata == {"0": "normoxic", "1": "hypoxic"}
 
 
 def test_the_balance_is_how_many_there_are_of_each() -> None:

@@ -226,7 +226,7 @@ def make_stale(run: RunDir) -> RunDir:
 
 def test_too_many_folds_are_told_before_slides_are_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", {"folds": 17})
-    with pytest.raises(InputError, match=r"\[train\] folds = 17: 16 with label 0, 16 with label 1"):
+    with pytest.raises(InputError, match=r"\[train\] folds = 17: 16 with label normoxic, 16 with label hypoxic"):
         require_splittable(run)
 
 
