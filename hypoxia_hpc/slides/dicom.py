@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ TAGS = ("ImageType", "PatientID", "SeriesInstanceUID", "ConcatenationUID", "InCo
 FIRST_TAG_NOT_READ = 0x0028_0000
 MATRIX_TAGS = ("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Columns", "Rows")
 AFTER_MATRIX = 0x0048_0008
+CODING_TAGS = ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated")
 PREAMBLE_BYTES, MAGIC = 128, b"DICM"
 # A folder that changed less than this ago may change again without another time.
 SETTLED_NS = 2_000_000_000
@@ -50,6 +52,77 @@ class Matrix(NamedTuple):
     height: int
     frame_width: int
     frame_height: int
+
+
+class Coding(NamedTuple):
+    """How a file has its pixels: samples a pixel, what they mean, their bits, 1 where each colour is a plane, and the
+    name of the transfer syntax."""
+
+    samples: int
+    photometric: str
+    bits: int
+    planar: int
+    syntax: str
+
+
+# What OpenSlide 4.0 reads.
+SYNTAXES = ("Explicit VR Little Endian", "JPEG Baseline (Process 1)", "JPEG 2000 Image Compression")
+COLOURS = ("RGB", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+def refusal(coding: Coding) -> tuple[str, str]:
+    """Why OpenSlide does not read such pixels, as a reason and in words; twice nothing where it reads them."""
+    if coding.photometric.startswith("MONOCHROME"):
+        return "not-rgb", f"gray ({coding.photometric}) of {coding.bits} bit"
+    if coding.photometric == "PALETTE COLOR":
+        return "not-supported", f"a palette of colours, {coding.bits} bit"
+    if coding.samples != 3:
+        return "not-rgb", f"{coding.samples} samples a pixel ({coding.photometric})"
+    whys = {
+        f"{coding.bits} bits a sample": coding.bits != 8,
+        "a plane for each colour": coding.planar != 0,
+        f"the transfer syntax {coding.syntax}": not coding.syntax.startswith(SYNTAXES),
+        f"colours as {coding.photometric}": coding.photometric not in COLOURS,
+    }
+    found = ", ".join(why for why, is_so in whys.items() if is_so)
+    return ("not-supported" if found else ""), found
+
+
+def codings_of(path: Path) -> list[Coding]:
+    """Of the VOLUME files of a file's series, as far as their headers say it. Raises OSError, and SlideError as
+    `volumes_of` does."""
+    found = [_coding(each.path) for each in volumes_of(path)]
+    return [coding for coding in found if coding is not None]
+
+
+def _coding(path: Path) -> Coding | None:
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        header = _read_header(path, CODING_TAGS, AFTER_MATRIX)
+        return Coding(
+            int(header.SamplesPerPixel),
+            str(header.PhotometricInterpretation),
+            int(header.BitsAllocated),
+            int(header.get("PlanarConfiguration") or 0),
+            read_file_meta_info(path).TransferSyntaxUID.name,
+        )
+    except Exception:  # noqa: BLE001 - as in `read_instance`
+        return None
+
+
+def kind_of(path: Path) -> str:
+    """What a DICOM file says that it holds (``CT Image Storage``), empty for a file that is none."""
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        with path.open("rb") as file:
+            if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
+                return ""
+        _ignore_odd_values()
+        return str(read_file_meta_info(path).MediaStorageSOPClassUID.name)
+    except Exception:  # noqa: BLE001 - as in `read_instance`
+        return ""
 
 
 def claimed_matrices(path: Path) -> list[Matrix]:
@@ -116,6 +189,7 @@ def read_instance(path: Path) -> Instance | None:
         with path.open("rb") as file:
             if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
                 return None
+        _ignore_odd_values()
         return _instance(path, _read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
         return None
@@ -132,12 +206,19 @@ def _is_whole_slide(path: Path) -> bool:
     return meta.get("MediaStorageSOPClassUID") == WHOLE_SLIDE_IMAGE and not is_deflated
 
 
+def _ignore_odd_values() -> None:
+    """Values that break a rule of DICOM are no reason for a warning: where they matter, the file is no slide, or
+    OpenSlide says why it does not read it. Set each time, since both are state of the process that others may set."""
+    import pydicom
+
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
+
+
 def _read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
     import pydicom
     from pydicom.filereader import read_partial
 
-    # Values that break a rule of DICOM are no reason for a warning a file.
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     with path.open("rb") as file:
         return read_partial(
             file,

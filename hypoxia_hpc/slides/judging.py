@@ -82,9 +82,8 @@ def _refuse_misread(pages: list[FilePage], vendor: str) -> None:
     wrong = [page for page in pages if page.is_tiled and page.page.samples < 3 and misread_by_openslide(page)]
     if wrong:
         page = wrong[0].page
-        raise SlideError(
-            "not-rgb", f"a slide of {vendor} with {page.samples} gray samples of {page.bits[0]} bit", remedy=CONVERT
-        )
+        kind = "gray with transparency" if page.samples == 2 else "gray"
+        raise SlideError("not-rgb", f"a slide of {vendor} in {kind} of {page.bits[0]} bit", remedy=CONVERT)
 
 
 def _bits_used(path: Path, image: Image) -> int:

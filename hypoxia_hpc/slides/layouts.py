@@ -13,6 +13,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.slides import decoders, plain
 from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome, read_qpi
+from hypoxia_hpc.slides.openslide_reader import ONLY_COLOUR
 from hypoxia_hpc.slides.plain import PlainPage
 from hypoxia_hpc.slides.sources import refuse_large
 from hypoxia_hpc.slides.tiff import FilePage, TiffPage
@@ -28,6 +29,7 @@ OTHER_SHAPE = 1.25
 MOST_FLAT_BYTES = 256 * 2**20
 VENDOR = "tiff"
 CONVERT = "convert it: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg --Q 90 (or Bio-Formats' bfconvert)"
+ODD = "fetch the file again; where another program shows it, write it from there as a tiled TIFF in RGB of 8 bit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def find_image(pages: Sequence[FilePage]) -> Image:
     named = [_ome_of(page, images) for page in tops]
     tops = [page for page, ome in zip(tops, named, strict=True) if not _is_side_image(page, ome)]
     if not tops:
-        raise SlideError("not-supported", "not supported: no page is a whole image", remedy=CONVERT)
+        raise SlideError("not-supported", "not supported: no page is a whole image", remedy=ODD)
     main = max(tops, key=_area)
     ome = _ome_of(main, images)
     if ome is not None and ome.elsewhere:
@@ -71,9 +73,7 @@ def find_image(pages: Sequence[FilePage]) -> Image:
     planes = _planes(tops, main, ome)
     others = _other_regions(tops, main)
     if max(map(_area, pages)) > _area(main):
-        raise SlideError(
-            "not-supported", "not supported: its largest page is said to be a smaller copy", remedy=CONVERT
-        )
+        raise SlideError("not-supported", "not supported: its largest page is said to be a smaller copy", remedy=ODD)
     colours = [_levels_below(pages, page, [*planes, *others] if others else []) for page in planes]
     smaller = [level for level in zip(*colours, strict=False) if len({page.size for page in level}) == 1]
     return Image((planes, *smaller), ome, pages.index(main), len(others))
@@ -115,7 +115,7 @@ def _refuse_colours(main: FilePage, n_same: int, ome: OmeImage | None) -> None:
         raise SlideError(
             "not-rgb",
             f"{found} channels that are not red, green and blue{f' ({names})' if names.strip(', ') else ''}",
-            remedy="only brightfield slides in colour are read: leave it out, or write it as RGB",
+            remedy=ONLY_COLOUR,
         )
 
 
@@ -223,7 +223,8 @@ def own_layout(image: Image, bits_used: int) -> Layout:
     main = image.main
     why = _refusal(image.levels[0])
     if why:
-        raise SlideError("not-supported", f"not supported: {why}", remedy=CONVERT)
+        remedy = CONVERT if plain.is_known(main.page) else ODD
+        raise SlideError("not-supported", f"not supported: {why}", remedy=remedy)
     levels = [level for level in image.levels if not _refusal(level)]
     (mpp_x, mpp_y), qpi = mpp_of(main, image.ome), read_qpi(main.description)
     width, height = main.size

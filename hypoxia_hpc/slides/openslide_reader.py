@@ -15,6 +15,7 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
+from hypoxia_hpc.slides.dicom import codings_of, kind_of, refusal
 from hypoxia_hpc.slides.guard import require_openable
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
@@ -27,18 +28,25 @@ CACHE_BYTES = 128 * 2**20
 # A handle takes some 10 ms to open; a slide with more damaged places than this is not worth more time.
 MOST_REOPENED = 200
 # First bytes of files that people have beside their slides, and that nothing here reads.
+IMAGE, ARCHIVE, OTHER = (
+    "leave it out, or write it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid)",
+    "unpack it, and give the files in it",
+    "leave it out",
+)
 SIGNATURES = {
-    b"\xff\xd8\xff": "a JPEG image",
-    b"\x89PNG": "a PNG image",
-    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 codestream",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x89HDF": "an HDF5 file",
-    b"BM": "a BMP image",
-    b"GIF8": "a GIF image",
+    b"\xff\xd8\xff": ("a JPEG image", IMAGE),
+    b"\x89PNG": ("a PNG image", IMAGE),
+    b"\x00\x00\x00\x0cjP  ": ("a JPEG 2000 image", IMAGE),
+    b"\xff\x4f\xff\x51": ("a JPEG 2000 codestream", IMAGE),
+    b"%PDF": ("a PDF document", OTHER),
+    b"PK\x03\x04": ("a ZIP archive", ARCHIVE),
+    b"\x1f\x8b": ("a gzip archive", ARCHIVE),
+    b"\x89HDF": ("an HDF5 file", OTHER),
+    b"BM": ("a BMP image", IMAGE),
+    b"GIF8": ("a GIF image", IMAGE),
 }
+ONLY_COLOUR = "only brightfield slides in colour are read: leave it out, or write it as RGB"
+WRITE_AGAIN = "write it as RGB of 8 bit, as DICOM in JPEG or as TIFF (Bio-Formats' bfconvert), or leave it out"
 
 
 def openslide_versions() -> Json:
@@ -54,8 +62,9 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
     trial first, in another process.
 
     Raises:
-        SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``unsafe-to-open``, or ``unreadable`` when the
-            file breaks while it is being read (the handle is dead from then on).
+        SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``not-supported``, ``not-rgb``,
+            ``unsafe-to-open``, or ``unreadable`` when the file breaks while it is being read (the handle is dead from
+            then on).
         MachineError: there can be no other process.
     """
     import openslide
@@ -81,6 +90,7 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
             remedy="check that it was downloaded whole (size, md5), or leave it out",
         ) from None
     except openslide.OpenSlideError as error:
+        refuse_other_pixels(path)
         raise SlideError("not-a-slide", f"{path}: {error}", remedy="fetch the file again, or leave it out") from None
     try:
         with slide_errors(path):
@@ -94,13 +104,22 @@ def refuse_other_kinds(path: Path) -> None:
     """Raises SlideError ``not-supported`` for a file that is no broken slide, but something else."""
     with path.open("rb") as file:
         start = file.read(16)
-    kind = next((kind for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
+    kind, remedy = next((known for begin, known in SIGNATURES.items() if start.startswith(begin)), ("", OTHER))
+    if not kind and (of_dicom := kind_of(path)):
+        kind = f"a DICOM file of another kind ({of_dicom})"
     if kind:
-        raise SlideError(
-            "not-supported",
-            f"{path}: not supported: {kind}",
-            remedy="leave it out, or write it as a tiled TIFF (vips tiffsave IN OUT.tif --tile --pyramid)",
-        )
+        raise SlideError("not-supported", f"{path}: not supported: {kind}", remedy=remedy)
+
+
+def refuse_other_pixels(path: Path) -> None:
+    """Raises SlideError for a sound DICOM slide whose pixels OpenSlide does not read: ``not-rgb``,
+    ``not-supported``."""
+    for coding in codings_of(path):
+        reason, why = refusal(coding)
+        if reason == "not-rgb":
+            raise SlideError(reason, f"{path}: a DICOM slide in {why}", remedy=ONLY_COLOUR)
+        if reason:
+            raise SlideError(reason, f"{path}: not supported: DICOM with {why}", remedy=WRITE_AGAIN)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ LOSSLESS = frozenset({decoders.NONE, decoders.LZW, decoders.DEFLATE, decoders.OL
 DEEP = frozenset({JPEG2000, JPEGXL, *decoders.JPEG2000})
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
 PHOTOMETRICS = {3: "palette", 5: "CMYK", YCBCR: "YCbCr", 8: "CIELab", 9: "ICCLab"}
+# Compressions that libtiff reads, and nothing here: fax, old JPEG, NeXT, ThunderScan, SGI's logarithms, LERC.
+OF_LIBTIFF = frozenset({2, 3, 4, 6, 32766, 32771, 32809, 34676, 34677, 34887})
 ASSOCIATED, UNASSOCIATED = 1, 2
 # libjxl holds four floating-point numbers.
 BYTES_A_PIXEL = {**decoders.BYTES_A_PIXEL, JPEG2000: 12, JPEGXL: 16}
@@ -69,6 +71,13 @@ def refusal(found: FilePage) -> str:
     if page.predictor not in (1, 2) or (page.predictor == 2 and page.compression not in LOSSLESS):
         return f"predictor {page.predictor}"
     return _colour_refusal(page) or _depth_refusal(page) or _codec_refusal(page, found.is_tiled)
+
+
+def is_known(page: TiffPage) -> bool:
+    """Whether other programs may read a page that is not read here: its header has no number that is none of TIFF's,
+    as a damaged one has."""
+    colours = {WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, *PHOTOMETRICS}
+    return page.compression in {*NAMES, *OF_LIBTIFF} and page.photometric in colours and page.planar in (1, 2)
 
 
 def _colour_refusal(page: TiffPage) -> str:

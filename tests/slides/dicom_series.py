@@ -104,3 +104,18 @@ def write_series(
         label = image_of(seed, TILE, TILE)
         written.append(write_instance(folder / name, label, series=series, patient=patient, kind=kind))
     return written
+
+
+def rewritten(path: Path, pixels: np.ndarray | None = None, **tags: object) -> Path:
+    """The file with these tags (None: without), and other samples as its frames, (n, TILE, TILE[, samples])."""
+    data = pydicom.dcmread(path)
+    for name, value in tags.items():
+        if value is None:
+            delattr(data, name)
+        else:
+            setattr(data, name, value)
+    if pixels is not None:
+        data.PixelData = pixels.tobytes()
+        data["PixelData"].VR = "OW" if pixels.itemsize > 1 else "OB"
+    pydicom.dcmwrite(path, data, enforce_file_format=True)
+    return path

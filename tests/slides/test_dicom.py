@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,14 @@ import numpy as np
 import openslide
 import pydicom
 import pytest
-from slides.dicom_series import generate_uid, image_of, write_instance, write_series
+from slides.dicom_series import TILE, generate_uid, image_of, rewritten, write_instance, write_series
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.slides import dicom
 from hypoxia_hpc.slides.companions import companions
-from hypoxia_hpc.slides.dicom import instances_in, may_be_dicom, read_instance, volumes_of
+from hypoxia_hpc.slides.dicom import Coding, instances_in, kind_of, may_be_dicom, read_instance, refusal, volumes_of
 from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.opening import opened_slide
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 
@@ -160,3 +162,81 @@ def test_nested_sequences_end_nothing(tmp_path: Path) -> None:
     item = b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
     (tmp_path / "deep.dcm").write_bytes(data[:start] + item * 5000 + data[start:])
     assert read_instance(tmp_path / "deep.dcm") is None
+
+
+# --- what is sound, and not read --------------------------------------------------------------------------------------
+
+GRAY = {"SamplesPerPixel": 1, "PlanarConfiguration": None}
+DEEP = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
+FRAMES = np.random.default_rng(0).integers(0, 256, (4, TILE, TILE, 3), dtype=np.uint8)
+NOT_READ = {
+    "gray": (GRAY | {"PhotometricInterpretation": "MONOCHROME2"}, FRAMES[..., 0], "not-rgb", "(MONOCHROME2) of 8 bit"),
+    "deep gray": (
+        GRAY | DEEP | {"PhotometricInterpretation": "MONOCHROME1"},
+        FRAMES[..., 0].astype(np.uint16),
+        "not-rgb",
+        "gray (MONOCHROME1) of 16 bit",
+    ),
+    "palette": (GRAY | {"PhotometricInterpretation": "PALETTE COLOR"}, FRAMES[..., 0], "not-supported", "a palette of"),
+    "deep": (DEEP, FRAMES.astype(np.uint16), "not-supported", "DICOM with 16 bits a sample"),
+    "planes": ({"PlanarConfiguration": 1}, FRAMES, "not-supported", "a plane for each colour"),
+    "HSV": ({"PhotometricInterpretation": "HSV"}, FRAMES, "not-supported", "colours as HSV"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOT_READ)
+def test_a_sound_slide_that_is_not_read_is_not_called_broken(tmp_path: Path, kind: str) -> None:
+    tags, frames, reason, said = NOT_READ[kind]
+    file = write_instance(tmp_path / "a.dcm", image_of(1, 2 * TILE, 2 * TILE), series=generate_uid())
+    rewritten(file, frames, **tags)
+    with pytest.raises(SlideError) as caught, opened_slide(file):
+        pass
+    assert caught.value.reason == reason
+    assert said in caught.value.problem
+    assert "fetch" not in caught.value.remedy
+    assert "RGB" in caught.value.remedy
+
+
+def test_a_broken_one_is_called_broken(tmp_path: Path) -> None:
+    file = write_instance(tmp_path / "a.dcm", image_of(1, 2 * TILE, 2 * TILE), series=generate_uid())
+    rewritten(file, PixelRepresentation=1)
+    with pytest.raises(SlideError, match="PixelRepresentation") as caught, opened_slide(file):
+        pass
+    assert (caught.value.reason, caught.value.remedy[:5]) == ("not-a-slide", "fetch")
+
+
+def test_what_openslide_reads_of_dicom() -> None:
+    good = Coding(3, "RGB", 8, 0, "JPEG 2000 Image Compression (Lossless Only)")
+    assert refusal(good) == refusal(good._replace(photometric="YBR_ICT")) == ("", "")
+    assert refusal(good._replace(samples=4, photometric="CMYK"))[0] == "not-rgb"
+    others = good._replace(syntax="RLE Lossless", bits=12)
+    assert refusal(others) == ("not-supported", "12 bits a sample, the transfer syntax RLE Lossless")
+
+
+def test_dicom_of_another_kind_is_not_called_broken(tmp_path: Path) -> None:
+    other = write_instance(tmp_path / "mr.dcm", image_of(1, 64, 64), series=generate_uid(), sop_class=MR_IMAGE)
+    assert kind_of(other) == "MR Image Storage"
+    with pytest.raises(SlideError, match="not supported: a DICOM file of another kind") as caught, opened_slide(other):
+        pass
+    assert caught.value.reason == "not-supported"
+    (tmp_path / "cut.dcm").write_bytes(other.read_bytes()[:140])
+    assert kind_of(tmp_path / "cut.dcm") == kind_of(tmp_path / "gone.dcm") == ""
+
+
+def test_odd_values_are_no_warnings_on_the_terminal(tmp_path: Path) -> None:
+    """An encoding that does not exist, and an UID with a letter: pydicom warns of both, and the slide is sound."""
+    file = write_instance(tmp_path / "a.dcm", image_of(1, 64, 64), series=generate_uid(), patient="Pat")
+    data = file.read_bytes()
+    start = data.index(b"\x08\x00\x08\x00CS")
+    odd = b"\x08\x00\x05\x00CS" + (10).to_bytes(2, "little") + b"ISO_IR 999"
+    file.write_bytes(data[:start] + odd + data[start:])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        pydicom.dcmread(file)
+        assert said
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        instance = read_instance(file)
+    assert said == []
+    assert instance is not None
+    assert instance.patient_id == "Pat"

@@ -293,11 +293,31 @@ def test_a_flat_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path
     assert "the most is 256" in refused(path).problem
 
 
-@pytest.mark.parametrize("start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"%PDF-1.7", b"PK\x03\x04"])
-def test_files_of_other_kinds_are_named(start: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("start", "remedy"),
+    [(b"\x89PNG\r\n\x1a\n", "vips"), (b"\xff\xd8\xff\xe0", "vips"), (b"%PDF-1.7", "leave"), (b"PK\x03\x04", "unpack")],
+)
+def test_files_of_other_kinds_are_named(start: bytes, remedy: str, tmp_path: Path) -> None:
     path = tmp_path / "a.svs"
     path.write_bytes(start + bytes(4000))
-    assert refused(path).reason == "not-supported"
+    error = refused(path)
+    assert error.reason == "not-supported"
+    assert remedy in error.remedy
+    assert ("vips" in error.remedy) == (remedy == "vips")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "by_vips"),
+    [("Compression", 35335, False), ("PlanarConfiguration", 7, False), ("Compression", 32809, True),
+     ("NewSubfileType", 1, False)],
+)  # fmt: skip
+def test_conversion_is_advised_where_another_program_may_read_it(
+    tag: str, value: int, by_vips: bool, tmp_path: Path
+) -> None:
+    """A number that is none of TIFF's comes from damage."""
+    path = write(tmp_path / "a.tif", (picture(), {"photometric": "rgb", "extratags": [(254, 4, 1, 0, True)]}))
+    edit_tag(path, tag, [value])
+    assert ("vips" in refused(path).remedy) == by_vips
 
 
 # --- resolution, and the whole way -------------------------------------------------------------------------------
