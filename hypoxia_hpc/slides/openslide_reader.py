@@ -63,8 +63,7 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
 
     Raises:
         SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``not-supported``, ``not-rgb``,
-            ``unsafe-to-open``, or ``unreadable`` when the file breaks while it is being read (the handle is dead from
-            then on).
+            ``unsafe-to-open``; ``unreadable`` when the file breaks while it is read (the handle is dead from then on).
         MachineError: there can be no other process.
     """
     import openslide
