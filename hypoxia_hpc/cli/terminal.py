@@ -7,7 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from hypoxia_hpc.cli.text.words import duration, harmless, some
+from hypoxia_hpc.cli.text.words import duration, harmless
+from hypoxia_hpc.errors import some
 
 if TYPE_CHECKING:
     from rich.progress import Progress

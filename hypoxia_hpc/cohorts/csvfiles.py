@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.sniffing import DELIMITERS, Rows, decoded, sniffed
-from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.cohorts.sniffing import AS_TEXT, DELIMITERS, HEAD_BYTES, Rows, decoded, no_table, sniffed
+from hypoxia_hpc.errors import InputError, MachineError, some
 
 # A spreadsheet executes a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -21,12 +21,14 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """A table with a header as strings; the index is each row's line number in the file.
 
-    Comma, semicolon or tab; UTF-8, with or without a byte-order mark, or UTF-16. A column whose name is one of
-    ``required`` or ``optional`` but for blanks and case gets that name. Rows without any content are left out, and so
-    are columns without a name and content. Raises InputError: no file, no text, a missing or repeated column, a column
-    with content and no name, rows of another length than the header, no rows.
+    Comma, semicolon, tab, or what a first line ``sep=|`` says; UTF-8 or UTF-16, with or without a byte-order mark. A
+    column whose name is one of ``required`` or ``optional`` but for blanks and case gets that name. Rows without any
+    content are left out, and so are columns without a name and content. Raises InputError: no file, no text, a missing
+    or repeated column, a column with content and no name, rows of another length than the header, no rows.
     """
     table = _sniffed(path, [*required, *optional])
+    if not table.rows:
+        raise InputError(f"{path} is empty", remedy="give a table with a header and at least one row")
     header = _named(table.header, [*required, *optional])
     _check_header(path, header, required, table)
     _check_rows(path, table)
@@ -60,16 +62,16 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], table:
 def _check_rows(path: Path, table: Rows) -> None:
     """Raises InputError for rows that are longer or shorter than the header."""
     width, ragged, n_rows = len(table.header), table.ragged, len(table.rows) - 1
-    delimiter = DELIMITERS[table.delimiter]
+    delimiter = DELIMITERS.get(table.delimiter, table.delimiter)
     lengths = {len(cells) for _, cells in ragged}
     if len(ragged) > 1 and len(ragged) == n_rows and len(lengths) == 1:
         raise InputError(
-            f"{path}: the header has {width} cells and every row {lengths.pop()}, separated by the {delimiter}",
+            f"{path}: the header has {some(width, 'cell')} and every row {lengths.pop()}, separated by the {delimiter}",
             remedy="mend the header; or, where numbers have a decimal comma, separate cells by semicolons or tabs",
         )
     refuse(
         f"{path}: rows with another number of cells than the header's {width}, separated by the {delimiter}",
-        [f"line {line}: {len(cells)} cells" for line, cells in ragged],
+        [f"line {line}: {some(len(cells), 'cell')}" for line, cells in ragged],
         "mend these rows (a cell that holds the delimiter goes in double quotes)",
     )
 
@@ -117,12 +119,19 @@ def _cell(value: str | float | None) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        return decoded(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(HEAD_BYTES)
+            what, remedy = no_table(data)
+            if what:
+                raise InputError(f"{path} is no table, but {what}", remedy=remedy)
+            return decoded(data + file.read())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"{path} is not a file", remedy="check the path") from None
     except UnicodeDecodeError as error:
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
         raise InputError(
-            f"{path} is not UTF-8 text: {error}", remedy="save the table as UTF-8 (Excel: CSV UTF-8)"
+            f"{path} is not {error.encoding.upper()} text: byte 0x{byte:02x} on line {line}",
+            remedy=AS_TEXT if b"\0" in error.object else "save the table as UTF-8 (Excel: CSV UTF-8)",
         ) from None
     except OSError as error:
         raise MachineError(f"{path} cannot be read: {error}", remedy="check the file's permissions and disk") from None

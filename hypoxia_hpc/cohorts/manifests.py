@@ -23,10 +23,13 @@ from hypoxia_hpc.cohorts.gdc import (
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
+from hypoxia_hpc.errors import InputError, some
+from hypoxia_hpc.tiling.plan import sane_mpp
 
 SizeOf = Callable[[Path], int | None]
 
+MPP_RULE = f"a resolution of a slide, {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel"
 _SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _OWN_COLUMNS = ("path", "slide_id", "patient_id", "mpp", "site", "md5", "tumour_type")
 _GDC_COLUMNS = (*MANIFEST_COLUMNS, *MANIFEST_OTHERS, *SHEET_COLUMNS, *SHEET_OTHERS)
@@ -104,7 +107,8 @@ def _own(path: Path, table: pd.DataFrame, cells: dict[str, list[str]], size_of: 
     folder = path.absolute().parent
     wrong = [f"line {line}: path {cell!r}" for line, cell in table["path"].items() if not may_be_path(cell)]
     refuse(f"{path} has rows without a path", wrong, "give each row the path of its slide")
-    refuse(f"{path} has wrong cells", _wrong_cells(table, cells), "mend these rows, or leave the cell empty")
+    wrong = _wrong_cells(table, cells)
+    refuse(f"{path} has {some(len(wrong), 'wrong cell')}", wrong, "mend these rows, or leave the cell empty")
     files = [_as_named(folder, cell, size_of) for cell in table["path"]]
     columns = (cells[name] for name in ("slide_id", "mpp", "site", "md5", "tumour_type"))
     return [
@@ -165,7 +169,7 @@ def _column(table: pd.DataFrame, name: str) -> list[str]:
 def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
     printable = (str.isprintable, "printable characters")
     rules = {"slide_id": (is_slide_id, NAME_PATTERN), "patient_id": printable}
-    rules |= {"mpp": (is_mpp, "a number above 0 and at most 100"), "site": printable, "tumour_type": printable}
+    rules |= {"mpp": (is_mpp, MPP_RULE), "site": printable, "tumour_type": printable}
     rules |= {"md5": (is_md5, "32 digits 0-9 and a-f"), "label": printable}
     return [
         f"line {line}: {column} {cell!r} is not {rule}"
@@ -186,8 +190,8 @@ def is_slide_id(text: str) -> bool:
 
 
 def is_mpp(text: str) -> bool:
-    """Whether the text is a resolution in µm per pixel, above 0 and at most 100."""
+    """Whether the text is a resolution in µm per pixel that a scanner of slides may have (see `sane_mpp`)."""
     try:
-        return 0 < float(plain_number(text)) <= 100
+        return sane_mpp(float(plain_number(text))) is not None
     except ValueError:
         return False

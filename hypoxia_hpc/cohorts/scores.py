@@ -14,7 +14,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
 from hypoxia_hpc.cohorts.sniffing import plain_number
-from hypoxia_hpc.errors import InputError, some_names
+from hypoxia_hpc.errors import InputError, some, some_names
 
 LabelRule = Literal["type-median", "pan-median", "intra"]
 LABEL_RULES: tuple[LabelRule, ...] = get_args(LabelRule)
@@ -69,7 +69,7 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
     ]
     for one in [each for each in needed if each != name]:
         offending += [f"line {line}: {one} is empty" for line in scores.index[scores[one] == ""]]
-    refuse(f"{path} has {len(offending)} wrong cells", offending, "mend these cells, or leave these rows out")
+    refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these cells, or leave these rows out")
     return scores.assign(**{name: scores[name].map(lambda cell: float(plain_number(cell)))})
 
 

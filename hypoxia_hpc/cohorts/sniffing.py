@@ -10,8 +10,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DELIMITERS = {"\t": "tab", ";": "semicolon", ",": "comma"}
-# The mark at the start of a file, and what it is the mark of. Excel writes "Unicode text" as UTF-16.
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# The mark at the start of a file, and what it is the mark of. Excel writes "Unicode text" as UTF-16; the mark of UTF-32
+# begins as that of UTF-16.
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+AS_CSV = "save its sheet as CSV (Excel: File, Save as, CSV UTF-8), and give that file"
+AS_SLIDE = "give the folder that holds it, or a table with a column path that names it"
+AS_TEXT = "give a table as text: CSV, or separated by semicolons or tabs"
+# How files begin that are given in place of a table, what they are, and what to do.
+NO_TABLES = {
+    b"PK\x03\x04": ("an Excel or LibreOffice workbook, or another ZIP archive", AS_CSV),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook", AS_CSV),
+    b"II*\0": ("a TIFF image", AS_SLIDE),
+    b"MM\0*": ("a TIFF image", AS_SLIDE),
+    b"II+\0": ("a TIFF image", AS_SLIDE),
+    b"MM\0+": ("a TIFF image", AS_SLIDE),
+    b"%PDF": ("a PDF document", AS_TEXT),
+    b"\x1f\x8b": ("a gzip archive", "unpack it"),
+    b"PAR1": ("a Parquet file", AS_TEXT),
+}
+HEAD_BYTES = 4096
+# Excel's first line that says what separates cells.
+_SEPARATOR = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?[,;\t ]*(\r\n|\r|\n)', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 
 
@@ -33,22 +58,43 @@ class Rows:
 
 
 def decoded(data: bytes) -> str:
-    """The text of a file in UTF-8, with or without a mark, or in UTF-16 with one. Raises UnicodeDecodeError."""
-    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
-    return data.decode(encoding)
+    """The text of a file in UTF-8 or UTF-16, with or without a mark, or in UTF-32 with one. Raises
+    UnicodeDecodeError."""
+    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "")
+    return data.decode(encoding or _unmarked(data[:HEAD_BYTES]))
+
+
+def _unmarked(head: bytes) -> str:
+    """UTF-16 has a zero in every second byte of letters, digits and commas, and hardly one between; UTF-8 has none."""
+    even, odd = (head[first::2].count(0) for first in (0, 1))
+    if 4 * max(even, odd) < len(head) or 10 * min(even, odd) > max(even, odd):
+        return "utf-8"
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def no_table(head: bytes) -> tuple[str, str]:
+    """What a file is that is no text, by its first bytes, and what to do; twice nothing where it may be text."""
+    known = next((known for begin, known in NO_TABLES.items() if head.startswith(begin)), ("", ""))
+    is_marked = any(head.startswith(mark) for mark, _ in MARKS)
+    if known[0] or is_marked or 4 * head.count(0) <= len(head) or _unmarked(head) != "utf-8":
+        return known
+    return "no text: it has many zero bytes", AS_TEXT
 
 
 def sniffed(text: str, known: Sequence[str]) -> Rows:
     """The cells by the delimiter that fits best. ``known``: the columns that the reader understands, in lower case.
 
     The delimiter under which the header has most of the known columns; of several the one under which most rows are as
-    long as the header, then the one that makes most columns. Raises csv.Error where no delimiter gives whole quotes.
+    long as the header, then the one that makes most columns, then the one that a first line ``sep=;`` says. Raises
+    csv.Error where no delimiter gives whole quotes.
     """
     found: list[Rows] = []
     problem: csv.Error | None = None
-    for delimiter in DELIMITERS:
+    said = _SEPARATOR.match(text)
+    for delimiter in dict.fromkeys([*(said["delimiter"] if said else ""), *DELIMITERS]):
         try:
-            found.append(_without_empty_ends(Rows(delimiter, _parsed(text, delimiter))))
+            rows = _parsed(text[said.end() :] if said else text, delimiter, 1 if said else 0)
+            found.append(_without_empty_ends(Rows(delimiter, rows)))
         except csv.Error as error:
             problem = error
     if problem is not None and not found:
@@ -68,12 +114,13 @@ def _fitness(rows: Rows, known: Sequence[str]) -> tuple[int, int, int]:
     return len(names.intersection(known)), even, len(rows.header)
 
 
-def _parsed(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+def _parsed(text: str, delimiter: str, before: int) -> list[tuple[int, list[str]]]:
+    """``before``: lines of the file that come before ``text``."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        return [(before + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        raise csv.Error(f"line {reader.line_num}: {error}") from None
+        raise csv.Error(f"line {before + reader.line_num}: {error}") from None
 
 
 def _without_empty_ends(rows: Rows) -> Rows:

@@ -13,7 +13,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.dealing import Member, deal, largest_remainder
 from hypoxia_hpc.cohorts.grouping import Balance, deal_groups
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Patient
@@ -155,7 +155,7 @@ def _check_folds(labelled: Sequence[Member], rule: SplitRule) -> None:
     counts, text = _counts_of(labelled, rule.needed)
     shares = _fitted(rule)
     needed = max(folds, _least_for(sum(share > 0 for share in shares), folds))
-    offending = [f"label {name}: {n} patients, needed {needed}" for name, n in counts.items() if n < needed]
+    offending = [f"label {name}: {some(n, 'patient')}, needed {needed}" for name, n in counts.items() if n < needed]
     others = len(labelled) - math.ceil(len(labelled) / folds)
     offending += [
         f"set {name} of a fold: {size} of {others} patients outside its test set (share {share:.2g}), "
@@ -183,7 +183,7 @@ def _check_sets(labelled: Sequence[Member], fractions: tuple[float, float, float
     least_size, total = max(2, len(needed)), len(labelled)
     sizes = largest_remainder(total, fractions)
     used = sum(fraction > 0 for fraction in fractions)
-    offending = [f"label {name}: {n} patients, needed {used}" for name, n in counts.items() if n < used]
+    offending = [f"label {name}: {some(n, 'patient')}, needed {used}" for name, n in counts.items() if n < used]
     offending += [
         f"set {name}: {size} of {total} labelled patients (share {fraction}), needed {least_size}"
         for name, size, fraction in zip(SETS, sizes, fractions, strict=True)

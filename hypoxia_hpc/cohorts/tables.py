@@ -12,12 +12,12 @@ from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
 from hypoxia_hpc.cohorts.labelling import plain_labels, renamed
-from hypoxia_hpc.cohorts.manifests import is_md5, is_mpp, is_slide_id
+from hypoxia_hpc.cohorts.manifests import MPP_RULE, is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Label, Patient, Slide
@@ -33,12 +33,10 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
     offending += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
-    offending += _wrong(
-        table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), "is not above 0 and at most 100"
-    )
+    offending += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), f"is not {MPP_RULE}")
     offending += _wrong(table, "md5", (table["md5"] != "") & ~table["md5"].map(is_md5), "is not 32 digits 0-9 and a-f")
     offending += _repeated(table, table["slide_id"].str.lower(), "slide id")
-    refuse(f"{path} has {len(offending)} wrong cells", offending, "mend these rows")
+    refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows")
     folder = path.absolute().parent
     columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     return tuple(
@@ -93,7 +91,7 @@ def _patient_table(
             offending.append(f"line {line}: {', '.join(map(_named, columns, cells))} {broken}")
     offending += _repeated(table, table["patient_id"], "patient", columns)
     refuse(
-        f"{path} has {len(offending)} wrong entries",
+        f"{path} has {some(len(offending), 'wrong entry')}",
         offending,
         f"give each patient one row with {' and '.join(columns)}, or nothing where it is not known; what they mean is "
         "in [outcome] of run.toml",
@@ -114,7 +112,7 @@ def read_split(path: Path) -> pd.DataFrame:
     offending += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
     offending += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
     offending += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", ("set",))
-    refuse(f"{path} has {len(offending)} wrong entries", offending, "delete the table and train again")
+    refuse(f"{path} has {some(len(offending), 'wrong entry')}", offending, "delete the table and train again")
     return table.astype({"fold": "int64"}).reset_index(drop=True)
 
 

@@ -15,7 +15,7 @@ from hypoxia_hpc.config.kinds import defaults_of
 from hypoxia_hpc.config.messages import explain, follows
 from hypoxia_hpc.config.run import RunConfig
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.records import Json
 
 
@@ -55,7 +55,7 @@ def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
     except ValidationError as error:
         problems = [explain(one) for one in error.errors() if not follows(one)]
         raise InputError(
-            f"{source} has {len(problems)} wrong {'entry' if len(problems) == 1 else 'entries'}",
+            f"{source} has {some(len(problems), 'wrong entry')}",
             offending=problems,
             remedy="mend or remove these entries; an entry left out takes its default",
         ) from None

@@ -9,6 +9,10 @@ from pydantic import Field
 from hypoxia_hpc.config.base import ADDED, Fraction, Table, Word
 from hypoxia_hpc.config.paths import LocalPath
 
+# Of level 0 of a slide, µm per pixel. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have
+# 352.8 µm/px (72 dpi), 84.7 (300), 42.3 (600) or 21.2 (1,200); a scanner of whole slides has 10 at most.
+FINEST_MPP, COARSEST_MPP = 0.01, 20.0
+
 
 class TileTable(Table):
     """[tile]: how a slide is cut (the tiling rule)."""
@@ -18,7 +22,10 @@ class TileTable(Table):
     max_background: Fraction = Field(0.25, description="a tile with a larger share of background pixels is dropped")
     white: int = Field(220, ge=1, le=255, description="a pixel this light or lighter (0..255) is background")
     default_mpp: float | None = Field(
-        None, gt=0, le=100, description="µm per pixel for slides that say nothing; without it they are quarantined"
+        None,
+        ge=FINEST_MPP,
+        le=COARSEST_MPP,
+        description="µm per pixel for slides that say nothing; without it they are quarantined",
     )
     reduce: Literal["area", "decoder"] = Field(
         "area", description='"area": exact averaging; "decoder": JPEG and JPEG 2000 decode at 1/2, 1/4, 1/8 (faster)'

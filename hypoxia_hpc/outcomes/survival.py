@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hypoxia_hpc.analysis.follow_up import median_follow_up
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.score import fifths, number_in
 from hypoxia_hpc.records import Followed, Label
@@ -57,7 +58,8 @@ class Survival(Outcome):
         n_events = sum(one.event for one in followed)
         if n_events and len(followed) > 1:
             return ""
-        return f"have {n_events} events among {len(followed)}; one event or more, of two patients or more, is needed"
+        events = some(n_events, "event")
+        return f"have {events} among {len(followed)}; one event or more, of two patients or more, is needed"
 
     def strata(self, labels: Sequence[Label]) -> list[str]:
         followed = [followed_of(label) for label in labels]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.flow import Flow
+from hypoxia_hpc.cohorts.flow import Flow, LeftOut, left_out
 from hypoxia_hpc.cohorts.given_split import given_split, read_given
 from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
 from hypoxia_hpc.cohorts.joining import SlideTable
@@ -22,7 +22,7 @@ from hypoxia_hpc.cohorts.splits import members_of
 from hypoxia_hpc.cohorts.tables import patients_csv, read_columns, slides_csv, split_csv
 from hypoxia_hpc.config import RunConfig, TileTable, render_config
 from hypoxia_hpc.config.text_paths import is_there, path_of_text
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress, Progress
@@ -52,6 +52,44 @@ class Initialised:
     flow: Flow
     remarks: Mapping[str, tuple[str, ...]]
     grown: tuple[Grown, Grown] | None = None
+
+    def notes(self, *, without: Collection[str] = ()) -> tuple[str, ...]:
+        """What the user should know, a sentence each: what was left out, what is not used, what is odd. ``without``:
+        remarks that another stage makes."""
+        found = self.joined.found
+        kinds = [f"{kind} {count:,}" for kind, count in sorted(found.skipped.items())]
+        facts = [
+            ("files passed over, by suffix or kind", sum(found.skipped.values()), kinds),
+            ("files left out by --include and --exclude", found.left_out, []),
+            *((f"slides left out, {each.reason}", each.n, each.names) for each in self._dropped),
+        ]
+        named = [(f"columns of {where} that are not used", names) for where, names in self.joined.unused]
+        remarks = [(what, names) for what, names in self.remarks.items() if what not in without]
+        changed = [] if self.grown is None else _changes(*self.grown)
+        return (
+            *(_note(*fact) for fact in facts if fact[1]),
+            *(f"{what}: {some_names(names)}" for what, names in named),
+            *self.joined.slides.notes,
+            *(_note(what, len(names), names) for what, names in (*remarks, *changed) if names),
+        )
+
+    @property
+    def _dropped(self) -> tuple[LeftOut, ...]:
+        return left_out("slide", self.joined.slides.dropped)
+
+
+def _note(what: str, n: int, names: Sequence[str]) -> str:
+    return f"{what}: {n:,}{f' ({some_names(names)})' if names else ''}"
+
+
+def _changes(slides: Grown, patients: Grown) -> list[tuple[str, tuple[str, ...]]]:
+    """What is odd about a run that grew, with the slides or patients concerned."""
+    return [
+        ("slides that are not where they were; slides.csv has where they are now", slides.moved),
+        ("slides that are not found any more, and whose files are there; their rows stay", slides.unnamed),
+        ("patients with a value in a cell that was empty", patients.filled),
+        ("patients with another value in the table now; patients.csv keeps the one it has", patients.kept),
+    ]
 
 
 def init(

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
-from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, some
 from hypoxia_hpc.machine.programs import environment, query_program, run_program
 from hypoxia_hpc.monitoring.remaining import Remaining, remaining
 from hypoxia_hpc.records import Json, Slide
@@ -228,7 +228,7 @@ def _refuse_queued(run: RunDir) -> None:
     if queued:
         waiting = sorted({one.job.partition("_")[0] for one in queued}, key=int)
         raise NotReadyError(
-            f"{len(queued)} jobs of this run are in the queue",
+            f"{some(len(queued), 'job')} of this run in the queue",
             offending=[f"{one.job} {one.state.lower()}" for one in queued],
             remedy=f"wait for them (hypoxia-hpc status {run.word}), or cancel them: scancel {' '.join(waiting)}",
         )
@@ -272,7 +272,7 @@ def _silent(said: str, first: str = "") -> MachineError:
 def _in_words(request: JobRequest) -> str:
     where = f" in partition {request.partition}" if request.partition else ""
     gres = f" and {request.gres}" if request.gres else ""
-    cores = f"{request.nodes} node(s), {request.ranks} x {request.cpus} cores"
+    cores = f"{some(request.nodes, 'node')}, {request.ranks} x {request.cpus} cores"
     return f"{cores}, {request.memory_mb / 1000:g} GB a node{gres} for {request.minutes} min{where}"
 
 

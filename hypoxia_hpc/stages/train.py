@@ -143,7 +143,7 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     slides = [state.slide for state in cohort.done]
     shared = shared_slides(cohort.run, slides, cohort.config.extract.name)
     refuse(
-        f"{len(shared)} slides are in slides.csv under more than one patient (the same file, or the same pixels)",
+        f"slides that are in slides.csv under more than one patient (the same file, or the same pixels): {len(shared)}",
         [" and ".join(f"{patient_id} ({slide_id})" for patient_id, slide_id in found) for found in shared],
         "keep each slide under the patient it is of",
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Float64Array
 
 EXPORT = "export the annotations from QuPath again as GeoJSON (File, Export objects as GeoJSON)"
@@ -267,7 +267,7 @@ def _ring(ring: object) -> Ring:
             raise _Wrong(f"{_shown(position)} is no position [x, y] of numbers up to {MOST_COORDINATE:,}")
     if len(positions) < 4 or positions[0][:2] != positions[-1][:2]:
         raise _Wrong(
-            f"a ring of {len(positions)} positions; 4 or more, of which the last is the first, would be closed"
+            f"a ring of {some(len(positions), 'position')}; 4 or more, of which the last is the first, would be closed"
         )
     numbers = (number for position in positions for number in (position[0], position[1]))
     return np.fromiter(numbers, np.float64, 2 * len(positions)).reshape(-1, 2)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Int64Array, Pyramid, TilePlan
 
@@ -24,9 +25,6 @@ SNAP_FACTORS = (1, 2, 4, 8)
 FINEST_SCALE = 0.98
 MPP_AT_1X = 10.0
 MAX_ANISOTROPY = 0.02
-# What a header may say. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have 352.8 µm/px
-# (72 dpi), 84.7 (300), 42.3 (600) or 21.2 (1,200); a scanner of whole slides has 10 at most.
-FINEST_MPP, COARSEST_MPP = 0.01, 20.0
 # Three million tiles of 299 px are 26 cm x 26 cm at 0.5 µm/px: larger than any glass slide. Their plan takes 300 MB.
 MOST_TILES = 3_000_000
 
@@ -58,7 +56,7 @@ def resolve_mpp(pyramid: Pyramid, manifest_mpp: float | None, default_mpp: float
 
 
 def sane_mpp(mpp: float | None) -> float | None:
-    """µm per pixel of a header, None where it is missing or is what no scanner has."""
+    """µm per pixel of a slide, None where it is missing or is what no scanner has."""
     return mpp if mpp is not None and FINEST_MPP <= mpp <= COARSEST_MPP else None
 
 

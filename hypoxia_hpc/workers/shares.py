@@ -54,7 +54,7 @@ def choose_slides(slides: Sequence[Slide], share: Share, wanted: Sequence[str]) 
     unknown = sorted(set(wanted) - known)
     if unknown:
         raise InputError(
-            f"{len(unknown)} slide id(s) are not in slides.csv", offending=unknown, remedy="see its slide_id column"
+            f"slide ids that are not in slides.csv: {len(unknown)}", offending=unknown, remedy="see its slide_id column"
         )
     mine = slides_of_share(slides, share)
     return [slide for slide in mine if slide.slide_id in set(wanted)] if wanted else mine

@@ -57,7 +57,10 @@ def test_a_slide_that_cannot_be_used_is_quarantined(two_slides: tuple[hx.Run, He
     assert [receipt.name for receipt in outcome.found] == ["good"]
     assert [(receipt.name, receipt.reason) for receipt in outcome.quarantined] == [("bad", "not-a-slide")]
     assert ("tile", 2) in heard.begun
-    assert [note.partition(":")[0] for note in heard.notes] == ["quarantined bad"]
+    of_init, of_tile = heard.notes
+    assert of_init.startswith("slides that name no patient ")
+    assert of_init.endswith(": 2 (bad, good)")
+    assert of_tile.startswith("quarantined bad:")
     slides = run.slides
     assert slides.loc["bad", ["status", "stage", "reason"]].tolist() == ["quarantined", "tile", "not-a-slide"]
     assert slides.loc["good", ["status", "stage", "reason"]].tolist() == ["todo", "extract", ""]
@@ -83,6 +86,17 @@ def test_making_it_again_finds_it_made(two_slides: tuple[hx.Run, Heard], tmp_pat
         hx.Run.init(run.root, run.root.parent / "slides")
     with pytest.raises(hx.InputError, match="rule = 'median' is not known"):
         hx.Run.init(tmp_path, run.root.parent / "slides", rule="median")  # type: ignore[arg-type]
+
+
+def test_notes_of_init_are_warnings_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "m.csv").write_text("path,patient_id,ward\na.svs,P,1\n")
+    for _ in range(2):
+        hx.Run.init(tmp_path / "RUN", tmp_path / "m.csv")
+        assert [(record.name, record.levelname, record.message) for record in caplog.records] == [
+            ("hypoxia_hpc", "WARNING", "columns of the manifest that are not used: ward"),
+            ("hypoxia_hpc", "WARNING", "slides whose file is not there, which will be quarantined: 1 (a)"),
+        ]
+        caplog.clear()
 
 
 def test_home_is_filled_in(two_slides: tuple[hx.Run, Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

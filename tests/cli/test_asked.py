@@ -146,7 +146,7 @@ SCORE = ("--outcome", "score")
         (
             "patient_id,time,event P,1,1 Q,2,0 P,1,0",
             SURVIVAL,
-            "1 wrong entries",
+            "1 wrong entry",
             ["patient 'P' occurs on lines 2, 4 with time '1', '1' and event '1', '0'"],
         ),
         (

@@ -53,17 +53,24 @@ def test_ragged_rows_are_all_named(tmp_path):
     path.write_text("a,b\n1,2\n3\n4,5,6\n")
     with pytest.raises(InputError) as caught:
         read_table(path, ("a",))
-    assert caught.value.offending == ("line 3: 1 cells", "line 4: 3 cells")
+    assert caught.value.offending == ("line 3: 1 cell", "line 4: 3 cells")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "missing column: a"),
+        (b"", "t.csv is empty"),
+        (b" \n\r\n ", "t.csv is empty"),
+        (b"sep=;\n", "t.csv is empty"),
         (b"a,a\n1,2\n", "repeated column: a"),
         (b"a,b\n", "no rows"),
         (b"b\n1\n", "missing column: a"),
-        (b"a\n\xff\n", "not UTF-8"),
+        (b"a\nM\xfcller\n", "is not UTF-8 text: byte 0xfc on line 2"),
+        (b"a\n1\n\0\xff\n", "byte 0xff on line 3[^$]*give a table as text"),
+        (b"PK\x03\x04\x14\0\6\0", "an Excel or LibreOffice workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", "an Excel workbook[^$]*CSV UTF-8"),
+        (b"II*\0\x08\0\0\0", "a TIFF image[^$]*folder that holds it"),
+        (bytes(5000), "no text: it has many zero bytes"),
         (b'a\n"x', "line 2"),
     ],
 )
@@ -78,6 +85,6 @@ def test_no_file_and_no_permission(tmp_path, monkeypatch):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(InputError, match="not a file"):
             read_table(path, ())
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: (_ for _ in ()).throw(PermissionError("denied")))
+    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError("denied")))
     with pytest.raises(MachineError, match="denied"):
         read_table(tmp_path / "t.csv", ())

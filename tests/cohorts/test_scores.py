@@ -143,7 +143,7 @@ def test_refusals_say_rule_and_remedy(table):
     path = table(ROWS.replace("\t-4\t", "\t\t"))
     with pytest.raises(InputError) as caught:
         read_scores(path)
-    assert caught.value.problem == f"{path} has 1 wrong cells"
+    assert caught.value.problem == f"{path} has 1 wrong cell"
     assert caught.value.remedy == "mend these cells, or leave these rows out"
     with pytest.raises(InputError) as caught:
         hypoxia_labels(read_scores(table(ROWS + "TCGA.BB.0002\t1\t1\t1\tBBBB\n")))

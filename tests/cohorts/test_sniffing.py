@@ -18,7 +18,7 @@ from hypoxia_hpc.cohorts.sniffing import DELIMITERS, plain_number, sniffed
 from hypoxia_hpc.cohorts.tables import read_patients
 from hypoxia_hpc.errors import InputError
 
-ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark")
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark", "utf-16-le", "utf-16-be", "utf-32")
 ENDS = {"unix": "\n", "windows": "\r\n"}
 SPOILT: dict[str, Callable[[list[list[str]]], list[list[str]]]] = {
     "plain": lambda rows: rows,
@@ -82,6 +82,39 @@ def test_what_is_written_is_read_whatever_is_in_it(rows: list[list[str]]) -> Non
         found = sniffed(written([["path", "mpp"], *filled], delimiter, "\n"), ["path", "mpp"])
         assert found.delimiter == delimiter
         assert [cells for _, cells in found.rows[1:]] == filled
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;", "sep=;;;"])
+def test_the_separator_that_excel_writes_in_front_is_no_header(tmp_path: Path, first: str) -> None:
+    file = tmp_path / "m.csv"
+    file.write_text(f"{first}\r\npath;mpp\r\na,b.svs;0,25\r\nc.svs;40\r\n")
+    with pytest.raises(InputError, match=r"has 1 wrong cell\n[^$]*line 4: mpp '40'"):
+        read_manifest(file, nowhere)
+    file.write_text(file.read_text().replace("40", "0,5"))
+    assert [(one.path.name, one.mpp) for one in read_manifest(file, nowhere).candidates] == [
+        ("a,b.svs", 0.25),
+        ("c.svs", 0.5),
+    ]
+
+
+def test_a_separator_that_is_said_is_used_whatever_it_is(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sep=|\na|b\n1,2|3;4\n")
+    assert read_table(tmp_path / "t.csv", ()).to_dict("records") == [{"a": "1,2", "b": "3;4"}]
+    (tmp_path / "t.csv").write_text("sep=|\na|b\n1|2\n3\n")
+    with pytest.raises(InputError, match=r"header's 2, separated by the \|"):
+        read_table(tmp_path / "t.csv", ())
+
+
+def test_a_resolution_that_no_scanner_has_is_named_by_its_row(tmp_path: Path) -> None:
+    """As `tile` judges a header: 84.7 µm/px are 300 dots an inch."""
+    file = tmp_path / "m.csv"
+    file.write_text("path,mpp\na.svs,0.25\nb.svs,84.7\nc.svs,0\nd.svs,20\ne.svs,0.009\nf.svs,nan\n")
+    with pytest.raises(InputError, match="has 4 wrong cells") as caught:
+        read_manifest(file, nowhere)
+    assert caught.value.offending == tuple(
+        f"line {line}: mpp '{mpp}' is not a resolution of a slide, 0.01 to 20 µm per pixel"
+        for line, mpp in ((3, "84.7"), (4, "0"), (6, "0.009"), (7, "nan"))
+    )
 
 
 def test_a_single_column_is_a_table_whatever_is_in_it(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ def test_three_classes_are_in_every_set():
     few = [*[each for each in patients if each.label != 1][:30], Patient("q", 1)]
     with pytest.raises(InputError, match="with label A, 1 with label B, ") as caught:
         split_members(members_of(few, outcome=outcome), rule)
-    assert caught.value.offending == ("label B: 1 patients, needed 3",)
+    assert caught.value.offending == ("label B: 1 patient, needed 3",)
 
 
 @pytest.mark.parametrize("kind", ["score", "survival"])

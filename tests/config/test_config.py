@@ -196,7 +196,7 @@ tile_tables = st.fixed_dictionaries(
         "mpp": st.floats(1e-6, 100),
         "max_background": st.floats(0, 1),
         "white": st.integers(1, 255),
-        "default_mpp": st.floats(1e-6, 100),
+        "default_mpp": st.floats(0.01, 20),
         "reduce": st.sampled_from(["area", "decoder"]),
         "screen": st.sampled_from(["off", "exact", "fast"]),
         "tissue": st.sampled_from(["none", "otsu", "watershed"]),

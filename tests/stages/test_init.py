@@ -54,10 +54,8 @@ def test_a_series_in_two_folders_is_one_slide(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "run" / "slides.csv").set_index("slide_id")
     assert sorted(table.index) == ["b", "other"]
     assert Path(table["path"]["b"]) == min(files[:2])
-    (dropped,) = [line for line in said if line.startswith("dropped")]
-    assert dropped.startswith(f"dropped 2 slides: {SERIES_ELSEWHERE} (")
-    assert str(tmp_path / "data" / "a") in dropped
-    assert str(tmp_path / "data" / "c") in dropped
+    copies = ", ".join(str(tmp_path / "data" / folder / min(files[:2]).name) for folder in "ac")
+    assert f"note: slides left out, {SERIES_ELSEWHERE}: 2 ({copies})" in said
     (tmp_path / "manifest.csv").write_text("path,slide_id\ndata/a,one\ndata/c,two\ndata/other,three\n")
     assert any(SERIES_ELSEWHERE in line for line in said_by_init(tmp_path / "again", tmp_path / "manifest.csv"))
     assert sorted(pd.read_csv(tmp_path / "again" / "slides.csv")["slide_id"]) == ["three", "two"]
@@ -131,6 +129,29 @@ def test_names_that_no_file_can_have_end_nothing(tmp_path: Path, real_slide: Pat
             with pytest.raises(SlideError) as caught:
                 look(slide.path)
             assert caught.value.reason == "missing-file", caught.value
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    for name in ("a.svs", "b.svs", "c.jpg", "d.txt", "e.txt"):
+        written(tmp_path / "slides" / name, name)
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides", exclude=["b.*"])
+    assert made.notes()[:2] == (
+        "files passed over, by suffix or kind: 3 (.jpg 1, .txt 2)",
+        "files left out by --include and --exclude: 1",
+    )
+
+
+def test_remarks_that_another_stage_makes_can_be_left_out(tmp_path: Path, real_slide: Path) -> None:
+    """tile repeats what is odd about a header, and not which files have the same content."""
+    for name in "ab":
+        written(tmp_path / "slides" / f"{name}.svs", "").write_bytes(
+            real_slide.read_bytes().replace(b"AppMag = 2", b"AppMag = 4")
+        )
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides")
+    odd = f"{SENTENCES[CONTRADICTION]}: 2 (a, b)"
+    assert odd in made.notes()
+    assert made.notes(without=SENTENCES.values()) == tuple(note for note in made.notes() if note != odd)
+    assert any(note.startswith(OTHER_PATIENT) for note in made.notes(without=SENTENCES.values()))
 
 
 # --- tables of every kind ---------------------------------------------------------------------------------------------

@@ -283,7 +283,7 @@ def test_what_is_wrong_for_all_is_said_once(run: Path) -> None:
     process = start_ranks("tile", run, "--slide", "unknown")
     _, log = process.communicate(timeout=LIMIT_SECONDS)
     assert process.returncode == 2
-    assert log.count("1 slide id(s) are not in slides.csv") == 1
+    assert log.count("slide ids that are not in slides.csv: 1") == 1
 
 
 def test_ranks_that_see_another_table_are_told(run: Path, untouched: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.words import MOST_ROWS, first_line, grouped, some, table
+from hypoxia_hpc.cli.text.words import MOST_ROWS, first_line, grouped, table
+from hypoxia_hpc.errors import some
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.checks import Check

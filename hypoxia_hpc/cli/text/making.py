@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.stages import remarks_text
-from hypoxia_hpc.cli.text.words import some, spaced, table
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.cli.text.words import spaced, table
+from hypoxia_hpc.errors import some, some_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hypoxia_hpc.cohorts.flow import Flow, LeftOut
-    from hypoxia_hpc.cohorts.growing import Grown
     from hypoxia_hpc.cohorts.scores import HypoxiaLabels
-    from hypoxia_hpc.slides.finding import Found
     from hypoxia_hpc.stages.init import Initialised
 
 
@@ -30,31 +27,23 @@ def labels_text(made: HypoxiaLabels) -> Iterator[str]:
     yield f"rule {made.rule}: {hypoxic:,} of {total:,} patients are hypoxic"
     if made.set_aside:
         names = some_names(made.set_aside)
-        yield f"set aside: {len(made.set_aside)} rows that are further samples of a patient: {names}"
+        yield f"set aside: rows that are further samples of a patient: {len(made.set_aside):,} ({names})"
 
 
 def made_text(made: Initialised, run: Path) -> Iterator[str]:
     """What a run holds, how it came to that, what was left out, and what to do next."""
-    from hypoxia_hpc.cohorts.flow import left_out
     from hypoxia_hpc.cohorts.labelling import balance
 
-    joined = made.joined
-    if joined.labels is not None:
-        yield scores_text(joined.labels)
-    yield from _passed_over(joined.found)
-    for group in left_out("slide", joined.slides.dropped):
-        yield f"dropped {some(group.n, 'slide')}: {group.reason} ({some_names(group.names)})"
-    for where, columns in joined.unused:
-        yield f"note: columns of {where} that are not used: {some_names(columns)}"
-    for note in joined.slides.notes:
-        yield f"note: {note}"
-    yield from remarks_text(made.remarks)
+    if made.joined.labels is not None:
+        yield scores_text(made.joined.labels)
+    yield from notes_text(made.notes())
     yield spaced(flow_text(made.flow))
     labelled = sum(each.label is not None for each in made.patients)
     if labelled:
         yield table(*balance(made.patients, made.outcome)) + "\n"
     if made.grown is not None:
-        yield from _grown_text(*made.grown)
+        added = [some(len(grown.added), kind) for grown, kind in zip(made.grown, ("slide", "patient"), strict=True)]
+        yield f"added: {added[0]} and {added[1]}; all rows stay"
     slides, patients = some(made.n_slides, "slide"), some(len(made.patients), "patient")
     word = shlex.quote(str(run))
     yield (
@@ -86,23 +75,7 @@ def _minus(group: LeftOut) -> tuple[str, str]:
     return ("", f"-{group.n:,}") if group.kind == "patient" else (f"-{group.n:,}", "")
 
 
-def _grown_text(slides: Grown, patients: Grown) -> Iterator[str]:
-    yield f"added: {some(len(slides.added), 'slide')} and {some(len(patients.added), 'patient')}; all rows stay"
-    facts = (
-        (slides.moved, "slides that are not where they were; slides.csv has where they are now"),
-        (slides.unnamed, "slides that are not found any more, and whose files are there; their rows stay"),
-        (patients.filled, "patients with a value in a cell that was empty"),
-        (patients.kept, "patients with another value in the table now; patients.csv keeps the one it has"),
-    )
-    for names, what in facts:
-        if names:
-            yield f"note: {what}: {len(names):,} ({some_names(names)})"
-
-
-def _passed_over(found: Found) -> Iterator[str]:
-    """``skipped 3 files by suffix or kind: .jpg 1, .txt 2``."""
-    if found.skipped:
-        kinds = [f"{kind} {count:,}" for kind, count in sorted(found.skipped.items())]
-        yield f"skipped {some(sum(found.skipped.values()), 'file')} by suffix or kind: {some_names(kinds)}"
-    if found.left_out:
-        yield f"left out {some(found.left_out, 'file')} by --include and --exclude"
+def notes_text(notes: Iterable[str]) -> Iterator[str]:
+    """Each on a line of its own, marked as a note."""
+    for note in notes:
+        yield f"note: {note}"

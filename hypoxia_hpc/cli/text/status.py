@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.stages import quarantined_text, reasons, remarks_text
-from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, some, table
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, table
+from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.runs.stages import stages_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.errors import some, some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.rates import Figure
@@ -77,12 +77,6 @@ def grouped(
             yield cut_table(header, unknown, all_of_them)
         if remedy:
             yield f"remedy: {remedy}"
-
-
-def some(n: int, noun: str) -> str:
-    """``1 slide``, ``1,300 slides``."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{n:,} {noun if n == 1 else plural}"
 
 
 def harmless(text: str) -> str:
