@@ -153,9 +153,6 @@ class Run:
     ) -> Run:
         """Make a run directory: run.toml, slides.csv and patients.csv. The same call again finds it made.
 
-        What the user should know of slides and tables (what was left out, is odd, or is not used) is a note each, by
-        ``progress``.
-
         Args:
             root: The directory to make.
             slides: Folder of slides, or a manifest (CSV with a column path).
@@ -164,7 +161,7 @@ class Run:
             patients: CSV with the columns patient_id and label. Without it and ``scores``, labels are the manifest's.
             scores: Table of scores, as the published one, in place of ``patients``.
             rule: How labels follow from scores: "type-median", "pan-median" or "intra".
-            progress: As for the class.
+            progress: As for the class; gets a note of what was left out, is odd, or is not used.
             columns: ``patient_column``, ``label_column``, ``score_column``: names of columns, as the command's options.
 
         Raises:
@@ -172,16 +169,9 @@ class Run:
             MachineError: Disk or permission.
         """
         shown: Progress = LoggedNotes() if progress is None else progress
-        made = init(
-            directory.RunDir(expanded(root, "Run.init")),
-            preset(study, settings),
-            expanded(slides, "Run.init"),
-            scores=_path_of(scores),
-            patients=_path_of(patients),
-            rule=_known(rule),
-            progress=shown,
-            **columns,
-        )
+        run, folder = directory.RunDir(expanded(root, "Run.init")), expanded(slides, "Run.init")
+        tables: dict[str, Any] = {"scores": _path_of(scores), "patients": _path_of(patients), "rule": _known(rule)}
+        made = init(run, preset(study, settings), folder, progress=shown, **tables, **columns)
         for note in made.notes():
             shown.note(note)
         return cls(root, progress=progress)

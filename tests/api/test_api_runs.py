@@ -159,7 +159,9 @@ def test_a_bug_on_a_slide_is_an_exception(made: hx.Run) -> None:
 
 def test_slides_that_an_earlier_stage_has_not_done_are_an_exception(made: hx.Run) -> None:
     waiting = tuple(Receipt(name, "quarantined", "", reason="not-ready") for name in ("S1", "S2"))
-    with pytest.raises(hx.NotReadyError, match=r"extract small: 2 slide[^$]*run.tile\(\)") as caught:
+    with pytest.raises(
+        hx.NotReadyError, match=r"extract small: slides without tiles yet: 2[^$]*run.tile\(\)"
+    ) as caught:
         made._checked(StageOutcome("extract small", (), (), (), not_ready=waiting))
     assert caught.value.offending == ("S1", "S2")
 
