@@ -42,7 +42,14 @@ setup(
     packages=find_packages(include=["hypoxia_hpc", "hypoxia_hpc.*"]),
     cmdclass={"build_py": BuildWithShipped},
     package_data={
-        "hypoxia_hpc": ["py.typed", "slides/*.svs", "reports/templates/*.html", "reports/page.css", "slurm/job.bash"],
+        "hypoxia_hpc": [
+            "py.typed",
+            "slides/*.svs",
+            "reports/templates/*.html",
+            "reports/page.css",
+            "reports/page.js",
+            "slurm/job.bash",
+        ],
     },
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.
     install_requires=[
@@ -85,6 +92,7 @@ setup(
         "openvino": ["openvino>=2026.1"],
         "mutants": ["mutmut>=3.8,<4"],
         "test": [
+            "axe-core-python==0.1.0",
             "build>=1.2,<2",
             "furo>=2025.7,<2027",
             "hypothesis>=6.120,<7",

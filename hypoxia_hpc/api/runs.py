@@ -239,7 +239,7 @@ class Run:
         return metrics_frame(evaluate(self._dir, **self._listening()).metrics)
 
     def report(self) -> Path:
-        """Write RUN/report/index.html, one self-contained page.
+        """Write RUN/report/ anew: index.html, a page that opens offline, and its figures and thumbnails.
 
         Returns:
             Its path.

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from hypoxia_hpc.workers.mpi import Ranks
     from hypoxia_hpc.workers.slide_stage import StageOutcome
 
+COMPARE = click.option(
+    "--compare",
+    "others",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RUN_B",
+    help="Show this run beside RUN: results, cohorts, settings that differ. Repeatable.",
+)
 # How long another rank waits for the first to say what is wrong for all of them. Shorter, and all say it where ranks do
 # not start together; longer, and an error of this rank alone is said later.
 SECONDS_FOR_THE_FIRST = 2.0
@@ -40,12 +48,16 @@ def stage_verb(stage: Stage) -> click.Command:
     def do_cohort(run: Path) -> int:
         return of_cohort(stage, existing_run(run))
 
-    return click.command(name=stage.name, help=stage.help)(RUN(do_cohort))
+    def do_report(run: Path, others: Sequence[Path]) -> int:
+        return of_cohort(stage, existing_run(run), others=[existing_run(other) for other in others])
+
+    work = RUN(COMPARE(do_report)) if stage.name == "report" else RUN(do_cohort)
+    return click.command(name=stage.name, help=stage.help)(work)
 
 
-def of_cohort(stage: Stage, run_dir: RunDir) -> int:
+def of_cohort(stage: Stage, run_dir: RunDir, **options: Any) -> int:
     """A stage that sees the whole cohort."""
-    say(result_text(stage.name, stage.do(run_dir, progress=progress(), stop=STOP)))
+    say(result_text(stage.name, stage.do(run_dir, **options, progress=progress(), stop=STOP)))
     return 0
 
 

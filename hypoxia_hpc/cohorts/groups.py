@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +14,24 @@ from hypoxia_hpc.errors import InputError
 SITE = "site"
 
 
-def read_groups(tables: Sequence[Path], column: str, patient_ids: Iterable[str]) -> dict[str, str]:
+def read_groups(tables: Sequence[Path], column: str, patient_ids: Collection[str]) -> dict[str, str]:
     """The group of each patient, by a column of these tables (those that are there), which have ``patient_id`` too.
 
     For ``site``, a patient without a value takes the tissue source site of its TCGA barcode. Raises InputError where no
     table has the column, with those that they have; and with every patient that has no value.
     """
+    values = said_groups(tables, column, patient_ids)
+    refuse(
+        f"patients without a value of {column}, so nothing says whom they belong to ([train] keep_together)",
+        sorted(set(patient_ids) - set(values)),
+        f"fill in the column {column} of patients.csv or slides.csv for them, or empty their labels",
+    )
+    return joined(values)
+
+
+def said_groups(tables: Sequence[Path], column: str, patient_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The values of each patient that has some, as `read_groups` takes them. Raises InputError where no table has the
+    column, but for ``site``."""
     frames = [_read(path) for path in tables if path.exists()]
     having = [frame for frame in frames if column in frame]
     if not having and column != SITE:
@@ -30,12 +42,7 @@ def read_groups(tables: Sequence[Path], column: str, patient_ids: Iterable[str])
         )
     said = [_said(frame, column) for frame in having]
     values = {patient_id: _values(patient_id, column, said) for patient_id in sorted(set(patient_ids))}
-    refuse(
-        f"patients without a value of {column}, so nothing says whom they belong to ([train] keep_together)",
-        [patient_id for patient_id, found in values.items() if not found],
-        f"fill in the column {column} of patients.csv or slides.csv for them, or empty their labels",
-    )
-    return joined(values)
+    return {patient_id: found for patient_id, found in values.items() if found}
 
 
 def joined(values: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -29,6 +29,9 @@ class Binary(NamedClasses):
         """The name of class 1."""
         return self.table.classes[1]
 
+    def called(self, said: Sequence[float], threshold: float) -> str:
+        return self.table.classes[int(said[0] > threshold)]
+
     def parse(self, cells: Sequence[str]) -> Label | None:
         (cell,) = cells
         found = self.named(cell)

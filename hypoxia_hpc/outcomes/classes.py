@@ -20,6 +20,9 @@ class Classes(NamedClasses):
     def outputs(self) -> tuple[str, ...]:
         return tuple(f"probability_{name}" for name in self.table.classes)
 
+    def called(self, said: Sequence[float], threshold: float) -> str:
+        return self.table.classes[max(range(len(said)), key=said.__getitem__)]
+
     def parse(self, cells: Sequence[str]) -> Label | None:
         (cell,) = cells
         found = self.named(cell)

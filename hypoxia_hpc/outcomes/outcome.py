@@ -51,6 +51,10 @@ class Outcome(ABC):
         """What a reader wants to know of the labels of some patients before a model is trained, as cells of a table:
         how many have which class, or how the numbers lie."""
 
+    def called(self, said: Sequence[float], threshold: float) -> str:
+        """The name of the class that is called by what a model says (``outputs``); empty where there are no classes."""
+        return ""
+
     @abstractmethod
     def strata(self, labels: Sequence[Label]) -> list[str]:
         """The stratum of each label: what a split spreads evenly over its sets."""

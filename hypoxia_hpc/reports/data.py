@@ -1,42 +1,39 @@
-"""What the report shows: plain values that the stage collects. No I/O, no formatting."""
+"""What the report shows: plain values that are collected from a run. No I/O, no formatting."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
+from hypoxia_hpc.records import Json, Label
 
 
 @dataclass(frozen=True, slots=True)
 class CohortPatient:
-    """One row of ``patients.csv`` with its set of ``split.csv`` (train, valid, test, unlabelled; "" if in none)."""
+    """One row of ``patients.csv`` with its set of ``split.csv`` (train, valid, test, unlabelled; "" if in none) and its
+    ``site``, "" where that is not known."""
 
     patient_id: str
-    label: int | None
+    label: Label | None
     tumour_type: str
     set_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class DroppedSlide:
-    """Rows of one kind ("slide", "patient", "score row") left out for one reason, all of them named."""
-
-    kind: str
-    reason: str
-    names: tuple[str, ...]
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PatientPrediction:
-    """One row of ``predictions/patients.csv``; ``probability`` of class 1 in 0..1."""
+    """What one model says of a patient: the columns of `Outcome.outputs` (the calibrated probability where there is
+    one; the mean where several folds tested the patient) and, of classes, the name of the one that is called."""
 
     model: str
     set_name: str
     patient_id: str
-    label: int | None
-    probability: float
+    label: Label | None
+    said: tuple[float, ...]
     n_tiles: int
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,8 @@ class ClusterShares:
 @dataclass(frozen=True, slots=True)
 class SlideRow:
     """One slide: tile counts of its store, ``mpp`` in µm per level 0 pixel, ``thumbnail`` as ``draw_kept_tiles`` gives
-    it (JPEG). ``name`` is the original name for display. None where the slide was not processed so far."""
+    it (JPEG), a file of its own. ``name`` is the original name for display. None: the slide was not processed so
+    far."""
 
     slide_id: str
     patient_id: str
@@ -81,12 +79,13 @@ class SlideRow:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedSlide:
-    """A slide that a stage set aside: short reason (``no-mpp``) and the sentence with the values."""
+    """A slide that a stage set aside: short reason (``no-mpp``), the sentence with the values, what to do about it."""
 
     slide_id: str
     stage: str
     reason: str
     detail: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +141,19 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page. ``metrics`` is the content of ``metrics.json``; a probability above ``threshold`` is
-    called class 1; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
+    """Everything on the page. ``metrics`` is the content of ``metrics.json``, ``flow`` that of ``flow.json``,
+    ``settings`` that of run.toml with defaults. A probability above ``threshold`` is called class 1 where no threshold
+    was chosen; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
     ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
-    what is odd about slides that are used all the same, by sentence the ids of the slides."""
+    what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
+    beside this one."""
 
     title: str
     metrics: Json
     predictions: tuple[PatientPrediction, ...]
     histories: tuple[Curves, ...]
     patients: tuple[CohortPatient, ...]
-    dropped: tuple[DroppedSlide, ...]
+    flow: Json
     slides: tuple[SlideRow, ...]
     quarantined: tuple[QuarantinedSlide, ...]
     times: tuple[StageTime, ...]
@@ -161,8 +162,10 @@ class ReportData:
     confidence: float
     random_weights: bool
     max_thumbnails: int
-    class_names: tuple[str, str] = ("normoxic", "hypoxic")
+    outcome: Outcome = BINARY
+    settings: Json = field(default_factory=dict)
     clusters: tuple[ClusterShares, ...] = ()
     searches: tuple[Search, ...] = ()
     random_start: tuple[str, ...] = ()
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    others: tuple[ReportData, ...] = ()

@@ -1,57 +1,37 @@
-"""One self-contained HTML page from report data: no script, no request, every text escaped."""
+"""One HTML page and the files beside it, from report data: no request, one script of ours, every text escaped."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.errors import some_names
-from hypoxia_hpc.reports import content, figures, text
-from hypoxia_hpc.reports.data import (
-    ClusterShares,
-    CohortPatient,
-    Curves,
-    DroppedSlide,
-    FeatureCompute,
-    PatientPrediction,
-    Point,
-    Provenance,
-    QuarantinedSlide,
-    ReportData,
-    Search,
-    SlideRow,
-    StageTime,
-)
+from hypoxia_hpc.reports import content, methods, patient_tables, text
+from hypoxia_hpc.reports.compare import side_by_side
+from hypoxia_hpc.reports.data import ReportData, SlideRow
+from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
+from hypoxia_hpc.reports.kinds.registry import KINDS
+from hypoxia_hpc.reports.lead import BASELINES, lead_model
+from hypoxia_hpc.reports.summary import summarise
+from hypoxia_hpc.reports.tables import DataTable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = [
-    "ClusterShares",
-    "CohortPatient",
-    "Curves",
-    "DroppedSlide",
-    "FeatureCompute",
-    "PatientPrediction",
-    "Point",
-    "Provenance",
-    "QuarantinedSlide",
-    "ReportData",
-    "Search",
-    "SlideRow",
-    "StageTime",
-    "render_report",
-]
-
 HERE = Path(__file__).parent
+PAGE = "index.html"
 # Sections of the page in their order: the name of the template, which is the section's id, and its title in the
-# navigation. A new section is a template and a line here.
+# navigation. A new section is a template and a line here; one whose template makes nothing is left out.
 SECTIONS = {
+    "compared": "Runs",
     "metrics": "Metrics",
     "patients": "Test patients",
+    "groups": "Types and sites",
     "training": "Training",
     "clusters": "Clusters",
     "cohort": "Cohort",
@@ -59,47 +39,114 @@ SECTIONS = {
     "slides": "Slides",
     "quarantined": "Quarantined",
     "time": "Time",
+    "methods": "Methods",
     "provenance": "Provenance",
 }
-TEXTS = ("interval", "percent", "rate", "count_of", "nbytes")
-METRICS = ("roc_auc", "accuracy", "f1_1", "f1_0", "f1_micro", "f1_macro")
+TEXTS = ("interval", "percent", "rate", "count_of", "nbytes", "p_value")
 
 
-def render_report(data: ReportData) -> str:
-    """The page as HTML text (UTF-8 when written). Equal data give equal text.
+@dataclass(frozen=True, slots=True)
+class Drawings:
+    """What the page shows and has files of its own."""
 
-    The browser loads and runs nothing: the Content-Security-Policy admits only the one style sheet, by its hash, and
-    images from inside the page. Tables' text is escaped where it is placed, and cleaned of control characters.
+    figures: tuple[Figure, ...]
+    training: tuple[TrainingFigure, ...]
+    tables: tuple[DataTable, ...]
+    thumbnails: tuple[tuple[str, SlideRow], ...]  # with the names of their files
+
+
+def report_files(data: ReportData) -> dict[str, bytes]:
+    """The files of the report by their path: the page, its figures and tables (SVG, CSV), its thumbnails (JPEG). Equal
+    data give equal bytes.
+
+    The browser loads nothing from elsewhere and runs nothing but one script: the Content-Security-Policy admits the
+    script and the style sheet by their hashes, and images that lie beside the page. Tables' text is escaped where it is
+    placed, and cleaned of control characters.
     """
-    css = (HERE / "page.css").read_text(encoding="utf-8")
-    shown = [row for row in data.slides if row.thumbnail][: data.max_thumbnails]
-    models_called, calls = content.calls(data)
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            data=data,
-            sections=SECTIONS,
-            css=css,
-            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
-            confidence=f"{100 * data.confidence:g} %",
-            headline=content.headline(data),
-            facts=content.facts(data),
-            lead=content.lead_model(data)[0],
-            metric_tables={name: content.metric_tables(data, name) for name in ("test", "valid", "train")},
-            metric_names={name: _metric_name(name, data.class_names) for name in METRICS},
-            roc=figures.roc_figure(data),
-            calls_figures=figures.calls_figures(data),
-            training=figures.training_figures(data),
-            set_counts=content.set_counts(data),
-            type_counts=content.type_counts(data),
-            unlabelled=content.unlabelled_names(data),
-            models_called=models_called,
-            calls=calls,
-            totals=content.slide_totals(data.slides),
-            shown=shown,
-        )
+    drawings = _drawings(data)
+    return {PAGE: _page(data, drawings).encode(), **dict(_linked(drawings))}
+
+
+def _drawings(data: ReportData) -> Drawings:
+    kind = KINDS[data.outcome.kind]
+    lead, _ = lead_model(data, kind.headline)
+    tables = (
+        patient_tables.patient_table(data, kind, lead),
+        *patient_tables.group_tables(data, kind, lead),
+        patient_tables.unlabelled_table(data, kind, lead),
     )
+    shown = [row for row in data.slides if row.thumbnail][: data.max_thumbnails]
+    # Numbers, for no name of a table becomes a path.
+    named = tuple((f"thumbnails/{number:04d}.jpg", row) for number, row in enumerate(shown, start=1))
+    figures, training = tuple(kind.figures(data, lead)), tuple(training_figures(data))
+    return Drawings(figures, training, tuple(table for table in tables if table is not None), named)
+
+
+def _linked(drawings: Drawings) -> Iterator[tuple[str, bytes]]:
+    for figure in (*drawings.figures, *(figure for one in drawings.training for figure in one.figures)):
+        yield f"figures/{figure.name}.svg", figure.drawn.document.encode()
+        yield f"figures/{figure.name}.csv", figure.csv().encode()
+    for table in drawings.tables:
+        yield f"figures/{table.name}.csv", table.csv().encode()
+    for path, row in drawings.thumbnails:
+        yield path, row.thumbnail or b""
+
+
+def _page(data: ReportData, drawings: Drawings) -> str:
+    context = _context(data, drawings)
+    environment = _environment()
+    bodies = {name: environment.get_template(f"{name}.html").render(context).strip() for name in SECTIONS}
+    shown = {name: body for name, body in bodies.items() if body}
+    css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return environment.get_template("page.html").render(
+        context,
+        titles={name: SECTIONS[name] for name in shown},
+        bodies=shown,
+        css=css,
+        script=script,
+        css_hash=_hash(css),
+        script_hash=_hash(script),
+    )
+
+
+def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
+    kind = KINDS[data.outcome.kind]
+    return {
+        "data": data,
+        "kind": kind,
+        "lead": lead_model(data, kind.headline)[0],
+        "confidence": f"{100 * data.confidence:g} %",
+        "summary": summarise(data, kind),
+        "facts": content.facts(data),
+        "metric_tables": {name: content.metric_tables(data, name) for name in ("test", "external", "valid", "train")},
+        "metric_groups": kind.metric_groups(data),
+        "drawings": drawings,
+        "curves": [one for one in drawings.figures if not one.group],
+        "of_models": _by_group(drawings.figures),
+        "tables": {table.name: table for table in drawings.tables},
+        "count_names": content.count_names(data.outcome),
+        "set_counts": content.set_counts(data),
+        "type_counts": content.type_counts(data),
+        "unlabelled": content.unlabelled_names(data),
+        "flow": content.flow_steps(data.flow),
+        "aside": content.left_out_of(data.flow.get("aside", ())),
+        "totals": content.slide_totals(data.slides),
+        "compared": side_by_side((data, *data.others)) if data.others else None,
+        "methods": methods.methods_paragraph(data, kind),
+        "checklist": methods.checklist(data, kind),
+    }
+
+
+def _by_group(figures: Iterable[Figure]) -> dict[str, list[Figure]]:
+    grouped: dict[str, list[Figure]] = {}
+    for figure in figures:
+        if figure.group:
+            grouped.setdefault(figure.group, []).append(figure)
+    return grouped
+
+
+def _hash(code: str) -> str:
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
 
 
 @cache
@@ -114,22 +161,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "fixed": text.fixed,
-        "thousands": text.thousands,
-        "duration": text.duration,
-        "base64": lambda image: base64.b64encode(image).decode(),
-    }
+    environment.filters |= {"fixed": text.fixed, "thousands": text.thousands, "duration": text.duration}
     environment.globals |= {name: getattr(text, name) for name in TEXTS}
-    environment.globals |= {"BASELINE": content.BASELINE_MODEL, "some_names": some_names}
+    environment.globals |= {"BASELINES": BASELINES, "some_names": some_names, "shown_groups": content.shown_groups}
     return environment
 
 
 def _finalize(value: object) -> object:
     """A value that the template prints, before it is escaped: text without control characters (markup is our own)."""
     return text.clean(value) if type(value) is str else value
-
-
-def _metric_name(name: str, class_names: tuple[str, str]) -> str:
-    names = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "f1_micro": "F1 micro", "f1_macro": "F1 macro"}
-    return names.get(name) or f"F1 {class_names[int(name[-1])]}"

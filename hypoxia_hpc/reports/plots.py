@@ -1,6 +1,6 @@
-"""Plots as inline SVG: matplotlib draws, then the SVG is made a part of the page.
+"""Plots as SVG: matplotlib draws, then the SVG is made a part of the page, and a file beside it.
 
-No text of a table enters a plot (titles and legends are the page's, where every character is escaped). Styles become
+Text of a table enters a plot cleaned and is never read as a formula; SVG escapes it. Styles become
 attributes, so that the page's Content-Security-Policy can forbid style attributes; colours become the page's variables,
 so that a plot follows the light, the dark and the print scheme; fonts are the page's.
 """
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from hypoxia_hpc.records import Float64Array
-from hypoxia_hpc.reports.text import clean
+from hypoxia_hpc.reports.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +34,9 @@ DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (1, 1.5)), "solid", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (2.5, 1.2)),
     (0, (5, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 2)), (0, (5, 4)), (0, (2.5, 1.2, 1, 1.2)),
 )  # fmt: skip
+MARKERS = ("o", "D", "s", "^", "v")
+LONGEST_LABEL, INCHES_PER_LETTER = 28, 0.085
+LINE: Mapping[str, Any] = MappingProxyType({"linewidth": 2, "markersize": 4})
 _RC = {"svg.hashsalt": "hypoxia_hpc", "svg.fonttype": "none", "font.size": 10.0, "axes.linewidth": 0.8}
 _NAMESPACES = re.compile(r"\{[^}]*\}")
 
@@ -41,75 +46,163 @@ def series_of(index: int) -> int:
     return 1 + index % (len(SERIES) - 1)
 
 
-def roc_plot(name: str, curves: Sequence[tuple[Float64Array, Float64Array, int]]) -> str:
-    """ROC curves: each a false and a true positive rate, float64 (n,), with its series. SVG text."""
-    figure, axes = _canvas(4.4, 4.1)
-    axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.2)
-    axes.text(0.62, 0.585, "chance", color=MUTED, size=9, rotation=45, rotation_mode="anchor", ha="center")
-    for false_positive, true_positive, series in curves:
-        axes.plot(false_positive, true_positive, color=SERIES[series], linestyle=DASHES[series], linewidth=2)
-    axes.set(xlabel="false positive rate (1 − specificity)", ylabel="true positive rate (sensitivity)")  # noqa: RUF001
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    return _inline(figure, name)
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A plot as an element of the page, and as a file of its own (SVG, white, with a legend)."""
+
+    inline: str
+    document: str
 
 
-def training_plot(name: str, ylabel: str, train: Sequence[float], valid: Sequence[float]) -> str:
-    """One value per epoch on the training set (solid) and on the validation set (dashed; may be empty). SVG text."""
-    from matplotlib.ticker import MaxNLocator
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points (x, y), float64 (n,), joined by a line of this series; ``spans`` are their intervals, (n, 2)."""
 
-    figure, axes = _canvas(4.2, 2.8)
-    for values, series in ((train, 1), (valid, 2)):
-        epochs = np.arange(1, len(values) + 1)
-        marker = "o" if len(values) == 1 else ""
-        axes.plot(epochs, values, marker=marker, color=SERIES[series], linestyle=DASHES[series], linewidth=1.8)
-    axes.set(xlabel="epoch", ylabel=ylabel)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
-    if ylabel == "accuracy":
-        axes.set_ylim(-0.02, 1.02)
-    return _inline(figure, name)
+    label: str
+    x: Float64Array
+    y: Float64Array
+    series: int
+    spans: Float64Array | None = None
+    is_steps: bool = False
+    has_dots: bool = False
 
 
-def probability_plot(
-    name: str, probabilities: tuple[Float64Array, Float64Array], threshold: float, class_names: tuple[str, str]
-) -> str:
-    """A dot per patient at its probability of class 1, a row for each true class, a line at the threshold. SVG text."""
-    figure, axes = _canvas(3.5, 2.0)
-    axes.axvline(threshold, color=MUTED, linewidth=1, linestyle=DASHES[4])
-    for row, values in enumerate(probabilities):
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the lines are to be compared with: a thin line through points, and the word that stands at its ``at``."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    word: str = ""
+    at: tuple[float, float] = (0.0, 0.0)
+    angle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a plot is drawn in: names and limits of the axes (None: as the points ask for), size in inches."""
+
+    xlabel: str
+    ylabel: str
+    xlim: tuple[float, float] | None = (-0.01, 1.01)
+    ylim: tuple[float, float] | None = (-0.01, 1.01)
+    size: tuple[float, float] = (4.4, 3.4)
+    is_square: bool = False
+    has_whole_x: bool = False
+    references: tuple[Reference, ...] = ()
+
+
+def line_plot(name: str, frame: Frame, lines: Sequence[Line]) -> Drawn:
+    """Lines in their colours and dashes."""
+    figure, axes = _canvas(frame)
+    drawn = []
+    for line in lines:
+        colour, dash = SERIES[line.series], DASHES[line.series]
+        marker = "o" if line.has_dots or len(line.x) == 1 else ""
+        style = "steps-post" if line.is_steps else "default"
+        drawn += axes.plot(line.x, line.y, color=colour, linestyle=dash, marker=marker, drawstyle=style, **LINE)
+        if line.spans is not None:
+            axes.vlines(line.x, line.spans[:, 0], line.spans[:, 1], color=colour, linewidth=1, alpha=0.6)
+    inline = inline_svg(_svg(figure), name)
+    legend = axes.legend(drawn, [_short(line.label) for line in lines], frameon=False, fontsize=8, handlelength=4)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return _drawn(figure, inline)
+
+
+def dot_plot(name: str, frame: Frame, rows: Sequence[tuple[str, Float64Array]], threshold: float | None) -> Drawn:
+    """A row of dots for each name, a dot at each value (x), and a line at the threshold."""
+    longest = max((len(_short(label)) for label, _ in rows), default=0) * INCHES_PER_LETTER
+    figure, axes = _canvas(replace(frame, size=(2.8 + longest, frame.size[1])))
+    if threshold is not None:
+        axes.axvline(threshold, color=MUTED, linewidth=1, linestyle=DASHES[4])
+    for row, (_, values) in enumerate(rows):
         spread = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5  # golden section: neighbours lie apart
-        axes.plot(
-            np.sort(values), row + spread, "D" if row else "o", color=SERIES[2 if row else 1], markersize=5, alpha=0.75
-        )
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.5, 1.5), yticks=(0, 1), xlabel="predicted probability")
-    axes.set_yticklabels([clean(class_name) for class_name in class_names], parse_math=False)
+        series = series_of(row)
+        marker = MARKERS[row % len(MARKERS)]
+        axes.plot(np.sort(values), row + spread, marker, color=SERIES[series], markersize=5, alpha=0.75)
+    axes.set(ylim=(-0.5, len(rows) - 0.5), yticks=range(len(rows)))
+    axes.set_yticklabels([_short(label) for label, _ in rows], parse_math=False)
     axes.grid(visible=False, axis="y")
-    return _inline(figure, name)
+    return _drawn(figure, inline_svg(_svg(figure), name))
 
 
-def _canvas(width_inches: float, height_inches: float) -> tuple[Figure, Axes]:
+def scatter_plot(name: str, frame: Frame, x: Float64Array, y: Float64Array) -> Drawn:
+    """A dot for each pair of values."""
+    figure, axes = _canvas(frame)
+    axes.plot(x, y, "o", color=SERIES[1], markersize=5, alpha=0.75)
+    return _drawn(figure, inline_svg(_svg(figure), name))
+
+
+def matrix_plot(name: str, frame: Frame, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Drawn:
+    """Counts as a table of shaded cells: a row for each true class, a column for each called one. As large as it has
+    to be."""
+    labels = [_short(one) for one in names]
+    longest = max(map(len, labels)) * INCHES_PER_LETTER
+    angle, reach = (30, longest / 2) if len(names) > 2 or longest > 1 else (0, 0.2)
+    sides = 0.6 * len(names) + 0.8
+    figure, axes = _canvas(replace(frame, size=(sides + longest, sides + reach)))
+    table = np.asarray(counts, dtype=np.float64)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1.4, edgecolors="white", linewidth=2)
+    for (row, column), count in np.ndenumerate(table):
+        axes.text(column + 0.5, row + 0.5, f"{count:.0f}", ha="center", va="center", color=INK)
+    middles = np.arange(len(names)) + 0.5
+    axes.set(xticks=middles, yticks=middles, xlim=(0, len(names)), ylim=(len(names), 0))
+    axes.set_xticklabels(labels, parse_math=False, rotation=angle, ha="right" if angle else "center")
+    axes.set_yticklabels(labels, parse_math=False)
+    axes.grid(visible=False)
+    return _drawn(figure, inline_svg(_svg(figure), name))
+
+
+def _short(name: str) -> str:
+    """A name of a class, which may have 64 letters, as a label."""
+    name = one_line(name)
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
+
+
+def _canvas(frame: Frame) -> tuple[Figure, Axes]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     with rc_context(_RC):
-        figure = Figure(figsize=(width_inches, height_inches), layout="constrained", facecolor="none")
+        figure = Figure(figsize=frame.size, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
     axes.grid(visible=True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(color=RULE, labelcolor=MUTED)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(RULE)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
+    axes.set_xlabel(one_line(frame.xlabel), color=INK, parse_math=False)
+    axes.set_ylabel(one_line(frame.ylabel), color=INK, parse_math=False)
+    limits = {"xlim": frame.xlim, "ylim": frame.ylim}
+    axes.set(**{name: limit for name, limit in limits.items() if limit is not None})
+    if frame.is_square:
+        axes.set_aspect("equal")
+    if frame.has_whole_x:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    for one in frame.references:
+        axes.plot(one.x, one.y, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        axes.text(
+            *one.at, one.word, color=MUTED, size=9, rotation=one.angle, rotation_mode="anchor", ha="center"
+        )  # fmt: skip
     return figure, axes
 
 
-def _inline(figure: Figure, name: str) -> str:
+def _drawn(figure: Figure, inline: str) -> Drawn:
+    figure.set_facecolor("white")
+    return Drawn(inline, _svg(figure))
+
+
+def _svg(figure: Figure) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
     with rc_context(_RC):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return inline_svg(buffer.getvalue(), name)
+    figure.set_layout_engine("none")  # it stays where it is: to lay out takes a third of the time
+    return buffer.getvalue()
 
 
 def inline_svg(document: str, name: str) -> str:

@@ -17,6 +17,11 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
 
 
+def one_line(text: str) -> str:
+    """Clean text with one space in place of every run of white space."""
+    return " ".join(clean(text).split())
+
+
 def fixed(value: float | None, digits: int = 3) -> str:
     """A number with ``digits`` decimals; a dash for None, NaN and infinity."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
@@ -72,3 +77,8 @@ def nbytes(number: int | None) -> str:
 def count_of(number: int, noun: str) -> str:
     """``1 slide``, ``2 slides``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def p_value(p: float) -> str:
+    """``p = 0.03``, ``p < 0.001``; two digits that count."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Int64Array, UInt8Array
 
-# Blue on the pink of H&E: every common kind of colour vision tells them apart, and nuclei stay visible below it.
-FILL = (0, 190, 255)
-OUTLINE = (0, 70, 140)
-FILL_SHARE = 0.28
-# Tiles narrower than this many thumbnail pixels would be all outline: then only their union is outlined.
-LEAST_OUTLINED_SIDE = 6
-JPEG_QUALITY = 88
+# Blue on the pink of H&E: every common kind of colour vision tells them apart.
+OUTLINE = (0, 90, 190)
+# What is left out is mixed with white by this much: paler than what is kept, and still to be judged.
+FADED_SHARE = 0.55
+# One outline pixel for this many pixels of the longer side, so that it shows in a small picture too.
+PIXELS_PER_OUTLINE = 340
+JPEG_QUALITY = 85
 
 
 def draw_kept_tiles(thumbnail: UInt8Array, size_l0: tuple[int, int], xy_l0: Int64Array, side_l0: float) -> bytes:
@@ -29,31 +29,22 @@ def draw_kept_tiles(thumbnail: UInt8Array, size_l0: tuple[int, int], xy_l0: Int6
 
 
 def mark_kept_tiles(thumbnail: UInt8Array, size_l0: tuple[int, int], xy_l0: Int64Array, side_l0: float) -> UInt8Array:
-    """A copy of the thumbnail with every kept tile filled (28 % blue) and outlined (1 pixel).
+    """A copy of the thumbnail on which everything but the kept tiles is mixed with white (55 %), with a blue line round
+    the kept ones, just outside of them: no pixel of a kept tile is changed.
 
     ``thumbnail`` is uint8 (h, w, 3), RGB, and shows the whole of level 0, ``size_l0`` = (width, height) pixels;
     ``xy_l0`` is int64 (n, 2), top left corners in level 0 pixels; ``side_l0`` a tile's side in level 0 pixels. A tile
     covers the thumbnail's pixels from the rounded place of its left and top edge up to, not with, that of its right
     and bottom edge; neighbours share no pixel and leave none out. A tile is never thinner than one pixel.
     """
-    boxes = _thumbnail_from_l0(thumbnail.shape, size_l0, xy_l0, side_l0)
     covered = np.zeros(thumbnail.shape[:2], dtype=bool)
-    for left, top, right, bottom in boxes:
+    for left, top, right, bottom in _thumbnail_from_l0(thumbnail.shape, size_l0, xy_l0, side_l0):
         covered[top:bottom, left:right] = True
-    tiles_are_large = side_l0 * thumbnail.shape[1] / size_l0[0] >= LEAST_OUTLINED_SIDE
     pixels = thumbnail.copy()
-    pixels[covered] = np.rint(pixels[covered] * (1 - FILL_SHARE) + np.array(FILL) * FILL_SHARE).astype(np.uint8)
-    pixels[_borders(covered.shape, boxes) if tiles_are_large else _rim(covered)] = OUTLINE
+    faded = pixels[~covered] * (1 - FADED_SHARE) + 255 * FADED_SHARE
+    pixels[~covered] = np.rint(faded).astype(np.uint8)
+    pixels[_line_round(covered, max(1, max(covered.shape) // PIXELS_PER_OUTLINE))] = OUTLINE
     return pixels
-
-
-def _borders(shape: tuple[int, ...], boxes: Int64Array) -> NDArray[np.bool_]:
-    """The outermost pixels of every box."""
-    borders = np.zeros(shape, dtype=bool)
-    for left, top, right, bottom in boxes:
-        borders[top:bottom, [left, right - 1]] = True
-        borders[[top, bottom - 1], left:right] = True
-    return borders
 
 
 def _thumbnail_from_l0(
@@ -67,8 +58,9 @@ def _thumbnail_from_l0(
     return np.concatenate([first, end], axis=1)
 
 
-def _rim(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The covered pixels with an uncovered one (or the border) above, below, left or right of them."""
-    padded = np.pad(covered, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return covered & ~inside
+def _line_round(covered: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The pixels that are not covered, up to ``width`` away from one that is."""
+    from scipy.ndimage import binary_dilation
+
+    grown: NDArray[np.bool_] = binary_dilation(covered, np.ones((3, 3), dtype=bool), iterations=width)
+    return grown & ~covered

@@ -142,7 +142,7 @@ STAGES = (
         (),
         "cpu",
         "hypoxia_hpc.stages.report:report",
-        "One self-contained HTML page: RUN/report/index.html.",
+        "One HTML page that opens offline: RUN/report/index.html, figures and thumbnails beside it.",
         cost="hypoxia_hpc.runs.costs:report_cost",
     ),
 )

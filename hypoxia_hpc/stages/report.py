@@ -1,7 +1,8 @@
-"""report: everything a run has on disk -> one HTML page. Reads what is there; what is not there, the page says."""
+"""report: everything a run has on disk -> one HTML page and files beside it. Reads what is there."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -10,32 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cohorts.csvfiles import unguard
-from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped
-from hypoxia_hpc.models.predictions import CLUSTERS_FILE, predictions_digest
+from hypoxia_hpc.models.predictions import predictions_digest
+from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
-from hypoxia_hpc.outcomes.named import class_of
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, ModelsUsed, Patient, Receipt, Slide
-from hypoxia_hpc.reports.page import (
-    ClusterShares,
-    CohortPatient,
-    Curves,
-    DroppedSlide,
-    PatientPrediction,
-    Provenance,
-    QuarantinedSlide,
-    ReportData,
-    SlideRow,
-    StageTime,
-    render_report,
-)
+from hypoxia_hpc.records import Json, ModelsUsed, Receipt, Slide
+from hypoxia_hpc.reports.content import flow_steps
+from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, SlideRow, StageTime
+from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.runs.cohort import model_names, patients_with_slides
@@ -55,25 +42,38 @@ from hypoxia_hpc.stores.attributes import (
     read_tile_attributes,
     tile_attributes,
 )
-from hypoxia_hpc.stores.commit import committed_file
+from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.tiles import open_tiles
 from hypoxia_hpc.tiling.remarks import by_kind
 
 STAGE = "report"
-THUMBNAIL_PX = 360
+THUMBNAIL_PX = 800
 # Those that are installed here: a report needs no backend of Keras.
 SHOWN_VERSIONS = ("numpy", "tensorflow", "jax", "torch", "keras", "zarr", "openslide-python", "scikit-learn", "pandas")
 
 
-def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
-    """Write report/index.html and return its path.
+def report(run: RunDir, *, others: Sequence[RunDir] = (), progress: Progress, stop: threading.Event) -> Path:
+    """Write the folder report/ anew, the page and what lies beside it, and return the page's path. ``others``: runs
+    that are shown beside this one.
 
     Raises:
         Stopped: on request, between slides.
         InputError: bad tables.
         NotReadyError: metrics that are not of the present cohort and run.toml, a damaged model.
     """
-    config = run.config()
+    data = _collected(run, progress, stop)
+    beside = tuple(_collected(other, progress, stop, with_thumbnails=False) for other in others)
+    files = report_files(dataclasses.replace(data, others=beside))
+    # As a whole: no file of an earlier report stays.
+    with committing_directory(run.report_file.parent, lambda _: False) as folder:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+    return run.report_file
+
+
+def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_thumbnails: bool = True) -> ReportData:
+    config, outcome = run.config(), run.outcome()
     records = _model_records(run, config)
     survey = survey_run(run, partial(_spec, records), read_slides=True)
     if survey.unknown is not None and not isinstance(survey.unknown, MachineError):
@@ -81,14 +81,15 @@ def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
     spec, states = survey.spec, survey.furthest
     patients = patients_with_slides(survey.slides, survey.patients)
     metrics = _metrics(survey)
-    data = ReportData(
+    n_thumbnails = config.report.thumbnails if with_thumbnails else 0
+    return ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
         metrics=metrics,
-        predictions=_predictions(run),
+        predictions=predictions_of(run, config, outcome, patients),
         histories=tuple(_history(name, record) for name, record in records.items()),
-        patients=_cohort(run, patients),
-        dropped=_dropped(run),
-        slides=_slide_rows(run, config, states, progress, stop),
+        patients=cohort_of(run, patients),
+        flow=_flow(run),
+        slides=_slide_rows(run, n_thumbnails, states, progress, stop),
         quarantined=tuple(_quarantined(one) for one in states if one.status == "quarantined" and one.receipt),
         times=_times(run, config, states),
         provenance=_provenance(run, config, records, metrics, states),
@@ -96,13 +97,13 @@ def report(run: RunDir, *, progress: Progress, stop: threading.Event) -> Path:
         confidence=config.evaluate.confidence,
         random_weights=_is_random(records, spec),
         max_thumbnails=config.report.thumbnails,
-        clusters=_clusters(run, config, patients),
+        outcome=outcome,
+        settings=config.model_dump(mode="json"),
+        clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
         searches=tuple(search_of(name, record.search) for name, record in records.items() if record.search),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
     )
-    committed_file(run.report_file, render_report(data).encode())
-    return run.report_file
 
 
 def _spec(records: Mapping[str, ModelRecord], config: RunConfig) -> Json:
@@ -149,48 +150,6 @@ def _stale(run: RunDir, why: str) -> NotReadyError:
     )
 
 
-def _predictions(run: RunDir) -> tuple[PatientPrediction, ...]:
-    file = run.predictions / "patients.csv"
-    if not file.exists():
-        return ()
-    table = pd.read_csv(
-        file,
-        dtype={"model": str, "set": str, "id": str, "label": "Int64"},
-        keep_default_na=False,
-        na_values={"label": [""]},
-    )
-    return tuple(
-        PatientPrediction(model, set_name, patient_id, None if pd.isna(label) else int(label), probability, n_tiles)
-        for model, set_name, patient_id, label, probability, n_tiles in zip(
-            table["model"],
-            table["set"],
-            table["id"].map(unguard),
-            table["label"],
-            table["probability"],
-            table["n_tiles"],
-            strict=True,
-        )
-    )
-
-
-def _clusters(run: RunDir, config: RunConfig, patients: Mapping[str, Patient]) -> tuple[ClusterShares, ...]:
-    """Mean shares of test patients in each cluster, by clustering and fold."""
-    file = run.predictions / CLUSTERS_FILE
-    if not file.exists():
-        return ()
-    table = pd.read_csv(file, dtype={"id": str})
-    table = table[(table["level"] == "patient") & (table["set"] == "test")]
-    labels = table["id"].map(unguard).map({name: patient.label for name, patient in patients.items()})
-    columns = [column for column in table.columns if column.startswith("share_")]
-    found = []
-    for (model, fold), rows in table.groupby(["model", "fold"], sort=True):
-        by_class = [rows[labels[rows.index] == label][columns] for label in (0, 1)]
-        name = f"{model}, fold {fold}" if config.train.folds > 1 else str(model)
-        means = zip(*(part.mean().fillna(0.0) for part in by_class), strict=True)
-        found.append(ClusterShares(name, (len(by_class[0]), len(by_class[1])), tuple(means)))
-    return tuple(found)
-
-
 def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
     names = [name for name, _, _ in model_names(config.train)]
     return {name: read_record(run.model(name)) for name in names if run.model(name).is_dir()}
@@ -203,46 +162,23 @@ def _history(name: str, record: ModelRecord) -> Curves:
     return Curves(name, **series)
 
 
-def _cohort(run: RunDir, patients: Mapping[str, Patient]) -> tuple[CohortPatient, ...]:
-    sets: dict[str, str] = {}
-    if run.split_file.exists():
-        sets = _shown_sets(read_split(run.split_file))
-    return tuple(
-        CohortPatient(patient.patient_id, _class(patient), patient.tumour_type, sets.get(patient.patient_id, ""))
-        for patient in patients.values()
-    )
-
-
-def _class(patient: Patient) -> int | None:
-    return None if patient.label is None else class_of(patient.label)
-
-
-def _shown_sets(split: pd.DataFrame) -> dict[str, str]:
-    """The set of each patient; in cross-validation, where everyone is in several, the fold in which it is tested."""
-    if split["fold"].max() == 0:
-        return dict(zip(split["patient_id"], split["set"], strict=True))
-    shown = split[split["set"].isin(["test", "unlabelled"])]
-    words = shown["set"].where(shown["set"] == "unlabelled", "test of fold " + shown["fold"].astype(str))
-    return dict(zip(shown["patient_id"], words, strict=True))
-
-
-def _dropped(run: RunDir) -> tuple[DroppedSlide, ...]:
-    """What init left out; nothing where slides.csv was not made by init. Raises NotReadyError for a damaged list."""
-    file = run.receipts("init") / "cohort.json"
-    if not file.exists():
-        return ()
+def _flow(run: RunDir) -> Json:
+    """flow.json; empty where slides.csv was not made by init. Raises NotReadyError for a damaged one."""
+    if not run.flow_file.exists():
+        return {}
     try:
-        left_out = json.loads(file.read_bytes())
-        return tuple(DroppedSlide(one["kind"], one["reason"], tuple(one["names"])) for one in left_out["dropped"])
+        flow: Json = json.loads(run.flow_file.read_bytes())
+        flow_steps(flow)
     except (ValueError, KeyError, TypeError) as error:
         raise NotReadyError(
-            f"{file} is damaged ({error!r}), so what init left out is not known",
+            f"{run.flow_file} is damaged ({error!r}), so what init left out is not known",
             remedy="restore it; or delete it, and the report will not say what was left out",
         ) from None
+    return flow
 
 
 def _slide_rows(
-    run: RunDir, config: RunConfig, states: Sequence[SlideState], progress: Progress, stop: threading.Event
+    run: RunDir, n_thumbnails: int, states: Sequence[SlideState], progress: Progress, stop: threading.Event
 ) -> tuple[SlideRow, ...]:
     rows, thumbnails = [], 0
     progress.begin(STAGE, len(states), len(states), "slide")
@@ -252,7 +188,7 @@ def _slide_rows(
                 raise Stopped("stopped on request while reporting", remedy="run the same command again to go on")
             tiles = read_tile_attributes(run.tiles(state.slide.slide_id))
             thumbnail = None
-            if tiles is not None and thumbnails < config.report.thumbnails:
+            if tiles is not None and thumbnails < n_thumbnails:
                 thumbnail = _thumbnail(run, state.slide, progress)
                 thumbnails += thumbnail is not None
             rows.append(_slide_row(state, tiles, thumbnail))
@@ -298,7 +234,8 @@ def _thumbnail(run: RunDir, slide: Slide, progress: Progress) -> bytes | None:
 
 def _quarantined(state: SlideState) -> QuarantinedSlide:
     receipt = state.receipt or Receipt(state.slide.slide_id, "quarantined", "")
-    return QuarantinedSlide(state.slide.slide_id, state.stage, receipt.reason, receipt.detail)
+    detail, _, remedy = receipt.detail.partition("\nremedy: ")
+    return QuarantinedSlide(state.slide.slide_id, state.stage, receipt.reason, detail, remedy)
 
 
 def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tuple[StageTime, ...]:

@@ -2,192 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from report_data import make_empty_report, make_full_report
 
-from hypoxia_hpc.reports.page import (
-    ClusterShares,
-    CohortPatient,
-    Curves,
-    DroppedSlide,
-    FeatureCompute,
-    PatientPrediction,
-    Point,
-    Provenance,
-    QuarantinedSlide,
-    ReportData,
-    Search,
-    SlideRow,
-    StageTime,
-)
-from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-
-TYPES = ("KIRC", "LUAD", "HNSC", "BRCA", "SKCM")
-SKILL = {"tanh": 1.6, "funnel": 1.0, "logistic": 1.3}
-
-
-def _patients() -> tuple[CohortPatient, ...]:
-    sets = ["train"] * 24 + ["valid"] * 12 + ["test"] * 24
-    rows = [CohortPatient(f"DEMO-{i:03d}", i % 2, TYPES[i * 7 % 5], name) for i, name in enumerate(sets)]
-    return (*rows, CohortPatient("CMU-1", None, "", "unlabelled"))
-
-
-def _predictions(patients: tuple[CohortPatient, ...]) -> tuple[PatientPrediction, ...]:
-    rng = np.random.default_rng(3)
-    rows = []
-    for model, skill in SKILL.items():
-        for patient in patients:
-            score = rng.normal(skill * (2 * (patient.label or 0) - 1), 1.4)
-            probability = float(1 / (1 + np.exp(-score)))
-            row = PatientPrediction(model, patient.set_name, patient.patient_id, patient.label, probability, 48)
-            rows.append(row)
-    return tuple(rows)
-
-
-def _metric(value: float, half: float, n: int) -> dict[str, float | int | None]:
-    return {"value": value, "low": max(0.0, value - half), "high": min(1.0, value + half), "n": n}
-
-
-def _metrics() -> dict[str, object]:
-    models: dict[str, object] = {}
-    for model, best in (("tanh", 0.93), ("funnel", 0.81), ("logistic", 0.9), ("tumour-type", 0.58)):
-        names = ("roc_auc", "accuracy", "f1_0", "f1_1", "f1_micro", "f1_macro")
-        models[model] = {
-            set_name: {
-                level: {name: _metric(best - 0.02 * i - drop, 0.09 + drop, n) for i, name in enumerate(names)}
-                for level, drop, n in (
-                    ("patient", 0.0, patients),
-                    ("slide", 0.01, patients),
-                    ("tile", 0.06, 48 * patients),
-                )
-            }
-            for set_name, patients in (("train", 24), ("valid", 12), ("test", 24))
-        }
-    return {"schema": 1, "models": models}
-
-
-def _thumbnail(seed: int) -> bytes:
-    rng = np.random.default_rng(seed)
-    pixels = np.full((96, 128, 3), 242, dtype=np.uint8)
-    pixels[20:80, 24:104] = rng.normal((196, 140, 190), 14, (60, 80, 3)).clip(0, 255).astype(np.uint8)
-    xy = np.array([(x, y) for y in range(600, 2400, 300) for x in range(900, 3000, 300)], dtype=np.int64)
-    return draw_kept_tiles(pixels, (3840, 2880), xy, 299.0)
-
-
-def _slides(patients: tuple[CohortPatient, ...]) -> tuple[SlideRow, ...]:
-    rows = [
-        SlideRow(
-            f"{patient.patient_id}-01Z-00-DX1",
-            patient.patient_id,
-            "done",
-            name=f"{patient.patient_id}-01Z-00-DX1.svs",
-            planned=108,
-            kept=42 + i % 17,
-            background=66 - i % 17,
-            unreadable=0,
-            mpp=0.25 if i % 3 else 0.2527,
-            mpp_source="slide" if i % 3 else "objective-power",
-            thumbnail=_thumbnail(i),
-        )
-        for i, patient in enumerate(patients)
-    ]
-    bad = [SlideRow("DEMO-061", "DEMO-061", "quarantined"), SlideRow("DEMO-062", "DEMO-062", "quarantined")]
-    return (*rows[:-1], *bad, rows[-1])
-
-
-def _history(head: str, epochs: int, pace: float) -> Curves:
-    rng = np.random.default_rng(epochs)
-    fall = np.exp(-pace * np.arange(epochs))
-    loss = 0.1 + 0.6 * fall + rng.normal(0, 0.01, epochs)
-    valid_loss = 0.3 + 0.45 * fall + rng.normal(0, 0.02, epochs)
-    return Curves(head, tuple(loss), tuple(1 - 0.6 * loss), tuple(valid_loss), tuple(1 - 0.7 * valid_loss))
-
-
-def make_full_report() -> ReportData:
-    """60 labelled patients, one unlabelled, 63 slides of which two are quarantined."""
-    patients = _patients()
-    return ReportData(
-        title="demo",
-        metrics=_metrics(),
-        predictions=_predictions(patients),
-        histories=(_history("tanh", 75, 0.08), _history("funnel", 100, 0.05), Curves("logistic", (), ())),
-        patients=patients,
-        dropped=(
-            DroppedSlide("slide", "no row of patients.csv has its patient", ("TCGA-XX-0001", "TCGA-XX-0002")),
-            DroppedSlide("score row", "sample suffix, set aside", tuple(f"TCGA-ZZ-{i:04d}-06" for i in range(60))),
-        ),
-        slides=_slides(patients),
-        quarantined=(
-            QuarantinedSlide(
-                "DEMO-061", "tile", "no-mpp", "DEMO-061.svs states no mpp and no objective power; set one."
-            ),
-            QuarantinedSlide("DEMO-062", "tile", "no-tissue", "none of 108 tiles has at most 25 % background"),
-        ),
-        times=(
-            StageTime("tile", 41.7, 6588),
-            StageTime("extract", 122.4, 2990, 0.0312, 801_927_000),
-            StageTime("train", 31.2, 1152),
-            StageTime("evaluate", 2.31),
-        ),
-        provenance=Provenance(
-            versions={
-                "hypoxia_hpc": "0.1.0",
-                "python": "3.11.2",
-                "numpy": "2.4.1",
-                "tensorflow": "2.21.0",
-                "keras": "3.15.0",
-            },
-            keys={"tile": "3f" * 32, "extract": "a1" * 32, "train/tanh": "0c" * 32},
-            compute={"device": "CPU, 2 threads", "precision": "float32", "batch shape": "32 × 299 × 299 × 3"},  # noqa: RUF001
-            feature_name="inception_v3",
-            features=(
-                FeatureCompute(40, {"backend": "tensorflow", "engine": "keras", "device": "NVIDIA A100"}),
-                FeatureCompute(21, {"backend": "tensorflow", "engine": "openvino", "device": "cpu"}),
-            ),
-            config_toml='study = "hypoxia"\n\n[tile]\ntile_px = 299  # side of a tile\nmpp = 0.5\n',
-        ),
-        threshold=0.5,
-        confidence=0.95,
-        random_weights=True,
-        max_thumbnails=40,
-        clusters=(ClusterShares("deep_kmeans", (12, 12), ((0.41, 0.22), (0.3, 0.31), (0.29, 0.4), (0.0, 0.07))),),
-        searches=(
-            Search(
-                "tanh",
-                (
-                    Point({"units": "2048", "momentum": "0.8"}, 0.9212, 0.4111, is_chosen=True),
-                    Point({"units": "512", "momentum": "0.8"}, 0.9001, 0.4222, is_chosen=False),
-                ),
-            ),
-            Search("logistic", (Point({"c": "0.1"}, 0.8543, 0.5333, is_chosen=True),)),
-        ),
-        random_start=("finetune",),
-    )
-
-
-def make_empty_report() -> ReportData:
-    """A run in which nothing has happened."""
-    return ReportData(
-        title="empty",
-        metrics={"schema": 1, "models": {}},
-        predictions=(),
-        histories=(),
-        patients=(),
-        dropped=(),
-        slides=(),
-        quarantined=(),
-        times=(),
-        provenance=Provenance({}, {}, {}, ""),
-        threshold=0.5,
-        confidence=0.95,
-        random_weights=False,
-        max_thumbnails=40,
-    )
+from hypoxia_hpc.reports.data import ReportData
+from hypoxia_hpc.reports.page import report_files
 
 
 @pytest.fixture(scope="session")
 def full_report() -> ReportData:
     return make_full_report()
+
+
+@pytest.fixture(scope="session")
+def full_files(full_report: ReportData) -> dict[str, bytes]:
+    return report_files(full_report)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.reports.text import clean, count_of, duration, fixed, interval, nbytes, percent, rate, thousands
+from hypoxia_hpc.reports.text import (
+    clean,
+    count_of,
+    duration,
+    fixed,
+    interval,
+    nbytes,
+    one_line,
+    p_value,
+    percent,
+    rate,
+    thousands,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +57,14 @@ def test_numbers() -> None:
     assert [nbytes(n) for n in (0, 999, 999_600, 4_100_000_000)] == ["0 B", "999 B", "1 MB", "4.1 GB"]
     assert [rate(1234, 1), rate(7, 2)] == ["1,234", "3.5"]
     assert [count_of(1, "slide"), count_of(2000, "slide")] == ["1 slide", "2,000 slides"]
+
+
+def test_one_line_has_no_line_break() -> None:
+    assert one_line(" a\n\tb\x00\u202e ") == "a b"
+
+
+def test_p_values_have_two_digits_that_count() -> None:
+    assert [p_value(p) for p in (0.04321, 0.5, 1.0, 0.0009)] == ["p = 0.043", "p = 0.5", "p = 1", "p < 0.001"]
 
 
 def test_clean_keeps_the_text_and_drops_what_hides_in_it() -> None:

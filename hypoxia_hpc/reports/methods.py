@@ -1,0 +1,268 @@
+"""A paragraph of methods to paste, and the TRIPOD+AI checklist (Collins et al. 2024, BMJ 385, e078378), both as far as
+the run knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.reports.content import CountRow, count_names, set_counts, slide_totals
+from hypoxia_hpc.reports.data import ReportData
+from hypoxia_hpc.reports.kinds.kind import Kind
+from hypoxia_hpc.reports.lead import BASELINES, baselines_of, lead_model, models_of, n_folds
+from hypoxia_hpc.reports.summary import summarise
+from hypoxia_hpc.reports.text import count_of, thousands
+
+TO_FILL_IN = "to be filled in"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of the checklist and what this run says about it; ``is_open`` where a person has to fill it in."""
+
+    number: str
+    text: str
+    answer: str
+    is_open: bool
+
+
+def methods_paragraph(data: ReportData, kind: Kind) -> str:
+    """How the result was made, in sentences; empty where no model was trained."""
+    if not models_of(data) or not data.settings:
+        return ""
+    parts = (_cohort, _tiles, _features, _models, _split, _evaluation, _software)
+    return " ".join(sentence for part in parts if (sentence := part(data, kind)))
+
+
+def checklist(data: ReportData, kind: Kind) -> list[Item]:
+    """All items of TRIPOD+AI; none where no model was trained."""
+    if not models_of(data) or not data.settings:
+        return []
+    answers: Mapping[str, Callable[[ReportData, Kind], str]] = {
+        "6b": _eligibility, "7": _tiles, "8a": _outcome, "9b": _features, "10": _size, "11": _missing, "12a": _split,
+        "12c": _models, "12e": _evaluation, "12g": _pooling, "13": _imbalance, "14": _groups, "15": _output,
+        "18f": _software, "20a": _flow, "20b": _counts, "21": _counts, "22": _specification, "23a": _performance,
+        "23b": _groups,
+    }  # fmt: skip
+    found = []
+    for number, text in TRIPOD_AI.items():
+        answer = answers[number](data, kind) if number in answers else ""
+        found.append(Item(number, text, answer or TO_FILL_IN, not answer))
+    return found
+
+
+def _cohort(data: ReportData, kind: Kind) -> str:
+    labelled = sum(one.label is not None for one in data.patients)
+    counts = ", ".join(f"{n:,} {name}" for name, n in _by_class(data).items())
+    return (
+        f"{count_of(len(data.slides), 'whole-slide image')} of {count_of(len(data.patients), 'patient')} were taken; "
+        f"{labelled:,} patients have a label ({counts})."
+    )
+
+
+def _by_class(data: ReportData) -> dict[str, int]:
+    rows = set_counts(data)
+    return {name: sum(row.counts[i] for row in rows) for i, name in enumerate(count_names(data.outcome))}
+
+
+def _tiles(data: ReportData, kind: Kind) -> str:
+    tile = data.settings["tile"]
+    totals = slide_totals(data.slides)
+    share, side = f"{100 * tile['max_background']:g} %", f"{tile['tile_px']} x {tile['tile_px']} pixels"
+    return (
+        f"Slides were cut without overlap into tiles of {side} at {tile['mpp']:g} µm per "
+        f"pixel; tiles of which more than {share} is background (luminance of {tile['white']} or "
+        f"more) were left out, {thousands(totals.kept)} of {thousands(totals.planned)} were kept."
+    )
+
+
+def _features(data: ReportData, kind: Kind) -> str:
+    extract = data.settings["extract"]
+    weights = "random weights" if data.random_weights else "pretrained weights (ImageNet)"
+    weights = weights if extract["weights"] in ("imagenet", "random") else "weights of its own"
+    return f"Each tile was described by the pooled output of {extract['backbone']} with {weights}."
+
+
+def _models(data: ReportData, kind: Kind) -> str:
+    names, lead = models_of(data), lead_model(data, kind.headline)
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    chosen = f" {lead[1]}" if lead[1] else ""
+    return f"On these features {count_of(len(names), 'model')} were trained: {listed}.{chosen}"
+
+
+def _split(data: ReportData, kind: Kind) -> str:
+    train, folds = data.settings["train"], n_folds(data)
+    together = f", all patients of one {train['keep_together']} in one set" if train["keep_together"] else ""
+    if folds:
+        repeats = f", repeated {train['repeats']} times" if train["repeats"] > 1 else ""
+        return f"Models were evaluated by cross-validation over patients in {train['folds']} folds{repeats}{together}."
+    if train.get("split_file"):
+        return f"Patients were split into training, validation and test sets as a given table says{together}."
+    shares = " / ".join(f"{100 * share:g}" for share in train["split"])
+    return f"Patients were split into training, validation and test sets ({shares} %), stratified by label{together}."
+
+
+def _pooling(data: ReportData, kind: Kind) -> str:
+    return "A patient's prediction is pooled over all tiles of all slides of the patient; no tile is left out by hand."
+
+
+def _evaluation(data: ReportData, kind: Kind) -> str:
+    if not data.metrics.get("models"):
+        return ""
+    beside = [BASELINES[name] for name in baselines_of(data)]
+    compared = f" Baselines on the same patients: {', '.join(beside)}." if beside else ""
+    names = ", ".join(title for group in kind.metric_groups(data).values() for title in group.values())
+    return (
+        f"Reported on test patients with {100 * data.confidence:g} % intervals, patients being the units that are "
+        f"resampled: {names}.{compared}"
+    )
+
+
+def _software(data: ReportData, kind: Kind) -> str:
+    versions = data.provenance.versions
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"Software: {named}." if named else ""
+
+
+def _outcome(data: ReportData, kind: Kind) -> str:
+    table = data.outcome.table
+    return f"{kind.question(data.outcome)} Read from the column {' and '.join(table.columns)} of patients.csv."
+
+
+def _eligibility(data: ReportData, kind: Kind) -> str:
+    cohort = data.settings["cohort"]
+    return (
+        f"Slides of samples: {', '.join(cohort['samples'])}; preparations: {', '.join(cohort['preparations'])}. "
+        "Clinical criteria: to be filled in."
+    )
+
+
+def _size(data: ReportData, kind: Kind) -> str:
+    tested = ", ".join(_in_words(row) for row in set_counts(data))
+    return f"All patients that there were: {tested}. A calculation of sample size: to be filled in."
+
+
+def _in_words(row: CountRow) -> str:
+    return f"{row.name} {row.total:,}"
+
+
+def _missing(data: ReportData, kind: Kind) -> str:
+    without = sum(one.label is None for one in data.patients)
+    return f"{count_of(without, 'patient')} without a label took no part in training and metrics. Nothing was imputed."
+
+
+def _imbalance(data: ReportData, kind: Kind) -> str:
+    if data.outcome.kind not in ("binary", "classes"):
+        return ""
+    heads = [(name, data.settings["train"].get(name, {})) for name in data.settings["train"]["heads"]]
+    said = [f"{name}: balance by {head['balance']}" for name, head in heads if "balance" in head]
+    return "; ".join(said) + ("." if said else "")
+
+
+def _groups(data: ReportData, kind: Kind) -> str:
+    there = [name for name, has in _group_facts(data).items() if has]
+    return f"Test patients by {' and by '.join(there)}: see the tables above." if there else ""
+
+
+def _group_facts(data: ReportData) -> dict[str, bool]:
+    return {
+        "tumour type": any(one.tumour_type for one in data.patients),
+        "site": any(one.site for one in data.patients),
+    }
+
+
+def _output(data: ReportData, kind: Kind) -> str:
+    return f"{', '.join(column.title for column in kind.columns(data.outcome))}: see the table of test patients."
+
+
+def _flow(data: ReportData, kind: Kind) -> str:
+    return "See the flow of slides and patients." if data.flow.get("steps") else ""
+
+
+def _counts(data: ReportData, kind: Kind) -> str:
+    names = count_names(data.outcome)
+    rows = [
+        f"{row.name}: " + ", ".join(f"{n:,} {name}" for n, name in zip(row.counts, names, strict=True))
+        for row in set_counts(data)
+        if sum(row.counts)
+    ]
+    return "; ".join(rows) + ("." if rows else "")
+
+
+def _specification(data: ReportData, kind: Kind) -> str:
+    return "Every setting is in run.toml and every model in the run's models/, with its key: see Provenance."
+
+
+def _performance(data: ReportData, kind: Kind) -> str:
+    summary = summarise(data, kind)
+    return " ".join(filter(None, (summary.answer, summary.verdict)))
+
+
+def flattened(settings: Json, path: str = "") -> dict[str, str]:
+    """Settings as text by their name in run.toml ("train.folds")."""
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        inner = f"{path}.{name}" if path else name
+        found |= flattened(value, inner) if isinstance(value, dict) else {inner: _word(value)}
+    return found
+
+
+def _word(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+TRIPOD_AI = {
+    "1": "Title: developing or evaluating a prediction model, target population, outcome",
+    "2": "Abstract: see TRIPOD+AI for Abstracts",
+    "3a": "Background: the healthcare context and the rationale",
+    "3b": "Background: target population, intended purpose, intended users",
+    "3c": "Background: known health inequalities between groups",
+    "4": "Objectives: development, validation, or both",
+    "5a": "Source of the data, and how representative they are",
+    "5b": "Dates: start and end of accrual, end of follow-up",
+    "6a": "Setting, number and location of centres",
+    "6b": "Eligibility criteria",
+    "6c": "Treatments received, and how they were handled",
+    "7": "Data preparation, quality checks, and whether these are alike across groups",
+    "8a": "Outcome: definition, time horizon, how and when it was assessed",
+    "8b": "Outcome: qualification of the assessors, where it needs interpretation",
+    "8c": "Outcome: what was done to blind its assessment",
+    "9a": "Predictors: how they were chosen",
+    "9b": "Predictors: definition, how and when they were measured",
+    "9c": "Predictors: qualification of the assessors, where they need interpretation",
+    "10": "Sample size: how it was arrived at",
+    "11": "Missing data: how they were handled",
+    "12a": "Analysis: how the data were used, and parted into sets",
+    "12b": "Analysis: how predictors were handled",
+    "12c": "Analysis: type of model, rationale, steps of building it, internal validation",
+    "12d": "Analysis: heterogeneity between clusters, as hospitals",
+    "12e": "Analysis: measures and plots of performance",
+    "12f": "Analysis: model updating",
+    "12g": "Analysis: how predictions were calculated",
+    "13": "Class imbalance: how it was handled, and recalibration",
+    "14": "Fairness: how it was addressed",
+    "15": "Model output: what it is, thresholds and how they were chosen",
+    "16": "Differences between development and evaluation data",
+    "17": "Ethical approval",
+    "18a": "Funding",
+    "18b": "Conflicts of interest",
+    "18c": "Protocol: where it can be had",
+    "18d": "Registration",
+    "18e": "Data sharing",
+    "18f": "Code sharing",
+    "19": "Patient and public involvement",
+    "20a": "Participants: their flow through the study",
+    "20b": "Participants: characteristics overall and by centre",
+    "20c": "Participants: comparison with the development data, where it is an evaluation",
+    "21": "Number of participants and of outcome events in each analysis",
+    "22": "Full specification of the model, so that predictions can be made",
+    "23a": "Performance with confidence intervals, also in groups",
+    "23b": "Heterogeneity of performance between clusters",
+    "24": "Results of model updating",
+    "25": "Interpretation, fairness included, in the light of objectives and other studies",
+    "26": "Limitations",
+    "27a": "Usability: how poor or unavailable input is to be handled",
+    "27b": "Usability: what users have to do, and the expertise they need",
+    "27c": "Usability: next steps for research",
+}

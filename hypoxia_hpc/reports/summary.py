@@ -1,0 +1,140 @@
+"""The head of the page: what was asked, the answer, what stands beside it, what speaks against believing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.reports.data import ReportData
+from hypoxia_hpc.reports.kinds.kind import Kind
+from hypoxia_hpc.reports.lead import BASELINES, baselines_of, lead_model, metric, n_folds, rows_of
+from hypoxia_hpc.reports.text import count_of, fixed, interval, p_value
+
+# Of patients without a label, or predicted by the models of another run.
+CALLED = ("unlabelled", "predict")
+MEASURED = ("test", "external")
+SET_WORDS = {"test": "test patient", "external": "outside patient"}
+WITHIN = {"tumour_type": "within a tumour type", "site": "within a site"}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A line of the table under the answer: ``name``, its metric, and how much better the model is than it."""
+
+    name: str
+    metric: Json
+    difference: Json
+    is_lead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """``verdict``: what the test against chance says. ``warnings`` and ``unchecked`` are sentences."""
+
+    question: str
+    answer: str
+    verdict: str
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    beside: tuple[Beside, ...]
+
+
+def measured_set(data: ReportData, lead: str) -> str:
+    """The set that the answer is about: test patients, or outside patients with labels."""
+    levels = data.metrics.get("models", {}).get(lead, {})
+    return next((name for name in MEASURED if levels.get(name, {}).get("patient")), "test")
+
+
+def summarise(data: ReportData, kind: Kind) -> Summary:
+    """The answer: the metric of test patients; without one, the calls; without those, that there is none."""
+    lead, choice = lead_model(data, kind.headline)
+    set_name = measured_set(data, lead)
+    found = metric(data.metrics, lead, set_name, "patient", kind.headline)
+    if found.get("value") is not None:
+        n = count_of(found["n"], SET_WORDS[set_name])
+        answer = f"{kind.headline_name} {value_and_span(found)} on {n}, model {lead}."
+        notes: tuple[str, ...] = (_across_folds(data, kind, lead), choice)
+    else:
+        answer, notes = _without_metric(data, kind, lead)
+    return Summary(
+        kind.question(data.outcome),
+        answer,
+        verdict(data.metrics.get("chance", {}), lead),
+        tuple(filter(None, notes)),
+        tuple(str(one["text"]) for one in data.metrics.get("warnings", ())),
+        tuple(f"{one['check']}: {one['why']}" for one in data.metrics.get("unchecked", ())),
+        beside(data, kind, lead, set_name) if found.get("value") is not None else (),
+    )
+
+
+def verdict(chance: Json, lead: str) -> str:
+    """What the test of the lead model against chance says; empty where none was made. Never by the interval."""
+    found = chance.get(lead)
+    if not found:
+        return ""
+    p, n = p_value(found["p_holm"]), len(chance)
+    tested = f"{p}{f', corrected for {n} models (Holm)' if n > 1 else ''}; {found['method']} test"
+    words = {
+        "above": f"Better than chance ({tested}).",
+        "below": f"Worse than chance ({tested}). Look for swapped labels.",
+    }
+    return words.get(found["verdict"], f"Chance is not ruled out ({tested}).")
+
+
+def beside(data: ReportData, kind: Kind, lead: str, set_name: str) -> tuple[Beside, ...]:
+    """The lead model, the baselines, and the lead model within groups, on the same patients."""
+    compared = data.metrics.get("compared", {})
+    rows = [Beside(f"model {lead}", metric(data.metrics, lead, set_name, "patient", kind.headline), {}, is_lead=True)]
+    for group, words in WITHIN.items():
+        found = data.metrics.get("within", {}).get(group, {}).get(lead, {}).get(kind.headline, {})
+        if found.get("value") is not None:
+            rows.append(Beside(f"model {lead}, {words}", found, {}, is_lead=True))
+    for name in baselines_of(data):
+        found = metric(data.metrics, name, set_name, "patient", kind.headline)
+        if found.get("value") is not None:
+            rows.append(Beside(BASELINES[name], found, compared.get(name, {})))
+    return tuple(rows)
+
+
+def value_and_span(found: Json) -> str:
+    """``0.75 (0.55–0.90)``."""  # noqa: RUF002
+    span = interval(found.get("low"), found.get("high"), 2)
+    return f"{found['value']:.2f} ({span})" if span else f"{found['value']:.2f}"
+
+
+def _without_metric(data: ReportData, kind: Kind, lead: str) -> tuple[str, tuple[str, ...]]:
+    rows = [row for row in data.predictions if row.model == lead and row.set_name in CALLED]
+    if not rows:
+        return "No model has been evaluated on test patients yet.", ()
+    patients, why = count_of(len(rows), "unlabelled patient"), _no_metric(data, kind, lead)
+    calls = [row.call for row in rows if row.call]
+    if not calls:
+        return f"{patients} predicted, model {lead}.", (why,)
+    # The positive class of two, the last of several.
+    name = data.outcome.table.classes[-1]
+    return f"{calls.count(name):,} of {patients} called {name}, model {lead}.", (why,)
+
+
+def _no_metric(data: ReportData, kind: Kind, lead: str) -> str:
+    rows = rows_of(data, MEASURED).get(lead, [])
+    if not rows:
+        return f"There is no {kind.headline_name}: this run has no labelled test patients."
+    one_class = len({row.label for row in rows}) == 1
+    return f"There is no {kind.headline_name}" + (": the test patients are all of one class." if one_class else ".")
+
+
+def _across_folds(data: ReportData, kind: Kind, lead: str) -> str:
+    if not n_folds(data):
+        return ""
+    of_lead = data.metrics["folds"].get(lead, {}).values()
+    found = [sets.get("test", {}).get("patient", {}).get(kind.headline, {}).get("value") for sets in of_lead]
+    known = [value for value in found if value is not None]
+    span = ""
+    if known:
+        mean = fixed(sum(known) / len(known), 2)
+        span = f"; fold by fold it is {mean} on average, from {min(known):.2f} to {max(known):.2f}"
+    return (
+        f"Cross-validated in {n_folds(data)} folds, each patient predicted by models that did not see it{span}. "
+        "The interval holds the models and the split fixed: it is about other patients, not about other trainings."
+    )

@@ -1,0 +1,55 @@
+"""The paragraph of methods and the checklist say what the run knows, and leave the rest open."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from report_data import make_report_of
+
+from hypoxia_hpc.reports.data import ReportData
+from hypoxia_hpc.reports.kinds.registry import KINDS
+from hypoxia_hpc.reports.methods import TO_FILL_IN, TRIPOD_AI, checklist, flattened, methods_paragraph
+
+
+def test_the_paragraph_has_the_numbers(full_report: ReportData) -> None:
+    said = methods_paragraph(full_report, KINDS["binary"])
+    for expected in (
+        "63 whole-slide images of 61 patients were taken; 60 patients have a label (30 normoxic, 30 hypoxic).",
+        "tiles of 299 x 299 pixels at 0.5 µm per pixel; tiles of which more than 25 % is background",
+        "by the pooled output of inception_v3 with random weights.",
+        "3 models were trained: tanh, funnel and logistic. tanh was chosen among 3 models by validation patients.",
+        "training, validation and test sets (70 / 15 / 15 %), stratified by label.",
+        "with 95 % intervals",
+        "Baselines on the same patients: tumour type alone.",
+        "Software: hypoxia_hpc 0.1.0, python 3.11.2",
+    ):
+        assert expected in said
+    assert methods_paragraph(dataclasses.replace(full_report, metrics={}, predictions=()), KINDS["binary"]) == ""
+
+
+def test_cross_validation_whole_groups_and_a_given_split_are_said(full_report: ReportData) -> None:
+    def said(n_folds: int = 0, **changes: object) -> str:
+        settings = {**full_report.settings, "train": {**full_report.settings["train"], **changes}}
+        metrics = {**full_report.metrics, "folds": {"tanh": {str(fold): {} for fold in range(n_folds)}}}
+        return methods_paragraph(dataclasses.replace(full_report, settings=settings, metrics=metrics), KINDS["binary"])
+
+    assert "in 5 folds, repeated 3 times, all patients of one site in one set." in said(
+        15, folds=5, repeats=3, keep_together="site"
+    )
+    assert "as a given table says." in said(split_file="mine.csv")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_checklist_is_whole_and_honest_about_what_is_open(kind: str) -> None:
+    data = make_report_of(kind)
+    items = checklist(data, KINDS[data.outcome.kind])
+    assert [item.number for item in items] == list(TRIPOD_AI) and len(items) == 52
+    by_number = {item.number: item for item in items}
+    assert by_number["17"].answer == TO_FILL_IN and by_number["17"].is_open
+    assert not by_number["12a"].is_open and not by_number["8a"].is_open
+    assert all(item.is_open == (item.answer == TO_FILL_IN) for item in items)
+
+
+def test_settings_by_their_names() -> None:
+    assert flattened({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": "1", "a.c.d": "1, 2", "e": "None"}
