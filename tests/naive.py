@@ -272,11 +272,11 @@ def area_interval(rows, *, bootstrap, confidence, seed):
 
 
 def type_share(tumour_type, patients, in_training):
-    """Share of label 1 among the training patients of a tumour type, or of all where it has none there. ``patients``:
-    id -> (label or None, tumour type)."""
+    """Share of label 1 among the training patients of a tumour type, as if it had five patients more with the share of
+    all. ``patients``: id -> (label or None, tumour type)."""
     known = [patients[name] for name in in_training if patients[name][0] is not None]
-    of_type = [label for label, kind in known if kind == tumour_type] or [label for label, _ in known]
-    return sum(of_type) / len(of_type)
+    of_type = [label for label, kind in known if kind == tumour_type]
+    return (sum(of_type) + 5 * sum(label for label, _ in known) / len(known)) / (len(of_type) + 5)
 
 
 # --- reports ---------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def keys_of(changes: Mapping[str, Any]) -> dict[str, str]:
         "extract spec": canonical_json(spec),
         "extract": extract_key(spec, tiles),
         **_of_models(config, extract_key(spec, tiles)),
-        "evaluate": evaluate_key(config.evaluate, {"tanh": "k"}, [("train", "P1", "S1", "1/BRCA", tiles)]),
+        "evaluate": evaluate_key(config.evaluate, [("tanh", "k")], [("train", "P1", "S1", "1/BRCA", tiles)]),
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -44,23 +46,30 @@ ENTRIES = (
 )
 
 
-def recorded_run(folder: Path) -> None:
-    """A whole run of an earlier version, with the split that it has: patients are dealt by another rule today."""
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of an earlier version, with the split that it has (patients are dealt by another rule today) and
+    evaluated again, as they are by another rule."""
+    folder = tmp_path_factory.mktemp("whole")
     with tarfile.open(RECORDED / "small_run.tar.xz") as archive:
         archive.extractall(folder, filter="data")
-    config = folder / "run" / "run.toml"
+    run = folder / "run"
+    config = run / "run.toml"
     config.write_text(config.read_text().replace("[train]", '[train]\nsplit_file = "split.csv"', 1))
+    for verb in ("evaluate", "report"):
+        subprocess.run([sys.executable, "-m", "hypoxia_hpc", verb, str(run)], check=True, capture_output=True)
+    return run
 
 
 class Extended(own_package.CommandLine):
     """The command line where a package with stages is installed, and a whole run of twelve slides."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, whole_run: Path) -> None:
         self.run = folder / "run"
         super().__init__(
             own_package.install(folder, STAGES_FILE, ENTRIES, name="example-stages", group="hypoxia_hpc.stages")
         )
-        recorded_run(folder)
+        shutil.copytree(whole_run, self.run)
 
     def stages(self, verb: str) -> dict[str, dict[str, object]]:
         return {one["stage"]: one for one in json.loads(self.says(verb, self.run, "--json"))["stages"]}
@@ -74,8 +83,8 @@ class Extended(own_package.CommandLine):
 
 
 @pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> Extended:
-    return Extended(tmp_path_factory.mktemp("extended"))
+def extended(tmp_path_factory: pytest.TempPathFactory, whole_run: Path) -> Extended:
+    return Extended(tmp_path_factory.mktemp("extended"), whole_run)
 
 
 def test_stages_of_another_package_are_verbs(extended: Extended) -> None:
@@ -129,7 +138,7 @@ UNFIT = Stage("unfit", "slide", ("train",), "cpu", "failing_stages:work", "Help.
 
 
 @pytest.fixture
-def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
+def failing(tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]:
     """A whole run, where a package is installed whose stages fail."""
     module = tmp_path / "failing_stages.py"
     module.write_text(FAILING, encoding="utf-8")
@@ -137,7 +146,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunDir]
     monkeypatch.syspath_prepend(
         own_package.install(tmp_path, module, points, name="failing-stages", group="hypoxia_hpc.stages")
     )
-    recorded_run(tmp_path)
+    shutil.copytree(whole_run, tmp_path / "run")
     registry.cache_clear()
     yield RunDir(tmp_path / "run")
     registry.cache_clear()

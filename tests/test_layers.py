@@ -29,6 +29,7 @@ ROOMS = (
     "slides",
     "stores",
     "reports",
+    "evaluation",
     "cohorts",
     "outcomes",
     "analysis",

@@ -51,7 +51,7 @@ def test_weights_of_another_model_or_flipped_bits_are_found(tmp_path: Path) -> N
 
 def test_metrics_changed_by_hand_count_as_none(tmp_path: Path) -> None:
     run, models = RunDir(tmp_path), {"tanh": {"test": {"patient": {"roc_auc": {"value": 0.6}}}}}
-    text = json.dumps({"schema": 1, "content": metrics_content({"models": models}), "models": models})
+    text = json.dumps({"schema": 1, "content": metrics_content({"schema": 1, "models": models}), "models": models})
     run.metrics_file.write_text(text)
     assert run.metrics() == json.loads(text)
     run.metrics_file.write_text(text.replace("0.6", "0.9"))

@@ -6,6 +6,7 @@ Each is learnt from training patients alone.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,74 @@ def fitted_on_values(
     return found
 
 
+def group_means(
+    train_values: NDArray[np.floating], train_groups: Sequence[Hashable], groups: Sequence[Hashable]
+) -> Float64Array:
+    """(len(groups),): the mean number of the training patients of the same group, shrunk to that of all of them as
+    `group_shares` does. ``train_values`` (n,). Raises InputError without training patients."""
+    values = _known(train_values).astype(np.float64)
+    sums, sizes, places = _by_group(values, train_groups, groups)
+    mean = float(values.mean())
+    return np.append((sums + PRIOR_PATIENTS * mean) / (sizes + PRIOR_PATIENTS), mean)[places]
+
+
+def group_log_rates(
+    train_time: NDArray[np.floating],
+    train_event: NDArray[np.integer],
+    train_groups: Sequence[Hashable],
+    groups: Sequence[Hashable],
+) -> Float64Array:
+    """(len(groups),): the logarithm of the rate of events (events over follow-up, the hazard of an exponential model)
+    of the training patients of the same group, as if the group had PRIOR_PATIENTS more with the mean follow-up and the
+    rate of all. ``train_time`` of any unit, ``train_event`` 0 or 1, (n,). Without events everywhere, 0. Raises
+    InputError without training patients."""
+    time, event = _known(train_time).astype(np.float64), np.asarray(train_event, dtype=np.float64)
+    events, _, places = _by_group(event, train_groups, groups)
+    followed, _, _ = _by_group(time, train_groups, groups)
+    mean_time, mean_event = float(time.mean()), float(event.mean())
+    if mean_time <= 0 or mean_event <= 0:
+        return np.zeros(len(groups))
+    rates = (events + PRIOR_PATIENTS * mean_event) / (followed + PRIOR_PATIENTS * mean_time)
+    found: Float64Array = np.log(np.append(rates, mean_event / mean_time))[places]
+    return found
+
+
+def fitted_numbers(
+    train_numbers: NDArray[np.floating], train_values: NDArray[np.floating], values: NDArray[np.floating]
+) -> Float64Array:
+    """(m,): numbers by a ridge regression (scikit-learn's, alpha = 1) on values of training patients (n, k), as
+    `fitted_on_values` takes them."""
+    from sklearn.linear_model import Ridge
+
+    train, asked = _standardised(train_values, values)
+    model = Ridge(alpha=1.0).fit(train, _known(train_numbers))
+    found: Float64Array = model.predict(asked) if len(asked) else np.zeros(0)
+    return found
+
+
+def fitted_log_rates(
+    train_time: NDArray[np.floating],
+    train_event: NDArray[np.integer],
+    train_values: NDArray[np.floating],
+    values: NDArray[np.floating],
+) -> Float64Array:
+    """(m,): the logarithm of the rate of events by an exponential regression on values of training patients (n, k):
+    events over follow-up by a Poisson regression (scikit-learn's, alpha = 0.01) with the follow-up as weight, which
+    has the same likelihood. Follow-ups of 0 are left out; without events everywhere, 0."""
+    from sklearn.linear_model import PoissonRegressor
+
+    time, event = _known(train_time).astype(np.float64), np.asarray(train_event, dtype=np.float64)
+    followed = time > 0
+    if not event[followed].any():
+        return np.zeros(len(values))
+    train, asked = _standardised(train_values, values)
+    unit = float(time[followed].mean())
+    model = PoissonRegressor(alpha=0.01, max_iter=1000)
+    model.fit(train[followed], event[followed] / (time[followed] / unit), sample_weight=time[followed] / unit)
+    found: Float64Array = asked @ model.coef_ + model.intercept_ - np.log(unit)
+    return found
+
+
 def within_statistic(
     labels: NDArray[np.integer],
     probabilities: NDArray[np.floating],
@@ -108,10 +177,27 @@ def paired_rows(labels: NDArray[np.integer], groups: Sequence[Hashable]) -> NDAr
     return both[codes]
 
 
-def _counts(labels: NDArray[np.integer], n_classes: int) -> Int64Array:
-    if len(labels) == 0:
+def _by_group(
+    values: Float64Array, train_groups: Sequence[Hashable], groups: Sequence[Hashable]
+) -> tuple[Float64Array, Float64Array, Int64Array]:
+    """Sum of ``values`` and number of patients of each group of training, and the place of each of ``groups`` among
+    them, -1 where it is none."""
+    codes, known = pd.factorize(as_objects(train_groups))
+    sums = np.bincount(codes, weights=values, minlength=len(known)).astype(np.float64)
+    sizes = np.bincount(codes, minlength=len(known)).astype(np.float64)
+    places = pd.Index(known, tupleize_cols=False).get_indexer(pd.Index(as_objects(groups), tupleize_cols=False))
+    return sums, sizes, places.astype(np.int64)
+
+
+def _known(train: NDArray[Any]) -> NDArray[Any]:
+    """As it is. Raises InputError without training patients."""
+    if len(train) == 0:
         raise InputError("no training patient has a label", remedy="give labels in patients.csv and train again")
-    return np.bincount(np.asarray(labels, dtype=np.int64), minlength=n_classes)
+    return np.asarray(train)
+
+
+def _counts(labels: NDArray[np.integer], n_classes: int) -> Int64Array:
+    return np.bincount(_known(labels).astype(np.int64), minlength=n_classes)
 
 
 def _standardised(train: NDArray[np.floating], asked: NDArray[np.floating]) -> tuple[Float64Array, Float64Array]:

@@ -21,13 +21,14 @@ EXACT_ADDITIONS = 2e9
 PERMUTATIONS = 20_000
 _BLOCK = 500
 
-Method = Literal["exact", "permutation", "clustered", "none"]
+Method = Literal["exact", "permutation", "clustered", "interval", "none"]
 Verdict = Literal["above", "below", "not told apart"]
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Two-sided p of "the area is 1/2", in 0..1, and how it was found; 1 by "none" where no pair tells anything."""
+    """Two-sided p of "the area is 1/2" (of another metric: of its value without any relation), in 0..1, and how it was
+    found; 1 by "none" where no pair tells anything."""
 
     p: float
     method: Method

@@ -7,7 +7,7 @@ each holds the truth.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +69,7 @@ def binary_intervals(
     else:
         both = clustered_calibration(labels, probabilities, codes, n_units, confidence)
         found["calibration_intercept"], found["calibration_slope"] = both
-    return _as_intervals(found, n)
+    return as_intervals(found, n)
 
 
 def class_intervals(
@@ -95,7 +95,7 @@ def class_intervals(
     found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence), strict=True)
     right = probabilities.argmax(axis=1) == labels
     found["top1"] = share_interval(right, confidence=confidence, units=units)
-    return _as_intervals(found, n)
+    return as_intervals(found, n)
 
 
 def score_intervals(
@@ -114,7 +114,7 @@ def score_intervals(
     drawn = bootstrap_intervals(statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed)
     found = dict(zip(SCORE_METRICS, drawn, strict=True))
     found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0)[0]
-    return _as_intervals(found, len(truth))
+    return as_intervals(found, len(truth))
 
 
 def survival_intervals(
@@ -132,7 +132,7 @@ def survival_intervals(
     statistic = concordance_statistic(time, event, risk, codes, until=until)
     with_event = len(np.unique(codes[event == 1]))
     found = _bounded(statistic, n_units, with_event, confidence)
-    return _as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
+    return as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
 
 
 def within_interval(
@@ -176,7 +176,8 @@ def _bounded(statistic: Statistic, n_units: int, n: int, confidence: float, *, l
     return found
 
 
-def _as_intervals(found: dict[str, Bounds], n: int) -> dict[str, Interval]:
+def as_intervals(found: Mapping[str, Bounds], n: int) -> dict[str, Interval]:
+    """Metrics of ``n`` rows as they are written: None in place of NaN."""
     return {
         name: Interval(_or_none(bounds.value), _or_none(bounds.low), _or_none(bounds.high), n)
         for name, bounds in found.items()

@@ -1,4 +1,4 @@
-"""Binary metrics with bootstrap intervals over patients, and the baseline to compare them with."""
+"""Binary metrics with percentile bootstrap intervals over patients, which few patients do not suffice for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Float64Array, Int64Array, Patient
+from hypoxia_hpc.records import Float64Array, Int64Array
 
 COUNT_METRICS = ("accuracy", "f1_0", "f1_1", "f1_micro", "f1_macro")
 MOST_NAMED = 10  # values in an error
@@ -84,19 +84,6 @@ def roc_points(labels: NDArray[np.integer], probabilities: NDArray[np.floating])
         return np.empty((0, 2))
     false_positive, true_positive, _ = roc_curve(labels, probabilities, drop_intermediate=True)
     return np.column_stack([false_positive, true_positive])
-
-
-def tumour_type_baseline(train_patients: Sequence[Patient], patients: Sequence[Patient]) -> Float64Array:
-    """The prediction from the tumour type alone, (len(patients),): the share of hypoxic patients of that type in
-    training; for a type without training patients, the share in all of training. Raises InputError if no training
-    patient has a label."""
-    labelled = [each for each in train_patients if each.label is not None]
-    if not labelled:
-        raise InputError("no training patient has a label", remedy="give labels in patients.csv and train again")
-    labels = pd.Series([each.label for each in labelled], dtype="float64")
-    shares = labels.groupby([each.tumour_type for each in labelled]).mean()
-    overall = labels.mean()
-    return np.array([shares.get(each.tumour_type, overall) for each in patients], dtype=np.float64)
 
 
 def check_rows(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> None:

@@ -14,8 +14,19 @@ PoolingKind = Literal["mean", "median", "top-k", "share-above"]
 class EvaluateTable(Table):
     """[evaluate]: predictions and metrics."""
 
-    threshold: Fraction = Field(0.5, description="a probability above this is called hypoxic")
-    bootstrap: int = Field(2000, ge=100, le=1000000, description="resamplings of patients for the intervals")
+    threshold: Fraction = Field(0.5, description="a probability above this is called the positive class")
+    threshold_rule: Literal["youden", "sensitivity"] = Field(
+        "youden",
+        description='how a second threshold is chosen on validation patients: "youden": largest sensitivity + '
+        'specificity; "sensitivity": the highest that has wanted_sensitivity',
+        json_schema_extra=ADDED,
+    )
+    wanted_sensitivity: float = Field(
+        0.9, gt=0, le=1, description='of threshold_rule = "sensitivity"', json_schema_extra=ADDED
+    )
+    bootstrap: int = Field(
+        2000, ge=100, le=1000000, description="resamplings of patients, where an interval comes from a bootstrap"
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="coverage of the intervals")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the resampling")
     pooling: PoolingKind = Field(

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.splits import SETS, Split, members_of
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped, damaged_stores
@@ -85,13 +86,23 @@ class Cohort:
     def evaluation_key(self, folds: FoldSets) -> str:
         """Key of predictions and metrics of every model of [train] on this cohort."""
         rows = []
+        sites, together = self.groups(SITE), self.groups(self.config.train.keep_together)
         for state in self.done:
             patient = self.patients[state.slide.patient_id]
-            known = f"{patient.label}/{patient.tumour_type}"
+            own = (sites.get(patient.patient_id, ""), together.get(patient.patient_id, ""))
+            known = "/".join((str(patient.label), patient.tumour_type, *own))
             places = ",".join(sets[patient.patient_id] for sets in folds)
             rows.append((places, patient.patient_id, state.slide.slide_id, known, state.key))
-        keys = {model.name: model.key for model in self.planned(folds)}
+        keys = [(model.name, model.key) for model in self.planned(folds)]
         return evaluate_key(self.config.evaluate, keys, rows, self.config.outcome)
+
+    def groups(self, column: str) -> dict[str, str]:
+        """The group of each patient by a column of the run's tables, "" where it is not known; no patients where
+        ``column`` is empty. Raises InputError for bad tables."""
+        if not column:
+            return {}
+        known = joined(said_groups([self.run.patients_file, self.run.slides_file], column, self.patients))
+        return {name: known.get(name, "") for name in self.patients}
 
     def of_set(self, sets: Mapping[str, str], name: str) -> tuple[SlideState, ...]:
         """The slides with features whose patients are in a set of one fold."""

@@ -15,6 +15,9 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.records import Json, Patient, Slide
 
+# Of metrics.json: what says of what, and that nothing was changed since.
+SEALS = ("schema", "key", "predictions", "content")
+
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
@@ -116,8 +119,11 @@ class RunDir:
 
 
 def metrics_content(metrics: Json) -> str:
-    """SHA-256 (hex) of the canonical JSON of metrics.json's ``models``, with ``folds`` where it has them; it stands
-    beside them as ``content``."""
-    models = metrics.get("models")
-    measured = {"models": models, "folds": metrics["folds"]} if "folds" in metrics else models
+    """SHA-256 (hex) of the canonical JSON of everything that was measured; it stands beside that as ``content``. Of
+    schema 1 that is ``models``, with ``folds`` where it has them."""
+    if metrics.get("schema") == 1:
+        models = metrics.get("models")
+        measured = {"models": models, "folds": metrics["folds"]} if "folds" in metrics else models
+    else:
+        measured = {name: value for name, value in metrics.items() if name not in SEALS}
     return hashlib.sha256(canonical_json(measured).encode()).hexdigest()

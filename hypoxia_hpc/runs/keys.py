@@ -18,7 +18,7 @@ TILE_RULE = 2
 REGIONS_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 2
-EVALUATE_RULE = 2
+EVALUATE_RULE = 3
 # Of who is in which set. It enters no other key: those hold the set of each patient.
 SPLIT_RULE = 2
 # What was asked before there was [outcome]; it enters no key.
@@ -103,13 +103,13 @@ def point_key(model_key: str, settings: Table) -> str:
 
 def evaluate_key(
     table: EvaluateTable,
-    models: Json,
+    models: Sequence[tuple[str, str]],
     rows: Sequence[tuple[str, str, str, str, str]],
     outcome: OutcomeTable = TWO_CLASSES,
 ) -> str:
-    """Key of predictions and metrics. ``models``: key by name. ``rows``: set, patient_id, slide_id, label (or empty)
-    with tumour type, key of features of every slide."""
-    inputs: Json = {"models": models, "rows": sorted(rows)}
+    """Key of predictions and metrics. ``models``: name and key, in the order of [train], which decides where models
+    tie. ``rows``: set, patient_id, slide_id, what is known of the patient, key of features of every slide."""
+    inputs: Json = {"models": [list(model) for model in models], "rows": sorted(rows)}
     if (asked := stated_outcome(outcome)) is not None:
         inputs["outcome"] = asked
     return stage_key("evaluate", EVALUATE_RULE, table.keyed(), inputs)

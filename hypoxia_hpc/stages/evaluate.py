@@ -1,20 +1,27 @@
-"""evaluate: frozen models and features -> predictions and metrics with intervals over patients."""
+"""evaluate: frozen models and features -> predictions, metrics with intervals, baselines and warnings."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from hypoxia_hpc.analysis.metrics import binary_metrics, tumour_type_baseline
-from hypoxia_hpc.config import EvaluateTable, RunConfig
+from hypoxia_hpc.analysis.probe import Probed, probe_groups
 from hypoxia_hpc.errors import NotReadyError
+from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable
+from hypoxia_hpc.evaluation.content import Context, Said, content_of
+from hypoxia_hpc.evaluation.kinds import measures_of
+from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.operating import Operating, with_calls
 from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
+from hypoxia_hpc.models.facts import kept_together, patient_facts
 from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.operating import operating_of
+from hypoxia_hpc.models.patient_means import PatientMeans
 from hypoxia_hpc.models.predictions import (
     Predictions,
     over_repeats,
@@ -27,14 +34,13 @@ from hypoxia_hpc.models.predictions import (
 )
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Float64Array, Json, Patient
+from hypoxia_hpc.records import Float64Array, Json
 from hypoxia_hpc.runs.cohort import Cohort, FoldSets, by_patient, each_features, listened, load_cohort
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.runs.receipts import timed_receipt
 from hypoxia_hpc.stores.commit import committed_file
 
 STAGE = "evaluate"
-BASELINE = "tumour-type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,13 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
-        predictions, clusters = _predict(cohort, folds, progress, stop)
-        measured = _measured(predictions, cohort.config, cohort.outcome.outputs)
+        predictions, clusters, means = _predict(cohort, folds, progress, stop)
+        measures = measures_of(cohort.outcome, cohort.config.evaluate)
+        predictions, context = _judged(cohort, folds, predictions, means, measures)
+        measured = content_of(_said(predictions, measures), context, measures)
         digest = write_predictions(run.predictions, predictions, clusters)
-        seals = {"key": key, "predictions": digest, "content": metrics_content(measured)}
-        metrics = {"schema": 1, **seals, **measured}
+        metrics = {"schema": 2, "key": key, "predictions": digest, **measured}
+        metrics["content"] = metrics_content(metrics)
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
     return Evaluated(metrics, fresh=True)
 
@@ -83,78 +91,73 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
 
 def _predict(
     cohort: Cohort, folds: FoldSets, progress: Progress, stop: threading.Event
-) -> tuple[Predictions, ClusterTables | None]:
+) -> tuple[Predictions, ClusterTables | None, Mapping[str, Float64Array]]:
+    """What the models say, the clusters of tiles, and the mean features of each patient."""
     slides = [state.slide for state in cohort.done]
     make_probabilities(cohort.run, cohort.run, slides, progress=progress, stop=stop)
     models = saved_members(cohort.run, cohort.run, folds)
-    tally = ClusterTally(saved_clusterings(cohort.run, folds))
+    tally, means = ClusterTally(saved_clusterings(cohort.run, folds)), PatientMeans()
     pooling = pooling_of(cohort.config.evaluate)
     states = by_patient(cohort.done)
     progress.begin(STAGE, len(states), len(states), "slide")
     try:
-        features = tally.passing(listened(each_features(cohort, states), progress, stop))
+        features = means.passing(tally.passing(listened(each_features(cohort, states), progress, stop)))
         predictions = predict_cohort(models, states, features, cohort.patients, cohort.outcome, pooling)
     finally:
         progress.end()
     if note := pooling_note(pooling, predictions):
         progress.note(note)
-    baseline = _baseline(cohort, predictions.patients, folds)
-    patients = pd.concat([predictions.patients, baseline], ignore_index=True) if len(baseline) else predictions.patients
-    return replace(predictions, patients=patients), tally.tables()
+    return predictions, tally.tables(), means.means()
 
 
-def _baseline(cohort: Cohort, pooled: pd.DataFrame, folds: FoldSets) -> pd.DataFrame:
-    """What a guess from the tumour type alone would say of the same patients; empty where no type is known."""
-    first: pd.DataFrame = pooled[pooled["model"] == pooled["model"].iloc[0]]
-    patients = [cohort.patients[patient_id] for patient_id in first["patient_id"]]
-    if not any(patient.tumour_type for patient in patients):
-        return first.iloc[:0]
-    guesses = np.array([_guesses(cohort, sets, patients) for sets in folds])
-    of_fold = first["fold"].fillna(len(folds)).to_numpy(dtype=np.int64)
-    guessed = np.vstack([guesses, guesses.mean(axis=0)])[of_fold, np.arange(len(first))]
-    return first.assign(model=BASELINE, probability=guessed, n_tiles=0)
-
-
-def _guesses(cohort: Cohort, sets: Mapping[str, str], patients: Sequence[Patient]) -> Float64Array:
-    training = [patient for patient in cohort.patients.values() if sets[patient.patient_id] == "train"]
-    return tumour_type_baseline(training, patients)
-
-
-def _measured(predictions: Predictions, config: RunConfig, outputs: Sequence[str]) -> Json:
-    """``models`` of metrics.json; and, with more folds than one, ``folds``: patients of each by itself."""
-    levels = {
-        "tile": predictions.tiles,
-        "slide": over_repeats(predictions.slides, outputs),
-        "patient": over_repeats(predictions.patients, outputs),
-    }
-    models: Json = {}
-    for level, frame in levels.items():
-        for (model, set_name), rows in _labelled(frame).groupby(["model", "set"], sort=True, observed=True):
-            found = _metrics(rows, config.evaluate)
-            models.setdefault(str(model), {}).setdefault(str(set_name), {})[level] = found
-    if config.train.folds == 1:
-        return {"models": models}
-    folds: Json = {}
-    by_fold = _labelled(predictions.patients).groupby(["model", "fold", "set"], sort=True, observed=True)
-    for (model, fold, set_name), rows in by_fold:
-        found = _metrics(rows, config.evaluate)
-        folds.setdefault(str(model), {}).setdefault(str(fold), {})[str(set_name)] = {"patient": found}
-    return {"models": models, "folds": folds}
-
-
-def _labelled(frame: pd.DataFrame) -> pd.DataFrame:
-    labelled: pd.DataFrame = frame[frame["label"].notna()]
-    return labelled
-
-
-def _metrics(rows: pd.DataFrame, table: EvaluateTable) -> Json:
-    metrics = binary_metrics(
-        rows["label"].to_numpy(dtype="int64"),
-        rows["probability"].to_numpy(dtype="float64"),
-        rows["patient_id"].astype(object),
-        threshold=table.threshold,
-        bootstrap=table.bootstrap,
-        confidence=table.confidence,
-        seed=table.seed,
+def _judged(
+    cohort: Cohort,
+    folds: FoldSets,
+    predictions: Predictions,
+    means: Mapping[str, Float64Array],
+    measures: Measures,
+) -> tuple[Predictions, Context]:
+    """The predictions with calls and with the rows of baselines, and what is known beside them."""
+    config = cohort.config
+    operating = operating_of(predictions.patients, config.train, measures)
+    slides, patients = (_with_calls(rows, operating, measures) for rows in (predictions.slides, predictions.patients))
+    first = patients[patients["model"] == config.train.heads[0]]
+    facts = patient_facts(cohort, dict(zip(first["id"], first["n_tiles"], strict=True)))
+    baselines = [baseline_rows(name, first, facts, folds, measures) for name in makeable(facts)[0]]
+    judged = replace(predictions, slides=slides, patients=pd.concat([patients, *baselines], ignore_index=True))
+    context = Context(
+        heads=config.train.heads,
+        facts=facts,
+        n_folds=config.train.n_folds,
+        units=kept_together(cohort),
+        probed=_probed(facts, means, folds, config.evaluate.seed),
+        operating=operating,
     )
-    return {name: asdict(interval) for name, interval in metrics.items()}
+    return judged, context
+
+
+def _with_calls(rows: pd.DataFrame, operating: Mapping[str, Sequence[Operating]], measures: Measures) -> pd.DataFrame:
+    if not measures.calibrated:
+        return rows
+    outcome = measures.outcome
+    return with_calls(rows, operating, outcome.outputs, measures.calibrated, outcome.table.classes)
+
+
+def _probed(facts: pd.DataFrame, means: Mapping[str, Float64Array], folds: FoldSets, seed: int) -> Probed | None:
+    """Can the site be read from the mean features of training patients? Of all labelled patients where each is in the
+    training set of some fold. None where no site is known."""
+    asked = sorted(name for name in means if facts.loc[name, SITE] and any(sets.get(name) == "train" for sets in folds))
+    if not asked:
+        return None
+    features = np.stack([means[name] for name in asked])
+    return probe_groups(features, [str(facts.loc[name, SITE]) for name in asked], seed=seed)
+
+
+def _said(predictions: Predictions, measures: Measures) -> Said:
+    """The predictions, and those of slides and patients once each."""
+    averaged = [*measures.outcome.outputs, *measures.calibrated, *(["threshold"] if measures.calibrated else [])]
+    once = {
+        level: over_repeats(rows, [name for name in averaged if name in rows])
+        for level, rows in (("slide", predictions.slides), ("patient", predictions.patients))
+    }
+    return Said(predictions.tiles, predictions.slides, predictions.patients, once)

@@ -14,7 +14,11 @@ from sklearn.preprocessing import StandardScaler
 
 from hypoxia_hpc.analysis.baselines import (
     PRIOR_PATIENTS,
+    fitted_log_rates,
+    fitted_numbers,
     fitted_on_values,
+    group_log_rates,
+    group_means,
     group_shares,
     majority_class,
     paired_rows,
@@ -140,3 +144,35 @@ def test_a_planted_site_signal_is_named_and_vanishes_within_sites():
         within.append(point(statistic, 1200)[0])
     assert np.mean(alone) == pytest.approx(0.85, abs=0.02)
     assert np.mean(within) == pytest.approx(0.5, abs=0.03)
+
+
+def test_means_of_groups_are_shrunk_to_that_of_all():
+    found = group_means(np.array([1.0, 3.0, 8.0]), ["a", "a", "b"], ["a", "b", "c"])
+    assert found == pytest.approx([(4 + 5 * 4) / 7, (8 + 5 * 4) / 6, 4])
+
+
+def test_rates_of_groups_are_events_over_follow_up():
+    found = group_log_rates(np.array([2.0, 4.0, 6.0]), np.array([1, 1, 0]), ["a", "a", "b"], ["a", "b", "c"])
+    expected = [(2 + 5 * 2 / 3) / (6 + 5 * 4), (0 + 5 * 2 / 3) / (6 + 5 * 4), 2 / 12]
+    assert np.exp(found) == pytest.approx(expected)
+    assert group_log_rates(np.ones(2), np.zeros(2, dtype=int), ["a", "b"], ["a"]).tolist() == [0]
+
+
+def test_numbers_and_rates_are_learnt_from_values():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(500, 2))
+    numbers = 3 * values[:, 0] - 7
+    assert fitted_numbers(numbers, values, np.array([[1.0, 0.0], [np.nan, 0.0]])) == pytest.approx([-4, -7], abs=0.3)
+    time = generator.exponential(np.exp(-values[:, 0]))
+    found = fitted_log_rates(time, np.ones(500, dtype=int), values, np.array([[1.0, 0.0], [-1.0, 0.0]]))
+    assert found == pytest.approx([1, -1], abs=0.25)
+    assert fitted_log_rates(time, np.zeros(500, dtype=int), values, values[:2]).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [lambda nothing: group_means(nothing, [], ["a"]), lambda nothing: group_log_rates(nothing, nothing, [], ["a"])],
+)
+def test_nothing_is_learnt_from_no_patients(learn):
+    with pytest.raises(InputError, match="no training patient has a label"):
+        learn(np.zeros(0))

@@ -16,10 +16,8 @@ from hypoxia_hpc.analysis.metrics import (
     binary_metrics,
     confusion,
     roc_points,
-    tumour_type_baseline,
 )
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Patient
 
 USUAL = {"threshold": 0.5, "bootstrap": 70, "confidence": 0.95, "seed": 3}
 
@@ -176,22 +174,3 @@ def test_roc_points_enclose_the_area():
 def test_roc_points_are_corners_alone():
     labels, probabilities = np.array([0, 0, 0, 1, 1, 1]), np.linspace(0, 1, 6)
     assert roc_points(labels, probabilities).tolist() == [[0, 0], [0, 1 / 3], [0, 1], [1, 1]]
-
-
-def test_tumour_type_baseline():
-    train = [
-        Patient("a", 1, "X"),
-        Patient("b", 0, "X"),
-        Patient("c", 1, "X"),
-        Patient("d", 0, "Y"),
-        Patient("e", None, "Z"),
-    ]
-    asked = [Patient("f", 0, "X"), Patient("g", 1, "Y"), Patient("h", None, "Z"), Patient("i", 1, "")]
-    assert tumour_type_baseline(train, asked).tolist() == [2 / 3, 0, 0.5, 0.5]  # Z has no label in training: 2 of 4
-
-
-def test_baseline_without_labels():
-    with pytest.raises(InputError) as caught:
-        tumour_type_baseline([Patient("a", None, "X")], [])
-    assert caught.value.problem == "no training patient has a label"
-    assert caught.value.remedy == "give labels in patients.csv and train again"

@@ -42,11 +42,12 @@ def test_it_keeps_its_models_where_it_keeps_its_split(run: Path, hypoxia: Hypoxi
     assert trained(run, hypoxia) == (5, 0)
 
 
-def test_everything_is_done(run: Path, hypoxia: Hypoxia) -> None:
+def test_everything_but_its_evaluation_is_done(run: Path, hypoxia: Hypoxia) -> None:
+    """Predictions are measured by another rule today."""
     shown = hypoxia("status", run, "--json")
     assert shown.returncode == 0, shown.stderr
     counts = {stage["stage"]: (stage["done"], stage["todo"]) for stage in json.loads(shown.stdout)["stages"]}
-    assert counts == {"tile": (12, 0), "extract small": (12, 0), "train": (5, 0), "evaluate": (1, 0), "report": (1, 0)}
+    assert counts == {"tile": (12, 0), "extract small": (12, 0), "train": (5, 0), "evaluate": (0, 1), "report": (0, 1)}
 
 
 def test_it_verifies(run: Path, hypoxia: Hypoxia) -> None:
@@ -56,7 +57,12 @@ def test_it_verifies(run: Path, hypoxia: Hypoxia) -> None:
 
 
 def test_it_reports(run: Path, hypoxia: Hypoxia) -> None:
+    done = hypoxia("report", run)
+    assert done.returncode == 5
+    assert f"hypoxia-hpc run {run}: only what changed is done again" in done.stderr
     (run / "report" / "index.html").unlink()
+    done = hypoxia("evaluate", run)
+    assert done.returncode == 0, done.stderr
     done = hypoxia("report", run)
     assert done.returncode == 0, done.stderr
     page = (run / "report" / "index.html").read_text()

@@ -127,19 +127,19 @@ def test_metrics_of_the_test_set_are_of_all_folds_together(crossed: RunDir) -> N
         tested = patients[(patients["model"] == head) & (patients["set"] == "test")]
         area = metrics["models"][head]["test"]["patient"]["roc_auc"]
         assert area["n"] == 32
-        assert area["value"] == pytest.approx(roc_auc_score(tested["label"], tested["probability"]))
+        assert area["value"] == pytest.approx(roc_auc_score(tested["label"], tested["calibrated"]))
         for fold in range(4):
             mine = tested[tested["fold"] == fold]
             of_fold = metrics["folds"][head][str(fold)]["test"]["patient"]["roc_auc"]
             assert of_fold["n"] == 8
-            assert of_fold["value"] == pytest.approx(roc_auc_score(mine["label"], mine["probability"]))
+            assert of_fold["value"] == pytest.approx(roc_auc_score(mine["label"], mine["calibrated"]))
         assert set(metrics["models"][head]["train"]) == {"slide", "patient"}
         assert (
             metrics["models"][head]["train"]["patient"]["roc_auc"]["n"]
             + metrics["models"][head]["valid"]["patient"]["roc_auc"]["n"]
             == 3 * 32
         )
-    assert set(metrics["models"]) == {*ALL, "tumour-type"}
+    assert set(metrics["models"]) == {*ALL, "majority-class", "tumour-type", "n-tiles"}
     table = metrics_table(metrics)
     assert "32 test patients" in table
     assert "4 folds" in table

@@ -10,41 +10,71 @@ if TYPE_CHECKING:
     from hypoxia_hpc.records import Json
     from hypoxia_hpc.stages.predict import Predicted
 
-HEADLINE_METRICS = {
+# What is shown of each metric, in this order; those that an outcome has.
+SHOWN_METRICS = {
     "roc_auc": "AUC",
+    "roc_auc_macro": "macro AUC",
+    "spearman": "Spearman",
+    "harrell": "concordance",
+    "average_precision": "average precision",
     "accuracy": "accuracy",
-    "f1_1": "F1 hypoxic",
-    "f1_0": "F1 normoxic",
+    "top1": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
     "f1_macro": "F1 macro",
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "uno": "concordance (Uno)",
+    "brier": "Brier score",
 }
+AS_WIDE_AS = 4  # metrics in a table, the headline first
+
+
+def metrics_text(metrics: Json) -> str:
+    """What evaluate found: warnings on top, then a table of test patients, then the words that tests allow."""
+    warned = [f"warning: {one['text']}" for one in metrics["warnings"]]
+    parts = ["\n".join(warned), metrics_table(metrics), "\n".join(_verdicts(metrics))]
+    return "\n\n".join(part for part in parts if part)
 
 
 def metrics_table(metrics: Json) -> str:
-    """Models by metrics of the test patients, each value with its interval; slide and tile AUC beside them, and of a
-    cross-validation the AUC of its folds."""
-    rows, folds = [], metrics.get("folds", {})
-    for model, sets in metrics["models"].items():
-        levels = sets.get("test", {})
-        cells = [_interval(levels.get("patient", {}).get(name)) for name in HEADLINE_METRICS]
-        others = [_value(levels.get(level, {}).get("roc_auc")) for level in ("slide", "tile")]
-        rows.append([model, *cells, *others, *([_span(folds.get(model, {}))] if folds else [])])
-    n = max((count for count in map(_patients, metrics["models"].values()) if count), default=0)
-    if not n:
+    """Models by metrics of the test patients, each value with its interval; the headline metric of slides and tiles
+    beside them, and of a cross-validation that of its folds."""
+    tested = {model: sets["test"] for model, sets in metrics["models"].items() if "test" in sets}
+    if not any("patient" in levels for levels in tested.values()):
         return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
-    n_folds = max(map(len, folds.values()), default=0)
-    header = [f"{n} test patients", *HEADLINE_METRICS.values(), "slide AUC", "tile AUC"]
-    return table([*header, f"AUC of {n_folds} folds"] if folds else header, rows)
+    headline, folds = metrics["lead"]["metric"], metrics.get("folds", {})
+    measured = next(levels["patient"] for levels in tested.values() if "patient" in levels)
+    names = [headline, *[name for name in SHOWN_METRICS if name in measured and name != headline]][:AS_WIDE_AS]
+    rows = []
+    for model, levels in tested.items():
+        cells = [_interval(levels.get("patient", {}).get(name)) for name in names]
+        others = [_value(levels.get(level, {}).get(headline)) for level in ("slide", "tile")]
+        rows.append([model, *cells, *others, *([_span(folds.get(model, {}), headline)] if folds else [])])
+    n_folds, word = max(map(len, folds.values()), default=0), SHOWN_METRICS[headline]
+    header = [f"{measured[headline]['n']} test patients", *(SHOWN_METRICS[name] for name in names)]
+    header += [f"slide {word}", f"tile {word}"]
+    return table([*header, f"{word} of {n_folds} folds"] if folds else header, rows)
 
 
-def _span(folds: Json) -> str:
-    """Smallest and largest patient AUC of the folds' test sets."""
-    areas = [sets.get("test", {}).get("patient", {}).get("roc_auc", {}).get("value") for sets in folds.values()]
-    known = [area for area in areas if area is not None]
+def _verdicts(metrics: Json) -> list[str]:
+    """Of each head: above chance, below, or neither."""
+    words = {"above": "above chance", "below": "below chance"}
+    by_words: dict[str, list[str]] = {}
+    for head, found in metrics["chance"].items():
+        said = words.get(found["verdict"], "cannot be distinguished from chance")
+        by_words.setdefault(said, []).append(f"{head} (p = {found['p_holm']:.2g})")
+    n = len(metrics["chance"])
+    adjusted = f", p adjusted for {n} models" if n > 1 else ""
+    return [f"{said}{adjusted}: {', '.join(heads)}" for said, heads in by_words.items()]
+
+
+def _span(folds: Json, name: str) -> str:
+    """Smallest and largest value of the folds' test patients."""
+    values = [sets.get("test", {}).get("patient", {}).get(name, {}).get("value") for sets in folds.values()]
+    known = [value for value in values if value is not None]
     return f"{min(known):.2f} to {max(known):.2f}" if known else "-"
-
-
-def _patients(sets: Json) -> int:
-    return int(sets.get("test", {}).get("patient", {}).get("accuracy", {}).get("n", 0))
 
 
 def _interval(metric: Json | None) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hypoxia_hpc.cli.text.metrics import metrics_table
+from hypoxia_hpc.cli.text.metrics import metrics_text
 from hypoxia_hpc.cli.text.words import first_line, grouped, spaced
 from hypoxia_hpc.errors import some_names
 
@@ -24,7 +24,7 @@ def result_text(stage: str, found: Any) -> str:
             made, before = (", ".join(names) or "nothing" for names in (found.made, found.found))
             return f"train: {made} trained now, {before} trained before"
         case "evaluate":
-            return spaced(metrics_table(found.metrics))
+            return spaced(metrics_text(found.metrics))
     return f"{stage}: {found}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypoxia_hpc.config.base import Table
+from hypoxia_hpc.config.heads.fields import Balance
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
 from hypoxia_hpc.config.outcome import OutcomeKind
 
@@ -17,6 +18,7 @@ class DeclaredHead:
     ``inputs``: what it is trained on, feature vectors or the pixels of tiles; the table of a head on pixels is a
     `FinetuneTable`. ``outcomes``: what it predicts; kinds of [outcome]; a head that predicts none of them is refused.
     ``searchable``: has [train.search] a grid for it. ``loss_over``: what the loss in its history is the mean over.
+    ``balance``: how classes are balanced in training, where the table has no entry of this name.
     """
 
     table: type[Table]
@@ -24,6 +26,7 @@ class DeclaredHead:
     outcomes: tuple[OutcomeKind, ...] = ("binary",)
     searchable: bool = True
     loss_over: str = "tile"
+    balance: Balance = "none"
 
     def __post_init__(self) -> None:
         if self.inputs == "pixels" and not issubclass(self.table, FinetuneTable):

@@ -35,7 +35,7 @@ RESERVED = (
 _HEADS: Mapping[str, DeclaredHead] = {
     "tanh": DeclaredHead(table=TanhTable, outcomes=("binary", "classes")),
     "funnel": DeclaredHead(table=FunnelTable, outcomes=("binary", "score")),
-    "logistic": DeclaredHead(table=LogisticTable, outcomes=("binary", "classes")),
+    "logistic": DeclaredHead(table=LogisticTable, outcomes=("binary", "classes"), balance="weight"),
     "linear": DeclaredHead(table=LinearTable, outcomes=("score", "survival"), loss_over="patient"),
     "attention": DeclaredHead(
         table=AttentionTable, outcomes=("binary", "classes", "score", "survival"), loss_over="patient, a bag of tiles"

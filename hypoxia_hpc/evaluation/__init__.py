@@ -1,0 +1,1 @@
+"""What predictions are worth: metrics, baselines, tests and warnings of every kind of outcome. Pure."""

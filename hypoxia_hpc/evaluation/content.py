@@ -1,0 +1,149 @@
+"""The content of metrics.json, made of predictions and of what is known of patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from hypoxia_hpc.analysis.probe import Probed
+from hypoxia_hpc.evaluation.baselines import SITE, TYPE, makeable
+from hypoxia_hpc.evaluation.claims import Units, chances, comparisons, group_counts, lead_of, units_of, within_groups
+from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.operating import Operating
+from hypoxia_hpc.evaluation.warnings import warnings_of
+from hypoxia_hpc.records import Json
+
+LEVELS = ("tile", "slide", "patient")
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class Said:
+    """Frames of predictions by level, each row with model, fold, set, patient_id, the label's columns, what the models
+    and baselines say, and of slides and patients what `with_calls` adds. ``once``: those of slides and patients with
+    the mean of the folds that tested them, where repeats tested them several times."""
+
+    tiles: pd.DataFrame
+    slides: pd.DataFrame
+    patients: pd.DataFrame
+    once: Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known beside the predictions. ``facts``: see `baselines`; ``units``: the group of each patient that
+    [train] keeps together; ``probed``: of the site, None where it could not be; ``operating``: by head and fold."""
+
+    heads: tuple[str, ...]
+    facts: pd.DataFrame
+    n_folds: int
+    units: Units
+    probed: Probed | None
+    operating: Mapping[str, Sequence[Operating]]
+
+
+def content_of(said: Said, context: Context, measures: Measures) -> Json:
+    """Everything of metrics.json but its seals: see docs/evaluation."""
+    outcome = measures.outcome
+    models = _models({"tile": said.tiles, **said.once}, measures, context.units)
+    rows = _by_model(_labelled(said.once["patient"], measures), TEST)
+    heads = {head: rows[head] for head in context.heads if head in rows}
+    lead = lead_of(context.heads, models, measures)
+    content: Json = {
+        "outcome": outcome.table.model_dump(mode="json"),
+        "models": models,
+        "lead": lead,
+        "operating": _operating(context.operating),
+        "chance": chances(heads, measures, context.units),
+        "compared": comparisons(lead["model"], rows, measures, context.units) if lead["model"] in rows else {},
+        **_of_groups(heads, context, measures),
+        "probe": {}
+        if context.probed is None
+        else {SITE: {**asdict(context.probed), "readable": context.probed.readable}},
+        "unchecked": _unchecked(context, measures),
+    }
+    if context.n_folds > 1:
+        content["folds"] = _folds(said.patients, measures, context.units)
+    least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
+    content["warnings"] = [asdict(one) for one in warnings_of(content, measures, least)]
+    return content
+
+
+def _models(levels: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> Json:
+    models: Json = {}
+    for level in LEVELS:
+        said = measures.outcome.outputs if level == "tile" else measures.said_of_patients
+        by_set = _labelled(levels[level], measures).groupby(["model", "set"], sort=True, observed=True)
+        for (model, set_name), rows in by_set:
+            found = measured(rows, level, said, measures, units)
+            models.setdefault(str(model), {}).setdefault(str(set_name), {})[level] = found
+    return models
+
+
+def measured(rows: pd.DataFrame, level: str, said: Sequence[str], measures: Measures, units: Units) -> Json:
+    """Every metric of labelled rows of one level with its interval: patients drawn as wholes or, where ``units`` are
+    given, whole groups of patients."""
+    own = units_of(rows, units)
+    if own is None and level != "patient":
+        own = rows["patient_id"].astype(str).to_numpy(dtype=object)
+    return {name: asdict(interval) for name, interval in measures.metrics(rows, said, own).items()}
+
+
+def _folds(patients: pd.DataFrame, measures: Measures, units: Units) -> Json:
+    folds: Json = {}
+    labelled = _labelled(patients, measures)
+    for (model, fold, set_name), rows in labelled.groupby(["model", "fold", "set"], sort=True, observed=True):
+        found = measured(rows, "patient", measures.said_of_patients, measures, units)
+        folds.setdefault(str(model), {}).setdefault(str(fold), {})[str(set_name)] = {"patient": found}
+    return folds
+
+
+def _by_model(rows: pd.DataFrame, set_name: str) -> dict[str, pd.DataFrame]:
+    """The rows of one set, by model, patients by id."""
+    own = rows[rows["set"] == set_name].sort_values("id", kind="stable")
+    return {str(model): part for model, part in own.groupby("model", sort=False, observed=True)}
+
+
+def _labelled(rows: pd.DataFrame, measures: Measures) -> pd.DataFrame:
+    known: pd.DataFrame = rows[rows[list(measures.outcome.label_types)].notna().all(axis=1)]
+    return known
+
+
+def _operating(operating: Mapping[str, Sequence[Operating]]) -> Json:
+    return {
+        head: [{"fold": fold, **one.as_json()} for fold, one in enumerate(each)] for head, each in operating.items()
+    }
+
+
+def _of_groups(heads: Mapping[str, pd.DataFrame], context: Context, measures: Measures) -> Json:
+    """``groups`` and ``within``, of what is known of patients."""
+    groups: Json = {}
+    within: Json = {}
+    for column in (TYPE, SITE):
+        own = {str(name): str(value) for name, value in context.facts[column].items()}
+        if not heads or not any(own.values()):
+            continue
+        first = next(iter(heads.values()))
+        groups[column] = group_counts(first, own, _shown(first, measures))
+        if measures.outcome.kind == "binary" and len(groups[column]) > 1:
+            within[column] = within_groups(heads, own, measures, context.units)
+    return {"groups": groups, "within": within}
+
+
+def _shown(rows: pd.DataFrame, measures: Measures) -> pd.Series:
+    """The class of each row by its name; of other outcomes one for all."""
+    if "call" not in rows:
+        return pd.Series("all", index=rows.index)
+    names = measures.outcome.table.classes
+    return rows["label"].map(lambda number: names[int(number)])
+
+
+def _unchecked(context: Context, measures: Measures) -> list[Json]:
+    """Which checks could not be made, and why."""
+    _, lacking = makeable(context.facts)
+    found = [{"check": f"comparison with {name}", "why": why} for name, why in lacking.items()]
+    if context.probed is None or context.probed.accuracy is None:
+        found.append({"check": "can the site be read from the features?", "why": "fewer than two sites of 5 patients"})
+    return found

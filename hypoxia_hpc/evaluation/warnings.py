@@ -1,0 +1,134 @@
+"""What a reader has to know before believing the headline, in plain words; and which checks could not be made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hypoxia_hpc.analysis.chance import least_p
+from hypoxia_hpc.evaluation.baselines import BASELINES
+from hypoxia_hpc.evaluation.claims import ALPHA
+from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.records import Json
+
+GROUP_WORDS = {"tumour_type": "tumour type", "site": "site"}
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """``kind`` for programs, ``text`` for readers: one or two sentences."""
+
+    kind: str
+    text: str
+
+
+def warnings_of(content: Json, measures: Measures, least: float) -> list[Warned]:
+    """Of the content of metrics.json. ``least``: the smallest p that the numbers of test patients allow."""
+    return [
+        *_too_few(content, least),
+        *_chance(content, measures),
+        *_baselines(content, measures),
+        *_within(content),
+        *_site(content, measures),
+        *_calibration(content),
+    ]
+
+
+def _too_few(content: Json, least: float) -> Iterator[Warned]:
+    n_heads = max(len(content["chance"]), 1)
+    if not content["chance"]:
+        yield Warned("too-few", "There are no labelled test patients, so nothing can be said of any model.")
+    elif n_heads * least >= ALPHA:
+        needed = next(n for n in range(2, 100) if n_heads * least_p(n, n) < ALPHA)
+        models = "this model" if n_heads == 1 else f"{n_heads} models"
+        yield Warned(
+            "too-few",
+            f"There are too few test patients to say anything of {models}: even perfect ones could not be told from "
+            f"chance (p = {least:.2g} at best). At least {needed} of either class are needed.",
+        )
+
+
+def _chance(content: Json, measures: Measures) -> Iterator[Warned]:
+    lead = content["chance"].get(content["lead"]["model"])
+    if lead is not None and lead["verdict"] == "below":
+        yield Warned(
+            "below-chance",
+            f"The {measures.headline_words} is below {measures.no_relation:g}, p = {_p(lead['p_holm'])}: worse than "
+            "chance. Look for swapped labels.",
+        )
+
+
+def _baselines(content: Json, measures: Measures) -> Iterator[Warned]:
+    for name, compared in content["compared"].items():
+        if name not in BASELINES or name == "majority-class" or compared["low"] is None:
+            continue
+        if compared["low"] <= 0:
+            span = f"{compared['difference']:+.2f} ({compared['low']:+.2f} to {compared['high']:+.2f})"
+            worse = "is worse than" if compared["high"] < 0 else "cannot be distinguished from"
+            yield Warned(
+                f"not-above-{name}",
+                f"The model {worse} a guess from {BASELINES[name].words} alone: difference of the "
+                f"{measures.headline_words} {span}.",
+            )
+
+
+def _within(content: Json) -> Iterator[Warned]:
+    lead = content["lead"]["model"]
+    for column, heads in content["within"].items():
+        found = heads.get(lead)
+        if found is None or found["roc_auc"]["value"] is None or found["p"] < ALPHA:
+            continue
+        area = found["roc_auc"]
+        words = GROUP_WORDS[column]
+        yield Warned(
+            f"chance-within-{column.replace('_', '-')}",
+            f"Among patients of the same {words} the model is not above chance: ROC AUC within {words} "
+            f"{area['value']:.2f} ({area['low']:.2f} to {area['high']:.2f}). It may recognise the {words}, not the "
+            "outcome.",
+        )
+
+
+def _site(content: Json, measures: Measures) -> Iterator[Warned]:
+    """The site can be read from the features and predicts the label by itself."""
+    probed = content["probe"].get("site")
+    site = content["models"].get("site", {}).get("test", {}).get("patient", {}).get(measures.headline, {})
+    if probed is None or not probed["readable"] or site.get("low") is None or site["low"] <= measures.no_relation:
+        return
+    yield Warned(
+        "site-readable",
+        f"The site can be read from the features (right for {probed['accuracy']:.0%} of patients, the commonest site "
+        f"for {probed['majority']:.0%}) and predicts the outcome by itself ({measures.headline_words} "
+        f"{site['value']:.2f}). The model may have learnt the site.",
+    )
+
+
+def _calibration(content: Json) -> Iterator[Warned]:
+    lead = content["lead"]["model"]
+    measured = content["models"].get(lead, {}).get("test", {}).get("patient", {})
+    intercept, slope = (measured.get(f"calibration_{name}", {}) for name in ("intercept", "slope"))
+    if _leaves_out(intercept, 0.0):
+        way = "too low" if intercept["value"] > 0 else "too high"
+        yield Warned(
+            "calibration",
+            f"The probabilities are {way} on the test patients: calibration intercept {_span(intercept)}, 0 is right.",
+        )
+    if _leaves_out(slope, 1.0):
+        way = "too extreme" if slope["value"] < 1 else "too close to each other"
+        yield Warned(
+            "calibration-slope",
+            f"The probabilities are {way} on the test patients: calibration slope {_span(slope)}, 1 is right.",
+        )
+
+
+def _leaves_out(interval: Json, value: float) -> bool:
+    low, high = interval.get("low"), interval.get("high")
+    return low is not None and high is not None and not low <= value <= high
+
+
+def _span(interval: Json) -> str:
+    return f"{interval['value']:.2f} ({interval['low']:.2f} to {interval['high']:.2f})"
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-4 or math.isnan(p) else "below 0.0001"

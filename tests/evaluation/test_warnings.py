@@ -1,0 +1,82 @@
+"""Warnings in plain words, each from its figure, and none without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from judged import measures
+
+from hypoxia_hpc.evaluation.warnings import warnings_of
+
+RIGHT: dict[str, Any] = {
+    "lead": {"model": "m"},
+    "chance": {"m": {"p_holm": 0.001, "verdict": "above"}},
+    "compared": {
+        "site": {"difference": 0.2, "low": 0.1, "high": 0.3},
+        "other": {"difference": 0.0, "low": -1, "high": 1},
+    },
+    "within": {"site": {"m": {"roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9}, "p": 0.001}}},
+    "probe": {"site": {"readable": False, "accuracy": 0.2, "majority": 0.2}},
+    "models": {
+        "site": {"test": {"patient": {"roc_auc": {"value": 0.7, "low": 0.6, "high": 0.8}}}},
+        "m": {
+            "test": {
+                "patient": {
+                    "calibration_intercept": {"value": 0.1, "low": -0.2, "high": 0.4},
+                    "calibration_slope": {"value": 1.1, "low": 0.8, "high": 1.4},
+                }
+            }
+        },
+    },
+}
+
+
+def found(content: dict[str, Any], least: float = 0.0) -> dict[str, str]:
+    return {one.kind: one.text for one in warnings_of(content, measures("binary"), least)}
+
+
+def test_nothing_is_said_where_all_is_well() -> None:
+    assert found(RIGHT) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"chance": {"m": {"p_holm": 0.001, "verdict": "below"}}}, "below-chance", "swapped labels"),
+        (
+            {"compared": {"site": {"difference": 0.05, "low": -0.1, "high": 0.2}}},
+            "not-above-site",
+            "cannot be distinguished from a guess from the site alone",
+        ),
+        ({"compared": {"site": {"difference": -0.3, "low": -0.4, "high": -0.2}}}, "not-above-site", "is worse than"),
+        (
+            {"within": {"site": {"m": {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}, "p": 0.9}}}},
+            "chance-within-site",
+            "Among patients of the same site the model is not above chance",
+        ),
+        ({"probe": {"site": {"readable": True, "accuracy": 0.9, "majority": 0.2}}}, "site-readable", "90%"),
+    ],
+)
+def test_each_figure_has_its_words(change: dict[str, Any], kind: str, words: str) -> None:
+    said = found(RIGHT | change)
+    assert set(said) == {kind}
+    assert words in said[kind]
+
+
+def test_calibration_that_is_off() -> None:
+    off = {
+        "calibration_intercept": {"value": -0.8, "low": -1.2, "high": -0.4},
+        "calibration_slope": {"value": 0.4, "low": 0.2, "high": 0.6},
+    }
+    said = found(RIGHT | {"models": {"m": {"test": {"patient": off}}}})
+    assert "too high" in said["calibration"]
+    assert "too extreme" in said["calibration-slope"]
+
+
+def test_too_few_patients_say_how_many_are_needed() -> None:
+    assert "At least 4 of either class" in found(RIGHT, least=0.1)["too-few"]
+    heads = {name: {"p_holm": 1.0, "verdict": "not told apart"} for name in "mabc"}
+    assert "4 models" in found(RIGHT | {"chance": heads}, least=0.1)["too-few"]
+    assert "At least 5 of either class" in found(RIGHT | {"chance": heads}, least=0.1)["too-few"]
+    assert "no labelled test patients" in found(RIGHT | {"chance": {}})["too-few"]

@@ -1,0 +1,41 @@
+"""What is known of the patients of a run: labels, type, site, kept tiles; and who is drawn as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from feature_runs import make_run
+
+from hypoxia_hpc.models.facts import kept_together, patient_facts
+from hypoxia_hpc.runs.cohort import load_cohort
+from hypoxia_hpc.runs.directory import RunDir
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    made = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []}, n_patients=8, n_unlabelled=1)
+    lines = made.patients_file.read_text().splitlines()
+    sites = ["site", "Bern", "bern", "", "Oslo", "", "", "", "", ""]
+    made.patients_file.write_text("\n".join(f"{line},{site}" for line, site in zip(lines, sites, strict=True)) + "\n")
+    return made
+
+
+def test_facts_of_patients(run: RunDir) -> None:
+    facts = patient_facts(load_cohort(run), {"P00": 12})
+    assert facts["site"].tolist() == ["bern", "bern", "", "oslo", "", "", "", "", ""]
+    assert facts["tumour_type"].tolist() == list("ABAABAABA")
+    assert facts["label"].tolist()[:8] == [0, 1] * 4
+    assert facts["label"].isna().tolist() == [False] * 8 + [True]
+    assert facts["n_tiles"].tolist() == [12] + [0] * 8
+    assert facts["red"].isna().all()
+
+
+def test_who_is_drawn_as_a_whole(run: RunDir) -> None:
+    cohort = load_cohort(run)
+    assert kept_together(cohort) is None
+    run.config_file.write_text(run.config_file.read_text().replace('keep_together = ""', 'keep_together = "site"'))
+    groups = kept_together(load_cohort(run))
+    assert groups is not None
+    assert groups["P00"] == groups["P01"] == "bern"
+    assert groups["P02"] == "patient P02"
