@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from waiting import wait_until
 
+from hypoxia_hpc.cli.text.words import harmless
 from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
@@ -167,8 +168,12 @@ def test_bad_slides_are_quarantined_and_the_others_done(mixed: Path, hypoxia: Hy
     assert sorted(path.name for path in (mixed / "tiles").iterdir()) == sorted(f"{name}.zarr" for name in GOOD)
     for name, reason in BAD.items():
         assert f"quarantined {name}: {reason}: " in said
-        assert "remedy: " in found[name]["detail"]
+        detail = harmless(str(found[name]["detail"]))
+        assert "remedy: " in detail
+        assert said.count(detail.partition("\n")[0]) == 1, "each is said once"
         assert found[name]["attempts"] == 1
+    assert said.count("quarantined in tile, not-a-slide: 2 slides (") == 1
+    assert "2 slides (no-slide, " in said or ", no-slide)" in said
 
     state = json.loads(hypoxia("status", mixed, "--json").stdout)
     assert {one["slide_id"]: (one["stage"], one["reason"]) for one in state["quarantined"]} == {
@@ -193,6 +198,8 @@ def test_a_second_call_does_nothing_twice(copy: Path, hypoxia: Hypoxia) -> None:
     before, held = stores(copy), receipts(copy)
     done = hypoxia("tile", copy, "--workers", 1)
     assert done.returncode == 3
+    for name in BAD:
+        assert (done.stdout + done.stderr).count(harmless(str(held[name]["detail"])).partition("\n")[0]) == 1
     assert "tile: 0 done now, 3 done before, 6 quarantined" in done.stdout
     assert (stores(copy), receipts(copy)) == (before, held)
 
@@ -438,6 +445,22 @@ def test_shares_take_every_slide_once(seven: Path, tmp_path: Path, hypoxia: Hypo
         assert f"0 done before, {len(mine)} quarantined (missing-file {len(mine)})" in done.stdout
         seen += mine
     assert sorted(seen) == [f"p{n}" for n in range(7)]
+
+
+def test_a_run_says_each_quarantine_once_and_each_remedy_at_its_end(
+    seven: Path, tmp_path: Path, hypoxia: Hypoxia
+) -> None:
+    run = Path(shutil.copytree(seven, tmp_path / "run"))
+    write_rows(run / "patients.csv", ["patient_id", "label"], [[f"p{n}", ""] for n in range(7)])
+    for title in ("tile, missing-file: 7 slides (p0, p1, p2, p3, p4, p5, p6)\n", "tile, missing-file: 7 slides\nslide"):
+        done = hypoxia("run", run)
+        said = done.stdout + done.stderr
+        for name in receipts(run):
+            assert said.count(f"/{name}.svs does not exist") == 1
+        assert said.count("remedy: bring it back") == 1
+        assert said.count("quarantined in ") == 1
+        assert f"\n7 slides quarantined: missing-file 7\n\nquarantined in {title}" in done.stdout
+        assert done.stdout.index("extract ") < done.stdout.index("\n7 slides quarantined")
 
 
 def test_slides_by_name(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:

@@ -9,7 +9,7 @@ import click
 
 from hypoxia_hpc.cli.exits import worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
-from hypoxia_hpc.cli.stages import by_slide, of_cohort
+from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
 from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.cli.text.making import notes_text
 from hypoxia_hpc.cli.text.metrics import predictions_table
@@ -57,10 +57,11 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
         say_blocks(notes_text(made.notes(without=SENTENCES.values())))  # tile says those
     run_dir = existing_run(run)
     refuse_other_run(run_dir, other)
-    codes = [by_slide(stage, run) for stage in way_to("extract")]
-    done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
-    say(spaced(predictions_table(done)))
-    return worst([*codes, of_cohort(stage_named("report"), run_dir)])
+    with set_aside(run) as aside:
+        codes = [by_slide(stage, run, aside) for stage in way_to("extract")]
+        done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
+        say(spaced(predictions_table(done)))
+        return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
 
 def trained_run(run: Path) -> RunDir:
@@ -137,8 +138,9 @@ def whole_path(run_dir: RunDir) -> int:
     run_spec(run_dir.config())  # missing weights are an error before hours of tiling
     if has_labels:
         require_splittable(run_dir)
-    codes = [by_slide(stage, run_dir.root) for stage in stages_of("slide")]
-    if not has_labels:
-        say("no patient has a label: nothing to train or evaluate")
-    codes += [of_cohort(stage, run_dir) for stage in stages_of("cohort") if has_labels or not stage.labelled]
+    with set_aside(run_dir.root) as aside:
+        codes = [by_slide(stage, run_dir.root, aside) for stage in stages_of("slide")]
+        if not has_labels:
+            say("no patient has a label: nothing to train or evaluate")
+        codes += [of_cohort(stage, run_dir) for stage in stages_of("cohort") if has_labels or not stage.labelled]
     return worst(codes)

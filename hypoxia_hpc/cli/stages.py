@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ import click
 from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
 from hypoxia_hpc.cli.terminal import say, tell
-from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, remarks_text, result_text
+from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, reasons, remarks_text, result_text
+from hypoxia_hpc.cli.text.words import some
 from hypoxia_hpc.errors import InputError, Stopped, some_names
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.stages import registry
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.records import Receipt
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.runs.stages import Stage
     from hypoxia_hpc.workers.mpi import Ranks
@@ -41,7 +44,8 @@ def stage_verb(stage: Stage) -> click.Command:
     if stage.unit == "slide":
 
         def do(run: Path, **options: Any) -> int:
-            return by_slide(stage, run, **options)
+            with set_aside(run) as aside:
+                return by_slide(stage, run, aside, **options)
 
         return click.command(name=stage.name, help=stage.help)(RUN(per_slide(do)))
 
@@ -61,9 +65,40 @@ def of_cohort(stage: Stage, run_dir: RunDir, **options: Any) -> int:
     return 0
 
 
+class SetAside:
+    """The slides that stages put in quarantine or found there, each in the first stage that says so."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[StageOutcome] = []
+
+    def text(self, run: Path) -> Iterator[str]:
+        """What the user has not read of them, and what to do: each reason once."""
+        found: dict[str, tuple[str, Receipt]] = {}
+        for outcome in self.outcomes:
+            for receipt in outcome.quarantined:
+                found.setdefault(receipt.name, (outcome.stage if receipt.key else "an earlier stage", receipt))
+        told = {name for outcome in self.outcomes for name in outcome.told}
+        if found and len(self.outcomes) > 1:
+            yield f"\n{some(len(found), 'slide')} quarantined: {reasons(receipt for _, receipt in found.values())}"
+        whole = f"hypoxia-hpc status {shlex.quote(str(run))} --json has all"
+        yield from quarantined_text(found.values(), told=told, all_of_them=whole)
+
+
+@contextmanager
+def set_aside(run: Path) -> Iterator[SetAside]:
+    """For one or more stages; at their end, an error too, the slides that were set aside are said."""
+    aside = SetAside()
+    try:
+        yield aside
+    finally:
+        for block in aside.text(run):
+            say(block)
+
+
 def by_slide(
     stage: Stage,
     run: Path,
+    aside: SetAside,
     *,
     share: str = "0/1",
     wanted: Sequence[str] = (),
@@ -72,7 +107,8 @@ def by_slide(
     mpi: bool = False,
     retry: bool = False,
 ) -> int:
-    """A stage over the slides that the options name; the exit code, the same on every rank."""
+    """A stage over the slides that the options name; the exit code, the same on every rank. What it sets aside is added
+    to ``aside``, on the first rank."""
     from hypoxia_hpc.workers.allocation import Allocation
     from hypoxia_hpc.workers.shares import choose_slides, parse_share
 
@@ -85,7 +121,10 @@ def by_slide(
         outcome = stage.do(
             run_dir, slides, workers=workers, retry=retry, progress=shown, stop=STOP, allocation=allocation
         )
-        return _say_outcome(stage, outcome, run) if allocation.rank == 0 else 0
+        if allocation.rank:
+            return 0
+        aside.outcomes.append(outcome)
+        return _say_outcome(stage, outcome, run)
 
     return on_all_ranks(on_rank) if mpi else on_rank(None)
 
@@ -114,8 +153,6 @@ def on_all_ranks(work: Callable[[Ranks], int]) -> int:
 def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
     """What a stage did; its exit code."""
     say(outcome_line(outcome))
-    for block in quarantined_text([(outcome.stage, receipt) for receipt in outcome.quarantined]):
-        say(block)
     for block in _remarks(outcome):
         say(block)
     origin = registry().origins.get(stage.name)

@@ -134,8 +134,9 @@ class ProcessSlide:
 
 @dataclass(frozen=True, slots=True)
 class StageOutcome:
-    """What a stage did: receipts of the slides made now and found done, of all in quarantine, of those whose inputs
-    are not ready, and of those that hit a bug of ours (they are in quarantine too)."""
+    """What a stage did: receipts of the slides made now and found done, of all in quarantine (without a key where an
+    earlier stage put them there), of those whose inputs are not ready, and of those that hit a bug of ours (they are in
+    quarantine too). ``told``: ids of the slides whose quarantine the progress has shown."""
 
     stage: str
     made: tuple[Receipt, ...]
@@ -143,6 +144,7 @@ class StageOutcome:
     quarantined: tuple[Receipt, ...]
     not_ready: tuple[Receipt, ...] = ()
     bugs: tuple[Receipt, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def work_through(
@@ -289,6 +291,7 @@ def _sum_up(stage: str, processed: Sequence[Processed]) -> StageOutcome:
         ),
         not_ready=tuple(waiting),
         bugs=tuple(one.receipt for one in in_order if one.bug),
+        told=tuple(one.receipt.name for one in in_order if one.fresh and one.receipt.status == "quarantined"),
     )
 
 
