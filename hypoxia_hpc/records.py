@@ -187,10 +187,12 @@ class SlideSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelsUsed:
-    """The run whose models ``predict`` used, and the key of each by its name."""
+    """The run whose models ``predict`` used, the key of each by its name, and what makes their predictions less
+    comparable with those of that run, else empty."""
 
     model_run: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
 
 Details = TileWork | ExtractWork | SlideSource | ModelsUsed

@@ -10,9 +10,9 @@ import click
 from hypoxia_hpc.cli.exits import worst
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
 from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
-from hypoxia_hpc.cli.terminal import say
+from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import notes_text
-from hypoxia_hpc.cli.text.metrics import predictions_table
+from hypoxia_hpc.cli.text.metrics import predictions_text
 from hypoxia_hpc.cli.text.words import spaced
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     "--slides",
     type=click.Path(path_type=Path),
     metavar="DIR|CSV",
-    help="Make RUN of these slides first, with the [tile] and [extract] tables of OTHER_RUN.",
+    help="Make RUN of these slides first, with the [tile] and [extract] tables of OTHER_RUN, but for regions and "
+    "default_mpp, which belong to its slides.",
 )
 def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     """Is this tumour hypoxic? The frozen models of another run on new slides; no labels needed.
@@ -43,8 +44,10 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     \b
     In one command:  hypoxia-hpc predict NEW --slides DIR --model TRAINED_RUN
 
-    Tiles and features that RUN lacks are made first. Refuses when they are made otherwise than in training.
+    Tiles and features that RUN lacks are made first. Refuses when they are made otherwise than in training. Slides are
+    used whole unless run.toml of RUN names regions of their own; where the models were trained by regions, it is said.
     """
+    from hypoxia_hpc.models.comparable import config_for_other_slides
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.predict import predict as predict_stage
@@ -53,14 +56,16 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
 
     other = trained_run(model_run)
     if slides is not None:
-        made = init_run(RunDir(run), other.config(), slides, progress=progress(), stop=STOP)
-        say_blocks(notes_text(made.notes(without=SENTENCES.values())))  # tile says those
+        config, notes = config_for_other_slides(other.config())
+        made = init_run(RunDir(run), config, slides, progress=progress(), stop=STOP)
+        say_blocks(notes_text([*made.notes(without=SENTENCES.values()), *notes]))  # tile says those
     run_dir = existing_run(run)
-    refuse_other_run(run_dir, other)
+    if note := refuse_other_run(run_dir, other):
+        tell(f"note: {note}")
     with set_aside(run) as aside:
         codes = [by_slide(stage, run, aside) for stage in way_to("extract")]
         done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
-        say(spaced(predictions_table(done)))
+        say(spaced(predictions_text(done)))
         return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
 

@@ -146,7 +146,8 @@ class ReportData:
     was chosen; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
     ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
-    beside this one."""
+    beside this one. ``models_note``: what makes predictions of another run's models less comparable with those of that
+    run."""
 
     title: str
     metrics: Json
@@ -169,3 +170,4 @@ class ReportData:
     random_start: tuple[str, ...] = ()
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     others: tuple[ReportData, ...] = ()
+    models_note: str = ""

@@ -107,13 +107,14 @@ def _without_metric(data: ReportData, kind: Kind, lead: str) -> tuple[str, tuple
     rows = [row for row in data.predictions if row.model == lead and row.set_name in CALLED]
     if not rows:
         return "No model has been evaluated on test patients yet.", ()
-    patients, why = count_of(len(rows), "unlabelled patient"), _no_metric(data, kind, lead)
+    patients = count_of(len(rows), "unlabelled patient")
+    notes = tuple(filter(None, (_no_metric(data, kind, lead), data.models_note)))
     calls = [row.call for row in rows if row.call]
     if not calls:
-        return f"{patients} predicted, model {lead}.", (why,)
+        return f"{patients} predicted, model {lead}.", notes
     # The positive class of two, the last of several.
     name = data.outcome.table.classes[-1]
-    return f"{calls.count(name):,} of {patients} called {name}, model {lead}.", (why,)
+    return f"{calls.count(name):,} of {patients} called {name}, model {lead}.", notes
 
 
 def _no_metric(data: ReportData, kind: Kind, lead: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
+from hypoxia_hpc.models.comparable import Runs, refuse_other_features, regions_note
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.outputs import saved_models
 from hypoxia_hpc.models.predictions import (
@@ -20,9 +20,8 @@ from hypoxia_hpc.models.predictions import (
     saved_members,
     write_predictions,
 )
-from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, ModelsUsed
+from hypoxia_hpc.records import ModelsUsed
 from hypoxia_hpc.runs.cohort import Cohort, by_patient, each_features, listened, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
@@ -35,22 +34,29 @@ SET = "predict"
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """predictions/patients.csv as a frame, and the threshold of the run that the models come from."""
+    """predictions/patients.csv as a frame, the threshold of the run that the models come from, and what makes the
+    predictions less comparable with its own, else empty."""
 
     patients: pd.DataFrame
     threshold: float
+    note: str = ""
 
 
-def refuse_other_run(run: RunDir, model_run: RunDir) -> None:
-    """Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
-    training; reads no slide."""
+def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
+    """What is to be said before slides are tiled, as ``Predicted.note``; reads no slide.
+
+    Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
+    training.
+    """
     if run.metrics_file.exists() or run.model("").is_dir():
         raise InputError(
             f"{run.root} has models or metrics of its own; predictions of others would be taken for theirs",
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
         )
     config = run.config()
-    refuse_other_features(tile_spec(config.tile), run_spec(config), saved_models(model_run))
+    of_tiles, models = tile_spec(config.tile), saved_models(model_run)
+    refuse_other_features(of_tiles, run_spec(config), models, Runs(run.word, model_run.word))
+    return regions_note(of_tiles, models, run.word)
 
 
 def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threading.Event) -> Predicted:
@@ -63,7 +69,9 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     """
     models = saved_models(model_run)
     cohort = load_cohort(run)
-    refuse_other_features(tile_spec(cohort.config.tile), cohort.spec, models)
+    of_tiles = tile_spec(cohort.config.tile)
+    refuse_other_features(of_tiles, cohort.spec, models, Runs(run.word, model_run.word))
+    note = regions_note(of_tiles, models, run.word)
     if not cohort.done:
         raise NotReadyError(
             f"none of {len(cohort.states)} slides has features, all are quarantined",
@@ -71,12 +79,12 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
         )
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
-    used = ModelsUsed(model_run.root.absolute().name, keys)
+    used = ModelsUsed(model_run.root.absolute().name, keys, note)
     make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         predictions, clusters = _predict(cohort, model_run, progress, stop)
         write_predictions(run.predictions, predictions, clusters)
-    return Predicted(predictions.patients, model_run.config().evaluate.threshold)
+    return Predicted(predictions.patients, model_run.config().evaluate.threshold, note)
 
 
 def _predict(
@@ -101,26 +109,3 @@ def _predict(
     if note := pooling_note(pooling, predictions):
         progress.note(note)
     return predictions, tally.tables()
-
-
-def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]]) -> None:
-    """Raises InputError naming every entry in which this run's features differ from those of a model's training."""
-    trained: dict[str, list[str]] = {}  # models of which a difference is true
-    for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml
-        for table, ours, theirs in (
-            ("tile", of_tiles, first.record.tile_spec),
-            ("extract", extract_spec, first.record.extract_spec),
-        ):
-            for entry in sorted(ours.keys() | theirs.keys()):
-                if ours.get(entry) != theirs.get(entry) and entry not in ("name", "batch_size"):
-                    said = f"[{table}] {entry}: {ours.get(entry)!r} here, {theirs.get(entry)!r} where"
-                    trained.setdefault(said, []).append(name)
-    differences = [
-        f"{said} {', '.join(names)} {'was' if len(names) == 1 else 'were'} trained" for said, names in trained.items()
-    ]
-    if differences:
-        raise InputError(
-            "these features are made otherwise than those the models were trained on",
-            offending=differences,
-            remedy="give this run the same [tile] and [extract] tables, and run tile and extract again",
-        )

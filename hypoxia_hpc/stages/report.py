@@ -14,7 +14,7 @@ from pathlib import Path
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
-from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped
+from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped, some_names
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
@@ -103,6 +103,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         searches=tuple(search_of(name, record.search) for name, record in records.items() if record.search),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
+        models_note=_sentence(_models_used(run).note),
     )
 
 
@@ -181,6 +182,7 @@ def _slide_rows(
     run: RunDir, n_thumbnails: int, states: Sequence[SlideState], progress: Progress, stop: threading.Event
 ) -> tuple[SlideRow, ...]:
     rows, thumbnails = [], 0
+    missing: dict[str, list[str]] = {}
     progress.begin(STAGE, len(states), len(states), "slide")
     try:
         for state in sorted(states, key=lambda one: one.slide.slide_id):
@@ -189,12 +191,14 @@ def _slide_rows(
             tiles = read_tile_attributes(run.tiles(state.slide.slide_id))
             thumbnail = None
             if tiles is not None and thumbnails < n_thumbnails:
-                thumbnail = _thumbnail(run, state.slide, progress)
+                thumbnail = _thumbnail(run, state.slide, missing)
                 thumbnails += thumbnail is not None
             rows.append(_slide_row(state, tiles, thumbnail))
             progress.item(1)
     finally:
         progress.end()
+    for why, names in missing.items():
+        progress.note(f"no thumbnail of slides, {why}: {len(names):,} ({some_names(names)})")
     return tuple(rows)
 
 
@@ -216,18 +220,18 @@ def _slide_row(state: SlideState, tiles: TileAttributes | None, thumbnail: bytes
     )
 
 
-def _thumbnail(run: RunDir, slide: Slide, progress: Progress) -> bytes | None:
-    """None where the slide or its store can no longer be read: the note says so, the report is still made."""
+def _thumbnail(run: RunDir, slide: Slide, missing: dict[str, list[str]]) -> bytes | None:
+    """None where the slide or its store can no longer be read: added to ``missing``, the report is still made."""
     try:
         tiles = open_tiles(run.tiles(slide.slide_id))
         with opened_slide(slide.path) as opened:
             pixels = opened.read_thumbnail(THUMBNAIL_PX)
     except SlideError as error:
-        progress.note(f"no thumbnail of {slide.slide_id}: {error.problem}")
+        missing.setdefault(error.reason, []).append(slide.slide_id)
         return None
     made = tile_attributes(tiles.attributes)
     if made.slide.size_l0 is None or made.plan.side_l0 is None:
-        progress.note(f"no thumbnail of {slide.slide_id}: its tile store does not say where its tiles lie")
+        missing.setdefault("their tile stores do not say where tiles lie", []).append(slide.slide_id)
         return None
     return draw_kept_tiles(pixels, made.slide.size_l0, tiles.xy, made.plan.side_l0)
 
@@ -282,6 +286,17 @@ def _computes(run: RunDir, name: str, states: Sequence[SlideState]) -> Iterator[
             yield attributes.compute.as_json()
 
 
+def _models_used(run: RunDir) -> ModelsUsed:
+    """The models of another run that predicted here; none where there was none."""
+    predicted = read_receipt(run.receipts("predict"), COHORT, "cohort")
+    used = None if predicted is None else predicted.details
+    return used if isinstance(used, ModelsUsed) else ModelsUsed()
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
 def _provenance(
     run: RunDir,
     config: RunConfig,
@@ -292,9 +307,8 @@ def _provenance(
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
         keys["evaluate"] = str(metrics["key"])
-    predicted = read_receipt(run.receipts("predict"), COHORT, "cohort")
-    if predicted is not None and isinstance(used := predicted.details, ModelsUsed):
-        keys |= {f"{name}, trained in {used.model_run}": key for name, key in used.models.items()}
+    used = _models_used(run)
+    keys |= {f"{name}, trained in {used.model_run}": key for name, key in used.models.items()}
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     installed = {one.name.lower() for one in importlib.metadata.distributions()}
     versions = {name: importlib.metadata.version(name) for name in SHOWN_VERSIONS if name in installed}

@@ -85,8 +85,12 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     todo = [model for model in models if model_key(run.model(model.name)) != model.key]
     require_trainable(cohort.config, todo)
     _note_random(cohort.config, todo, progress)
-    for model in todo:
-        _train_one(cohort, model, folds[model.fold], progress, stop)
+    endings = Endings()
+    try:
+        for model in todo:
+            _train_one(cohort, model, folds[model.fold], progress, stop, endings)
+    finally:
+        endings.say(progress)
     for model in models:
         for folder in point_folders(run, model):
             remove_directory(folder)
@@ -154,8 +158,28 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     )
 
 
+class Endings:
+    """How trainings ended, where there is something to say of it: each sentence once, with the models it is true of."""
+
+    def __init__(self) -> None:
+        self._titles: dict[str, list[str]] = {}
+
+    def add(self, title: str, ending: str) -> None:
+        if ending:
+            self._titles.setdefault(ending, []).append(title)
+
+    def say(self, progress: Progress) -> None:
+        for ending, titles in self._titles.items():
+            progress.note(f"{some_names(titles)}: {ending}")
+
+
 def _train_one(
-    cohort: Cohort, model: Planned, sets: Mapping[str, str], progress: Progress, stop: threading.Event
+    cohort: Cohort,
+    model: Planned,
+    sets: Mapping[str, str],
+    progress: Progress,
+    stop: threading.Event,
+    endings: Endings,
 ) -> None:
     started = time.perf_counter()
     settings = cohort.config.train
@@ -165,10 +189,10 @@ def _train_one(
     job = TrainingJob(cohort, model, table, train_set, valid_set, data, stop)
     record: Json | None = None
     if points := settings.search.points(model.head):
-        found = search(job, points, lambda one, point: _fit(one, f"{model.name}, point {point}", progress))
+        found = search(job, points, lambda one, point: _fit(one, f"{model.name}, point {point}", progress, endings))
         job, trained, record = replace(job, table=found.table), found.trained, found.record
     else:
-        trained = _fit(job, model.name, progress)
+        trained = _fit(job, model.name, progress, endings)
     save_model(cohort.run.model(model.name), model_record(job, trained, record), trained.arrays)
     job.checkpoints.clear()
     n_tiles = sum(counts["tiles"] for counts in set_counts(data).values())
@@ -177,7 +201,7 @@ def _train_one(
     write_receipt(cohort.run.receipts(STAGE), receipt)
 
 
-def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
+def _fit(job: TrainingJob, title: str, progress: Progress, endings: Endings) -> TrainedHead:
     trainer = _trainer(job)
     epochs = n_epochs(job.table)
     progress.begin(f"{STAGE} {title}", epochs, epochs, "epoch")
@@ -185,8 +209,7 @@ def _fit(job: TrainingJob, title: str, progress: Progress) -> TrainedHead:
         trained = trainer(job, lambda _: progress.item(1))
     finally:
         progress.end()
-    if ending := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
-        progress.note(f"{title}: {ending}")
+    endings.add(title, how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)))
     return trained
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -101,8 +102,11 @@ def test_predict_refuses_other_features(demo: Path, tmp_path: Path, hypoxia: Hyp
     done = hypoxia("predict", tmp_path / "new", "--model", demo / "run")
     assert done.returncode == 2
     assert "[tile] white: 215 here, 220 where tanh, funnel, logistic, attention were trained" in done.stderr
-    assert "[extract] backbone: 'inception_v3' here, 'efficientnet_lite0' where tanh, funnel," in done.stderr
-    assert "[extract] weights_digest: 'random:1:0' here, '579344" in done.stderr
+    assert '[extract] backbone: "inception_v3" here, "efficientnet_lite0" where tanh, funnel,' in done.stderr
+    assert '[extract] weights_digest: "random:1:0" here, "579344' in done.stderr
+    word = shlex.quote(str(tmp_path / "new"))
+    assert f'remedy: in {word}/run.toml set [tile] white = 220; [extract] backbone = "efficientnet' in done.stderr
+    assert f"Then hypoxia-hpc predict {word} --model {shlex.quote(str(demo / 'run'))}" in done.stderr
 
 
 def test_report_and_status_do_not_show_metrics_of_another_run_toml_as_current(

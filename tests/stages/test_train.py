@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import signal
@@ -20,7 +21,7 @@ from feature_runs import NAME, TRAIN, D, make_run, write_slide
 from sklearn.metrics import roc_auc_score
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.cli.text.metrics import metrics_table
+from hypoxia_hpc.cli.text.metrics import metrics_table, predictions_text
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models.outputs import outputs_of
 from hypoxia_hpc.models.predictions import over_repeats
@@ -37,7 +38,7 @@ from hypoxia_hpc.runs.receipts import write_receipt
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
-from hypoxia_hpc.stages.train import Trained, how_it_ended, require_splittable, train
+from hypoxia_hpc.stages.train import Endings, Trained, how_it_ended, require_splittable, train
 from hypoxia_hpc.stores.features import open_features
 
 ALL = ("tanh", "funnel", "logistic", "attention")
@@ -172,9 +173,15 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     for path in (new.model(""), new.predictions, new.receipts("train")):
         shutil.rmtree(path)
     new.metrics_file.unlink()
+    trained = copied(crossed, tmp_path / "trained")
+    for file in trained.model("").glob("*/model.json"):  # as if trained by regions, which are of their own slides
+        record = json.loads(file.read_text())
+        file.write_text(json.dumps(record | {"tile_spec": record["tile_spec"] | {"regions": True}}))
     heard = Heard()
-    done = predict(new, crossed, progress=heard, stop=threading.Event())
+    done = predict(new, trained, progress=heard, stop=threading.Event())
     assert any("mean over its 4 folds" in note for note in heard.notes)
+    assert done.note.startswith(f"the models {', '.join(ALL)} were trained on tiles by regions")
+    assert predictions_text(done).endswith(f"\nnote: {done.note}")
     assert done.patients["fold"].isna().all()
     there = pd.read_csv(crossed.predictions / "patients.csv", float_precision="round_trip")
     expected = there[(there["id"] == "P32") & there["model"].isin(ALL)].set_index("model")["probability"]
@@ -183,6 +190,8 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     assert len(done.patients) == 4 * 33
     receipt = json.loads((new.receipts("predict") / "cohort.json").read_text())
     assert len(receipt["extra"]["models"]) == 16
+    page = report(new, progress=NoProgress(), stop=threading.Event()).read_text()
+    assert f"<li>T{html.escape(done.note[1:])}.</li>" in page
 
 
 class Heard(NoProgress):
@@ -410,6 +419,15 @@ def test_an_early_end_is_told() -> None:
     assert how_it_ended({"loss": [3, 2], "valid_loss": [3.0, 1.0]}, 2, 2) == ""
     assert how_it_ended({"loss": [3, 2]}, 2, None) == ""
     assert how_it_ended({"loss": [3, 2]}, 2, 7).startswith("no validation patients, so patience = 7 had no loss")
+
+
+def test_what_is_true_of_several_trainings_is_said_once() -> None:
+    endings, heard = Endings(), Heard()
+    unwatched = how_it_ended({"loss": [3, 2]}, 2, 7)
+    for title, ending in (("tanh", unwatched), ("funnel", "stopped early"), ("logistic", ""), ("attention", unwatched)):
+        endings.add(title, ending)
+    endings.say(heard)
+    assert heard.notes == [f"tanh, attention: {unwatched}", "funnel: stopped early"]
 
 
 def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:

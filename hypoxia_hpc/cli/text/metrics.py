@@ -89,8 +89,8 @@ def _value(metric: Json | None) -> str:
     return "-" if metric is None or metric["value"] is None else f"{metric['value']:.2f}"
 
 
-def predictions_table(done: Predicted) -> str:
-    """A line for each patient and model."""
+def predictions_text(done: Predicted) -> str:
+    """A line for each patient and model, and what is to be known of them."""
     patients = done.patients.sort_values(["id"], kind="stable")
     rows = [
         [str(patient_id), str(model), f"{probability:.3f}", _call(probability, done.threshold), f"{n_tiles:,}"]
@@ -98,7 +98,8 @@ def predictions_table(done: Predicted) -> str:
             patients["id"], patients["model"], patients["probability"], patients["n_tiles"], strict=True
         )
     ]
-    return table(["patient", "model", "probability", f"called (above {done.threshold:g})", "tiles"], rows)
+    shown = table(["patient", "model", "probability", f"called (above {done.threshold:g})", "tiles"], rows)
+    return f"{shown}\nnote: {done.note}" if done.note else shown
 
 
 def _call(probability: float, threshold: float) -> str:
