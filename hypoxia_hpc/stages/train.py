@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.cohorts.barcodes import alike
@@ -85,12 +86,9 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     todo = [model for model in models if model_key(run.model(model.name)) != model.key]
     require_trainable(cohort.config, todo)
     _note_random(cohort.config, todo, progress)
-    endings = Endings()
-    try:
+    with endings_said(progress) as endings:
         for model in todo:
             _train_one(cohort, model, folds[model.fold], progress, stop, endings)
-    finally:
-        endings.say(progress)
     for model in models:
         for folder in point_folders(run, model):
             remove_directory(folder)
@@ -158,18 +156,18 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     )
 
 
-class Endings:
-    """How trainings ended, where there is something to say of it: each sentence once, with the models it is true of."""
+# Sentences, with the models that each is true of.
+Endings = dict[str, list[str]]
 
-    def __init__(self) -> None:
-        self._titles: dict[str, list[str]] = {}
 
-    def add(self, title: str, ending: str) -> None:
-        if ending:
-            self._titles.setdefault(ending, []).append(title)
-
-    def say(self, progress: Progress) -> None:
-        for ending, titles in self._titles.items():
+@contextmanager
+def endings_said(progress: Progress) -> Iterator[Endings]:
+    """How trainings ended, where there is something to say of it: at the end each sentence once, with its models."""
+    endings: Endings = {}
+    try:
+        yield endings
+    finally:
+        for ending, titles in endings.items():
             progress.note(f"{some_names(titles)}: {ending}")
 
 
@@ -209,7 +207,8 @@ def _fit(job: TrainingJob, title: str, progress: Progress, endings: Endings) -> 
         trained = trainer(job, lambda _: progress.item(1))
     finally:
         progress.end()
-    endings.add(title, how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)))
+    if ending := how_it_ended(trained.history, epochs, getattr(job.table, "patience", None)):
+        endings.setdefault(ending, []).append(title)
     return trained
 
 

@@ -38,7 +38,7 @@ from hypoxia_hpc.runs.receipts import write_receipt
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
-from hypoxia_hpc.stages.train import Endings, Trained, how_it_ended, require_splittable, train
+from hypoxia_hpc.stages.train import Trained, endings_said, how_it_ended, require_splittable, train
 from hypoxia_hpc.stores.features import open_features
 
 ALL = ("tanh", "funnel", "logistic", "attention")
@@ -421,13 +421,17 @@ def test_an_early_end_is_told() -> None:
     assert how_it_ended({"loss": [3, 2]}, 2, 7).startswith("no validation patients, so patience = 7 had no loss")
 
 
-def test_what_is_true_of_several_trainings_is_said_once() -> None:
-    endings, heard = Endings(), Heard()
-    unwatched = how_it_ended({"loss": [3, 2]}, 2, 7)
-    for title, ending in (("tanh", unwatched), ("funnel", "stopped early"), ("logistic", ""), ("attention", unwatched)):
-        endings.add(title, ending)
-    endings.say(heard)
-    assert heard.notes == [f"tanh, attention: {unwatched}", "funnel: stopped early"]
+def test_what_is_true_of_several_trainings_is_said_once_also_after_an_error() -> None:
+    heard = Heard()
+    with pytest.raises(Stopped), endings_said(heard) as endings:
+        for title, ending in (
+            ("tanh", "watched nothing"),
+            ("funnel", "stopped early"),
+            ("attention", "watched nothing"),
+        ):
+            endings.setdefault(ending, []).append(title)
+        raise Stopped("stopped")
+    assert heard.notes == ["tanh, attention: watched nothing", "funnel: stopped early"]
 
 
 def test_features_that_are_no_numbers_are_named(tmp_path: Path) -> None:
