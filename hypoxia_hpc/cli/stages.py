@@ -14,8 +14,7 @@ from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EX
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, reasons, remarks_text, result_text
-from hypoxia_hpc.cli.text.words import some
-from hypoxia_hpc.errors import InputError, Stopped, some_names
+from hypoxia_hpc.errors import InputError, Stopped, some, some_names
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.stages import registry
 
