@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hypoxia_hpc.api.estimators import AttentionMIL, FunnelMLP, LogisticTop, TanhMLP
     from hypoxia_hpc.api.features import Features, extract
-    from hypoxia_hpc.api.measuring import evaluate, split
+    from hypoxia_hpc.api.measuring import evaluate
     from hypoxia_hpc.api.runs import Run, RunSlide, Submission
     from hypoxia_hpc.api.slides import Level, Slide, open_slide
+    from hypoxia_hpc.api.splitting import split
     from hypoxia_hpc.api.tiles import Tiles, tile
     from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError, NotReadyError, SlideError, Stopped
 
@@ -21,9 +22,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "api.estimators": ("AttentionMIL", "FunnelMLP", "LogisticTop", "TanhMLP"),
     "api.features": ("Features", "extract"),
-    "api.measuring": ("evaluate", "split"),
+    "api.measuring": ("evaluate",),
     "api.runs": ("Run", "RunSlide", "Submission"),
     "api.slides": ("Level", "Slide", "open_slide"),
+    "api.splitting": ("split",),
     "api.tiles": ("Tiles", "tile"),
     "errors": ("HypoxiaError", "InputError", "MachineError", "NotReadyError", "SlideError", "Stopped"),
 }

@@ -23,7 +23,6 @@ TESTED_IN = {
     "__init__": "api/test_lazy.py",
     "api.bags": "api/test_estimators.py",
     "api.features": "api/test_api_features.py",
-    "api.frames": "api/test_api_page.py",
     "api.runs": "api/test_api_runs.py",
     "api.slides": "api/test_api_slides.py",
     "api.tiles": "api/test_api_tiles.py",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import unguard
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stages.submit import Plan
@@ -45,10 +46,11 @@ def metrics_frame(metrics: Json) -> pd.DataFrame:
     return table.astype({"value": float, "low": float, "high": float, "n": int})
 
 
-def read_predictions(file: Path) -> pd.DataFrame:
+def read_predictions(file: Path, outcome: Outcome) -> pd.DataFrame:
     """predictions/slides.csv or patients.csv, typed."""
-    types: Mapping[Hashable, str] = {"model": "str", "set": "str", "id": "str", "fold": "Int64", "label": "Int64"}
-    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values={"fold": [""], "label": [""]})
+    types: dict[Any, Any] = {"model": "str", "set": "str", "id": "str", "fold": "Int64", **outcome.label_types}
+    missing = {name: [""] for name in ("fold", *outcome.label_types)}
+    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=missing)
     return table.assign(id=table["id"].map(unguard))
 
 

@@ -22,7 +22,7 @@ from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
-from hypoxia_hpc.outcomes.named import NamedClasses
+from hypoxia_hpc.outcomes.binary import Binary
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
 from hypoxia_hpc.runs.survey import survey_run
@@ -158,7 +158,8 @@ class Run:
             slides: Folder of slides, or a manifest (CSV with a column path).
             study: Preset that the settings come from.
             settings: Entries of run.toml that differ from it, table by table: ``{"tile": {"mpp": 1.0}}``.
-            patients: CSV with the columns patient_id and label. Without it and ``scores``, labels are the manifest's.
+            patients: CSV with the columns patient_id and label, or those of ``settings["outcome"]``. Without it and
+                ``scores``, labels are the manifest's.
             scores: Table of scores, as the published one, in place of ``patients``.
             rule: How labels follow from scores: "type-median", "pan-median" or "intra".
             progress: As for the class; gets a note of what was left out, is odd, or is not used.
@@ -288,10 +289,10 @@ class Run:
     @property
     def patients(self) -> pd.DataFrame:
         """The patients of patients.csv: ``patient_id``, ``tumour_type`` and its other columns as text, but the column
-        of a class, [outcome], as its number (Int64: from 0, or NA). Raises InputError."""
+        of one of two classes, [outcome], as 0, 1 or NA (Int64). Raises InputError."""
         outcome = self._dir.outcome()
         table = read_patient_table(self._dir.patients_file, outcome=outcome)
-        if not isinstance(outcome, NamedClasses):
+        if not isinstance(outcome, Binary):
             return table
         labels = [outcome.parse((cell,)) for cell in table[outcome.table.column]]
         return table.assign(**{outcome.table.column: pd.Series(labels, index=table.index, dtype="Int64")})
@@ -319,9 +320,12 @@ class Run:
             level: "tile", "slide" or "patient".
 
         Returns:
-            A row for each model and tile, slide or patient: ``model``, ``fold``, ``set``, ``label`` (Int64, NA where it
-            is not known), ``probability`` (of label 1, 0 to 1). Slides and patients have ``id`` and ``n_tiles``; tiles
-            have ``slide_id``, ``patient_id``, ``x_l0``, ``y_l0`` and ``attention`` (0 to 1, NaN for models without).
+            A row for each model and tile, slide or patient: ``model``, ``fold``, ``set``, what is known and what the
+            model says. That is ``label`` (Int64: 0 or 1) and ``probability`` (of 1, 0 to 1); of more classes ``label``
+            (Int64: from 0) and ``probability_NAME`` of each; of a score ``label`` and ``predicted``; of survival
+            ``time``, ``event`` and ``risk``. What is not known is NA. Slides and patients have ``id`` and ``n_tiles``;
+            tiles have ``slide_id``, ``patient_id``, ``x_l0``, ``y_l0`` and ``attention`` (0 to 1, NaN for models
+            without).
 
         Raises:
             InputError: Another level.
@@ -333,7 +337,7 @@ class Run:
         if not file.exists():
             raise NotReadyError(f"{file} does not exist", remedy="run.evaluate()")
         with machine_errors(file):
-            return pd.read_parquet(file) if level == "tile" else read_predictions(file)
+            return pd.read_parquet(file) if level == "tile" else read_predictions(file, self._dir.outcome())
 
     def __getitem__(self, slide_id: str) -> RunSlide:
         """A slide by its id. Raises InputError where slides.csv lacks it."""

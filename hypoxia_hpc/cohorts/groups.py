@@ -15,16 +15,21 @@ SITE = "site"
 
 
 def read_groups(tables: Sequence[Path], column: str, patient_ids: Collection[str]) -> dict[str, str]:
-    """The group of each patient, by a column of these tables (those that are there), which have ``patient_id`` too.
+    """The group of each patient, by a column of these tables (those that are there). Raises as `groups_in`."""
+    return groups_in(_frames(tables), column, patient_ids)
+
+
+def groups_in(tables: Mapping[str, pd.DataFrame], column: str, patient_ids: Collection[str]) -> dict[str, str]:
+    """The group of each patient, by a column of these tables of text, by their names; all have ``patient_id``.
 
     For ``site``, a patient without a value takes the tissue source site of its TCGA barcode. Raises InputError where no
     table has the column, with those that they have; and with every patient that has no value.
     """
-    values = said_groups(tables, column, patient_ids)
+    values = _values_in(tables, column, patient_ids)
     refuse(
         f"patients without a value of {column}, so nothing says whom they belong to ([train] keep_together)",
         sorted(set(patient_ids) - set(values)),
-        f"fill in the column {column} of patients.csv or slides.csv for them, or empty their labels",
+        f"fill in the column {column} of {' or '.join(tables)} for them, or empty their labels",
     )
     return joined(values)
 
@@ -32,12 +37,19 @@ def read_groups(tables: Sequence[Path], column: str, patient_ids: Collection[str
 def said_groups(tables: Sequence[Path], column: str, patient_ids: Iterable[str]) -> dict[str, list[str]]:
     """The values of each patient that has some, as `read_groups` takes them. Raises InputError where no table has the
     column, but for ``site``."""
-    frames = [_read(path) for path in tables if path.exists()]
-    having = [frame for frame in frames if column in frame]
+    return _values_in(_frames(tables), column, patient_ids)
+
+
+def _frames(tables: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    return {path.name: _read(path) for path in tables if path.exists()}
+
+
+def _values_in(tables: Mapping[str, pd.DataFrame], column: str, patient_ids: Iterable[str]) -> dict[str, list[str]]:
+    having = [frame for frame in tables.values() if column in frame]
     if not having and column != SITE:
-        known = sorted({name for frame in frames for name in frame.columns} - {"patient_id"})
+        known = sorted({name for frame in tables.values() for name in frame.columns} - {"patient_id"})
         raise InputError(
-            f"[train] keep_together = {column!r} is no column of {' or '.join(path.name for path in tables)}",
+            f"[train] keep_together = {column!r} is no column of {' or '.join(tables)}",
             remedy=f"add the column, or choose one of: {', '.join(known)}",
         )
     said = [_said(frame, column) for frame in having]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import pandas as pd
 
 from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
-from hypoxia_hpc.cohorts.splits import SETS, Split, members_of
+from hypoxia_hpc.cohorts.splits import SETS, Split
 from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
@@ -20,7 +20,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Features, Json, Label, Patient, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import evaluate_key, train_key
-from hypoxia_hpc.runs.split import make_split, split_of_run
+from hypoxia_hpc.runs.split import split_of_run
 from hypoxia_hpc.runs.state import SlideState, feature_states, require_ready, run_spec
 from hypoxia_hpc.stores.features import open_features
 
@@ -152,11 +152,6 @@ def require_two_classes(config: RunConfig) -> None:
             f"[outcome] kind = {config.outcome.kind!r}: a run splits, measures and reports two classes alone so far",
             remedy='set kind = "binary", with the names of two classes',
         )
-
-
-def split_of(table: TrainTable, patients: Sequence[Patient]) -> pd.DataFrame:
-    """The split that [train] asks for. Raises InputError where it cannot be made."""
-    return make_split(table, members_of(patients)).table
 
 
 def lacking(folds: FoldSets, patients: Mapping[str, Patient], outcome: Outcome) -> list[tuple[str, str]]:
