@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from hypoxia_hpc.api.estimators import AttentionMIL, FunnelMLP, LogisticTop, TanhMLP
     from hypoxia_hpc.api.features import Features, extract
     from hypoxia_hpc.api.measuring import evaluate
+    from hypoxia_hpc.api.regressors import (
+        AttentionRegressor,
+        AttentionSurvival,
+        FunnelRegressor,
+        LinearRegressor,
+        LinearSurvival,
+    )
     from hypoxia_hpc.api.runs import Run, RunSlide, Submission
     from hypoxia_hpc.api.slides import Level, Slide, open_slide
     from hypoxia_hpc.api.splitting import split
@@ -23,6 +30,13 @@ _HOMES = {
     "api.estimators": ("AttentionMIL", "FunnelMLP", "LogisticTop", "TanhMLP"),
     "api.features": ("Features", "extract"),
     "api.measuring": ("evaluate",),
+    "api.regressors": (
+        "AttentionRegressor",
+        "AttentionSurvival",
+        "FunnelRegressor",
+        "LinearRegressor",
+        "LinearSurvival",
+    ),
     "api.runs": ("Run", "RunSlide", "Submission"),
     "api.slides": ("Level", "Slide", "open_slide"),
     "api.splitting": ("split",),
@@ -33,11 +47,16 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AttentionMIL",
+    "AttentionRegressor",
+    "AttentionSurvival",
     "Features",
     "FunnelMLP",
+    "FunnelRegressor",
     "HypoxiaError",
     "InputError",
     "Level",
+    "LinearRegressor",
+    "LinearSurvival",
     "LogisticTop",
     "MachineError",
     "NotReadyError",

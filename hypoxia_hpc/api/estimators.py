@@ -1,32 +1,23 @@
-"""The models of ``hypoxia-hpc train`` in the manner of scikit-learn: bags of tiles in, probabilities of patients out.
+"""The models of ``hypoxia-hpc train`` in the manner of scikit-learn, for classes: bags of tiles in, probabilities of
+patients out. Those for a score and for survival are in :mod:`hypoxia_hpc.api.regressors`.
 
-A bag is all tiles of one patient, a row each. Training is that of the command line, from the same code: the bags are
-written to a temporary folder as feature stores, which is what it reads.
+A bag is all tiles of one patient, a row each. Training is that of the command line, from the same code.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import tempfile
-import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.api.bags import Bags, checked_bags, checked_values, one_length, stored_bags, two_classes
-from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable, parse_config
-from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.data.rows import TrainingData
-from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads.registry import HeadTable, head_outputs, train_head
-from hypoxia_hpc.networks.heads.result import Arrays, TileOutputs
+from hypoxia_hpc.api.bag_models import BagModel
+from hypoxia_hpc.api.bags import Bags, class_codes, sorted_classes
+from hypoxia_hpc.config import HEADS, AttentionTable, Balance, FunnelTable, LogisticTable, OutcomeTable, TanhTable
+from hypoxia_hpc.outcomes.classes import Classes
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Float64Array
 
 if TYPE_CHECKING:
@@ -35,21 +26,15 @@ if TYPE_CHECKING:
 TANH, FUNNEL, LOGISTIC, ATTENTION = TanhTable(), FunnelTable(), LogisticTable(), AttentionTable()
 
 
-class BagClassifier:
-    """What the four models share. Each is a dataclass whose fields are its parameters.
+class BagClassifier(BagModel):
+    """What the models of classes share. Each is a dataclass whose fields are its parameters.
 
     Attributes:
-        classes_: (2,) the two labels in sorted order, after ``fit``.
+        classes_: (k,) the labels in sorted order, after ``fit``.
         history_: Numbers per epoch by name ("loss", "accuracy", "valid_loss", "valid_accuracy"), after ``fit``.
     """
 
-    head: ClassVar[str]
     classes_: NDArray[Any]
-    history_: Mapping[str, Sequence[float]]
-    _table: HeadTable
-    _arrays: Arrays
-    _n_features: int
-    _outputs: TileOutputs | None = None
 
     def fit(self, bags: Bags, y: ArrayLike, *, validation: tuple[Bags, ArrayLike] | None = None) -> Self:
         """Train on bags.
@@ -57,7 +42,8 @@ class BagClassifier:
         Args:
             bags: n arrays, float (n_tiles, d), one a patient; d is the same in all, n_tiles 1 or more. float16 stays
                 float16 where all are; anything else is taken as float32.
-            y: (n,) labels of exactly two values, of any type that sorts; the larger one is class 1.
+            y: (n,) labels of two or more values, of any type that sorts, such as names; of two, the larger one is the
+                positive class. :class:`FunnelMLP` takes two.
             validation: Other bags and their labels. They end the training early where ``patience`` says so, and are
                 used for nothing else. Without them all epochs are trained.
 
@@ -69,113 +55,58 @@ class BagClassifier:
                 probabilities are no numbers.
             MachineError: Keras has no backend, or the disk is full.
         """
-        table = self._checked_table()
         labels = np.asarray(y)
-        self.classes_ = two_classes(labels)
-        sets = [checked_bags(bags, labels, self.classes_, "bags")]
+        classes = sorted_classes(labels, has_many=self._takes_many())
+        valid = None
         if validation is not None:
-            sets.append(checked_bags(validation[0], np.asarray(validation[1]), self.classes_, "validation bags"))
-        dtype = np.result_type(*(bag.dtype for values, _ in sets for bag in values))
-        self._n_features = one_length([bag for values, _ in sets for bag in values])
-        with tempfile.TemporaryDirectory(prefix="hypoxia_hpc-") as folder:
-            named = zip(("train", "valid"), sets, strict=False)
-            stores = [stored_bags(Path(folder) / "features" / name, *one, dtype) for name, one in named]
-            trained = train_head(
-                table,
-                TrainingData(stores[0], stores[1] if validation is not None else (), self._n_features),
-                seed=self.get_params().get("seed", 0),
-                checkpoints=Checkpoints(Path(folder) / "checkpoint", "", math.inf),
-                on_epoch=lambda logs: None,
-                stop=threading.Event(),
-            )
-        self._table, self._arrays, self.history_ = table, trained.arrays, trained.history
-        self._outputs = None
+            valid = (validation[0], class_codes(np.asarray(validation[1]), classes, "validation bags"))
+        outcome: Outcome = BINARY
+        if len(classes) > 2:
+            outcome = Classes(OutcomeTable(kind="classes", classes=tuple(map(str, range(len(classes))))))
+        self._fit(outcome, (bags, class_codes(labels, classes, "bags")), valid)
+        self.classes_ = classes
         return self
 
     def predict_proba(self, bags: Bags) -> Float64Array:
-        """Probabilities of both classes.
+        """Probabilities of all classes.
 
         Args:
             bags: n arrays, float (n_tiles, d), d as in training, n_tiles 1 or more.
 
         Returns:
-            float64 (n, 2) in the order of ``classes_``; rows sum to 1.
+            float64 (n, k) in the order of ``classes_``; rows sum to 1.
 
         Raises:
             InputError: Bags of another form, or the model is not trained.
         """
-        values = checked_values(bags, "bags")
-        outputs = self._fitted()
-        if values and one_length(values) != self._n_features:
-            raise InputError(
-                f"bags have {values[0].shape[1]} features, the model was trained on {self._n_features}",
-                remedy="extract them with the same network",
-            )
-        parts = [
-            pd.DataFrame(outputs(bag.astype(np.float32))).assign(slide_id=number, patient_id=number)
-            for number, bag in enumerate(values)
-        ]
-        if not parts:
-            return np.empty((0, 2))
-        pooled = pool_tiles(pd.concat(parts, ignore_index=True), "patient")["probability"].to_numpy()
-        return np.stack([1 - pooled, pooled], axis=1)
+        said = self._said(bags)
+        return np.concatenate([1 - said, said], axis=1) if said.shape[1] == 1 else said
 
     def predict(self, bags: Bags) -> NDArray[Any]:
-        """The likelier class of each bag, (n,): class 1 where its probability is above 0.5. Raises as predict_proba."""
-        called = self.predict_proba(bags)[:, 1] > 0.5
-        return self.classes_[called.astype(np.int64)]
+        """The likeliest class of each bag, (n,); of two, the positive one where its probability is above 0.5. Raises as
+        predict_proba."""
+        likeliest = self.predict_proba(bags).argmax(axis=1)
+        called: NDArray[Any] = self.classes_[likeliest]
+        return called
 
     def score(self, bags: Bags, y: ArrayLike) -> float:
         """Accuracy, 0 to 1, the share of bags whose class is predicted. Raises as predict_proba."""
         return float((self.predict(bags) == np.asarray(y)).mean())
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name. ``deep`` is there for scikit-learn: no parameter is an estimator."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
-
-    def set_params(self, **params: Any) -> Self:
-        """Change parameters; takes effect with the next ``fit``. Raises InputError naming those that are not known."""
-        unknown = sorted(params.keys() - self.get_params().keys())
-        if unknown:
-            raise InputError(
-                f"{type(self).__name__} has no parameter {', '.join(unknown)}",
-                remedy=f"choose from: {', '.join(self.get_params())}",
-            )
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn asks of an estimator: this is a classifier that needs labels of two classes."""
+        """What scikit-learn asks of an estimator: this is a classifier that needs labels."""
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
             estimator_type="classifier",
             target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(multi_class=False),
+            classifier_tags=ClassifierTags(multi_class=self._takes_many()),
             input_tags=InputTags(two_d_array=False, three_d_array=True),
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` was called."""
-        return hasattr(self, "_arrays")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For pickle and joblib: the network itself is built again from its arrays."""
-        return {**self.__dict__, "_outputs": None}
-
-    def _checked_table(self) -> HeadTable:
-        settings = {name: value for name, value in self.get_params().items() if name != "seed"}
-        config = parse_config({"train": {self.head: settings}}, source=type(self).__name__)
-        table: HeadTable = getattr(config.train, self.head)
-        return table
-
-    def _fitted(self) -> TileOutputs:
-        if not self.__sklearn_is_fitted__():
-            raise InputError(f"this {type(self).__name__} is not trained", remedy="call fit first")
-        if self._outputs is None:
-            self._outputs = head_outputs(self._table, self._arrays, self._n_features)
-        return self._outputs
+    def _takes_many(self) -> bool:
+        """Can its head predict more classes than two?"""
+        return "classes" in HEADS[self.head].outcomes
 
 
 @dataclass(eq=False)

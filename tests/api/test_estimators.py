@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from stores_of_rows import cohort
 
 import hypoxia_hpc as hx
 from hypoxia_hpc.analysis.pooling import pool_tiles
 from hypoxia_hpc.api.estimators import BagClassifier
+from hypoxia_hpc.api.regressors import BagRegressor, BagSurvival
 from hypoxia_hpc.config import TrainTable
 from hypoxia_hpc.models.outputs import head_outputs
 from hypoxia_hpc.networks.data.rows import TrainingData, first_rows
@@ -113,6 +115,99 @@ def test_without_validation_bags_all_epochs_are_trained(data: TrainingData) -> N
     assert {name: len(values) for name, values in model.history_.items()} == {"loss": 3, "accuracy": 3}
 
 
+# --- more classes, a score, survival ---------------------------------------------------------------------------------
+
+SMALL: dict[str, Any] = {"units": 8, "attention_units": 4, "epochs": 15, "bag_tiles": 16, "learning_rate": 0.01}
+OTHERS: list[BagClassifier | BagRegressor | BagSurvival] = [
+    hx.AttentionMIL(batch_size=8, **SMALL),
+    hx.LogisticTop(c=0.1),
+    hx.TanhMLP(units=16, epochs=12, batch_size=64, learning_rate=0.02),
+    hx.AttentionRegressor(batch_size=8, **SMALL),
+    hx.FunnelRegressor(units=(16, 8), epochs=20, batch_size=60, dropout=0.1),
+    hx.LinearRegressor(penalty=0.1),
+    hx.AttentionSurvival(**SMALL),
+    hx.LinearSurvival(penalty=0.1),
+]
+
+
+def planted(kind: str, effect: float, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """36 bags of 12 tiles, and what follows from a hidden number of each, -1, 0 or 1."""
+    random = np.random.default_rng(seed)
+    hidden = np.arange(36) % 3 - 1
+    bags = [random.normal(5, 1, (12, D)) + effect * number * (np.arange(D) % 2) for number in hidden]
+    if kind == "survival":
+        return bags, np.column_stack([random.exponential(10 * np.exp(-2.5 * hidden)), random.random(36) < 0.8])
+    return bags, np.array(["low", "middle", "top"])[hidden + 1] if kind == "classes" else 100 + 30.0 * hidden
+
+
+QUICK = (hx.LogisticTop, hx.LinearRegressor, hx.LinearSurvival)
+KIND_OF = {BagClassifier: "classes", BagRegressor: "score", BagSurvival: "survival"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    # The heads themselves are tested with every kind in tests/networks/heads.
+    [model if isinstance(model, QUICK) else pytest.param(model, marks=pytest.mark.long) for model in OTHERS],
+    **BY_NAME,
+)
+def test_a_planted_effect_is_found_and_none_where_there_is_none(model: Any) -> None:
+    kind = next(name for base, name in KIND_OF.items() if isinstance(model, base))
+    trained = clone(model).fit(*planted(kind, 1.0, 0))
+    bags, y = planted(kind, 1.0, 1)
+    assert trained.score(bags, y) > {"classes": 0.8, "score": 0.5, "survival": 0.75}[kind]
+    said = trained.predict(bags)
+    assert said.shape == (36,)
+    assert np.array_equal(pickle.loads(pickle.dumps(trained)).predict(bags), said)  # noqa: S301 - our own
+    if kind == "classes":
+        assert trained.classes_.tolist() == ["low", "middle", "top"]
+        assert trained.predict_proba(bags).sum(axis=1) == pytest.approx(1.0)
+        assert trained.predict_proba([]).shape == (0, 3)
+    if kind == "score":
+        assert 50 < said.min() < 90, "in the unit of the score"
+        assert 110 < said.max() < 150
+    nothing, known = planted(kind, 0.0, 2)
+    assert (
+        clone(model).fit(*planted(kind, 0.0, 3)).score(nothing, known)
+        < {"classes": 0.6, "score": 0.2, "survival": 0.65}[kind]
+    )
+
+
+@pytest.mark.parametrize("model", OTHERS[3:], **BY_NAME)
+def test_parameters_of_a_score_and_of_survival_are_those_of_the_table(model: Any) -> None:
+    """But what is done about classes of different size."""
+    table = TrainTable().__getattribute__(model.head).model_dump()
+    defaults = type(model)().get_params()
+    expected = {name: value for name, value in table.items() if name != "balance"}
+    expected |= {"batch_size": 32} if isinstance(model, hx.AttentionSurvival) else {}
+    assert {name: value for name, value in defaults.items() if name != "seed"} == expected
+    assert repr(model).startswith(f"{type(model).__name__}(")
+
+
+def test_scikit_learn_searches_a_score() -> None:
+    bags, y = planted("score", 1.0, 0)
+    assert is_regressor(hx.LinearRegressor())
+    search = GridSearchCV(hx.LinearRegressor(), {"penalty": [0.1, 100.0]}, cv=2).fit(bags[:18], y[:18])
+    assert search.best_params_ == {"penalty": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "message"),
+    [
+        (hx.LinearRegressor(), [1.0, 1.0], "have 1 different scores"),
+        (hx.LinearRegressor(), [1.0, np.nan], r"NaN or infinite[^$]*bags\[1\]"),
+        (hx.LinearRegressor(), ["low", "high"], "y of bags has values that are no numbers"),
+        (hx.LinearRegressor(), [[1.0], [2.0]], r"y of bags has the shape \(2, 1\): must be \(n,\)"),
+        (hx.LinearRegressor(), 1.0, r"y of bags has the shape \(\)"),
+        (hx.LinearSurvival(), [1.0, 2.0], r"y of bags has the shape \(2,\): must be \(n, 2\)"),
+        (hx.LinearSurvival(), [[1.0, 0], [2.0, 0]], "have 0 events among 2"),
+        (hx.LinearSurvival(), [[-1.0, 0], [2.0, 3]], r"bags\[0\]: \[-1.0, 0.0\][^$]*bags\[1\]: \[2.0, 3.0\]"),
+    ],
+)
+def test_scores_and_follow_up_that_cannot_be(model: Any, y: Any, message: str) -> None:
+    with pytest.raises(hx.InputError, match=message):
+        model.fit([np.zeros((3, D), np.float32), np.ones((2, D), np.float32)], y)
+
+
 # --- what scikit-learn asks --------------------------------------------------------------------------------------
 
 
@@ -162,9 +257,8 @@ GOOD = [np.zeros((3, D), np.float32), np.ones((2, D), np.float32)]
         ([GOOD[0], np.zeros(D), np.zeros((0, D))], [0, 1, 1], r"2 of 3 bags[^$]*bags\[1\]: its shape is \(8,\)"),
         ([GOOD[0], np.array([["a"]])], [0, 1], r"bags\[1\]: <U1 is no number"),
         ([GOOD[0], np.ones((2, D + 1))], [0, 1], r"bags have \[8, 9\] features: one number is needed"),
-        (GOOD, [0, 0], "y has 1 different labels: two are needed"),
-        ([*GOOD, GOOD[0]], [0, 1, 2], "y has 3 different labels: two are needed"),
-        (GOOD, [0, 1, 1], r"2 bags and labels \(3,\)"),
+        (GOOD, [0, 0], "y has 1 different labels: 2 to 100 are needed"),
+        (GOOD, [0, 1, 1], "2 bags and 3 labels"),
         (GOOD, [[0], [1]], r"y has the shape \(2, 1\)"),
     ],
 )
@@ -175,12 +269,20 @@ def test_bags_and_labels_that_cannot_be(bags: list[np.ndarray], y: list[int], me
 
 def test_validation_that_cannot_be() -> None:
     for validation, message in (
-        ((GOOD, [0]), r"2 validation bags and labels \(1,\)"),
+        ((GOOD, [0]), "2 validation bags and 1 labels"),
+        ((GOOD, [[0], [1]]), r"y of validation bags has the shape \(2, 1\)"),
         ((GOOD, [0, 2]), "labels of validation bags that training does not have: "),
         (([np.zeros((2, 3))], [1]), r"bags have \[3, 8\] features"),
     ):
         with pytest.raises(hx.InputError, match=message):
             hx.LogisticTop().fit(GOOD, [0, 1], validation=validation)
+
+
+def test_the_head_of_two_classes_takes_two() -> None:
+    assert is_classifier(hx.FunnelMLP())
+    assert [get_tags(model).classifier_tags.multi_class for model in MODELS] == [True, True, True, False]
+    with pytest.raises(hx.InputError, match="y has 3 different labels: two are needed"):
+        hx.FunnelMLP().fit([*GOOD, GOOD[0]], [0, 1, 2])
 
 
 def test_predictions_that_cannot_be() -> None:

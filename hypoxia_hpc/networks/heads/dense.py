@@ -35,6 +35,7 @@ from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.objectives import HUBER, huber, in_units_of_labels
 from hypoxia_hpc.networks.heads.result import Arrays, Predictor, Shapes, TrainedHead
 from hypoxia_hpc.networks.runtime import compiler, start_keras
+from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import AnyArray, Float32Array, Float64Array
@@ -174,7 +175,8 @@ class DenseProgram:
         self.network.optimizer.build(self.network.trainable_variables)
         self._top, self._standard = _top(table, train.outcome), standard
         self._rows = ShuffledRows(train, table.balance, table.batch_size, seed=seed, epochs=table.epochs)
-        self._class_weights = row_weights(train) if table.balance == "weight" else None
+        has_classes = isinstance(train.outcome, NamedClasses)
+        self._class_weights = row_weights(train) if table.balance == "weight" and has_classes else None
         self._valid = valid
 
     def variables(self) -> Sequence[keras.Variable]:

@@ -22,7 +22,7 @@ from hypoxia_hpc.stores.features import open_features
 LENGTH = 8
 TABLES: dict[str, HeadTable] = {
     "tanh": TanhTable(units=16, epochs=8, batch_size=60, learning_rate=0.02),
-    "funnel": FunnelTable(units=(16, 8), epochs=8, batch_size=60, dropout=0.1),
+    "funnel": FunnelTable(units=(16, 8), epochs=8, batch_size=60, dropout=0.1, balance="weight"),
     "logistic": LogisticTable(c=0.1),
     "linear": LinearTable(penalty=0.1),
     "attention": AttentionTable(
