@@ -21,8 +21,10 @@ COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks")
 
 TESTED_IN = {
     "__init__": "api/test_lazy.py",
+    "api.bag_models": "api/test_estimators.py",
     "api.bags": "api/test_estimators.py",
     "api.features": "api/test_api_features.py",
+    "api.regressors": "api/test_estimators.py",
     "api.runs": "api/test_api_runs.py",
     "api.slides": "api/test_api_slides.py",
     "api.tiles": "api/test_api_tiles.py",
