@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from hypoxia_hpc.analysis.calls import CALL_METRICS
+from hypoxia_hpc.analysis.concordance import SURVIVAL_METRICS
 from hypoxia_hpc.analysis.measures import binary_intervals, class_intervals, score_intervals, survival_intervals
 from hypoxia_hpc.analysis.metrics import Interval
+from hypoxia_hpc.analysis.scores import SCORE_METRICS
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config import EvaluateTable, parse_config
 from hypoxia_hpc.config.outcome import OutcomeKind
 from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.records import Float64Array, Int64Array
 
-EVALUATE = EvaluateTable()
 MOST_NAMED = 10
+# By kind. Of classes the areas are of each against the rest, roc_auc_0, roc_auc_1, ...; so are f1_0, f1_1, ...
+METRICS: Mapping[OutcomeKind, tuple[str, ...]] = {
+    "binary": (
+        *("prevalence", "roc_auc", "average_precision", "brier", *CALL_METRICS),
+        *("calibration_intercept", "calibration_slope"),
+    ),
+    "classes": ("roc_auc_0", "roc_auc_macro", "top1", "balanced_accuracy", "f1_0", "f1_macro"),
+    "score": SCORE_METRICS,
+    "survival": SURVIVAL_METRICS,
+}
 Groups = Sequence[Any] | NDArray[Any] | pd.Series | None
 Classes = Sequence[Any] | NDArray[Any] | None
+Units = NDArray[np.object_] | None
+Measured = Mapping[str, Interval]
 
 
 def evaluate(
@@ -31,35 +45,24 @@ def evaluate(
     *,
     kind: OutcomeKind = "binary",
     classes: Classes = None,
-    threshold: float = EVALUATE.threshold,
-    bootstrap: int = EVALUATE.bootstrap,
-    confidence: float = EVALUATE.confidence,
-    seed: int = EVALUATE.seed,
+    **settings: float,
 ) -> pd.DataFrame:
     """Metrics of predictions with their intervals, as ``hypoxia-hpc evaluate`` measures them.
 
     Args:
-        y: What is known of tiles, slides or patients: of "binary" and "classes" (n,) labels, of "score" (n,) numbers,
-            of "survival" (n, 2) time (0 or more) and event (1, or 0 for censored).
-        p: What a model says: of "binary" (n,) the probability of the second class, 0 to 1; of "classes" (n, k) that of
-            each; of "score" (n,) numbers; of "survival" (n,) risks, larger for an earlier event.
-        groups: (n,) the unit of each row: the patient, of several tiles or slides, or the hospital, of patients who are
-            alike within one. Rows of one unit are not independent, and the intervals go by how much units differ.
-            Default: every row is a unit.
+        y: What is known of n tiles, slides or patients: labels (n,); of "score" numbers (n,); of "survival" (n, 2), the
+            time (0 or more) and event (1, or 0 for censored).
+        p: What a model says: of "binary" (n,) the probability of the second class, of "classes" (n, k) that of each; of
+            "score" (n,) numbers, of "survival" (n,) risks, larger for an earlier event.
+        groups: (n,) the patient of each tile or slide, or the hospital of each patient: rows of one are alike, and the
+            intervals go by how much groups differ. Default: every row by itself.
         kind: "binary", "classes", "score" or "survival".
-        classes: (k,) the labels in the order of the columns of p; of two, the second is the positive one. Default: 0
-            and 1, or 0 to k - 1. ``model.classes_`` of an estimator.
-        threshold: Of "binary": a probability above this is called the second class.
-        bootstrap: Number of resamples for the intervals of r2 and mae, 100 to 1,000,000; all others need none.
-        confidence: Of the intervals, above 0.5 and below 1.
-        seed: Seed of the resampling, 0 or more.
+        classes: (k,) labels in the order of p, as ``model.classes_``; of two the second is positive. Default: 0 to k-1.
+        settings: Entries of [evaluate]: threshold, confidence; bootstrap and seed, by which r2 and mae go.
 
     Returns:
-        A row for each metric (index ``metric``), columns ``value``, ``low``, ``high`` (NaN where it is not defined) and
-        ``n`` (rows). "binary": prevalence, roc_auc, average_precision, brier, accuracy, balanced_accuracy, f1_0, f1_1,
-        f1_micro, f1_macro, mcc, sensitivity, specificity, ppv, npv, calibration_intercept, calibration_slope.
-        "classes": roc_auc_0, ... (each against the rest), roc_auc_macro, top1, balanced_accuracy, f1_0, ..., f1_macro.
-        "score": spearman, r2, mae. "survival": harrell, uno.
+        A row for each metric (index ``metric``: :data:`METRICS`), columns ``value``, ``low``, ``high`` (NaN where it is
+        not defined) and ``n`` (rows). A number in a name is that of a class.
 
     Raises:
         InputError: Other labels, probabilities or numbers, or arrays of other lengths.
@@ -68,20 +71,15 @@ def evaluate(
         >>> hx.evaluate([0, 1, 1], [0.2, 0.7, 0.9], groups=["A", "B", "B"]).loc["roc_auc", "value"]
         1.0
     """
-    raw = {"threshold": threshold, "bootstrap": bootstrap, "confidence": confidence, "seed": seed}
-    table = parse_config({"evaluate": raw}, source="hx.evaluate").evaluate
-    if kind not in get_args(OutcomeKind):
-        raise InputError(f"kind = {kind!r} is not known", remedy=f"choose one of: {', '.join(get_args(OutcomeKind))}")
-    known, said = np.asarray(y), np.asarray(p)
-    units = None if groups is None else np.asarray(groups, dtype=object)
+    table = parse_config({"evaluate": settings}, source="hx.evaluate").evaluate
+    known, said, units = np.asarray(y), np.asarray(p), None if groups is None else np.asarray(groups, dtype=object)
     _refuse_other_shapes(known, said, units, kind)
-    measured = MEASURES[kind](known, _numbers("p", said), units, classes, table)
+    return _frame(MEASURES[kind](known, _numbers("p", said), units, classes, table))
+
+
+def _frame(measured: Measured) -> pd.DataFrame:
     frame = pd.DataFrame({name: asdict(interval) for name, interval in measured.items()}).T
     return frame.astype({"value": float, "low": float, "high": float, "n": int}).rename_axis("metric")
-
-
-Units = NDArray[np.object_] | None
-Measured = Mapping[str, Interval]
 
 
 def _binary(y: NDArray[Any], p: Float64Array, units: Units, classes: Classes, table: EvaluateTable) -> Measured:
@@ -121,7 +119,9 @@ MEASURES: Mapping[OutcomeKind, Callable[[NDArray[Any], Float64Array, Units, Clas
 
 
 def _refuse_other_shapes(y: NDArray[Any], p: NDArray[Any], units: Units, kind: OutcomeKind) -> None:
-    """Raises InputError where what is known, what is said and the units are not of the shapes of this kind."""
+    """Raises InputError for an unknown kind, and where what is known, what is said and the units have other shapes."""
+    if kind not in MEASURES:
+        raise InputError(f"kind = {kind!r} is not known", remedy=f"choose one of: {', '.join(MEASURES)}")
     of_y = "(n, 2)" if kind == "survival" else "(n,)"
     of_p = "(n, k)" if kind == "classes" else "(n,)"
     is_right = _is(y, of_y) and _is(p, of_p) and (units is None or _is(units, "(n,)"))

@@ -31,42 +31,34 @@ def split(
 ) -> pd.DataFrame:
     """Patients into training, validation and test, as ``hypoxia-hpc train`` does it.
 
-    Every patient is in one set of a fold. Classes, or fifths of a score, or events and fifths of the time of follow-up,
-    are spread evenly over the sets, and so are tumour types within them. The order of the rows does not matter.
+    Every patient is in one set of a fold. Classes (fifths of a score; events and fifths of the follow-up) are spread
+    evenly over the sets, and so are tumour types within them. The order of the rows does not matter.
 
     Args:
-        patients: Columns ``patient_id`` (text, each once), those of the outcome (``label``; of survival ``time`` and
-            ``event``; missing where they are not known), and where it is known ``tumour_type``; ``Run.patients`` is
-            such a table.
+        patients: Columns ``patient_id`` (each once), those of the outcome (``label``; ``time`` and ``event``; missing
+            where not known), ``tumour_type`` where it is known; ``Run.patients`` is such a table.
         fractions: Shares of train, valid and test, 0 to 1, which sum to 1. Train and test are above 0.
         folds: Above 1: cross-validation, 1 to 100. Each labelled patient is in the test set of one fold.
-        repeats: The cross-validation this many times, each time with other folds; folds times repeats is 100 or less.
+        repeats: The cross-validation this many times, each time with other folds.
         seed: 0 to 2**31 - 1.
-        keep_together: A column whose values stay whole, such as "site": no two sets of a fold have the same one. For
-            "site", a patient without a value takes the tissue source site of its TCGA barcode. "": none.
+        keep_together: A column, such as "site", each of whose values is in one set of a fold; "": none. A patient
+            without a site takes that of its TCGA barcode.
         outcome: "binary", "score", "survival", or entries of the [outcome] table: ``{"kind": "classes", "classes":
-            ["LMS", "SS", "UPS"], "column": "subtype"}``. Classes are named as in the table; two also are 0 and 1.
+            ["LMS", "SS", "UPS"], "column": "subtype"}``.
 
     Returns:
         Columns ``patient_id``, ``fold`` (from 0) and ``set`` ("train", "valid", "test", or "unlabelled").
 
     Raises:
-        InputError: A column is missing, a patient occurs twice, a label is another, or there are too few patients or
-            groups for every set to have one of each class.
+        InputError: Missing columns, wrong labels, a patient twice, too few patients or groups for all sets.
 
     Example:
         >>> hx.split(run.patients, seed=1)["set"].value_counts()
     """
-    entries = {
-        "split": tuple(fractions),
-        "folds": folds,
-        "repeats": repeats,
-        "seed": seed,
-        "keep_together": keep_together,
-    }
+    division = {"split": tuple(fractions), "folds": folds, "repeats": repeats, "seed": seed}
     asked = {"kind": outcome} if isinstance(outcome, str) else dict(outcome)
-    config = parse_config({"train": entries, "outcome": asked}, source="hx.split")
-    return _split(patients, config)
+    entries = {"train": {**division, "keep_together": keep_together}, "outcome": asked}
+    return _split(patients, parse_config(entries, source="hx.split"))
 
 
 def _split(table: pd.DataFrame, config: RunConfig) -> pd.DataFrame:

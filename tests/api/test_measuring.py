@@ -10,7 +10,7 @@ import pytest
 
 import hypoxia_hpc as hx
 from hypoxia_hpc.analysis.measures import binary_intervals, class_intervals, score_intervals, survival_intervals
-from hypoxia_hpc.api.measuring import MEASURES
+from hypoxia_hpc.api.measuring import MEASURES, METRICS
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
 
 RNG = np.random.default_rng(0)
@@ -25,7 +25,7 @@ UNIT: dict[str, Any] = {"confidence": 0.9, "units": np.array(GROUPS, dtype=objec
 
 
 def test_every_kind_has_metrics() -> None:
-    assert tuple(MEASURES) == OUTCOME_KINDS
+    assert tuple(MEASURES) == tuple(METRICS) == OUTCOME_KINDS
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,7 @@ def test_every_kind_has_metrics() -> None:
     ids=OUTCOME_KINDS,
 )
 def test_metrics_are_those_of_the_stage(found: Any, expected: Any) -> None:
+    assert any({*names} <= {*found.index} for names in METRICS.values())
     assert found.index.name == "metric"
     assert found.dtypes.astype(str).tolist() == ["float64", "float64", "float64", "int64"]
     assert {name: row.to_dict() for name, row in found.iterrows()} == {
