@@ -67,11 +67,11 @@ def each_series_once(candidates: Sequence[Candidate]) -> list[Candidate]:
         if each.series:
             by_series[each.series].append(each)
     refuse(
-        "a DICOM series is one slide, and these are under two patients",
+        "a DICOM series is one slide, and these are copies of one under several patients",
         [
-            " and ".join(sorted(f"{each.path} ({each.patient_id})" for each in copies))
+            " and ".join(sorted(f"{path} ({patient})" for patient, path in paths.items()))
             for copies in by_series.values()
-            if len({each.patient_id for each in copies if each.patient_id}) > 1
+            if len(paths := {each.patient_id: each.path for each in copies if each.patient_id}) > 1
         ],
         "leave all but one out (--exclude, or the rows of the manifest)",
     )

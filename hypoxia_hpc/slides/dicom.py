@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
 WHOLE_SLIDE_IMAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+SLIDE_KIND = "VL Whole Slide Microscopy Image Storage"  # its name, see `kind_of`
 TAGS = ("ImageType", "PatientID", "SeriesInstanceUID", "ConcatenationUID", "InConcatenationTotalNumber")
 # Elements are in the order of their tags, and all of TAGS lie below: what comes after is not read.
 FIRST_TAG_NOT_READ = 0x0028_0000
@@ -112,15 +113,19 @@ def _coding(path: Path) -> Coding | None:
 
 
 def kind_of(path: Path) -> str:
-    """What a DICOM file says that it holds (``CT Image Storage``), empty for a file that is none."""
+    """What a DICOM file says that it holds (``CT Image Storage``; at the end ``, deflated`` where it is), empty for a
+    file that is none. The rest of its header need not be sound."""
     from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
         with path.open("rb") as file:
             if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
                 return ""
         _ignore_odd_values()
-        return str(read_file_meta_info(path).MediaStorageSOPClassUID.name)
+        meta = read_file_meta_info(path)
+        is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        return f"{meta.MediaStorageSOPClassUID.name}{', deflated' if is_deflated else ''}"
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return ""
 

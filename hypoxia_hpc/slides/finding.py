@@ -14,7 +14,7 @@ from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
-from hypoxia_hpc.slides.dicom import Instance, instances_in, may_be_dicom, read_instance
+from hypoxia_hpc.slides.dicom import SLIDE_KIND, Instance, instances_in, kind_of, may_be_dicom, read_instance
 from hypoxia_hpc.stores.commit import machine_errors
 
 # What OpenSlide 4 or the native reader may open, by suffix; a manifest may name anything. DICOM is told by its content.
@@ -44,7 +44,7 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
     series, others = _dicom_series(chosen)
     parts = _parts(chosen)
-    slides = [file for file in others if file.suffix.lower() in SLIDE_SUFFIXES and file not in parts]
+    slides = [file for file in others if file not in parts and _is_slide(file)]
     skipped = Counter(_kind(file) for file in set(others) - set(slides) - parts)
     found = _series_candidates(folder, [volumes for volumes in series if volumes])
     skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
@@ -125,6 +125,11 @@ def _dicom_series(files: Sequence[Path]) -> tuple[list[list[Instance]], list[Pat
     return list(series.values()), others
 
 
+def _is_slide(file: Path) -> bool:
+    """Also a DICOM slide whose header cannot be read: `tile` says why, and it is not forgotten."""
+    return file.suffix.lower() in SLIDE_SUFFIXES or (may_be_dicom(file) and kind_of(file).startswith(SLIDE_KIND))
+
+
 def _parts(files: Collection[Path]) -> set[Path]:
     """Files that belong to a slide of many files without being its first."""
     parts: set[Path] = set()
@@ -146,7 +151,11 @@ def _named_by(path: Path) -> set[Path]:
 
 def _kind(file: Path) -> str:
     suffix = file.suffix.lower()
-    return "DICOM of another kind" if suffix == ".dcm" else suffix if suffix.isprintable() and suffix else "no suffix"
+    if may_be_dicom(file) and kind_of(file):
+        return "DICOM of another kind"
+    if suffix == ".dcm":
+        return "no DICOM under a name that ends in .dcm"
+    return suffix if suffix.isprintable() and suffix else "no suffix"
 
 
 def _series_candidates(folder: Path, series: Sequence[Sequence[Instance]]) -> list[Candidate]:

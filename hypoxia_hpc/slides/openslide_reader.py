@@ -15,7 +15,7 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
-from hypoxia_hpc.slides.dicom import codings_of, kind_of, refusal
+from hypoxia_hpc.slides.dicom import SLIDE_KIND, codings_of, kind_of, refusal
 from hypoxia_hpc.slides.guard import require_openable
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
@@ -100,11 +100,14 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
 
 
 def refuse_other_kinds(path: Path) -> None:
-    """Raises SlideError ``not-supported`` for a file that is no broken slide, but something else."""
+    """Raises SlideError ``not-supported`` for a file that is no broken slide, but something else, and ``not-a-slide``
+    for an empty one."""
     with path.open("rb") as file:
         start = file.read(16)
+    if not start:
+        raise SlideError("not-a-slide", f"{path} is empty", remedy="fetch the file again, or leave it out")
     kind, remedy = next((known for begin, known in SIGNATURES.items() if start.startswith(begin)), ("", OTHER))
-    if not kind and (of_dicom := kind_of(path)):
+    if not kind and (of_dicom := kind_of(path)) not in ("", SLIDE_KIND):
         kind = f"a DICOM file of another kind ({of_dicom})"
     if kind:
         raise SlideError("not-supported", f"{path}: not supported: {kind}", remedy=remedy)
@@ -113,8 +116,10 @@ def refuse_other_kinds(path: Path) -> None:
 def refuse_other_pixels(path: Path) -> None:
     """Raises SlideError for a sound DICOM slide whose pixels OpenSlide does not read: ``not-rgb``,
     ``not-supported``."""
-    for coding in codings_of(path):
-        reason, why = refusal(coding)
+    found = [refusal(coding) for coding in codings_of(path)]
+    if kind_of(path) == f"{SLIDE_KIND}, deflated":
+        found.append(("not-supported", "all of the file deflated"))
+    for reason, why in found:
         if reason == "not-rgb":
             raise SlideError(reason, f"{path}: a DICOM slide in {why}", remedy=ONLY_COLOUR)
         if reason:

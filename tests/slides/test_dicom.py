@@ -223,6 +223,20 @@ def test_dicom_of_another_kind_is_not_called_broken(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "cut.dcm") == kind_of(tmp_path / "gone.dcm") == ""
 
 
+def test_a_slide_whose_header_is_damaged_is_called_broken(tmp_path: Path) -> None:
+    """One that is deflated as a whole is sound, and not read."""
+    file = write_instance(tmp_path / "a.dcm", image_of(1, 64, 64), series=generate_uid())
+    deflated = pydicom.dcmread(file)
+    deflated.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    pydicom.dcmwrite(tmp_path / "d.dcm", deflated)
+    file.write_bytes(file.read_bytes()[:420])
+    for path, reason, remedy in ((file, "not-a-slide", "fetch"), (tmp_path / "d.dcm", "not-supported", "leave it out")):
+        assert read_instance(path) is None
+        with pytest.raises(SlideError) as caught, opened_slide(path):
+            pass
+        assert (caught.value.reason, remedy in caught.value.remedy) == (reason, True), caught.value
+
+
 def test_odd_values_are_no_warnings_on_the_terminal(tmp_path: Path) -> None:
     """An encoding that does not exist, and an UID with a letter: pydicom warns of both, and the slide is sound."""
     file = write_instance(tmp_path / "a.dcm", image_of(1, 64, 64), series=generate_uid(), patient="Pat")

@@ -103,10 +103,17 @@ def test_dicom_that_is_no_slide_is_counted(tmp_path: Path) -> None:
     write_instance(
         tmp_path / "mr.dcm", image_of(1, 64, 64), series=generate_uid(), sop_class="1.2.840.10008.5.1.4.1.1.4"
     )
+    whole = write_instance(tmp_path / "whole.dcm", image_of(1, 64, 64), series=generate_uid()).read_bytes()
+    (tmp_path / "whole.dcm").rename(tmp_path / "cut.1")
+    (tmp_path / "cut.1").write_bytes(whole[:420])
     write_instance(tmp_path / "label.dcm", image_of(1, 64, 64), series=generate_uid(), kind="LABEL")
     found = find_below(tmp_path)
-    assert len(found.candidates) == 1
-    assert found.skipped == {"DICOM of another kind": 2, "DICOM without a VOLUME image": 1}
+    assert [each.path.name for each in found.candidates] == ["a.svs", "cut.1"]
+    assert found.skipped == {
+        "DICOM of another kind": 1,
+        "DICOM without a VOLUME image": 1,
+        "no DICOM under a name that ends in .dcm": 1,
+    }
 
 
 def test_parts_of_a_slide_of_many_files_are_not_skipped_files(tmp_path: Path) -> None:

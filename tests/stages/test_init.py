@@ -65,7 +65,7 @@ def test_a_series_under_two_patients_is_refused(tmp_path: Path) -> None:
     files = write_series(tmp_path / "a", 1, patient="P1")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "manifest.csv").write_text("path,patient_id\na,P\nb,Q\n")
-    with pytest.raises(InputError, match="under two patients") as caught:
+    with pytest.raises(InputError, match="under several patients") as caught:
         init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "manifest.csv")
     first = min(files[:2])
     assert caught.value.offending == (f"{first} (P) and {tmp_path / 'b' / first.name} (Q)",)
