@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 from report_data import make_report_of, page_of
 
+from hypoxia_hpc.analysis.calibration import Calibration
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
+from hypoxia_hpc.evaluation.binary import BinaryOperating, Threshold
 from hypoxia_hpc.reports.figures import Figure
+from hypoxia_hpc.reports.kinds.binary import operating_thresholds
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.patient_tables import patient_table
@@ -54,6 +57,17 @@ def test_the_page_of_a_kind_has_its_metric_its_figures_and_every_patient(kind: s
     assert all(f'href="figures/{name}.svg"' in html for name in FIGURES[kind])
     assert all(f'<th scope="row">P{number:02d}</th>' in html for number in range(40))
     assert f"figures/{FIGURES[kind][0]}.csv" in report_files(data)
+
+
+def test_thresholds_are_those_that_evaluate_wrote() -> None:
+    data = make_report_of("binary")
+    folds = [
+        BinaryOperating(Threshold(value, "youden", 10, 10), Calibration(0.0, 1.0, "none", 10, 10)).as_json()
+        for value in (0.3, 0.6)
+    ]
+    held = replace(data, metrics={**data.metrics, "operating": {"attention": folds}})
+    assert operating_thresholds(held, "attention") == [0.3, 0.6]
+    assert operating_thresholds(held, "linear") == [data.threshold]
 
 
 def test_points_of_binary_curves_are_those_of_the_predictions() -> None:

@@ -248,4 +248,4 @@ def _dots(model: str, rows: Sequence[PatientPrediction], data: ReportData) -> Fi
 def operating_thresholds(data: ReportData, model: str) -> list[float]:
     """The thresholds that calls of this model were made at, one a fold; that of [evaluate] where none was chosen."""
     chosen = data.metrics.get("operating", {}).get(model, ())
-    return [float(one["threshold"]) for one in chosen if one.get("threshold") is not None] or [data.threshold]
+    return [float(one["threshold"]["value"]) for one in chosen] or [data.threshold]
