@@ -27,7 +27,7 @@ class SurvivalPage(Kind):
     has_spread = False
 
     def question(self, outcome: Outcome) -> str:
-        return f"Which patients have the event ({outcome.table.event}) sooner?"
+        return f"Which patients have the event (column {outcome.table.event}) sooner?"
 
     def metric_groups(self, data: ReportData) -> Mapping[str, Mapping[str, str]]:
         return {"Risks": {"harrell": "Concordance, Harrell", "uno": "Concordance, Uno"}}
