@@ -45,7 +45,9 @@ def predictions_of(
         return ()
     table = pd.read_csv(file, dtype={"model": str, "set": str, "id": str, "call": str}, keep_default_na=False)
     table["id"] = table["id"].map(unguard)
-    said = ["calibrated"] if "calibrated" in table else list(outcome.outputs)
+    # As many as there are outputs, and in their order.
+    calibrated = [column for column in table.columns if column == "calibrated" or column.startswith("calibrated_")]
+    said = calibrated or list(outcome.outputs)
     labels = {name: patient.label for name, patient in patients.items()}
     found = []
     for (model, set_name, patient_id), rows in table.groupby(["model", "set", "id"], sort=False):

@@ -9,7 +9,7 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.data import CohortPatient, ReportData, SlideRow
 from hypoxia_hpc.reports.lead import model_order
-from hypoxia_hpc.reports.text import percent, thousands
+from hypoxia_hpc.reports.text import p_value, percent, thousands
 
 SHOWN_SETS = ("train", "valid", "test", "unlabelled")
 LEVELS = ("patient", "slide", "tile")
@@ -133,6 +133,19 @@ def flow_steps(flow: Json) -> list[FlowStep]:
 def left_out_of(entries: Sequence[Json]) -> tuple[tuple[str, str, int, tuple[str, ...]], ...]:
     """What a step of flow.json left out, or what it calls aside."""
     return tuple((str(one["kind"]), str(one["reason"]), one["n"], tuple(one["names"])) for one in entries)
+
+
+def probe_sentence(metrics: Json) -> str:
+    """Whether the site can be read from the features of training patients; empty where that was not tried."""
+    found = metrics.get("probe", {}).get("site", {})
+    if found.get("accuracy") is None:
+        return ""
+    can = "can" if found["readable"] else "cannot"
+    return (
+        f"From the features alone the site of a training patient {can} be read: right for {found['accuracy']:.0%} of "
+        f"{found['n']:,} patients of {found['groups']:,} sites, the commonest site is right for "
+        f"{found['majority']:.0%} ({p_value(found['p'])})."
+    )
 
 
 def slide_totals(slides: Sequence[SlideRow]) -> SlideRow:

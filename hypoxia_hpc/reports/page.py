@@ -111,13 +111,16 @@ def _page(data: ReportData, drawings: Drawings) -> str:
 
 def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
     kind = KINDS[data.outcome.kind]
+    lead, _ = lead_model(data, kind.headline)
     return {
         "data": data,
         "kind": kind,
-        "lead": lead_model(data, kind.headline)[0],
+        "lead": lead,
         "confidence": f"{100 * data.confidence:g} %",
         "summary": summarise(data, kind),
         "facts": content.facts(data),
+        "call_rule": kind.call_rule(data, lead),
+        "probe": content.probe_sentence(data.metrics),
         "metric_tables": {name: content.metric_tables(data, name) for name in ("test", "external", "valid", "train")},
         "metric_groups": kind.metric_groups(data),
         "drawings": drawings,

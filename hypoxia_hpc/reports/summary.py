@@ -63,9 +63,14 @@ def summarise(data: ReportData, kind: Kind) -> Summary:
         verdict(data.metrics.get("chance", {}), lead),
         tuple(filter(None, notes)),
         tuple(str(one["text"]) for one in data.metrics.get("warnings", ())),
-        tuple(f"{one['check']}: {one['why']}" for one in data.metrics.get("unchecked", ())),
+        tuple(_unchecked(str(one["check"]), str(one["why"])) for one in data.metrics.get("unchecked", ())),
         beside(data, kind, lead, set_name) if found.get("value") is not None else (),
     )
+
+
+def _unchecked(check: str, why: str) -> str:
+    name = check.removeprefix("comparison with ")
+    return f"{check.replace(name, BASELINES.get(name, name)).rstrip('?')} ({why})"
 
 
 def verdict(chance: Json, lead: str) -> str:

@@ -28,9 +28,11 @@ def fixed(value: float | None, digits: int = 3) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
-    """``0.820–1.000``; empty when an end is missing."""  # noqa: RUF002
+    """``0.820–1.000``, ``-0.100 to 0.200``; empty when an end is missing."""  # noqa: RUF002
     ends = [fixed(low, digits), fixed(high, digits)]
-    return "" if MISSING in ends else MISSING.join(ends)
+    if MISSING in ends:
+        return ""
+    return (" to " if ends[0].startswith("-") else MISSING).join(ends)
 
 
 def thousands(value: float | None) -> str:

@@ -58,6 +58,9 @@ def test_classes_scores_and_risks(tmp_path: Path) -> None:
     file = tmp_path / "predictions" / "patients.csv"
     write(file, [row("b", probability_x=0.2, probability_y=0.5, probability_z=0.3)])
     assert [(one.said, one.call) for one in said(RunDir(tmp_path), "classes")] == [((0.2, 0.5, 0.3), "y")]
+    calibrated = {"calibrated_x": 0.1, "calibrated_y": 0.2, "calibrated_z": 0.7, "call": "z"}
+    write(file, [row("b", probability_x=0.2, probability_y=0.5, probability_z=0.3, **calibrated)])
+    assert [(one.said, one.call) for one in said(RunDir(tmp_path), "classes")] == [((0.1, 0.2, 0.7), "z")]
     write(file, [row("c", predicted=1.25)])
     assert [(one.said, one.call) for one in said(RunDir(tmp_path), "score")] == [((1.25,), "")]
     write(file, [row("c", risk=-0.5)])

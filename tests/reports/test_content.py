@@ -39,6 +39,16 @@ def test_metrics_are_grouped_and_what_no_model_has_is_left_out() -> None:
     assert content.shown_groups(table, groups) == {"curves": ({"roc_auc": "ROC AUC"}, [table.rows[0]])}
 
 
+def test_what_the_probe_of_the_site_found_is_said() -> None:
+    found = {"accuracy": 0.75, "majority": 0.25, "p": 0.0001, "n": 40, "groups": 4, "left_out": 2, "readable": True}
+    assert content.probe_sentence({"probe": {"site": found}}) == (
+        "From the features alone the site of a training patient can be read: right for 75% of 40 patients of 4 sites, "
+        "the commonest site is right for 25% (p < 0.001)."
+    )
+    assert "cannot be read" in content.probe_sentence({"probe": {"site": {**found, "readable": False}}})
+    assert content.probe_sentence({"probe": {"site": {"accuracy": None}}}) == content.probe_sentence({}) == ""
+
+
 def test_the_flow_is_read_as_it_was_written(full_report: ReportData) -> None:
     first, second, _ = content.flow_steps(full_report.flow)
     assert (first.name, first.slides, first.patients, first.left_out) == ("found", 65, 63, ())

@@ -93,6 +93,17 @@ def test_points_of_binary_curves_are_those_of_the_predictions() -> None:
     assert calibration[calibration["model"] == "attention"]["n"].sum() == 40
 
 
+def test_calls_say_what_they_go_by() -> None:
+    data, page = make_report_of("binary"), KINDS["binary"]
+    fixed = "Called hot: a probability above 0.50, the one of run.toml, for want of validation patients to choose by."
+    assert page.call_rule(data, "linear") == fixed
+    folds = [{"fold": fold, "threshold": {"value": at, "rule": "youden"}} for fold, at in enumerate((0.3, 0.6))]
+    chosen = replace(data, metrics={**data.metrics, "operating": {"linear": folds}})
+    expected = "a probability above 0.30 to 0.60, chosen on validation patients (largest sensitivity + specificity)."
+    assert page.call_rule(chosen, "linear") == f"Called hot: {expected}"
+    assert KINDS["score"].call_rule(make_report_of("score"), "linear") == ""
+
+
 def test_confusion_of_several_classes_and_right_calls() -> None:
     matrix = np.array(figures_of("classes")["confusion-linear"].matrix)
     assert matrix.shape == (3, 3) and matrix.sum() == 40

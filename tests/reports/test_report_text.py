@@ -52,6 +52,7 @@ def test_missing_numbers_are_a_dash() -> None:
 def test_numbers() -> None:
     assert fixed(0.12345) == "0.123"
     assert interval(0.82, 1.0, 2) == "0.82–1.00"  # noqa: RUF001
+    assert interval(-0.1, 0.2, 1) == "-0.1 to 0.2"
     assert thousands(1234567) == "1,234,567"
     assert percent(1, 3) == "33 %"
     assert [nbytes(n) for n in (0, 999, 999_600, 4_100_000_000)] == ["0 B", "999 B", "1 MB", "4.1 GB"]

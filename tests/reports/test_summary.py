@@ -37,14 +37,14 @@ def test_question_answer_and_what_stands_beside_it(empty_report: ReportData) -> 
             compared={"tumour-type": difference},
             within=within,
             warnings=[{"kind": "confounded", "text": "The tumour type alone does as well."}],
-            unchecked=[{"check": "within site", "why": "no patient has a site"}],
+            unchecked=[{"check": "comparison with site", "why": "no patient has a site"}],
         ),
         BINARY,
     )
     assert found.question == "Is the tumour of a patient hypoxic or normoxic?"
     assert found.answer == "ROC AUC 0.75 (0.55–0.90) on 24 test patients, model tanh."  # noqa: RUF001
     assert found.warnings == ("The tumour type alone does as well.",)
-    assert found.unchecked == ("within site: no patient has a site",)
+    assert found.unchecked == ("comparison with site alone (no patient has a site)",)
     names = ["model tanh", "model tanh, within a tumour type", "tumour type alone"]
     assert [row.name for row in found.beside] == names
     assert found.beside[2].difference == difference

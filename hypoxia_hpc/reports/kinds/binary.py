@@ -22,6 +22,12 @@ from hypoxia_hpc.reports.text import count_of, fixed, interval
 BINS = 10
 PATIENTS_PER_BIN = 10
 THRESHOLDS = np.arange(1, 100) / 100
+# How a threshold came to be, by its rule in metrics.json.
+RULES = {
+    "youden": "chosen on validation patients (largest sensitivity + specificity)",
+    "sensitivity": "chosen on validation patients (for the wanted sensitivity)",
+    "fixed": "the one of run.toml, for want of validation patients to choose by",
+}
 Arrays = dict[str, tuple[Int64Array, Float64Array]]
 
 
@@ -50,7 +56,7 @@ class BinaryPage(Kind):
             "f1_macro": "F1 macro",
             "mcc": "MCC",
         }
-        chosen = f"Calls of {positive} above the threshold chosen on validation patients"
+        chosen = f"Calls of {positive} above each model's own threshold"
         return {
             "Probabilities": {
                 "roc_auc": "ROC AUC",
@@ -84,6 +90,14 @@ class BinaryPage(Kind):
     def cells(self, row: PatientPrediction, outcome: Outcome) -> tuple[Cell, ...]:
         look = f"call class-{int(row.call == outcome.table.classes[1])}"
         return (number(row.said[0]), Cell(row.call, look=look))
+
+    def call_rule(self, data: ReportData, model: str) -> str:
+        chosen = data.metrics.get("operating", {}).get(model, ())
+        thresholds, positive = thresholds_of(data, model), data.outcome.table.classes[1]
+        span = " to ".join(f"{end:.2f}" for end in sorted({min(thresholds), max(thresholds)}))
+        rules = {one["threshold"]["rule"] for one in chosen}
+        how = "; ".join(RULES[rule] for rule in sorted(rules)) or RULES["fixed"]
+        return f"Called {positive}: a probability above {span}, {how}."
 
     def tags(self, row: PatientPrediction, outcome: Outcome) -> tuple[str, ...]:
         wrong = super().tags(row, outcome)
@@ -230,7 +244,7 @@ def _decision(data: ReportData, arrays: Arrays, series: Mapping[str, int]) -> Fi
 def _dots(model: str, rows: Sequence[PatientPrediction], data: ReportData) -> Figure:
     labels, probabilities = _arrays(rows)
     by_class = [(name, probabilities[labels == label]) for label, name in enumerate(data.outcome.table.classes)]
-    thresholds = operating_thresholds(data, model)
+    thresholds = thresholds_of(data, model)
     threshold = thresholds[0] if len(set(thresholds)) == 1 else None
     frame = Frame("predicted probability", "", xlim=(-0.02, 1.02), ylim=None, size=(3.5, 2.0))
     name = f"probabilities-{stem(model)}"
@@ -245,7 +259,7 @@ def _dots(model: str, rows: Sequence[PatientPrediction], data: ReportData) -> Fi
     return Figure(name, "Probabilities", drawn, alt, ("patient", "truth", "probability"), found, group=model)
 
 
-def operating_thresholds(data: ReportData, model: str) -> list[float]:
+def thresholds_of(data: ReportData, model: str) -> list[float]:
     """The thresholds that calls of this model were made at, one a fold; that of [evaluate] where none was chosen."""
     chosen = data.metrics.get("operating", {}).get(model, ())
     return [float(one["threshold"]["value"]) for one in chosen] or [data.threshold]

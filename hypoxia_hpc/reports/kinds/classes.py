@@ -28,7 +28,16 @@ class ClassesPage(Kind):
 
     def metric_groups(self, data: ReportData) -> Mapping[str, Mapping[str, str]]:
         each = {f"roc_auc_{number}": f"ROC AUC {name}" for number, name in enumerate(data.outcome.table.classes)}
-        return {"Probabilities": {"roc_auc_macro": "ROC AUC, mean", **each, "top1": "Top-1 accuracy"}}
+        calls = {f"f1_{number}": f"F1 {name}" for number, name in enumerate(data.outcome.table.classes)}
+        return {
+            "Probabilities": {"roc_auc_macro": "ROC AUC, mean", **each},
+            "Calls of the likeliest class": {
+                "top1": "Top-1 accuracy",
+                "balanced_accuracy": "Balanced accuracy",
+                **calls,
+                "f1_macro": "F1 macro",
+            },
+        }
 
     def figures(self, data: ReportData, lead: str) -> list[Figure]:
         rows = test_rows(data)

@@ -43,6 +43,10 @@ class Kind(ABC):
     def cells(self, row: PatientPrediction, outcome: Outcome) -> tuple[Cell, ...]:
         """One for each of ``columns``."""
 
+    def call_rule(self, data: ReportData, model: str) -> str:
+        """What a call goes by, in a sentence; empty where there is nothing to say."""
+        return ""
+
     def truth(self, row: PatientPrediction, outcome: Outcome) -> Cell:
         """What is known of a patient."""
         return Cell("–" if row.label is None else outcome.shown(row.label))  # noqa: RUF001
