@@ -15,7 +15,7 @@ from hypoxia_hpc.analysis.calibration import Calibration
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
 from hypoxia_hpc.evaluation.binary import BinaryOperating, Threshold
 from hypoxia_hpc.reports.figures import Figure
-from hypoxia_hpc.reports.kinds.binary import operating_thresholds
+from hypoxia_hpc.reports.kinds.binary import thresholds_of
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.patient_tables import patient_table
@@ -66,8 +66,8 @@ def test_thresholds_are_those_that_evaluate_wrote() -> None:
         for value in (0.3, 0.6)
     ]
     held = replace(data, metrics={**data.metrics, "operating": {"attention": folds}})
-    assert operating_thresholds(held, "attention") == [0.3, 0.6]
-    assert operating_thresholds(held, "linear") == [data.threshold]
+    assert thresholds_of(held, "attention") == [0.3, 0.6]
+    assert thresholds_of(held, "linear") == [data.threshold]
 
 
 def test_points_of_binary_curves_are_those_of_the_predictions() -> None:
