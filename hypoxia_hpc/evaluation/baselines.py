@@ -1,8 +1,8 @@
 """The predictions to set beside a model's: of what is known of a patient without looking at the tissue.
 
 Facts are a frame with a row for each patient (index patient_id): the columns of ``outcome.label_types``, <NA> where the
-label is not known; tumour_type and site, empty where they are not; n_tiles; red, green, blue and background, means
-over the patient's tiles in 0..1, NaN where they are not known.
+label is not known; tumour_type and site, empty where they are not; n_tiles; red, green, blue (0..255) and background
+(0..1), means over the patient's slides, NaN where they are not known.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Threshold:
     """A threshold, the rule that chose it ("fixed": that of [evaluate], for want of validation patients), and how many
     validation patients of either class there were."""
 
-    value: float
+    threshold: float
     rule: Literal["youden", "sensitivity", "fixed"]
     n_0: int
     n_1: int
@@ -49,10 +49,10 @@ class BinaryOperating(Operating):
 
     @property
     def threshold(self) -> float:
-        return self.chosen.value
+        return self.chosen.threshold
 
     def as_json(self) -> Json:
-        return {"threshold": asdict(self.chosen), "calibration": asdict(self.calibration)}
+        return {**asdict(self.chosen), "calibration": asdict(self.calibration)}
 
 
 def choose_threshold(labels: AnyArray, probabilities: Float64Array, table: EvaluateTable) -> Threshold:
@@ -100,7 +100,8 @@ class BinaryMeasures(Measures):
         return BinaryOperating(choose_threshold(labels, calibration.apply(said), self.table), calibration)
 
     def read_operating(self, held: Json) -> Operating:
-        return BinaryOperating(Threshold(**held["threshold"]), Calibration(**held["calibration"]))
+        chosen = Threshold(float(held["threshold"]), held["rule"], int(held["n_0"]), int(held["n_1"]))
+        return BinaryOperating(chosen, Calibration(**held["calibration"]))
 
     def of_groups(
         self, train: pd.DataFrame, train_groups: Sequence[Hashable], groups: Sequence[Hashable]

@@ -7,16 +7,18 @@ from collections.abc import Mapping
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
+from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.cohorts.groups import SITE
 from hypoxia_hpc.models.predictions import label_columns
 from hypoxia_hpc.runs.cohort import Cohort
 
-COLOURS = ("red", "green", "blue", "background")
+COLOURS = SlideColour._fields
 
 
-def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int]) -> pd.DataFrame:
+def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int], slide_colours: Mapping[str, SlideColour]) -> pd.DataFrame:
     """The facts that baselines go by (see `hypoxia_hpc.evaluation.baselines`), one row for each patient with a slide.
-    ``n_tiles``: kept tiles of each patient with features. Raises InputError for bad tables."""
+    ``n_tiles``: kept tiles of each patient with features; ``slide_colours``: of its slides, of which the mean is taken.
+    Raises InputError for bad tables."""
     patients, sites = cohort.patients, cohort.groups(SITE)
     index = pd.Index(list(patients), name="patient_id", dtype=object)
     labels = label_columns(patients, cohort.outcome)
@@ -26,7 +28,15 @@ def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int]) -> pd.DataFrame:
     facts["tumour_type"] = [patient.tumour_type for patient in patients.values()]
     facts["site"] = [sites[name] for name in patients]
     facts["n_tiles"] = [float(n_tiles.get(name, 0)) for name in patients]
-    return facts.assign(**dict.fromkeys(COLOURS, float("nan")))
+    return facts.join(_colours(cohort, slide_colours))
+
+
+def _colours(cohort: Cohort, slide_colours: Mapping[str, SlideColour]) -> pd.DataFrame:
+    owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
+    rows = [(owners[name], *colour) for name, colour in slide_colours.items()]
+    table = pd.DataFrame(rows, columns=["patient_id", *COLOURS]).astype(dict.fromkeys(COLOURS, "float64"))
+    means: pd.DataFrame = table.groupby("patient_id").mean()
+    return means
 
 
 def kept_together(cohort: Cohort) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.analysis.probe import Probed, probe_groups
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable
@@ -18,6 +19,7 @@ from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating, with_calls
 from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
+from hypoxia_hpc.models.colours import slide_colours
 from hypoxia_hpc.models.facts import kept_together, patient_facts
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.operating import operating_of
@@ -67,11 +69,11 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
     if held is not None and found is not None and (held.get("key"), held.get("predictions")) == (key, found):
         return Evaluated(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
-        predictions, clusters, means = _predict(cohort, folds, progress, stop)
+        passed = _predict(cohort, folds, progress, stop)
         measures = measures_of(cohort.outcome, cohort.config.evaluate)
-        predictions, context = _judged(cohort, folds, predictions, means, measures)
+        predictions, context = _judged(cohort, folds, passed, measures)
         measured = content_of(_said(predictions, measures), context, measures)
-        digest = write_predictions(run.predictions, predictions, clusters)
+        digest = write_predictions(run.predictions, predictions, passed.clusters)
         metrics = {"schema": 2, "key": key, "predictions": digest, **measured}
         metrics["content"] = metrics_content(metrics)
         committed_file(run.metrics_file, (json.dumps(metrics, indent=1, sort_keys=True) + "\n").encode())
@@ -89,10 +91,17 @@ def _require_models(cohort: Cohort, folds: FoldSets) -> None:
         )
 
 
-def _predict(
-    cohort: Cohort, folds: FoldSets, progress: Progress, stop: threading.Event
-) -> tuple[Predictions, ClusterTables | None, Mapping[str, Float64Array]]:
-    """What the models say, the clusters of tiles, and the mean features of each patient."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the models say, the clusters of tiles, the mean features (d,) of each patient, and each slide's colour."""
+
+    predictions: Predictions
+    clusters: ClusterTables | None
+    means: Mapping[str, Float64Array]
+    colours: Mapping[str, SlideColour]
+
+
+def _predict(cohort: Cohort, folds: FoldSets, progress: Progress, stop: threading.Event) -> _Found:
     slides = [state.slide for state in cohort.done]
     make_probabilities(cohort.run, cohort.run, slides, progress=progress, stop=stop)
     models = saved_members(cohort.run, cohort.run, folds)
@@ -107,30 +116,28 @@ def _predict(
         progress.end()
     if note := pooling_note(pooling, predictions):
         progress.note(note)
-    return predictions, tally.tables(), means.means()
+    colours = slide_colours(cohort.run, cohort.config.tile, slides, progress=progress, stop=stop)
+    return _Found(predictions, tally.tables(), means.means(), colours)
 
 
-def _judged(
-    cohort: Cohort,
-    folds: FoldSets,
-    predictions: Predictions,
-    means: Mapping[str, Float64Array],
-    measures: Measures,
-) -> tuple[Predictions, Context]:
+def _judged(cohort: Cohort, folds: FoldSets, found: _Found, measures: Measures) -> tuple[Predictions, Context]:
     """The predictions with calls and with the rows of baselines, and what is known beside them."""
     config = cohort.config
-    operating = operating_of(predictions.patients, config.train, measures)
-    slides, patients = (_with_calls(rows, operating, measures) for rows in (predictions.slides, predictions.patients))
+    operating = operating_of(found.predictions.patients, config.train, measures)
+    slides, patients = (
+        _with_calls(rows, operating, measures) for rows in (found.predictions.slides, found.predictions.patients)
+    )
     first = patients[patients["model"] == config.train.heads[0]]
-    facts = patient_facts(cohort, dict(zip(first["id"], first["n_tiles"], strict=True)))
+    n_tiles = dict(zip(first["id"], first["n_tiles"], strict=True))
+    facts = patient_facts(cohort, n_tiles, found.colours)
     baselines = [baseline_rows(name, first, facts, folds, measures) for name in makeable(facts)[0]]
-    judged = replace(predictions, slides=slides, patients=pd.concat([patients, *baselines], ignore_index=True))
+    judged = replace(found.predictions, slides=slides, patients=pd.concat([patients, *baselines], ignore_index=True))
     context = Context(
         heads=config.train.heads,
         facts=facts,
         n_folds=config.train.n_folds,
         units=kept_together(cohort),
-        probed=_probed(facts, means, folds, config.evaluate.seed),
+        probed=_probed(facts, found.means, folds, config.evaluate.seed),
         operating=operating,
     )
     return judged, context

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from feature_runs import make_run
 
-from hypoxia_hpc.models.facts import kept_together, patient_facts
+from hypoxia_hpc.analysis.colours import SlideColour
+from hypoxia_hpc.models.facts import COLOURS, kept_together, patient_facts
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -22,13 +24,19 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def test_facts_of_patients(run: RunDir) -> None:
-    facts = patient_facts(load_cohort(run), {"P00": 12})
+    colours = {"S00-0": SlideColour(200, 150, 180, 0.1), "S01-0": SlideColour(*[np.nan] * 3, 0.2)}
+    colours |= {"S01-1": SlideColour(100, 50, 80, 0.4)}
+    facts = patient_facts(load_cohort(run), {"P00": 12}, colours)
     assert facts["site"].tolist() == ["bern", "bern", "", "oslo", "", "", "", "", ""]
     assert facts["tumour_type"].tolist() == list("ABAABAABA")
     assert facts["label"].tolist()[:8] == [0, 1] * 4
     assert facts["label"].isna().tolist() == [False] * 8 + [True]
     assert facts["n_tiles"].tolist() == [12] + [0] * 8
-    assert facts["red"].isna().all()
+    assert facts.loc[["P00", "P01"], list(COLOURS)].to_numpy().tolist() == [
+        [200, 150, 180, 0.1],
+        [100, 50, 80, pytest.approx(0.3)],
+    ]
+    assert facts["red"].isna().sum() == 7
 
 
 def test_who_is_drawn_as_a_whole(run: RunDir) -> None:

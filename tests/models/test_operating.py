@@ -46,6 +46,6 @@ def test_each_fold_is_fitted_on_its_own_validation_patients() -> None:
         rows("tanh", 1, "test", [1] * 40),
     ]
     one, two = operating_of(pd.concat(parts), table, measures_of(BINARY, EvaluateTable()))["tanh"]
-    assert [each.as_json()["threshold"]["n_0"] for each in (one, two)] == [6, 2]
+    assert [each.as_json()["n_0"] for each in (one, two)] == [6, 2]
     assert [each.as_json()["calibration"]["n_1"] for each in (one, two)] == [6, 1]
     assert np.isclose(one.calibrated(np.array([[0.3]]))[0, 0], 0.3)
