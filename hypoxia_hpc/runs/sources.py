@@ -128,9 +128,9 @@ def find_slides(sources: Sources, outcome: Outcome = BINARY) -> Found:
 
 
 def _is_copy(path: Path, other: Path) -> bool:
-    """Whether two slides have the same content; one that cannot be read is no copy."""
+    """Whether two slides have the same content; one that cannot be read is no copy. Only files of one size are read."""
     try:
-        return fingerprint(path) == fingerprint(other)
+        return nbytes_of(path) == nbytes_of(other) and fingerprint(path) == fingerprint(other)
     except SlideError:
         return False
 
