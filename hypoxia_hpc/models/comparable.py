@@ -115,12 +115,17 @@ def _differences(
         skipped = {*OF_SLIDES, *OF_RUNS, *(() if by_regions else OF_REGIONS)}
         for table, ours, theirs in (
             ("tile", of_tiles, record.tile_spec),
-            ("extract", extract_spec, record.extract_spec),
+            ("extract", _without_px(extract_spec), _without_px(record.extract_spec)),
         ):
             for entry in sorted(ours.keys() | theirs.keys()):
                 one, other = (_value(spec, table, entry) for spec in (ours, theirs))
                 if one != other and entry not in skipped:
                     yield _Difference(table, entry, one, other, name)
+
+
+def _without_px(spec: Json) -> Json:
+    """[tile] has it."""
+    return {entry: value for entry, value in spec.items() if entry != "tile_px"}
 
 
 def _value(spec: Json, table: str, entry: str) -> object:
@@ -159,8 +164,6 @@ def _entry(one: _Difference, runs: Runs) -> str:
             return f"[tile] screen = {toml_value('fast' if one.theirs else 'exact')}"
         case "lossy":
             return '[tile] codec = "jpeg" and pixels = "store"' if one.theirs else '[tile] codec = "none"'
-        case "tile_px":
-            return f"[tile] tile_px = {_shown(one.theirs)}"
         case "weights_digest":
             kind, _, rest = str(one.theirs).partition(":")
             if kind == "random":

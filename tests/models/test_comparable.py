@@ -87,6 +87,11 @@ def _parsed(table: str, name: str, value: str) -> dict[str, Any]:
     return found
 
 
+def test_the_size_of_tiles_is_named_once() -> None:
+    told = refusal(config(tile={"tile_px": 200}), ("tanh", config(), SHA))
+    assert told.offending == ("[tile] tile_px: 200 here, 299 where tanh was trained",)
+
+
 def test_weights_are_named_by_their_file_or_their_seed() -> None:
     random = refusal(config(), ("tanh", config(), "random:3:7"))
     assert 'set [extract] weights = "random" and seed = 7. Then' in random.remedy

@@ -137,7 +137,7 @@ NOTHING = pyramid(mpp_x=None, mpp_y=None)
             DEFAULT,
             "coarser-than-target",
             "the slide has 2 µm/px (from objective-power), the target is 0.5 µm/px: enlarging would invent detail",
-            "raise [tile] mpp for the whole run, or leave the slide out",
+            "leave the slide out, or raise [tile] mpp for the whole run, which models of the finer mpp do not fit then",
         ),
         (
             pyramid(width=600_000, height=600_000),
