@@ -95,7 +95,7 @@ class BinaryPage(Kind):
         chosen = data.metrics.get("operating", {}).get(model, ())
         thresholds, positive = thresholds_of(data, model), data.outcome.table.classes[1]
         span = " to ".join(f"{end:.2f}" for end in sorted({min(thresholds), max(thresholds)}))
-        rules = {one["threshold"]["rule"] for one in chosen}
+        rules = {one["rule"] for one in chosen}
         how = "; ".join(RULES[rule] for rule in sorted(rules)) or RULES["fixed"]
         return f"Called {positive}: a probability above {span}, {how}."
 
@@ -262,4 +262,4 @@ def _dots(model: str, rows: Sequence[PatientPrediction], data: ReportData) -> Fi
 def thresholds_of(data: ReportData, model: str) -> list[float]:
     """The thresholds that calls of this model were made at, one a fold; that of [evaluate] where none was chosen."""
     chosen = data.metrics.get("operating", {}).get(model, ())
-    return [float(one["threshold"]["value"]) for one in chosen] or [data.threshold]
+    return [float(one["threshold"]) for one in chosen] or [data.threshold]
