@@ -162,8 +162,8 @@ def _refuse_coarse(mpp: float, mpp_source: MppSource, target_mpp: float) -> None
             "coarser-than-target",
             f"the slide has {mpp:g} µm/px (from {mpp_source}), the target is {target_mpp:g} µm/px: "
             "enlarging would invent detail",
-            remedy="leave the slide out, or raise [tile] mpp for the whole run, which models of the finer mpp do not fit "
-            "then",
+            remedy="leave the slide out, or raise [tile] mpp for the whole run, which models of the finer mpp do not "
+            "fit then",
         )
 
 
