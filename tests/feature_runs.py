@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from planted import HEADS_OF, KINDS, Planted, planted
 
-from hypoxia_hpc.config import preset, render_config
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.config import OutcomeTable, preset, render_config
+from hypoxia_hpc.outcomes.named import class_of
+from hypoxia_hpc.records import Label, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key, tile_spec
 from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stores.features import write_features
 from hypoxia_hpc.stores.tiles import new_tile_store
 
@@ -63,6 +66,41 @@ def make_run(
     run.slides_file.write_text("\n".join(slides) + "\n")
     run.patients_file.write_text("\n".join(patients) + "\n")
     return run
+
+
+def make_planted_run(
+    folder: Path, kind: str, effect: float, seed: int, train: Mapping[str, Any] | None = None, n_patients: int = 90
+) -> RunDir:
+    """A run that `init` made, of patients of this kind of outcome with ``effect`` planted in their features, and one
+    without a label; heads are those of the kind."""
+    folder.mkdir(parents=True)
+    patients = list(planted(kind, n_patients, effect, seed))
+    asked = KINDS[kind]
+    cells = [",".join(["patient_id", "tumour_type", *asked.columns])]
+    cells += [f"{one.patient_id},{'AB'[n % 2]},{cells_of(asked, one.label)}" for n, one in enumerate(patients)]
+    cells.append("PX,A" + "," * len(asked.columns))
+    (folder / "patients.csv").write_text("\n".join(cells) + "\n")
+    rows = [f"{one.patient_id}.svs,{one.patient_id}" for one in patients]
+    (folder / "slides.csv").write_text("\n".join(["path,patient_id", *rows, "PX.svs,PX"]) + "\n")
+    changes = {
+        "outcome": asked.model_dump(),
+        "tile": {"tile_px": 75, "pixels": "none"},
+        "extract": {"name": NAME, "weights": "random"},
+        "train": {"split": [0.4, 0.2, 0.4], "clusterings": [], **HEADS_OF, **(train or {})},
+        "evaluate": {"bootstrap": 200},
+    }
+    run = RunDir(folder / "run")
+    init(run, preset("hypoxia", changes), folder / "slides.csv", patients=folder / "patients.csv")
+    for one in [*patients, Planted("PX", 0, patients[0].values + 0.5)]:
+        write_slide(run, one.patient_id, one.patient_id, one.values)
+    return run
+
+
+def cells_of(asked: OutcomeTable, label: Label) -> str:
+    """A label as a table has it: classes by name."""
+    if asked.kind in ("binary", "classes"):
+        return asked.classes[class_of(label)]
+    return ",".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
 def write_slide(run: RunDir, slide_id: str, patient_id: str, values: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.splits import SETS, Split
 from hypoxia_hpc.config import RunConfig, TrainTable
-from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped, damaged_stores
+from hypoxia_hpc.errors import NotReadyError, SlideError, Stopped, damaged_stores
 from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
@@ -68,7 +68,6 @@ class Cohort:
 
     def split(self) -> Split:
         """Of every patient with a slide. Raises InputError where no split can be made."""
-        require_two_classes(self.config)
         return split_of_run(self.run, self.config, list(self.patients.values()))
 
     def fold_sets(self) -> FoldSets:
@@ -143,15 +142,6 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
     states = feature_states(run, config, slides, spec)
     require_ready(run, states)
     return Cohort(run, config, spec, tuple(states), patients_with_slides(slides, run.patients()))
-
-
-def require_two_classes(config: RunConfig) -> None:
-    """Raises InputError for an outcome of which there are heads, but no split, metrics and report yet."""
-    if config.outcome.kind != "binary":
-        raise InputError(
-            f"[outcome] kind = {config.outcome.kind!r}: a run splits, measures and reports two classes alone so far",
-            remedy='set kind = "binary", with the names of two classes',
-        )
 
 
 def lacking(folds: FoldSets, patients: Mapping[str, Patient], outcome: Outcome) -> list[tuple[str, str]]:

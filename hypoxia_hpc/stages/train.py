@@ -37,7 +37,6 @@ from hypoxia_hpc.runs.cohort import (
     lacking,
     load_cohort,
     patients_with_slides,
-    require_two_classes,
     sets_by_fold,
 )
 from hypoxia_hpc.runs.directory import RunDir
@@ -103,7 +102,6 @@ def require_splittable(run: RunDir) -> None:
     where a network is to be fine-tuned what ``finetune_backbone`` raises."""
     patients = patients_with_slides(run.slides(), run.patients())
     config = run.config()
-    require_two_classes(config)
     split = split_of_run(run, config, list(patients.values()))
     lacks = lacking(sets_by_fold(split.table), patients, run.outcome())
     refuse(

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from planted import KINDS, LENGTH, planted
 from scipy.stats import spearmanr
 from stores_of_rows import store
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.config import HEADS, AttentionTable, FunnelTable, LinearTable, LogisticTable, OutcomeTable, TanhTable
+from hypoxia_hpc.config import HEADS, AttentionTable, FunnelTable, LinearTable, LogisticTable, TanhTable
 from hypoxia_hpc.networks.data.rows import TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.registry import HeadTable, find_head, head_outputs, train_head
@@ -19,7 +20,6 @@ from hypoxia_hpc.outcomes.registry import OUTCOMES, outcome_of
 from hypoxia_hpc.records import Followed, Label
 from hypoxia_hpc.stores.features import open_features
 
-LENGTH = 8
 TABLES: dict[str, HeadTable] = {
     "tanh": TanhTable(units=16, epochs=8, batch_size=60, learning_rate=0.02),
     "funnel": FunnelTable(units=(16, 8), epochs=8, batch_size=60, dropout=0.1, balance="weight"),
@@ -29,35 +29,17 @@ TABLES: dict[str, HeadTable] = {
         units=16, attention_units=8, epochs=10, batch_size=16, bag_tiles=12, dropout=0.0, learning_rate=0.005
     ),
 }
-KINDS = {
-    "binary": OutcomeTable(),
-    "classes": OutcomeTable(kind="classes", classes=("a", "b", "c")),
-    "score": OutcomeTable(kind="score"),
-    "survival": OutcomeTable(kind="survival"),
-}
 PAIRS = [(head, kind) for head in TABLES for kind in HEADS[head].outcomes]
 # Two classes are what all other tests of heads are about.
 SOME_PAIRS = [pytest.param(*pair, marks=pytest.mark.long) if pair[1] == "binary" else pair for pair in PAIRS]
 
 
-def label_of(kind: str, hidden: float, random: np.random.Generator) -> Label:
-    """What follows from the hidden number of a patient, -1, 0 or 1."""
-    if kind == "survival":
-        return Followed(float(random.exponential(10 * np.exp(-2.5 * hidden))), int(random.random() < 0.8))
-    return {"binary": int(hidden > 0), "classes": int(hidden) + 1, "score": 100 + 30 * hidden}[kind]
-
-
 def patients(folder: Path, outcome: Outcome, effect: float, seed: int) -> TrainingData:
-    """60 to train on, 30 to validate by, 60 more as a test."""
-    random = np.random.default_rng(seed)
-    stores = []
-    for number in range(90):
-        hidden = float(number % 3 - 1)
-        values = random.normal(5, 1, (12, LENGTH))
-        values[:, ::2] += effect * hidden
-        stores.append(
-            store(folder, f"s{number:03d}", values.astype(np.float16), label_of(outcome.kind, hidden, random))
-        )
+    """60 to train on, 30 to validate by."""
+    stores = [
+        store(folder, one.patient_id, one.values.astype(np.float16), one.label)
+        for one in planted(outcome.kind, 90, effect, seed)
+    ]
     return TrainingData(tuple(stores[:60]), tuple(stores[60:]), LENGTH, outcome)
 
 
