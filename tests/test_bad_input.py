@@ -314,7 +314,7 @@ def test_folders_of_slides(tmp_path: Path, hypoxia: Hypoxia, files: list[str], s
             [["a.svs", "../../evil"], ["b.svs", "<b>"]],
             ["'../../evil'", "'<b>'", "line 2", "line 3"],
         ),
-        (["path", "slide_id"], [["a.svs", "x"], ["b.svs", "X"]], ["cannot be told apart", "a.svs", "b.svs"]),
+        (["path", "slide_id"], [["a.svs", "x"], ["b.svs", "X"]], ["slides with the same path or id", "a.svs", "b.svs"]),
         (["path"], [["a.svs"], ["./a.svs"]], ["occurs 2 times"]),
         (["file"], [["a.svs"]], ["a manifest needs a column path"]),
         (["path", "mpp"], [["a.svs", "-1"], ["b.svs", "20x"]], ["'-1'", "'20x'"]),

@@ -223,7 +223,7 @@ def _refuse_ambiguous(rows: pd.DataFrame) -> None:
     for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
         offending.append(f"slide id {slide_id}: {some_names([repr(path) for path in paths])}")
     refuse(
-        "slides that cannot be told apart (ids are compared ignoring case)",
+        "slides with the same path or id (ids are compared ignoring case)",
         offending,
         "list each file once, and give these slides ids of their own: a manifest with the columns path and slide_id",
     )

@@ -32,6 +32,7 @@ from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
 from hypoxia_hpc.runs.split import split_rule
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.costs import Header, read_headers
+from hypoxia_hpc.slides.finding import nbytes_of
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.tiling.remarks import by_kind
 
@@ -148,7 +149,7 @@ def update(
     grown = grown_slides(there, joined.slides.slides.astype(object), {each.slide_id for each in known if each.has_file})
     is_new = joined.slides.slides["slide_id"].isin(grown.added)
     new = joined.slides.slides[is_new].reset_index(drop=True)
-    priced, odd = _examined(new, config.tile, progress or NoProgress(), stop or threading.Event())
+    priced, odd = _examined(new, config.tile, progress or NoProgress(), stop or threading.Event(), known)
     costs = dict(zip(priced["slide_id"], priced["cost"], strict=True))
     table = grown.table
     rows = zip(table["slide_id"], table["cost"], strict=True)
@@ -194,12 +195,17 @@ def _write(files: Mapping[Path, str]) -> None:
 
 
 def _examined(
-    slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event
+    slides: pd.DataFrame,
+    table: TileTable,
+    progress: Progress,
+    stop: threading.Event,
+    known: Sequence[KnownSlide] = (),
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
-    """The slides with what each costs to tile, and what is odd about which of them. Raises Stopped."""
+    """The slides with what each costs to tile, and what is odd about which of them. ``known``: those that the run has
+    already. Raises Stopped."""
     headers = _headers(slides, table, progress, stop)
     odd = by_kind(zip(slides["slide_id"], (header.remarks for header in headers), strict=True))
-    return slides.assign(cost=[header.cost for header in headers]), odd | _copies(slides, stop)
+    return slides.assign(cost=[header.cost for header in headers]), odd | _copies(slides, known, stop)
 
 
 def _headers(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> list[Header]:
@@ -215,13 +221,16 @@ def _headers(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: t
         progress.end()
 
 
-def _copies(slides: pd.DataFrame, stop: threading.Event) -> dict[str, tuple[str, ...]]:
-    """Slides whose file has the content of another one, as ``a = b``, by the sentence that says what follows from it.
-    ``cost`` of the slides is still their size."""
-    groups = equal_files(list(zip(map(path_of_text, slides["path"]), map(int, slides["cost"]), strict=True)), stop)
-    ids, patients = list(slides["slide_id"]), list(slides["patient_id"])
+def _copies(slides: pd.DataFrame, known: Sequence[KnownSlide], stop: threading.Event) -> dict[str, tuple[str, ...]]:
+    """Slides whose file has the content of another one, or of a known one, as ``a = b``, by the sentence that says what
+    follows from it. ``cost`` of the slides is still their size."""
+    others = known if len(slides) else ()
+    files = list(zip(map(path_of_text, slides["path"]), map(int, slides["cost"]), strict=True))
+    groups = equal_files([*files, *((each.path, nbytes_of(each.path) or 0) for each in others)], stop)
+    ids = [*slides["slide_id"], *(each.slide_id for each in others)]
+    patients = [*slides["patient_id"], *(each.patient_id for each in others)]
     found: dict[str, tuple[str, ...]] = {}
-    for group in groups:
+    for group in (places for places in groups if places[0] < len(slides)):  # not those known already
         sentence = SAME_PATIENT if len({patients[place] for place in group}) == 1 else OTHER_PATIENT
         found[sentence] = (*found.get(sentence, ()), " = ".join(ids[place] for place in group))
     return found

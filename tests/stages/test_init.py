@@ -298,6 +298,7 @@ def test_a_run_grows(tmp_path: Path, real_slide: Path) -> None:
     made = update(run, second)
     said = "\n".join(made_text(made, run.root))
     assert "added: 1 slide and 1 patient; all rows stay" in said
+    assert f"note: {OTHER_PATIENT}: 1 (c = a = b)" in said
     assert "note: patients with a value in a cell that was empty: 1 (Q)" in said
     assert "note: patients with another value in the table now; patients.csv keeps the one it has: 1 (P)" in said
     assert run.slides_file.read_text().splitlines()[:3] == before
@@ -305,7 +306,7 @@ def test_a_run_grows(tmp_path: Path, real_slide: Path) -> None:
     assert run.patients_file.read_text() == "patient_id,label\nP,1\nQ,0\nR,1\n"
     assert run.config_file.read_text() == config
     files = {path: path.read_bytes() for path in (run.slides_file, run.patients_file, run.flow_file)}
-    update(run, second)
+    assert update(run, second).remarks == {}  # of slides that are new
     assert {path: path.read_bytes() for path in files} == files
     assert [step["slides"] for step in json.loads(run.flow_file.read_text())["steps"]] == [3, 3, 3]
 
