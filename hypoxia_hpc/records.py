@@ -187,12 +187,13 @@ class SlideSource:
 
 @dataclass(frozen=True, slots=True)
 class ModelsUsed:
-    """The run whose models ``predict`` used, the key of each by its name, and what makes their predictions less
-    comparable with those of that run, else empty."""
+    """The run whose models ``predict`` used, the key of each by its name, what makes their predictions less comparable
+    with those of that run, else empty, and where that run lay."""
 
     model_run: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    path: str = ""
 
 
 Details = TileWork | ExtractWork | SlideSource | ModelsUsed

@@ -72,9 +72,14 @@ def plain_patient_id(text: str) -> str:
     return text.strip() if barcode is None else barcode.patient_id
 
 
+def without_case(patient_id: str) -> str:
+    """The same for ids that differ only in case or separators (blank, dot, underscore, dash)."""
+    return _SEPARATORS.sub("-", patient_id.casefold())
+
+
 def alike(patient_ids: Iterable[str]) -> list[tuple[str, ...]]:
-    """The ids that differ only in case or separators (blank, dot, underscore, dash), together and sorted."""
+    """The ids that differ only in case or separators, together and sorted."""
     found: dict[str, set[str]] = {}
     for each in patient_ids:
-        found.setdefault(_SEPARATORS.sub("-", each.casefold()), set()).add(each)
+        found.setdefault(without_case(each), set()).add(each)
     return sorted(tuple(sorted(same)) for same in found.values() if len(same) > 1)

@@ -47,8 +47,8 @@ class Context:
 def content_of(said: Said, context: Context, measures: Measures) -> Json:
     """Everything of metrics.json but its seals: see docs/evaluation."""
     outcome = measures.outcome
-    models = _models({"tile": said.tiles, **said.once}, measures, context.units)
-    rows = _by_model(_labelled(said.once["patient"], measures), TEST)
+    models = models_of({"tile": said.tiles, **said.once}, measures, context.units)
+    rows = rows_by_model(said.once["patient"], TEST, measures)
     heads = {head: rows[head] for head in context.heads if head in rows}
     lead = lead_of(context.heads, models, measures)
     content: Json = {
@@ -71,7 +71,8 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
     return content
 
 
-def _models(levels: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> Json:
+def models_of(levels: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> Json:
+    """Metrics of labelled rows by model, set and level; ``levels``: frames of predictions by level."""
     models: Json = {}
     for level in LEVELS:
         said = measures.outcome.outputs if level == "tile" else measures.said_of_patients
@@ -100,9 +101,9 @@ def _folds(patients: pd.DataFrame, measures: Measures, units: Units) -> Json:
     return folds
 
 
-def _by_model(rows: pd.DataFrame, set_name: str) -> dict[str, pd.DataFrame]:
-    """The rows of one set, by model, patients by id."""
-    own = rows[rows["set"] == set_name].sort_values("id", kind="stable")
+def rows_by_model(rows: pd.DataFrame, set_name: str, measures: Measures) -> dict[str, pd.DataFrame]:
+    """The labelled rows of one set, by model, patients by id."""
+    own = _labelled(rows[rows["set"] == set_name], measures).sort_values("id", kind="stable")
     return {str(model): part for model, part in own.groupby("model", sort=False, observed=True)}
 
 

@@ -31,7 +31,7 @@ def warnings_of(content: Json, measures: Measures, least: float) -> list[Warned]
         *_baselines(content, measures),
         *_within(content),
         *_site(content, measures),
-        *_calibration(content),
+        *calibration_warnings(content),
     ]
 
 
@@ -103,21 +103,22 @@ def _site(content: Json, measures: Measures) -> Iterator[Warned]:
     )
 
 
-def _calibration(content: Json) -> Iterator[Warned]:
+def calibration_warnings(content: Json, set_name: str = "test", patients: str = "test patients") -> Iterator[Warned]:
+    """Probabilities of the lead model that are off on one set of patients; ``patients`` names them."""
     lead = content["lead"]["model"]
-    measured = content["models"].get(lead, {}).get("test", {}).get("patient", {})
+    measured = content["models"].get(lead, {}).get(set_name, {}).get("patient", {})
     intercept, slope = (measured.get(f"calibration_{name}", {}) for name in ("intercept", "slope"))
     if _leaves_out(intercept, 0.0):
         way = "too low" if intercept["value"] > 0 else "too high"
         yield Warned(
             "calibration",
-            f"The probabilities are {way} on the test patients: calibration intercept {_span(intercept)}, 0 is right.",
+            f"The probabilities are {way} on the {patients}: calibration intercept {_span(intercept)}, 0 is right.",
         )
     if _leaves_out(slope, 1.0):
         way = "too extreme" if slope["value"] < 1 else "too close to each other"
         yield Warned(
             "calibration-slope",
-            f"The probabilities are {way} on the test patients: calibration slope {_span(slope)}, 1 is right.",
+            f"The probabilities are {way} on the {patients}: calibration slope {_span(slope)}, 1 is right.",
         )
 
 

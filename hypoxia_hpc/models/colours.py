@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from hypoxia_hpc.analysis.colours import SlideColour, evenly_spaced, mean_colour
+from hypoxia_hpc.analysis.colours import SlideColour, evenly_spaced, mean_colour, no_h_and_e
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped, some_names
 from hypoxia_hpc.models.extraction import require_tiled_slide
@@ -48,6 +48,11 @@ def slide_colours(
             f"store nor readable from the slide: {some_names(unknown)}"
         )
     return found
+
+
+def stain_doubts(colours: Mapping[str, SlideColour]) -> dict[str, str]:
+    """Why a slide is no H&E, by slide id; those that may be are left out."""
+    return {slide_id: why for slide_id, colour in colours.items() if (why := no_h_and_e(colour))}
 
 
 def _colour(tiles: Tiles, slide: Slide, table: TileTable) -> SlideColour:

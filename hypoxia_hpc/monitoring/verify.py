@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.models.predictions import predictions_digest
+from hypoxia_hpc.models.reference import is_kept
 from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.split import split_problems
@@ -49,6 +50,8 @@ def _result_problems(run: RunDir) -> list[str]:
         return ["metrics.json is not as it was written"]
     if predictions_digest(run.predictions) != metrics.get("predictions"):
         return ["predictions are not those that metrics.json was made of"]
+    if not is_kept(run, metrics.get("reference", {})):
+        return ["reference.npy is not the one that metrics.json names"]
     return []
 
 

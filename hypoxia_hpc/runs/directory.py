@@ -68,6 +68,10 @@ class RunDir:
         return self.root / "metrics.json"
 
     @property
+    def reference_file(self) -> Path:
+        return self.root / "reference.npy"
+
+    @property
     def report_file(self) -> Path:
         return self.root / "report" / "index.html"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hypoxia_hpc.cohorts.barcodes import alike
+from hypoxia_hpc.cohorts.barcodes import alike, without_case
 from hypoxia_hpc.cohorts.groups import joined
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide
@@ -57,6 +57,28 @@ def one_patient(run: RunDir, slides: Sequence[Slide], features: str) -> dict[str
         for patient_id, _ in found:
             values.setdefault(patient_id, []).append("/".join(sorted({name for name, _ in found})))
     return joined(values)
+
+
+def in_both(
+    run: RunDir, slides: Iterable[Slide], features: str, other: RunDir, others: Iterable[Slide], other_features: str
+) -> dict[str, str]:
+    """Patients of ``slides`` of one run who are patients of ``others``, slides of the other run: the id there by the id
+    here. They are one where they have a slide in common, as in `shared_slides`, or ids that differ in no more than case
+    or separators."""
+    there: dict[tuple[str, str], str] = {}
+    for slide in others:
+        for made_of in (_id(slide), *_made_of(other, slide, other_features)):
+            there[made_of] = slide.patient_id
+    found: dict[str, str] = {}
+    for slide in slides:
+        for made_of in (_id(slide), *_made_of(run, slide, features)):
+            if made_of in there and (made_of[0] != FEATURES or _is_telling(run.features(features, slide.slide_id))):
+                found[slide.patient_id] = there[made_of]
+    return found
+
+
+def _id(slide: Slide) -> tuple[str, str]:
+    return "id", without_case(slide.patient_id)
 
 
 def _alike(slides: Sequence[Slide]) -> Iterator[Owners]:

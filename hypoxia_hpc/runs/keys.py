@@ -19,6 +19,7 @@ REGIONS_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 2
 EVALUATE_RULE = 3
+PREDICT_RULE = 1
 # Of who is in which set. It enters no other key: those hold the set of each patient.
 SPLIT_RULE = 2
 # What was asked before there was [outcome]; it enters no key.
@@ -113,3 +114,9 @@ def evaluate_key(
     if (asked := stated_outcome(outcome)) is not None:
         inputs["outcome"] = asked
     return stage_key("evaluate", EVALUATE_RULE, table.keyed(), inputs)
+
+
+def predict_key(used: Json, rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """Key of predictions by the models of another run. ``used``: their keys, and the content of that run's
+    metrics.json. ``rows``: patient_id, slide_id, label, key of features of every slide."""
+    return stage_key("predict", PREDICT_RULE, used, sorted(rows))

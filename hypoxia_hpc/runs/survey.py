@@ -14,6 +14,7 @@ from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import (
     SlideState,
@@ -27,6 +28,8 @@ from hypoxia_hpc.runs.state import (
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
 STATE_READERS = 16
+# The entry of metrics.json that says whose models predicted.
+USED = "predicted_with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +154,20 @@ def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:
         folds = cohort.fold_sets()
         planned = cohort.planned(folds)
     except HypoxiaError as error:
-        shown = run.report_file.exists() and not run.metrics_file.exists()
+        shown = run.report_file.exists() and (is_predicted(run) or not run.metrics_file.exists())
         return {"train": (0, n_models), "evaluate": (0, 1), "report": (int(shown), 1)}, error.problem
     trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
     metrics = run.metrics()
     evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
-    shown = evaluated and _is_newer(run.report_file, run.metrics_file)
+    shown = (evaluated or is_predicted(run)) and _is_newer(run.report_file, run.metrics_file)
     return {"train": (trained, n_models), "evaluate": (int(evaluated), 1), "report": (int(shown), 1)}, ""
+
+
+def is_predicted(run: RunDir) -> bool:
+    """Are predictions there that were made with the models of another run?"""
+    if run.model("").is_dir():
+        return False
+    return read_receipt(run.receipts("predict"), COHORT, "cohort") is not None or USED in (run.metrics() or {})
 
 
 def _is_newer(file: Path, than: Path) -> bool:

@@ -1,54 +1,63 @@
-"""predict: the frozen models of another run on this run's features. No labels needed."""
+"""predict: the frozen models of another run on this run's features. No labels needed; with labels, metrics."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError, NotReadyError
-from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_clusterings
+from hypoxia_hpc.evaluation.kinds import measures_of
+from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.outside import outside_content, stain_warning, trained_on_warning
+from hypoxia_hpc.models.colours import slide_colours, stain_doubts
 from hypoxia_hpc.models.comparable import Runs, refuse_other_features, regions_note
-from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.judging import called, said_of, write_metrics
 from hypoxia_hpc.models.outputs import saved_models
-from hypoxia_hpc.models.predictions import (
-    Predictions,
-    pooling_note,
-    pooling_of,
-    predict_cohort,
-    saved_members,
-    write_predictions,
+from hypoxia_hpc.models.outside import (
+    Chosen,
+    chosen_by,
+    held_against,
+    key_of_predictions,
+    outside_sets,
+    refuse_other_outcome,
+    trained_on,
+    unchecked,
+    with_distances,
 )
+from hypoxia_hpc.models.predicting import predict_features
+from hypoxia_hpc.models.predictions import write_predictions
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import ModelsUsed
-from hypoxia_hpc.runs.cohort import Cohort, by_patient, each_features, listened, load_cohort, model_names
+from hypoxia_hpc.records import Json, ModelsUsed
+from hypoxia_hpc.runs.cohort import Cohort, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
 from hypoxia_hpc.runs.receipts import timed_receipt
 from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.runs.survey import USED, is_predicted
 
 STAGE = "predict"
-SET = "predict"
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
-    """predictions/patients.csv as a frame, the threshold of the run that the models come from, and what makes the
-    predictions less comparable with its own, else empty."""
+class Outside:
+    """What ``predict`` found: predictions/patients.csv as a frame, its columns by which patients are judged, what is in
+    metrics.json, and what makes the predictions less comparable with those of the training run, else empty."""
 
     patients: pd.DataFrame
-    threshold: float
+    said: tuple[str, ...]
+    metrics: Json
     note: str = ""
 
 
 def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
-    """What is to be said before slides are tiled, as ``Predicted.note``; reads no slide.
+    """What is to be said before slides are tiled, as ``Outside.note``; reads no slide.
 
     Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
     training.
     """
-    if run.metrics_file.exists() or run.model("").is_dir():
+    if run.model("").is_dir() or (run.metrics_file.exists() and not is_predicted(run)):
         raise InputError(
             f"{run.root} has models or metrics of its own; predictions of others would be taken for theirs",
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
@@ -59,19 +68,20 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
     return regions_note(of_tiles, models, run.word)
 
 
-def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threading.Event) -> Predicted:
-    """Predict every patient of ``run``; write predictions/.
+def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threading.Event) -> Outside:
+    """Predict every patient of ``run`` as the training run uses its models; write predictions/ and metrics.json.
 
     Raises:
-        InputError: tiles or features are made otherwise than those the models were trained on.
-        NotReadyError: slides without features, models missing or damaged.
+        InputError: tiles or features are made otherwise than those the models were trained on, labels of another
+            outcome.
+        NotReadyError: slides without features, models missing or damaged, a training run that was not evaluated.
         Stopped: on request.
     """
     models = saved_models(model_run)
     cohort = load_cohort(run)
     of_tiles = tile_spec(cohort.config.tile)
     refuse_other_features(of_tiles, cohort.spec, models, Runs(run.word, model_run.word))
-    note = regions_note(of_tiles, models, run.word)
+    refuse_other_outcome(run, model_run, cohort.patients)
     if not cohort.done:
         raise NotReadyError(
             f"none of {len(cohort.states)} slides has features, all are quarantined",
@@ -79,33 +89,34 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
         )
     names = model_names(model_run.config().train)
     keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
-    used = ModelsUsed(model_run.root.absolute().name, keys, note)
-    make_probabilities(run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
+    measures = measures_of(model_run.outcome(), model_run.config().evaluate)
+    chosen = chosen_by(model_run, keys, measures)
+    root = model_run.root.absolute()
+    used = ModelsUsed(root.name, keys, regions_note(of_tiles, models, run.word), str(root))
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
-        predictions, clusters = _predict(cohort, model_run, progress, stop)
-        write_predictions(run.predictions, predictions, clusters)
-    return Predicted(predictions.patients, model_run.config().evaluate.threshold, note)
+        patients, metrics = _predict(cohort, model_run, chosen, measures, progress, stop)
+    return Outside(patients, measures.said_of_patients, metrics, used.note)
 
 
 def _predict(
-    cohort: Cohort, model_run: RunDir, progress: Progress, stop: threading.Event
-) -> tuple[Predictions, ClusterTables | None]:
-    config = model_run.config()
-    n_folds, pooling = config.train.n_folds, pooling_of(config.evaluate)
+    cohort: Cohort, model_run: RunDir, chosen: Chosen, measures: Measures, progress: Progress, stop: threading.Event
+) -> tuple[pd.DataFrame, Json]:
+    """The rows of patients.csv, and the content of metrics.json."""
+    run, n_folds = cohort.run, model_run.config().train.n_folds
     if n_folds > 1:
         progress.note(
             f"{model_run.root} is cross-validated: each model's prediction is the mean over its {n_folds} folds"
         )
-    sets = [dict.fromkeys(cohort.patients, SET)] * n_folds
-    members = saved_members(cohort.run, model_run, sets)
-    tally = ClusterTally(saved_clusterings(model_run, sets))
-    states = by_patient(cohort.done)
-    progress.begin(STAGE, len(states), len(states), "slide")
-    try:
-        features = tally.passing(listened(each_features(cohort, states), progress, stop))
-        predictions = predict_cohort(members, states, features, cohort.patients, model_run.outcome(), pooling)
-    finally:
-        progress.end()
-    if note := pooling_note(pooling, predictions):
-        progress.note(note)
-    return predictions, tally.tables()
+    slides = [state.slide for state in cohort.done]
+    known = trained_on(run, slides, model_run)
+    sets = outside_sets(cohort.patients, known or {})
+    made = predict_features(cohort, model_run, (sets,) * n_folds, stage=STAGE, progress=progress, stop=stop)
+    doubts = stain_doubts(slide_colours(run, cohort.config.tile, slides, progress=progress, stop=stop))
+    held = held_against(model_run, chosen.reference, made.means)
+    predictions = with_distances(called(made.predictions, chosen.operating, measures), held)
+    content = outside_content(said_of(predictions, measures), chosen.lead, measures)
+    found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(doubts, len(slides))]
+    content["warnings"] = [*map(asdict, found), *content["warnings"]]
+    content |= {"reference": held.entry, "unchecked": unchecked(chosen, known), USED: chosen.used}
+    digest = write_predictions(run.predictions, predictions, made.clusters)
+    return predictions.patients, write_metrics(run, key_of_predictions(cohort, chosen.used), digest, content)

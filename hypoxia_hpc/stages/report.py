@@ -15,6 +15,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped, some_names
+from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
@@ -25,7 +26,7 @@ from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, Repor
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
-from hypoxia_hpc.runs.cohort import model_names, patients_with_slides
+from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
@@ -33,7 +34,7 @@ from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, run_spec
-from hypoxia_hpc.runs.survey import Survey, survey_run
+from hypoxia_hpc.runs.survey import Survey, is_predicted, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stores.attributes import (
     SlideHeader,
@@ -132,6 +133,9 @@ def _begins_at_random(record: ModelRecord) -> bool:
 def _metrics(survey: Survey) -> Json:
     """metrics.json, if it is sound and of the present cohort and run.toml; no models where there is none."""
     run = survey.run
+    if is_predicted(run) and survey.spec is not None:
+        patients = patients_with_slides(survey.slides, survey.patients)
+        return predicted_metrics(Cohort(run, survey.config, survey.spec, survey.features, patients))
     labels = (patient.label for patient in patients_with_slides(survey.slides, survey.patients).values())
     if not run.metrics_file.exists() or all(label is None for label in labels):
         return {"schema": 1, "models": {}}

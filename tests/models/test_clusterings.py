@@ -155,7 +155,7 @@ def test_another_runs_patients_are_clustered_by_the_frozen_model(run: RunDir, tm
     new = make_run(tmp_path / "new", TRAIN, n_patients=4)
     predict(new, run, progress=NoProgress(), stop=threading.Event())
     table = shares_of(new)
-    assert set(table["set"]) == {"predict"}
+    assert set(table["set"]) == {"trained-on", "external"}  # patients of the same ids
     slide_id = new.slides()[0].slide_id
     found = load_model(run.model("deep_kmeans"))
     cluster_of = cluster_predictor(found.table, found.arrays, found.record.feature_length)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from feature_runs import NAME, D, make_run, write_slide
 from hypoxia_hpc.cohorts.tables import read_slides
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.identity import one_patient, shared_slides
+from hypoxia_hpc.runs.identity import in_both, one_patient, shared_slides
 from hypoxia_hpc.runs.split import keep_split, split_problems
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.features import open_features
@@ -105,3 +107,24 @@ def test_verify_finds_who_came_into_two_sets_that_way(run: RunDir) -> None:
     assert problem.endswith(f" is in 2 sets of fold 0: train ({one}), test ({other})") or problem.endswith(
         f" is in 2 sets of fold 0: test ({other}), train ({one})"
     )
+
+
+def test_patients_of_two_runs_are_one_by_id_or_by_slide(run: RunDir, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", {"heads": ["logistic"], "clusterings": []}, n_patients=3, n_unlabelled=0)
+    names = {"P00": "p00", "P01": "TCGA-ZZ-0001", "P02": "A"}
+    text = other.slides_file.read_text()
+    for here, there in names.items():
+        text = text.replace(f",{here},", f",{there},")
+    other.slides_file.write_text(text)
+
+    def found(slides: tuple[Slide, ...]) -> dict[str, str]:
+        return in_both(other, other.slides(), NAME, run, slides, NAME)
+
+    # Both runs were made of the same numbers: their slides have the same fingerprints.
+    assert found(run.slides()) == {"p00": "P00", "TCGA-ZZ-0001": "P01", "A": "P02"}
+    copy_slide(other, "S00-0", "S02-0", "A")  # of another file, and with the features of P00
+    assert found(run.slides())["A"] == "P00"
+    strangers = tuple(replace(one, slide_id=f"{one.slide_id}-missing") for one in run.slides())
+    assert found(strangers) == {"p00": "P00"}
+    other.slides_file.write_text(text.replace("TCGA-ZZ-0001", "tcga.zz.0001.01A"))
+    assert found((replace(strangers[0], patient_id="TCGA-ZZ-0001"),)) == {"TCGA-ZZ-0001": "TCGA-ZZ-0001"}

@@ -8,7 +8,7 @@ from hypoxia_hpc.cli.text.words import table
 
 if TYPE_CHECKING:
     from hypoxia_hpc.records import Json
-    from hypoxia_hpc.stages.predict import Predicted
+    from hypoxia_hpc.stages.predict import Outside
 
 # What is shown of each metric, in this order; those that an outcome has.
 SHOWN_METRICS = {
@@ -38,10 +38,10 @@ def metrics_text(metrics: Json) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def metrics_table(metrics: Json) -> str:
-    """Models by metrics of the test patients, each value with its interval; the headline metric of slides and tiles
+def metrics_table(metrics: Json, set_name: str = "test", patients: str = "test patients") -> str:
+    """Models by metrics of the patients of a set, each value with its interval; the headline metric of slides and tiles
     beside them, and of a cross-validation that of its folds."""
-    tested = {model: sets["test"] for model, sets in metrics["models"].items() if "test" in sets}
+    tested = {model: sets[set_name] for model, sets in metrics["models"].items() if set_name in sets}
     if not any("patient" in levels for levels in tested.values()):
         return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
     headline, folds = metrics["lead"]["metric"], metrics.get("folds", {})
@@ -53,7 +53,7 @@ def metrics_table(metrics: Json) -> str:
         others = [_value(levels.get(level, {}).get(headline)) for level in ("slide", "tile")]
         rows.append([model, *cells, *others, *([_span(folds.get(model, {}), headline)] if folds else [])])
     n_folds, word = max(map(len, folds.values()), default=0), SHOWN_METRICS[headline]
-    header = [f"{measured[headline]['n']} test patients", *(SHOWN_METRICS[name] for name in names)]
+    header = [f"{measured[headline]['n']} {patients}", *(SHOWN_METRICS[name] for name in names)]
     header += [f"slide {word}", f"tile {word}"]
     return table([*header, f"{word} of {n_folds} folds"] if folds else header, rows)
 
@@ -89,18 +89,28 @@ def _value(metric: Json | None) -> str:
     return "-" if metric is None or metric["value"] is None else f"{metric['value']:.2f}"
 
 
-def predictions_text(done: Predicted) -> str:
-    """A line for each patient and model, and what is to be known of them."""
-    patients = done.patients.sort_values(["id"], kind="stable")
+def predictions_text(done: Outside) -> str:
+    """What predict found: warnings on top, then a line for each patient by the model that leads, and metrics of
+    labelled outside patients."""
+    warned = [f"warning: {one['text']}" for one in done.metrics["warnings"]]
+    warned += [f"not checked: {one['check']} {one['why']}" for one in done.metrics["unchecked"]]
+    lead = done.metrics["lead"]
+    measured = metrics_table(done.metrics, "external", "outside patients") if done.metrics["models"] else ""
+    said = f"by {lead['model']}, the model that leads ({lead['by']}); predictions/patients.csv has all"
+    note = f"note: {done.note}" if done.note else ""
+    parts = ["\n".join(warned), _patients_table(done, lead["model"]), said, note, measured]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _patients_table(done: Outside, model: str) -> str:
+    patients = done.patients[done.patients["model"] == model].sort_values(["id"], kind="stable")
+    shown = [name for name in (*done.said, "call", "distance", "n_tiles") if name in patients]
     rows = [
-        [str(patient_id), str(model), f"{probability:.3f}", _call(probability, done.threshold), f"{n_tiles:,}"]
-        for patient_id, model, probability, n_tiles in zip(
-            patients["id"], patients["model"], patients["probability"], patients["n_tiles"], strict=True
-        )
+        [str(row["id"]), *(_cell(row[name]) for name in shown), "unlike training" if row.get("unlike_training") else ""]
+        for row in patients.to_dict(orient="records")
     ]
-    shown = table(["patient", "model", "probability", f"called (above {done.threshold:g})", "tiles"], rows)
-    return f"{shown}\nnote: {done.note}" if done.note else shown
+    return table(["patient", *("tiles" if name == "n_tiles" else name for name in shown), ""], rows)
 
 
-def _call(probability: float, threshold: float) -> str:
-    return "hypoxic" if probability > threshold else "normoxic"
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""The content of metrics.json of patients of another cohort, whom no model has seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.evaluation.claims import chances
+from hypoxia_hpc.evaluation.content import Said, models_of, rows_by_model
+from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.warnings import Warned, calibration_warnings
+from hypoxia_hpc.records import Json
+
+# Sets of patients of another cohort: no label; a label; in training or validation of the models.
+UNLABELLED, EXTERNAL, TRAINED_ON = "predict", "external", "trained-on"
+
+
+def outside_content(said: Said, lead: Json, measures: Measures) -> Json:
+    """Metrics of labelled patients of the set `EXTERNAL`, each by itself, and what may be said of them: ``outcome``,
+    ``models``, ``chance``, ``lead`` as it is given, and ``warnings``. No metrics without labels."""
+    levels = {"tile": said.tiles, **said.once}
+    models = models_of({name: rows[rows["set"] == EXTERNAL] for name, rows in levels.items()}, measures, None)
+    content: Json = {
+        "outcome": measures.outcome.table.model_dump(mode="json"),
+        "models": models,
+        "lead": lead,
+        "chance": chances(rows_by_model(said.once["patient"], EXTERNAL, measures), measures, None),
+    }
+    content["warnings"] = [asdict(one) for one in calibration_warnings(content, EXTERNAL, "outside patients")]
+    return content
+
+
+def trained_on_warning(found: Mapping[str, str]) -> list[Warned]:
+    """``found``: patients who were in training or validation, and their ids there."""
+    if not found:
+        return []
+    names = [one if one == there else f"{one} ({there} there)" for one, there in sorted(found.items())]
+    return [
+        Warned(
+            "trained-on",
+            f"{len(found)} patients were in training or validation of these models, by id or by slide; they are no "
+            f"outside patients and are left out of all metrics: {some_names(names)}",
+        )
+    ]
+
+
+def stain_warning(doubts: Mapping[str, str], n_slides: int) -> list[Warned]:
+    """``doubts``: why a slide is no H&E, by slide id."""
+    if not doubts:
+        return []
+    names = [f"{slide_id}: {why}" for slide_id, why in sorted(doubts.items())]
+    return [
+        Warned(
+            "no-h-and-e",
+            f"{len(doubts)} of {n_slides} slides do not look stained with haematoxylin and eosin, or were not scanned "
+            f"in bright field: {'; '.join(names[:20])}{f'; and {len(names) - 20} more' if len(names) > 20 else ''}",
+        )
+    ]

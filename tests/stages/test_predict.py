@@ -1,0 +1,197 @@
+"""predict: the models of one run on the patients of another, with and without labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from feature_runs import NAME, make_run, write_slide
+
+from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.monitoring.verify import verify
+from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.predict import Outside, predict, refuse_other_run
+from hypoxia_hpc.stages.report import report
+from hypoxia_hpc.stages.train import train
+from hypoxia_hpc.stores.features import open_features
+
+STOP = threading.Event()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Logistic regression, evaluated; 40 patients, 20 to train on and 10 to validate on."""
+    table = {"heads": ["logistic"], "clusterings": []}
+    run = make_run(tmp_path_factory.mktemp("trained") / "run", table, n_patients=40)
+    train(run, progress=NoProgress(), stop=STOP)
+    evaluate(run, progress=NoProgress(), stop=STOP)
+    return run
+
+
+def outside(folder: Path, *, shift: float = 0.0, labels: bool = True, n: int = 40) -> RunDir:
+    """Another cohort: other ids and other numbers, features that are larger by ``shift``."""
+    run = make_run(folder, {"heads": ["logistic"], "clusterings": []}, n_patients=2, n_unlabelled=0)
+    for path in (run.root / "tiles", run.root / "features"):
+        shutil.rmtree(path)
+    rng = np.random.default_rng(5)
+    slides, patients = ["slide_id,path,patient_id,cost"], ["patient_id,label"]
+    for number in range(n):
+        slide_id = f"X{number:02d}"
+        slides.append(f"{slide_id},{slide_id}.svs,Q{number:02d},1")
+        patients.append(f"Q{number:02d},{number % 2 if labels else ''}")
+        values = rng.normal(1 + shift, 1, (20, 8))
+        values[:7, 0] += 2 * (number % 2)
+        write_slide(run, slide_id, f"Q{number:02d}", values)
+    run.slides_file.write_text("\n".join(slides) + "\n")
+    run.patients_file.write_text("\n".join(patients) + "\n")
+    return run
+
+
+def predicted(run: RunDir, by: RunDir) -> Outside:
+    return predict(run, by, progress=NoProgress(), stop=STOP)
+
+
+def kinds(metrics: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    return {one["kind"]: one["text"] for one in metrics["warnings"]}
+
+
+def test_labelled_outside_patients_get_metrics_by_the_choices_of_training(trained: RunDir, tmp_path: Path) -> None:
+    run = outside(tmp_path / "new")
+    done = predicted(run, trained)
+    metrics, theirs = json.loads(run.metrics_file.read_text()), json.loads(trained.metrics_file.read_text())
+    assert metrics == done.metrics == run.metrics()
+    assert metrics["lead"] == theirs["lead"]
+    patients = pd.read_csv(run.predictions / "patients.csv")
+    assert set(patients["set"]) == {"external"}
+    [operating] = theirs["operating"]["logistic"]
+    calibration = operating["calibration"]
+    logits = np.log(patients["probability"] / (1 - patients["probability"]))
+    expected = 1 / (1 + np.exp(-(calibration["intercept"] + calibration["slope"] * logits)))
+    np.testing.assert_allclose(patients["calibrated"], expected, rtol=1e-6)
+    above = patients["calibrated"] > operating["threshold"]["value"]
+    assert (patients["call"] == np.where(above, "hypoxic", "normoxic")).all()
+    measured = metrics["models"]["logistic"]["external"]
+    assert set(measured) == {"tile", "slide", "patient"}
+    assert measured["patient"]["roc_auc"]["n"] == 40
+    assert measured["patient"]["roc_auc"]["value"] > 0.9
+    right = (patients["call"] == np.where(patients["label"] == 1, "hypoxic", "normoxic")).mean()
+    assert measured["patient"]["chosen_accuracy"]["value"] == pytest.approx(right)
+    assert metrics["chance"]["logistic"]["verdict"] == "above"
+    assert not [one for one in verify(run) if one.problems]
+
+
+def test_no_store_of_the_training_run_is_read(trained: RunDir, tmp_path: Path) -> None:
+    bare = RunDir(tmp_path / "bare")
+    shutil.copytree(trained.root, bare.root, ignore=shutil.ignore_patterns("*.zarr"))
+    run = outside(tmp_path / "new")
+    before = predicted(run, trained).patients
+    pd.testing.assert_frame_equal(predicted(run, bare).patients, before)
+
+
+def test_patients_unlike_those_of_training_are_flagged(trained: RunDir, tmp_path: Path) -> None:
+    near, far = outside(tmp_path / "near"), outside(tmp_path / "far", shift=1.0, labels=False)
+    found = predicted(near, trained)
+    assert found.patients["unlike_training"].sum() <= 4
+    reference = json.loads(trained.metrics_file.read_text())["reference"]
+    means = {slide.patient_id: open_features(near.features(NAME, slide.slide_id)).values for slide in near.slides()}
+    mean, scale = np.load(trained.reference_file)
+    by_id = found.patients.set_index("id")
+    for name, values in means.items():
+        away = (values.astype(np.float64).mean(axis=0) - mean) / scale
+        assert by_id["distance"][name] == pytest.approx(np.sqrt(np.mean(away**2)))
+    assert (by_id["unlike_training"] == (by_id["distance"] > reference["limit"])).all()
+    shifted = predicted(far, trained)
+    assert shifted.patients["unlike_training"].all()
+    assert kinds(shifted.metrics)["unlike-training"].startswith("40 of 40 patients look unlike the training patients")
+    assert shifted.metrics["reference"]["unlike"] == [f"Q{number:02d}" for number in range(40)]
+    assert shifted.metrics["models"] == {}
+
+
+def test_training_patients_are_named_and_left_out_of_the_metrics(trained: RunDir, tmp_path: Path) -> None:
+    run = outside(tmp_path / "new", n=12)
+    split = pd.read_csv(trained.split_file)
+    fitted = sorted(split["patient_id"][split["set"].isin(["train", "valid"])])
+    by_id, by_slide = fitted[:2]
+    run.slides_file.write_text(run.slides_file.read_text().replace("Q00", by_id.lower()))
+    run.patients_file.write_text(run.patients_file.read_text().replace("Q00", by_id.lower()))
+    [slide, *_] = [one for one in trained.slides() if one.patient_id == by_slide]
+    for store in (run.tiles("X01"), run.features(NAME, "X01")):
+        shutil.rmtree(store)
+    write_slide(run, "X01", "Q01", np.array(open_features(trained.features(NAME, slide.slide_id)).values))
+    done = predicted(run, trained)
+    sets = done.patients.set_index("id")["set"]
+    assert set(sets[sets == "trained-on"].index) == {by_id.lower(), "Q01"}
+    assert done.metrics["models"]["logistic"]["external"]["patient"]["roc_auc"]["n"] == 10
+    said = kinds(done.metrics)["trained-on"]
+    assert f"Q01 ({by_slide} there), {by_id.lower()} ({by_id} there)" in said
+
+
+def test_predictions_of_other_slides_or_models_are_not_reported(trained: RunDir, tmp_path: Path) -> None:
+    model = RunDir(tmp_path / "model")
+    shutil.copytree(trained.root, model.root)
+    run = outside(tmp_path / "new", n=6)
+    predicted(run, model)
+    assert report(run, progress=NoProgress(), stop=STOP).exists()
+    tables = run.slides_file.read_text(), run.patients_file.read_text()
+    write_slide(run, "X99", "Q99", np.ones((15, 8)))
+    run.slides_file.write_text(tables[0] + "X99,X99.svs,Q99,1\n")
+    stale(run, "slides, features or labels have changed since")
+    run.slides_file.write_text(tables[0])
+    run.patients_file.write_text(tables[1].replace("Q00,0", "Q00,1"))
+    stale(run, "slides, features or labels have changed since")
+    run.patients_file.write_text(tables[1])
+    report(run, progress=NoProgress(), stop=STOP)
+    model.config_file.write_text(model.config_file.read_text().replace("threshold = 0.5 ", "threshold = 0.6 "))
+    evaluate(model, progress=NoProgress(), stop=STOP)
+    stale(run, "the models were trained or evaluated anew since")
+    predicted(run, model)
+    report(run, progress=NoProgress(), stop=STOP)
+    (run.predictions / "patients.csv").write_text("id\n")
+    stale(run, "predictions/ is damaged")
+
+
+def stale(run: RunDir, why: str) -> None:
+    with pytest.raises(NotReadyError, match=why) as caught:
+        report(run, progress=NoProgress(), stop=STOP)
+    assert caught.value.remedy.startswith(f"hypoxia-hpc predict {run.word} --model ")
+
+
+def test_a_training_run_has_to_be_evaluated_with_its_present_models(trained: RunDir, tmp_path: Path) -> None:
+    model = RunDir(tmp_path / "model")
+    shutil.copytree(trained.root, model.root)
+    run = outside(tmp_path / "new", n=4)
+    metrics = json.loads(model.metrics_file.read_text())
+    model.reference_file.unlink()
+    with pytest.raises(NotReadyError, match=r"reference\.npy is missing"):
+        predicted(run, model)
+    assert evaluate(model, progress=NoProgress(), stop=STOP).fresh
+    assert json.loads(model.metrics_file.read_text()) == metrics
+    assert not evaluate(model, progress=NoProgress(), stop=STOP).fresh
+    text = model.config_file.read_text()
+    model.config_file.write_text(text.replace("c = 0.01 ", "c = 0.02 "))
+    train(model, progress=NoProgress(), stop=STOP)
+    with pytest.raises(NotReadyError, match=r"1 models are not those that .* was made with"):
+        predicted(run, model)
+    model.metrics_file.unlink()
+    with pytest.raises(NotReadyError, match="does not say which model leads") as caught:
+        predicted(run, model)
+    assert caught.value.remedy == f"hypoxia-hpc evaluate {model.word}"
+
+
+def test_what_would_be_taken_for_something_else_is_refused(trained: RunDir, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has models or metrics of its own"):
+        refuse_other_run(trained, trained)
+    run = outside(tmp_path / "new", n=4)
+    predicted(run, trained)
+    refuse_other_run(run, trained)  # its metrics are those of predict
+    text = run.config_file.read_text()
+    run.config_file.write_text(text.replace('["normoxic", "hypoxic"]', '["wild type", "mutant"]'))
+    with pytest.raises(InputError, match=r"are binary \['wild type', 'mutant'\], the models predict binary"):
+        predicted(run, trained)
