@@ -31,12 +31,11 @@ TRAINED = "trained"
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a training run chose: its ``lead`` model, how each head is used in each fold, and the entry of its
-    reference. ``used``: the keys of its models and the content of its metrics.json, which predictions are made of."""
+    """What a training run chose: its metrics.json, and how each head is used in each fold. ``used``: the keys of its
+    models and the content of its metrics.json, which predictions are made of."""
 
-    lead: Json
+    metrics: Json
     operating: Mapping[str, Sequence[Operating]]
-    reference: Json
     used: Json
 
 
@@ -60,7 +59,7 @@ def chosen_by(model_run: RunDir, keys: Mapping[str, str], measures: Measures) ->
     operating = {head: [measures.read_operating(one) for one in each] for head, each in metrics["operating"].items()}
     used = {"models": dict(keys), "content": metrics["content"]}
     used = {"models": dict(keys), "content": metrics["content"]}
-    return Chosen(metrics["lead"], operating, metrics["reference"], used)
+    return Chosen(metrics, operating, used)
 
 
 def refuse_other_outcome(run: RunDir, model_run: RunDir, patients: Mapping[str, Patient]) -> None:
@@ -130,7 +129,7 @@ def with_distances(predictions: Predictions, held: Held) -> Predictions:
 def unchecked(chosen: Chosen, known: Mapping[str, str] | None) -> list[Json]:
     """Which checks could not be made, and why; ``known`` as from `trained_on`."""
     found = []
-    if not chosen.reference:
+    if not chosen.metrics["reference"]:
         why = "the training run has fewer than three training patients with features that differ"
         found.append({"check": "do patients look like those of training?", "why": why})
     if known is None:

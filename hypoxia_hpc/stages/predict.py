@@ -112,11 +112,12 @@ def _predict(
     sets = outside_sets(cohort.patients, known or {})
     made = predict_features(cohort, model_run, (sets,) * n_folds, stage=STAGE, progress=progress, stop=stop)
     doubts = stain_doubts(slide_colours(run, cohort.config.tile, slides, progress=progress, stop=stop))
-    held = held_against(model_run, chosen.reference, made.means)
+    held = held_against(model_run, chosen.metrics["reference"], made.means)
     predictions = with_distances(called(made.predictions, chosen.operating, measures), held)
-    content = outside_content(said_of(predictions, measures), chosen.lead, measures)
+    content = outside_content(said_of(predictions, measures), chosen.metrics["lead"], measures)
     found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(doubts, len(slides))]
     content["warnings"] = [*map(asdict, found), *content["warnings"]]
-    content |= {"reference": held.entry, "unchecked": unchecked(chosen, known), USED: chosen.used}
+    content |= {"operating": chosen.metrics["operating"], "reference": held.entry, USED: chosen.used}
+    content["unchecked"] = unchecked(chosen, known)
     digest = write_predictions(run.predictions, predictions, made.clusters)
     return predictions.patients, write_metrics(run, key_of_predictions(cohort, chosen.used), digest, content)
