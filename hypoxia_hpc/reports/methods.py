@@ -112,7 +112,7 @@ def _evaluation(data: ReportData, kind: Kind) -> str:
         return ""
     beside = [BASELINES[name] for name in baselines_of(data)]
     compared = f" Baselines on the same patients: {', '.join(beside)}." if beside else ""
-    names = ", ".join(title for group in kind.metric_groups(data).values() for title in group.values())
+    names = ", ".join(dict.fromkeys(title for group in kind.metric_groups(data).values() for title in group.values()))
     return (
         f"Reported on test patients with {100 * data.confidence:g} % intervals, over patients: {names}.{compared} "
         f"{kind.call_rule(data, lead_model(data, kind.headline)[0])}"
