@@ -97,7 +97,8 @@ def test_calls_say_what_they_go_by() -> None:
     data, page = make_report_of("binary"), KINDS["binary"]
     fixed = "Called hot: a probability above 0.50, the one of run.toml, for want of validation patients to choose by."
     assert page.call_rule(data, "linear") == fixed
-    folds = [{"fold": fold, "threshold": at, "rule": "youden"} for fold, at in enumerate((0.3, 0.6))]
+    nothing = Calibration(0.0, 1.0, "none", 10, 10)
+    folds = [BinaryOperating(Threshold(at, "youden", 10, 10), nothing).as_json() for at in (0.3, 0.6)]
     chosen = replace(data, metrics={**data.metrics, "operating": {"linear": folds}})
     expected = "a probability above 0.30 to 0.60, chosen on validation patients (largest sensitivity + specificity)."
     assert page.call_rule(chosen, "linear") == f"Called hot: {expected}"
