@@ -102,10 +102,11 @@ class StageTime:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a search: its values by key, and of its validation patients the ROC AUC and the mean loss."""
+    """One point of a search: its values by key, and of its validation patients the figure that the search goes by (the
+    headline of the kind of outcome) and the mean loss."""
 
     settings: Mapping[str, str]
-    roc_auc: float
+    figure: float
     valid_loss: float
     is_chosen: bool
 

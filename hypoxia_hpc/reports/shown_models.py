@@ -24,12 +24,12 @@ def _shown(compute: Json) -> tuple[tuple[str, str], ...]:
     return tuple((name, str(compute[name])) for name in SHOWN_COMPUTE if name in compute)
 
 
-def search_of(model: str, found: Json) -> Search:
-    """``search`` of a model.json."""
+def search_of(model: str, found: Json, figure: str) -> Search:
+    """``search`` of a model.json, which goes by the ``figure`` of this name."""
     points = [
         Point(
             {name: str(value) for name, value in one["settings"].items()},
-            one["roc_auc"],
+            one[figure],
             one["valid_loss"],
             one["settings"] == found["chosen"],
         )

@@ -15,14 +15,16 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped, some_names
+from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
+from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed, Receipt, Slide
 from hypoxia_hpc.reports.content import flow_steps
-from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, SlideRow, StageTime
+from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
@@ -101,7 +103,11 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         outcome=outcome,
         settings=config.model_dump(mode="json"),
         clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
-        searches=tuple(search_of(name, record.search) for name, record in records.items() if record.search),
+        searches=tuple(
+            search_of(name, record.search, CRITERIA[outcome.kind].name)
+            for name, record in records.items()
+            if record.search
+        ),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
         models_note=_sentence(_models_used(run).note),
@@ -158,6 +164,11 @@ def _stale(run: RunDir, why: str) -> NotReadyError:
 def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
     names = [name for name, _, _ in model_names(config.train)]
     return {name: read_record(run.model(name)) for name in names if run.model(name).is_dir()}
+
+
+def _searches(records: Mapping[str, ModelRecord], outcome: Outcome) -> tuple[Search, ...]:
+    figure = CRITERIA[outcome.kind].name
+    return tuple(search_of(name, one.search, figure) for name, one in records.items() if one.search)
 
 
 def _history(name: str, record: ModelRecord) -> Curves:

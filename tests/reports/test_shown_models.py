@@ -58,10 +58,10 @@ def test_points_scores_and_the_chosen_one_of_a_search() -> None:
         {"settings": {"c": 0.1, "max_iter": 100}, "roc_auc": 0.75, "valid_loss": 0.5},
         {"settings": {"c": 0.01, "max_iter": 100}, "roc_auc": 0.875, "valid_loss": 0.625},
     ]
-    found = search_of("logistic", {"chosen": {"c": 0.01, "max_iter": 100}, "points": points})
+    found = search_of("logistic", {"chosen": {"c": 0.01, "max_iter": 100}, "points": points}, "roc_auc")
     assert [point.is_chosen for point in found.points] == [False, True]
     assert found.points[1].settings == {"c": "0.01", "max_iter": "100"}
-    assert (found.points[1].roc_auc, found.points[1].valid_loss) == (0.875, 0.625)
+    assert (found.points[1].figure, found.points[1].valid_loss) == (0.875, 0.625)
 
 
 def test_the_page_shows_every_point(plain: ReportData) -> None:

@@ -22,6 +22,7 @@ from hypoxia_hpc.networks.heads.saved import read_record
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Followed, Json, Label, Patient
+from hypoxia_hpc.reports.kinds import registry as pages
 from hypoxia_hpc.runs.cohort import lacking
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
@@ -158,6 +159,10 @@ def test_a_search_goes_by_the_figure_of_the_kind(tmp_path: Path, kind: str, head
     assert record.search["chosen"] == best["settings"]
     [entry] = grid
     assert record.settings[entry] == best["settings"][entry]
+    evaluate(run, progress=NoProgress(), stop=threading.Event())
+    page = report(run, progress=NoProgress(), stop=threading.Event()).read_text()
+    assert f"The largest {pages.KINDS[KINDS[kind].kind].headline_name} was chosen" in page
+    assert pages.KINDS[KINDS[kind].kind].headline == name
 
 
 # --- too little ---------------------------------------------------------------------------------------------------
