@@ -40,6 +40,7 @@ def auc_chance(
     *,
     within: Sequence[Hashable] | None = None,
     units: Ids | None = None,
+    folds: int = 1,
     seed: int = 0,
 ) -> Chance:
     """The p of an area under the ROC curve of patients, all (n,), against 1/2.
@@ -49,15 +50,16 @@ def auc_chance(
     where that takes too long, 20,000 at random by ``seed``. The p is twice the smaller tail, at most 1: so "above
     chance" is said in at most 2.5 % where there is no signal, and "below" likewise.
 
-    With ``units`` (sites that are drawn as a whole) patients of one are not exchangeable: then p is 1 less the largest
-    confidence of the clustered interval (`auc_interval`) that leaves 1/2 out.
+    With ``units`` (sites that are drawn as a whole) patients of one are not exchangeable, nor are the test patients of
+    a cross-validation in ``folds``, each of whom trained the others' models: then p is 1 less the largest confidence of
+    the interval (`auc_interval`) that leaves 1/2 out.
     """
     positive, probabilities = np.asarray(labels) == 1, np.asarray(probabilities)
-    if units is not None:
+    if units is not None or folds > 1:
         if len(np.unique(positive)) < 2:
             return Chance(1.0, "none")
-        [spread], _ = area_spreads(labels, probabilities[:, None], units)
-        return Chance(spread.p_of_chance(), "clustered")
+        [spread], _ = area_spreads(labels, probabilities[:, None], units, folds)
+        return Chance(spread.p_of_chance(), "interval" if units is None else "clustered")
     codes = np.zeros(len(positive), dtype=np.int64) if within is None else group_codes(within)
     groups = [_Ranked.of(positive[codes == code], probabilities[codes == code]) for code in np.unique(codes)]
     return _exchanged([each for each in groups if each.size], seed)

@@ -44,18 +44,19 @@ def compare_auc(
     *,
     confidence: float,
     units: Ids | None = None,
+    folds: int = 1,
 ) -> Compared:
     """The area under the ROC curve of ``one`` less that of ``other``, probabilities of the same patients, all (n,).
 
     Each area has its own interval (`auc_interval`); both are put together with their correlation (`auc_covariance`,
-    with ``units``: of sites that are drawn as a whole) by the method of variance estimates recovery (Zou and Donner
-    2008). p is 1 less the largest confidence whose interval leaves 0 out. DeLong's own interval covers 74 to 91 % where
-    one of the areas is 0.99 (``benchmarks/interval_coverage.py``), a paired bootstrap little more, and both are 0 wide
-    for two perfect ones.
+    with ``units``: of sites that are drawn as a whole; ``folds`` of a cross-validation as in `auc_interval`) by the
+    method of variance estimates recovery (Zou and Donner 2008). p is 1 less the largest confidence whose interval
+    leaves 0 out. DeLong's own interval covers 74 to 91 % where one of the areas is 0.99, a paired bootstrap little
+    more, and both are 0 wide for two perfect ones (``benchmarks/interval_coverage.py``).
     """
     if len(np.unique(labels)) < 2:
         return Compared(None, None, None, None, len(labels))
-    spreads, correlation = area_spreads(labels, np.column_stack([one, other]), units)
+    spreads, correlation = area_spreads(labels, np.column_stack([one, other]), units, folds)
     found = spreads[0].auc - spreads[1].auc
     low, high = _difference_bounds(spreads, correlation, confidence)
     return Compared(found, low, high, _p(spreads, correlation, found), len(labels))

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.analysis.auc_intervals import AreaSpread, auc_interval, relative_variance
+from hypoxia_hpc.analysis.auc_intervals import AreaSpread, auc_interval, folds_factor, relative_variance
 from hypoxia_hpc.analysis.baselines import paired_rows, within_statistic
 from hypoxia_hpc.analysis.call_intervals import call_intervals, share_interval
 from hypoxia_hpc.analysis.classes import class_auc_statistic, class_call_names, class_call_statistic
@@ -41,6 +41,7 @@ def binary_intervals(
     threshold: float,
     confidence: float,
     units: Ids | None = None,
+    folds: int = 1,
 ) -> dict[str, Interval]:
     """prevalence, roc_auc, average_precision, brier, CALL_METRICS at ``threshold`` (above it is 1),
     calibration_intercept and calibration_slope of n rows.
@@ -48,20 +49,21 @@ def binary_intervals(
     ``labels`` 0 or 1, ``probabilities`` of label 1 in 0..1, (n,). ``units`` None: independent patients. The area has
     Newcombe's interval, shares Wilson's, other metrics of calls Jeffreys' (`call_intervals`), calibration the profile
     likelihood's, average precision and Brier score that of `bounded_interval`. With ``units`` all of them go by how
-    much units differ. Raises InputError for labels or probabilities outside their range.
+    much units differ. ``folds``: of a cross-validation, whose pooled areas and what has a bounded interval vary more
+    (`folds_factor`). Raises InputError for labels or probabilities outside their range.
     """
     check_rows(labels, probabilities)
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
     n, units = len(labels), None if units is None else codes
     found = {
         "prevalence": share_interval(labels == 1, confidence=confidence, units=units),
-        "roc_auc": auc_interval(labels, probabilities, confidence=confidence, units=units),
+        "roc_auc": auc_interval(labels, probabilities, confidence=confidence, units=units, folds=folds),
     }
     with_positive = len(np.unique(codes[labels == 1]))
     precision = average_precision_statistic(labels, probabilities, codes, n_units)
     squares = ((labels - probabilities.astype(np.float64)) ** 2)[:, None]
-    [found["average_precision"]] = _bounded(precision, n_units, with_positive, confidence)
-    [found["brier"]] = _bounded(mean_statistic(squares, codes, n_units), n_units, n_units, confidence)
+    [found["average_precision"]] = _bounded(precision, n_units, with_positive, confidence, folds=folds)
+    [found["brier"]] = _bounded(mean_statistic(squares, codes, n_units), n_units, n_units, confidence, folds=folds)
     found |= call_intervals(labels, probabilities > threshold, confidence=confidence, units=units)
     if units is None:
         found["calibration_intercept"] = calibration_intercept(labels, probabilities, confidence)
@@ -73,26 +75,33 @@ def binary_intervals(
 
 
 def class_intervals(
-    labels: NDArray[np.integer], probabilities: NDArray[np.floating], *, confidence: float, units: Ids | None = None
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    *,
+    confidence: float,
+    units: Ids | None = None,
+    folds: int = 1,
 ) -> dict[str, Interval]:
     """roc_auc_0 ... of each class against the rest, roc_auc_macro, and the metrics of `class_call_names`, of n rows.
 
     ``labels`` in 0..K-1, (n,); ``probabilities`` (n, K). Areas of a class have Newcombe's interval, top-1 Wilson's
     (with ``units``: of the effective number), all others that of `bounded_interval`, the units of the smallest class
-    being the number behind them.
+    being the number behind them. ``folds`` as of `binary_intervals`.
     """
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
     (n, n_classes), units = probabilities.shape, None if units is None else codes
     own = [(labels == number).astype(np.int64) for number in range(n_classes)]
     found = {
-        f"roc_auc_{number}": auc_interval(own[number], probabilities[:, number], confidence=confidence, units=units)
+        f"roc_auc_{number}": auc_interval(
+            own[number], probabilities[:, number], confidence=confidence, units=units, folds=folds
+        )
         for number in range(n_classes)
     }
     fewest = int((class_counts(labels, codes, n_units, n_classes) > 0).sum(axis=0).min()) if n else 0
     macro = class_auc_statistic(labels, probabilities, codes, n_units)
-    found["roc_auc_macro"] = _bounded(macro, n_units, fewest, confidence)[-1]
+    found["roc_auc_macro"] = _bounded(macro, n_units, fewest, confidence, folds=folds)[-1]
     calls = class_call_statistic(labels, probabilities, codes, n_units)
-    found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence), strict=True)
+    found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence, folds=folds), strict=True)
     right = probabilities.argmax(axis=1) == labels
     found["top1"] = share_interval(right, confidence=confidence, units=units)
     return as_intervals(found, n)
@@ -106,14 +115,16 @@ def score_intervals(
     bootstrap: int,
     seed: int,
     units: Ids | None = None,
+    folds: int = 1,
 ) -> dict[str, Interval]:
-    """spearman (`bounded_interval`), r2 and mae (BCa bootstrap of ``bootstrap`` resamples) of n rows."""
+    """spearman (`bounded_interval`, ``folds`` as of `binary_intervals`), r2 and mae (BCa bootstrap of ``bootstrap``
+    resamples) of n rows."""
     codes, n_units, (truth, predicted) = in_order(units, truth, predicted)
     statistic = score_statistic(truth, predicted, codes, n_units)
     everyone = np.ones((n_units, 1))
     drawn = bootstrap_intervals(statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed)
     found = dict(zip(SCORE_METRICS, drawn, strict=True))
-    found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0)[0]
+    found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0, folds=folds)[0]
     return as_intervals(found, len(truth))
 
 
@@ -125,13 +136,14 @@ def survival_intervals(
     confidence: float,
     until: float | None = None,
     units: Ids | None = None,
+    folds: int = 1,
 ) -> dict[str, Interval]:
     """harrell and uno, concordances of n patients (`bounded_interval`, the units with an event being the number behind
-    them). Arguments as those of `concordance_statistic`."""
+    them). Arguments as those of `concordance_statistic`, ``folds`` as of `binary_intervals`."""
     codes, n_units, (time, event, risk) = in_order(units, time, event, risk)
     statistic = concordance_statistic(time, event, risk, codes, until=until)
     with_event = len(np.unique(codes[event == 1]))
-    found = _bounded(statistic, n_units, with_event, confidence)
+    found = _bounded(statistic, n_units, with_event, confidence, folds=folds)
     return as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
 
 
@@ -142,9 +154,11 @@ def within_interval(
     *,
     confidence: float,
     units: Ids | None = None,
+    folds: int = 1,
 ) -> Interval:
     """The area within groups (`within_statistic`) of patients, with Newcombe's interval: its variance, that of the
-    patients who are in a pair, times the ratio of the jackknife's to it. ``n``: patients who are in a pair."""
+    patients who are in a pair, times the ratio of the jackknife's to it, times `folds_factor`. ``n``: patients who
+    are in a pair."""
     codes, n_units, (labels, probabilities, own) = in_order(units, labels, probabilities, group_codes(groups))
     groups = own.tolist()
     statistic = within_statistic(labels, probabilities, groups, codes, n_units)
@@ -156,17 +170,20 @@ def within_interval(
     n_positive, n_negative = (len(np.unique(codes[paired & (labels == label)])) for label in (1, 0))
     freedom = len(np.unique(codes[paired])) - 1.0
     ratio = relative_variance(value, variance, n_positive, n_negative)
-    spread = AreaSpread(value, n_positive, n_negative, ratio, freedom)
+    spread = AreaSpread(value, n_positive, n_negative, folds_factor(folds) * ratio, freedom)
     return Interval(value, *spread.interval(confidence), int(paired.sum()))
 
 
-def _bounded(statistic: Statistic, n_units: int, n: int, confidence: float, *, lowest: float = 0.0) -> list[Bounds]:
+def _bounded(
+    statistic: Statistic, n_units: int, n: int, confidence: float, *, lowest: float = 0.0, folds: int = 1
+) -> list[Bounds]:
     """Metrics between ``lowest`` and 1 with `bounded_interval`; NaN where a metric, or its variance, is not defined."""
     if n_units == 0:
         return [Bounds(np.nan, np.nan, np.nan)] * len(statistic(np.ones((0, 1)))[0])
     values = point(statistic, n_units)
     found = []
-    for value, variance in zip(values, jackknife_variance(jackknife(statistic, n_units)), strict=True):
+    variances = folds_factor(folds) * jackknife_variance(jackknife(statistic, n_units))
+    for value, variance in zip(values, variances, strict=True):
         if n < 1 or np.isnan(value) or np.isnan(variance):
             found.append(Bounds(float(value), np.nan, np.nan))
         else:

@@ -83,7 +83,9 @@ class BinaryMeasures(Measures):
         labels, probabilities = _columns(rows, said)
         confidence = confidence or self.table.confidence
         threshold = self.table.threshold
-        found = binary_intervals(labels, probabilities, threshold=threshold, confidence=confidence, units=units)
+        found = binary_intervals(
+            labels, probabilities, threshold=threshold, confidence=confidence, units=units, folds=self.folds
+        )
         if THRESHOLD in rows:
             called = probabilities > rows[THRESHOLD].to_numpy(dtype=np.float64)
             bounds = call_intervals(labels, called, confidence=confidence, units=units)
@@ -116,14 +118,16 @@ class BinaryMeasures(Measures):
 
     def compared(self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Compared:
         labels, mine = _columns(one, said)
-        return compare_auc(labels, mine, _columns(other, said)[1], confidence=self.table.confidence, units=units)
+        return compare_auc(
+            labels, mine, _columns(other, said)[1], confidence=self.table.confidence, units=units, folds=self.folds
+        )
 
     def strata(self, rows: pd.DataFrame, codes: Int64Array, n_units: int) -> Float64Array:
         return class_counts(rows["label"].to_numpy(dtype=np.int64), codes, n_units)
 
     def chance(self, rows: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Chance:
         labels, probabilities = _columns(rows, said)
-        return auc_chance(labels, probabilities, units=units, seed=self.table.seed)
+        return auc_chance(labels, probabilities, units=units, folds=self.folds, seed=self.table.seed)
 
     def least_p(self, rows: pd.DataFrame) -> float:
         n_1 = int(rows["label"].sum())

@@ -89,8 +89,8 @@ def within_groups(
         own = known["patient_id"].astype(str).map(groups).tolist()
         labels = known["label"].to_numpy(dtype=np.int64)
         said = known[measures.said_of_patients[0]].to_numpy(dtype=np.float64)
-        interval = partial(within_interval, labels, said, own, units=units_of(known, units))
-        if units is None:
+        interval = partial(within_interval, labels, said, own, units=units_of(known, units), folds=measures.folds)
+        if units is None and measures.folds == 1:
             chance = auc_chance(labels, said, within=own, seed=measures.table.seed)
         else:
             chance = chance_of_intervals(lambda confidence: interval(confidence=confidence), 0.5)  # noqa: B023

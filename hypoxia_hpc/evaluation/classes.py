@@ -43,7 +43,9 @@ class ClassMeasures(Measures):
     def metrics(
         self, rows: pd.DataFrame, said: Sequence[str], units: Ids | None, confidence: float | None = None
     ) -> dict[str, Interval]:
-        return class_intervals(*_columns(rows, said), confidence=confidence or self.table.confidence, units=units)
+        return class_intervals(
+            *_columns(rows, said), confidence=confidence or self.table.confidence, units=units, folds=self.folds
+        )
 
     @property
     def calibrated(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
@@ -65,7 +65,7 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
         "unchecked": _unchecked(context, measures),
     }
     if context.n_folds > 1:
-        content["folds"] = _folds(said.patients, measures, context.units)
+        content["folds"] = _folds(said.patients, replace(measures, folds=1), context.units)
     least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
     content["warnings"] = [asdict(one) for one in warnings_of(content, measures, least)]
     return content

@@ -21,6 +21,6 @@ MEASURES: Mapping[OutcomeKind, type[Measures]] = {
 }
 
 
-def measures_of(outcome: Outcome, table: EvaluateTable) -> Measures:
-    """The measures of an outcome as [evaluate] says."""
-    return MEASURES[outcome.kind](outcome, table)
+def measures_of(outcome: Outcome, table: EvaluateTable, folds: int = 1) -> Measures:
+    """The measures of an outcome as [evaluate] says, of all ``folds`` of a cross-validation together."""
+    return MEASURES[outcome.kind](outcome, table, folds)

@@ -30,11 +30,13 @@ class Measures(ABC):
 
     Rows are frames with the columns of ``outcome.label_types``, all known, and what a model says of them in the columns
     that are named beside them (those of ``outcome.outputs``, or calibrated ones). ``units``, (n,): what is drawn as a
-    whole, a patient with all tiles, a site with all patients; None: the rows are independent patients.
+    whole, a patient with all tiles, a site with all patients; None: the rows are independent patients. ``folds``
+    above 1: the rows are those of all folds of a cross-validation together.
     """
 
     outcome: Outcome
     table: EvaluateTable
+    folds: int = 1
 
     # The metric by which a model is chosen and judged, how a reader sees its name, its value without any relation.
     headline: ClassVar[str]

@@ -32,6 +32,7 @@ class ScoreMeasures(Measures):
             bootstrap=self.table.bootstrap,
             seed=self.table.seed,
             units=units,
+            folds=self.folds,
         )
 
     def of_groups(

@@ -26,7 +26,9 @@ class SurvivalMeasures(Measures):
     def metrics(
         self, rows: pd.DataFrame, said: Sequence[str], units: Ids | None, confidence: float | None = None
     ) -> dict[str, Interval]:
-        return survival_intervals(*_columns(rows, said), confidence=confidence or self.table.confidence, units=units)
+        return survival_intervals(
+            *_columns(rows, said), confidence=confidence or self.table.confidence, units=units, folds=self.folds
+        )
 
     def of_groups(
         self, train: pd.DataFrame, train_groups: Sequence[Hashable], groups: Sequence[Hashable]

@@ -12,6 +12,7 @@ from hypoxia_hpc.evaluation.claims import ALPHA
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.records import Json
 
+CHANCE = 0.5
 GROUP_WORDS = {"tumour_type": "tumour type", "site": "site"}
 
 
@@ -77,9 +78,11 @@ def _within(content: Json) -> Iterator[Warned]:
     lead = content["lead"]["model"]
     for column, heads in content["within"].items():
         found = heads.get(lead)
-        if found is None or found["roc_auc"]["value"] is None or found["p"] < ALPHA:
+        if found is None or found["roc_auc"]["low"] is None:
             continue
         area = found["roc_auc"]
+        if found["p"] < ALPHA and area["value"] > CHANCE:
+            continue
         words = GROUP_WORDS[column]
         yield Warned(
             f"chance-within-{column.replace('_', '-')}",

@@ -61,7 +61,7 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
         made = predict_features(cohort, run, folds, stage=STAGE, progress=progress, stop=stop)
         slides = [state.slide for state in cohort.done]
         colours = slide_colours(run, cohort.config.tile, slides, progress=progress, stop=stop)
-        measures = measures_of(cohort.outcome, cohort.config.evaluate)
+        measures = measures_of(cohort.outcome, cohort.config.evaluate, cohort.config.train.folds)
         predictions, context = _judged(cohort, folds, made, colours, measures)
         measured = content_of(said_of(predictions, measures), context, measures)
         measured["warnings"] += map(asdict, stain_warning(stain_doubts(colours), len(slides)))

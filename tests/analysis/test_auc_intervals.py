@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import t
 
-from hypoxia_hpc.analysis.auc_intervals import AreaSpread, area_spreads, auc_interval, relative_variance
+from hypoxia_hpc.analysis.auc_intervals import AreaSpread, area_spreads, auc_interval, folds_factor, relative_variance
 from hypoxia_hpc.analysis.intervals import newcombe_interval, newcombe_variance
 
 
@@ -131,3 +131,16 @@ def test_sites_with_a_signal_of_their_own_hold_chance():
         found = auc_interval(labels, scores, confidence=0.95, units=sites.astype(str))
         hits += found.low <= 0.5 <= found.high
     assert hits >= 53
+
+
+def test_the_pooled_area_of_a_cross_validation_varies_more():
+    """Nadeau and Bengio's factor: 1 + k / (k - 1)."""
+    labels, said = np.arange(60) % 2, np.linspace(0, 1, 60) ** 2 % 0.3
+    plain, pooled = (auc_interval(labels, said, confidence=0.95, folds=folds) for folds in (1, 5))
+    assert folds_factor(1) == 1
+    assert folds_factor(5) == 2.25
+    assert folds_factor(2) == 3
+    assert plain.value == pooled.value
+    [spread], _ = area_spreads(labels, said[:, None], None, 5)
+    assert spread.interval(0.95) == (pooled.low, pooled.high)
+    assert (pooled.high - pooled.low) / (plain.high - plain.low) == pytest.approx(1.5, abs=0.1)
