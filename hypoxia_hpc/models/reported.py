@@ -11,6 +11,7 @@ from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, PATIENTS_FILE
+from hypoxia_hpc.models.reference import DISTANCE, UNLIKE
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Label, Patient
 from hypoxia_hpc.reports.data import ClusterShares, CohortPatient, PatientPrediction
@@ -54,8 +55,15 @@ def predictions_of(
         values = tuple(float(value) for value in rows[said].astype("float64").mean())
         call = _call(rows, values, outcome, config.evaluate.threshold)
         n_tiles, label = int(rows["n_tiles"].iloc[0]), labels.get(str(patient_id))
-        found.append(PatientPrediction(str(model), str(set_name), str(patient_id), label, values, n_tiles, call))
+        name = str(patient_id)
+        found.append(PatientPrediction(str(model), str(set_name), name, label, values, n_tiles, call, *_distance(rows)))
     return tuple(found)
+
+
+def _distance(rows: pd.DataFrame) -> tuple[float | None, bool]:
+    if DISTANCE not in rows:
+        return None, False
+    return float(rows[DISTANCE].iloc[0]), bool(int(rows[UNLIKE].iloc[0]))
 
 
 def _call(rows: pd.DataFrame, said: tuple[float, ...], outcome: Outcome, threshold: float) -> str:

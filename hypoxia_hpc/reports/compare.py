@@ -9,9 +9,9 @@ from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.content import SHOWN_SETS
 from hypoxia_hpc.reports.data import ReportData
 from hypoxia_hpc.reports.kinds.registry import KINDS
-from hypoxia_hpc.reports.lead import lead_model
+from hypoxia_hpc.reports.lead import lead_model, measured_set
 from hypoxia_hpc.reports.methods import flattened
-from hypoxia_hpc.reports.summary import measured_set, value_and_span, verdict
+from hypoxia_hpc.reports.summary import value_and_span, verdict
 from hypoxia_hpc.reports.text import MISSING, thousands
 
 # Where a run lies and what the machine has is no difference of results.

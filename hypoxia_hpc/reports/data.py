@@ -25,7 +25,8 @@ class CohortPatient:
 @dataclass(frozen=True, slots=True)
 class PatientPrediction:
     """What one model says of a patient: the columns of `Outcome.outputs` (the calibrated probability where there is
-    one; the mean where several folds tested the patient) and, of classes, the name of the one that is called."""
+    one; the mean where several folds tested the patient) and, of classes, the name of the one that is called.
+    ``distance`` from the patients of training, where it was measured, and whether it is beyond theirs."""
 
     model: str
     set_name: str
@@ -34,6 +35,8 @@ class PatientPrediction:
     said: tuple[float, ...]
     n_tiles: int
     call: str = ""
+    distance: float | None = None
+    is_unlike: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ BASELINES = {
 }
 
 
+# The sets that a page may be about, and what one of their patients is.
+MEASURED = {"test": "test patient", "external": "outside patient"}
+
+
 def model_order(names: Iterable[str]) -> list[str]:
     """The heads as the configuration lists them, other models by name, the baselines last; each once."""
     known = {name: position for position, name in enumerate(HEADS)}
@@ -71,6 +75,17 @@ def _lead(metrics: Json, models: Sequence[str], headline: str) -> Json:
     return {"model": ties[0], "by": "validation patients", "ties": ties}
 
 
+def measured_set(data: ReportData, lead: str) -> str:
+    """The set that the page is about: test patients, or outside patients with labels."""
+    levels = data.metrics.get("models", {}).get(lead, {})
+    return next((name for name in MEASURED if levels.get(name, {}).get("patient")), "test")
+
+
+def who_is_measured(data: ReportData, lead: str) -> str:
+    """A patient of that set, in words."""
+    return MEASURED[measured_set(data, lead)]
+
+
 def n_folds(data: ReportData) -> int:
     """Folds of the cross-validation, 0 where there was none."""
     return max((len(folds) for folds in data.metrics.get("folds", {}).values()), default=0)
@@ -78,7 +93,7 @@ def n_folds(data: ReportData) -> int:
 
 def test_rows(data: ReportData) -> dict[str, list[PatientPrediction]]:
     """Labelled test patients by model, in the page's order, baselines left out."""
-    return rows_of(data, ("test", "external"))
+    return rows_of(data, tuple(MEASURED))
 
 
 def rows_of(data: ReportData, sets: Sequence[str]) -> dict[str, list[PatientPrediction]]:

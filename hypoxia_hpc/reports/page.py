@@ -16,7 +16,7 @@ from hypoxia_hpc.reports.compare import side_by_side
 from hypoxia_hpc.reports.data import ReportData, SlideRow
 from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
 from hypoxia_hpc.reports.kinds.registry import KINDS
-from hypoxia_hpc.reports.lead import BASELINES, lead_model
+from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.summary import summarise
 from hypoxia_hpc.reports.tables import DataTable
 
@@ -116,6 +116,7 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "data": data,
         "kind": kind,
         "lead": lead,
+        "who": who_is_measured(data, lead),
         "confidence": f"{100 * data.confidence:g} %",
         "summary": summarise(data, kind),
         "facts": content.facts(data),

@@ -30,7 +30,7 @@ def patient_table(data: ReportData, kind: Kind, lead: str) -> DataTable | None:
     rows.sort(key=lambda row: ("wrong" not in row.tags, row.cells[0].text))
     has_calls = any(row.call for row in by_model[lead])
     columns = (Column("patient"), *_fact_columns(data), Column("truth"), *kind.columns(data.outcome))
-    columns += (*_head_columns(data, kind, has_calls=has_calls), TILES)
+    columns += (*_head_columns(data, kind, has_calls=has_calls), *_distance_columns(data), TILES)
     return DataTable("test-patients", "test patients", columns, tuple(rows), _filters(data, rows))
 
 
@@ -50,9 +50,11 @@ def unlabelled_table(data: ReportData, kind: Kind, lead: str) -> DataTable | Non
     rows = []
     for name in ordered:
         cells = [_cells(data, kind, by_patient[name].get(model), len(own)) for model in models]
-        tiles = count(max(row.n_tiles for row in by_patient[name].values()))
-        rows.append(Row((Cell(name), tiles, *(cell for group in cells for cell in group))))
-    return DataTable("unlabelled-patients", "predictions", (Column("patient"), TILES, *columns), tuple(rows))
+        first_row = next(iter(by_patient[name].values()))
+        own_cells = (Cell(name), count(first_row.n_tiles), *_distance_cells(data, first_row))
+        rows.append(Row((*own_cells, *(cell for group in cells for cell in group)), _unlike(first_row)))
+    titles = (Column("patient"), TILES, *_distance_columns(data), *columns)
+    return DataTable("unlabelled-patients", "predictions", titles, tuple(rows), _filters(data, rows))
 
 
 def group_tables(data: ReportData, kind: Kind, lead: str) -> list[DataTable]:
@@ -103,7 +105,26 @@ def _row(data: ReportData, kind: Kind, said: Sequence[PatientPrediction], lead: 
     if _has_heads(data) and kind.has_spread:
         cells.append(number(kind.spread(said)))
     tags = (*kind.tags(row, data.outcome), *(("split",) if otherwise else ()))
-    return Row((*cells, count(row.n_tiles)), tags)
+    return Row((*cells, *_distance_cells(data, row), count(row.n_tiles)), (*tags, *_unlike(row)))
+
+
+def _unlike(row: PatientPrediction) -> tuple[str, ...]:
+    return ("unlike",) if row.is_unlike else ()
+
+
+def _distance_columns(data: ReportData) -> tuple[Column, ...]:
+    """How far patients are from those of training, where that was measured."""
+    hint = "root mean square over features, in units of the spread of training patients; about 1 is usual"
+    is_there = any(row.distance is not None for row in data.predictions)
+    return (
+        (Column("distance from training", is_number=True, hint=hint), Column("training patients")) if is_there else ()
+    )
+
+
+def _distance_cells(data: ReportData, row: PatientPrediction) -> tuple[Cell, ...]:
+    if not _distance_columns(data):
+        return ()
+    return number(row.distance, 2), Cell("unlike training", look="status bad") if row.is_unlike else Cell("alike")
 
 
 def _has_heads(data: ReportData) -> bool:
@@ -136,6 +157,7 @@ def _filters(data: ReportData, rows: Sequence[Row]) -> tuple[tuple[str, str], ..
         "missed": f"{positive}, called {negative}",
         "overcalled": f"{negative}, called {positive}",
         "split": "heads differ",
+        "unlike": "unlike training",
     }
     return tuple((tag, title) for tag, title in titles.items() if tag in used)
 

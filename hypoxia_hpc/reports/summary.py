@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.data import ReportData
 from hypoxia_hpc.reports.kinds.kind import Kind
-from hypoxia_hpc.reports.lead import BASELINES, baselines_of, lead_model, metric, n_folds, rows_of
+from hypoxia_hpc.reports.lead import (
+    BASELINES,
+    MEASURED,
+    baselines_of,
+    lead_model,
+    measured_set,
+    metric,
+    n_folds,
+    rows_of,
+    who_is_measured,
+)
 from hypoxia_hpc.reports.text import count_of, fixed, interval, p_value
 
 # Of patients without a label, or predicted by the models of another run.
 CALLED = ("unlabelled", "predict")
-MEASURED = ("test", "external")
-SET_WORDS = {"test": "test patient", "external": "outside patient"}
 WITHIN = {"tumour_type": "within a tumour type", "site": "within a site"}
 
 
@@ -40,19 +48,13 @@ class Summary:
     beside: tuple[Beside, ...]
 
 
-def measured_set(data: ReportData, lead: str) -> str:
-    """The set that the answer is about: test patients, or outside patients with labels."""
-    levels = data.metrics.get("models", {}).get(lead, {})
-    return next((name for name in MEASURED if levels.get(name, {}).get("patient")), "test")
-
-
 def summarise(data: ReportData, kind: Kind) -> Summary:
     """The answer: the metric of test patients; without one, the calls; without those, that there is none."""
     lead, choice = lead_model(data, kind.headline)
     set_name = measured_set(data, lead)
     found = metric(data.metrics, lead, set_name, "patient", kind.headline)
     if found.get("value") is not None:
-        n = count_of(found["n"], SET_WORDS[set_name])
+        n = count_of(found["n"], who_is_measured(data, lead))
         answer = f"{kind.headline_name} {value_and_span(found)} on {n}, model {lead}."
         notes: tuple[str, ...] = (_across_folds(data, kind, lead), choice)
     else:
@@ -123,7 +125,7 @@ def _without_metric(data: ReportData, kind: Kind, lead: str) -> tuple[str, tuple
 
 
 def _no_metric(data: ReportData, kind: Kind, lead: str) -> str:
-    rows = rows_of(data, MEASURED).get(lead, [])
+    rows = rows_of(data, tuple(MEASURED)).get(lead, [])
     if not rows:
         return f"There is no {kind.headline_name}: this run has no labelled test patients."
     one_class = len({row.label for row in rows}) == 1

@@ -37,8 +37,10 @@ def test_demo_says_metrics_and_where_the_report_is(demo: Path) -> None:
 def test_demo_leaves_what_the_contract_promises(demo: Path) -> None:
     run = demo / "run"
     patients = pd.read_csv(run / "predictions" / "patients.csv")
-    assert list(patients.columns) == ["model", "fold", "set", "id", "label", "probability", "n_tiles"]
-    assert len(patients) == 4 * 61
+    made = ["probability", "calibrated", "threshold", "call", "n_tiles"]
+    assert list(patients.columns) == ["model", "fold", "set", "id", "label", *made]
+    counts = patients["model"].value_counts()
+    assert all(counts[head] == 61 for head in TrainTable().heads) and counts["majority-class"] == 61
     real = patients[patients["id"] == "CMU-1-Small-Region"]
     assert real["set"].eq("unlabelled").all()
     assert real["label"].isna().all()

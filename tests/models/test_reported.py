@@ -54,6 +54,15 @@ def test_calibrated_probabilities_and_calls_of_the_table_come_first(tmp_path: Pa
     assert found.said == (pytest.approx(0.5),) and found.call == "cold"
 
 
+def test_distances_from_training_are_read_where_there_are_some(tmp_path: Path) -> None:
+    rows = [
+        row("b", probability=0.9, distance=2.5, unlike_training=1),
+        row("c", probability=0.1, distance=1, unlike_training=0),
+    ]
+    write(tmp_path / "predictions" / "patients.csv", rows)
+    assert [(one.distance, one.is_unlike) for one in said(RunDir(tmp_path))] == [(2.5, True), (1.0, False)]
+
+
 def test_classes_scores_and_risks(tmp_path: Path) -> None:
     file = tmp_path / "predictions" / "patients.csv"
     write(file, [row("b", probability_x=0.2, probability_y=0.5, probability_z=0.3)])

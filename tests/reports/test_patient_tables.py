@@ -85,6 +85,23 @@ def test_groups_have_their_own_measure_where_both_classes_are(empty_report: Repo
     assert texts(by_type.rows[0]) == ["KIRC", "4", "2", "2", "2", "0.750"]
 
 
+def test_who_is_unlike_the_patients_of_training_can_be_found(empty_report: ReportData) -> None:
+    data = data_of(empty_report)
+    far = {"b": 3.5}
+    rows = tuple(
+        dataclasses.replace(row, distance=far.get(row.patient_id, 1.0), is_unlike=row.patient_id in far)
+        for row in data.predictions
+    )
+    table = table_of(dataclasses.replace(data, predictions=rows))
+    assert [column.title for column in table.columns][-3:] == ["distance from training", "training patients", "tiles"]
+    assert texts(table.rows[0])[-3:] == ["3.50", "unlike training", "5"]
+    assert texts(table.rows[1])[-3:] == ["1.00", "alike", "5"]
+    assert (table.tagged("unlike"), dict(table.filters)["unlike"]) == (1, "unlike training")
+    outside = tuple(dataclasses.replace(row, set_name="unlabelled", label=None) for row in rows)
+    unlabelled = unlabelled_table(dataclasses.replace(data, predictions=outside), BINARY, "tanh")
+    assert unlabelled is not None and dict(unlabelled.filters) == {"unlike": "unlike training"}
+
+
 def test_patients_without_a_label_by_the_lead_model(full_report: ReportData) -> None:
     table = unlabelled_table(full_report, BINARY, "tanh")
     assert table is not None

@@ -14,7 +14,7 @@ from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 from hypoxia_hpc.reports.figures import Figure, legend_of, points, stem
 from hypoxia_hpc.reports.kinds.confusion import confusion_figure
 from hypoxia_hpc.reports.kinds.kind import Kind
-from hypoxia_hpc.reports.lead import metric, test_rows
+from hypoxia_hpc.reports.lead import measured_set, metric, test_rows
 from hypoxia_hpc.reports.plots import Frame, Line, Reference, dot_plot, line_plot, series_of
 from hypoxia_hpc.reports.tables import Cell, Column, number
 from hypoxia_hpc.reports.text import count_of, fixed, interval
@@ -138,7 +138,7 @@ def _roc(data: ReportData, arrays: Arrays, series: Mapping[str, int], lead: str)
     )
     lines = [Line(model, rates[0], rates[1], series[model]) for model, rates in found.items()]
     shown = lead if lead in arrays else next(iter(arrays))
-    area = metric(data.metrics, shown, "test", "patient", "roc_auc")
+    area = metric(data.metrics, shown, measured_set(data, shown), "patient", "roc_auc")
     span = interval(area.get("low"), area.get("high"))
     alt = (
         f"ROC curves of {count_of(len(arrays), 'model')} on {count_of(len(arrays[shown][0]), 'test patient')}: the "

@@ -11,7 +11,7 @@ from hypoxia_hpc.records import Float64Array
 from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 from hypoxia_hpc.reports.figures import Figure, stem
 from hypoxia_hpc.reports.kinds.kind import Kind
-from hypoxia_hpc.reports.lead import metric, test_rows
+from hypoxia_hpc.reports.lead import measured_set, metric, test_rows
 from hypoxia_hpc.reports.plots import Frame, Reference, scatter_plot
 from hypoxia_hpc.reports.tables import Cell, Column, number
 from hypoxia_hpc.reports.text import count_of, fixed
@@ -61,7 +61,10 @@ def _scatter(model: str, rows: Sequence[PatientPrediction], data: ReportData) ->
     name, column = f"scatter-{stem(model)}", data.outcome.table.column
     ends = (float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max())))
     frame = Frame(f"true {column}", "predicted", None, None, (4.4, 4.1), references=(Reference(ends, ends),))
-    found = {key: metric(data.metrics, model, "test", "patient", key).get("value") for key in ("spearman", "r2", "mae")}
+    found = {
+        key: metric(data.metrics, model, measured_set(data, model), "patient", key).get("value")
+        for key in ("spearman", "r2", "mae")
+    }
     worth = (
         f"Spearman {fixed(found['spearman'], 2)}, R² {fixed(found['r2'], 2)}, mean absolute error "
         f"{fixed(found['mae'])}."

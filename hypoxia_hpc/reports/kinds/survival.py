@@ -13,7 +13,7 @@ from hypoxia_hpc.records import Followed
 from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 from hypoxia_hpc.reports.figures import Figure, legend_of, points, stem
 from hypoxia_hpc.reports.kinds.kind import Kind
-from hypoxia_hpc.reports.lead import metric, test_rows
+from hypoxia_hpc.reports.lead import measured_set, metric, test_rows
 from hypoxia_hpc.reports.plots import Frame, Line, line_plot
 from hypoxia_hpc.reports.tables import Cell, Column, count, number
 from hypoxia_hpc.reports.text import count_of, fixed
@@ -63,7 +63,7 @@ def _curves(model: str, rows: Sequence[PatientPrediction], data: ReportData) -> 
     lines = [Line(name, *pair, number_ + 1, is_steps=True) for number_, (name, pair) in enumerate(arrays.items())]
     frame = Frame(data.outcome.table.time, "share without the event", xlim=None, ylim=(-0.02, 1.02), size=(4.4, 3.4))
     name = f"kaplan-meier-{stem(model)}"
-    found = metric(data.metrics, model, "test", "patient", "harrell").get("value")
+    found = metric(data.metrics, model, measured_set(data, model), "patient", "harrell").get("value")
     sizes = ", ".join(
         f"{name}: {count_of(int(half.sum()), 'patient')}, {count_of(int(event[half].sum()), 'event')}"
         for name, half in halves.items()
