@@ -28,16 +28,16 @@ class Item:
 
 
 def methods_paragraph(data: ReportData, kind: Kind) -> str:
-    """How the result was made, in sentences; empty where no model was trained."""
-    if not models_of(data) or not data.settings:
+    """How the result was made, in sentences; empty where no model was trained and tested in this run."""
+    if not _is_study(data):
         return ""
     parts = (_cohort, _tiles, _features, _models, _split, _evaluation, _software)
     return " ".join(sentence for part in parts if (sentence := part(data, kind)))
 
 
 def checklist(data: ReportData, kind: Kind) -> list[Item]:
-    """All items of TRIPOD+AI; none where no model was trained."""
-    if not models_of(data) or not data.settings:
+    """All items of TRIPOD+AI; none where no model was trained and tested in this run."""
+    if not _is_study(data):
         return []
     answers: Mapping[str, Callable[[ReportData, Kind], str]] = {
         "6b": _eligibility, "7": _tiles, "8a": _outcome, "9b": _features, "10": _size, "11": _missing, "12a": _split,
@@ -50,6 +50,11 @@ def checklist(data: ReportData, kind: Kind) -> list[Item]:
         answer = answers[number](data, kind) if number in answers else ""
         found.append(Item(number, text, answer or TO_FILL_IN, not answer))
     return found
+
+
+def _is_study(data: ReportData) -> bool:
+    """Not where models of another run predicted, whose settings and patients are not here."""
+    return bool(data.settings) and any(row.set_name == "test" for row in data.predictions)
 
 
 def _cohort(data: ReportData, kind: Kind) -> str:

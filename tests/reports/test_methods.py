@@ -25,7 +25,10 @@ def test_the_paragraph_has_the_numbers(full_report: ReportData) -> None:
         "Software: hypoxia_hpc 0.1.0, python 3.11.2",
     ):
         assert expected in said
-    assert methods_paragraph(dataclasses.replace(full_report, metrics={}, predictions=()), KINDS["binary"]) == ""
+    outside = tuple(dataclasses.replace(row, set_name="external") for row in full_report.predictions)
+    for rows in ((), outside):
+        data = dataclasses.replace(full_report, metrics={}, predictions=rows)
+        assert methods_paragraph(data, KINDS["binary"]) == "" and checklist(data, KINDS["binary"]) == []
 
 
 def test_cross_validation_whole_groups_and_a_given_split_are_said(full_report: ReportData) -> None:
