@@ -69,12 +69,18 @@ def make_run(
 
 
 def make_planted_run(
-    folder: Path, kind: str, effect: float, seed: int, train: Mapping[str, Any] | None = None, n_patients: int = 90
+    folder: Path,
+    kind: str,
+    effect: float,
+    seed: int,
+    train: Mapping[str, Any] | None = None,
+    n_patients: int = 90,
+    letter: str = "P",
 ) -> RunDir:
     """A run that `init` made, of patients of this kind of outcome with ``effect`` planted in their features, and one
     without a label; heads are those of the kind."""
     folder.mkdir(parents=True)
-    patients = list(planted(kind, n_patients, effect, seed))
+    patients = list(planted(kind, n_patients, effect, seed, letter))
     asked = KINDS[kind]
     cells = [",".join(["patient_id", "tumour_type", *asked.columns])]
     cells += [f"{one.patient_id},{'AB'[n % 2]},{cells_of(asked, one.label)}" for n, one in enumerate(patients)]

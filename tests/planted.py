@@ -56,12 +56,12 @@ def label_of(kind: str, hidden: float, random: np.random.Generator) -> Label:
     return {"binary": int(hidden > 0), "classes": int(hidden) + 1, "score": 100 + 30 * hidden}[kind]
 
 
-def planted(kind: str, n: int, effect: float, seed: int, n_tiles: int = 12) -> Iterator[Planted]:
-    """Patients, every third of each hidden number. Every other feature, all about 5 with spread 1, moves by ``effect``
-    with it."""
+def planted(kind: str, n: int, effect: float, seed: int, letter: str = "P") -> Iterator[Planted]:
+    """Patients of 12 tiles, every third of each hidden number. Of the features, about 5 with spread 1, every other one
+    moves by ``effect`` with it."""
     random = np.random.default_rng(seed)
     for number in range(n):
         hidden = float(number % 3 - 1)
-        values = random.normal(5, 1, (n_tiles, LENGTH))
+        values = random.normal(5, 1, (12, LENGTH))
         values[:, ::2] += effect * hidden
-        yield Planted(f"P{number:03d}", label_of(kind, hidden, random), values)
+        yield Planted(f"{letter}{number:03d}", label_of(kind, hidden, random), values)

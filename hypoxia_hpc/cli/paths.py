@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "default_mpp, which belong to its slides.",
 )
 def predict(run: Path, model_run: Path, slides: Path | None) -> int:
-    """Is this tumour hypoxic? The frozen models of another run on new slides; no labels needed.
+    """The frozen models of another run on new slides; no labels needed.
 
     \b
     In one command:  hypoxia-hpc predict NEW --slides DIR --model TRAINED_RUN

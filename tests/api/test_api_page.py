@@ -144,8 +144,9 @@ def test_frames_of_a_run(followed: Followed) -> None:
     tested = tiles[(tiles["model"] == "logistic") & (tiles["set"] == "test")]
     again = hx.evaluate(tested["label"], tested["probability"], tested["patient_id"])
     measured = metrics.query("model == 'logistic' and set == 'test' and level == 'tile'").set_index("metric")
-    found = again.loc[measured.index, ["value", "n"]].to_numpy()
-    assert found == pytest.approx(measured[["value", "n"]].to_numpy(), nan_ok=True)
+    columns = ["value", "low", "high", "n"]
+    found = again.loc[measured.index, columns].to_numpy()
+    assert found == pytest.approx(measured[columns].to_numpy(), nan_ok=True)
     assert len(tiles) == run.predictions("slide")["n_tiles"].sum()
     assert {"x_l0", "y_l0", "attention"} <= set(tiles.columns)
 

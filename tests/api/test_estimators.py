@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from planted import CLASSES, planted
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils import get_tags
@@ -130,14 +131,11 @@ OTHERS: list[BagClassifier | BagRegressor | BagSurvival] = [
 ]
 
 
-def planted(kind: str, effect: float, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """36 bags of 12 tiles, and what follows from a hidden number of each, -1, 0 or 1."""
-    random = np.random.default_rng(seed)
-    hidden = np.arange(36) % 3 - 1
-    bags = [random.normal(5, 1, (12, D)) + effect * number * (np.arange(D) % 2) for number in hidden]
-    if kind == "survival":
-        return bags, np.column_stack([random.exponential(10 * np.exp(-2.5 * hidden)), random.random(36) < 0.8])
-    return bags, np.array(["low", "middle", "top"])[hidden + 1] if kind == "classes" else 100 + 30.0 * hidden
+def bags_and_labels(kind: str, effect: float, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """36 bags of 12 tiles, and what follows from a hidden number of each, -1, 0 or 1; classes by name."""
+    found = list(planted(kind, 36, effect, seed))
+    labels = np.array([one.label for one in found])
+    return [one.values for one in found], np.array(CLASSES)[labels] if kind == "classes" else labels
 
 
 QUICK = (hx.LogisticTop, hx.LinearRegressor, hx.LinearSurvival)
@@ -152,8 +150,8 @@ KIND_OF = {BagClassifier: "classes", BagRegressor: "score", BagSurvival: "surviv
 )
 def test_a_planted_effect_is_found_and_none_where_there_is_none(model: Any) -> None:
     kind = next(name for base, name in KIND_OF.items() if isinstance(model, base))
-    trained = clone(model).fit(*planted(kind, 1.0, 0))
-    bags, y = planted(kind, 1.0, 1)
+    trained = clone(model).fit(*bags_and_labels(kind, 1.0, 0))
+    bags, y = bags_and_labels(kind, 1.0, 1)
     assert trained.score(bags, y) > {"classes": 0.8, "score": 0.5, "survival": 0.75}[kind]
     said = trained.predict(bags)
     assert said.shape == (36,)
@@ -165,9 +163,9 @@ def test_a_planted_effect_is_found_and_none_where_there_is_none(model: Any) -> N
     if kind == "score":
         assert 50 < said.min() < 90, "in the unit of the score"
         assert 110 < said.max() < 150
-    nothing, known = planted(kind, 0.0, 2)
+    nothing, known = bags_and_labels(kind, 0.0, 2)
     assert (
-        clone(model).fit(*planted(kind, 0.0, 3)).score(nothing, known)
+        clone(model).fit(*bags_and_labels(kind, 0.0, 3)).score(nothing, known)
         < {"classes": 0.6, "score": 0.2, "survival": 0.65}[kind]
     )
 
@@ -184,7 +182,7 @@ def test_parameters_of_a_score_and_of_survival_are_those_of_the_table(model: Any
 
 
 def test_scikit_learn_searches_a_score() -> None:
-    bags, y = planted("score", 1.0, 0)
+    bags, y = bags_and_labels("score", 1.0, 0)
     assert is_regressor(hx.LinearRegressor())
     search = GridSearchCV(hx.LinearRegressor(), {"penalty": [0.1, 100.0]}, cv=2).fit(bags[:18], y[:18])
     assert search.best_params_ == {"penalty": 0.1}

@@ -26,6 +26,7 @@ from hypoxia_hpc.reports.kinds import registry as pages
 from hypoxia_hpc.runs.cohort import lacking
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.train import require_splittable, train
 
@@ -44,10 +45,9 @@ class Hears(NoProgress):
 
 
 def trained(run: RunDir, notes: Hears | None = None) -> Json:
-    """metrics.json of the run, trained and measured."""
-    hears = notes or Hears()
-    train(run, progress=hears, stop=threading.Event())
-    return evaluate(run, progress=hears, stop=threading.Event()).metrics
+    """metrics.json of the run, trained and measured. ``notes``: what is said while it is trained."""
+    train(run, progress=notes or Hears(), stop=threading.Event())
+    return evaluate(run, progress=NoProgress(), stop=threading.Event()).metrics
 
 
 def figure_of(metrics: Json, kind: str, head: str) -> Json:
@@ -106,6 +106,16 @@ def test_the_report_is_of_the_kind(found: Found) -> None:
     settings = str(escape(run.config_file.read_text().strip()))
     assert settings in page
     assert "hypoxic" not in page.replace(settings, ""), "a class that this run does not have"
+
+
+def test_outside_patients_are_predicted_and_measured(found: Found, tmp_path: Path) -> None:
+    kind, run, _, _ = found
+    settings = {"heads": QUICK[kind]}
+    outside = make_planted_run(tmp_path / "outside", kind, 1.0, 7, settings, n_patients=18, letter="Q")
+    metrics = predict(outside, run, progress=NoProgress(), stop=threading.Event()).metrics
+    figure = metrics["models"][QUICK[kind][0]]["external"]["patient"][CRITERIA[KINDS[kind].kind].name]
+    assert figure["n"] == 18
+    assert figure["value"] > CHANCE[kind] + 0.3
 
 
 @pytest.mark.parametrize(
