@@ -48,10 +48,12 @@ def metrics_frame(metrics: Json) -> pd.DataFrame:
 
 def read_predictions(file: Path, outcome: Outcome) -> pd.DataFrame:
     """predictions/slides.csv or patients.csv, typed."""
-    types: dict[Any, Any] = {"model": "str", "set": "str", "id": "str", "fold": "Int64", **outcome.label_types}
-    missing = {name: [""] for name in ("fold", *outcome.label_types)}
+    texts = ("model", "set", "id", "call")
+    types: dict[Any, Any] = {**dict.fromkeys(texts, "str"), "fold": "Int64", **outcome.label_types}
+    missing = {name: [""] for name in pd.read_csv(file, nrows=0).columns if name not in texts}
     table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=missing)
-    return table.assign(id=table["id"].map(unguard))
+    guarded = [name for name in ("id", "call") if name in table]
+    return table.assign(**{name: table[name].map(unguard) for name in guarded})
 
 
 def jobs_frame(plan: Plan, ids: Mapping[str, Sequence[str]]) -> pd.DataFrame:

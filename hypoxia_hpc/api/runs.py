@@ -323,9 +323,10 @@ class Run:
             A row for each model and tile, slide or patient: ``model``, ``fold``, ``set``, what is known and what the
             model says. That is ``label`` (Int64: 0 or 1) and ``probability`` (of 1, 0 to 1); of more classes ``label``
             (Int64: from 0) and ``probability_NAME`` of each; of a score ``label`` and ``predicted``; of survival
-            ``time``, ``event`` and ``risk``. What is not known is NA. Slides and patients have ``id`` and ``n_tiles``;
-            tiles have ``slide_id``, ``patient_id``, ``x_l0``, ``y_l0`` and ``attention`` (0 to 1, NaN for models
-            without).
+            ``time``, ``event`` and ``risk``. What is not known is NA. Slides and patients have ``id`` and ``n_tiles``,
+            and of classes ``calibrated`` probabilities and the ``call``, a class by its name (of two, by
+            ``threshold``); tiles have ``slide_id``, ``patient_id``, ``x_l0``, ``y_l0`` and ``attention`` (0 to 1, NaN
+            for models without).
 
         Raises:
             InputError: Another level.

@@ -28,13 +28,14 @@ def test_what_is_known_and_said_is_typed(
     outcome = outcome_of(table)
     said = ["0.125"] * outcome.n_outputs
     lines = [
-        ["model", "fold", "set", "id", *known, *outcome.outputs, "n_tiles"],
-        ["tanh", "0", "test", "'=NA", *cells, *said, "7"],
-        ["tanh", "", "unlabelled", "NA", *[""] * len(cells), *said, "9"],
+        ["model", "fold", "set", "id", *known, *outcome.outputs, "threshold", "call", "n_tiles"],
+        ["tanh", "0", "test", "'=NA", *cells, *said, "0.5", "'=1+1", "7"],
+        ["tanh", "", "unlabelled", "NA", *[""] * len(cells), *said, "", "NA", "9"],
     ]
     (tmp_path / "patients.csv").write_text("".join(",".join(line) + "\n" for line in lines))
     found = read_predictions(tmp_path / "patients.csv", outcome)
     assert [str(found[name].dtype) for name in ("fold", *known)] == ["Int64", *types]
     assert [found[name].tolist() for name in known] == [[float(cell), pd.NA] for cell in cells]
-    assert found["id"].tolist() == ["=NA", "NA"]
+    assert [found["id"].tolist(), found["call"].tolist()] == [["=NA", "NA"], ["=1+1", "NA"]]
+    assert found["threshold"].fillna(-1.0).tolist() == [0.5, -1.0]
     assert (found[list(outcome.outputs)].to_numpy() == 0.125).all()
