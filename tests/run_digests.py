@@ -23,7 +23,7 @@ from hypoxia_hpc.config import canonical_json
 RECORDED = Path(__file__).parent / "recorded"
 REAL = "CMU-1-Small-Region"
 # Of a model and of metrics, what follows from the numbers that a device made; everything else is the same everywhere.
-NUMBERS_OF_MODELS, NUMBERS_OF_METRICS = ("history", "content", "compute"), ("models", "content", "predictions")
+NUMBERS_OF_MODELS, SAME_OF_METRICS = ("history", "content", "compute"), ("schema", "key", "outcome", "unchecked")
 Record = dict[str, Any]
 
 
@@ -90,7 +90,7 @@ def _keys(run: Path) -> Record:
     for name, made in _model_records(run):
         found[f"{name} but for its numbers"] = _json({k: v for k, v in made.items() if k not in NUMBERS_OF_MODELS})
     metrics = json.loads((run / "metrics.json").read_text())
-    found["metrics.json but for its numbers"] = _json({k: v for k, v in metrics.items() if k not in NUMBERS_OF_METRICS})
+    found["metrics.json but for its numbers"] = _json({name: metrics[name] for name in SAME_OF_METRICS})
     for path in sorted((run / "receipts").rglob("*.json")):
         receipt = json.loads(path.read_text())
         found[_name(run, path)] = _json({name: receipt.get(name) for name in ("key", "status", "reason", "rows")})

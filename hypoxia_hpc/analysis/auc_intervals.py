@@ -51,7 +51,7 @@ def folds_factor(folds: int) -> float:
     1 without cross-validation.
 
     The models share their training patients, and each is trained on the others' test patients. Without a signal,
-    intervals without the factor hold an area of 1/2 in 85 to 87 % of cohorts, with it in 96 to 98 % (60 to 200
+    intervals without the factor hold an area of 1/2 in 83 to 87 % of cohorts, with it in 96 to 98 % (60 to 500
     patients, 5 and 10 folds: ``benchmarks/cross_validation_coverage.py``).
     """
     return 1.0 if folds == 1 else 1 + folds / (folds - 1)
