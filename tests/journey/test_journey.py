@@ -78,7 +78,10 @@ def test_status_and_verify_find_everything_done(demo: Path, hypoxia: Hypoxia) ->
     assert stages["tile"]["done"] == stages["extract efficientnet_lite0"]["done"] == N + 1
     assert all(stage["todo"] == 0 for stage in stages.values())
     verified = hypoxia("verify", demo / "run", fresh=True)
-    assert (verified.returncode, verified.stdout.strip()) == (0, f"verify: {2 * (N + 1) + 7} stores, models and results, all sound")
+    assert (verified.returncode, verified.stdout.strip()) == (
+        0,
+        f"verify: {2 * (N + 1) + 7} stores, models and results, all sound",
+    )
 
 
 def test_a_new_slide_is_predicted_in_one_command(demo: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
