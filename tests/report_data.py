@@ -212,6 +212,24 @@ def make_full_report() -> ReportData:
     )
 
 
+def make_large_report() -> ReportData:
+    """500 slides of 500 test patients."""
+    full, rng = make_full_report(), np.random.default_rng(0)
+    slides = tuple(
+        replace(full.slides[i % 50], slide_id=f"TCGA-AA-{i:04d}-01Z-00-DX1", name=f"{'x' * 60}.svs") for i in range(500)
+    )
+    patients = tuple(CohortPatient(f"TCGA-AA-{i:04d}", i % 2, "COAD", "test", f"{i % 36:02d}") for i in range(500))
+    predictions = []
+    for head in ("tanh", "attention"):
+        for one in patients:
+            said = (float(rng.uniform()),)
+            call = BINARY.called(said, 0.5)
+            predictions.append(PatientPrediction(head, "test", one.patient_id, one.label, said, 999, call))
+    return replace(
+        full, slides=slides, patients=patients, predictions=tuple(predictions), histories=(), max_thumbnails=500
+    )
+
+
 def make_empty_report() -> ReportData:
     """A run in which nothing has happened."""
     return ReportData(
