@@ -165,6 +165,7 @@ def _check_folds(labelled: Sequence[Member], rule: SplitRule) -> None:
     ]
     if offending:
         every = "one of each class" if len(counts) < 3 else f"one of each of {len(counts)} classes"
+        every = every if counts else f"{least_size} patients"
         raise InputError(
             f"too few patients for [train] folds = {folds}: {text}; every fold needs {every} in each of its sets",
             offending=offending,
@@ -193,8 +194,9 @@ def _check_sets(labelled: Sequence[Member], fractions: tuple[float, float, float
         enough = math.ceil(least_size / min(fraction for fraction in fractions if fraction > 0))
         one_class = total and sum(n > 0 for n in counts.values()) == 1
         only = "patients of one class only" if one_class else "too few patients to split"
+        of_each = f", {used} or more of each class" if counts else ""
         raise InputError(
-            f"{only}: {text}; each of the {used} sets needs at least one of each",
+            f"{only}: {text}; each of the {used} sets needs at least {'one of each' if counts else least_size}",
             offending=offending,
-            remedy=f"give {enough} or more labelled patients, {used} or more of each class, or change [train] split",
+            remedy=f"give {enough} or more labelled patients{of_each}, or change [train] split",
         )

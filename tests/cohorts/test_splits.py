@@ -292,6 +292,27 @@ def test_fifths_of_a_score_or_a_follow_up_are_only_spread(kind):
             assert abs(counts[stratum, name] - n * share) < 2
 
 
+@pytest.mark.parametrize(
+    ("folds", "why"),
+    [
+        (
+            1,
+            r"too few patients to split: 4 with a label; each of the 3 sets needs at least 2\n[^$]*give 10 or more",
+        ),
+        (
+            2,
+            r"folds = 2: 4 with a label; every fold needs 2 patients in each of its sets",
+        ),
+    ],
+)
+def test_too_few_scores_are_said_without_classes(folds, why):
+    outcome = outcome_of(OutcomeTable(kind="score"))
+    members = members_of([Patient(f"p{i}", float(i)) for i in range(4)], outcome=outcome)
+    with pytest.raises(InputError, match=why) as caught:
+        split_members(members, SplitRule((0.6, 0.2, 0.2), folds, needed=outcome.needed_strata))
+    assert "class" not in str(caught.value)
+
+
 @st.composite
 def cohorts_of_groups(draw):
     groups = draw(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=6, max_size=9))
