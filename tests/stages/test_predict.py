@@ -15,12 +15,16 @@ from feature_runs import NAME, make_run, write_slide
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.keys import extract_key, slide_tile_key, tile_spec
+from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import Outside, predict, refuse_other_run
 from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.train import train
-from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.features import open_features, write_features
+from hypoxia_hpc.stores.tiles import new_tile_store
 
 STOP = threading.Event()
 
@@ -131,6 +135,32 @@ def test_training_patients_are_named_and_left_out_of_the_metrics(trained: RunDir
     assert done.metrics["models"]["logistic"]["external"]["patient"]["roc_auc"]["n"] == 10
     said = kinds(done.metrics)["trained-on"]
     assert f"Q01 ({by_slide} there), {by_id.lower()} ({by_id} there)" in said
+
+
+def test_slides_that_are_no_h_and_e_are_named(trained: RunDir, tmp_path: Path) -> None:
+    run = outside(tmp_path / "new", n=3, labels=False)
+    run.config_file.write_text(run.config_file.read_text().replace('pixels = "none"', 'pixels = "store"'))
+    for slide, colour in zip(run.slides(), [(190, 130, 170), (1, 1, 1), (20, 90, 40)], strict=True):
+        paint(run, slide, colour)
+    said = kinds(predicted(run, trained).metrics)["no-h-and-e"]
+    assert said.startswith("2 of 3 slides do not look stained with haematoxylin and eosin")
+    assert "X01: dark, as fluorescence is (mean red 1, green 1, blue 1;" in said
+    assert "X02: green (mean red 20, green 90, blue 40;" in said
+
+
+def paint(run: RunDir, slide: Slide, colour: tuple[int, int, int]) -> None:
+    """Tiles of one colour, with pixels, in place of those without; and the features that are there, as theirs."""
+    config, values = run.config(), np.array(open_features(run.features(NAME, slide.slide_id)).values)
+    key = slide_tile_key(config.tile, slide, slide.slide_id)
+    with new_tile_store(run.tiles(slide.slide_id), config.tile.tile_px) as store:
+        for _ in values:
+            store.new_tile()[:] = colour
+        attributes = {"key": key, "spec": config.tile.model_dump(mode="json"), "slide": {"fingerprint": slide.slide_id}}
+        xy = np.arange(2 * len(values), dtype=np.int64).reshape(-1, 2)
+        store.commit(xy, np.zeros(len(values), np.float32), attributes)
+    spec = run_spec(config)
+    of_features = {"key": extract_key(spec, key), "spec": spec, "tile_spec": tile_spec(config.tile)}
+    write_features(run.features(NAME, slide.slide_id), values, xy, of_features)
 
 
 def test_predictions_of_other_slides_or_models_are_not_reported(trained: RunDir, tmp_path: Path) -> None:
