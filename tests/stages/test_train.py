@@ -216,8 +216,13 @@ def test_status_verify_and_report_know_folds(crossed: RunDir, tmp_path: Path) ->
     assert (stages["train"].done, stages["train"].todo) == (16, 0)
     assert stages["evaluate"].done == 1
     assert not [one for one in verify(run) if one.problems]
-    page = report(run, progress=NoProgress(), stop=threading.Event()).read_text()
+    stale = run.report_file.parent / "figures" / "of-an-earlier-report.svg"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    page = report(run, others=[crossed], progress=NoProgress(), stop=threading.Event()).read_text()
     assert "attention.fold3" in page
+    assert not stale.exists() and (stale.parent / "roc.csv").exists()
+    assert '<section id="compared">' in page and "Settings that differ" not in page
     assert "test of fold 2" in page
     assert "4 folds" in page
     shutil.rmtree(run.model("funnel.fold2"))
