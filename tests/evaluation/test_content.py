@@ -110,3 +110,20 @@ def test_without_test_patients_nothing_is_said() -> None:
     found = judged_content(rows, facts_of(rows, judge), judge)
     assert kinds(found) == {"too-few"}
     assert (found["chance"], found["compared"]) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift", "said"),
+    [(1.0, 0.0, set()), (3.0, 0.0, {"calibration-slope"}), (1.0, 1.0, {"calibration"})],
+)
+def test_a_model_that_is_calibrated_passes_and_others_are_named(scale: float, shift: float, said: set[str]) -> None:
+    """Labels are drawn by the probabilities; ``scale`` and ``shift`` are what the model then says of the log-odds."""
+    judge, generator = measures("binary"), np.random.default_rng(3)
+    odds = 1.5 * generator.normal(size=1000)
+    labels = (generator.random(1000) < 1 / (1 + np.exp(-odds))).astype(int)
+    rows = rows_of("binary", 1000, 0.0).assign(label=labels, probability=1 / (1 + np.exp(-(scale * odds + shift))))
+    rows["set"] = np.where(np.arange(1000) < 20, "train", "test")
+    operating = {"m": [judge.fit_operating(rows[:0], BALANCED)]}
+    rows = with_calls(rows, operating, judge.outcome.outputs, judge.calibrated, judge.outcome.table.classes)
+    found = judged_content(rows, facts_of(rows, judge), judge)
+    assert {one for one in kinds(found) if one.startswith("calibration")} == said
