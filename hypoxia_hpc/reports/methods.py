@@ -59,10 +59,12 @@ def _is_study(data: ReportData) -> bool:
 
 def _cohort(data: ReportData, kind: Kind) -> str:
     labelled = sum(one.label is not None for one in data.patients)
-    counts = ", ".join(f"{n:,} {name}" for name, n in _by_class(data).items())
+    by_class = _by_class(data)
+    counts = ", ".join(f"{n:,} {name}" for name, n in by_class.items())
+    counts = f" ({counts})" if len(by_class) > 1 else ""
     return (
         f"{count_of(len(data.slides), 'whole-slide image')} of {count_of(len(data.patients), 'patient')} were taken; "
-        f"{labelled:,} patients have a label ({counts})."
+        f"{labelled:,} patients have a label{counts}."
     )
 
 

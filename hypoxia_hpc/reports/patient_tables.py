@@ -29,7 +29,12 @@ def patient_table(data: ReportData, kind: Kind, lead: str) -> DataTable | None:
     rows = [_row(data, kind, said, lead, facts.get(name)) for name, said in by_patient.items()]
     rows.sort(key=lambda row: ("wrong" not in row.tags, row.cells[0].text))
     has_calls = any(row.call for row in by_model[lead])
-    columns = (Column("patient"), *_fact_columns(data), Column("truth"), *kind.columns(data.outcome))
+    columns = (
+        Column("patient"),
+        *_fact_columns(data),
+        Column("truth", kind.truth_is_number),
+        *kind.columns(data.outcome),
+    )
     columns += (*_head_columns(data, kind, has_calls=has_calls), *_distance_columns(data), TILES)
     return DataTable("test-patients", "test patients", columns, tuple(rows), _filters(data, rows))
 

@@ -120,6 +120,7 @@ def test_a_score_says_how_far_off_it_is_and_has_no_wrong() -> None:
     titles = [column.title for column in table.columns]
     assert titles[3:] == ["truth", "predicted", "off by", "spread of heads", "tiles"]
     cells = table.rows[0].cells
+    assert table.columns[3].is_number and cells[3].value is not None
     assert cells[5].value == pytest.approx(cells[4].value - cells[3].value)  # type: ignore[operator]
 
 
@@ -129,6 +130,7 @@ def test_risks_of_heads_are_on_no_common_scale() -> None:
     assert table is not None
     assert [column.title for column in table.columns][3:] == ["truth", "risk", "tiles"]
     assert table.rows[0].cells[3].text.endswith(("event", "censored"))
+    assert ",222.984 censored," in table.csv()
     curves = figures_of("survival")["kaplan-meier-linear"]
     steps = pd.DataFrame(curves.rows, columns=curves.columns)
     ends = steps.groupby("half")["share_without_event"].min()

@@ -21,6 +21,7 @@ class Kind(ABC):
     headline_name: ClassVar[str]
     chance: ClassVar[float] = 0.5
     scale: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    truth_is_number: ClassVar[bool] = False
     has_spread: ClassVar[bool] = True  # whether the predictions of several heads are on one scale
 
     @abstractmethod

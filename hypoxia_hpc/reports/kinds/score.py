@@ -24,6 +24,7 @@ class ScorePage(Kind):
     headline_name = "Spearman correlation"
     chance = 0.0
     scale = (-1.0, 1.0)
+    truth_is_number = True
 
     def question(self, outcome: Outcome) -> str:
         return f"What is the {outcome.table.column} of a patient?"

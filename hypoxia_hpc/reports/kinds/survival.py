@@ -41,10 +41,6 @@ class SurvivalPage(Kind):
     def cells(self, row: PatientPrediction, outcome: Outcome) -> tuple[Cell, ...]:
         return (number(row.said[0]),)
 
-    def truth(self, row: PatientPrediction, outcome: Outcome) -> Cell:
-        time = row.label.time if isinstance(row.label, Followed) else None
-        return Cell(super().truth(row, outcome).text, time)
-
     def group_columns(self, outcome: Outcome) -> tuple[Column, ...]:
         return (Column("events", is_number=True), Column("median risk", is_number=True))
 
