@@ -41,7 +41,9 @@ def metrics_text(metrics: Json) -> str:
 def metrics_table(metrics: Json, set_name: str = "test", patients: str = "test patients") -> str:
     """Models by metrics of the patients of a set, each value with its interval; the headline metric of slides and tiles
     beside them, and of a cross-validation that of its folds."""
-    tested = {model: sets[set_name] for model, sets in metrics["models"].items() if set_name in sets}
+    order = dict.fromkeys((*metrics["chance"], *metrics["models"]))  # heads, then baselines
+    found = {model: metrics["models"].get(model, {}) for model in order}
+    tested = {model: sets[set_name] for model, sets in found.items() if set_name in sets}
     if not any("patient" in levels for levels in tested.values()):
         return "no labelled test patient has features (all their slides are quarantined): nothing to measure"
     headline, folds = metrics["lead"]["metric"], metrics.get("folds", {})
