@@ -58,7 +58,6 @@ def chosen_by(model_run: RunDir, keys: Mapping[str, str], measures: Measures) ->
         )
     operating = {head: [measures.read_operating(one) for one in each] for head, each in metrics["operating"].items()}
     used = {"models": dict(keys), "content": metrics["content"]}
-    used = {"models": dict(keys), "content": metrics["content"]}
     return Chosen(metrics, operating, used)
 
 
