@@ -144,5 +144,5 @@ def _across_folds(data: ReportData, kind: Kind, lead: str) -> str:
         span = f"; fold by fold it is {mean} on average, from {min(known):.2f} to {max(known):.2f}"
     return (
         f"Cross-validated in {n_folds(data)} folds, each patient predicted by models that did not see it{span}. "
-        "The interval allows for folds that share their training patients (Nadeau and Bengio); it holds the split fixed."
+        "The interval allows for folds that share training patients (Nadeau and Bengio); it holds the split fixed."
     )

@@ -98,7 +98,7 @@ def test_a_cross_validation_says_what_it_is(empty_report: ReportData) -> None:
     notes = summarise(with_metrics(empty_report, models=models, folds=folds), BINARY).notes
     assert notes[0] == (
         "Cross-validated in 3 folds, each patient predicted by models that did not see it; fold by fold it is 0.75 on "
-        "average, from 0.60 to 0.90. The interval allows for folds that share their training patients (Nadeau and "
+        "average, from 0.60 to 0.90. The interval allows for folds that share training patients (Nadeau and "
         "Bengio); it holds the split fixed."
     )
     assert "folds" not in " ".join(summarise(with_metrics(empty_report, models=models), BINARY).notes)
