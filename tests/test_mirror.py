@@ -228,3 +228,9 @@ def test_the_table_names_modules_and_files_that_there_are() -> None:
 def test_a_file_that_has_nothing_to_do_with_a_module_does_not_reach_it() -> None:
     assert "slides.tiff" in reached_by(TESTS / "slides" / "test_decoders.py")
     assert "slides.tiff" not in reached_by(TESTS / "analysis" / "test_metrics.py")
+
+
+def test_test_files_of_one_name_are_in_packages() -> None:
+    """Pytest imports a file outside a package by its name alone: a second one of that name is an error."""
+    names = [path.name for path in TESTS.rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    assert {name for name in names if names.count(name) > 1} == set()
