@@ -62,11 +62,13 @@ def _chance(content: Json, measures: Measures) -> Iterator[Warned]:
 
 def _baselines(content: Json, measures: Measures) -> Iterator[Warned]:
     for name, compared in content["compared"].items():
-        if name not in BASELINES or name == "majority-class" or compared["low"] is None:
+        difference, low, high = compared["difference"], compared["low"], compared["high"]
+        if name not in BASELINES or name == "majority-class" or difference is None:
             continue
-        if compared["low"] <= 0:
-            span = f"{compared['difference']:+.2f} ({compared['low']:+.2f} to {compared['high']:+.2f})"
-            worse = "is worse than" if compared["high"] < 0 else "cannot be distinguished from"
+        # Without bounds, as of two that never differ, the difference itself decides.
+        if (difference if low is None else low) <= 0:
+            span = f"{difference:+.2f}" + ("" if low is None else f" ({low:+.2f} to {high:+.2f})")
+            worse = "is worse than" if high is not None and high < 0 else "cannot be distinguished from"
             yield Warned(
                 f"not-above-{name}",
                 f"The model {worse} a guess from {BASELINES[name].words} alone: difference of the "

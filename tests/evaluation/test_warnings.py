@@ -50,6 +50,7 @@ def test_nothing_is_said_where_all_is_well() -> None:
             "cannot be distinguished from a guess from the site alone",
         ),
         ({"compared": {"site": {"difference": -0.3, "low": -0.4, "high": -0.2}}}, "not-above-site", "is worse than"),
+        ({"compared": {"site": {"difference": 0.0, "low": None, "high": None}}}, "not-above-site", "ROC AUC +0.00."),
         (
             {"within": {"site": {"m": {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}, "p": 0.9}}}},
             "chance-within-site",
