@@ -119,9 +119,8 @@ def kind_of(path: Path) -> str:
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
-        with path.open("rb") as file:
-            if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
-                return ""
+        if not _begins_as_dicom(path):
+            return ""
         _ignore_odd_values()
         meta = read_file_meta_info(path)
         is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
@@ -146,6 +145,14 @@ def _claimed_matrix(path: Path) -> Matrix | None:
         return Matrix(*(int(header[name].value) for name in MATRIX_TAGS))
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return None
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    """Whether it is a plain file (opening a pipe would wait for ever) with DICOM's mark. Raises OSError."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] == MAGIC
 
 
 def may_be_dicom(path: Path) -> bool:
@@ -191,9 +198,8 @@ _known_folder = lru_cache(maxsize=256)(_read_folder)
 def read_instance(path: Path) -> Instance | None:
     """What the beginning of a file's header says, None where it is no whole-slide DICOM file that can be read."""
     try:
-        with path.open("rb") as file:
-            if file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] != MAGIC:
-                return None
+        if not _begins_as_dicom(path):
+            return None
         _ignore_odd_values()
         return _instance(path, _read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide

@@ -29,8 +29,7 @@ def fingerprint(path: Path) -> str:
     """
     digest = hashlib.sha256()
     with slide_errors(path):
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
-            raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
+        _require_plain(path)
         others = companions(path)
         for file in others if others and may_be_dicom(path) else [path]:
             _add_sample(digest, file)
@@ -63,14 +62,19 @@ def slide_errors(path: Path) -> Iterator[None]:
         raise SlideError("unreadable", f"{path}: {error.strerror}", remedy="check the file system") from None
 
 
-def require_name(path: Path) -> None:
-    """Raises SlideError ``missing-file`` where there is no such file or no file can have that name, and as
-    :func:`slide_errors`."""
+def require_plain_file(path: Path) -> None:
+    """Raises SlideError ``missing-file`` where there is no such file or no file can have that name, ``not-a-slide`` for
+    a folder or a pipe, and as :func:`slide_errors`."""
     with slide_errors(path):
         try:
-            path.stat()
+            _require_plain(path)
         except ValueError as error:  # a NUL
             raise _without_file(path, str(error)) from None
+
+
+def _require_plain(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
 
 
 def _without_file(path: Path, why: str) -> SlideError:

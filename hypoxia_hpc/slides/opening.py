@@ -21,7 +21,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
 from hypoxia_hpc.slides.claims import refuse_absurd
-from hypoxia_hpc.slides.fingerprint import require_name
+from hypoxia_hpc.slides.fingerprint import require_plain_file
 from hypoxia_hpc.slides.judging import judge
 from hypoxia_hpc.slides.layouts import Layout
 from hypoxia_hpc.slides.openslide_reader import (
@@ -65,7 +65,7 @@ MOST_SEEN_FACTOR = 32
 @contextmanager
 def opened_slide(path: Path) -> Iterator[OpenedSlide]:
     """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
-    require_name(path)
+    require_plain_file(path)
     refuse_absurd(path)
     judged = judge(path)
     layout, openslides = judged.layout, open_slide(path, is_settled=judged.is_settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -14,7 +15,7 @@ from slides.test_companions import hamamatsu, mirax
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import derived_ids
 from hypoxia_hpc.config import preset
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.finding import find_below, is_selected, nbytes_of, series_of_manifest
 from hypoxia_hpc.slides.opening import opened_slide
@@ -189,3 +190,14 @@ def test_patterns_are_for_folders(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("path\na.svs\n")
     with pytest.raises(InputError, match="--include and --exclude"):
         init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "m.csv", include=["*.svs"])
+
+
+def test_pipes_among_slides_do_not_stop_the_search(tmp_path: Path) -> None:
+    """Opening one would wait for ever: with a slide's name it is quarantined, without it is passed over."""
+    for name in ("a.svs", "no_suffix", "b.dcm", "1.2.840"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "c.svs").write_bytes(b"slide")
+    found = find_below(tmp_path)
+    assert [one.path.name for one in found.candidates] == ["a.svs", "c.svs"]
+    with pytest.raises(SlideError, match="no plain file"), opened_slide(tmp_path / "a.svs"):
+        pass
