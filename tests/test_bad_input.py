@@ -315,7 +315,7 @@ def test_folders_of_slides(tmp_path: Path, hypoxia: Hypoxia, files: list[str], s
             ["'../../evil'", "'<b>'", "line 2", "line 3"],
         ),
         (["path", "slide_id"], [["a.svs", "x"], ["b.svs", "X"]], ["slides with the same path or id", "a.svs", "b.svs"]),
-        (["path"], [["a.svs"], ["./a.svs"]], ["occurs 2 times"]),
+        (["path"], [["a.svs"], ["./a.svs"]], ["files that stand in several rows", "stands in 2 rows"]),
         (["file"], [["a.svs"]], ["a manifest needs a column path"]),
         (["path", "mpp"], [["a.svs", "-1"], ["b.svs", "20x"]], ["'-1'", "'20x'"]),
     ],

@@ -56,7 +56,7 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], table:
     offending = [f"missing column: {name}" for name in required if name not in header]
     offending += [f"repeated column: {name}" for name in sorted({n for n in header if n and header.count(n) > 1})]
     cause = "" if len(header) != 1 else ", if cells are separated by commas, semicolons or tabs"
-    refuse(f"{path} has the columns {header}{cause}", offending, f"the table needs each of {list(required)} once")
+    refuse(f"{path} has the columns {table.header}{cause}", offending, f"the table needs each of {list(required)} once")
 
 
 def _check_rows(path: Path, table: Rows) -> None:

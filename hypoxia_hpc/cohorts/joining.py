@@ -208,24 +208,32 @@ def _refuse_contradictions(rows: pd.DataFrame, known: Collection[str]) -> None:
         offending,
         "mend patient_id of these rows, or the names of these files",
     )
+    assumed = rows[rows["assumed"]]
     named = {*rows.loc[~rows["assumed"], "patient_id"], *known}
+    from_files = {*assumed["patient_id"], *(PurePath(name).stem for name in assumed["name"])}
     refuse(
         "patients whose ids differ only in case or separators, so that one patient may count as several",
-        [", ".join(map(repr, same)) for same in alike(named)],
-        "write each patient's id in one way in all tables",
+        [", ".join(map(repr, same)) for same in alike(named | from_files) if not named.isdisjoint(same)],
+        "write each patient's id in one way in all tables and file names",
     )
 
 
 def _refuse_ambiguous(rows: pd.DataFrame) -> None:
     normal = rows["path"].map(os.path.normpath)
-    offending = [f"path {path!r} occurs {n} times" for path, n in normal.value_counts(sort=False).items() if n > 1]
+    repeated = [f"path {path!r} stands in {n} rows" for path, n in normal.value_counts(sort=False).items() if n > 1]
     key = rows["slide_id"].str.lower()
-    for slide_id, paths in rows["path"][key.duplicated(keep=False)].groupby(key):
-        offending.append(f"slide id {slide_id}: {some_names([repr(path) for path in paths])}")
+    same_id = [
+        f"slide id {slide_id}: {some_names([repr(path) for path in paths])}"
+        for slide_id, paths in rows["path"][~normal.duplicated() & key.duplicated(keep=False)].groupby(key)
+        if len(paths) > 1
+    ]
+    once = "list each file once"
+    if not same_id:
+        refuse("files that stand in several rows", repeated, once)
     refuse(
         "slides with the same path or id (ids are compared ignoring case)",
-        offending,
-        "list each file once, and give these slides ids of their own: a manifest with the columns path and slide_id",
+        repeated + same_id,
+        f"{once}, and give these slides ids of their own: a manifest with the columns path and slide_id",
     )
 
 

@@ -37,6 +37,8 @@ NO_TABLES = {
 HEAD_BYTES = 4096
 # Excel's first line that says what separates cells.
 _SEPARATOR = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?[,;\t ]*(\r\n|\r|\n)', re.IGNORECASE)
+# What Python's csv says of a quote that is not closed.
+_UNCLOSED = "unexpected end of data"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 
 
@@ -97,7 +99,8 @@ def sniffed(text: str, known: Sequence[str]) -> Rows:
             found.append(_without_empty_ends(Rows(delimiter, rows)))
         except csv.Error as error:
             problem = error
-    if problem is not None and not found:
+    # A quote that is not closed is plain text by a delimiter that the table does not have: one unknown column.
+    if problem is not None and all(len(rows.header) == 1 and not _fitness(rows, known)[0] for rows in found):
         raise problem
     return max(found, key=lambda rows: _fitness(rows, known))
 
@@ -117,10 +120,20 @@ def _fitness(rows: Rows, known: Sequence[str]) -> tuple[int, int, int]:
 def _parsed(text: str, delimiter: str, before: int) -> list[tuple[int, list[str]]]:
     """``before``: lines of the file that come before ``text``."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    begin = before + 1
     try:
-        return [(before + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        for cells in reader:
+            rows.extend([(before + reader.line_num, cells)] if any(cell.strip() for cell in cells) else [])
+            begin = before + reader.line_num + 1
     except csv.Error as error:
-        raise csv.Error(f"line {before + reader.line_num}: {error}") from None
+        end = before + reader.line_num
+        if str(error) == _UNCLOSED:
+            raise csv.Error(
+                f"line {begin}: a quote in the row that begins here is not closed before line {end}, the last"
+            ) from None
+        raise csv.Error(f"line {end}: {error}{'' if begin == end else f' (the row begins on line {begin})'}") from None
+    return rows
 
 
 def _without_empty_ends(rows: Rows) -> Rows:

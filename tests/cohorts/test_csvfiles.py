@@ -48,6 +48,29 @@ def test_tab_or_comma_byte_order_mark_and_windows_line_ends(tmp_path):
         assert table.index.tolist() == [2]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('path,label\n"a.svs,1\nb.svs,0\nc.svs,1\n', "line 2: a quote in the row that begins here is not closed"),
+        ('path,label\n\na.svs,"1\nb.svs,0\n', "line 3: a quote in the row that begins here is not closed"),
+        ('path,label\n"a.svs,1\n"b.svs",0\n', r"line 3: ',' expected after '\"' \(the row begins on line 2\)"),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_by_where_its_row_begins(tmp_path, text, said):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_table(path, ("path",))
+
+
+def test_columns_are_shown_as_the_file_says(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("patient_id,Label,label\n1,2,3\n")
+    with pytest.raises(InputError, match=r"\['patient_id', 'Label', 'label'\]") as caught:
+        read_table(path, ("patient_id", "label"))
+    assert caught.value.offending == ("repeated column: label",)
+
+
 def test_ragged_rows_are_all_named(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3\n4,5,6\n")

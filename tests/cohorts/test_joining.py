@@ -71,7 +71,7 @@ def test_ids_that_a_manifest_repeats_and_repeated_paths_are_all_named():
     with pytest.raises(InputError) as caught:
         slide_table(candidates)
     assert caught.value.offending == (
-        "path '/data/x.svs' occurs 2 times",
+        "path '/data/x.svs' stands in 2 rows",
         "slide id a: '/data/2.svs', '/data/1.svs'",
     )
 
@@ -211,6 +211,20 @@ def test_ids_that_differ_in_case_or_separators_are_all_named():
 
 def test_file_names_alone_are_no_ids_of_patients():
     assert len(slide_table(files("slide_1.svs", "slide-1.svs")).slides) == 2
+
+
+def test_a_patient_named_by_a_file_is_held_against_the_tables():
+    """Also where the id of the slide got the folder in addition."""
+    with pytest.raises(InputError, match="differ only in case or separators") as caught:
+        slide_table(files("S00.tif", "a/Case 1.tif", "b/Case 1.tif", "ok.tif"), {"s00", "case-1", "ok"})
+    assert caught.value.offending == ("'Case 1', 'case-1'", "'S00', 's00'")
+
+
+def test_a_file_in_two_rows_is_said_as_that_alone():
+    with pytest.raises(InputError, match="files that stand in several rows") as caught:
+        slide_table(files("s00.tif", "s00.tif", "b.tif"))
+    assert caught.value.offending == ("path '/data/s00.tif' stands in 2 rows",)
+    assert caught.value.remedy == "list each file once"
 
 
 def test_a_barcode_in_any_writing_is_one_patient():
