@@ -366,6 +366,14 @@ def test_models_of_a_run_that_is_not_there(tmp_path: Path, hypoxia: Hypoxia) -> 
     assert not (tmp_path / "new").exists()
 
 
+def test_predict_leaves_nothing_where_it_is_refused(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    untrained, new = run_of_missing_slides(tmp_path / "a", hypoxia, {"p": "0", "q": "1"}), tmp_path / "new"
+    refused(hypoxia("predict", new, "--slides", untrained.parent / "p.svs", "--model", untrained), 5, "train")
+    assert not new.exists()
+    made_so = f"remedy: make it of the slides: hypoxia-hpc predict {new} --slides DIR --model {untrained}"
+    refused(hypoxia("predict", new, "--model", untrained), 2, f"{new} is no run directory", made_so)
+
+
 def test_one_class_only_and_too_few_patients(tmp_path: Path, hypoxia: Hypoxia) -> None:
     one_class = run_of_missing_slides(tmp_path / "one", hypoxia, {f"p{n}": "1" for n in range(4)})
     refused(hypoxia("run", one_class), 2, "patients of one class only: 0 with label normoxic, 4 with label hypoxic")
@@ -416,7 +424,7 @@ def test_update_of_a_run(tmp_path: Path, hypoxia: Hypoxia) -> None:
     manifest = write_rows(tmp_path / "a" / "more.csv", ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"]])
     refused(hypoxia("init", run, "--slides", manifest, "--update"), 2, "neither found nor there any more", "- p")
     refused(hypoxia("init", run, "--slides", manifest, "--update", "--sample", "normal"), 2, "changes no entry")
-    refused(hypoxia("init", run, "--slides", manifest), 2, "to add slides give --update")
+    refused(hypoxia("init", run, "--slides", manifest), 2, f"hypoxia-hpc init {run} --slides DIR --update")
     write_rows(manifest, ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"], ["p.svs", "p"]])
     done = hypoxia("init", run, "--slides", manifest, "--update")
     assert done.returncode == 0, done.stderr

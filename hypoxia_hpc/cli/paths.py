@@ -51,10 +51,16 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.predict import predict as predict_stage
-    from hypoxia_hpc.stages.predict import refuse_other_run
+    from hypoxia_hpc.stages.predict import refuse_other_run, refuse_unfit_models
     from hypoxia_hpc.tiling.remarks import SENTENCES
 
     other = trained_run(model_run)
+    if slides is None and not RunDir(run).config_file.exists():
+        raise InputError(
+            f"{RunDir(run).config_file} does not exist, so {run} is no run directory",
+            remedy=f"make it of the slides: hypoxia-hpc predict {RunDir(run).word} --slides DIR --model {other.word}",
+        )
+    refuse_unfit_models(other)  # before anything is made: RUN would be one of another model's settings
     if slides is not None:
         config, notes = config_for_other_slides(other.config())
         made = init_run(RunDir(run), config, slides, progress=progress(), stop=STOP)

@@ -74,7 +74,8 @@ def _trained(names: Sequence[str]) -> str:
 def refuse_other_features(
     of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]], runs: Runs
 ) -> None:
-    """Raises InputError naming every entry in which a run's features differ from those of a model's training."""
+    """Raises InputError naming every entry in which a run's features differ from those of a model's training. Where
+    ``extract_spec`` has no weights, since they are not on this machine, those are not compared."""
     differences = list(_differences(of_tiles, extract_spec, models))
     if not differences:
         return
@@ -112,7 +113,8 @@ def _differences(
     for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml
         record = first.record
         by_regions = bool(of_tiles["regions"] and record.tile_spec.get("regions"))
-        skipped = {*OF_SLIDES, *OF_RUNS, *(() if by_regions else OF_REGIONS)}
+        unknown = {"weights_digest"} - extract_spec.keys()
+        skipped = {*OF_SLIDES, *OF_RUNS, *(() if by_regions else OF_REGIONS), *unknown}
         for table, ours, theirs in (
             ("tile", of_tiles, record.tile_spec),
             ("extract", _without_px(extract_spec), _without_px(record.extract_spec)),

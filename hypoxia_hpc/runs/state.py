@@ -135,6 +135,13 @@ def run_spec(config: RunConfig) -> Json:
     return extract_spec(config.extract, backbone.tile_px, backbone.weights_digest)
 
 
+def spec_without_weights(config: RunConfig) -> Json:
+    """`run_spec` without the digest of weights, which are not looked for."""
+    spec = extract_spec(config.extract, config.tile.tile_px, "")
+    del spec["weights_digest"]
+    return spec
+
+
 def feature_states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec: Json) -> list[SlideState]:
     """Where each slide stands on its way to features."""
     tiles = (tile_state(run, config.tile, slide) for slide in slides)

@@ -243,8 +243,8 @@ def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
         raise InputError(
             f"{run.root} has files already that this would overwrite with others",
             offending=[str(path) for path in others],
-            remedy="choose another directory; to add slides give --update; to change a run edit its run.toml, "
-            "slides.csv and patients.csv",
+            remedy=f"choose another directory; to add slides: hypoxia-hpc init {run.word} --slides DIR --update; to "
+            "change a run edit its run.toml, slides.csv and patients.csv",
         )
 
 

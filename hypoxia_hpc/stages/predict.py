@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.outside import outside_content, stain_warning, trained_on_warning
@@ -28,13 +29,14 @@ from hypoxia_hpc.models.outside import (
 )
 from hypoxia_hpc.models.predicting import predict_features
 from hypoxia_hpc.models.predictions import write_predictions
+from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed
 from hypoxia_hpc.runs.cohort import Cohort, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
 from hypoxia_hpc.runs.receipts import timed_receipt
-from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.runs.state import run_spec, spec_without_weights
 from hypoxia_hpc.runs.survey import USED, is_predicted
 
 STAGE = "predict"
@@ -42,17 +44,17 @@ STAGE = "predict"
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What ``predict`` found: predictions/patients.csv as a frame, its columns by which patients are judged, what is in
-    metrics.json, and what makes the predictions less comparable with those of the training run, else empty."""
+    """What ``predict`` found: predictions/patients.csv as a frame, its columns by which patients are judged, and what
+    is in metrics.json."""
 
     patients: pd.DataFrame
     said: tuple[str, ...]
     metrics: Json
-    note: str = ""
 
 
 def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
-    """What is to be said before slides are tiled, as ``Outside.note``; reads no slide.
+    """What is to be said before slides are tiled: what makes predictions less comparable with those of the training
+    run, else empty. Reads no slide.
 
     Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
     training.
@@ -62,10 +64,27 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
             f"{run.root} has models or metrics of its own; predictions of others would be taken for theirs",
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
         )
-    config = run.config()
+    config, runs = run.config(), Runs(run.word, model_run.word)
     of_tiles, models = tile_spec(config.tile), saved_models(model_run)
-    refuse_other_features(of_tiles, run_spec(config), models, Runs(run.word, model_run.word))
+    try:
+        spec = run_spec(config)
+    except HypoxiaError:  # weights that are missing do not matter where those of another network are needed
+        refuse_other_features(of_tiles, spec_without_weights(config), models, runs)
+        raise
+    refuse_other_features(of_tiles, spec, models, runs)
     return regions_note(of_tiles, models, run.word)
+
+
+def refuse_unfit_models(model_run: RunDir) -> None:
+    """To be called before anything is made for the models of a run. Raises NotReadyError where models are missing or
+    damaged, or the run was not evaluated with them."""
+    _chosen(model_run, saved_models(model_run))
+
+
+def _chosen(model_run: RunDir, models: Mapping[str, Sequence[SavedModel]]) -> Chosen:
+    config = model_run.config()
+    keys = {name: models[head][fold].record.key for name, head, fold in model_names(config.train) if head in models}
+    return chosen_by(model_run, keys, measures_of(model_run.outcome(), config.evaluate))
 
 
 def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threading.Event) -> Outside:
@@ -87,15 +106,14 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
             f"none of {len(cohort.states)} slides has features, all are quarantined",
             remedy=f"hypoxia-hpc status {run.word}",
         )
-    names = model_names(model_run.config().train)
-    keys = {name: models[head][fold].record.key for name, head, fold in names if head in models}
     measures = measures_of(model_run.outcome(), model_run.config().evaluate)
-    chosen = chosen_by(model_run, keys, measures)
+    chosen = _chosen(model_run, models)
+    keys: Mapping[str, str] = chosen.used["models"]
     root = model_run.root.absolute()
-    used = ModelsUsed(root.name, keys, regions_note(of_tiles, models, run.word), str(root))
+    used = ModelsUsed(root.name, dict(keys), regions_note(of_tiles, models, run.word), str(root))
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         patients, metrics = _predict(cohort, model_run, chosen, measures, progress, stop)
-    return Outside(patients, measures.said_of_patients, metrics, used.note)
+    return Outside(patients, measures.said_of_patients, metrics)
 
 
 def _predict(

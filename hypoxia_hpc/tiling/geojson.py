@@ -62,9 +62,19 @@ class Drawn:
     others: dict[str, int]
 
     def require_area(self, path: Path, wanted: Sequence[str]) -> None:
-        """Raises SlideError ``bad-regions`` where there are features and none of them is an area that is meant."""
-        if self.polygons or not (self.classes or self.others):
+        """Raises SlideError ``bad-regions`` where no feature is an area that is meant."""
+        if self.polygons:
             return
+        if not (self.classes or self.others):
+            raise bad_regions(path, "it has no annotation at all", f"draw what is to be included, and {EXPORT}")
+        if self.classes and all(name.endswith(IGNORED_END) for name in self.classes):
+            names = ", ".join(f"{name} {n:,}" for name, n in sorted(self.classes.items()))
+            raise bad_regions(
+                path,
+                f"all annotations with an area are of classes that are left out: {names}",
+                "draw what is to be included, of a class whose name does not end in *; to use all of the slide but "
+                'these areas, set [tile] regions_rule = "exclude"',
+            )
         of_class = f" of class {' or '.join(wanted)} ([tile] region_classes)" if wanted else ""
         counted = {name or "no class": n for name, n in self.classes.items()} | self.others
         found = ", ".join(f"{name} {n:,}" for name, n in sorted(counted.items()))
@@ -80,8 +90,8 @@ def read_drawn(path: Path, wanted: Sequence[str] = ()) -> Drawn:
     """The areas of a FeatureCollection, a list of features, a feature or a geometry; every ring float64 (k, 2), closed.
 
     Annotations and TMA cores that are there count; detections, cells and tiles do not. With ``wanted``, only those of
-    these classes or of classes below them ("Tumor" has "Tumor: Positive"). Empty geometries, points and lines are
-    skipped.
+    these classes or of classes below them ("Tumor" has "Tumor: Positive"). Empty geometries
+    (null, {}, rings without positions), points and lines are skipped.
 
     Raises:
         SlideError: ``bad-regions`` with what is wrong (no GeoJSON, more than 16 MiB, more than 500,000 positions, lists
@@ -152,7 +162,7 @@ def _packed(kind: object, coordinates: object) -> list[Polygon] | _Wrong:
             found = _listed(coordinates, "MultiPolygon without its coordinates")
         else:
             found = [coordinates] if kind == "Polygon" else []
-        return [_rings(rings) for rings in found if rings != []]
+        return [_rings(rings) for rings in found if not _is_empty(rings)]
     except _Wrong as wrong:
         return _Wrong(*wrong.args)  # without its traceback, which holds the lists
 
@@ -240,7 +250,7 @@ def _polygons(feature: object) -> Iterator[Polygon]:
         geometry = waiting.pop()
         kind = geometry.get("type") if isinstance(geometry, dict) else None
         if isinstance(geometry, dict) and kind == "Feature":
-            waiting += [] if geometry.get("geometry") is None else [geometry["geometry"]]
+            waiting += [] if geometry.get("geometry") in (None, {}) else [geometry["geometry"]]
         elif isinstance(geometry, dict) and kind == "GeometryCollection":
             waiting += _listed(geometry.get("geometries"), "GeometryCollection without its geometries")
         elif isinstance(geometry, dict) and kind in ("Polygon", "MultiPolygon"):
@@ -255,8 +265,15 @@ def _unpacked(packed: list[Polygon] | _Wrong) -> list[Polygon]:
     return packed
 
 
+def _is_empty(rings: object) -> bool:
+    """A polygon without positions: [], or [[]] with an outline and perhaps holes that have none."""
+    return isinstance(rings, list) and all(ring == [] for ring in rings)
+
+
 def _rings(rings: object) -> Polygon:
-    return [_ring(ring) for ring in _listed(rings, "Polygon without its coordinates")]
+    """Outline first; a hole without positions is none."""
+    outline, *holes = _listed(rings, "Polygon without its coordinates")
+    return [_ring(ring) for ring in (outline, *(hole for hole in holes if hole != []))]
 
 
 def _ring(ring: object) -> Ring:

@@ -99,6 +99,14 @@ def test_weights_are_named_by_their_file_or_their_seed() -> None:
     assert f"weights and weights_sha256 as in 'old run'/run.toml (a file with SHA-256 {'b' * 64})" in file.remedy
 
 
+def test_weights_that_are_not_there_are_not_compared() -> None:
+    tiles, features = specs(config(extract={"backbone": "vgg16"}))
+    del features["weights_digest"]
+    with pytest.raises(InputError, match='backbone: "vgg16" here, "inception_v3" where tanh was trained') as caught:
+        refuse_other_features(tiles, features, models(("tanh", config(), SHA)), RUNS)
+    assert "weights" not in str(caught.value)
+
+
 def test_models_that_no_run_suits_are_to_be_trained_again() -> None:
     told = refusal(config(), ("tanh", config(tile={"mpp": 1.0}), SHA), ("funnel", config(tile={"mpp": 2.0}), SHA))
     assert "different settings ([tile] mpp)" in told.remedy

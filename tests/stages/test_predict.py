@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from feature_runs import NAME, make_run, write_slide
 
+from hypoxia_hpc.config import render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.progress import NoProgress
@@ -222,6 +223,15 @@ def test_what_would_be_taken_for_something_else_is_refused(trained: RunDir, tmp_
     predicted(run, trained)
     refuse_other_run(run, trained)  # its metrics are those of predict
     text = run.config_file.read_text()
+    weightless = {"backbone": "vgg16", "weights": "imagenet"}
+    (tmp_path / "weights").mkdir()
+    config = run.config()
+    site = config.site.model_copy(update={"weights": str(tmp_path / "weights")})
+    extract = config.extract.model_copy(update=weightless)
+    run.config_file.write_text(render_config(config.model_copy(update={"site": site, "extract": extract})))
+    with pytest.raises(InputError, match="made otherwise than those the models were trained on") as caught:
+        refuse_other_run(run, trained)  # and not of weights that are of no use
+    assert any("backbone" in one for one in caught.value.offending)
     run.config_file.write_text(text.replace('["normoxic", "hypoxic"]', '["wild type", "mutant"]'))
     with pytest.raises(InputError, match=r"are binary \['wild type', 'mutant'\], the models predict binary"):
         predicted(run, trained)

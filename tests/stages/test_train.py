@@ -31,10 +31,10 @@ from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.saved import load_model, read_record
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.records import ModelsUsed, Receipt
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.receipts import write_receipt
+from hypoxia_hpc.runs.receipts import COHORT, read_receipt, write_receipt
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.report import report
@@ -180,8 +180,11 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     heard = Heard()
     done = predict(new, trained, progress=heard, stop=threading.Event())
     assert any("mean over its 4 folds" in note for note in heard.notes)
-    assert done.note.startswith(f"the models {', '.join(ALL)} were trained on tiles by regions")
-    assert predictions_text(done).endswith(f"\nnote: {done.note}")
+    kept = read_receipt(new.receipts("predict"), COHORT)
+    assert kept is not None and isinstance(kept.details, ModelsUsed)
+    note = kept.details.note
+    assert note.startswith(f"the models {', '.join(ALL)} were trained on tiles by regions")
+    assert note not in predictions_text(done)  # it was said before
     assert done.patients["fold"].isna().all()
     there = pd.read_csv(crossed.predictions / "patients.csv", float_precision="round_trip")
     expected = there[(there["id"] == "P32") & there["model"].isin(ALL)].set_index("model")["probability"]
@@ -191,7 +194,7 @@ def test_predict_with_a_cross_validated_run_takes_the_mean_and_says_so(crossed: 
     receipt = json.loads((new.receipts("predict") / "cohort.json").read_text())
     assert len(receipt["extra"]["models"]) == 16
     page = report(new, progress=NoProgress(), stop=threading.Event()).read_text()
-    assert f"<li>T{html.escape(done.note[1:])}.</li>" in page
+    assert f"<li>T{html.escape(note[1:])}.</li>" in page
 
 
 class Heard(NoProgress):

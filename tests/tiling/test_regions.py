@@ -145,12 +145,13 @@ def test_every_form_says_the_same(tmp_path: Path, mark: str) -> None:
         assert shares(read_regions(path), [(0, 0), (10, 10), (20, 20)], 20.0) == [0.25, 1, 0.25]
 
 
-def test_a_slide_may_be_said_to_have_none(tmp_path: Path) -> None:
+def test_a_file_without_annotations_excludes_nothing_and_includes_nothing(tmp_path: Path) -> None:
     for text in ('{"type": "FeatureCollection", "features": []}', "[]"):
         (tmp_path / "slide.geojson").write_text(text)
-        regions = read_regions(tmp_path / "slide.geojson")
+        regions = read_regions(tmp_path / "slide.geojson", "exclude")
         assert shares(regions, [(0, 0), (5, 5)], 10.0) == [0, 0]
         assert shares(regions, [], 10.0) == []
+        assert "no annotation at all" in refused(tmp_path / "slide.geojson").problem
 
 
 # --- areas -------------------------------------------------------------------------------------------------------
@@ -284,7 +285,8 @@ def test_long_outlines_are_cut_without_loss(tmp_path: Path, monkeypatch: pytest.
         ('{"type": "Feature", "geometry": "Polygon"}', "null is no kind"),
         ('{"type": "Polygon"}', "without its coordinates"),
         ('{"type": "Polygon", "coordinates": []}', "with an area; there are: no class without an area 1"),
-        ('{"type": "Polygon", "coordinates": [[]]}', "a ring of 0 positions"),
+        ('{"type": "Polygon", "coordinates": [[]]}', "with an area; there are: no class without an area 1"),
+        ('{"type": "Polygon", "coordinates": [[], [[0, 0], [9, 0], [9, 9], [0, 0]]]}', "a ring of 0 positions"),
         ('{"type": "Polygon", "coordinates": [3]}', "no list of positions"),
         ('{"type": "MultiPolygon", "coordinates": {}}', "without its coordinates"),
         ('{"type": "GeometryCollection"}', "without its geometries"),
@@ -339,7 +341,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     assert "1,099,511,627,776 bytes, more than 16,777,216" in refused(path).problem
     with path.open("wb") as file:
         file.write(b"[]" + b" " * (MOST_BYTES - 2))
-    assert not len(read_regions(path).pieces)
+    assert not len(read_regions(path, "exclude").pieces)
 
 
 def test_what_is_no_plain_file_is_not_opened(tmp_path: Path) -> None:
@@ -505,6 +507,10 @@ def test_ignored_classes_are_left_out_of_either(tmp_path: Path) -> None:
     corners = [(0, 0), (10, 0), (20, 0)]
     assert shares(read_regions(path, "include", ["Tumor"]), corners, 10.0) == [0.5, 0, 1]
     assert shares(read_regions(path, "exclude", ["Tumor"]), corners, 10.0) == [1, 0.5, 1]
+    alone = written(tmp_path, qupath("annotation", "Ignore*"))
+    with pytest.raises(SlideError, match=r"are of classes that are left out: Ignore\* 1") as caught:
+        read_regions(alone)
+    assert "draw what is to be included" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -513,7 +519,11 @@ def test_ignored_classes_are_left_out_of_either(tmp_path: Path) -> None:
         None,
         {"type": "Polygon", "coordinates": []},
         {"type": "MultiPolygon", "coordinates": []},
+        {},
+        {"type": "Polygon", "coordinates": [[]]},
+        {"type": "Polygon", "coordinates": [[], []]},
         {"type": "MultiPolygon", "coordinates": [[]]},
+        {"type": "MultiPolygon", "coordinates": [[[]]]},
         {"type": "GeometryCollection", "geometries": []},
         {"type": "Point", "coordinates": [1, 2]},
     ],
@@ -524,13 +534,17 @@ def test_empty_geometries_are_skipped_alike(tmp_path: Path, geometry: object) ->
     assert "no annotation with an area" in refused(written(tmp_path, feature(geometry))).problem
 
 
+def test_a_hole_without_positions_is_none(tmp_path: Path) -> None:
+    assert shares(regions_of(tmp_path, polygon(box(0, 0, 10, 10), [])), [(0, 0), (5, 0)], 10.0) == [1, 0.5]
+
+
 def test_regions_that_miss_the_slide_are_said_as_that(tmp_path: Path) -> None:
     path = written(tmp_path, feature(polygon(box(1000, 2000, 50, 60))))
     require_on_slide(path, read_regions(path), 1000, 2000)  # they touch
     with pytest.raises(SlideError, match="every region lies beside the slide: they span x 1,000 to 1,050") as caught:
         require_on_slide(path, read_regions(path), 999, 2000)
     assert caught.value.reason == "bad-regions"
-    require_on_slide(path, read_regions(written(tmp_path)), 10, 10)
+    require_on_slide(path, read_regions(written(tmp_path), "exclude"), 10, 10)
 
 
 # --- where they lie ----------------------------------------------------------------------------------------------

@@ -99,8 +99,7 @@ def predictions_text(done: Outside) -> str:
     lead = done.metrics["lead"]
     measured = metrics_table(done.metrics, "external", "outside patients") if done.metrics["models"] else ""
     said = f"by {lead['model']}, the model that leads ({lead['by']}); predictions/patients.csv has all"
-    note = f"note: {done.note}" if done.note else ""
-    parts = ["\n".join(warned), _patients_table(done, lead["model"]), said, note, measured]
+    parts = ["\n".join(warned), _patients_table(done, lead["model"]), said, measured]
     return "\n\n".join(part for part in parts if part)
 
 
