@@ -55,7 +55,7 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
 
 @click.command(short_help="Is this machine fit, and every slide of RUN?")
 @click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
-@click.option("--md5", is_flag=True, help="Also read every slide whose MD5 slides.csv has (from a GDC manifest).")
+@click.option("--md5", is_flag=True, help="Also read every slide whose MD5 slides.csv has (from a manifest).")
 @JSON
 def doctor(run: Path | None, md5: bool, as_json: bool) -> int:
     """Is this machine fit, and every slide of RUN? One table; exit code 5 if anything is bad."""

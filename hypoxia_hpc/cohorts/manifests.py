@@ -38,11 +38,12 @@ _GDC_COLUMNS = (*MANIFEST_COLUMNS, *MANIFEST_OTHERS, *SHEET_COLUMNS, *SHEET_OTHE
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file that may become a row of slides.csv. ``nbytes`` None: the file does not exist. ``mpp`` in µm per level 0
-    pixel. ``nbytes_named`` and ``md5`` are what a manifest says of the file, ``sample`` (tumour, normal, control) and
-    ``preparation`` (diagnostic, frozen) what a sample sheet says, ``label`` and ``tumour_type`` what it says of the
-    patient, ``series`` the DICOM series that it is, ``named_by`` what its id comes from where that is not its own path,
-    ``rows`` how many rows of a manifest name it, ``known_patient`` the one that a run has for it already, ``left_out``
-    why it becomes none. What is not known is empty or None."""
+    pixel. ``nbytes_named`` and ``md5`` are what a manifest says of the file (of a DICOM series the MD5 of each file
+    that it names, separated by blanks), ``sample`` (tumour, normal, control) and ``preparation`` (diagnostic, frozen)
+    what a sample sheet says, ``label`` and ``tumour_type`` what it says of the patient, ``series`` the DICOM series
+    that it is, ``named_by`` what its id comes from where that is not its own path, ``rows`` how many rows of a manifest
+    name it, ``known_patient`` the one that a run has for it already, ``left_out`` why it becomes none. What is not
+    known is empty or None."""
 
     path: Path
     nbytes: int | None

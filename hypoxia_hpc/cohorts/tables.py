@@ -34,7 +34,12 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
     offending += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
     offending += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), f"is not {MPP_RULE}")
-    offending += _wrong(table, "md5", (table["md5"] != "") & ~table["md5"].map(is_md5), "is not 32 digits 0-9 and a-f")
+    offending += _wrong(
+        table,
+        "md5",
+        ~table["md5"].map(_are_md5),
+        "is not 32 digits 0-9 and a-f (of several files: of each, separated by blanks)",
+    )
     offending += _repeated(table, table["slide_id"].str.lower(), "slide id")
     refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows")
     folder = path.absolute().parent
@@ -49,10 +54,15 @@ def _mpp(cell: str) -> float | None:
     return float(plain_number(cell)) if cell else None
 
 
-def read_md5(path: Path) -> dict[str, str]:
-    """What slides.csv says of the MD5 of slides, by slide id; only of those of which it says any."""
+def _are_md5(cell: str) -> bool:
+    return all(map(is_md5, cell.split()))
+
+
+def read_md5(path: Path) -> dict[str, frozenset[str]]:
+    """What slides.csv says of the MD5 of a slide's files, by slide id; only of slides of which it says any."""
     table = _read(path, ("slide_id",), ("md5", "patient_id"))
-    return {slide_id: md5.lower() for slide_id, md5 in zip(table["slide_id"], table["md5"], strict=True) if md5}
+    cells = zip(table["slide_id"], table["md5"], strict=True)
+    return {slide_id: frozenset(cell.lower().split()) for slide_id, cell in cells if cell}
 
 
 def read_patient_table(

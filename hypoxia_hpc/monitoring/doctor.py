@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
 from hypoxia_hpc.monitoring.foreseen import foresee
+from hypoxia_hpc.monitoring.sums import compared_md5
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
@@ -66,29 +66,18 @@ def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
             yield from _sums(slides, read_md5(run.slides_file), readers)
 
 
-def _sums(slides: Sequence[Slide], said: Mapping[str, str], readers: ThreadPoolExecutor) -> Iterator[Check]:
+def _sums(slides: Sequence[Slide], said: Mapping[str, frozenset[str]], readers: ThreadPoolExecutor) -> Iterator[Check]:
     """Only slides that are not what slides.csv says, and how many are."""
     known = [slide for slide in slides if slide.slide_id in said]
-    found = list(readers.map(lambda slide: _md5_of(slide.path), known))
-    for slide, (md5, problem) in zip(known, found, strict=True):
-        if md5 != said[slide.slide_id]:
-            told = problem or f"MD5 {md5}, slides.csv has {said[slide.slide_id]}"
-            remedy = "" if problem else "download it again"
-            yield Check(f"md5 {slide.slide_id}", "bad", told, slide.slide_id, "md5", remedy)
-    n_same = sum(md5 == said[slide.slide_id] for slide, (md5, _) in zip(known, found, strict=True))
-    verdict: Verdict = "ok" if len(known) == len(slides) else "note"
-    yield Check(
-        "md5", verdict, f"as in slides.csv: {n_same} of {len(known)}; without one there: {len(slides) - len(known)}"
-    )
-
-
-def _md5_of(path: Path) -> tuple[str, str]:
-    """In hexadecimal digits, or why it cannot be told."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest(), ""
-    except OSError as error:
-        return "", f"{path} cannot be read: {error.strerror}"
+    found = list(readers.map(lambda slide: compared_md5(slide.path, said[slide.slide_id]), known))
+    for slide, one in zip(known, found, strict=True):
+        if one.problem:
+            yield Check(f"md5 {slide.slide_id}", "bad", one.problem, slide.slide_id, "md5", one.remedy)
+    n_same, n_unsaid = sum(not one.problem for one in found), sum(one.n_unsaid for one in found)
+    told = f"as in slides.csv: {n_same} of {len(known)}; without one there: {len(slides) - len(known)}"
+    told += f"; other files of these DICOM slides without one there: {n_unsaid}" if n_unsaid else ""
+    verdict: Verdict = "note" if n_unsaid or len(known) < len(slides) else "ok"
+    yield Check("md5", verdict, told)
 
 
 def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:

@@ -132,10 +132,7 @@ def kind_of(path: Path) -> str:
 def claimed_matrices(path: Path) -> list[Matrix]:
     """What the headers of a file's series claim of the sizes of its levels; nothing for a file that is no DICOM slide,
     and of headers that do not say it. Raises OSError."""
-    own = read_instance(path) if may_be_dicom(path) else None
-    if own is None:
-        return []
-    found = [_claimed_matrix(each.path) for each in instances_in(path.parent) if each.series == own.series]
+    found = [_claimed_matrix(each.path) for each in instances_of(path)]
     return [matrix for matrix in found if matrix is not None]
 
 
@@ -168,12 +165,16 @@ def volumes_of(path: Path) -> list[Instance]:
         SlideError: ``missing-file`` where parts of a concatenation are not there.
         OSError: the folder cannot be listed.
     """
-    own = read_instance(path) if may_be_dicom(path) else None
-    if own is None:
-        return []
-    volumes = [each for each in instances_in(path.parent) if each.series == own.series and each.is_volume]
+    volumes = [each for each in instances_of(path) if each.is_volume]
     _refuse_incomplete(path, volumes)
     return volumes
+
+
+def instances_of(path: Path) -> list[Instance]:
+    """All instances of the series that a file belongs to, by name; empty where it is no DICOM slide. Raises OSError:
+    the folder cannot be listed."""
+    own = read_instance(path) if may_be_dicom(path) else None
+    return [] if own is None else [each for each in instances_in(path.parent) if each.series == own.series]
 
 
 def instances_in(folder: Path) -> tuple[Instance, ...]:

@@ -22,6 +22,8 @@ SLIDE_SUFFIXES = frozenset(
     ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
 
+OF_SEVERAL_PATIENTS = "DICOM series whose headers name several patients; a manifest can say whose it is"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -37,8 +39,8 @@ class Found:
 
 def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:
     """Slides below a folder: files by their suffix, DICOM series by their content, each once. Names and folders that
-    begin with a dot are passed over. Raises MachineError, and InputError where there is none, or a series is of two
-    patients."""
+    begin with a dot are passed over, and a series whose headers name several patients is left out. Raises MachineError,
+    and InputError where there is none, or copies of a series are of two patients."""
     with machine_errors(folder):
         files = sorted(_files_below(folder))
     chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
@@ -159,13 +161,17 @@ def _kind(file: Path) -> str:
 
 
 def _series_candidates(folder: Path, series: Sequence[Sequence[Instance]]) -> list[Candidate]:
-    """A series is named by its folder where no other lies in it, else by its first file."""
-    _refuse_two_patients(series)
+    """A series is named by its folder where no other lies in it, else by its first file. One of several patients is
+    left out, and no copy of another."""
     slides = [_series_candidate(volumes) for volumes in series]
     n_in = Counter(each.path.parent for each in slides)
-    return [
+    named = [
         replace(each, named_by=_as_dcm(parent if n_in[parent] == 1 and parent != folder else each.path))
         for each, parent in ((each, each.path.parent) for each in slides)
+    ]
+    return [
+        replace(each, patient_id="", series="", left_out=OF_SEVERAL_PATIENTS) if len(_patients(volumes)) > 1 else each
+        for each, volumes in zip(named, series, strict=True)
     ]
 
 
@@ -180,6 +186,11 @@ def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
     return Candidate(first.path, nbytes, patient_id=first.patient_id, series=first.series)
 
 
+def _patients(volumes: Sequence[Instance]) -> dict[str, str]:
+    """The patients that the headers of a series name, each with a file that does."""
+    return {each.patient_id: each.path.name for each in volumes if each.patient_id}
+
+
 def _refuse_two_patients(series: Iterable[Sequence[Instance]]) -> None:
     """Raises InputError for series whose own headers name two patients."""
     refuse(
@@ -188,7 +199,7 @@ def _refuse_two_patients(series: Iterable[Sequence[Instance]]) -> None:
             f"{volumes[0].path.parent}, series {volumes[0].series}: "
             + " and ".join(f"{patient} ({name})" for patient, name in patients.items())
             for volumes in series
-            if len(patients := {each.patient_id: each.path.name for each in volumes if each.patient_id}) > 1
+            if len(patients := _patients(volumes)) > 1
         ],
         "give a manifest with the patient_id of these slides, or leave them out",
     )
@@ -210,15 +221,14 @@ def _volumes_named(path: Path, offending: list[str]) -> list[Instance]:
 
 
 def _as_series(row: Candidate, series: Candidate) -> Candidate:
-    """A row that names a file of a series, or its folder. Its md5 counts where it is that of the series' first file;
-    where its file has another size than the row says, so has the series."""
+    """A row that names a file of a series, or its folder. Its md5 is that of one of the files; where its file has
+    another size than the row says, so has the series."""
     other = None if None in (row.nbytes, row.nbytes_named) else (row.nbytes_named or 0) - (row.nbytes or 0)
     return replace(
         row,
         path=series.path,
         nbytes=series.nbytes,
         nbytes_named=None if other is None else (series.nbytes or 0) + other,
-        md5=row.md5 if row.path == series.path else "",
         series=series.series,
         named_by=_as_dcm(row.path),
     )

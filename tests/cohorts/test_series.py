@@ -21,10 +21,14 @@ def row(name: str, **said: object) -> Candidate:
 
 
 def test_rows_of_a_series_are_one_with_what_any_says() -> None:
-    rows = [row("1.dcm", md5="a" * 32), row("2.dcm", patient_id="P", mpp=0.5), row("3.dcm", patient_id="P", site="X")]
+    rows = [
+        row("1.dcm", md5="b" * 32),
+        row("2.dcm", md5="a" * 32, patient_id="P", mpp=0.5),
+        row("3.dcm", patient_id="P", site="X"),
+    ]
     for order in permutations(rows):
         (merged,) = merged_rows(order)
-        assert merged == replace(FIRST, patient_id="P", mpp=0.5, site="X", md5="a" * 32, rows=3)
+        assert merged == replace(FIRST, patient_id="P", mpp=0.5, site="X", md5=f"{'a' * 32} {'b' * 32}", rows=3)
 
 
 def test_a_folder_names_the_slide_that_its_files_name_too() -> None:

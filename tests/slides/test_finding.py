@@ -17,7 +17,7 @@ from hypoxia_hpc.cohorts.naming import derived_ids
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.slides.finding import find_below, is_selected, nbytes_of, series_of_manifest
+from hypoxia_hpc.slides.finding import OF_SEVERAL_PATIENTS, find_below, is_selected, nbytes_of, series_of_manifest
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.init import init
 
@@ -148,12 +148,23 @@ def test_a_series_whose_headers_name_two_patients_is_refused(tmp_path: Path) -> 
     for name, patient in (("1.dcm", "P"), ("2.dcm", "Q"), ("3.dcm", "")):
         write_instance(tmp_path / name, image_of(1, 64, 64), series=series, patient=patient)
     with pytest.raises(InputError, match="headers of its files name several patients") as caught:
-        find_below(tmp_path)
-    assert caught.value.offending == (f"{tmp_path}, series {series}: P (1.dcm) and Q (2.dcm)",)
-    with pytest.raises(InputError, match="headers of its files"):
         series_of_manifest([Candidate(tmp_path / "3.dcm", 1)])
+    assert caught.value.offending == (f"{tmp_path}, series {series}: P (1.dcm) and Q (2.dcm)",)
     (slide,) = series_of_manifest([Candidate(tmp_path / "3.dcm", 1, patient_id="R")])
     assert slide.patient_id == "R"
+
+
+def test_a_series_of_two_patients_ends_no_search(tmp_path: Path) -> None:
+    """It is set aside with its reason; a copy of it that names one patient is taken."""
+    series = generate_uid()
+    for name, patient in (("a/1.dcm", "P"), ("a/2.dcm", "Q"), ("b/1.dcm", "P")):
+        write_instance(tmp_path / "data" / name, image_of(1, 64, 64), series=series, patient=patient)
+    found = find_below(tmp_path / "data")
+    assert [(each.left_out, each.patient_id) for each in found.candidates] == [(OF_SEVERAL_PATIENTS, ""), ("", "P")]
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "data")
+    (aside,) = made.flow.steps[1].left_out
+    assert (aside.reason, aside.names) == (OF_SEVERAL_PATIENTS, (str(tmp_path / "data" / "a" / "1.dcm"),))
+    assert any(OF_SEVERAL_PATIENTS in note for note in made.notes())
 
 
 def test_a_folder_of_a_manifest_holds_one_series(tmp_path: Path) -> None:
