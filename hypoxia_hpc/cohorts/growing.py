@@ -14,8 +14,9 @@ from hypoxia_hpc.config.text_paths import is_there, path_of_text
 @dataclass(frozen=True, eq=False)
 class Grown:
     """``table``: the rows that were there and the ``added`` ones. Of those that were there: ``filled`` got a value in
-    an empty cell, ``kept`` have a value although the new table has another, ``unnamed`` are not named any more, and
-    ``moved`` are where they are found now, since they are not where they were."""
+    an empty cell, ``kept`` have a value although the new table has another, ``unnamed`` are not named any more,
+    ``excluded`` are those of them that patterns leave out, and ``moved`` are where they are found now, since they are
+    not where they were."""
 
     table: pd.DataFrame
     added: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class Grown:
     kept: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def grown_slides(there: pd.DataFrame, found: pd.DataFrame, in_place: Collection[str]) -> Grown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,19 @@ from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
 from hypoxia_hpc.runs.split import split_rule
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.costs import Header, read_headers
-from hypoxia_hpc.slides.finding import nbytes_of
+from hypoxia_hpc.slides.finding import is_selected, nbytes_of
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.tiling.remarks import by_kind
 
 SAME_PATIENT = "slides of one patient with files of the same content, whose tiles will count more than once"
-OTHER_PATIENT = "slides of several patients with files of the same content, which train refuses"
+OTHER_PATIENT = (
+    "slides of several patients with files of the same content, which train refuses; --exclude leaves out those that "
+    "are no slide of their own, such as masks"
+)
+EXCLUDED = (
+    "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
+    "these slides out of the run delete their rows in slides.csv"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,11 @@ def _changes(slides: Grown, patients: Grown) -> list[tuple[str, tuple[str, ...]]
     """What is odd about a run that grew, with the slides or patients concerned."""
     return [
         ("slides that are not where they were; slides.csv has where they are now", slides.moved),
-        ("slides that are not found any more, and whose files are there; their rows stay", slides.unnamed),
+        (EXCLUDED, slides.excluded),
+        (
+            "slides that are not found any more, and whose files are there; their rows stay",
+            tuple(name for name in slides.unnamed if name not in slides.excluded),
+        ),
         ("patients with a value in a cell that was empty", patients.filled),
         ("patients with another value in the table now; patients.csv keeps the one it has", patients.kept),
     ]
@@ -145,8 +156,10 @@ def update(
     run.slides(), run.patients()  # whatever is wrong with them is said before anything is added
     there = read_columns(run.slides_file)
     known = _known_slides(run, there)
-    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome, known)
+    given = Sources(slides, **sources)
+    joined = joined_cohort(given, config.cohort, outcome, known)
     grown = grown_slides(there, joined.slides.slides.astype(object), {each.slide_id for each in known if each.has_file})
+    grown = replace(grown, excluded=_excluded(grown, known, joined.found.root, given))
     is_new = joined.slides.slides["slide_id"].isin(grown.added)
     new = joined.slides.slides[is_new].reset_index(drop=True)
     priced, odd = _examined(new, config.tile, progress or NoProgress(), stop or threading.Event(), known)
@@ -168,6 +181,15 @@ def _known_slides(run: RunDir, there: pd.DataFrame) -> list[KnownSlide]:
     rows = zip(there["slide_id"], there["patient_id"], there["path"], strict=True)
     places = ((*ids, run.root.absolute() / path_of_text(path)) for *ids, path in rows)
     return [KnownSlide(slide_id, patient_id, path, is_there(path)) for slide_id, patient_id, path in places]
+
+
+def _excluded(grown: Grown, known: Sequence[KnownSlide], root: Path | None, given: Sources) -> tuple[str, ...]:
+    """Slides that were not named again since the patterns leave their files out."""
+    if root is None:
+        return ()
+    below = {each.slide_id: each.path.relative_to(root) for each in known if each.path.is_relative_to(root)}
+    left_out = {name for name, file in below.items() if not is_selected(file, given.include, given.exclude)}
+    return tuple(name for name in grown.unnamed if name in left_out)
 
 
 def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:

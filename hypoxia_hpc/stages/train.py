@@ -145,7 +145,8 @@ def refuse_shared_slides(cohort: Cohort) -> None:
     refuse(
         f"slides that are in slides.csv under more than one patient (the same file, or the same pixels): {len(shared)}",
         [" and ".join(f"{patient_id} ({slide_id})" for patient_id, slide_id in found) for found in shared],
-        "keep each slide under the patient it is of",
+        "keep each slide under the patient it is of; what is no slide of its own, such as a mask, is left out: delete "
+        "its row in slides.csv, or begin a run with init --exclude",
     )
     refuse(
         "patients whose ids differ only in case or separators, so that one patient may count as several",

@@ -19,7 +19,7 @@ from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.stages.init import OTHER_PATIENT, SAME_PATIENT, init, update
+from hypoxia_hpc.stages.init import EXCLUDED, OTHER_PATIENT, SAME_PATIENT, init, update
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
 
@@ -309,6 +309,40 @@ def test_a_run_grows(tmp_path: Path, real_slide: Path) -> None:
     assert update(run, second).remarks == {}  # of slides that are new
     assert {path: path.read_bytes() for path in files} == files
     assert [step["slides"] for step in json.loads(run.flow_file.read_text())["steps"]] == [3, 3, 3]
+
+
+def test_patterns_take_no_slide_out_of_a_run(tmp_path: Path) -> None:
+    """That is said, with the rows and what to do; once their rows are deleted they do not come back."""
+    run, slides = RunDir(tmp_path / "run"), tmp_path / "slides"
+    slides.mkdir()
+    for name in ("a.tif", "a_mask.tif", "old/b.tif"):
+        written(slides / name, name)
+    init(run, preset("hypoxia"), slides)
+    before = run.slides_file.read_text()
+    made = update(run, slides, exclude=["*mask*"])
+    assert f"{EXCLUDED}: 1 (a_mask)" in made.notes()
+    assert not any("not found any more" in note for note in made.notes())
+    assert run.slides_file.read_text() == before
+    made = update(run, slides / "old", exclude=["*mask*"])
+    assert not any(EXCLUDED in note for note in made.notes())
+    assert any(note.endswith("their rows stay: 2 (a, a_mask)") for note in made.notes())
+    run.slides_file.write_text("".join(line for line in before.splitlines(keepends=True) if "mask" not in line))
+    assert not any("any more" in note or EXCLUDED in note for note in update(run, slides, exclude=["*mask*"]).notes())
+    assert [slide.slide_id for slide in run.slides()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("second", "added"), [("", ("q-HE",)), ("q", ())])
+def test_a_copy_is_a_slide_of_its_own_where_both_are_found(tmp_path: Path, second: str, added: tuple[str, ...]) -> None:
+    run = RunDir(tmp_path / "run")
+    for name in ("p", "q"):
+        (tmp_path / "slides" / name).mkdir(parents=True)
+    written(tmp_path / "slides" / "p" / "HE.tif", "one")
+    init(run, preset("hypoxia"), tmp_path / "slides")
+    written(tmp_path / "slides" / "q" / "HE.tif", "one")
+    made = update(run, tmp_path / "slides" / second)
+    assert made.grown is not None
+    assert made.grown[0].added == added
+    assert any(note.startswith(OTHER_PATIENT) for note in made.notes()) == bool(added)
 
 
 @pytest.mark.parametrize("second", ["slides", "slides/case2", "more.csv"])
