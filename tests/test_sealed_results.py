@@ -152,7 +152,7 @@ def test_a_damaged_list_of_what_was_dropped_is_not_taken_for_an_empty_one(
     shutil.copy(real_slide, tmp_path / "slides" / "one.svs")
     init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides")
     assert hypoxia("report", tmp_path / "run").returncode == 0
-    (tmp_path / "run" / "receipts" / "init" / "cohort.json").write_text('{"dropped": 3}')
+    (tmp_path / "run" / "flow.json").write_text('{"slides": 3}')
     done = hypoxia("report", tmp_path / "run")
     assert done.returncode == 5
-    assert "cohort.json is damaged" in done.stderr
+    assert "flow.json is damaged" in done.stderr

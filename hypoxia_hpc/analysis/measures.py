@@ -169,7 +169,10 @@ def within_interval(
     variance = float(jackknife_variance(jackknife(statistic, n_units))[0])
     n_positive, n_negative = (len(np.unique(codes[paired & (labels == label)])) for label in (1, 0))
     freedom = len(np.unique(codes[paired])) - 1.0
-    ratio = relative_variance(value, variance, n_positive, n_negative)
+    if np.isnan(variance):  # without any of the units there is no pair: nothing says how units differ
+        ratio, freedom = 1.0, np.inf
+    else:
+        ratio = relative_variance(value, variance, n_positive, n_negative)
     spread = AreaSpread(value, n_positive, n_negative, folds_factor(folds) * ratio, freedom)
     return Interval(value, *spread.interval(confidence), int(paired.sum()))
 

@@ -223,3 +223,10 @@ def test_average_precision_goes_by_the_jackknife_and_the_positive_patients():
     value = average_precision_score(labels, probabilities)
     bounds = bounded_interval(value, np.var(without) * 25, labels.sum(), 0.95, freedom=25)
     assert (found.value, found.low, found.high) == pytest.approx((value, *bounds), abs=1e-9)
+
+
+def test_the_area_within_groups_of_one_pair_has_an_interval():
+    """Without either of the two there is no pair, so that the jackknife knows nothing."""
+    found = within_interval(np.array([1, 0, 1]), np.array([0.8, 0.2, 0.5]), ["a", "a", "b"], confidence=0.95)
+    assert (found.value, found.n) == (1.0, 2)
+    assert found.low is not None and 0 <= found.low < 0.5

@@ -60,7 +60,7 @@ def test_demo_leaves_what_the_contract_promises(demo: Path) -> None:
 def test_demo_again_does_nothing_twice(demo: Path, hypoxia: Hypoxia) -> None:
     stores = {path: path.stat().st_mtime_ns for path in (demo / "run").glob("*/**/zarr.json")}
     models = {path: path.stat().st_mtime_ns for path in (demo / "run" / "models").glob("*/*")}
-    done = hypoxia("demo", demo)
+    done = hypoxia("demo", demo, "--patients", N)
     assert done.returncode == 0, done.stderr
     assert f"tile: 0 done now, {N + 1} done before" in done.stdout
     assert all(path.stat().st_mtime_ns == before for path, before in {**stores, **models}.items())

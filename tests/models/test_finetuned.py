@@ -144,7 +144,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 
 def test_the_planted_difference_is_learned_and_stands_beside_the_others(run: RunDir) -> None:
     models = json.loads(run.metrics_file.read_text())["models"]
-    assert set(models) == {"logistic", "finetune"}
+    assert set(models) == {"logistic", "finetune", "majority-class", "n-tiles", "colour"}
     assert models["finetune"]["test"]["patient"]["roc_auc"]["value"] > 0.95
     assert models["finetune"]["test"]["tile"]["roc_auc"]["value"] > 0.9
     patients = pd.read_csv(run.predictions / "patients.csv")

@@ -35,7 +35,7 @@ def test_what_is_no_follow_up_is_refused(cells: tuple[str, str], why: str) -> No
 def test_without_an_event_there_is_nothing_to_learn() -> None:
     assert OWN.untrainable([Followed(1, 1), Followed(2, 0)]) == ""
     assert "0 events among 2" in OWN.untrainable([Followed(1, 0), Followed(2, 0)])
-    assert "1 events among 1" in OWN.untrainable([Followed(1, 1)])
+    assert "1 event among 1" in OWN.untrainable([Followed(1, 1)])
 
 
 def test_strata_are_events_and_fifths_of_time() -> None:
