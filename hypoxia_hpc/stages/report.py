@@ -23,7 +23,7 @@ from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed, Receipt, Slide
-from hypoxia_hpc.reports.content import flow_steps
+from hypoxia_hpc.reports.content import flow_steps, left_out_of
 from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
@@ -184,7 +184,8 @@ def _flow(run: RunDir) -> Json:
         return {}
     try:
         flow: Json = json.loads(run.flow_file.read_bytes())
-        flow_steps(flow)
+        flow_steps({"steps": flow["steps"]})
+        left_out_of(flow["aside"])
     except (ValueError, KeyError, TypeError) as error:
         raise NotReadyError(
             f"{run.flow_file} is damaged ({error!r}), so what init left out is not known",

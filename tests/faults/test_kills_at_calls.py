@@ -221,7 +221,7 @@ def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, w
     run = copy_run(whole, tmp_path / "run", EVALUATE.reads + EVALUATE.makes)
     settings = (run / "run.toml").read_bytes()
     change_setting(run, "train", "heads", '["logistic"]')
-    # reference.npy's three; five files, their folder, three renames, the run; then metrics.json's fsync, and its replace.
+    # reference.npy's three; five files, their folder, three renames, the run; metrics.json's fsync, and its replace.
     between = 15
     assert forked(run, EVALUATE.arguments(run), between) == KILLED
     assert (tmp_path / f"calls-{between}").read_text().endswith("replace .tmp-metrics.json metrics.json\n")
