@@ -129,9 +129,8 @@ def _parsed(text: str, delimiter: str, before: int) -> list[tuple[int, list[str]
     except csv.Error as error:
         end = before + reader.line_num
         if str(error) == _UNCLOSED:
-            raise csv.Error(
-                f"line {begin}: a quote in the row that begins here is not closed before line {end}, the last"
-            ) from None
+            said = f"line {begin}: a quote in the row that begins here is not closed before the end of the file"
+            raise csv.Error(said) from None
         raise csv.Error(f"line {end}: {error}{'' if begin == end else f' (the row begins on line {begin})'}") from None
     return rows
 

@@ -22,7 +22,7 @@ SLIDE_SUFFIXES = frozenset(
     ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
 
-OF_SEVERAL_PATIENTS = "DICOM series whose headers name several patients; a manifest can say whose it is"
+OF_SEVERAL_PATIENTS = "DICOM series whose headers name several patients"
 
 
 @dataclass(frozen=True, slots=True)
