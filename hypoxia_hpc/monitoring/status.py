@@ -128,7 +128,7 @@ def run_status(run: RunDir) -> RunStatus:
 
 def _title(stage: str, survey: Survey) -> str:
     """What ``status`` and heartbeats call a stage: features have a name of their own."""
-    return f"{stage} {survey.config.extract.name}" if stage == FEATURES else stage
+    return f"{stage} {survey.config.extract.title}" if stage == FEATURES else stage
 
 
 def _todo(states: Sequence[SlideState]) -> set[str]:

@@ -50,7 +50,7 @@ def extract(
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
         return work_through(
-            f"{STAGE} {work.name}",
+            f"{STAGE} {config.extract.title}",
             slides,
             replace(work, scratch=scratch),
             workers=pool,

