@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config.outcome import MOST_CLASSES
-from hypoxia_hpc.errors import InputError, some_names
+from hypoxia_hpc.errors import InputError, some, some_names
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.records import Float64Array, Followed, Label
 from hypoxia_hpc.stores.features import write_features
@@ -121,7 +121,8 @@ def _why_wrong(bag: NDArray[Any]) -> str:
         return f"{bag.dtype} is no number"
     if bag.ndim != 2 or 0 in bag.shape:
         return f"its shape is {bag.shape}"
-    return "" if np.isfinite(bag).all() else f"{(~np.isfinite(bag)).sum():,} values are NaN or infinite"
+    n = int((~np.isfinite(bag)).sum())
+    return f"{some(n, 'value')} {'is' if n == 1 else 'are'} NaN or infinite" if n else ""
 
 
 def one_length(values: Sequence[NDArray[Any]]) -> int:

@@ -163,5 +163,5 @@ def _numbers(name: str, values: NDArray[Any]) -> Float64Array:
         ) from None
     if not np.isfinite(numbers).all():
         n = int((~np.isfinite(numbers)).sum())
-        raise InputError(f"{n} values of {name} are NaN or infinite", remedy="leave these rows out")
+        raise InputError(f"{name} has NaN or infinite values: {n:,} of them", remedy="leave these rows out")
     return numbers

@@ -40,7 +40,8 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
         problems = {one.path: list(one.problems) for one in bad}
         say_json({"checked": len(checked), "problems": problems, "removed": removed})
     elif not bad:
-        say(f"verify: {len(checked)} stores, models and results, all sound")
+        whole = "1 store, model or result, sound" if n == 1 else f"{n} stores, models and results, all sound"
+        say(f"verify: {whole}")
     for path in removed:
         tell(f"removed {path}")
     if bad:

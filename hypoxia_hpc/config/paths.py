@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -43,8 +44,16 @@ def with_paths(table: AnyTable, root: Path, source: str = "run.toml") -> AnyTabl
         if isinstance(value, Table):
             changes[name] = with_paths(value, root, source)
         elif isinstance(value, str) and (mark := path_mark(info)) and not _stays(value, mark):
-            changes[name] = str(root.absolute() / expanded(path_of_text(value), source))
+            changes[name] = str(_without_up(root.absolute() / expanded(path_of_text(value), source)))
     return table.model_copy(update=changes)
+
+
+def _without_up(path: Path) -> Path:
+    """Without ``..``, for who reads it, where that is the same place: behind a symbolic link it is not."""
+    if ".." not in path.parts or "\0" in str(path):  # the system takes no such name, and says so where it is used
+        return path
+    short = Path(os.path.normpath(path))
+    return short if os.path.realpath(short) == os.path.realpath(path) else path
 
 
 def _stays(value: str, mark: IsPath) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.claims import chances
 from hypoxia_hpc.evaluation.content import Said, models_of, rows_by_model
 from hypoxia_hpc.evaluation.measures import Measures
@@ -39,8 +39,8 @@ def trained_on_warning(found: Mapping[str, str]) -> list[Warned]:
     return [
         Warned(
             "trained-on",
-            f"{len(found)} patients were in training or validation of these models, by id or by slide; they are no "
-            f"outside patients and are left out of all metrics: {some_names(names)}",
+            f"{some(len(found), 'patient')} {'was' if len(found) == 1 else 'were'} in training or validation of these "
+            f"models, by id or by slide, and no outside patients; all metrics leave them out: {some_names(names)}",
         )
     ]
 

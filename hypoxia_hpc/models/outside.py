@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.tables import read_split
-from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.errors import InputError, NotReadyError, some
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
 from hypoxia_hpc.evaluation.outside import EXTERNAL, TRAINED_ON, UNLABELLED
@@ -52,7 +52,7 @@ def chosen_by(model_run: RunDir, keys: Mapping[str, str], measures: Measures) ->
     changed = sorted(name for name in keys if keys[name] != metrics[TRAINED].get(name))
     if changed:
         raise NotReadyError(
-            f"{len(changed)} models are not those that {model_run.metrics_file} was made with",
+            f"{some(len(changed), 'model')} of {model_run.root} changed since {model_run.metrics_file} was made",
             offending=changed,
             remedy=f"hypoxia-hpc evaluate {model_run.word}",
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypoxia_hpc.cohorts.tables import read_md5
 from hypoxia_hpc.config import RunConfig, SlurmTable, TileTable
-from hypoxia_hpc.errors import HypoxiaError, SlideError
+from hypoxia_hpc.errors import HypoxiaError, SlideError, some
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
@@ -108,7 +108,7 @@ def _slide(table: TileTable, slide: Slide) -> Check:
     width, height = pyramid.size_l0
     said = [
         f"{pyramid.vendor} {width} x {height} px, {plan.mpp:g} µm/px from {plan.mpp_source}, "
-        f"{_tiles_text(found.planned)}, {found.planned.reading.reader}{_drawn_text(found.planned, table)}"
+        f"{_tiles_text(found.planned)}, {_reader_text(found.planned)}{_drawn_text(found.planned, table)}"
     ]
     odd = [one for one in (found.damage, coarse_doubt(pyramid, plan, table), *_doubts(pyramid, plan)) if one]
     return Check(name, "note" if odd else "ok", "; ".join(said + odd), slide.slide_id)
@@ -117,7 +117,13 @@ def _slide(table: TileTable, slide: Slide) -> Check:
 def _tiles_text(planned: SlidePlan) -> str:
     """How many tiles ``tile`` will look at."""
     n, of = planned.n_selected, planned.plan.n_tiles
-    return f"{of:,} tiles planned" + ("" if planned.classes is None else f", {n:,} of them left by the regions")
+    return f"{some(of, 'tile')} planned" + ("" if planned.classes is None else f", {n:,} of them left by the regions")
+
+
+def _reader_text(planned: SlidePlan) -> str:
+    """What reads the slide, as its store will have it, but for a word that says nothing by itself."""
+    reader = planned.reading.reader
+    return "native, not compressed" if reader == "native-none" else reader
 
 
 def _drawn_text(planned: SlidePlan, table: TileTable) -> str:

@@ -64,7 +64,7 @@ def _cohort(data: ReportData, kind: Kind) -> str:
     counts = f" ({counts})" if len(by_class) > 1 else ""
     return (
         f"{count_of(len(data.slides), 'whole-slide image')} of {count_of(len(data.patients), 'patient')} were taken; "
-        f"{labelled:,} patients have a label{counts}."
+        f"{count_of(labelled, 'patient')} with a label{counts}."
     )
 
 

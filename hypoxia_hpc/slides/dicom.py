@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -78,9 +78,9 @@ def refusal(coding: Coding) -> tuple[str, str]:
     if coding.photometric == "PALETTE COLOR":
         return "not-supported", f"a palette of colours, {coding.bits} bit"
     if coding.samples != 3:
-        return "not-rgb", f"{coding.samples} samples a pixel ({coding.photometric})"
+        return "not-rgb", f"{some(coding.samples, 'sample')} a pixel ({coding.photometric})"
     whys = {
-        f"{coding.bits} bits a sample": coding.bits != 8,
+        f"{some(coding.bits, 'bit')} a sample": coding.bits != 8,
         "a plane for each colour": coding.planar != 0,
         f"the transfer syntax {coding.syntax}": not coding.syntax.startswith(SYNTAXES),
         f"colours as {coding.photometric}": coding.photometric not in COLOURS,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.slides import decoders, plain
 from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome, read_qpi
@@ -255,9 +255,8 @@ def _refusal(level: Sequence[FilePage]) -> str:
     page = level[0]
     why = next((why for why in map(plain.refusal, level) if why), "")
     if why:
-        return (
-            f"{'tiled' if page.is_tiled else 'stripped'}, {page.page.samples} samples of {page.page.bits[0]} bit: {why}"
-        )
+        kind = "tiled" if page.is_tiled else "stripped"
+        return f"{kind}, {some(page.page.samples, 'sample')} of {page.page.bits[0]} bit: {why}"
     if len({(part.is_tiled, part.page.tile_width, part.page.tile_height, part.page.bits) for part in level}) > 1:
         return "red, green and blue in pages of different layouts"
     strip_bytes = plain.decoded_nbytes(page.page, len(level))

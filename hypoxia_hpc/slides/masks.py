@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.tiling.kernels.packed import light_shares
@@ -99,9 +99,10 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, selected: 
 
 def all_masked(plan: TilePlan, table: TileTable) -> SlideError:
     """The error of a slide of which masks and regions leave no tile."""
+    masked = "the only tile is masked" if plan.n_tiles == 1 else f"all {plan.n_tiles:,} tiles are masked"
     return SlideError(
         "no-tissue",
-        f"all {plan.n_tiles:,} tiles are masked: none lies in the tissue mask and the regions as [tile] min_tissue "
+        f"{masked}: none lies in the tissue mask and the regions as [tile] min_tissue "
         f"= {table.min_tissue:g} and min_region = {table.min_region:g} want it",
         remedy="look at the slide, its regions file (pixels count from the corner of the scanned area) and [tile] "
         "tissue, regions, regions_rule",
@@ -135,7 +136,8 @@ def _see(opened: OpenedSlide, coarse: CoarseLevel) -> UInt8Array:
     if unreadable:
         raise SlideError(
             "unreadable",
-            f"{unreadable} pieces of level {coarse.level}, from which the tissue mask is made, do not decode",
+            f"of level {coarse.level}, from which the tissue mask is made, {some(unreadable, 'piece')} cannot be "
+            "decoded",
             remedy="fetch the file again, or leave it out",
         )
     return np.ascontiguousarray(image[..., :3])

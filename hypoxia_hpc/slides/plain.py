@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides import decoders
 from hypoxia_hpc.slides.averaging import average_into
@@ -87,7 +88,7 @@ def _colour_refusal(page: TiffPage) -> str:
         return "YCbCr without JPEG"
     if not samples:
         return kind
-    return "" if page.samples in samples else f"{page.samples} samples a pixel"
+    return "" if page.samples in samples else f"{some(page.samples, 'sample')} a pixel"
 
 
 def _depth_refusal(page: TiffPage) -> str:
@@ -97,7 +98,7 @@ def _depth_refusal(page: TiffPage) -> str:
     if set(page.sample_formats) - {1}:
         return "samples that are not unsigned whole numbers"
     allowed = range(8, 17) if page.compression in DEEP else (8, 16)
-    return "" if page.bits[0] in allowed else f"{page.bits[0]} bits a sample"
+    return "" if page.bits[0] in allowed else f"{some(page.bits[0], 'bit')} a sample"
 
 
 def _codec_refusal(page: TiffPage, is_tiled: bool) -> str:

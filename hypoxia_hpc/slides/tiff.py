@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.records import Int64Array
 
 MOST_PAGES = 1024
@@ -295,7 +296,7 @@ class _Parser:
         count_bytes, offset_bytes = int(layout.count[1]), int(layout.offset[1])
         n = layout.number(layout.count, self._read(position, count_bytes))
         if n > MOST_ENTRIES:
-            raise TiffError(f"a directory with {n} entries")
+            raise TiffError(f"a directory with {some(n, 'entry')}")
         entry_bytes = 4 + 2 * offset_bytes
         raw = self._read(position + count_bytes, n * entry_bytes + offset_bytes)
         entries = {}
@@ -308,7 +309,7 @@ class _Parser:
     def _values(self, layout: _Layout, entry: tuple[int, int, bytes], most: int) -> Int64Array:
         kind, count, field = entry
         if kind not in TYPES or count > most:
-            raise TiffError(f"a tag of type {kind} with {count} values")
+            raise TiffError(f"a tag of type {kind} with {some(count, 'value')}")
         dtype = np.dtype(layout.order + TYPES[kind])
         nbytes = count * dtype.itemsize
         raw = field[:nbytes] if nbytes <= len(field) else self._read(layout.number(layout.offset, field), nbytes)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.outside import outside_content, stain_warning, trained_on_warning
@@ -103,7 +103,7 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     refuse_other_outcome(run, model_run, cohort.patients)
     if not cohort.done:
         raise NotReadyError(
-            f"none of {len(cohort.states)} slides has features, all are quarantined",
+            f"none of {some(len(cohort.states), 'slide')} has features, all are quarantined",
             remedy=f"hypoxia-hpc status {run.word}",
         )
     measures = measures_of(model_run.outcome(), model_run.config().evaluate)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import (
     Float32Array,
@@ -263,7 +263,7 @@ def _no_tissue(counts: TileCounts, plan: TilePlan, table: TileTable) -> SlideErr
     if counts.masked == plan.n_tiles:
         return all_masked(plan, table)
     problem = (
-        f"none of {plan.n_tiles:,} tiles has at most {table.max_background:.0%} background "
+        f"none of {some(plan.n_tiles, 'tile')} has at most {table.max_background:.0%} background "
         f"(pixels with gray level {table.white} or more): {counts.background:,} have more, "
         f"{counts.masked:,} are masked by tissue or regions, {counts.unreadable:,} do not decode"
     )

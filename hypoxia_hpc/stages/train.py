@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hypoxia_hpc.cohorts.barcodes import alike
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.models.clusterings import fit_clustering
 from hypoxia_hpc.models.finetuned import finetune_backbone, finetune_table, fit_finetune, make_probabilities
 from hypoxia_hpc.models.search import point_folders, search
@@ -223,7 +223,8 @@ def how_it_ended(history: History, epochs: int, patience: int | None) -> str:
     where there is nothing to say."""
     losses = history.get(WATCHED, [])
     if not losses and patience is not None:
-        return f"no validation patients, so patience = {patience} had no loss to watch: trained all {epochs} epochs"
+        why = f"no validation patients, so patience = {patience} had no loss to watch"
+        return f"{why}: trained all of {some(epochs, 'epoch')}"
     if not 0 < len(losses) < epochs:
         return ""
     best = min(range(len(losses)), key=losses.__getitem__)

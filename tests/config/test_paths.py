@@ -58,6 +58,13 @@ def test_these_entries_are_the_paths() -> None:
     assert paths_of(preset("hypoxia")) == set(ENTRIES)
 
 
+def test_up_stays_behind_a_link_where_it_leads_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "far" / "run").mkdir(parents=True)
+    (tmp_path / "run").symlink_to(tmp_path / "far" / "run")
+    found = with_paths(TileTable(regions="../geo"), tmp_path / "run").regions
+    assert found == f"{tmp_path}/run/../geo"  # and not tmp_path/geo
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_home_and_the_folder_of_run_toml_are_filled_in(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -69,7 +76,7 @@ def test_home_and_the_folder_of_run_toml_are_filled_in(
     for written, meant in (
         ("~/a b", "/home/of/mine/a b"),
         ("here/b", f"{tmp_path}/run/here/b"),
-        ("../c", f"{tmp_path}/run/../c"),
+        ("../c", f"{tmp_path}/c"),
         ("/d", "/d"),
         ("$DISK/e", "$DISK/e" if name == "site.scratch" else f"{tmp_path}/run/$DISK/e"),
     ):

@@ -35,6 +35,15 @@ def new_run(root: Path, slides: dict[str, Path], **tables: object) -> RunDir:
     return run
 
 
+def test_one_tile_and_a_plain_file_are_said_as_that(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((320, 320, 3), np.uint8), tile=(64, 64), photometric="rgb",
+        resolution=(20_000, 20_000), resolutionunit=3,
+    )  # fmt: skip
+    found = {one.name: one for one in examine_run(new_run(tmp_path / "run", {"a": tmp_path / "a.tif"}))}
+    assert "1 tile planned, native, not compressed" in found["slide a"].detail
+
+
 def test_every_slide_with_a_bad_header_is_named(tmp_path: Path, real_slide: Path) -> None:
     (tmp_path / "broken.svs").write_bytes(b"no slide")
     (tmp_path / "short.svs").write_bytes(real_slide.read_bytes()[:500])

@@ -15,7 +15,7 @@ from hypoxia_hpc.reports.methods import TO_FILL_IN, TRIPOD_AI, checklist, flatte
 def test_the_paragraph_has_the_numbers(full_report: ReportData) -> None:
     said = methods_paragraph(full_report, KINDS["binary"])
     for expected in (
-        "63 whole-slide images of 61 patients were taken; 60 patients have a label (30 normoxic, 30 hypoxic).",
+        "63 whole-slide images of 61 patients were taken; 60 patients with a label (30 normoxic, 30 hypoxic).",
         "tiles of 299 x 299 pixels at 0.5 µm per pixel; tiles of which more than 25 % is background",
         "by the pooled output of inception_v3 with random weights.",
         "3 models were trained: tanh, funnel and logistic. tanh was chosen among 3 models by validation patients.",

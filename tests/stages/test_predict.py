@@ -208,7 +208,7 @@ def test_a_training_run_has_to_be_evaluated_with_its_present_models(trained: Run
     text = model.config_file.read_text()
     model.config_file.write_text(text.replace("c = 0.01 ", "c = 0.02 "))
     train(model, progress=NoProgress(), stop=STOP)
-    with pytest.raises(NotReadyError, match=r"1 models are not those that .* was made with"):
+    with pytest.raises(NotReadyError, match=r"1 model of .* changed since .* was made"):
         predicted(run, model)
     model.metrics_file.unlink()
     with pytest.raises(NotReadyError, match="does not say which model leads") as caught:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.words import amount, table, within
-from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.errors import some, some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room
@@ -61,7 +61,7 @@ def _hours(figure: Figure) -> str:
 
 def _room_line(estimate: RunEstimate, room: Room) -> str:
     nbytes = "no limit of bytes" if room.nbytes is None else amount(room.nbytes, "B")
-    files = "no limit of files" if room.files is None else f"{room.files:,} files"
+    files = "no limit of files" if room.files is None else some(room.files, "file")
     verdict = "enough" if estimate.is_enough(room) else "NOT ENOUGH, if all comes as large as it may"
     return f"  {room.source}: {nbytes}, {files}: {verdict}"
 
