@@ -7,6 +7,7 @@ SeriesInstanceUID. Label and overview images may be of that series, too; no pixe
 from __future__ import annotations
 
 import os
+import threading
 import time
 import warnings
 from collections import defaultdict
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypoxia_hpc.errors import SlideError, some
@@ -32,6 +34,7 @@ CODING_TAGS = ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfigurat
 PREAMBLE_BYTES, MAGIC = 128, b"DICM"
 # A folder that changed less than this ago may change again without another time.
 SETTLED_NS = 2_000_000_000
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,6 @@ def codings_of(path: Path) -> list[Coding]:
 
 
 def _coding(path: Path) -> Coding | None:
-    from pydicom.filereader import read_file_meta_info
-
     try:
         header = _read_header(path, CODING_TAGS, AFTER_MATRIX)
         return Coding(
@@ -106,7 +107,7 @@ def _coding(path: Path) -> Coding | None:
             str(header.PhotometricInterpretation),
             int(header.BitsAllocated),
             int(header.get("PlanarConfiguration") or 0),
-            read_file_meta_info(path).TransferSyntaxUID.name,
+            _pydicom().filereader.read_file_meta_info(path).TransferSyntaxUID.name,
         )
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return None
@@ -115,15 +116,12 @@ def _coding(path: Path) -> Coding | None:
 def kind_of(path: Path) -> str:
     """What a DICOM file says that it holds (``CT Image Storage``; at the end ``, deflated`` where it is), empty for a
     file that is none. The rest of its header need not be sound."""
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
     try:
         if not _begins_as_dicom(path):
             return ""
         _ignore_odd_values()
-        meta = read_file_meta_info(path)
-        is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        meta = _pydicom().filereader.read_file_meta_info(path)
+        is_deflated = meta.get("TransferSyntaxUID") == _pydicom().uid.DeflatedExplicitVRLittleEndian
         return f"{meta.MediaStorageSOPClassUID.name}{', deflated' if is_deflated else ''}"
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return ""
@@ -142,6 +140,15 @@ def _claimed_matrix(path: Path) -> Matrix | None:
         return Matrix(*(int(header[name].value) for name in MATRIX_TAGS))
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return None
+
+
+def _pydicom() -> ModuleType:
+    """pydicom, loaded as a whole by one thread: its modules import each other, so that threads which begin with
+    different ones find some that are half made."""
+    with _LOADING:
+        import pydicom.filereader
+        import pydicom.uid
+    return pydicom
 
 
 def _begins_as_dicom(path: Path) -> bool:
@@ -210,33 +217,28 @@ def read_instance(path: Path) -> Instance | None:
 def _is_whole_slide(path: Path) -> bool:
     """By the first group of the header. A deflated file is none: OpenSlide does not read it, and looking into it would
     inflate all of it, to a thousand times its size."""
-    from pydicom.filereader import read_file_meta_info
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    meta = read_file_meta_info(path)
-    is_deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    meta = _pydicom().filereader.read_file_meta_info(path)
+    is_deflated = meta.get("TransferSyntaxUID") == _pydicom().uid.DeflatedExplicitVRLittleEndian
     return meta.get("MediaStorageSOPClassUID") == WHOLE_SLIDE_IMAGE and not is_deflated
 
 
 def _ignore_odd_values() -> None:
     """Values that break a rule of DICOM are no reason for a warning: where they matter, the file is no slide, or
     OpenSlide says why it does not read it. Set each time, since both are state of the process that others may set."""
-    import pydicom
-
+    pydicom = _pydicom()
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def _read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
-    import pydicom
-    from pydicom.filereader import read_partial
-
+    pydicom = _pydicom()
     with path.open("rb") as file:
-        return read_partial(
+        header: FileDataset = pydicom.filereader.read_partial(
             file,
             lambda tag, _vr, _length: tag >= first_not_read,
             specific_tags=[pydicom.tag.Tag(name) for name in tags],
         )
+    return header
 
 
 def _instance(path: Path, header: FileDataset) -> Instance:

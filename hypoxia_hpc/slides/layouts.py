@@ -209,8 +209,11 @@ def _is_odd_unpacked(page: TiffPage) -> bool:
 
 def misread_by_openslide(found: FilePage) -> bool:
     """Layouts whose pixels OpenSlide 4.0 gets wrong: gray of 16 bit and gray with transparency at the last native
-    column; a fourth sample that is not said to be transparency taken for it."""
+    column; a fourth sample that is not said to be transparency taken for it; samples with a sign, or floats, taken for
+    unsigned ones."""
     page = found.page
+    if set(page.sample_formats) - {1}:
+        return True
     if page.photometric in (plain.WHITE_IS_ZERO, plain.BLACK_IS_ZERO):
         return page.samples == 2 or page.bits[0] == 16
     unsaid = not found.extra or found.extra[0] not in (plain.ASSOCIATED, plain.UNASSOCIATED)

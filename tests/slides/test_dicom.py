@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tracemalloc
 import warnings
 import zlib
@@ -254,3 +256,23 @@ def test_odd_values_are_no_warnings_on_the_terminal(tmp_path: Path) -> None:
     assert said == []
     assert instance is not None
     assert instance.patient_id == "Pat"
+
+
+def test_threads_that_load_pydicom_together_get_it_whole(tmp_path: Path) -> None:
+    """In a process of its own, where nothing has loaded it yet; `doctor` looks at slides in threads."""
+    first = write_series(tmp_path / "series", 1)[0]
+    code = (
+        "import sys, threading\nfrom pathlib import Path\nfrom hypoxia_hpc.slides import dicom\n"
+        "file = Path(sys.argv[1])\n"
+        "asked = [dicom.kind_of, dicom.read_instance, dicom.claimed_matrices, dicom.codings_of] * 6\n"
+        "failed, start = [], threading.Barrier(len(asked))\n"
+        "def ask(one):\n"
+        "    start.wait()\n"
+        "    try:\n        found = one(file)\n    except Exception as error:\n        failed.append(repr(error))\n"
+        "    else:\n        failed.extend([] if found else [one.__name__])\n"
+        "threads = [threading.Thread(target=ask, args=(one,)) for one in asked]\n"
+        "[one.start() for one in threads], [one.join() for one in threads]\n"
+        "sys.exit('; '.join(failed) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(first)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

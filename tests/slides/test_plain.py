@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from tiff_matrix import AXES, Cell, as_rgb, every_pair, is_written, refusal, whole_matrix, write
 
 from hypoxia_hpc.errors import SlideError
@@ -132,3 +133,13 @@ def test_the_whole_matrix(tmp_path: Path) -> None:
             wrong[cell.name] = str(error).splitlines()[0]
     assert not wrong
     assert dict(counts) == WHOLE
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_tiled_samples_that_are_not_unsigned_are_refused(tmp_path: Path, dtype: str) -> None:
+    """OpenSlide takes signed samples for unsigned ones: every pixel is off by half of the range."""
+    path = tmp_path / "signed.tiff"
+    tifffile.imwrite(path, np.zeros((512, 512, 3), dtype=dtype), photometric="rgb", tile=(256, 256), metadata=None)
+    with pytest.raises(SlideError, match="samples that are not unsigned whole numbers") as caught, opened_slide(path):
+        pass
+    assert caught.value.reason == "not-supported"
