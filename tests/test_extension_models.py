@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -90,9 +91,9 @@ def test_a_head_of_another_package_is_trained_judged_and_shown(extended: Extende
     assert metrics["models"]["means"]["test"]["patient"]["roc_auc"]["value"] > 0.8
     extended.says("report", extended.run)
     page = (extended.run / "report" / "index.html").read_text()
-    legends = [line for line in page.split("\n") if 'class="series-2"' in line and "swatch" in line]
-    assert any("means" in line for line in legends)
-    assert "<figcaption><h4>means</h4></figcaption>" in page
+    assert re.search(r'swatch[^\n]*class="series-2"[^\n]*\n means<', page)
+    assert '<th scope="row">means</th>' in page
+    assert "figures/confusion-means.svg" in page
 
 
 def test_estimate_counts_what_it_takes(extended: Extended) -> None:

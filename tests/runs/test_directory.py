@@ -13,7 +13,7 @@ def test_relative_paths_in_run_toml_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(render_config(preset("hypoxia", changes)))
     config = RunDir(tmp_path).config()
     assert config.extract.weights == str(tmp_path / "mine.weights.h5")
-    assert config.site.weights == str(tmp_path / "../shared")
+    assert config.site.weights == str(tmp_path.parent / "shared")
 
 
 def test_names_that_are_no_paths_stay(tmp_path: Path) -> None:

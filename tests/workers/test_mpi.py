@@ -241,8 +241,8 @@ def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: P
     assert [
         (file.slides_done, file.name) for file in read_heartbeats(RunDir(two)) if file.ranks == 2 and file.name
     ] == [
-        (1, "small"),
-        (1, "small"),
+        (1, "small by vgg16"),
+        (1, "small by vgg16"),
     ]
 
 
