@@ -1,5 +1,5 @@
-"""What may be said of models by their test patients: which leads, whether any is told from chance, model against model
-and against baselines, and what is left within groups."""
+"""What may be said of models by their test patients: which leads, whether any is better or worse than chance, how it
+compares with other models and baselines, and what is left within groups."""
 
 from __future__ import annotations
 

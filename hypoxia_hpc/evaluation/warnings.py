@@ -45,8 +45,8 @@ def _too_few(content: Json, least: float) -> Iterator[Warned]:
         models = "this model" if n_heads == 1 else f"{n_heads} models"
         yield Warned(
             "too-few",
-            f"There are too few test patients to say anything of {models}: even perfect ones could not be told from "
-            f"chance (p = {least:.2g} at best). At least {needed} of either class are needed.",
+            f"There are too few test patients to say anything of {models}: even perfect ones could not be shown to be "
+            f"better than chance (p = {least:.2g} at best). At least {needed} of either class are needed.",
         )
 
 

@@ -62,9 +62,9 @@ def test_the_table_needs_no_types_and_takes_any_missing_label() -> None:
         (PATIENTS, {"seed": -1}, "train.seed = -1"),
     ],
 )
-def test_splits_that_cannot_be(patients: pd.DataFrame, settings: dict[str, object], message: str) -> None:
+def test_splits_that_cannot_be(patients: pd.DataFrame, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(hx.InputError, match=message):
-        hx.split(patients, **settings)  # type: ignore[arg-type]
+        hx.split(patients, **settings)
 
 
 # --- other kinds, groups and repeats ----------------------------------------------------------------------------------

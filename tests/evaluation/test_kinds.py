@@ -50,8 +50,9 @@ def test_two_models_are_compared_on_the_same_patients(kind: str) -> None:
     judge = measures(kind)
     good, poor = rows_of(kind, 120, 2.5), rows_of(kind, 120, 0.0, seed=1)
     found = judge.compared(good, poor, said(kind), None)
-    values = [judge.metrics(rows, said(kind), None)[judge.headline].value for rows in (good, poor)]
-    assert found.difference == pytest.approx(values[0] - values[1])  # type: ignore[operator]
+    first, second = (judge.metrics(rows, said(kind), None)[judge.headline].value for rows in (good, poor))
+    assert first is not None and second is not None
+    assert found.difference == pytest.approx(first - second)
     assert found.told_apart
     alike = judge.compared(good, rows_of(kind, 120, 2.5, seed=1), said(kind), None)
     assert not alike.told_apart
@@ -62,11 +63,11 @@ def test_units_that_are_drawn_as_wholes_make_intervals_wider(kind: str) -> None:
     """Every patient four times is no more than every patient once."""
     judge, rows = measures(kind), rows_of(kind, 60, 1.5)
     often = pd.concat([rows] * 4, ignore_index=True)
-    widths = [
-        found.high - found.low  # type: ignore[operator]
-        for part, units in ((rows, None), (often, often["patient_id"]), (often, None))
-        for found in [judge.metrics(part, said(kind), units)[judge.headline]]
-    ]
+    widths = []
+    for part, units in ((rows, None), (often, often["patient_id"]), (often, None)):
+        found = judge.metrics(part, said(kind), units)[judge.headline]
+        assert found.low is not None and found.high is not None
+        widths.append(found.high - found.low)
     assert widths[1] > 0.85 * widths[0]
     assert widths[2] < 0.7 * widths[1]
 
