@@ -22,21 +22,25 @@ TYPE, SITE = "tumour_type", "site"
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """``words``: what it goes by, for a reader; ``columns`` of the facts: names of groups, or numbers."""
+    """``words``: what it goes by, behind "a guess from"; ``title`` in tables; ``columns`` of the facts: names of
+    groups, or numbers."""
 
     words: str
+    title: str
     columns: tuple[str, ...]
     are_groups: bool
 
 
 # By their names in tables. To add one: a line here, and its columns in the facts.
 BASELINES: Mapping[str, Baseline] = {
-    "majority-class": Baseline("how often each class occurs", (), are_groups=True),
-    "tumour-type": Baseline("the tumour type", (TYPE,), are_groups=True),
-    "site": Baseline("the site", (SITE,), are_groups=True),
-    "tumour-type-and-site": Baseline("tumour type and site", (TYPE, SITE), are_groups=True),
-    "n-tiles": Baseline("the number of tiles", ("n_tiles",), are_groups=False),
-    "colour": Baseline("mean colour and background", ("red", "green", "blue", "background"), are_groups=False),
+    "majority-class": Baseline("how often each class occurs", "the larger class", (), are_groups=True),
+    "tumour-type": Baseline("the tumour type", "tumour type alone", (TYPE,), are_groups=True),
+    "site": Baseline("the site", "site alone", (SITE,), are_groups=True),
+    "tumour-type-and-site": Baseline("tumour type and site", "tumour type and site", (TYPE, SITE), are_groups=True),
+    "n-tiles": Baseline("the number of tiles", "number of tiles alone", ("n_tiles",), are_groups=False),
+    "colour": Baseline(
+        "mean colour and background", "colour alone", ("red", "green", "blue", "background"), are_groups=False
+    ),
 }
 UNKNOWN: Mapping[str, str] = {
     TYPE: "no patient has a tumour_type in patients.csv",

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hypoxia_hpc.config import HEADS
+from hypoxia_hpc.evaluation.baselines import BASELINES as MADE
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 
-# What a model that looks at no tissue reaches; in words that follow "AUC of".
-BASELINES = {
-    "majority-class": "the larger class",
-    "tumour-type": "tumour type alone",
-    "site": "site alone",
-    "tumour-type-and-site": "tumour type and site",
-    "n-tiles": "number of tiles alone",
-    "colour": "colour alone",
-}
-
-
+# What a guess without a look at the tissue reaches; in words that follow "AUC of".
+BASELINES = {name: baseline.title for name, baseline in MADE.items()}
 # The sets that a page may be about, and what one of their patients is.
 MEASURED = {"test": "test patient", "external": "outside patient"}
 
