@@ -90,7 +90,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory, full_report: ReportData) -> 
 
 @pytest.fixture(scope="module")
 def found(shown: Path) -> Any:
-    pytest.importorskip("axe_core_python")
     axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     return probed(shown, [axe, PROBE], "--blink-settings=preferredColorScheme=1")
 
