@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc.cohorts.numbers import plain_numbers, readings
 from hypoxia_hpc.cohorts.sniffing import AS_TEXT, DELIMITERS, HEAD_BYTES, Rows, decoded, no_table, sniffed
 from hypoxia_hpc.errors import InputError, MachineError, some
 
@@ -18,13 +19,16 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
-def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> pd.DataFrame:
     """A table with a header as strings; the index is each row's line number in the file.
 
     Comma, semicolon, tab, or what a first line ``sep=|`` says; UTF-8 or UTF-16, with or without a byte-order mark. A
     column whose name is one of ``required`` or ``optional`` but for blanks and case gets that name. Rows without any
-    content are left out, and so are columns without a name and content. Raises InputError: no file, no text, a missing
-    or repeated column, a column with content and no name, rows of another length than the header, no rows.
+    content are left out, and so are columns without a name and content. Numbers of the columns ``numbers`` get a
+    decimal point and no mark between thousands. Raises InputError: no file, no text, a missing or repeated column, a
+    column with content and no name, rows of another length than the header, no rows, numbers that may be two.
     """
     table = _sniffed(path, [*required, *optional])
     if not table.rows:
@@ -36,7 +40,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         raise InputError(f"{path} has a header and no rows", remedy="give at least one row")
     lines = pd.Index([line for line, _ in table.rows[1:]], name="line")
     frame = pd.DataFrame([cells for _, cells in table.rows[1:]], columns=header, index=lines, dtype=object)
-    return _without_nameless(path, frame)
+    return _with_plain_numbers(path, _without_nameless(path, frame), numbers, table.delimiter)
 
 
 def _sniffed(path: Path, known: Sequence[str]) -> Rows:
@@ -87,6 +91,27 @@ def _without_nameless(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
         "name the column in the header, or empty it",
     )
     return frame.loc[:, named]
+
+
+def _with_plain_numbers(path: Path, frame: pd.DataFrame, names: Sequence[str], delimiter: str) -> pd.DataFrame:
+    offending = []
+    for name in frame.columns.intersection(list(names)):
+        cells = frame[name].str.strip().tolist()
+        plain = plain_numbers(cells, delimiter)
+        rows = list(zip(frame.index, cells, plain, strict=True))
+        offending += [
+            f"line {line}: {name} {cell!r} is {' or '.join(sorted(set(readings(cell).values())))}"
+            for line, cell, number in rows
+            if number is None
+        ]
+        frame[name] = plain
+    refuse(
+        f"{path} has numbers whose mark may be before decimals or between thousands, and no other number of the column "
+        "says which",
+        offending,
+        "write thousands without a mark (2000), and decimals with more or fewer digits than three (2.0)",
+    )
+    return frame
 
 
 def refuse(problem: str, offending: Sequence[str], remedy: str) -> None:

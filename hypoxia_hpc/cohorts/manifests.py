@@ -73,7 +73,12 @@ class Manifest:
 
 
 def read_manifest(
-    path: Path, size_of: SizeOf, patient_column: str | None = None, label_column: str | None = None
+    path: Path,
+    size_of: SizeOf,
+    patient_column: str | None = None,
+    label_column: str | None = None,
+    *,
+    label_is_number: bool = False,
 ) -> Manifest:
     """The rows of a manifest. ``size_of`` gives a file's bytes, None if it is missing.
 
@@ -85,8 +90,9 @@ def read_manifest(
     if path.suffix.lower() == ".json" and path.is_file():
         return Manifest(tuple(_of_gdc(path, each, size_of) for each in files_of_json(path)))
     wanted = [name for name in (patient_column, label_column) if name is not None]
-    table = read_table(path, wanted, [*_OWN_COLUMNS, "label", *_GDC_COLUMNS])
     patient_column, label_column = patient_column or "patient_id", label_column or "label"
+    numbers = [label_column] if label_is_number else []
+    table = read_table(path, wanted, [*_OWN_COLUMNS, "label", *_GDC_COLUMNS], numbers)
     cells = {name: _column(table, name) for name in ("slide_id", "mpp", "site", "md5", "tumour_type")}
     cells |= {"patient_id": _column(table, patient_column), "label": _column(table, label_column)}
     columns: tuple[str, ...] = _OWN_COLUMNS if "path" in table else _GDC_COLUMNS

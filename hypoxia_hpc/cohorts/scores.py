@@ -13,7 +13,6 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
-from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.errors import InputError, some, some_names
 
 LabelRule = Literal["type-median", "pan-median", "intra"]
@@ -56,11 +55,11 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
     """A table of scores: patient_id and tumour_type as text, the scores that the rule goes by as float64, the other
     columns as text. Only the rule ``type-median`` needs tumour types; without the column they are empty.
 
-    Raises InputError with all missing columns, or all cells that are no number or empty.
+    Raises InputError with all missing columns, or all cells that are no number, may be two numbers, or are empty.
     """
     name = score_column(rule, column)
     needed = ("patient_id", name, "tumour_type") if rule == "type-median" else ("patient_id", name)
-    scores = read_table(path, needed, ("tumour_type",))
+    scores = read_table(path, needed, ("tumour_type",), numbers=(name,))
     scores = scores.assign(tumour_type=scores.get("tumour_type", ""))
     for one in (name, "patient_id", "tumour_type"):
         scores[one] = scores[one].str.strip()
@@ -70,12 +69,12 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
     for one in [each for each in needed if each != name]:
         offending += [f"line {line}: {one} is empty" for line in scores.index[scores[one] == ""]]
     refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these cells, or leave these rows out")
-    return scores.assign(**{name: scores[name].map(lambda cell: float(plain_number(cell)))})
+    return scores.assign(**{name: scores[name].map(float)})
 
 
 def _is_score(cell: str) -> bool:
     try:
-        return math.isfinite(float(plain_number(cell))) and "_" not in cell
+        return math.isfinite(float(cell)) and "_" not in cell
     except ValueError:
         return False
 

@@ -106,7 +106,8 @@ def sniffed(text: str, known: Sequence[str]) -> Rows:
 
 
 def plain_number(cell: str) -> str:
-    """The cell with a decimal point where it is a number with a decimal comma."""
+    """The cell with a decimal point where it is a number with a decimal comma. For numbers below 1000, which have no
+    mark between thousands; others depend on their column (`plain_numbers`)."""
     return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 

@@ -89,7 +89,8 @@ def _patient_table(
     columns = outcome.table.columns
     theirs = {"patient_id": patient_column, **({} if label_column is None else {columns[0]: label_column})}
     required = [patient_column or "patient_id", *(columns if label_column is None else [label_column])]
-    table = _read(path, required, ("tumour_type",), theirs)
+    numbers = [theirs.get(name) or name for name in outcome.numbers]
+    table = _read(path, required, ("tumour_type",), theirs, numbers)
     if outcome == BINARY:
         table["label"] = plain_labels(table["label"])
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
@@ -157,10 +158,11 @@ def _read(
     required: Sequence[str],
     optional: Sequence[str] = (),
     theirs: Mapping[str, str | None] | None = None,
+    numbers: Sequence[str] = (),
 ) -> pd.DataFrame:
     """The table without blanks around values, patients by their TCGA-XX-XXXX where they have one; an optional column
     that it lacks is empty. ``theirs``: a user's columns by our names."""
-    table = read_table(path, required, optional).map(unguard).rename(columns=unguard)
+    table = read_table(path, required, optional, numbers).map(unguard).rename(columns=unguard)
     table = renamed(table, theirs or {})
     for column in table.columns.difference(["path", "name"]):
         table[column] = table[column].str.strip()

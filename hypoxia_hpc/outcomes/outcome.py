@@ -28,6 +28,11 @@ class Outcome(ABC):
     def outputs(self) -> tuple[str, ...]:
         """The columns of predictions: what a model says of a tile, a slide, a patient."""
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Those of ``table.columns`` that hold numbers of any size."""
+        return ()
+
     @abstractmethod
     def parse(self, cells: Sequence[str]) -> Label | None:
         """The label in a row's cells of ``table.columns``, None where they are empty. Raises ValueError with the rule

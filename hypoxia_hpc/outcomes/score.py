@@ -30,6 +30,10 @@ class Score(Outcome):
     def outputs(self) -> tuple[str, ...]:
         return ("predicted",)
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return (self.table.column,)
+
     def parse(self, cells: Sequence[str]) -> Label | None:
         (cell,) = cells
         if cell == "":

@@ -29,6 +29,10 @@ class Survival(Outcome):
     def outputs(self) -> tuple[str, ...]:
         return ("risk",)
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return (self.table.time,)
+
     def parse(self, cells: Sequence[str]) -> Label | None:
         time, event = cells
         if time == "" or event == "":

@@ -123,7 +123,8 @@ def find_slides(sources: Sources, outcome: Outcome = BINARY) -> Found:
     label_column = sources.label_column if sources.patients is None else None
     if label_column is None and len(outcome.table.columns) == 1:
         label_column = _own(source, outcome.table.column)
-    manifest = read_manifest(source, nbytes_of, _own(source, sources.patient_column), label_column)
+    patient_column, is_number = _own(source, sources.patient_column), outcome.numbers == outcome.table.columns
+    manifest = read_manifest(source, nbytes_of, patient_column, label_column, label_is_number=is_number)
     return Found(series_of_manifest(manifest.candidates), {}, 0, manifest.unused)
 
 
