@@ -67,15 +67,39 @@ def _lacking(facts: pd.DataFrame, baseline: Baseline) -> str:
     return ""
 
 
+def makeable_outside(facts: pd.DataFrame, training: Sequence[pd.DataFrame]) -> tuple[list[str], dict[str, str]]:
+    """As `makeable`, of ``facts`` of patients of another cohort, learnt from ``training``, the facts of the training
+    patients of each fold: groups have to be known in both."""
+    learnt = pd.concat(list(training))
+    lacking = {name: why for name, one in BASELINES.items() if (why := _lacking_outside(facts, learnt, one))}
+    return [name for name in BASELINES if name not in lacking], lacking
+
+
+def _lacking_outside(facts: pd.DataFrame, learnt: pd.DataFrame, baseline: Baseline) -> str:
+    for whose, known in (("outside", facts), ("training", learnt)):
+        if why := _lacking(known, baseline):
+            return f"among {whose} patients, {why}"
+    columns = list(baseline.columns)
+    if not baseline.are_groups or set(_groups(facts, columns)) & set(_groups(learnt, columns)):
+        return ""
+    return f"no outside patient has the {baseline.words.removeprefix('the ')} of a training patient"
+
+
+def training_facts(facts: pd.DataFrame, folds: Sequence[Mapping[str, str]], measures: Measures) -> list[pd.DataFrame]:
+    """For each of ``folds`` (the set of every patient) the facts of its labelled training patients."""
+    labelled = facts[facts[list(measures.outcome.label_types)].notna().all(axis=1)]
+    return [labelled[labelled.index.map(sets.get) == "train"] for sets in folds]
+
+
 def baseline_rows(
-    name: str, rows: pd.DataFrame, facts: pd.DataFrame, folds: Sequence[Mapping[str, str]], measures: Measures
+    name: str, rows: pd.DataFrame, facts: pd.DataFrame, training: Sequence[pd.DataFrame], measures: Measures
 ) -> pd.DataFrame:
-    """The rows of one model with what a baseline says instead: learnt, for each of ``folds`` (the set of every
-    patient), from its labelled training patients; for a row of no fold the mean over the folds. Its probabilities are
-    calibrated as they are, and the threshold is that of [evaluate]."""
+    """The rows of one model with what a baseline says instead: learnt, for each fold, from the facts of its
+    ``training`` patients; for a row of no fold the mean over the folds. ``facts``: of the patients of the rows. Its
+    probabilities are calibrated as they are, and the threshold is that of [evaluate]."""
     asked = facts.loc[rows["patient_id"].astype(str).tolist()]
-    said = [_said(BASELINES[name], facts[_is_training(facts, sets, measures)], asked, measures) for sets in folds]
-    fold = rows["fold"].fillna(len(folds)).to_numpy(dtype=np.int64)
+    said = [_said(BASELINES[name], train, asked, measures) for train in training]
+    fold = rows["fold"].fillna(len(said)).to_numpy(dtype=np.int64)
     chosen = np.stack([*said, np.mean(said, axis=0)])[fold, np.arange(len(rows))]
     outputs = measures.outcome.outputs
     made = rows.assign(model=name, n_tiles=0, **dict(zip(outputs, chosen.T, strict=True)))
@@ -85,12 +109,6 @@ def baseline_rows(
     if THRESHOLD in made:
         made[THRESHOLD] = measures.table.threshold
     return with_call(made, measures.calibrated, measures.outcome.table.classes)
-
-
-def _is_training(facts: pd.DataFrame, sets: Mapping[str, str], measures: Measures) -> pd.Series:
-    labelled = facts[list(measures.outcome.label_types)].notna().all(axis=1)
-    in_training: pd.Series = labelled & (facts.index.map(sets.get) == "train")
-    return in_training
 
 
 def _said(baseline: Baseline, train: pd.DataFrame, asked: pd.DataFrame, measures: Measures) -> Float64Array:

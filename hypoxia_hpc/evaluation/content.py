@@ -58,7 +58,7 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
         "operating": _operating(context.operating),
         "chance": chances(heads, measures, context.units),
         "compared": comparisons(lead["model"], rows, measures, context.units) if lead["model"] in rows else {},
-        **_of_groups(heads, context, measures),
+        **of_groups(heads, context.facts, measures, context.units),
         "probe": {}
         if context.probed is None
         else {SITE: {**asdict(context.probed), "readable": context.probed.readable}},
@@ -118,18 +118,19 @@ def _operating(operating: Mapping[str, Sequence[Operating]]) -> Json:
     }
 
 
-def _of_groups(heads: Mapping[str, pd.DataFrame], context: Context, measures: Measures) -> Json:
-    """``groups`` and ``within``, of what is known of patients."""
+def of_groups(heads: Mapping[str, pd.DataFrame], facts: pd.DataFrame, measures: Measures, units: Units) -> Json:
+    """``groups`` and ``within`` of labelled patients, the rows of each head, by tumour type and site; ``facts``: see
+    `baselines`."""
     groups: Json = {}
     within: Json = {}
     for column in (TYPE, SITE):
-        own = {str(name): str(value) for name, value in context.facts[column].items()}
+        own = {str(name): str(value) for name, value in facts[column].items()}
         if not heads or not any(own.values()):
             continue
         first = next(iter(heads.values()))
         groups[column] = group_counts(first, own, _shown(first, measures))
         if measures.outcome.kind == "binary" and len(groups[column]) > 1:
-            within[column] = within_groups(heads, own, measures, context.units)
+            within[column] = within_groups(heads, own, measures, units)
     return {"groups": groups, "within": within}
 
 
@@ -143,8 +144,12 @@ def _shown(rows: pd.DataFrame, measures: Measures) -> pd.Series:
 
 def _unchecked(context: Context, measures: Measures) -> list[Json]:
     """Which checks could not be made, and why."""
-    _, lacking = makeable(context.facts)
-    found = [{"check": f"comparison with {name}", "why": why} for name, why in lacking.items()]
+    found = not_compared(makeable(context.facts)[1])
     if context.probed is None or context.probed.accuracy is None:
         found.append({"check": "can the site be read from the features?", "why": "fewer than two sites of 5 patients"})
     return found
+
+
+def not_compared(lacking: Mapping[str, str]) -> list[Json]:
+    """As entries of ``unchecked``: why there are no baselines of these names."""
+    return [{"check": f"comparison with {name}", "why": why} for name, why in lacking.items()]

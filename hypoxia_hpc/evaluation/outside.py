@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import pandas as pd
+
 from hypoxia_hpc.errors import some, some_names
-from hypoxia_hpc.evaluation.claims import chances
-from hypoxia_hpc.evaluation.content import Said, models_of, rows_by_model
+from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_outside
+from hypoxia_hpc.evaluation.claims import chances, comparisons
+from hypoxia_hpc.evaluation.content import Said, models_of, of_groups, rows_by_model
 from hypoxia_hpc.evaluation.measures import Measures
-from hypoxia_hpc.evaluation.warnings import Warned, calibration_warnings
+from hypoxia_hpc.evaluation.warnings import Warned, outside_warnings
 from hypoxia_hpc.records import Json
 
 # Sets of patients of another cohort: no label; a label; in training or validation of the models.
 UNLABELLED, EXTERNAL, TRAINED_ON = "predict", "external", "trained-on"
 
 
-def outside_content(said: Said, lead: Json, measures: Measures) -> Json:
+def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measures) -> Json:
     """Metrics of labelled patients of the set `EXTERNAL`, each by itself, and what may be said of them: ``outcome``,
-    ``models``, ``chance``, ``lead`` as it is given, and ``warnings``. No metrics without labels."""
+    ``models``, ``chance``, ``compared``, ``groups``, ``within``, ``lead`` as it is given, and ``warnings``. No metrics
+    without labels. ``facts``: of all patients, see `baselines`."""
     levels = {"tile": said.tiles, **said.once}
     models = models_of({name: rows[rows["set"] == EXTERNAL] for name, rows in levels.items()}, measures, None)
+    rows = rows_by_model(said.once["patient"], EXTERNAL, measures)
+    heads = {name: part for name, part in rows.items() if name not in BASELINES}
+    leading = str(lead["model"])
     content: Json = {
         "outcome": measures.outcome.table.model_dump(mode="json"),
         "models": models,
         "lead": lead,
-        "chance": chances(rows_by_model(said.once["patient"], EXTERNAL, measures), measures, None),
+        "chance": chances(heads, measures, None),
+        "compared": comparisons(leading, rows, measures, None) if leading in rows else {},
+        **of_groups(heads, facts, measures, None),
     }
-    content["warnings"] = [asdict(one) for one in calibration_warnings(content, EXTERNAL, "outside patients")]
+    least = measures.least_p(heads[leading]) if leading in heads else 1.0
+    content["warnings"] = [asdict(one) for one in outside_warnings(content, measures, least, EXTERNAL)]
     return content
+
+
+def outside_baselines(
+    patients: pd.DataFrame, facts: pd.DataFrame, training: Sequence[pd.DataFrame], measures: Measures
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """``patients`` (rows of all models) with those of every baseline for the labelled outside patients, and why others
+    cannot be made, by their names. ``facts``: of all patients; ``training``: of the training patients of each fold."""
+    first = patients[(patients["model"] == patients["model"].iloc[0]) & (patients["set"] == EXTERNAL)]
+    made, lacking = makeable_outside(facts.loc[first["patient_id"].astype(str).tolist()], training)
+    rows = [baseline_rows(name, first, facts, training, measures) for name in made]
+    return pd.concat([patients, *rows], ignore_index=True), lacking
 
 
 def trained_on_warning(found: Mapping[str, str]) -> list[Warned]:

@@ -36,16 +36,31 @@ def warnings_of(content: Json, measures: Measures, least: float) -> list[Warned]
     ]
 
 
+def outside_warnings(content: Json, measures: Measures, least: float, set_name: str) -> list[Warned]:
+    """Of patients of another cohort; ``set_name``: the set of those with labels."""
+    return [
+        *_underpowered(content, least, "outside patients"),
+        *_chance(content, measures),
+        *_baselines(content, measures),
+        *_within(content),
+        *calibration_warnings(content, set_name, "outside patients"),
+    ]
+
+
 def _too_few(content: Json, least: float) -> Iterator[Warned]:
-    n_heads = max(len(content["chance"]), 1)
     if not content["chance"]:
         yield Warned("too-few", "There are no labelled test patients, so nothing can be said of any model.")
-    elif n_heads * least >= ALPHA:
+    yield from _underpowered(content, least, "test patients")
+
+
+def _underpowered(content: Json, least: float, patients: str) -> Iterator[Warned]:
+    n_heads = len(content["chance"])
+    if n_heads and n_heads * least >= ALPHA:
         needed = next(n for n in range(2, 100) if n_heads * least_p(n, n) < ALPHA)
         models = "this model" if n_heads == 1 else f"{n_heads} models"
         yield Warned(
             "too-few",
-            f"There are too few test patients to say anything of {models}: even perfect ones could not be shown to be "
+            f"There are too few {patients} to say anything of {models}: even perfect ones could not be shown to be "
             f"better than chance (p = {least:.2g} at best). At least {needed} of either class are needed.",
         )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 from pandas.api.types import pandas_dtype
 
 from hypoxia_hpc.analysis.colours import SlideColour
+from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.groups import SITE
-from hypoxia_hpc.models.predictions import label_columns
+from hypoxia_hpc.models.predictions import TRAINING_FILE, label_columns, predictions_digest
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Cohort
+from hypoxia_hpc.runs.directory import RunDir
 
 COLOURS = SlideColour._fields
+FOLDS = "folds"
 
 
 def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int], slide_colours: Mapping[str, SlideColour]) -> pd.DataFrame:
@@ -31,6 +36,13 @@ def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int], slide_colours: Map
     return facts.join(_colours(cohort, slide_colours))
 
 
+def facts_of_predicted(
+    cohort: Cohort, patients: pd.DataFrame, slide_colours: Mapping[str, SlideColour]
+) -> pd.DataFrame:
+    """`patient_facts` with the tiles that predictions of ``patients`` are of, the rows of any number of models."""
+    return patient_facts(cohort, dict(zip(patients["id"], patients["n_tiles"], strict=True)), slide_colours)
+
+
 def _colours(cohort: Cohort, slide_colours: Mapping[str, SlideColour]) -> pd.DataFrame:
     owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
     rows = [(owners[name], *colour) for name, colour in slide_colours.items()]
@@ -44,3 +56,31 @@ def kept_together(cohort: Cohort) -> dict[str, str] | None:
     None where nothing is kept together."""
     groups = cohort.groups(cohort.config.train.keep_together)
     return {name: group or f"patient {name}" for name, group in groups.items()} or None
+
+
+def training_table(training: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """training.csv: each patient once of the facts of the ``training`` patients of each fold, with the folds that train
+    on them, separated by blanks."""
+    whole = pd.concat(list(training))
+    whole = whole[~whole.index.duplicated()].sort_index()
+    folds = [" ".join(str(n) for n, part in enumerate(training) if name in part.index) for name in whole.index]
+    return whole.reset_index(names="id").assign(**{FOLDS: folds})
+
+
+def read_training(model_run: RunDir, metrics: Json, outcome: Outcome) -> list[pd.DataFrame]:
+    """The facts of the training patients of each fold, as `training_table` laid them out; empty where they are not
+    there, or predictions/ is another one than ``metrics`` of the run was made of."""
+    file = model_run.predictions / TRAINING_FILE
+    if not file.exists() or predictions_digest(model_run.predictions) != metrics["predictions"]:
+        return []
+    texts, numbers = ("id", "tumour_type", "site", FOLDS), ("n_tiles", *COLOURS)
+    types: dict[Hashable, str] = {**dict.fromkeys(texts, "str"), **dict.fromkeys(numbers, "float64")}
+    types.update(outcome.label_types)
+    empty = {str(name): [""] for name in types if name not in texts}
+    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=empty)
+    for column in ("id", "tumour_type", "site"):
+        table[column] = table[column].map(unguard)
+    of_patients = table[FOLDS].str.split()
+    n_folds = 1 + max(int(fold) for folds in of_patients for fold in folds)
+    by_id = table.drop(columns=FOLDS).set_index("id")
+    return [by_id[[str(fold) in folds for folds in of_patients]] for fold in range(n_folds)]

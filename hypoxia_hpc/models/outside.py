@@ -11,6 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.errors import InputError, NotReadyError, some
+from hypoxia_hpc.evaluation.content import not_compared
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
 from hypoxia_hpc.evaluation.outside import EXTERNAL, TRAINED_ON, UNLABELLED
@@ -125,9 +126,10 @@ def with_distances(predictions: Predictions, held: Held) -> Predictions:
     return replace(predictions, patients=pd.concat([predictions.patients, of_rows], axis=1))
 
 
-def unchecked(chosen: Chosen, known: Mapping[str, str] | None) -> list[Json]:
-    """Which checks could not be made, and why; ``known`` as from `trained_on`."""
-    found = []
+def unchecked(chosen: Chosen, known: Mapping[str, str] | None, lacking: Mapping[str, str]) -> list[Json]:
+    """Which checks could not be made, and why; ``known`` as from `trained_on`; ``lacking``: why baselines could not be
+    made, by their names."""
+    found = not_compared(lacking)
     if not chosen.metrics["reference"]:
         why = "the training run has fewer than three training patients with features that differ"
         found.append({"check": "do patients look like those of training?", "why": why})
@@ -169,7 +171,7 @@ def _stale(cohort: Cohort, metrics: Json | None, model_run: RunDir | None) -> st
     if metrics["predictions"] != predictions_digest(cohort.run.predictions):
         return "predictions/ is damaged, or another one than metrics.json was made of"
     if metrics["key"] != key_of_predictions(cohort, metrics[USED]):
-        return "slides, features or labels have changed since"
+        return "slides, features or labels have changed since, or predict was of an older version"
     theirs = None if model_run is None else model_run.metrics()
     if theirs is not None and theirs["content"] != metrics[USED]["content"]:
         return "the models were trained or evaluated anew since"

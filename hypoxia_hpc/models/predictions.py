@@ -34,6 +34,7 @@ from hypoxia_hpc.stores.layout import content_digest
 
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
+TRAINING_FILE = "training.csv"
 PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
 
 
@@ -262,9 +263,14 @@ def _joined(
     return pd.concat(frames, ignore_index=True)
 
 
-def write_predictions(folder: Path, predictions: Predictions, clusters: ClusterTables | None = None) -> str:
+def write_predictions(
+    folder: Path,
+    predictions: Predictions,
+    clusters: ClusterTables | None = None,
+    training: pd.DataFrame | None = None,
+) -> str:
     """Commit patients.csv, slides.csv and tiles.parquet as one folder, with clusters.csv and tile_clusters.parquet
-    where there are clusters; equal predictions give equal bytes.
+    where there are clusters, and training.csv where ``training`` is given; equal predictions give equal bytes.
 
     Returns their :func:`predictions_digest`.
     """
@@ -275,6 +281,8 @@ def write_predictions(folder: Path, predictions: Predictions, clusters: ClusterT
         if clusters is not None:
             (made / CLUSTERS_FILE).write_text(csv_text(clusters.shares), encoding="utf-8")
             clusters.tiles.to_parquet(made / TILE_CLUSTERS_FILE, index=False, compression="zstd")
+        if training is not None:
+            (made / TRAINING_FILE).write_text(csv_text(training), encoding="utf-8")
         return _digest(made)
 
 
@@ -296,4 +304,6 @@ def _digest(folder: Path) -> str:
     names = [PATIENTS_FILE, SLIDES_FILE]
     if (folder / CLUSTERS_FILE).exists() or (folder / TILE_CLUSTERS_FILE).exists():
         names.append(CLUSTERS_FILE)
+    if (folder / TRAINING_FILE).exists():
+        names.append(TRAINING_FILE)
     return content_digest({name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})

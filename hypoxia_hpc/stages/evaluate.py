@@ -12,13 +12,13 @@ import pandas as pd
 from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.analysis.probe import Probed, probe_groups
 from hypoxia_hpc.errors import NotReadyError
-from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable
+from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, content_of
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.outside import stain_warning
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
-from hypoxia_hpc.models.facts import kept_together, patient_facts
+from hypoxia_hpc.models.facts import facts_of_predicted, kept_together, training_table
 from hypoxia_hpc.models.judging import called, said_of, write_metrics
 from hypoxia_hpc.models.operating import operating_of
 from hypoxia_hpc.models.outside import TRAINED
@@ -66,7 +66,8 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
         measured = content_of(said_of(predictions, measures), context, measures)
         measured["warnings"] += map(asdict, stain_warning(stain_doubts(colours), len(slides)))
         measured |= {"reference": keep_reference(run, made.means, folds), TRAINED: _trained(cohort, folds)}
-        digest = write_predictions(run.predictions, predictions, made.clusters)
+        table = training_table(training_facts(context.facts, folds, measures))
+        digest = write_predictions(run.predictions, predictions, made.clusters, table)
         return Evaluated(write_metrics(run, key, digest, measured), fresh=True)
 
 
@@ -105,8 +106,9 @@ def _judged(
     predictions = called(made.predictions, operating, measures)
     patients = predictions.patients
     first = patients[patients["model"] == config.train.heads[0]]
-    facts = patient_facts(cohort, dict(zip(first["id"], first["n_tiles"], strict=True)), colours)
-    baselines = [baseline_rows(name, first, facts, folds, measures) for name in makeable(facts)[0]]
+    facts = facts_of_predicted(cohort, first, colours)
+    training = training_facts(facts, folds, measures)
+    baselines = [baseline_rows(name, first, facts, training, measures) for name in makeable(facts)[0]]
     judged = replace(predictions, patients=pd.concat([patients, *baselines], ignore_index=True))
     context = Context(
         heads=config.train.heads,

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
-from hypoxia_hpc.evaluation.outside import outside_content, stain_warning, trained_on_warning
+from hypoxia_hpc.evaluation.outside import (
+    EXTERNAL,
+    outside_baselines,
+    outside_content,
+    stain_warning,
+    trained_on_warning,
+)
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
 from hypoxia_hpc.models.comparable import Runs, refuse_other_features, regions_note
+from hypoxia_hpc.models.facts import facts_of_predicted, read_training
 from hypoxia_hpc.models.judging import called, said_of, write_metrics
 from hypoxia_hpc.models.outputs import saved_models
 from hypoxia_hpc.models.outside import (
@@ -28,7 +35,7 @@ from hypoxia_hpc.models.outside import (
     with_distances,
 )
 from hypoxia_hpc.models.predicting import predict_features
-from hypoxia_hpc.models.predictions import write_predictions
+from hypoxia_hpc.models.predictions import TRAINING_FILE, Predictions, write_predictions
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed
@@ -129,13 +136,31 @@ def _predict(
     known = trained_on(run, slides, model_run)
     sets = outside_sets(cohort.patients, known or {})
     made = predict_features(cohort, model_run, (sets,) * n_folds, stage=STAGE, progress=progress, stop=stop)
-    doubts = stain_doubts(slide_colours(run, cohort.config.tile, slides, progress=progress, stop=stop))
+    colours = slide_colours(run, cohort.config.tile, slides, progress=progress, stop=stop)
     held = held_against(model_run, chosen.metrics["reference"], made.means)
     predictions = with_distances(called(made.predictions, chosen.operating, measures), held)
-    content = outside_content(said_of(predictions, measures), chosen.metrics["lead"], measures)
-    found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(doubts, len(slides))]
+    facts = facts_of_predicted(cohort, predictions.patients, colours)
+    predictions, lacking = _with_baselines(predictions, facts, model_run, chosen, measures)
+    content = outside_content(said_of(predictions, measures), chosen.metrics["lead"], facts, measures)
+    found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(stain_doubts(colours), len(slides))]
     content["warnings"] = [*map(asdict, found), *content["warnings"]]
     content |= {"operating": chosen.metrics["operating"], "reference": held.entry, USED: chosen.used}
-    content["unchecked"] = unchecked(chosen, known)
+    content["unchecked"] = unchecked(chosen, known, lacking)
     digest = write_predictions(run.predictions, predictions, made.clusters)
     return predictions.patients, write_metrics(run, key_of_predictions(cohort, chosen.used), digest, content)
+
+
+def _with_baselines(
+    predictions: Predictions, facts: pd.DataFrame, model_run: RunDir, chosen: Chosen, measures: Measures
+) -> tuple[Predictions, dict[str, str]]:
+    """With rows of baselines, learnt from the training patients of the training run; and why others are not there."""
+    if not (predictions.patients["set"] == EXTERNAL).any():
+        return predictions, {}
+    training = read_training(model_run, chosen.metrics, measures.outcome)
+    if not training:
+        why = (
+            f"{model_run.predictions}/{TRAINING_FILE} is not there, or another one than its metrics.json was made with"
+        )
+        return predictions, {"baselines": f"{why}: hypoxia-hpc evaluate {model_run.word}"}
+    patients, lacking = outside_baselines(predictions.patients, facts, training, measures)
+    return replace(predictions, patients=patients), lacking

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from judged import facts_of, measures, rows_of
 
-from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable
+from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable, training_facts
 
 
 def with_calls_of(rows: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def test_shares_of_training_patients_of_the_same_type_shrunk_to_all_of_them() ->
     facts = facts_of(rows, judge, tumour_type=["ABAA"[number % 4] for number in range(40)])
     sets = {name: "train" if number < 20 else "test" for number, name in enumerate(facts.index)}
     facts.loc[[name for name, where in sets.items() if where == "test"], "label"] = 1  # must not matter
-    found = baseline_rows("tumour-type", rows, facts, [sets], judge)
+    found = baseline_rows("tumour-type", rows, facts, training_facts(facts, [sets], judge), judge)
     training = facts[[sets[name] == "train" for name in facts.index]]
     for row in found.itertuples():
         own = training[training["tumour_type"] == facts.loc[row.id, "tumour_type"]]["label"]
@@ -35,7 +35,8 @@ def test_of_several_folds_each_row_has_its_own_and_the_others_the_mean() -> None
     rows = rows_of("score", 6, 0.0).assign(fold=pd.array([0, 1, 0, 1, None, None], dtype="Int64"))
     facts = facts_of(rows, judge)
     folds = [{"P000": "train", "P001": "train", "P002": "test"}, {"P002": "train", "P003": "train"}]
-    found = baseline_rows("majority-class", rows, facts, folds, judge)["predicted"].tolist()
+    training = training_facts(facts, folds, judge)
+    found = baseline_rows("majority-class", rows, facts, training, judge)["predicted"].tolist()
     means = [facts["label"][:2].mean(), facts["label"][2:4].mean()]
     assert found == pytest.approx([means[0], means[1], means[0], means[1], np.mean(means), np.mean(means)])
 

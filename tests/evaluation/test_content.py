@@ -12,7 +12,7 @@ from judged import facts_of, measures, rows_of
 
 from hypoxia_hpc.analysis.probe import probe_groups
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
-from hypoxia_hpc.evaluation.baselines import baseline_rows, makeable
+from hypoxia_hpc.evaluation.baselines import baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, Said, content_of
 from hypoxia_hpc.evaluation.operating import Seen, with_calls
 from hypoxia_hpc.records import Json
@@ -47,7 +47,8 @@ def content(planted: Planted, *, n: int = 400, n_sites: int = 8, seed: int = 0) 
 
 def judged_content(rows: pd.DataFrame, facts: pd.DataFrame, judge, sites=None, seed=0) -> Json:
     folds = [dict(zip(rows["patient_id"], rows["set"], strict=True))]
-    whole = pd.concat([rows, *(baseline_rows(name, rows, facts, folds, judge) for name in makeable(facts)[0])])
+    training = training_facts(facts, folds, judge)
+    whole = pd.concat([rows, *(baseline_rows(name, rows, facts, training, judge) for name in makeable(facts)[0])])
     probed = None
     if sites is not None:
         features = np.eye(int(sites.max()) + 1)[sites] + np.random.default_rng(seed).normal(

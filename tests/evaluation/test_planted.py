@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from hypoxia_hpc.analysis.probe import probe_groups
 from hypoxia_hpc.cohorts.dealing import Member
 from hypoxia_hpc.cohorts.splits import SplitRule, split_members
-from hypoxia_hpc.evaluation.baselines import baseline_rows, makeable
+from hypoxia_hpc.evaluation.baselines import baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, Said, content_of
 from hypoxia_hpc.evaluation.operating import Seen, with_calls
 from hypoxia_hpc.records import AnyArray, Float64Array, Json
@@ -69,7 +69,8 @@ def evaluated(made: Cohort, *, folds: int = 1, together: bool = False) -> Json:
     called = with_calls(rows, {"m": operating}, judge.outcome.outputs, judge.calibrated, judge.outcome.table.classes)
     once = called.drop_duplicates("patient_id").sort_values("patient_id")
     facts = facts_of(once, judge, site=groups, tumour_type=[f"organ {number}" for number in made.organs])
-    baselines = [baseline_rows(name, called, facts, sets, judge) for name in makeable(facts)[0]]
+    training = training_facts(facts, sets, judge)
+    baselines = [baseline_rows(name, called, facts, training, judge) for name in makeable(facts)[0]]
     train = [sets[0][name] == "train" for name in made.ids]
     probed = probe_groups(
         made.features[train], [group for group, own in zip(groups, train, strict=True) if own], seed=0

@@ -221,8 +221,8 @@ def test_predictions_of_other_settings_are_not_taken_for_these(tmp_path: Path, w
     run = copy_run(whole, tmp_path / "run", EVALUATE.reads + EVALUATE.makes)
     settings = (run / "run.toml").read_bytes()
     change_setting(run, "train", "heads", '["logistic"]')
-    # reference.npy's three; five files, their folder, three renames, the run; metrics.json's fsync, and its replace.
-    between = 15
+    # reference.npy's three; six files, their folder, three renames, the run; metrics.json's fsync, and its replace.
+    between = 16
     assert forked(run, EVALUATE.arguments(run), between) == KILLED
     assert (tmp_path / f"calls-{between}").read_text().endswith("replace .tmp-metrics.json metrics.json\n")
     assert of(digests(run), "predictions/") != of(digests(whole), "predictions/")

@@ -171,4 +171,9 @@ def test_more_clusters_than_tiles_is_said_before_anything_is_trained(tmp_path: P
 
 def test_without_clusterings_there_are_no_tables(tmp_path: Path) -> None:
     plain = done(make_run(tmp_path / "run", {**TRAIN, "clusterings": []}, n_patients=12))
-    assert sorted(path.name for path in plain.predictions.iterdir()) == ["patients.csv", "slides.csv", "tiles.parquet"]
+    assert sorted(path.name for path in plain.predictions.iterdir()) == [
+        "patients.csv",
+        "slides.csv",
+        "tiles.parquet",
+        "training.csv",
+    ]

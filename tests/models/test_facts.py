@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from feature_runs import make_run
+from judged import facts_of, measures, rows_of
 
 from hypoxia_hpc.analysis.colours import SlideColour
-from hypoxia_hpc.models.facts import COLOURS, kept_together, patient_facts
+from hypoxia_hpc.config.outcome import OUTCOME_KINDS
+from hypoxia_hpc.models.facts import COLOURS, kept_together, patient_facts, read_training, training_table
+from hypoxia_hpc.models.predictions import Predictions, write_predictions
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -47,3 +51,19 @@ def test_who_is_drawn_as_a_whole(run: RunDir) -> None:
     assert groups is not None
     assert groups["P00"] == groups["P01"] == "bern"
     assert groups["P02"] == "patient P02"
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_facts_of_training_are_read_as_they_were_written(tmp_path: Path, kind: str) -> None:
+    run, judge = RunDir(tmp_path), measures(kind)
+    facts = facts_of(
+        rows_of(kind, 6, 0.0), judge, tumour_type=["=A", "B", "", "NA", "A", "B"], site=[*"xyx", "", "", "1"],
+        n_tiles=np.arange(6.0), red=[1.5, np.nan, 3, 4, 5, 1 / 3],
+    ).astype(dict(judge.outcome.label_types))  # fmt: skip
+    folds = [facts.iloc[[0, 1, 2, 3]], facts.iloc[[1, 3, 5]]]
+    rows = rows_of(kind, 6, 0.0).assign(slide_id="s")
+    digest = write_predictions(run.predictions, Predictions(rows, rows, rows), training=training_table(folds))
+    found = read_training(run, {"predictions": digest}, judge.outcome)
+    for one, expected in zip(found, folds, strict=True):
+        pd.testing.assert_frame_equal(one, expected, check_names=False, check_dtype=False)
+    assert read_training(run, {"predictions": "other"}, judge.outcome) == []

@@ -73,7 +73,8 @@ def test_labelled_outside_patients_get_metrics_by_the_choices_of_training(traine
     metrics, theirs = json.loads(run.metrics_file.read_text()), json.loads(trained.metrics_file.read_text())
     assert metrics == done.metrics == run.metrics()
     assert (metrics["lead"], metrics["operating"]) == (theirs["lead"], theirs["operating"])
-    patients = pd.read_csv(run.predictions / "patients.csv")
+    whole = pd.read_csv(run.predictions / "patients.csv")
+    patients = whole[whole["model"] == "logistic"]
     assert set(patients["set"]) == {"external"}
     [operating] = theirs["operating"]["logistic"]
     calibration = operating["calibration"]
@@ -92,6 +93,45 @@ def test_labelled_outside_patients_get_metrics_by_the_choices_of_training(traine
     assert not [one for one in verify(run) if one.problems]
 
 
+def test_baselines_of_training_stand_beside_the_metrics(trained: RunDir, tmp_path: Path) -> None:
+    run = outside(tmp_path / "new")
+    lines = run.patients_file.read_text().splitlines()
+    types = ["tumour_type", *("AAB"[number % 3] for number in range(40))]
+    run.patients_file.write_text("\n".join(f"{line},{name}" for line, name in zip(lines, types, strict=True)) + "\n")
+    metrics = predicted(run, trained).metrics
+    theirs = pd.read_csv(trained.predictions / "patients.csv")
+    given = theirs[(theirs["model"] == "tumour-type")].drop_duplicates("id").set_index("id")["probability"]
+    known = pd.read_csv(trained.patients_file).set_index("patient_id")["tumour_type"]
+    of_type = {name: given[known[known == name].index[0]] for name in "AB"}
+    said = pd.read_csv(run.predictions / "patients.csv").query("model == 'tumour-type'").set_index("id")["probability"]
+    assert said.tolist() == pytest.approx([of_type["AAB"[int(name[1:]) % 3]] for name in said.index])
+    assert set(metrics["compared"]) == {"majority-class", "tumour-type"}
+    assert metrics["compared"]["tumour-type"]["low"] > 0
+    assert metrics["models"]["tumour-type"]["external"]["patient"]["roc_auc"]["n"] == 40
+    assert {one["check"] for one in metrics["unchecked"]} == {
+        f"comparison with {name}" for name in ("site", "tumour-type-and-site", "n-tiles", "colour")
+    }
+    page = report(run, progress=NoProgress(), stop=STOP).read_text()
+    assert "tumour type alone" in page
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_without_the_facts_of_training_there_are_metrics_and_no_baselines(
+    trained: RunDir, tmp_path: Path, damage: str
+) -> None:
+    model = RunDir(tmp_path / "model")
+    shutil.copytree(trained.root, model.root)
+    facts = model.predictions / "training.csv"
+    if damage == "missing":
+        facts.unlink()
+    else:
+        facts.write_text(facts.read_text() + "X,1,A,,3,,,,,0\n")
+    metrics = predicted(outside(tmp_path / "new", n=12), model).metrics
+    assert set(metrics["models"]) == {"logistic"}
+    [lacking] = [one["why"] for one in metrics["unchecked"] if one["check"] == "comparison with baselines"]
+    assert lacking.endswith(f"hypoxia-hpc evaluate {model.word}")
+
+
 def test_no_store_of_the_training_run_is_read(trained: RunDir, tmp_path: Path) -> None:
     bare = RunDir(tmp_path / "bare")
     shutil.copytree(trained.root, bare.root, ignore=shutil.ignore_patterns("*.zarr"))
@@ -103,11 +143,12 @@ def test_no_store_of_the_training_run_is_read(trained: RunDir, tmp_path: Path) -
 def test_patients_unlike_those_of_training_are_flagged(trained: RunDir, tmp_path: Path) -> None:
     near, far = outside(tmp_path / "near"), outside(tmp_path / "far", shift=1.0, labels=False)
     found = predicted(near, trained)
-    assert found.patients["unlike_training"].sum() <= 4
+    model = found.patients[found.patients["model"] == "logistic"]
+    assert model["unlike_training"].sum() <= 4
     reference = json.loads(trained.metrics_file.read_text())["reference"]
     means = {slide.patient_id: open_features(near.features(NAME, slide.slide_id)).values for slide in near.slides()}
     mean, scale = np.load(trained.reference_file)
-    by_id = found.patients.set_index("id")
+    by_id = model.set_index("id")
     for name, values in means.items():
         away = (values.astype(np.float64).mean(axis=0) - mean) / scale
         assert by_id["distance"][name] == pytest.approx(np.sqrt(np.mean(away**2)))
