@@ -29,7 +29,7 @@ CONFIDENCE, LEAST, MOST = 0.95, 0.93, 0.98
 SIZES = (12, 16, 24, 36, 50, 100, 200, 500)
 BALANCES = (1, 2, 3, 5, 9)
 AREAS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-COHORTS, FEWER, BOOTSTRAP = 10_000, 300, 400
+COHORTS, FEWER, BOOTSTRAP = 10_000, 1_000, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +286,7 @@ def main() -> None:
     print(*summary(cells), sep="\n")
     print("\nnamed:", *(each for each in cells if each.named), sep="\n")
     if chosen.json:
-        rows = [
-            {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(each).items()} for each in cells
-        ]
-        chosen.json.write_text(json.dumps({"confidence": CONFIDENCE, "cells": rows}, indent=0) + "\n", encoding="utf-8")
+        chosen.json.write_text(as_json(cells), encoding="utf-8")
 
 
 if __name__ == "__main__":

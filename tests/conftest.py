@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fault_runs import copy_run, finish, make_cohort, start
 from forks import SOCKET, fork, start_server
 from hypothesis import settings
+from once import made_once
 
 LIMIT_SECONDS = 300
 REPOSITORY = Path(__file__).parent.parent
@@ -31,7 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
 # And the longest file of the last folder, which one process would run while the other has nothing left.
 BEHIND = {
     "test_journey.py": "networks",
-    "test_recorded_bytes.py": "runs",
     "test_recomputed.py": "tiling",
     "test_mpi.py": "slides",
 }
@@ -111,3 +112,19 @@ def hypoxia(tmp_path_factory: pytest.TempPathFactory) -> Hypoxia:
         return subprocess.CompletedProcess(words, code, said.read_text(), errors.read_text())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of which nothing is done."""
+    return made_once(tmp_path_factory, "cohort", make_cohort) / "run"
+
+
+@pytest.fixture(scope="session")
+def whole(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undisturbed run, one worker: what every other has to equal."""
+
+    def make(folder: Path) -> None:
+        finish(start("run", copy_run(untouched, folder / "run")))
+
+    return made_once(tmp_path_factory, "whole", make) / "run"

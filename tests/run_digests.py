@@ -1,5 +1,5 @@
-"""What a run promises, as digests: ``python tests/run_digests.py DEMO`` records those of a demo in ``recorded``. The
-demo is one with random weights, of 12 or of 60 patients.
+"""What a run promises, as digests: ``python tests/run_digests.py NAME RUN SLIDES`` records those of a run in
+``recorded``. NAME is ``small`` (the run of fault_runs.py), ``demo_12`` or ``demo_60`` (demos with random weights).
 
 Times, hosts, paths and versions of libraries are left out; so is the page of the report, which holds times.
 """
@@ -27,18 +27,17 @@ NUMBERS_OF_MODELS, SAME_OF_METRICS = ("history", "content", "compute"), ("schema
 Record = dict[str, Any]
 
 
-def recorded_files(n_patients: int) -> tuple[Path, Path]:
-    """Where the digests and the sampled features of a demo with that number of patients are."""
-    return RECORDED / f"demo_{n_patients}.json", RECORDED / f"demo_{n_patients}_features.npy"
+def recorded_files(name: str) -> tuple[Path, Path]:
+    """Where the digests and the sampled features of a recorded run are."""
+    return RECORDED / f"{name}.json", RECORDED / f"{name}_features.npy"
 
 
-def record(demo: Path) -> Record:
-    """Digests of a demo's run by path: of what is the same ``everywhere``, and of what is the same ``on_this_compute``;
+def record(run: Path, slides: Path) -> Record:
+    """Digests of a run by path: of what is the same ``everywhere``, and of what is the same ``on_this_compute``;
     the settings of run.toml as values, and what the slides were."""
-    run = demo / "run"
     return {
         "settings": tomllib.loads((run / "run.toml").read_text()),
-        "slides": {path.name: _file(path) for path in sorted((demo / "slides").iterdir())},
+        "slides": {path.name: _file(path) for path in sorted(slides.iterdir())},
         "everywhere": {**_tables(run), **_tile_stores(run), **_keys(run)},
         "on_this_compute": {**_features(run), **_models(run), **_predictions(run)},
         "compute": compute(run),
@@ -62,10 +61,11 @@ def compute(run: Path) -> Record:
 
 
 def sampled_features(run: Path) -> np.ndarray:
-    """The first feature vector of the real slide and of the first, middle and last patient, float16 (4, d)."""
-    stores = sorted((run / "features" / "inception_v3").iterdir())
-    n_patients = len(stores) - 1
-    sampled = [one for one in stores if one.stem == REAL] + [stores[n] for n in (1, n_patients // 2, n_patients)]
+    """The first feature vector of the real slide, if there, and of first, middle and last patient; float16 (n, d)."""
+    (extractor,) = (run / "features").iterdir()
+    stores = sorted(extractor.iterdir())
+    patients = [one for one in stores if one.stem != REAL]
+    sampled = [one for one in stores if one.stem == REAL] + [patients[n] for n in (0, len(patients) // 2 - 1, -1)]
     groups = (zarr.open_group(store, mode="r") for store in sampled)
     return np.stack([np.asarray(group["features"][0]) for group in groups])
 
@@ -146,7 +146,7 @@ def _json(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    demo = Path(sys.argv[1])
-    digests, features = recorded_files(json.loads((demo / "demo.json").read_text())["patients"])
-    digests.write_text(json.dumps(record(demo), indent=1) + "\n")
-    np.save(features, sampled_features(demo / "run"))
+    name, run, slides = sys.argv[1:]
+    digests, features = recorded_files(name)
+    digests.write_text(json.dumps(record(Path(run), Path(slides)), indent=1) + "\n")
+    np.save(features, sampled_features(Path(run)))

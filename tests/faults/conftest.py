@@ -1,4 +1,4 @@
-"""What the tests of this folder share: an undisturbed run, one with other settings, and threads."""
+"""What the tests of this folder share: a run with other settings, and threads."""
 
 from __future__ import annotations
 
@@ -7,26 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_runs import change_setting, copy_run, finish, make_cohort, start
+from fault_runs import change_setting, copy_run, finish, start
 from once import made_once
 
 N_CORES = 2  # that a test may count on
-
-
-@pytest.fixture(scope="session")
-def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of which nothing is done."""
-    return made_once(tmp_path_factory, "cohort", make_cohort) / "run"
-
-
-@pytest.fixture(scope="session")
-def whole(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The undisturbed run, one worker: what every other has to equal."""
-
-    def make(folder: Path) -> None:
-        finish(start("run", copy_run(untouched, folder / "run")))
-
-    return made_once(tmp_path_factory, "whole", make) / "run"
 
 
 @pytest.fixture(scope="session")

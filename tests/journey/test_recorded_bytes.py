@@ -1,9 +1,11 @@
-"""The demo's bytes are those recorded from version 0.1.0, before its modules moved (tests/run_digests.py records)."""
+"""A run's bytes are those recorded (tests/run_digests.py records): of a small run, and of demos with random weights,
+which were recorded from version 0.1.0, before its modules moved."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,34 @@ DemoOf = Callable[..., Path]
 LEAST_COSINE = 0.99999  # of float32 features between devices (DESIGN, "Same bytes")
 
 
-@pytest.fixture(scope="module", params=[12, pytest.param(60, marks=pytest.mark.long)])
-def demo(request: pytest.FixtureRequest, demo_of: DemoOf) -> Path:
-    """As 0.1.0 made it: with random weights."""
-    return demo_of(1, patients=request.param, trained=False)
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A run made now, and where its slides are."""
+
+    name: str
+    run: Path
+    slides: Path
+
+
+@pytest.fixture(
+    scope="module", params=["small", *(pytest.param(f"demo_{n}", marks=pytest.mark.long) for n in (12, 60))]
+)
+def fresh(request: pytest.FixtureRequest, demo_of: DemoOf) -> Made:
+    if request.param == "small":
+        untouched = request.getfixturevalue("untouched")
+        return Made("small", request.getfixturevalue("whole"), untouched.parent / "slides")
+    demo = demo_of(1, patients=int(request.param.removeprefix("demo_")), trained=False)
+    return Made(request.param, demo / "run", demo / "slides")
 
 
 @pytest.fixture(scope="module")
-def files(demo: Path) -> tuple[Path, Path]:
-    return recorded_files(json.loads((demo / "demo.json").read_text())["patients"])
+def files(fresh: Made) -> tuple[Path, Path]:
+    return recorded_files(fresh.name)
 
 
 @pytest.fixture(scope="module")
-def made(demo: Path) -> dict[str, Any]:
-    return record(demo)
+def made(fresh: Made) -> dict[str, Any]:
+    return record(fresh.run, fresh.slides)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +86,7 @@ def entries(settings: Mapping[str, Any], table: str = "") -> dict[str, Any]:
 
 
 def test_slides_tables_tiles_and_keys_are_those_recorded(made: dict[str, Any], recorded: dict[str, Any]) -> None:
-    check(made["slides"], recorded["slides"])  # where the demo makes other slides, all else follows from them
+    check(made["slides"], recorded["slides"])  # where other slides are made, all else follows from them
     check(made["everywhere"], recorded["everywhere"])
 
 
@@ -88,28 +104,28 @@ def test_a_difference_of_compute_is_named() -> None:
 
 
 def test_features_models_predictions_and_metrics_are_those_recorded(
-    demo: Path, files: tuple[Path, Path], made: dict[str, Any], recorded: dict[str, Any]
+    fresh: Made, files: tuple[Path, Path], made: dict[str, Any], recorded: dict[str, Any]
 ) -> None:
     """Equal bytes are promised on equal compute alone; elsewhere features are compared by the next test."""
     if changed := differences(made["compute"], recorded["compute"]):
         pytest.skip(
             f"BYTES OF FEATURES AND MODELS ARE NOT COMPARED on this compute: {'; '.join(changed)}. Features are "
-            f"compared by their cosine alone: {cosines(demo, files[1]).min():.7f} at least"
+            f"compared by their cosine alone: {cosines(fresh.run, files[1]).min():.7f} at least"
         )
     check(made["on_this_compute"], recorded["on_this_compute"])
 
 
 def test_features_point_where_those_recorded_do(
-    demo: Path, files: tuple[Path, Path], record_property: Callable[[str, object], None]
+    fresh: Made, files: tuple[Path, Path], record_property: Callable[[str, object], None]
 ) -> None:
-    found = cosines(demo, files[1])
+    found = cosines(fresh.run, files[1])
     record_property("least_cosine", float(found.min()))
     assert found.min() >= LEAST_COSINE, found
 
 
-def cosines(demo: Path, recorded: Path) -> np.ndarray:
-    """Of the sampled features with those recorded, float64 (4,)."""
-    ours, theirs = (rows.astype(np.float64) for rows in (sampled_features(demo / "run"), np.load(recorded)))
+def cosines(run: Path, recorded: Path) -> np.ndarray:
+    """Of the sampled features with those recorded, float64 (n,)."""
+    ours, theirs = (rows.astype(np.float64) for rows in (sampled_features(run), np.load(recorded)))
     lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     found: np.ndarray = (ours * theirs).sum(axis=1) / lengths
     return found
