@@ -13,7 +13,7 @@ from hypoxia_hpc.cohorts.barcodes import Barcode, alike, parse_barcode, plain_pa
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.flow import Step, kinds, left_out
 from hypoxia_hpc.cohorts.manifests import Candidate
-from hypoxia_hpc.cohorts.naming import derived_ids, slide_id_from_name
+from hypoxia_hpc.cohorts.naming import derived_ids, naming_path, slide_id_from_name
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.text_paths import shown_name, text_of_path
 from hypoxia_hpc.errors import InputError, some_names
@@ -78,7 +78,7 @@ class SlideTable:
             (self.merged, "DICOM series of which the manifest names several files; each series is one slide"),
             (
                 self.lengthened,
-                "slides whose file names give the id of another slide; theirs have the folder, the suffix or eight "
+                "slides whose names alone give the id of another slide; theirs have the folder, the suffix or eight "
                 "digits of a checksum in addition, and slides.csv has the path of each",
             ),
             (self.unlabelled, "patients with a slide and not in the patients table: predicted, but not trained on"),
@@ -179,7 +179,7 @@ def _row(each: Candidate, slide_id: str, reason: str, known: frozenset[str]) -> 
     patient_id = plain_patient_id(each.patient_id) or from_name or each.known_patient
     site = each.site or (barcode.site if barcode else "")
     resized = None not in (each.nbytes, each.nbytes_named) and each.nbytes != each.nbytes_named
-    lengthened = not each.slide_id and slide_id != slide_id_from_name((each.named_by or each.path).name)
+    lengthened = not each.slide_id and slide_id != slide_id_from_name(naming_path(each).name)
     named = (
         slide_id,
         text_of_path(each.path),

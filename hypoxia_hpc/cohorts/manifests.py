@@ -41,7 +41,7 @@ class Candidate:
     pixel. ``nbytes_named`` and ``md5`` are what a manifest says of the file (of a DICOM series the MD5 of each file
     that it names, separated by blanks), ``sample`` (tumour, normal, control) and ``preparation`` (diagnostic, frozen)
     what a sample sheet says, ``label`` and ``tumour_type`` what it says of the patient, ``series`` the DICOM series
-    that it is, ``named_by`` what its id comes from where that is not its own path, ``rows`` how many rows of a manifest
+    that it is, ``named_by`` the file or folder whose name is the series' name, ``rows`` how many rows of a manifest
     name it, ``known_patient`` the one that a run has for it already, ``left_out`` why it becomes none. What is not
     known is empty or None."""
 

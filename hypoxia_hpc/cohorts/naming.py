@@ -67,7 +67,7 @@ def unique_slide_ids(labels: Sequence[PurePath], taken: Collection[str] = ()) ->
 def derived_ids(candidates: Sequence[Candidate], root: Path | None, taken: Collection[str] = ()) -> list[str]:
     """The id of each candidate: its own; else the one that its path below ``root`` gives, by default below the folder
     that they have in common. What is left out has an id as if it were alone."""
-    paths = [each.named_by or each.path for each in candidates]
+    paths = [naming_path(each) for each in candidates]
     open_places = [place for place, each in enumerate(candidates) if not each.slide_id and not each.left_out]
     open_paths = [paths[place] for place in open_places]
     folder = root or common_folder(open_paths)
@@ -78,6 +78,15 @@ def derived_ids(candidates: Sequence[Candidate], root: Path | None, taken: Colle
         derived.get(place) or each.slide_id or slide_id_from_name(paths[place].name)
         for place, each in enumerate(candidates)
     ]
+
+
+def naming_path(candidate: Candidate) -> Path:
+    """The path that a candidate's id comes from. That of a DICOM series has a suffix, so that the last number of a UID
+    is not taken for one."""
+    path = candidate.named_by
+    if path is None:
+        return candidate.path
+    return path if path.suffix.lower() == ".dcm" else path.with_name(path.name + ".dcm")
 
 
 def common_folder(paths: Sequence[Path]) -> Path:

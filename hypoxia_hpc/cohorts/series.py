@@ -42,19 +42,19 @@ def _contradictions(rows: Sequence[Candidate]) -> Iterable[str]:
 
 
 def _merged(rows: Sequence[Candidate]) -> Candidate:
-    """Named by a folder where a row names it, else by its first file, whatever the order of the rows."""
+    """Named by its folder where a row names it, else by its first file, whatever the order of the rows."""
     first = rows[0]
     said: dict[str, Any] = {
         name: next((getattr(row, name) for row in rows if getattr(row, name)), getattr(first, name)) for name in _SAID
     }
     of_other_size = (row.nbytes_named for row in rows if row.nbytes_named not in (None, row.nbytes))
-    folder = next((row.named_by for row in rows if row.named_by and row.named_by.stem == first.path.parent.name), None)
+    folder = first.path.parent
     return replace(
         first,
         **said,
         md5=" ".join(sorted({row.md5 for row in rows if row.md5})),
         nbytes_named=next(of_other_size, first.nbytes_named),
-        named_by=folder or first.path,
+        named_by=folder if any(row.named_by == folder for row in rows) else first.path,
         rows=len(rows),
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.cohorts.naming import common_folder
 from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
@@ -81,7 +82,9 @@ def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
     )
     both = list(zip(candidates, volumes, strict=True))
     _refuse_two_patients([of for each, of in both if of and not each.patient_id])
-    rows = merged_rows([_as_series(each, _series_candidate(of)) if of else each for each, of in both])
+    rows = _named_as_below_a_folder(
+        merged_rows([_as_series(each, _series_candidate(of)) if of else each for each, of in both])
+    )
     patients = {series.path: series.patient_id for series in map(_series_candidate, filter(None, volumes))}
     return each_series_once(
         [replace(each, patient_id=each.patient_id or patients[each.path]) if each.series else each for each in rows]
@@ -165,19 +168,31 @@ def _series_candidates(folder: Path, series: Sequence[Sequence[Instance]]) -> li
     left out, and no copy of another."""
     slides = [_series_candidate(volumes) for volumes in series]
     n_in = Counter(each.path.parent for each in slides)
-    named = [
-        replace(each, named_by=_as_dcm(parent if n_in[parent] == 1 and parent != folder else each.path))
-        for each, parent in ((each, each.path.parent) for each in slides)
-    ]
+    named = [replace(each, named_by=_name_of_series(each.path, folder, n_in[each.path.parent])) for each in slides]
     return [
         replace(each, patient_id="", series="", left_out=OF_SEVERAL_PATIENTS) if len(_patients(volumes)) > 1 else each
         for each, volumes in zip(named, series, strict=True)
     ]
 
 
-def _as_dcm(path: Path) -> Path:
-    """With a suffix, so that the last number of a UID is not taken for one."""
-    return path if path.suffix.lower() == ".dcm" else path.with_name(path.name + ".dcm")
+def _name_of_series(first: Path, root: Path, n_in_folder: int) -> Path:
+    """What names a series whose first file this is, in a folder with this many series, below ``root``."""
+    return first.parent if n_in_folder == 1 and first.parent != root else first
+
+
+def _named_as_below_a_folder(rows: Sequence[Candidate]) -> list[Candidate]:
+    """The rows, series of which several rows name files by what `find_below` would name them by."""
+    root = common_folder([each.path for each in rows])
+    return [
+        replace(each, named_by=_name_of_series(each.path, root, _n_series_in(each.path.parent)))
+        if each.rows > 1 and each.named_by == each.path
+        else each
+        for each in rows
+    ]
+
+
+def _n_series_in(folder: Path) -> int:
+    return len({each.series for each in instances_in(folder) if each.is_volume})
 
 
 def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
@@ -230,7 +245,7 @@ def _as_series(row: Candidate, series: Candidate) -> Candidate:
         nbytes=series.nbytes,
         nbytes_named=None if other is None else (series.nbytes or 0) + other,
         series=series.series,
-        named_by=_as_dcm(row.path),
+        named_by=row.path,
     )
 
 

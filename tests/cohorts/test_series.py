@@ -32,8 +32,8 @@ def test_rows_of_a_series_are_one_with_what_any_says() -> None:
 
 
 def test_a_folder_names_the_slide_that_its_files_name_too() -> None:
-    for rows in permutations([row("1.dcm"), replace(FIRST, named_by=Path("/d/S.dcm")), row("2.dcm")]):
-        assert merged_rows(rows)[0].named_by == Path("/d/S.dcm")
+    for rows in permutations([row("1.dcm"), replace(FIRST, named_by=Path("/d/S")), row("2.dcm")]):
+        assert merged_rows(rows)[0].named_by == Path("/d/S")
 
 
 def test_other_rows_stay_as_they_are_and_where_they_are() -> None:
@@ -52,14 +52,14 @@ def test_a_file_of_another_size_than_the_manifest_says_is_not_lost() -> None:
 def test_contradictions_are_all_named() -> None:
     rows = [
         row("1.dcm", patient_id="P", slide_id="a", label="1"),
-        row("2.dcm", patient_id="Q", slide_id="a", label="0"),
+        row("2", patient_id="Q", slide_id="a", label="0"),
         row("3.dcm", patient_id="R"),
     ]
     with pytest.raises(InputError, match="contradict each other") as caught:
         merged_rows(rows)
     assert caught.value.offending == (
-        "/d/S, series 1.2: patient_id P (1.dcm) and Q (2.dcm) and R (3.dcm)",
-        "/d/S, series 1.2: label 1 (1.dcm) and 0 (2.dcm)",
+        "/d/S, series 1.2: patient_id P (1.dcm) and Q (2) and R (3.dcm)",
+        "/d/S, series 1.2: label 1 (1.dcm) and 0 (2)",
     )
 
 

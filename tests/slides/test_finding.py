@@ -142,6 +142,20 @@ def test_a_manifest_names_any_file_of_a_series_or_its_folder(tmp_path: Path) -> 
     assert series_of_manifest(others) == others
 
 
+@pytest.mark.parametrize("suffix", ["", ".dcm"])
+@pytest.mark.parametrize("folder", ["1.2/{}", "flat"])
+def test_a_manifest_of_all_files_gives_the_ids_that_their_folder_gives(
+    tmp_path: Path, folder: str, suffix: str
+) -> None:
+    """Folders of UIDs too; no name is said to be another slide's."""
+    files = [write_series(tmp_path / "data" / folder.format(seed), seed, suffix=suffix)[:2] for seed in (1, 2)]
+    init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "data")
+    (tmp_path / "m.csv").write_text("path\n" + "".join(f"{file}\n" for two in files for file in two[::-1]))
+    made = init(RunDir(tmp_path / "other"), preset("hypoxia"), tmp_path / "m.csv")
+    assert (tmp_path / "other" / "slides.csv").read_text() == (tmp_path / "run" / "slides.csv").read_text()
+    assert made.joined.slides.lengthened == ()
+
+
 def test_a_series_whose_headers_name_two_patients_is_refused(tmp_path: Path) -> None:
     """A manifest may say whose it is."""
     series = generate_uid()
