@@ -22,7 +22,7 @@ COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
 _ROW = (
     *COLUMNS,
     *("md5", "barcoded", "sample", "preparation", "label", "tumour_type", "reason"),
-    *("missing", "assumed", "resized", "lengthened", "merged"),
+    *("missing", "assumed", "resized", "lengthened", "merged", "placeholder"),
 )
 
 
@@ -37,7 +37,8 @@ class SlideTable:
     slide ids whose file has another size than its GDC manifest says. ``steps``: slides and patients that were found,
     and that have a row. ``counts``: slides that were found by what they are of. ``mixed``: frozen sections where there
     are diagnostic slides too. ``lengthened``: slide ids that the file name alone does not give, since others give the
-    same. ``merged``: slide ids that several rows of a manifest are.
+    same. ``anonymous``: slide ids whose DICOM header has a placeholder for a patient, with it. ``merged``: slide ids
+    that several rows of a manifest are.
     """
 
     slides: pd.DataFrame
@@ -52,6 +53,7 @@ class SlideTable:
     counts: Mapping[str, int] = field(default_factory=dict)
     mixed: tuple[str, ...] = ()
     lengthened: tuple[str, ...] = ()
+    anonymous: tuple[str, ...] = ()
     merged: tuple[str, ...] = ()
 
     @property
@@ -59,11 +61,12 @@ class SlideTable:
         """Notes for the user, one for each kind of finding: what it is, how many, and at most five examples."""
         facts = (
             (self.missing, "slides whose file is not there, which will be quarantined"),
+            (self.anonymous, "DICOM slides whose PatientID is a placeholder, which is taken for no patient"),
             (
                 self.assumed,
-                "slides that name no patient (no patient column, no TCGA barcode) and count as a patient each; "
-                "if some share a patient, give a manifest with a patient_id column, or that patient can be in both "
-                "training and test",
+                "slides that name no patient (no patient column, no PatientID, no TCGA barcode) and count as a patient "
+                "each; if some share a patient, give a manifest with a patient_id column, or that patient can be in "
+                "both training and test",
             ),
             (
                 self.resized,
@@ -148,13 +151,16 @@ def _joined(
         mixed=tuple(rows["slide_id"][frozen]) if (rows["preparation"] == "diagnostic").any() else (),
         lengthened=tuple(rows["slide_id"][rows["lengthened"]]),
         merged=tuple(rows["slide_id"][rows["merged"]]),
+        anonymous=tuple(
+            f"{slide_id}: {said}" for slide_id, said in zip(rows["slide_id"], rows["placeholder"], strict=True) if said
+        ),
     )
 
 
 def _kind(each: Candidate) -> tuple[Barcode | None, str, str]:
-    """The barcode in the file's name, and what the slide is of by it or else by the sample sheet: sample,
-    preparation."""
-    barcode = parse_barcode(shown_name(each.path.name))
+    """The barcode in the name of the file or DICOM folder, and what the slide is of by it or else by the sample sheet:
+    sample, preparation."""
+    barcode = parse_barcode(shown_name(naming_path(each).name))
     sample = (barcode.sample if barcode else "") or each.sample
     return barcode, sample, (barcode.preparation if barcode else "") or each.preparation
 
@@ -174,7 +180,7 @@ def _row(each: Candidate, slide_id: str, reason: str, known: frozenset[str]) -> 
     """The cells of `_ROW`."""
     name = shown_name(each.path.name)
     barcode, sample, preparation = _kind(each)
-    stem = PurePath(name).stem
+    stem = PurePath(shown_name(naming_path(each).name)).stem
     from_name = barcode.patient_id if barcode else stem if stem in known else ""
     patient_id = plain_patient_id(each.patient_id) or from_name or each.known_patient
     site = each.site or (barcode.site if barcode else "")
@@ -191,7 +197,7 @@ def _row(each: Candidate, slide_id: str, reason: str, known: frozenset[str]) -> 
         each.md5,
     )
     of = (barcode.patient_id if barcode else "", sample, preparation, each.label, each.tumour_type, reason)
-    return (*named, *of, each.nbytes is None, not patient_id, resized, lengthened, each.rows > 1)
+    return (*named, *of, each.nbytes is None, not patient_id, resized, lengthened, each.rows > 1, each.placeholder)
 
 
 def _refuse_contradictions(rows: pd.DataFrame, known: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from hypoxia_hpc.cohorts.gdc import (
     files_of_json,
     files_of_table,
 )
+from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
@@ -42,7 +43,8 @@ class Candidate:
     that it names, separated by blanks), ``sample`` (tumour, normal, control) and ``preparation`` (diagnostic, frozen)
     what a sample sheet says, ``label`` and ``tumour_type`` what it says of the patient, ``series`` the DICOM series
     that it is, ``named_by`` the file or folder whose name is the series' name, ``rows`` how many rows of a manifest
-    name it, ``known_patient`` the one that a run has for it already, ``left_out`` why it becomes none. What is not
+    name it, ``known_patient`` the one that a run has for it already, ``placeholder`` what its
+    header has in place of a patient, ``left_out`` why it becomes none. What is not
     known is empty or None."""
 
     path: Path
@@ -62,6 +64,7 @@ class Candidate:
     named_by: Path | None = None
     rows: int = 1
     known_patient: str = ""
+    placeholder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def read_manifest(
     Columns: ``path`` (relative to the manifest) and, where known, ``slide_id``, ``patient_id`` (or the one that
     ``patient_column`` names), ``mpp``, ``site``, ``md5``, ``label`` (or ``label_column``), ``tumour_type``. A manifest,
     sample sheet or metadata JSON of GDC is taken as the GDC client lays its files out, ``<id>/<filename>`` beside it; a
-    file that is missing there but lies directly beside it is taken from there. Raises InputError with every wrong row.
+    file that is missing there but lies directly beside it is taken from there. Raises InputError with every wrong row,
+    also where a patient is a word for none.
     """
     if path.suffix.lower() == ".json" and path.is_file():
         return Manifest(tuple(_of_gdc(path, each, size_of) for each in files_of_json(path)))
@@ -102,6 +106,7 @@ def read_manifest(
         found = _gdc(path, table, size_of)
         if patient_column not in table:
             cells["patient_id"] = [each.patient_id for each in found]
+    _refuse_placeholders(path, table, cells["patient_id"])
     candidates = tuple(
         replace(each, patient_id=plain_patient_id(patient), label=label)
         for each, patient, label in zip(found, cells["patient_id"], cells["label"], strict=True)
@@ -167,6 +172,15 @@ def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Pat
     name = path_of_text(filename)
     as_downloaded, flat = folder / file_id / name, folder / name
     return flat if size_of(as_downloaded) is None and size_of(flat) is not None else as_downloaded
+
+
+def _refuse_placeholders(path: Path, table: pd.DataFrame, patients: list[str]) -> None:
+    found = placeholders(patients)
+    refuse(
+        f"{path} has patients whose id is a word for none, so that slides of several patients would be of one",
+        [f"line {line}: patient {cell!r}" for line, cell in zip(table.index, patients, strict=True) if cell in found],
+        "give the ids; where they are not known leave the cells empty, and each slide counts as a patient of its own",
+    )
 
 
 def _column(table: pd.DataFrame, name: str) -> list[str]:

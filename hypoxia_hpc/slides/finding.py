@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import common_folder
+from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
@@ -49,7 +50,7 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     parts = _parts(chosen)
     slides = [file for file in others if file not in parts and _is_slide(file)]
     skipped = Counter(_kind(file) for file in set(others) - set(slides) - parts)
-    found = _series_candidates(folder, [volumes for volumes in series if volumes])
+    found = _without_placeholders(_series_candidates(folder, [volumes for volumes in series if volumes]))
     skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
     found += [Candidate(file, nbytes_of(file)) for file in slides]
     if not found:
@@ -80,14 +81,15 @@ def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
         offending,
         "name a file of each slide",
     )
-    both = list(zip(candidates, volumes, strict=True))
-    _refuse_two_patients([of for each, of in both if of and not each.patient_id])
+    _refuse_two_patients([of for each, of in zip(candidates, volumes, strict=True) if of and not each.patient_id])
+    series = [_series_candidate(of) if of else None for of in volumes]
     rows = _named_as_below_a_folder(
-        merged_rows([_as_series(each, _series_candidate(of)) if of else each for each, of in both])
+        merged_rows([each if of is None else _as_series(each, of) for each, of in zip(candidates, series, strict=True)])
     )
-    patients = {series.path: series.patient_id for series in map(_series_candidate, filter(None, volumes))}
+    by_path = {of.path: of for of in series if of is not None}
+    headers = dict(zip(by_path, _without_placeholders(list(by_path.values())), strict=True))
     return each_series_once(
-        [replace(each, patient_id=each.patient_id or patients[each.path]) if each.series else each for each in rows]
+        [_with_patient(each, headers[each.path]) if each.series and not each.patient_id else each for each in rows]
     )
 
 
@@ -198,12 +200,27 @@ def _n_series_in(folder: Path) -> int:
 def _series_candidate(volumes: Sequence[Instance]) -> Candidate:
     first = min(volumes, key=lambda each: each.path)
     nbytes = sum(nbytes_of(each.path) or 0 for each in volumes)
-    return Candidate(first.path, nbytes, patient_id=first.patient_id, series=first.series)
+    return Candidate(first.path, nbytes, patient_id=next(iter(_patients(volumes)), ""), series=first.series)
 
 
 def _patients(volumes: Sequence[Instance]) -> dict[str, str]:
-    """The patients that the headers of a series name, each with a file that does."""
-    return {each.patient_id: each.path.name for each in volumes if each.patient_id}
+    """The patients that the headers of a series name, each with a file that does; a placeholder where none does."""
+    said = {each.patient_id: each.path.name for each in volumes if each.patient_id}
+    named = {patient: name for patient, name in said.items() if patient not in placeholders([*said, *said])}
+    return named or dict(list(said.items())[:1])
+
+
+def _without_placeholders(series: Sequence[Candidate]) -> list[Candidate]:
+    """Series whose header has a placeholder for a patient, without one."""
+    found = placeholders(each.patient_id for each in series)
+    return [
+        replace(each, patient_id="", placeholder=each.patient_id) if each.patient_id in found else each
+        for each in series
+    ]
+
+
+def _with_patient(row: Candidate, series: Candidate) -> Candidate:
+    return replace(row, patient_id=series.patient_id, placeholder=series.placeholder)
 
 
 def _refuse_two_patients(series: Iterable[Sequence[Instance]]) -> None:

@@ -156,6 +156,37 @@ def test_a_manifest_of_all_files_gives_the_ids_that_their_folder_gives(
     assert made.joined.slides.lengthened == ()
 
 
+@pytest.mark.parametrize("patient", ["ANONYMOUS", "0"])
+@pytest.mark.parametrize("source", ["data", "m.csv"])
+def test_a_placeholder_in_headers_makes_no_patient_of_several_slides(tmp_path: Path, patient: str, source: str) -> None:
+    """A name of the series, its folder's, that the patients table or a barcode has stands for it; else its own id."""
+    for seed, folder in enumerate(("TCGA-E7-A6MF-01Z-00-DX1", "Case 2", "c3")):
+        write_series(tmp_path / "data" / folder, seed, patient=patient)
+    series = generate_uid()
+    for name, said in (("1.dcm", patient), ("2.dcm", "P")):
+        write_instance(tmp_path / "data" / "c4" / name, image_of(9, 64, 64), series=series, patient=said)
+    files = sorted((tmp_path / "data").rglob("*.dcm"))
+    (tmp_path / "m.csv").write_text("path\n" + "".join(f"{file}\n" for file in files))
+    (tmp_path / "p.csv").write_text("patient_id,label\nCase 2,1\n")
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / source, patients=tmp_path / "p.csv")
+    slides = made.joined.slides
+    assert dict(slides.slides[["slide_id", "patient_id"]].to_numpy().tolist()) == {
+        "TCGA-E7-A6MF-01Z-00-DX1": "TCGA-E7-A6MF",
+        "Case-2": "Case 2",
+        "c3": "c3",
+        "c4": "P",
+    }
+    named = ("Case-2", "TCGA-E7-A6MF-01Z-00-DX1", "c3")
+    assert slides.anonymous == tuple(f"{slide_id}: {patient}" for slide_id in named)
+    assert any("placeholder" in note and f"c3: {patient}" in note for note in made.notes())
+
+
+def test_zeros_among_numbers_are_a_patient(tmp_path: Path) -> None:
+    for seed, patient in enumerate(("0", "0", "1")):
+        write_series(tmp_path / f"s{seed}", seed, patient=patient)
+    assert [each.patient_id for each in find_below(tmp_path).candidates] == ["0", "0", "1"]
+
+
 def test_a_series_whose_headers_name_two_patients_is_refused(tmp_path: Path) -> None:
     """A manifest may say whose it is."""
     series = generate_uid()
