@@ -25,6 +25,62 @@ Made from the code; the same texts stand as comments in each `run.toml` that `in
 takes its default. An unknown key is an error that lists the valid ones. `[site]` says where and how fast, never what:
 it enters no key. A path may begin with `~`; a relative one is relative to the folder that `run.toml` lies in.
 """
+SITE_FILES = """## Site files
+
+`[site]` may stand in a file for all runs of a user or a centre: `$HYPOXIA_HPC_SITE`, else
+`~/.config/hypoxia_hpc/site.toml`. A run's own entries win, one by one. `hypoxia-hpc site` writes one from what SLURM
+says. Relative paths in it are relative to its folder.
+
+A small cluster, everything in one partition:
+
+```toml
+[site]
+scratch = "$TMPDIR"
+
+[site.slurm]
+image = "/shared/images/cpu.sif"
+partition = "normal"
+cpus = 8
+```
+
+A centre with a project for cores and one for GPUs, where each job has to say what kind of node it wants:
+
+```toml
+[site.slurm]
+image = "/project/path01/images/gpu.sif"
+account = "path01"
+constraint = "cpu"
+licenses = "scratch"
+cpus = 32
+throttle = 50
+
+[site.slurm.extract]
+account = "path01_g"
+qos = "shared"
+constraint = "gpu"
+gres = "gpu:1"
+cpus = 16
+
+[site.slurm.train]
+account = "path01_g"
+constraint = "gpu"
+gres = "gpu:1"
+hours = 12.0
+```
+
+A site that refuses `--mem`, for memory follows the cores there, lets a user have 200 jobs in the queue, and has its
+container program in a module:
+
+```toml
+[site.slurm]
+image = "/work/group/cpu.sif"
+modules = ["apptainer"]
+account = "group"
+memory = "none"
+export = "NONE"
+most_elements = 90
+```
+"""
 COMMANDS_HEAD = """# Commands
 
 Made from the code: what `hypoxia-hpc VERB --help` prints. [Exit codes](exit-codes.md) are the same for all.
@@ -39,22 +95,23 @@ def pages() -> Mapping[str, str]:
 
 
 def settings_page() -> str:
-    return "\n".join([SETTINGS_HEAD, *_tables(RunConfig, "")])
+    return "\n".join([SETTINGS_HEAD, *_tables(RunConfig, ""), SITE_FILES])
 
 
-def _tables(table: type[Table], path: str) -> Iterator[str]:
+def _tables(table: type[Table], path: str, *alike: str) -> Iterator[str]:
     inner = {name: info.annotation for name, info in table.model_fields.items() if _is_table(info.annotation)}
     plain = {name: info for name, info in table.model_fields.items() if name not in inner}
-    yield f"## {'[' + path + ']' if path else 'At the top'}\n"
+    yield f"## {', '.join(f'[{one}]' for one in (path, *alike)) if path else 'At the top'}\n"
     if path:
         yield _summary(table) + "\n"
     if plain:
         yield "| key | values | default | meaning |\n|---|---|---|---|"
         yield from (_row(name, info) for name, info in plain.items())
         yield ""
-    for name, annotation in inner.items():
-        if path != "train.search":
-            yield from _tables(annotation, f"{path}.{name}".lstrip("."))
+    if path != "train.search":
+        for annotation in dict.fromkeys(inner.values()):
+            names = [name for name, one in inner.items() if one is annotation]
+            yield from _tables(annotation, *(f"{path}.{name}".lstrip(".") for name in names))
 
 
 def _is_table(annotation: Any) -> bool:

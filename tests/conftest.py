@@ -23,7 +23,9 @@ settings.load_profile("hypoxia")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where pytest-xdist shares the tests out to worker processes, one server of forks is for all of them."""
+    """No site file of whoever runs the tests. Where pytest-xdist shares them out to worker processes, one server of
+    forks is for all of them."""
+    os.environ["HYPOXIA_HPC_SITE"] = ""
     if config.getoption("numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ[SOCKET] = start_server()
 

@@ -30,7 +30,10 @@ def families() -> dict[str, tuple[click.Command, ...]]:
         "Make a run": (paths.demo, making.init, making.labels),
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
-        "On a cluster": (cluster.estimate, cluster.submit, cluster.status, cluster.slurm, cluster.image),
+        "On a cluster": (
+            *(cluster.estimate, cluster.submit, cluster.status),
+            *(cluster.site, cluster.slurm, cluster.image),
+        ),
         "Checks": (checking.doctor, checking.verify, checking.weights),
     }
 

@@ -19,8 +19,9 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     """All stages of the study as SLURM jobs: tile and extract as arrays, then train, evaluate and report.
 
     \b
-    Where and how is in [site.slurm] of RUN/run.toml: image, binds, modules, account,
-    partition, gpu_partition, gres, cpus, ranks, hours, throttle and others, each explained.
+    Where and how is in [site.slurm] of RUN/run.toml, or of a site file for all runs (see
+    hypoxia-hpc site): image, binds, modules, account, partition, gpu_partition, gres, cpus,
+    ranks, hours, throttle and others, each explained; [site.slurm.extract] is for one stage.
     How many elements an array has, and the memory and time of each, follow from the slides.
 
     Each stage begins when the one before has ended. A job that meets its time limit stops before it, requeues itself
@@ -101,6 +102,25 @@ def slurm(folder: Path) -> int:
     write_scripts(folder)
     here = shlex.quote(str(folder))
     say(f"edit {here}/site.sh, then: source {here}/site.sh && sbatch --array=0-7 {here}/slides.sbatch tile RUN 8")
+    return 0
+
+
+@click.command(short_help="A file of settings for all runs on this cluster, to edit.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="[FILE]", required=False)
+def site(file: Path | None) -> int:
+    """Write a site file to edit: settings of this cluster that hold for all runs, by what SLURM says here.
+
+    FILE is by default the one that all verbs read: $HYPOXIA_HPC_SITE, else ~/.config/hypoxia_hpc/site.toml. It holds
+    [site] and its tables as run.toml does; what a run.toml says itself wins. Nothing is overwritten.
+    """
+    from hypoxia_hpc.config.site_file import USUAL, VARIABLE, wanted_site_file
+    from hypoxia_hpc.slurm.site import write_site_file
+
+    usual = wanted_site_file()
+    target = file or usual or Path(USUAL).expanduser()
+    write_site_file(target)
+    other = "" if target.absolute() == usual else f", and name it: export {VARIABLE}={shlex.quote(str(target))}"
+    say(f"edit {shlex.quote(str(target))}{other}; look: hypoxia-hpc submit RUN --dry-run")
     return 0
 
 

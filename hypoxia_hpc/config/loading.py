@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from hypoxia_hpc.config.kinds import defaults_of
 from hypoxia_hpc.config.messages import explain, follows
 from hypoxia_hpc.config.run import RunConfig
+from hypoxia_hpc.config.site_file import read_site_file, site_file
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.records import Json
@@ -30,7 +31,8 @@ def preset(study: str, changes: Mapping[str, Any] | None = None) -> RunConfig:
 
 
 def load_config(path: Path) -> RunConfig:
-    """Read and validate a run.toml. Raises InputError that names every wrong key or value."""
+    """Read and validate a run.toml; below its [site] stands the site file, if there is one. Raises InputError that
+    names every wrong key or value."""
     try:
         text = path.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
@@ -41,15 +43,16 @@ def load_config(path: Path) -> RunConfig:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}", remedy="mend the line named above") from None
-    return parse_config(raw, source=str(path))
+    site = site_file()
+    return parse_config(raw, source=str(path), site=read_site_file(site) if site is not None else None)
 
 
-def parse_config(raw: Mapping[str, Any], *, source: str) -> RunConfig:
-    """Validate nested tables; below them the study's preset, and below that what the kind of outcome needs. Raises
-    InputError."""
+def parse_config(raw: Mapping[str, Any], *, source: str, site: Mapping[str, Any] | None = None) -> RunConfig:
+    """Validate nested tables; below them ``site`` for [site] and the study's preset, and below that what the kind of
+    outcome needs. Raises InputError."""
     study = raw.get("study", "hypoxia")
     merged = _merge(STUDIES[study].changes if isinstance(study, str) and study in STUDIES else {}, raw)
-    merged = _merge(defaults_of(merged), merged)
+    merged = _merge({**defaults_of(merged), "site": site or {}}, merged)
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:

@@ -7,6 +7,7 @@ import json
 from hypoxia_hpc.config.base import Table
 from hypoxia_hpc.config.run import RunConfig
 from hypoxia_hpc.config.search import Grid
+from hypoxia_hpc.config.slurm import StageSlurmTable
 
 
 def toml_value(value: object) -> str:
@@ -18,7 +19,8 @@ def toml_value(value: object) -> str:
 
 
 def render_config(config: RunConfig) -> str:
-    """The text of a run.toml that states every key, each with its meaning as a comment."""
+    """The text of a run.toml that states every key, each with its meaning as a comment. Defaults of [site] are comments
+    themselves: the site file of the user or the centre may say otherwise."""
     lines = ["# What this run does. Where and which part of it is on the command line.", ""]
     lines += _render_table(config, "")
     return "\n".join(lines) + "\n"
@@ -29,7 +31,7 @@ def _render_table(table: Table, path: str) -> list[str]:
     inner: list[str] = []
     for name, info in type(table).model_fields.items():
         value = getattr(table, name)
-        if _is_not_searched(table, value):
+        if _is_not_searched(table, value) or (isinstance(value, StageSlurmTable) and value == type(value)()):
             continue
         if isinstance(value, Table):
             inner_path = f"{path}.{name}" if path else name
@@ -37,8 +39,14 @@ def _render_table(table: Table, path: str) -> list[str]:
             inner += ["", f"[{inner_path}]  # {summary}", *_render_table(value, inner_path)]
         else:
             entry = f"# {name} =" if value is None else f"{name} = {toml_value(value)}"
+            if value == info.default and _is_of_site(path):
+                entry = f"# {entry.removeprefix('# ')}"
             lines.append(f"{entry:<36}  # {info.description}")
     return lines + inner
+
+
+def _is_of_site(path: str) -> bool:
+    return path.partition(".")[0] == "site"
 
 
 def _is_not_searched(table: Table, value: object) -> bool:

@@ -13,7 +13,8 @@ _TOLD = ("SLURM_", "SLURMD_", "SRUN_", "SQUEUE_", "SACCT_", "SINFO_")
 _WHICH_CLUSTER = ("SLURM_CONF", "SLURM_CLUSTERS")
 # What sbatch would take beside its arguments, and then refuse, send otherwise, or wait for.
 _CONTRADICTING = frozenset(
-    f"SBATCH_{name}" for name in ("ARRAY_INX", "CPUS_PER_GPU", "EXPORT", "MEM_PER_CPU", "MEM_PER_GPU", "WAIT")
+    f"SBATCH_{name}"
+    for name in ("ARRAY_INX", "CPUS_PER_GPU", "EXPORT", "MEM_PER_CPU", "MEM_PER_GPU", "MEM_PER_NODE", "WAIT")
 )
 
 

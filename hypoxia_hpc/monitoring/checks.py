@@ -17,7 +17,7 @@ from hypoxia_hpc.machine.disks import free_room, mount_of
 from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.networks.backbones.resolve import useless_networks
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
-from hypoxia_hpc.runs.stages import registry
+from hypoxia_hpc.runs.stages import registry, stages
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.turbojpeg import library
 from hypoxia_hpc.workers.mpi import joined_ranks, launched_ranks, mpi_library
@@ -162,7 +162,8 @@ def slurm(table: SlurmTable | None) -> Check:
 
 def missing_partitions(table: SlurmTable, there: Collection[str]) -> list[str]:
     """Those of [site.slurm], each of which may be a list as sbatch takes it, that are not ``there``."""
-    wanted = ",".join(filter(None, (table.partition, table.gpu_partition))).split(",")
+    of_stages = (table.own(stage.name).get("partition") for stage in stages())
+    wanted = ",".join(filter(None, (table.partition, table.gpu_partition, *of_stages))).split(",")
     return [name for name in dict.fromkeys(wanted) if name and name not in there]
 
 

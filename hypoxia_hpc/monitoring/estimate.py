@@ -37,6 +37,7 @@ from hypoxia_hpc.runs.rates import (
 from hypoxia_hpc.runs.stages import Stage, stages_of
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import current_receipts, survey_run
+from hypoxia_hpc.slurm.resources import table_of
 
 # Of the slides that need no more work in a stage, by id.
 Receipts = Mapping[str, Receipt]
@@ -204,7 +205,7 @@ def rates_of(
     """Measured from receipts where there are any, else assumed. ``planned``: tiles per unit of cost before any is
     dropped. ``operations`` counts those of the network for a tile, where nothing is measured."""
     costs = {slide.slide_id: slide.cost for slide in slides}
-    gpu = "gpu" in (config.site.slurm.gres or "")
+    gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
     kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
     return Rates(
         tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
@@ -257,7 +258,7 @@ def extract_estimate(
         tiles,
         FILES["extract"] * len(todo),
         product(tiles, rates.feature_bytes),
-        hours.times(config.site.slurm.cpus) if rates.gpu else hours,
+        hours.times(table_of("extract", config.site.slurm).cpus) if rates.gpu else hours,
         hours if rates.gpu else None,
     )
 
@@ -279,7 +280,7 @@ def added_estimate(
         tiles,
         ADDED_FILES * len(todo),
         product(tiles, a_tile),
-        hours.times(config.site.slurm.cpus) if gpu else hours,
+        hours.times(table_of(stage.name, config.site.slurm).cpus) if gpu else hours,
         hours if gpu else None,
     )
 
@@ -308,7 +309,7 @@ def _cohort_estimate(stage: str, config: RunConfig, sizes: Sequence[CohortSize])
     return CohortEstimate(
         stage,
         _hours([cost.core_seconds for cost in costs]),
-        _hours([cost.seconds(config.site.slurm.cpus) for cost in costs]),
+        _hours([cost.seconds(table_of(stage, config.site.slurm).cpus) for cost in costs]),
         _memory([cost.peak_bytes for cost in costs]),
         tuple(
             ModelEstimate(name, _hours([one.core_seconds for one in part]), _memory([one.peak_bytes for one in part]))

@@ -9,9 +9,10 @@ from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
-from hypoxia_hpc.runs.stages import stage_named, stages_of
+from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
+from hypoxia_hpc.slurm.resources import table_of
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
 
 
@@ -44,11 +45,11 @@ def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remain
         todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs))
     receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}
     costs = survey.costs
-    gpu = bool(survey.config.site.slurm.gres)
+    table = survey.config.site.slurm
     return Remaining(
         todo,
         {
-            stage: seconds_per_cost(stage, found, costs, gpu=gpu and stage_named(stage).device == "gpu")
+            stage: seconds_per_cost(stage, found, costs, gpu=bool(table_of(stage, table).gres))
             for stage, found in receipts.items()
         },
         n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
+from hypoxia_hpc.config.site_file import site_file
 from hypoxia_hpc.networks.backbones.weights import default_folder
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.stores.commit import machine_errors
@@ -17,8 +18,10 @@ MOST_LINKS = 40
 
 
 def needed_folders(config: RunConfig, slides: Sequence[Slide]) -> set[Path]:
-    """The folders that exist of those that an image must see to open every slide, weight file and regions file."""
+    """The folders that exist of those that an image must see to open the site file and every slide, weight file and
+    regions file."""
     paths = [slide.path for slide in slides]
+    paths += [file for file in [site_file()] if file is not None]
     for named in _named(config):
         paths += _entries(named)
     return {folder for folder in folders_on_the_way(paths) if folder.is_dir()}

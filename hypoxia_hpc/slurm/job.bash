@@ -14,6 +14,8 @@ if [ -n "$HYPOXIA_IMAGE" ] && [ ! -r "$HYPOXIA_IMAGE" ]; then
     say "the image $(printf %q "$HYPOXIA_IMAGE") is not there or cannot be read: build or copy it, and submit again"
     exit 4
 fi
+# With sbatch --export=NONE srun would hand on as little; what stands below has to reach each step.
+unset SLURM_EXPORT_ENV
 # sbatch from within another allocation passes that one's on; srun takes one of them only.
 if [ -n "${SLURM_MEM_PER_NODE:-}" ]; then unset SLURM_MEM_PER_CPU SLURM_MEM_PER_GPU; fi
 

@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.programs import query_program
-from hypoxia_hpc.slurm.resources import JobRequest, max_array_size, most_minutes, mpi_types, time_limits, within
+from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.slurm.resources import (
+    JobRequest,
+    max_array_size,
+    most_minutes,
+    mpi_types,
+    table_of,
+    time_limits,
+    within,
+)
 
 
 def slurm_limits() -> tuple[int, dict[str, float]]:
@@ -48,7 +57,8 @@ def _named(partition: str | None) -> str:
 
 def refuse_unknown_mpi(table: SlurmTable) -> None:
     """Raises InputError where srun is here and cannot start ranks in the way of [site.slurm] mpi."""
-    printed, _ = query_program("srun", "--mpi=list") if table.ranks > 1 else (None, "")
+    has_ranks = any(table_of(stage.name, table).ranks > 1 for stage in stages_of("slide"))
+    printed, _ = query_program("srun", "--mpi=list") if has_ranks else (None, "")
     known = mpi_types(printed or "")
     if known and table.mpi not in known:
         raise InputError(

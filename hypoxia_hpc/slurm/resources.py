@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.config.slurm import Memory
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.costs import StageCost
 from hypoxia_hpc.runs.rates import Figure
@@ -36,7 +37,8 @@ MOST_COHORT_SECONDS = 23 * 3600
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
-    that sees the whole cohort. ``memory_mb`` is that of a node, ``minutes`` the time limit of an element."""
+    that sees the whole cohort. ``memory_mb`` is what a node needs, ``memory`` the way to ask for it, ``minutes`` the
+    time limit of an element."""
 
     stage: str
     elements: tuple[int, ...] | None
@@ -49,6 +51,7 @@ class JobRequest:
     partition: str | None
     gres: str | None
     throttle: int | None = None
+    memory: Memory = "per-node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ class Array:
 
     first: int
     indices: tuple[int, ...]
+
+
+def table_of(stage: str, table: SlurmTable) -> SlurmTable:
+    """[site.slurm] as it holds for a stage."""
+    return table.of_stage(stage, stage_named(stage).device)
 
 
 def request_by_slide(
@@ -70,6 +78,7 @@ def request_by_slide(
     """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``remaining`` the ids of
     those to do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds
     of a core (of a GPU, for extract with gres) per unit of cost."""
+    table = table_of(stage, table)
     todo = [slide for slide in slides if slide.slide_id in remaining]
     lanes, speed = _lanes(stage, table)
     seconds = sum(slide.cost for slide in todo) * pace.value / speed
@@ -86,9 +95,10 @@ def request_by_slide(
         cpus=table.cpus,
         memory_mb=_memory_mb(table, _slide_stage_gb(stage, table)),
         minutes=minutes_to_request(expected, table),
-        partition=_partition(stage, table),
-        gres=_gres(stage, table),
+        partition=table.partition,
+        gres=table.gres,
         throttle=table.throttle,
+        memory=table.memory,
     )
 
 
@@ -106,11 +116,14 @@ def seconds_of_part(costs: Sequence[int], lanes: int) -> float:
 
 
 def request_of_cohort(stage: str, cost: StageCost, table: SlurmTable) -> JobRequest:
-    """What to ask for a stage that sees the whole cohort. The time is that of CPU cores, with a GPU too, and as long as
-    may be where the cost of a head is unknown."""
+    """What to ask for a stage that sees the whole cohort. The time is that of its own table, else that of CPU cores,
+    with a GPU too, and as long as may be where the cost of a head is unknown."""
+    hours = table.own(stage).get("hours")
+    table = table_of(stage, table)
     seconds = math.inf if cost.unknown else MOST_SAFETY * cost.seconds(table.cpus)
+    minutes = minutes_to_request(min(seconds, MOST_COHORT_SECONDS), table)
     gigabytes = max(LEAST_COHORT_GB, MEMORY_HEADROOM * cost.peak_bytes / 1e9)
-    gigabytes += EXTRACT_GB_GPU - EXTRACT_GB if _gres(stage, table) else 0.0
+    gigabytes += EXTRACT_GB_GPU - EXTRACT_GB if table.gres else 0.0
     return JobRequest(
         stage,
         None,
@@ -119,14 +132,18 @@ def request_of_cohort(stage: str, cost: StageCost, table: SlurmTable) -> JobRequ
         ranks=1,
         cpus=table.cpus,
         memory_mb=math.ceil(1000 * (table.memory_gb or gigabytes)),
-        minutes=minutes_to_request(min(seconds, MOST_COHORT_SECONDS), table),
-        partition=_partition(stage, table),
-        gres=_gres(stage, table),
+        minutes=minutes if hours is None else math.ceil(60 * hours),
+        partition=table.partition,
+        gres=table.gres,
+        memory=table.memory,
     )
 
 
 def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str]:
-    """What the user should know of such a request, a sentence each."""
+    """What the user should know of such a request, a sentence each; nothing of its time where its own table says it."""
+    if "hours" in table.own(stage):
+        return
+    table = table_of(stage, table)
     most, hours = MOST_COHORT_SECONDS / 3600, cost.seconds(table.cpus) / 3600
     if cost.unknown:
         yield (
@@ -138,7 +155,7 @@ def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str
             f"{stage} may take {hours:,.0f} h on {table.cpus} cores, and {most:g} h are asked for: it is stopped in "
             f"time and requeued, at most {table.most_requeues} times; what is done stays done"
         )
-    if _gres(stage, table):
+    if table.gres:
         yield f"no GPU was measured: the time of {stage} is that of CPU cores, and should be far less on {table.gres}"
 
 
@@ -185,14 +202,6 @@ def mpi_types(printed: str) -> frozenset[str]:
     lines = [line.rpartition(":")[2].replace(",", " ").split() for line in printed.splitlines()]
     alone = {words[0] for words in lines if len(words) == 1}
     return frozenset(alone | {word for words in lines for word in words if word.startswith("pmi")})
-
-
-def _gres(stage: str, table: SlurmTable) -> str | None:
-    return table.gres if stage_named(stage).device == "gpu" else None
-
-
-def _partition(stage: str, table: SlurmTable) -> str | None:
-    return table.gpu_partition or table.partition if stage_named(stage).device == "gpu" else table.partition
 
 
 def _lanes(stage: str, table: SlurmTable) -> tuple[int, int]:

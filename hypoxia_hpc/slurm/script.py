@@ -10,9 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
+from hypoxia_hpc.config.site_file import VARIABLE
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.stages import stages_of
-from hypoxia_hpc.slurm.resources import Array, JobRequest, index_ranges
+from hypoxia_hpc.slurm.resources import Array, JobRequest, index_ranges, table_of
 
 HEAD = """#!/bin/bash
 # Made by hypoxia-hpc submit, which sends it: STAGE, number of parts, first part of the array.
@@ -20,6 +21,11 @@ HEAD = """#!/bin/bash
 STAGE=$1 SHARES=${2:-} FIRST=${3:-0}"""
 # The part of the time between signal and limit after which what has not stopped by itself is stopped at once.
 PATIENCE = 0.8
+# Entries of [site.slurm] that are options of sbatch by the same name.
+_PASSED_ON = (
+    *("account", "qos", "constraint", "reservation", "exclude", "nodelist", "licenses", "nice"),
+    *("mail_type", "mail_user", "comment", "export", "hint"),
+)
 _NAMES = re.compile(r"(\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}))")
 
 
@@ -29,13 +35,20 @@ def job_body() -> str:
 
 
 def job_script(
-    run: Path, program: str, image: Path | None, folders: Sequence[str], site: SiteTable, *, retry: bool
+    run: Path,
+    program: str,
+    image: Path | None,
+    folders: Sequence[str],
+    site: SiteTable,
+    *,
+    retry: bool,
+    site_file: Path | None = None,
 ) -> str:
     """The script of all jobs of a run. Its arguments: the stage and, for one that goes slide by slide, the number of
     parts and the first part of the array.
 
     ``program`` is hypoxia-hpc as the job finds it, in the image where there is one; ``folders`` are to be seen in the
-    image beside the binds of [site.slurm].
+    image beside the binds of [site.slurm]. The jobs read the ``site_file`` that submit reads, or none.
     """
     table = site.slurm
     settings = {
@@ -52,7 +65,8 @@ def job_script(
     }
     lines = [f"{name}={shlex.quote(_one_line(name, value))}" for name, value in settings.items()]
     scratch = quoted_with_names(_one_line("[site] scratch", site.scratch or ""))
-    return "\n".join([HEAD, *lines, f"HYPOXIA_SCRATCH={scratch}", "", job_body()])
+    named = shlex.quote(_one_line("site file", str(site_file or "")))
+    return "\n".join([HEAD, *lines, f"HYPOXIA_SCRATCH={scratch}", f"export {VARIABLE}={named}", "", job_body()])
 
 
 def quoted_with_names(text: str) -> str:
@@ -73,6 +87,7 @@ def sbatch_arguments(
     table: SlurmTable,
 ) -> list[str]:
     """What follows ``sbatch``. ``after`` are job ids to wait for, however they end."""
+    table = table_of(request.stage, table)
     name = "%A_%a" if array is not None else "%j"
     log = str(script.parent / "logs").replace("%", "%%") + f"/{request.stage}-{name}.out"
     options_by_name: Mapping[str, str | int | None] = {
@@ -81,14 +96,13 @@ def sbatch_arguments(
         "output": log,
         "open-mode": "append",
         "signal": f"B:USR1@{table.stop_seconds}",
-        "account": table.account,
-        "qos": table.qos,
+        **{entry.replace("_", "-"): getattr(table, entry) for entry in _PASSED_ON},
         "partition": request.partition,
         "gres": request.gres,
         "nodes": request.nodes,
         "ntasks": request.ranks,
         "cpus-per-task": request.cpus,
-        "mem": f"{request.memory_mb}M",
+        **memory_option(request),
         "time": request.minutes,
         "array": None if array is None else _array(array, request.throttle, n_arrays),
         "dependency": f"afterany:{':'.join(after)}" if after else None,
@@ -98,6 +112,16 @@ def sbatch_arguments(
     ]
     part = [str(request.of), str(array.first)] if array is not None else []
     return ["--parsable", "--requeue", "--kill-on-invalid-dep=yes", *options, str(script), request.stage, *part]
+
+
+def memory_option(request: JobRequest) -> dict[str, str]:
+    """The option of sbatch that asks for the memory of a request, as its site takes it; none where it takes none."""
+    if request.memory == "none":
+        return {}
+    if request.memory == "per-node":
+        return {"mem": f"{request.memory_mb}M"}
+    cores = request.cpus * math.ceil(request.ranks / request.nodes)
+    return {"mem-per-cpu": f"{math.ceil(request.memory_mb / cores)}M"}
 
 
 def _array(array: Array, throttle: int | None, n_arrays: int) -> str:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
+from hypoxia_hpc.config.site_file import site_file
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, some
 from hypoxia_hpc.machine.programs import environment, query_program, run_program
 from hypoxia_hpc.monitoring.remaining import Remaining, remaining
@@ -119,7 +120,7 @@ def plan_submission(run: RunDir, *, retry: bool, only_to_show: bool = False) -> 
     costs = _cohort_costs(run, config, slides, work)
     wanted = list(_requests(run, slides, work, costs, table))
     requests = [in_time(one, limits, table) for one in wanted]
-    text = job_script(root, program, image, folders, config.site, retry=retry)
+    text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
     jobs = [
         Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
         for asked in requests
@@ -273,7 +274,8 @@ def _in_words(request: JobRequest) -> str:
     where = f" in partition {request.partition}" if request.partition else ""
     gres = f" and {request.gres}" if request.gres else ""
     cores = f"{some(request.nodes, 'node')}, {request.ranks} x {request.cpus} cores"
-    return f"{cores}, {request.memory_mb / 1000:g} GB a node{gres} for {request.minutes} min{where}"
+    memory = "" if request.memory == "none" else f", {request.memory_mb / 1000:g} GB a node"
+    return f"{cores}{memory}{gres} for {request.minutes} min{where}"
 
 
 def _job_id(job: Job, printed: str) -> str:

@@ -297,6 +297,13 @@ def test_the_rendered_text_states_every_key_and_its_meaning() -> None:
     assert "[train.funnel]" in text
 
 
+def test_defaults_of_site_are_comments_for_a_site_file_may_say_otherwise() -> None:
+    config = preset("hypoxia", {"site": {"workers": 3, "slurm": {"cpus": 8, "train": {"hours": 9.0}}}})
+    stated = tomllib.loads(render_config(config))["site"]
+    assert stated == {"workers": 3, "slurm": {"cpus": 8, "train": {"hours": 9.0}}}
+    assert "[site.slurm.tile]" not in render_config(config)
+
+
 @given(st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.integers(-(2**63), 2**63 - 1), st.booleans()))
 def test_toml_values_come_back(value: object) -> None:
     assert tomllib.loads(f"a = {toml_value(value)}")["a"] == value

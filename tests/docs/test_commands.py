@@ -36,6 +36,7 @@ RUN_ELSEWHERE = {
     "--event-column died": ("tests/cli/test_asked.py", ['"survival", "--time-column", "months", "--event-column"']),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
+    "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),
     "hypoxia-hpc submit RUN": ("tests/cluster/chains.py", ['self.hypoxia("submit", run']),
     "hypoxia-hpc image cpu IMAGES": (NOT_RUN, ["`hypoxia-hpc image` to its end"]),
     "sbatch --array=0-7 DIR/slides.sbatch tile RUN 8": (NOT_RUN, ["`sbatch DIR/slides.sbatch`"]),

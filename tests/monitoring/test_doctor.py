@@ -256,6 +256,8 @@ def test_a_list_of_partitions_is_looked_at_one_by_one() -> None:
     there = ["gpu", "normal", "urgent"]
     assert checks.missing_partitions(SlurmTable(), there) == []
     assert checks.missing_partitions(SlurmTable(partition="normal,urgent", gpu_partition="gpu"), there) == []
+    lacking = SlurmTable.model_validate({"partition": "normal", "train": {"partition": "long,normal"}})
+    assert checks.missing_partitions(lacking, there) == ["long"]
     lacking = SlurmTable(partition="normal,slow", gpu_partition="slow,fast")
     assert checks.missing_partitions(lacking, there) == ["slow", "fast"]
 

@@ -22,6 +22,7 @@ from hypoxia_hpc.records import Patient, Slide
 from hypoxia_hpc.runs import keys
 from hypoxia_hpc.runs.cohort import Cohort
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.stages import STAGES
 from hypoxia_hpc.runs.state import SlideState
 
 RECORDED = json.loads(Path(__file__).with_name("recorded_keys.json").read_text(encoding="utf-8"))
@@ -101,6 +102,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "report": (),
     "site": (),
     "site.slurm": (),
+    "site.slurm.tile": (),
 }
 ENTRIES: dict[str, tuple[str, ...]] = {
     "study": (),
@@ -187,8 +189,9 @@ def other_value(name: str, info: FieldInfo, value: object) -> object:
         table = TrainTable().table_of(head)
         return [other_value(f"train.{head}.{entry}", type(table).model_fields[entry], getattr(table, entry))]
     choices = get_args(info.annotation)
-    if choices and all(isinstance(one, str) for one in choices):
-        return next(one for one in choices if one != value)
+    words = [one for one in (*choices, *(inner for one in choices for inner in get_args(one))) if isinstance(one, str)]
+    if words:
+        return next(one for one in words if one != value)
     if value is None:
         return UNSAID[next(one for one in _plain(choices) if one in UNSAID)]
     assert isinstance(value, (bool, int, float)), f"say another value of {name} in OTHER"
@@ -208,8 +211,10 @@ def direct(name: str) -> tuple[str, ...]:
 
 # Of a head that none of these models is.
 UNUSED = tuple(f"train.{table}.{entry}" for table in ("linear", "search.linear") for entry in ("penalty", "max_iter"))
+# Tables of one kind: that of tile stands for them.
+ALIKE = tuple(f"site.slurm.{stage.name}." for stage in STAGES if stage.name != "tile")
 CONFIG = parse_config(BASE, source="run.toml")
-ALL = {name: (info, value) for name, info, value in entries(CONFIG)}
+ALL = {name: (info, value) for name, info, value in entries(CONFIG) if not name.startswith(ALIKE)}
 
 
 def test_another_kind_of_outcome_makes_other_models() -> None:

@@ -29,6 +29,7 @@ from hypoxia_hpc.slurm.resources import (
     request_by_slide,
     request_of_cohort,
     seconds_of_part,
+    table_of,
     time_limits,
     within,
 )
@@ -207,6 +208,40 @@ def test_all_that_is_asked_for_by_slide(stage: str, gres: str | None, expected: 
         partition="c", gpu_partition="g", gres=gres, nodes=2, ranks=4, cpus=3, hours=1, throttle=7, stop_seconds=300
     )
     assert request_by_slide(stage, slides, {slide.slide_id for slide in slides}, None, PACE, table) == expected
+
+
+def test_what_a_stage_asks_for_otherwise() -> None:
+    """A centre with a project for GPUs and one for cores: the stages of one chain go to both."""
+    table = SlurmTable.model_validate(
+        {
+            **{"account": "cores", "partition": "c", "cpus": 8, "hours": 2, "throttle": 9, "gres": "gpu:1"},
+            "tile": {"cpus": 2, "throttle": 4, "memory": "per-cpu", "gres": "disk:1"},
+            "extract": {"account": "gpus", "partition": "g", "gres": "gpu:4", "memory_gb": 40.0},
+            "train": {"partition": "t", "hours": 12.5, "memory": "none"},
+        }
+    )
+    slides = slides_of([3_600_000] * 24)
+    tile, extract = (
+        request_by_slide(stage, slides, {one.slide_id for one in slides}, None, PACE, table)
+        for stage in ("tile", "extract")
+    )
+    train, report = (request_of_cohort(stage, cost_of(8), table) for stage in ("train", "report"))
+    assert (tile.partition, tile.gres, tile.cpus, tile.throttle, tile.memory) == ("c", "disk:1", 2, 4, "per-cpu")
+    assert (extract.partition, extract.gres, extract.cpus, extract.throttle) == ("g", "gpu:4", 8, 9)
+    assert (extract.memory, extract.memory_mb) == ("per-node", 40_000)
+    assert (train.partition, train.gres, train.minutes, train.memory) == ("t", "gpu:1", 750, "none")
+    assert (report.partition, report.gres, report.cpus) == ("c", None, 8)
+    assert list(cohort_notes("train", cost_of(1), table)) == []
+    accounts = [table_of(stage, table).account for stage in ("tile", "extract", "train")]
+    assert accounts == ["cores", "gpus", "cores"]
+
+
+@pytest.mark.parametrize("stage", ["", "tile", "extract"])
+def test_ranks_of_a_stage_are_at_least_its_nodes(stage: str) -> None:
+    wrong = {"nodes": 3, "ranks": 2}
+    with pytest.raises(ValidationError, match="nodes = 3 needs as many ranks or more, and ranks = 2"):
+        SlurmTable.model_validate({stage: wrong} if stage else wrong)
+    assert SlurmTable.model_validate({"nodes": 2, "ranks": 2, "tile": {"ranks": 4}}).ranks == 2
 
 
 def cost_of(hours: float, gigabytes: float = 1.0, cores: int = 8, unknown: tuple[str, ...] = ()) -> StageCost:

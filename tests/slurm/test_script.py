@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.config.paths import with_paths
+from hypoxia_hpc.config.slurm import Memory
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.slurm.resources import Array, JobRequest
 from hypoxia_hpc.slurm.script import (
@@ -388,6 +389,38 @@ def test_a_job_without_array_waits_for_nothing_where_it_is_first() -> None:
     assert "--gres=gpu:1" in arguments
     assert arguments[-2:] == ["/r/slurm/job.sbatch", "train"]
     assert not [one for one in arguments if one.startswith(("--array", "--dependency", "--partition"))]
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"),
+    [("per-node", ["--mem=8001M"]), ("per-cpu", ["--mem-per-cpu=1001M"]), ("none", [])],
+)
+def test_memory_is_asked_for_as_the_site_takes_it(memory: Memory, expected: list[str]) -> None:
+    request = replace(ASK, nodes=2, ranks=3, memory_mb=8001, memory=memory)  # at most two ranks of four cores a node
+    arguments = sbatch_arguments(request, None, 1, Path("/r"), Path("/r/s/job.sbatch"), [], SlurmTable())
+    assert [one for one in arguments if one.startswith("--mem")] == expected
+
+
+def test_further_options_are_passed_on_and_a_stage_has_its_own() -> None:
+    further = {
+        **{"constraint": "gpu&ib", "reservation": "r", "exclude": "n[1-2]", "nodelist": "n3", "licenses": "fs:2"},
+        **{"nice": 0, "mail_type": "END,FAIL", "mail_user": "a@b.c", "comment": "it's", "export": "NONE"},
+        "hint": "nomultithread",
+    }
+    table = SlurmTable.model_validate({**further, "account": "a", "tile": {"account": "b", "comment": "c"}})
+    of_tile, of_train = (
+        sbatch_arguments(replace(ASK, stage=stage), None, 1, Path("/r"), Path("/r/s/job.sbatch"), [], table)
+        for stage in ("tile", "train")
+    )
+    expected = {f"--{entry.replace('_', '-')}={value}" for entry, value in further.items()}
+    assert expected | {"--account=a"} <= set(of_train)
+    assert (expected - {"--comment=it's"}) | {"--account=b", "--comment=c"} <= set(of_tile)
+
+
+def test_what_srun_would_not_hand_on_after_export_none_reaches_the_step(job: Job) -> None:
+    job.does(f'env >"{job.folder}/environment"')
+    assert job.run(job.script(), "train", SLURM_EXPORT_ENV="NONE").code == 0
+    assert "SLURM_EXPORT_ENV" not in (job.folder / "environment").read_text()
 
 
 def test_the_image_sees_few_folders_and_no_whole_first_level() -> None:

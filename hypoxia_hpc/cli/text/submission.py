@@ -24,7 +24,11 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
             else f"{request.cpus} cores"
         )
         gres = f", {request.gres}" if request.gres else ""
-        memory = f"{request.memory_mb / 1000:.1f} GB{' a node' if request.nodes > 1 else ''}"
+        memory = (
+            ""
+            if request.memory == "none"
+            else f"{request.memory_mb / 1000:.1f} GB{' a node' if request.nodes > 1 else ''}"
+        )
         jobs = " ".join(ids.get(request.stage, ()))
         rows.append(
             [
