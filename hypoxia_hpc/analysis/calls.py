@@ -63,12 +63,15 @@ def call_statistic(
     return measure
 
 
-def youden_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
+def youden_threshold(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float | None:
     """The threshold in 0..1 above which a patient is called 1, so that sensitivity + specificity is largest (Youden
-    1950); of several, the one nearest 1/2. Halfway between two neighbouring probabilities. For validation patients:
-    ``labels`` 0 or 1, ``probabilities`` in 0..1, both (n,). Raises InputError with one class."""
+    1950); of several, the one nearest 1/2. Halfway between two neighbouring probabilities. None where none is better
+    than calling everyone the same, as where all probabilities are equal. For validation patients: ``labels`` 0 or 1,
+    ``probabilities`` in 0..1, both (n,). Raises InputError with one class."""
     cuts, sensitivity, specificity = _cuts(labels, probabilities)
     index = sensitivity + specificity
+    if index.max() <= 1 + 1e-12:
+        return None
     best = cuts[index >= index.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from hypoxia_hpc.analysis.auc_intervals import AreaSpread, area_spreads
+from hypoxia_hpc.analysis.auc_intervals import AreaSpread, area_spreads, folds_factor
+from hypoxia_hpc.analysis.metrics import Interval
 from hypoxia_hpc.analysis.resampling import Bounds, bootstrap_intervals
 from hypoxia_hpc.analysis.rows import Ids, Statistic, difference
 from hypoxia_hpc.records import Float64Array
@@ -63,14 +64,38 @@ def compare_auc(
 
 
 def compare_statistics(
-    one: Statistic, other: Statistic, counts: Float64Array, *, n_resamples: int, confidence: float, seed: int
+    one: Statistic,
+    other: Statistic,
+    counts: Float64Array,
+    *,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+    folds: int = 1,
 ) -> list[Bounds]:
     """The metrics of ``one`` less those of ``other``, statistics of the same units, with their BCa intervals on the
-    same resamples. ``counts``: float64 (n_units, classes), rows of each class in each unit. For areas there is
-    `compare_auc`."""
+    same resamples. ``counts``: float64 (n_units, classes), rows of each class in each unit. ``folds`` of a
+    cross-validation as in `auc_interval`. For areas there is `compare_auc`."""
     return bootstrap_intervals(
-        difference(one, other), counts, n_resamples=n_resamples, confidence=confidence, seed=seed
+        difference(one, other),
+        counts,
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+        inflation=folds_factor(folds),
     )
+
+
+def apart(one: Interval, other: Interval) -> tuple[float | None, float | None]:
+    """Low and high of the value of ``one`` less that of ``other``, put together of both intervals as if the two were
+    independent (Zou and Donner 2008): wider than of the same patients. None where either has no interval."""
+    if one.value is None or one.low is None or one.high is None:
+        return None, None
+    if other.value is None or other.low is None or other.high is None:
+        return None, None
+    found = one.value - other.value
+    low = found - math.hypot(one.value - one.low, other.high - other.value)
+    return low, found + math.hypot(one.high - one.value, other.value - other.low)
 
 
 def _difference_bounds(spreads: Sequence[AreaSpread], correlation: float, confidence: float) -> tuple[float, float]:

@@ -117,13 +117,17 @@ def score_intervals(
     units: Ids | None = None,
     folds: int = 1,
 ) -> dict[str, Interval]:
-    """spearman (`bounded_interval`, ``folds`` as of `binary_intervals`), r2 and mae (BCa bootstrap of ``bootstrap``
-    resamples) of n rows."""
+    """spearman (`bounded_interval`), r2 (at most 1) and mae (at least 0; both by a BCa bootstrap of ``bootstrap``
+    resamples) of n rows; ``folds`` as of `binary_intervals`."""
     codes, n_units, (truth, predicted) = in_order(units, truth, predicted)
     statistic = score_statistic(truth, predicted, codes, n_units)
     everyone = np.ones((n_units, 1))
-    drawn = bootstrap_intervals(statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed)
+    drawn = bootstrap_intervals(
+        statistic, everyone, n_resamples=bootstrap, confidence=confidence, seed=seed, inflation=folds_factor(folds)
+    )
     found = dict(zip(SCORE_METRICS, drawn, strict=True))
+    found["r2"] = found["r2"]._replace(high=np.minimum(found["r2"].high, 1.0))
+    found["mae"] = found["mae"]._replace(low=np.maximum(found["mae"].low, 0.0))
     found["spearman"] = _bounded(statistic, n_units, n_units, confidence, lowest=-1.0, folds=folds)[0]
     return as_intervals(found, len(truth))
 

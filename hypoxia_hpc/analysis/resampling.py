@@ -7,6 +7,7 @@ on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -73,16 +74,26 @@ def resampled(statistic: Statistic, counts: Float64Array, n_resamples: int, seed
 
 
 def bootstrap_intervals(
-    statistic: Statistic, counts: Float64Array, *, n_resamples: int, confidence: float, seed: int
+    statistic: Statistic,
+    counts: Float64Array,
+    *,
+    n_resamples: int,
+    confidence: float,
+    seed: int,
+    inflation: float = 1.0,
 ) -> list[Bounds]:
     """Each metric of ``statistic`` with its BCa interval (Efron 1987: bias-corrected and accelerated, the acceleration
     from the jackknife over units).
 
     ``counts``: float64 (n_units, classes), rows of each class in each unit. The bounds are NaN with fewer than two
     units, or where all resamples give the same value: such a bootstrap knows nothing of how far the metric may be off.
+    ``inflation``: by how much the variance is larger than that of independent units; resamples are that much further
+    from the metric.
     """
     values = point(statistic, len(counts))
     drawn = resampled(statistic, counts, n_resamples if len(counts) > 1 else 0, seed)
+    if inflation != 1:
+        drawn = values + math.sqrt(inflation) * (drawn - values)
     left_out = jackknife(statistic, len(counts))
     return [
         Bounds(float(value), *bca_bounds(float(value), column, without, confidence))

@@ -239,16 +239,21 @@ class Run:
         """
         return metrics_frame(evaluate(self._dir, **self._listening()).metrics)
 
-    def report(self) -> Path:
+    def report(self, *, compare: Sequence[str | PathLike[str]] = ()) -> Path:
         """Write RUN/report/ anew: index.html, a page that opens offline, and its figures and thumbnails.
+
+        Args:
+            compare: Directories of runs to show beside this one: results, cohorts, settings that differ.
 
         Returns:
             Its path.
 
         Raises:
-            NotReadyError: Metrics that are not of the present cohort and run.toml.
+            InputError: One of ``compare`` is no run directory.
+            NotReadyError: Metrics that are not of the present cohort and run.toml, of any of these runs.
         """
-        return report(self._dir, **self._listening())
+        named = [compare] if isinstance(compare, (str, PathLike)) else compare
+        return report(self._dir, others=[Run(other)._dir for other in named], **self._listening())
 
     def submit(self, *, dry_run: bool = False, retry: bool = False) -> Submission:
         """Send what is not done yet as a chain of SLURM jobs.

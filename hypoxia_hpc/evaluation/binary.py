@@ -28,8 +28,8 @@ CHOSEN = "chosen_"  # before the names of metrics of calls at the threshold that
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold, the rule that chose it ("fixed": that of [evaluate], for want of validation patients), and how many
-    validation patients of either class there were."""
+    """A threshold, the rule that chose it ("fixed": that of [evaluate], where validation patients show none), and how
+    many validation patients of either class there were."""
 
     threshold: float
     rule: Literal["youden", "sensitivity", "fixed"]
@@ -57,15 +57,18 @@ class BinaryOperating(Operating):
 
 def choose_threshold(labels: AnyArray, probabilities: Float64Array, table: EvaluateTable) -> Threshold:
     """The threshold by the rule of [evaluate], where there are 10 validation patients of either class or more: fewer
-    say little of where to cut, and the fixed one is taken. ``labels`` 0 or 1, calibrated ``probabilities``, (n,)."""
+    say little of where to cut, and the fixed one is taken; so it is where no cut is better than calling everyone the
+    same. ``labels`` 0 or 1, calibrated ``probabilities``, (n,)."""
     n_1 = int(np.count_nonzero(labels == 1))
     n_0 = len(labels) - n_1
     if min(n_0, n_1) < PATIENTS_A_PARAMETER:
         return Threshold(table.threshold, "fixed", n_0, n_1)
     if table.threshold_rule == "sensitivity":
-        found = sensitivity_threshold(labels, probabilities, table.wanted_sensitivity)
+        found: float | None = sensitivity_threshold(labels, probabilities, table.wanted_sensitivity)
     else:
         found = youden_threshold(labels, probabilities)
+    if found is None:
+        return Threshold(table.threshold, "fixed", n_0, n_1)
     return Threshold(found, table.threshold_rule, n_0, n_1)
 
 

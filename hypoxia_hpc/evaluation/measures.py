@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.chance import Chance
-from hypoxia_hpc.analysis.comparison import Compared, compare_statistics
+from hypoxia_hpc.analysis.comparison import Compared, apart, compare_statistics
 from hypoxia_hpc.analysis.metrics import Interval
 from hypoxia_hpc.analysis.rows import Ids, Statistic, unit_codes
 from hypoxia_hpc.config import EvaluateTable
@@ -55,7 +55,8 @@ class Measures(ABC):
 
     def compared(self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Compared:
         """The headline metric of ``one`` less that of ``other``, of the same patients in the same order, with the BCa
-        interval of a bootstrap that draws the same patients for both; it has no p."""
+        interval of a bootstrap that draws the same patients for both; it has no p. Where they never differ in any
+        draw: no difference at all where both say the same of every patient, else what the two intervals allow."""
         codes, n_units = unit_codes(np.arange(len(one)) if units is None else units)
         mine, theirs = (self.statistic(rows, said, codes, n_units) for rows in (one, other))
         [found] = compare_statistics(
@@ -65,9 +66,21 @@ class Measures(ABC):
             n_resamples=self.table.bootstrap,
             confidence=self.table.confidence,
             seed=self.table.seed,
+            folds=self.folds,
         )
         value, low, high = (None if math.isnan(number) else float(number) for number in found)
+        if value is not None and low is None:
+            low, high = self._never_apart(one, other, said, units)
         return Compared(value, low, high, None, len(one))
+
+    def _never_apart(
+        self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None
+    ) -> tuple[float | None, float | None]:
+        columns = list(said)
+        if np.array_equal(one[columns].to_numpy(), other[columns].to_numpy()):
+            return 0.0, 0.0
+        mine, theirs = (self.metrics(rows, said, units)[self.headline] for rows in (one, other))
+        return apart(mine, theirs)
 
     @property
     def calibrated(self) -> tuple[str, ...]:

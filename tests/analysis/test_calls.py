@@ -93,8 +93,12 @@ def test_no_other_threshold_is_better(rows, wanted):
             youden_threshold(labels, probabilities)
         return
     every = np.linspace(0, 1, 400)
-    youden = sum(shares(labels, probabilities, youden_threshold(labels, probabilities)))
-    assert youden >= max(sum(shares(labels, probabilities, each)) for each in every) - 1e-12
+    best, youden = (
+        max(sum(shares(labels, probabilities, each)) for each in every),
+        youden_threshold(labels, probabilities),
+    )
+    assert (youden is None) == (best <= 1 + 1e-12)
+    assert youden is None or sum(shares(labels, probabilities, youden)) >= best - 1e-12
     found = shares(labels, probabilities, sensitivity_threshold(labels, probabilities, wanted))
     possible = [pair for pair in (shares(labels, probabilities, each) for each in every) if pair[0] >= wanted]
     if possible:
@@ -106,6 +110,11 @@ def test_of_several_thresholds_the_one_nearest_a_half():
     assert youden_threshold(np.array([0, 1, 0, 1]), np.array([0.1, 0.3, 0.5, 0.7])) == pytest.approx(0.6)
     # Halfway between neighbours, so that those of a hair's breadth do not decide.
     assert youden_threshold(np.array([0, 1]), np.array([0.2, 0.8])) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("probabilities", [[0.3] * 4, [0.9, 0.9, 0.1, 0.1], [0.0] * 4])
+def test_no_threshold_where_none_is_better_than_calling_everyone_the_same(probabilities):
+    assert youden_threshold(np.array([0, 0, 1, 1]), np.array(probabilities)) is None
 
 
 def test_a_wanted_sensitivity_by_hand():

@@ -165,6 +165,24 @@ def test_scores():
     assert other["spearman"] == found["spearman"]
 
 
+def test_a_cross_validation_widens_intervals_of_scores():
+    """By the root of 1 + k / (k - 1), within what the metrics can be."""
+    generator = np.random.default_rng(4)
+    truth = generator.normal(size=50)
+    predicted = truth + generator.normal(size=50)
+    alone, pooled = (
+        score_intervals(truth, predicted, confidence=0.95, bootstrap=200, seed=1, folds=folds) for folds in (1, 5)
+    )
+    for name in ("r2", "mae"):
+        one, other = alone[name], pooled[name]
+        assert other.value == one.value
+        reaches = (other.value - other.low) / (one.value - one.low), (other.high - other.value) / (one.high - one.value)
+        assert reaches == pytest.approx((1.5, 1.5))
+    near = score_intervals(truth, truth + (np.arange(50) == 3), confidence=0.95, bootstrap=200, seed=1, folds=2)
+    assert near["mae"].low >= 0
+    assert near["r2"].high <= 1
+
+
 def test_a_perfect_rank_correlation_has_an_interval():
     found = score_intervals(np.arange(20.0), np.arange(20.0) ** 3, confidence=0.95, bootstrap=50, seed=1)["spearman"]
     assert found.value == pytest.approx(1)

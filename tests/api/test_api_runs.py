@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,20 @@ def test_notes_of_init_are_warnings_of_the_log(tmp_path: Path, caplog: pytest.Lo
             ("hypoxia_hpc", "WARNING", "slides whose file is not there, which will be quarantined: 1 (a)"),
         ]
         caplog.clear()
+
+
+def test_runs_are_shown_side_by_side(two_slides: tuple[hx.Run, Heard], tmp_path: Path) -> None:
+    run = two_slides[0]
+    (other := tmp_path / "OTHER").mkdir()
+    for name in ("run.toml", "slides.csv"):
+        shutil.copy(run.root / name, other / name)
+    text = (other / "run.toml").read_text().replace("threshold = 0.5 ", "threshold = 0.25 ")
+    (other / "run.toml").write_text(text)
+    page = run.report(compare=[other]).read_text()
+    assert f"{tmp_path.name}/OTHER" in page
+    assert "0.25" in page
+    with pytest.raises(hx.InputError, match=rf"{tmp_path.name}/run\.toml"):
+        run.report(compare=str(tmp_path))
 
 
 def test_home_is_filled_in(two_slides: tuple[hx.Run, Heard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

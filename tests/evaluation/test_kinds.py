@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,6 +58,33 @@ def test_two_models_are_compared_on_the_same_patients(kind: str) -> None:
     assert found.told_apart
     alike = judge.compared(good, rows_of(kind, 120, 2.5, seed=1), said(kind), None)
     assert not alike.told_apart
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_folds_of_a_cross_validation_make_the_interval_of_a_difference_wider(kind: str) -> None:
+    one, other = rows_of(kind, 120, 1.0), rows_of(kind, 120, 0.6, seed=1)
+    alone, folded = (replace(measures(kind), folds=folds).compared(one, other, said(kind), None) for folds in (1, 5))
+    assert alone.low is not None and alone.high is not None and folded.low is not None and folded.high is not None
+    assert folded.difference == alone.difference
+    assert (folded.high - folded.low) / (alone.high - alone.low) == pytest.approx(1.5, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_two_that_never_differ_have_an_interval(kind: str) -> None:
+    """The same predictions differ nowhere; two other perfect models may differ in other patients."""
+    judge, rows = measures(kind), rows_of(kind, 40, 0.0)
+    names = list(said(kind))
+    if kind in ("binary", "classes"):
+        right = rows["label"].to_numpy()[:, None] == ([1] if kind == "binary" else np.arange(3))
+        rows[names] = np.where(right, 0.8, 0.1)
+    else:
+        rows[names[0]] = rows["label"] if kind == "score" else -rows["time"]
+    found = judge.compared(rows, rows.assign(**{name: rows[name] / 2 for name in names}), names, None)
+    assert found.difference == 0
+    assert found.low is not None and found.high is not None
+    assert found.low < 0 < found.high
+    alike = judge.compared(rows, rows, names, None)
+    assert alike.difference == 0 and not alike.told_apart and alike.low is not None
 
 
 @pytest.mark.parametrize("kind", OUTCOME_KINDS)

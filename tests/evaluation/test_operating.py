@@ -46,13 +46,15 @@ def test_a_balanced_training_at_a_prevalence_of_one_in_ten(n_valid: int) -> None
     assert list(found.columns)[said + 1 : said + 4] == ["calibrated", "threshold", "call"]
 
 
-def test_few_validation_patients_leave_the_threshold_as_it_is() -> None:
+def test_validation_patients_that_show_no_threshold_leave_it_as_it_is() -> None:
     judge = measures("binary", threshold=0.4)
     few = judge.fit_operating(patients(18, 0.5, 3), Seen((9.0, 9.0), (1.0, 1.0)))
     assert few.as_json()["rule"] == "fixed"
     assert few.threshold == 0.4
     many = judge.fit_operating(patients(200, 0.3, 3), Seen((9.0, 9.0), (1.0, 1.0)))
     assert many.as_json()["rule"] == "youden"
+    alike = judge.fit_operating(patients(200, 0.3, 3).assign(probability=0.45), Seen((9.0, 9.0), (1.0, 1.0)))
+    assert (alike.as_json()["rule"], alike.threshold) == ("fixed", 0.4)
     wanted = measures("binary", threshold_rule="sensitivity", wanted_sensitivity=0.95)
     valid = patients(200, 0.3, 3)
     found = wanted.fit_operating(valid, Seen((9.0, 9.0), (1.0, 1.0)))

@@ -95,7 +95,9 @@ def test_points_of_binary_curves_are_those_of_the_predictions() -> None:
 
 def test_calls_say_what_they_go_by() -> None:
     data, page = make_report_of("binary"), KINDS["binary"]
-    fixed = "Called hot: a probability above 0.50, the one of run.toml, for want of validation patients to choose by."
+    fixed = (
+        "Called hot: a probability above 0.50, the one of run.toml: validation patients are too few, or show no better."
+    )
     assert page.call_rule(data, "linear") == fixed
     nothing = Calibration(0.0, 1.0, "none", 10, 10)
     folds = [BinaryOperating(Threshold(at, "youden", 10, 10), nothing).as_json() for at in (0.3, 0.6)]

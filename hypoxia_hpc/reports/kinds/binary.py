@@ -26,7 +26,7 @@ THRESHOLDS = np.arange(1, 100) / 100
 RULES = {
     "youden": "chosen on validation patients (largest sensitivity + specificity)",
     "sensitivity": "chosen on validation patients (for the wanted sensitivity)",
-    "fixed": "the one of run.toml, for want of validation patients to choose by",
+    "fixed": "the one of run.toml: validation patients are too few, or show no better",
 }
 Arrays = dict[str, tuple[Int64Array, Float64Array]]
 
