@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
+from scipy.stats import t as student
 
 # --- tiling ------------------------------------------------------------------------------------------------------
 
@@ -704,7 +705,12 @@ def distance(x, others):
 
 
 def distance_limit(train, valid):
-    """The smallest distance that at least 99 of 100 do not exceed, counted from the smallest one on."""
+    """The smallest distance that at least 99 of 100 do not exceed, counted from the smallest one on; of fewer than 100
+    the bound of a log-normal distribution for one more."""
     found = [distance(row, train[:number] + train[number + 1 :]) for number, row in enumerate(train)]
     found = sorted([*found, *(distance(row, train) for row in valid)])
-    return found[math.ceil(0.99 * (len(found) - 1))]
+    if len(found) >= 100:
+        return found[math.ceil(0.99 * (len(found) - 1))]
+    logarithms = [math.log(each) for each in found]
+    mean, deviation, n = statistics.mean(logarithms), statistics.stdev(logarithms), len(found)
+    return math.exp(mean + student.ppf(0.97, n - 1) * deviation * math.sqrt(1 + 1 / n))

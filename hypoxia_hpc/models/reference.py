@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hypoxia_hpc.analysis.outliers import Reference, distances, reference_of, roughness
+from hypoxia_hpc.analysis.outliers import Reference, distances, origin_of_limit, reference_of
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.errors import NotReadyError, some_names
 from hypoxia_hpc.records import Float64Array, Json
@@ -82,11 +82,10 @@ def unlike_sentence(table: pd.DataFrame, reference: Reference) -> str:
     if not unlike:
         return ""
     look = "looks" if len(unlike) == 1 else "look"
-    rough = f" ({found})" if (found := roughness(reference.n)) else ""
     return (
         f"{len(unlike)} of {len(table)} patients {look} unlike the training patients: {some_names(unlike)}. What the "
         f"models say of them is not to be relied on. Their distance from the mean of training is above "
-        f"{reference.limit:.2f}, the 99th percentile of training and validation patients{rough}."
+        f"{reference.limit:.2f}, {origin_of_limit(reference.n)}."
     )
 
 

@@ -6,7 +6,7 @@ import naive
 import numpy as np
 import pytest
 
-from hypoxia_hpc.analysis.outliers import Reference, distances, reference_of, roughness
+from hypoxia_hpc.analysis.outliers import Reference, distances, origin_of_limit, reference_of
 
 D = 64
 
@@ -40,18 +40,27 @@ def test_equals_twin(n_train: int, n_valid: int) -> None:
     assert distances(asked, found.mean, found.scale).tolist() == pytest.approx(expected)
 
 
-def test_a_cohort_shifted_by_three_deviations_is_flagged_whole_and_one_of_the_same_kind_hardly() -> None:
+@pytest.mark.parametrize(("n_train", "n_valid"), [(12, 4), (20, 5), (60, 20), (100, 40)])
+def test_a_cohort_shifted_by_three_deviations_is_flagged_whole_and_one_of_the_same_kind_hardly(
+    n_train: int, n_valid: int
+) -> None:
     held_out, shifted = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        train = cohort(rng, 60)
-        found = reference(train, cohort(rng, 20))
+        train = cohort(rng, n_train)
+        found = reference(train, cohort(rng, n_valid))
         held_out.append(beyond(found, cohort(rng, 40)))
         signs = rng.choice([-1.0, 1.0], D)
         shifted.append(beyond(found, cohort(rng, 40) + 3 * signs * train.std(axis=0)))
     assert shifted == [40] * 20
     assert sum(held_out) <= 0.05 * 20 * 40
     assert sum(held_out) > 0, "the limit is where it flags nobody"
+
+
+def test_a_patient_in_the_middle_of_the_others_leaves_a_limit() -> None:
+    found = reference(np.array([[1.0], [2.0], [3.0]]), np.empty((0, 1)))
+    assert np.isfinite(found.limit)
+    assert found.limit > 1
 
 
 def test_features_that_few_patients_have_do_not_lift_the_limit() -> None:
@@ -71,6 +80,9 @@ def test_without_three_patients_that_differ_there_is_no_reference(train: np.ndar
 
 
 def test_how_rough_the_limit_is() -> None:
-    assert "largest of 16 distances, so about 1 of 17 patients" in roughness(16)
-    assert roughness(99)
-    assert roughness(100) == ""
+    said = origin_of_limit(16)
+    assert said.startswith(
+        "a rough limit, for it is of 16 training and validation patients alone: about 3% of patients"
+    )
+    assert origin_of_limit(99).startswith("a rough limit")
+    assert origin_of_limit(100) == "the 99th percentile of training and validation patients"

@@ -48,7 +48,10 @@ def test_patients_of_another_cohort_are_named(run: RunDir) -> None:
     assert (table["distance"] > 0).all()
     said = unlike_sentence(table, found)
     assert said.startswith("2 of 3 patients look unlike the training patients: far, farther. ")
-    assert said.endswith("largest of 96 distances, so about 1 of 97 patients of the same cohort lies beyond it too).")
+    assert said.endswith(
+        "a rough limit, for it is of 96 training and validation patients alone: about 3% of patients of the same "
+        "cohort lie beyond it too."
+    )
     assert unlike_sentence(table.loc[["near"]], found) == ""
 
 
