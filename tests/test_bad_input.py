@@ -411,7 +411,7 @@ def test_groups_that_cannot_be_kept_together_are_told_before_slides_are_read(tmp
 def test_patients_of_several_writings_and_barcodes_that_contradict(tmp_path: Path, hypoxia: Hypoxia) -> None:
     rows = [["a.svs", "P-1"], ["b.svs", "p_1"], ["TCGA-E7-A6MF-01Z-00-DX1.svs", "TCGA-E7-A6MG"]]
     for chosen, said in (
-        (rows[:2], ["differ only in case or separators", "'P-1', 'p_1'"]),
+        (rows[:2], ["differ only in case, separators or leading zeros", "'P-1', 'p_1'"]),
         (rows[2:], ["barcode is another patient's", "TCGA-E7-A6MF-01Z-00-DX1.svs: patient_id TCGA-E7-A6MG"]),
     ):
         manifest = write_rows(tmp_path / "manifest.csv", ["path", "patient_id"], chosen)

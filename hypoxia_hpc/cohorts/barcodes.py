@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hypoxia_hpc.config.text_paths import composed
+
 # TCGA-<site>-<participant>[-<sample><vial>[-<portion>-<slide>]], then a dot, an underscore, a dash or the end. R writes
 # dots in place of dashes; a dot may also end a barcode, so what comes behind the patient has the separator before it.
 _BARCODE = re.compile(
@@ -14,6 +16,7 @@ _BARCODE = re.compile(
     r"(?![A-Z0-9])",
     re.IGNORECASE | re.ASCII,
 )
+_NUMBER = re.compile(r"0*(\d+)(?:\.0+)?", re.ASCII)
 _SEPARATORS = re.compile(r"[\s._-]+")
 PREPARATIONS = {"DX": "diagnostic", "TS": "frozen", "BS": "frozen", "MS": "frozen"}
 
@@ -67,18 +70,21 @@ def parse_barcode(name: str) -> Barcode | None:
 
 def plain_patient_id(text: str) -> str:
     """The patient of a cell: of a TCGA barcode, whatever it names (patient, sample, slide, aliquot), its
-    ``TCGA-XX-XXXX``; another text as it is, without blanks around it."""
+    ``TCGA-XX-XXXX``; another text as it is, composed and without blanks around it."""
     barcode = parse_barcode(text.strip())
-    return text.strip() if barcode is None else barcode.patient_id
+    return composed(text.strip()) if barcode is None else barcode.patient_id
 
 
 def without_case(patient_id: str) -> str:
-    """The same for ids that differ only in case or separators (blank, dot, underscore, dash)."""
+    """The same for ids that differ only in case or separators (blank, dot, underscore, dash), and for numbers that
+    differ in zeros in front (``00123``) or a decimal zero (``123.0``), as spreadsheets and pandas make of them."""
+    if number := _NUMBER.fullmatch(patient_id):
+        return number[1]
     return _SEPARATORS.sub("-", patient_id.casefold())
 
 
 def alike(patient_ids: Iterable[str]) -> list[tuple[str, ...]]:
-    """The ids that differ only in case or separators, together and sorted."""
+    """The ids of which `without_case` makes the same, together and sorted."""
     found: dict[str, set[str]] = {}
     for each in patient_ids:
         found.setdefault(without_case(each), set()).add(each)

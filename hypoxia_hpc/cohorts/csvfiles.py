@@ -10,7 +10,8 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.numbers import plain_numbers, readings
-from hypoxia_hpc.cohorts.sniffing import AS_TEXT, DELIMITERS, HEAD_BYTES, Rows, decoded, no_table, sniffed
+from hypoxia_hpc.cohorts.sniffing import AS_TEXT, DELIMITERS, HEAD_BYTES, Rows, decoded, no_table, plain_name, sniffed
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, MachineError, some
 
 # A spreadsheet executes a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
@@ -25,10 +26,10 @@ def read_table(
     """A table with a header as strings; the index is each row's line number in the file.
 
     Comma, semicolon, tab, or what a first line ``sep=|`` says; UTF-8 or UTF-16, with or without a byte-order mark. A
-    column whose name is one of ``required`` or ``optional`` but for blanks and case gets that name. Rows without any
-    content are left out, and so are columns without a name and content. Numbers of the columns ``numbers`` get a
-    decimal point and no mark between thousands. Raises InputError: no file, no text, a missing or repeated column, a
-    column with content and no name, rows of another length than the header, no rows, numbers that may be two.
+    column whose name is one of ``required`` or ``optional`` but for blanks, case and Unicode form gets that name. Rows
+    without any content are left out, and so are columns without a name and content. Numbers of the columns ``numbers``
+    get a decimal point and no mark between thousands. Raises InputError: no file, no text, a missing or repeated
+    column, a column with content and no name, rows of another length than the header, no rows, numbers that may be two.
     """
     table = _sniffed(path, [*required, *optional])
     if not table.rows:
@@ -45,15 +46,15 @@ def read_table(
 
 def _sniffed(path: Path, known: Sequence[str]) -> Rows:
     try:
-        return sniffed(_read_text(path), [name.lower() for name in known])
+        return sniffed(_read_text(path), [plain_name(name) for name in known])
     except csv.Error as error:
         raise InputError(f"{path}, {error}", remedy="mend the quotes; a quote inside a cell is doubled") from None
 
 
 def _named(header: Sequence[str], known: Sequence[str]) -> list[str]:
     """The header's names, those that are known but for blanks and case as they are known."""
-    by_plain = {name.lower(): name for name in known}
-    return [by_plain.get(name.strip().lower(), name.strip()) for name in header]
+    by_plain = {plain_name(name): name for name in known}
+    return [by_plain.get(plain_name(name), composed(name.strip())) for name in header]
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str], table: Rows) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import parse_barcode
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse, unguard
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError
 
 SITE = "site"
@@ -79,7 +80,7 @@ def joined(values: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def _read(path: Path) -> pd.DataFrame:
     table = read_table(path, ("patient_id",)).map(unguard).rename(columns=unguard)
-    return table.map(str.strip)
+    return table.map(str.strip).map(composed)
 
 
 def _said(frame: pd.DataFrame, column: str) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from hypoxia_hpc.cohorts.flow import Step, kinds, left_out
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import derived_ids, naming_path, slide_id_from_name
 from hypoxia_hpc.config.cohort import CohortTable
-from hypoxia_hpc.config.text_paths import shown_name, text_of_path
+from hypoxia_hpc.config.text_paths import composed, shown_name, text_of_path
 from hypoxia_hpc.errors import InputError, some_names
 
 COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "site", "name")
@@ -105,7 +105,8 @@ def slide_table(
     where that is one of ``known_patients``, else the one that a run has for it, else the slide id.
 
     Raises InputError for slide ids that are equal ignoring case, for a path that occurs twice, for a file name whose
-    barcode is another patient's, for patients whose ids differ only in case or separators, and if no slide is left.
+    barcode is another patient's, for patients whose ids differ only in case, separators or leading zeros, and if no
+    slide is left.
     """
     known = frozenset(known_patients or ())
     reasons = [each.left_out or _reason_to_drop(each, cohort) for each in candidates]
@@ -180,7 +181,7 @@ def _row(each: Candidate, slide_id: str, reason: str, known: frozenset[str]) -> 
     """The cells of `_ROW`."""
     name = shown_name(each.path.name)
     barcode, sample, preparation = _kind(each)
-    stem = PurePath(shown_name(naming_path(each).name)).stem
+    stem = composed(PurePath(shown_name(naming_path(each).name)).stem)
     from_name = barcode.patient_id if barcode else stem if stem in known else ""
     patient_id = plain_patient_id(each.patient_id) or from_name or each.known_patient
     site = each.site or (barcode.site if barcode else "")
@@ -216,9 +217,9 @@ def _refuse_contradictions(rows: pd.DataFrame, known: Collection[str]) -> None:
     )
     assumed = rows[rows["assumed"]]
     named = {*rows.loc[~rows["assumed"], "patient_id"], *known}
-    from_files = {*assumed["patient_id"], *(PurePath(name).stem for name in assumed["name"])}
+    from_files = {*assumed["patient_id"], *(composed(PurePath(name).stem) for name in assumed["name"])}
     refuse(
-        "patients whose ids differ only in case or separators, so that one patient may count as several",
+        "patients whose ids differ only in case, separators or leading zeros, so that one patient may count as several",
         [", ".join(map(repr, same)) for same in alike(named | from_files) if not named.isdisjoint(same)],
         "write each patient's id in one way in all tables and file names",
     )

@@ -23,7 +23,7 @@ from hypoxia_hpc.cohorts.gdc import (
 from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
-from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
+from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text, spellings
 from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.tiling.plan import sane_mpp
@@ -163,9 +163,22 @@ def _of_gdc(path: Path, each: GdcFile, size_of: SizeOf) -> Candidate:
 
 
 def _as_named(folder: Path, cell: str, size_of: SizeOf) -> Path:
-    """Blanks around a path belong to it where there is such a file."""
-    exact = folder / path_of_text(cell)
-    return exact if cell == cell.strip() or size_of(exact) is not None else folder / path_of_text(cell.strip())
+    """Blanks around a path belong to it where there is such a file; so do the forms of its accents."""
+    texts = dict.fromkeys((cell, cell.strip()))
+    found = (_as_spelt(folder, text, size_of) for text in texts)
+    return next((each for each in found if size_of(each) is not None), folder / path_of_text(cell.strip()))
+
+
+def _as_spelt(folder: Path, text: str, size_of: SizeOf) -> Path:
+    """The file that the text names, else one that looks alike: each folder of it may be in another form of Unicode."""
+    path = folder / path_of_text(text)
+    if text.isascii() or size_of(path) is not None:
+        return path
+    found = folder
+    for part in Path(text).parts:
+        paths = [found / path_of_text(spelt) for spelt in spellings(part)]
+        found = next((each for each in paths if size_of(each) is not None), paths[0])
+    return found
 
 
 def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Path:
@@ -184,7 +197,7 @@ def _refuse_placeholders(path: Path, table: pd.DataFrame, patients: list[str]) -
 
 
 def _column(table: pd.DataFrame, name: str) -> list[str]:
-    return [cell.strip() for cell in table[name]] if name in table else [""] * len(table)
+    return [composed(cell.strip()) for cell in table[name]] if name in table else [""] * len(table)
 
 
 def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:

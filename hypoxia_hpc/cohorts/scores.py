@@ -13,6 +13,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, some, some_names
 
 LabelRule = Literal["type-median", "pan-median", "intra"]
@@ -62,7 +63,7 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
     scores = read_table(path, needed, ("tumour_type",), numbers=(name,))
     scores = scores.assign(tumour_type=scores.get("tumour_type", ""))
     for one in (name, "patient_id", "tumour_type"):
-        scores[one] = scores[one].str.strip()
+        scores[one] = scores[one].str.strip().map(composed)
     offending = [
         f"line {line}: {name} is {cell!r}, not a number" for line, cell in scores[name].items() if not _is_score(cell)
     ]

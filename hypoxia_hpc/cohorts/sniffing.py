@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hypoxia_hpc.config.text_paths import composed
+
 DELIMITERS = {"\t": "tab", ";": "semicolon", ",": "comma"}
 # The mark at the start of a file, and what it is the mark of. Excel writes "Unicode text" as UTF-16; the mark of UTF-32
 # begins as that of UTF-16.
@@ -84,7 +86,8 @@ def no_table(head: bytes) -> tuple[str, str]:
 
 
 def sniffed(text: str, known: Sequence[str]) -> Rows:
-    """The cells by the delimiter that fits best. ``known``: the columns that the reader understands, in lower case.
+    """The cells by the delimiter that fits best. ``known``: the columns that the reader understands, as `plain_name`
+    has them.
 
     The delimiter under which the header has most of the known columns; of several the one under which most rows are as
     long as the header, then the one that makes most columns, then the one that a first line ``sep=;`` says. Raises
@@ -105,6 +108,11 @@ def sniffed(text: str, known: Sequence[str]) -> Rows:
     return max(found, key=lambda rows: _fitness(rows, known))
 
 
+def plain_name(name: str) -> str:
+    """A column's name as two are compared: without blanks around it, case and forms of accents."""
+    return composed(name.strip()).lower()
+
+
 def plain_number(cell: str) -> str:
     """The cell with a decimal point where it is a number with a decimal comma. For numbers below 1000, which have no
     mark between thousands; others depend on their column (`plain_numbers`)."""
@@ -112,7 +120,7 @@ def plain_number(cell: str) -> str:
 
 
 def _fitness(rows: Rows, known: Sequence[str]) -> tuple[int, int, int]:
-    names = {name.strip().lower() for name in rows.header}
+    names = {plain_name(name) for name in rows.header}
     # One cell a row is what any text looks like by a delimiter that it does not have.
     even = len(rows.rows) - 1 - len(rows.ragged) if len(rows.header) > 1 else 0
     return len(names.intersection(known)), even, len(rows.header)

@@ -16,7 +16,7 @@ from hypoxia_hpc.cohorts.manifests import MPP_RULE, is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
-from hypoxia_hpc.config.text_paths import may_be_path, path_of_text
+from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
@@ -165,7 +165,7 @@ def _read(
     table = read_table(path, required, optional, numbers).map(unguard).rename(columns=unguard)
     table = renamed(table, theirs or {})
     for column in table.columns.difference(["path", "name"]):
-        table[column] = table[column].str.strip()
+        table[column] = table[column].str.strip().map(composed)
     table["patient_id"] = table["patient_id"].map(plain_patient_id)
     return table.assign(**{name: "" for name in optional if name not in table})
 

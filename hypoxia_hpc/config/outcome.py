@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from hypoxia_hpc.config.base import LINE_PATTERN, Table
+from hypoxia_hpc.config.text_paths import composed
 
 OutcomeKind = Literal["binary", "classes", "score", "survival"]
 OUTCOME_KINDS: tuple[OutcomeKind, ...] = get_args(OutcomeKind)
@@ -44,7 +45,7 @@ class OutcomeTable(Table):
             raise ValueError(f"names without blanks around them, got {list(classes)}")
         if tags := [name for name in classes if _TAG.search(name)]:
             raise ValueError(f"names that are plain text, not HTML, got {tags}")
-        if len({name.casefold() for name in classes}) != len(classes):
+        if len({composed(name).casefold() for name in classes}) != len(classes):
             raise ValueError(f"names that differ in more than case, got {list(classes)}")
         return classes
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import unicodedata
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -54,6 +55,17 @@ def _is_encodable(text: str) -> bool:
 def may_be_path(text: str) -> bool:
     """Whether the text can name a file other than the folder that it is relative to."""
     return text.strip() not in ("", ".") and b"\0" not in _raw(text)
+
+
+def composed(text: str) -> str:
+    """The text with each accented letter as one character (Unicode NFC). The same name may have two, letter and accent
+    (NFD), in files that come from macOS."""
+    return unicodedata.normalize("NFC", text)
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """The text as it is, composed, and with letters and accents apart: three names of files that look alike."""
+    return tuple(dict.fromkeys((text, composed(text), unicodedata.normalize("NFD", text))))
 
 
 def shown_name(name: str) -> str:

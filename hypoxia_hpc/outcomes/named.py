@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Label
 
@@ -15,8 +16,9 @@ class NamedClasses(Outcome):
 
     def named(self, cell: str) -> int | None:
         """The number of the class of this name, in any case; None where it is none."""
-        names = [name.casefold() for name in self.table.classes]
-        return names.index(cell.casefold()) if cell.casefold() in names else None
+        names = [composed(name).casefold() for name in self.table.classes]
+        said = composed(cell).casefold()
+        return names.index(said) if said in names else None
 
     def shown(self, label: Label) -> str:
         return self.table.classes[class_of(label)]

@@ -17,7 +17,7 @@ from hypoxia_hpc.cohorts.naming import KnownSlide, common_folder, with_known_ids
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config.cohort import CohortTable
-from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
@@ -67,13 +67,16 @@ def joined_cohort(
     labels, known = _known(sources, outcome)
     found = find_slides(sources, outcome)
     paths = [*(each.path for each in found.candidates), *(each.path for each in there)]
+    patient_ids = None if known is None else list(known["patient_id"])
     slides = slide_table(
         with_known_ids(found.candidates, there, found.root, _is_copy),
-        None if known is None else list(known["patient_id"]),
+        patient_ids,
         cohort,
         root=common_folder(paths) if there else found.root,
         taken=[each.slide_id for each in there],
     )
+    if patient_ids is not None:
+        _refuse_strangers(slides, patient_ids, there)
     said = patients_said(slides.said, outcome) if known is None else None
     table = _with_slides(slides, known if said is None else said, outcome)
     patients = patients_in(table, outcome)
@@ -81,6 +84,22 @@ def joined_cohort(
     flow = cohort_flow(slides, patients, found, labels, has_labels=has_labels)
     unused = tuple(_unused(slides, found, labels, () if known is not None else said_of(outcome)))
     return Joined(slides, table, patients, labels, found, flow, unused)
+
+
+def _refuse_strangers(slides: SlideTable, known: Sequence[str], there: Sequence[KnownSlide]) -> None:
+    """Raises InputError where the table of labels has no patient of any slide, of those that the run has too."""
+    with_slide = {*slides.slides["patient_id"], *(each.patient_id for each in there)}
+    if with_slide.isdisjoint(known):
+        raise InputError(
+            "no patient of the table of labels (--patients, --scores) has a slide",
+            offending=[
+                f"patients of the slides: {some_names(sorted(with_slide))}",
+                f"patients of the table: {some_names(sorted(known))}",
+            ],
+            remedy="give the table of these patients, with --patient-column where another column has their ids; or a "
+            "manifest with the columns path and patient_id that says whose each slide is; without a table of labels "
+            "the run serves tile, extract and predict",
+        )
 
 
 def _known(sources: Sources, outcome: Outcome) -> tuple[HypoxiaLabels | None, pd.DataFrame | None]:
@@ -184,7 +203,7 @@ def _refuse_at_odds(sources: Sources, outcome: Outcome) -> None:
 
 def _own(path: Path, column: str | None) -> str | None:
     """The column where the table has it. Raises InputError for a table that cannot be read."""
-    return column if column is not None and column in read_table(path, ()).columns else None
+    return column if column is not None and column in read_table(path, (), (column,)).columns else None
 
 
 def _labelled(slides: pd.DataFrame, patients: Sequence[Patient], unknown: Collection[str] = ()) -> Step:

@@ -14,6 +14,7 @@ from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import common_folder
 from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions
 from hypoxia_hpc.slides.dicom import SLIDE_KIND, Instance, instances_in, kind_of, may_be_dicom, read_instance
@@ -61,11 +62,11 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
 
 def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Whether a file is to be looked at. A pattern (``*mask*``) is held against its name and its path below the folder,
-    whatever their case; without ``include`` all are in."""
-    texts = (relative.name.lower(), relative.as_posix().lower())
+    whatever their case and forms of accents; without ``include`` all are in."""
+    texts = (composed(relative.name).lower(), composed(relative.as_posix()).lower())
 
     def matches(patterns: Iterable[str]) -> bool:
-        return any(fnmatchcase(text, pattern.lower()) for pattern in patterns for text in texts)
+        return any(fnmatchcase(text, composed(pattern).lower()) for pattern in patterns for text in texts)
 
     return (not include or matches(include)) and not matches(exclude)
 

@@ -149,7 +149,7 @@ def refuse_shared_slides(cohort: Cohort) -> None:
         "its row in slides.csv, or begin a run with init --exclude",
     )
     refuse(
-        "patients whose ids differ only in case or separators, so that one patient may count as several",
+        "patients whose ids differ only in case, separators or leading zeros, so that one patient may count as several",
         [", ".join(map(repr, same)) for same in alike(cohort.patients)],
         "write each patient's id in one way in slides.csv and patients.csv",
     )

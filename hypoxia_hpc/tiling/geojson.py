@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Float64Array
 
@@ -240,7 +241,8 @@ def _drawn(path: Path, meant: Sequence[tuple[int, object]], others: dict[str, in
 
 
 def _is_of(name: str, wanted: Sequence[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}: ") for one in wanted)
+    said = composed(name)
+    return any(said == one or said.startswith(f"{one}: ") for one in map(composed, wanted))
 
 
 def _polygons(feature: object) -> Iterator[Polygon]:

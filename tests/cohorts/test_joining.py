@@ -204,7 +204,7 @@ def test_a_barcode_that_contradicts_the_patient_is_named():
 
 def test_ids_that_differ_in_case_or_separators_are_all_named():
     candidates = [Candidate(Path(f"/d/{i}.svs"), 1, patient_id=name) for i, name in enumerate(["P-1", "p_1", "q", "r"])]
-    with pytest.raises(InputError, match="differ only in case or separators") as caught:
+    with pytest.raises(InputError, match="differ only in case, separators or leading zeros") as caught:
         slide_table(candidates, {"Q", "r"})
     assert caught.value.offending == ("'P-1', 'p_1'", "'Q', 'q'")
 
@@ -215,7 +215,7 @@ def test_file_names_alone_are_no_ids_of_patients():
 
 def test_a_patient_named_by_a_file_is_held_against_the_tables():
     """Also where the id of the slide got the folder in addition."""
-    with pytest.raises(InputError, match="differ only in case or separators") as caught:
+    with pytest.raises(InputError, match="differ only in case, separators or leading zeros") as caught:
         slide_table(files("S00.tif", "a/Case 1.tif", "b/Case 1.tif", "ok.tif"), {"s00", "case-1", "ok"})
     assert caught.value.offending == ("'Case 1', 'case-1'", "'S00', 's00'")
 

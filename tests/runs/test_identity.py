@@ -82,7 +82,7 @@ def test_slides_of_one_patient_may_be_the_same(run: RunDir) -> None:
 def test_ids_that_differ_in_case_or_separators_are_refused(run: RunDir) -> None:
     for file in (run.slides_file, run.patients_file):
         file.write_text(file.read_text().replace("P01", "P-1").replace("P02", "p_1"))
-    with pytest.raises(InputError, match="differ only in case or separators") as caught:
+    with pytest.raises(InputError, match="differ only in case, separators or leading zeros") as caught:
         train(run, progress=NoProgress(), stop=threading.Event())
     assert caught.value.offending == ("'P-1', 'p_1'",)
     assert one_patient(run, run.slides(), NAME) == {"P-1": "P-1/p_1", "p_1": "P-1/p_1"}

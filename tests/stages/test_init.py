@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_names_that_give_one_id_are_no_error(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "run" / "slides.csv").set_index("name")["slide_id"]
     (digested,) = {*table} - {"Muller", "Moller", "a-b"}
     assert table["a b.svs"] == digested
-    assert any(line.startswith("note: slides whose file names give the id") and digested in line for line in said)
+    assert any(line.startswith("note: slides whose names alone give the id") and digested in line for line in said)
 
 
 def test_names_that_no_file_can_have_end_nothing(tmp_path: Path, real_slide: Path) -> None:
@@ -429,3 +430,73 @@ def test_a_label_of_the_manifest_that_is_none(tmp_path: Path) -> None:
         made_by(tmp_path / "run", manifest)
     assert caught.value.offending[0].startswith("patient P: label 'maybe' is not")
     assert not (tmp_path / "run").exists()
+
+
+FORMS = pytest.mark.parametrize(("on_disk", "in_tables"), [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+
+
+@FORMS
+def test_a_name_is_the_same_in_both_forms_of_unicode(tmp_path: Path, on_disk: str, in_tables: str) -> None:
+    """macOS has files in NFD; most keyboards and tables NFC. Names of files and folders, patients, columns, classes and
+    patterns of files."""
+
+    def disk(text: str) -> str:
+        return unicodedata.normalize(on_disk, text)
+
+    def table(text: str) -> str:
+        return unicodedata.normalize(in_tables, text)
+
+    data = tmp_path / disk("Fälle") / "more"
+    data.mkdir(parents=True)
+    for name in ("Müller", "Åse", "Zoë mask"):
+        (data / disk(f"{name}.svs")).write_bytes(name.encode())
+    (tmp_path / "m.csv").write_text(
+        table("path,Fall,Größe\nFälle/more/Müller.svs,Müller,groß\n Fälle/more/Åse.svs,Åse,\n")
+    )
+    (tmp_path / "p.csv").write_text(table("Fall,Größe\nMüller,groß\nÅse,größer\n"))
+    changes = {"outcome": {"classes": [unicodedata.normalize("NFC", name) for name in ("größer", "groß")]}}
+    columns = {"patient_column": disk("Fall"), "label_column": disk("Größe"), "patients": tmp_path / "p.csv"}
+
+    def labels_of(run: str, slides: Path, **sources: Any) -> dict[str, Any]:
+        made = init(RunDir(tmp_path / run), preset("hypoxia", changes), slides, **sources)
+        assert made.joined.slides.missing == ()
+        return {each.patient_id: each.label for each in made.patients}
+
+    assert labels_of("1", data, **columns, exclude=[table("*zoë*")]) == {"Müller": 1, "Åse": 0}
+    assert labels_of("2", tmp_path / "m.csv", **columns) == {"Müller": 1, "Åse": 0}
+    columns.pop("patients")
+    assert labels_of("3", tmp_path / "m.csv", **columns) == {"Müller": 1, "Åse": None}
+
+
+@pytest.mark.parametrize("kind", ["patients", "scores"])
+def test_a_table_of_labels_without_any_patient_of_the_slides_is_refused(tmp_path: Path, kind: str) -> None:
+    """With ids of both sides; `--update` counts the patients that the run has."""
+    for name in ("a", "b"):
+        written(tmp_path / "slides" / f"{name}.svs", name)
+    written(tmp_path / "more" / "c.svs", "c")
+    column = {"patients": "label", "scores": "Buffa_hypoxia_score_pan_cancer"}[kind]
+
+    def table_of(*ids: str) -> dict[str, Any]:
+        rows = "".join(f"{patient},{n},x\n" for n, patient in enumerate(ids))
+        (tmp_path / "t.csv").write_text(f"patient_id,{column},tumour_type\n{rows}")
+        return {kind: tmp_path / "t.csv"}
+
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(InputError, match="has a slide") as caught:
+        init(run, preset("hypoxia"), tmp_path / "slides", **table_of("X", "Y"))
+    assert caught.value.offending == ("patients of the slides: a, b", "patients of the table: X, Y")
+    assert not run.config_file.exists()
+    init(run, preset("hypoxia"), tmp_path / "slides", **table_of("a", "Y"))
+    update(run, tmp_path / "more", **table_of("a", "Y"))
+    with pytest.raises(InputError, match="has a slide"):
+        update(run, tmp_path / "more", **table_of("X", "Y"))
+
+
+@pytest.mark.parametrize("theirs", ["123", "123.0", "0123"])
+def test_zeros_that_a_spreadsheet_drops_are_said(tmp_path: Path, theirs: str) -> None:
+    written(tmp_path / "slides" / "a.svs", "a")
+    (tmp_path / "slides" / "m.csv").write_text("path,patient_id\na.svs,00123\n")
+    (tmp_path / "t.csv").write_text(f"patient_id,label\n{theirs},1\n")
+    with pytest.raises(InputError, match="leading zeros") as caught:
+        init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides" / "m.csv", patients=tmp_path / "t.csv")
+    assert caught.value.offending == (", ".join(map(repr, sorted(["00123", theirs]))),)
