@@ -36,6 +36,18 @@ NO_TABLES = {
     b"\x1f\x8b": ("a gzip archive", "unpack it"),
     b"PAR1": ("a Parquet file", AS_TEXT),
 }
+# How text begins that is no table.
+NO_TABLE_TEXTS = {
+    r"<(!doctype html|html|head|meta|table|style|script|body)\b": (
+        "an HTML page, as some programs write for spreadsheets under the name .xls or .xlsx, and as websites send in "
+        "place of a file",
+        "open it in a spreadsheet and save its sheet as CSV (Excel: File, Save as, CSV UTF-8); or download it again",
+    ),
+    r"<\?xml\b": ("XML", f"if a spreadsheet opens it, {AS_CSV}"),
+    r"\{\\rtf": ("a text document (RTF)", AS_TEXT),
+    r'(\[\s*)?\{\s*"': ("JSON", f"{AS_TEXT}; the metadata of a GDC cart needs a name that ends in .json"),
+    r"mime-version:": ("a web page (MHTML)", f"if a spreadsheet opens it, {AS_CSV}"),
+}
 HEAD_BYTES = 4096
 # Excel's first line that says what separates cells.
 _SEPARATOR = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?[,;\t ]*(\r\n|\r|\n)', re.IGNORECASE)
@@ -78,11 +90,20 @@ def _unmarked(head: bytes) -> str:
 
 def no_table(head: bytes) -> tuple[str, str]:
     """What a file is that is no text, by its first bytes, and what to do; twice nothing where it may be text."""
-    known = next((known for begin, known in NO_TABLES.items() if head.startswith(begin)), ("", ""))
+    known = next((known for begin, known in NO_TABLES.items() if head.startswith(begin)), _no_table_text(head))
     is_marked = any(head.startswith(mark) for mark, _ in MARKS)
     if known[0] or is_marked or 4 * head.count(0) <= len(head) or _unmarked(head) != "utf-8":
         return known
     return "no text: it has many zero bytes", AS_TEXT
+
+
+def _no_table_text(head: bytes) -> tuple[str, str]:
+    try:
+        text = decoded(head)
+    except UnicodeDecodeError:  # a page in another encoding, or a character that ends behind the head
+        text = head.decode("latin-1")
+    text = text.lstrip("\ufeff \t\r\n")
+    return next((known for form, known in NO_TABLE_TEXTS.items() if re.match(form, text, re.IGNORECASE)), ("", ""))
 
 
 def sniffed(text: str, known: Sequence[str]) -> Rows:

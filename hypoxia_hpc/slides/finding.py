@@ -31,13 +31,15 @@ OF_SEVERAL_PATIENTS = "DICOM series whose headers name several patients"
 @dataclass(frozen=True, slots=True)
 class Found:
     """``skipped``: how many files are no slide, by suffix. ``left_out``: how many the patterns left out. ``unused``:
-    columns of a manifest that say nothing to `init`. ``root``: the folder that was searched, None for a manifest."""
+    columns of a manifest that say nothing to `init`. ``root``: the folder that was searched, None for a manifest.
+    ``idle``: options with a pattern that no file matches."""
 
     candidates: Sequence[Candidate]
     skipped: Mapping[str, int]
     left_out: int
     unused: tuple[str, ...] = ()
     root: Path | None = None
+    idle: tuple[str, ...] = ()
 
 
 def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Found:
@@ -47,6 +49,7 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     with machine_errors(folder):
         files = sorted(_files_below(folder))
     chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
+    idle = _idle([file.relative_to(folder) for file in files], include, exclude)
     series, others = _dicom_series(chosen)
     parts = _parts(chosen)
     slides = [file for file in others if file not in parts and _is_slide(file)]
@@ -55,20 +58,28 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     skipped["DICOM without a VOLUME image"] += sum(not volumes for volumes in series)
     found += [Candidate(file, nbytes_of(file)) for file in slides]
     if not found:
-        raise _without_slides(folder, +skipped, len(files) - len(chosen))
+        raise _without_slides(folder, +skipped, sorted(set(files) - set(chosen)), idle)
     once = each_series_once(sorted(found, key=lambda each: each.path))
-    return Found(once, dict(+skipped), len(files) - len(chosen), root=folder)
+    return Found(once, dict(+skipped), len(files) - len(chosen), root=folder, idle=idle)
 
 
 def is_selected(relative: PurePath, include: Sequence[str], exclude: Sequence[str]) -> bool:
     """Whether a file is to be looked at. A pattern (``*mask*``) is held against its name and its path below the folder,
     whatever their case and forms of accents; without ``include`` all are in."""
+    return (not include or _matches(relative, include)) and not _matches(relative, exclude)
+
+
+def _matches(relative: PurePath, patterns: Iterable[str]) -> bool:
     texts = (composed(relative.name).lower(), composed(relative.as_posix()).lower())
+    return any(fnmatchcase(text, composed(pattern).lower()) for pattern in patterns for text in texts)
 
-    def matches(patterns: Iterable[str]) -> bool:
-        return any(fnmatchcase(text, composed(pattern).lower()) for pattern in patterns for text in texts)
 
-    return (not include or matches(include)) and not matches(exclude)
+def _idle(files: Sequence[PurePath], include: Sequence[str], exclude: Sequence[str]) -> tuple[str, ...]:
+    """The options whose pattern matches none of the files."""
+    options = [("--include", pattern) for pattern in include] + [("--exclude", pattern) for pattern in exclude]
+    return tuple(
+        f"{option} {pattern!r}" for option, pattern in options if not any(_matches(file, [pattern]) for file in files)
+    )
 
 
 def series_of_manifest(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -267,11 +278,25 @@ def _as_series(row: Candidate, series: Candidate) -> Candidate:
     )
 
 
-def _without_slides(folder: Path, skipped: Mapping[str, int], left_out: int) -> InputError:
-    there = some_names([f"{kind} {count}" for kind, count in sorted(skipped.items())])
-    by_patterns = f"; --include and --exclude leave out {left_out:,}" if left_out else ""
+def _without_slides(
+    folder: Path, skipped: Mapping[str, int], left_out: Sequence[Path], idle: Sequence[str]
+) -> InputError:
+    there = _counted(skipped)
+    if any(map(_is_slide, left_out)):
+        return InputError(
+            f"no slide below {folder} is among the files that --include and --exclude leave (they leave: {there}; they "
+            f"leave out: {_counted(Counter(map(_kind, left_out)))})",
+            offending=[f"{option} matches no file" for option in idle],
+            remedy="mend the patterns; each is for a whole file name, or a whole path below the folder, as in "
+            "--include '*.svs' --exclude 'old/*'",
+        )
+    by_patterns = f"; --include and --exclude leave out {len(left_out):,}" if left_out else ""
     return InputError(
         f"no slide below {folder}: no file ends in {' '.join(sorted(SLIDE_SUFFIXES))} or is a DICOM slide"
-        f" (there are: {there or 'no files'}{by_patterns})",
+        f" (there are: {there}{by_patterns})",
         remedy="give the folder that holds the slides, or a manifest (CSV) with a column path",
     )
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return some_names([f"{kind} {count:,}" for kind, count in sorted(kinds.items())]) or "no files"

@@ -72,6 +72,7 @@ class Initialised:
             *((f"slides left out, {each.reason}", each.n, each.names) for each in self._dropped),
         ]
         named = [(f"columns of {where} that are not used", names) for where, names in self.joined.unused]
+        named += [("patterns that no file of the folder matches", found.idle)] if found.idle else []
         remarks = [(what, names) for what, names in self.remarks.items() if what not in without]
         changed = [] if self.grown is None else _changes(*self.grown)
         return (

@@ -53,9 +53,39 @@ def test_a_tiff_is_found_by_each_of_its_suffixes(tmp_path: Path, name: str) -> N
 
 
 def test_a_folder_without_slides_says_what_is_there(tmp_path: Path) -> None:
-    touched(tmp_path, "b.xyz", "c.xyz", "mask.svs")
-    with pytest.raises(InputError, match=r"\.xyz 2; --include and --exclude leave out 1"):
+    touched(tmp_path, "b.xyz", "c.xyz", "mask.jpg")
+    with pytest.raises(InputError, match=r"\.xyz 2; --include and --exclude leave out 1\)[^$]*give the folder"):
         find_below(tmp_path, exclude=["*mask*"])
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "leaves", "idle"),
+    [
+        (["*.ndip"], [], "no files", ["--include '*.ndip' matches no file"]),
+        (
+            ["old", "*.txt"],
+            ["*maks*"],
+            ".txt 1",
+            ["--include 'old' matches no file", "--exclude '*maks*' matches no file"],
+        ),
+        ([], ["*.svs"], ".txt 1", []),
+    ],
+)
+def test_patterns_that_leave_no_slide_are_what_is_to_mend(
+    tmp_path: Path, include: list[str], exclude: list[str], leaves: str, idle: list[str]
+) -> None:
+    touched(tmp_path, "a.svs", "old/b.svs", "c.txt")
+    with pytest.raises(InputError, match=f"they leave: {leaves}; they leave out: .*svs 2") as caught:
+        find_below(tmp_path, include, exclude)
+    assert list(caught.value.offending) == idle
+    assert caught.value.remedy.startswith("mend the patterns")
+
+
+def test_a_pattern_that_matches_nothing_is_said(tmp_path: Path, real_slide: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a_mask.svs").write_bytes(real_slide.read_bytes())
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "data", include=["*.svs"], exclude=["*maks*"])
+    assert "patterns that no file of the folder matches: --exclude '*maks*'" in made.notes()
 
 
 def test_patterns_choose_files(tmp_path: Path) -> None:
