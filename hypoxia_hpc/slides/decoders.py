@@ -355,14 +355,19 @@ def is_safe_codestream(data: bytes, width: int, height: int) -> bool:
     )
 
 
+def _but_for_padding(values: bytes | bytearray | memoryview, nbytes: int, room: int) -> bytes | bytearray | memoryview:
+    return values[:nbytes] if nbytes < len(values) < room else values
+
+
 def _lossless(page: TiffPage) -> Callable[[bytes | memoryview, UInt8Array], None]:
     import imagecodecs
 
     shape = (page.tile_height, page.tile_width, 3)
     nbytes = page.tile_height * page.tile_width * 3
+    room = nbytes + page.tile_width * 3  # LZW ends where there is no more room: a row more shows another size
     unpack: Callable[[bytes | memoryview], bytes | memoryview | bytearray] = {
         NONE: lambda data: data,
-        LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
+        LZW: lambda data: _but_for_padding(imagecodecs.lzw_decode(data, out=room), nbytes, room),
         DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
         OLD_DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
         ZSTD: lambda data: imagecodecs.zstd_decode(data, out=nbytes),

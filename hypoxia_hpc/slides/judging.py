@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.slides import plain
+from hypoxia_hpc.slides.contradictions import WRITE_ANEW, contradiction
 from hypoxia_hpc.slides.decoders import NativeTileError
 from hypoxia_hpc.slides.layouts import (
     CONVERT,
@@ -21,7 +23,7 @@ from hypoxia_hpc.slides.layouts import (
     own_layout,
 )
 from hypoxia_hpc.slides.sources import NATIVE_VENDORS
-from hypoxia_hpc.slides.tiff import FilePage, TiffError, read_file_pages
+from hypoxia_hpc.slides.tiff import FilePage, LoopError, TiffError, read_file_pages
 
 GENERIC = "generic-tiff"
 # A TIFF file with the label and an overview; the slide itself is in .ets files in the folder beside it.
@@ -47,13 +49,16 @@ def judge(path: Path) -> Judgement:
     vendors' files an XML or a JPEG says what memory OpenSlide takes.
 
     Raises:
-        SlideError: ``several-images``, ``not-rgb``, ``not-supported``; the message begins with the path.
+        SlideError: ``several-images``, ``not-rgb``, ``not-supported``, ``inconsistent-header``; the message begins with
+            the path.
     """
     if not path.is_file():
         return Judgement()
     try:
         pages = read_file_pages(path)
         return _judged(path, pages) if pages else Judgement()
+    except LoopError as error:
+        raise SlideError("inconsistent-header", f"{path}: {error}", remedy=WRITE_ANEW) from None
     except (TiffError, OSError):
         return Judgement()
     except SlideError as error:
@@ -63,6 +68,7 @@ def judge(path: Path) -> Judgement:
 def _judged(path: Path, pages: list[FilePage]) -> Judgement:
     import openslide
 
+    _refuse_contradictions([page for page in pages if page.is_tiled])
     vendor = openslide.OpenSlide.detect_format(str(path))
     settled = Judgement(is_settled=vendor in NATIVE_VENDORS and all(page.is_inside for page in pages))
     if vendor not in (None, GENERIC):
@@ -71,10 +77,19 @@ def _judged(path: Path, pages: list[FilePage]) -> Judgement:
     if path.suffix.lower() == SLIDE_BESIDE:
         raise SlideError("not-supported", "not supported: Olympus VSI, whose slide lies in a folder", remedy=CONVERT)
     image = find_image(pages)
+    _refuse_contradictions([page for level in image.levels for page in level])
     bits = _bits_used(path, image)
     if vendor == GENERIC and bits in (8, DEEP_BITS) and is_openslides(image, pages):
         return settled
     return Judgement(own_layout(image, bits), is_settled=True)
+
+
+def _refuse_contradictions(pages: Iterable[FilePage]) -> None:
+    """Of pages that are shown: a label or a macro image in strips may be as it is."""
+    for found in pages:
+        problem = contradiction(found.page, "native tile" if found.is_tiled else "strip")
+        if problem:
+            raise SlideError("inconsistent-header", f"the header contradicts itself: {problem}", remedy=WRITE_ANEW)
 
 
 def _refuse_misread(pages: list[FilePage], vendor: str) -> None:
@@ -102,18 +117,21 @@ def _bits_used(path: Path, image: Image) -> int:
 
 
 def _most_value(path: Path, image: Image) -> int:
-    """The highest value of a sample in native tiles spread over the smallest level."""
+    """The highest value of a sample in native tiles spread over the smallest level, ``DIM`` where none decodes: who
+    reads them says so."""
     level = image.levels[-1]
     parts = plain.parts_of(level[0].page) if len(level) == 1 else tuple(page.page for page in level)
     page = plain.plain_page(level[0], parts, DEEP_BITS)
     present = np.flatnonzero(parts[0].counts)
     chosen = present[:: max(1, -(-len(present) // MOST_LOOKED_AT))]
     with path.open("rb") as file:
-        return max((_highest(file.fileno(), page, number) for number in chosen.tolist()), default=DIM)
+        return max(
+            (value for number in chosen.tolist() for value in _highest(file.fileno(), page, number)), default=DIM
+        )
 
 
-def _highest(descriptor: int, page: plain.PlainPage, number: int) -> int:
+def _highest(descriptor: int, page: plain.PlainPage, number: int) -> list[int]:
     try:
-        return int(plain.read_samples(descriptor, page, number).max())
+        return [int(plain.read_samples(descriptor, page, number).max())]
     except NativeTileError:
-        return 0
+        return []

@@ -308,20 +308,21 @@ def _unpacked(page: TiffPage, shape: tuple[int, int, int], order: str) -> Callab
     import imagecodecs
 
     dtype = np.dtype(np.uint8 if page.bits[0] == 8 else np.dtype(f"{order}u2"))
-    nbytes = int(np.prod(shape)) * dtype.itemsize
+    row = shape[1] * shape[2] * dtype.itemsize
+    nbytes, room = shape[0] * row, (max(shape[0], page.tile_height) + 1) * row
     unpack: Callable[[bytes], bytes | bytearray | memoryview] = {
         decoders.NONE: lambda data: data,
-        decoders.LZW: lambda data: imagecodecs.lzw_decode(data, out=nbytes),
+        decoders.LZW: lambda data: imagecodecs.lzw_decode(data, out=room),
         decoders.DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
         decoders.OLD_DEFLATE: lambda data: imagecodecs.zlib_decode(data, out=nbytes),
         decoders.ZSTD: lambda data: imagecodecs.zstd_decode(data, out=nbytes),
         PACKBITS: lambda data: imagecodecs.packbits_decode(data, out=nbytes),
-        LZMA: lambda data: imagecodecs.lzma_decode(data, out=nbytes),
+        LZMA: lambda data: imagecodecs.lzma_decode(data, out=room),
     }[page.compression]
 
     def read(data: bytes) -> Samples:
         values = unpack(data)
-        if len(values) < nbytes:
+        if not nbytes <= len(values) < room:  # the last strip may be a whole one; a row more shows another size
             raise ValueError(f"{len(values):,} bytes for {nbytes:,}")
         samples = np.frombuffer(values, dtype, count=nbytes // dtype.itemsize).reshape(shape)
         samples = samples.astype(dtype.newbyteorder("="), copy=False)

@@ -17,6 +17,7 @@ import numpy as np
 
 from hypoxia_hpc.errors import some
 from hypoxia_hpc.records import Int64Array
+from hypoxia_hpc.slides.contradictions import contradiction
 
 MOST_PAGES = 1024
 MOST_ENTRIES = 4096
@@ -79,6 +80,10 @@ class TiffError(ValueError):
     """The file is no TIFF, or its directories are inconsistent."""
 
 
+class LoopError(TiffError):
+    """The chain of pages leads back to one of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class TiffPage:
     """One tiled page. ``offsets`` and ``counts`` (bytes) are int64 (native tiles,), row by row; a count of 0 is a
@@ -116,11 +121,12 @@ class TiffPage:
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """A page, tiled or stripped (then each strip counts as a native tile), and what the file says of it. ``parent`` is
-    the place in the list of the page whose SubIFD it is, else -1. ``extra`` are the meanings of samples beyond the
-    colours, ``resolution`` is pixels per unit along x and y and the unit (2 inch, 3 cm), zeros where it is not said,
-    ``most_value`` the highest value of a sample that the file announces, 0 for none, ``order`` the
-    file's byte order, "<" or ">". ``is_inside``: the values of its tags and its native tiles lie in the file."""
+    """A page, tiled or stripped (then each strip counts as a native tile), and what the file says of it. ``page`` may
+    contradict itself (:mod:`hypoxia_hpc.slides.contradictions`). ``parent`` is the place in the list of the page whose
+    SubIFD it is, else -1. ``extra`` are the meanings of samples beyond the colours, ``resolution`` is pixels per unit
+    along x and y and the unit (2 inch, 3 cm), zeros where it is not said, ``most_value`` the highest value of a sample
+    that the file announces, 0 for none, ``order`` the file's byte order, "<" or ">". ``is_inside``: the values of its
+    tags and its native tiles lie in the file, and nothing contradicts itself."""
 
     page: TiffPage
     is_tiled: bool
@@ -181,7 +187,10 @@ class _Parser:
 
     def pages(self) -> list[TiffPage]:
         layout, position = self._header()
-        return [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
+        found = [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
+        if problem := next(filter(None, map(contradiction, found)), ""):
+            raise TiffError(problem)
+        return found
 
     def claimed_sizes(self) -> Iterator[tuple[int, int]]:
         with suppress(TiffError):
@@ -231,7 +240,7 @@ class _Parser:
             nbytes = count * TYPE_BYTES.get(kind, 0)
             if nbytes > len(field) and layout.number(layout.offset, field) + nbytes > self._size:
                 return False
-        return not np.any((page.counts > 0) & (page.offsets > self._size - page.counts))
+        return not contradiction(page) and not np.any((page.counts > 0) & (page.offsets > self._size - page.counts))
 
     def _as_tiles(self, layout: _Layout, entries: _Entries) -> _Entries:
         """The entries of a stripped page as if its strips were tiles of its width."""
@@ -265,8 +274,10 @@ class _Parser:
     def _chain(self, layout: _Layout, position: int) -> Iterator[_Entries]:
         seen: set[int] = set()
         while position:
-            if position in seen or len(seen) >= MOST_PAGES:
-                raise TiffError(f"the chain of directories loops, or has more than {MOST_PAGES}")
+            if position in seen:
+                raise LoopError(f"its pages are a loop: page {len(seen)} leads back to an earlier one or to itself")
+            if len(seen) >= MOST_PAGES:
+                raise TiffError(f"more than {MOST_PAGES} pages")
             seen.add(position)
             entries, position = self._directory(layout, position)
             yield entries
@@ -334,7 +345,8 @@ class _Parser:
             counts=counts,
             first_bytes=self._first_bytes(offsets, counts),
         )
-        _check_page(page)
+        if min(page.width, page.height) < 1:
+            raise TiffError("a page without size")
         return page
 
     def _numbers(self, layout: _Layout, entries: _Entries, tag: int) -> tuple[int, ...]:
@@ -351,11 +363,3 @@ class _Parser:
     def _first_bytes(self, offsets: Int64Array, counts: Int64Array) -> bytes:
         present = np.flatnonzero(counts[: len(offsets)])
         return os.pread(self._descriptor, FIRST_BYTES, int(offsets[present[0]])) if len(present) else b""
-
-
-def _check_page(page: TiffPage) -> None:
-    if min(page.width, page.height, page.tile_width, page.tile_height) < 1:
-        raise TiffError("a page or a tile without size")
-    n = page.columns * page.rows * (page.samples if page.planar == 2 else 1)
-    if len(page.offsets) != n or len(page.counts) != n:
-        raise TiffError(f"{len(page.offsets)} offsets and {len(page.counts)} byte counts for {n} native tiles")

@@ -32,6 +32,7 @@ REASONS = {
     "absurd-size",
     "anisotropic-mpp",
     "coarser-than-target",
+    "inconsistent-header",
     "native-tile-too-large",
     "no-mpp",
     "no-tissue",
