@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.errors import SlideError
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -30,7 +30,6 @@ TAGS = ("ImageType", "PatientID", "SeriesInstanceUID", "ConcatenationUID", "InCo
 FIRST_TAG_NOT_READ = 0x0028_0000
 MATRIX_TAGS = ("TotalPixelMatrixColumns", "TotalPixelMatrixRows", "Columns", "Rows")
 AFTER_MATRIX = 0x0048_0008
-CODING_TAGS = ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated")
 PREAMBLE_BYTES, MAGIC = 128, b"DICM"
 # A folder that changed less than this ago may change again without another time.
 SETTLED_NS = 2_000_000_000
@@ -58,61 +57,6 @@ class Matrix(NamedTuple):
     frame_height: int
 
 
-class Coding(NamedTuple):
-    """How a file has its pixels: samples a pixel, what they mean, their bits, 1 where each colour is a plane, and the
-    name of the transfer syntax."""
-
-    samples: int
-    photometric: str
-    bits: int
-    planar: int
-    syntax: str
-
-
-# What OpenSlide 4.0 reads.
-SYNTAXES = ("Explicit VR Little Endian", "JPEG Baseline (Process 1)", "JPEG 2000 Image Compression")
-COLOURS = ("RGB", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-
-
-def refusal(coding: Coding) -> tuple[str, str]:
-    """Why OpenSlide does not read such pixels, as a reason and in words; twice nothing where it reads them."""
-    if coding.photometric.startswith("MONOCHROME"):
-        return "not-rgb", f"gray ({coding.photometric}) of {coding.bits} bit"
-    if coding.photometric == "PALETTE COLOR":
-        return "not-supported", f"a palette of colours, {coding.bits} bit"
-    if coding.samples != 3:
-        return "not-rgb", f"{some(coding.samples, 'sample')} a pixel ({coding.photometric})"
-    whys = {
-        f"{some(coding.bits, 'bit')} a sample": coding.bits != 8,
-        "a plane for each colour": coding.planar != 0,
-        f"the transfer syntax {coding.syntax}": not coding.syntax.startswith(SYNTAXES),
-        f"colours as {coding.photometric}": coding.photometric not in COLOURS,
-    }
-    found = ", ".join(why for why, is_so in whys.items() if is_so)
-    return ("not-supported" if found else ""), found
-
-
-def codings_of(path: Path) -> list[Coding]:
-    """Of the VOLUME files of a file's series, as far as their headers say it. Raises OSError, and SlideError as
-    `volumes_of` does."""
-    found = [_coding(each.path) for each in volumes_of(path)]
-    return [coding for coding in found if coding is not None]
-
-
-def _coding(path: Path) -> Coding | None:
-    try:
-        header = _read_header(path, CODING_TAGS, AFTER_MATRIX)
-        return Coding(
-            int(header.SamplesPerPixel),
-            str(header.PhotometricInterpretation),
-            int(header.BitsAllocated),
-            int(header.get("PlanarConfiguration") or 0),
-            _pydicom().filereader.read_file_meta_info(path).TransferSyntaxUID.name,
-        )
-    except Exception:  # noqa: BLE001 - as in `read_instance`
-        return None
-
-
 def kind_of(path: Path) -> str:
     """What a DICOM file says that it holds (``CT Image Storage``; at the end ``, deflated`` where it is), empty for a
     file that is none. The rest of its header need not be sound."""
@@ -136,10 +80,15 @@ def claimed_matrices(path: Path) -> list[Matrix]:
 
 def _claimed_matrix(path: Path) -> Matrix | None:
     try:
-        header = _read_header(path, MATRIX_TAGS, AFTER_MATRIX)
+        header = read_header(path, MATRIX_TAGS, AFTER_MATRIX)
         return Matrix(*(int(header[name].value) for name in MATRIX_TAGS))
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return None
+
+
+def transfer_syntax_of(path: Path) -> str:
+    """Its name. Raises whatever a damaged header leads to."""
+    return str(_pydicom().filereader.read_file_meta_info(path).TransferSyntaxUID.name)
 
 
 def _pydicom() -> ModuleType:
@@ -209,7 +158,7 @@ def read_instance(path: Path) -> Instance | None:
         if not _begins_as_dicom(path):
             return None
         _ignore_odd_values()
-        return _instance(path, _read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
+        return _instance(path, read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
         return None
 
@@ -230,7 +179,8 @@ def _ignore_odd_values() -> None:
     warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
-def _read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
+def read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
+    """Those of some elements that a header has before a tag. Raises whatever a damaged header leads to."""
     pydicom = _pydicom()
     with path.open("rb") as file:
         header: FileDataset = pydicom.filereader.read_partial(

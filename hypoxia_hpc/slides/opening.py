@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
 from hypoxia_hpc.slides.claims import refuse_absurd
+from hypoxia_hpc.slides.dicom_images import refuse_contradictions
 from hypoxia_hpc.slides.fingerprint import require_plain_file
 from hypoxia_hpc.slides.judging import judge
 from hypoxia_hpc.slides.layouts import Layout
@@ -67,6 +68,8 @@ def opened_slide(path: Path) -> Iterator[OpenedSlide]:
     """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
     require_plain_file(path)
     refuse_absurd(path)
+    with suppress(OSError):  # who opens it says what is wrong
+        refuse_contradictions(path)
     judged = judge(path)
     layout, openslides = judged.layout, open_slide(path, is_settled=judged.is_settled)
     with nullcontext() if layout else openslides as handle, path.open("rb") as file:

@@ -15,7 +15,8 @@ import numpy as np
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
-from hypoxia_hpc.slides.dicom import SLIDE_KIND, codings_of, kind_of, refusal
+from hypoxia_hpc.slides.dicom import SLIDE_KIND, kind_of
+from hypoxia_hpc.slides.dicom_images import codings_of, refusal
 from hypoxia_hpc.slides.guard import require_openable
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
@@ -114,16 +115,21 @@ def refuse_other_kinds(path: Path) -> None:
 
 
 def refuse_other_pixels(path: Path) -> None:
-    """Raises SlideError for a sound DICOM slide whose pixels OpenSlide does not read: ``not-rgb``,
-    ``not-supported``."""
-    found = [refusal(coding) for coding in codings_of(path)]
+    """Raises SlideError for a sound DICOM slide whose pixels OpenSlide does not read: ``not-rgb``, ``not-supported``,
+    this one also for a label or an overview without which it would read the slide."""
+    found = [(each, *refusal(coding)) for each, coding in codings_of(path)]
+    volumes = [(reason, why) for each, reason, why in found if each.is_volume]
     if kind_of(path) == f"{SLIDE_KIND}, deflated":
-        found.append(("not-supported", "all of the file deflated"))
-    for reason, why in found:
+        volumes.append(("not-supported", "all of the file deflated"))
+    for reason, why in volumes:
         if reason == "not-rgb":
             raise SlideError(reason, f"{path}: a DICOM slide in {why}", remedy=ONLY_COLOUR)
         if reason:
             raise SlideError(reason, f"{path}: not supported: DICOM with {why}", remedy=WRITE_AGAIN)
+    for each, reason, why in found:
+        if reason:
+            problem = f"{path}: not supported: a label or overview of the slide, {each.path.name}, with {why}"
+            raise SlideError("not-supported", problem, remedy=f"move {each.path.name} out of the folder")
 
 
 @contextmanager

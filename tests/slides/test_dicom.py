@@ -21,7 +21,8 @@ from slides.dicom_series import TILE, generate_uid, image_of, rewritten, write_i
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.slides import dicom
 from hypoxia_hpc.slides.companions import companions
-from hypoxia_hpc.slides.dicom import Coding, instances_in, kind_of, may_be_dicom, read_instance, refusal, volumes_of
+from hypoxia_hpc.slides.dicom import instances_in, kind_of, may_be_dicom, read_instance, volumes_of
+from hypoxia_hpc.slides.dicom_images import Coding, refusal
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.opening import opened_slide
 
@@ -182,6 +183,9 @@ NOT_READ = {
     "palette": (GRAY | {"PhotometricInterpretation": "PALETTE COLOR"}, FRAMES[..., 0], "not-supported", "a palette of"),
     "deep": (DEEP, FRAMES.astype(np.uint16), "not-supported", "DICOM with 16 bits a sample"),
     "planes": ({"PlanarConfiguration": 1}, FRAMES, "not-supported", "a plane for each colour"),
+    "signed": ({"PixelRepresentation": 1}, FRAMES, "not-supported", "DICOM with signed samples"),
+    "few bits": ({"BitsStored": 4, "HighBit": 3}, FRAMES, "not-supported", "4 of the 8 bits of a sample used"),
+    "high bit": ({"HighBit": 5}, FRAMES, "not-supported", "5 as the number of the highest bit"),
     "HSV": ({"PhotometricInterpretation": "HSV"}, FRAMES, "not-supported", "colours as HSV"),
 }  # fmt: skip
 
@@ -201,8 +205,8 @@ def test_a_sound_slide_that_is_not_read_is_not_called_broken(tmp_path: Path, kin
 
 def test_a_broken_one_is_called_broken(tmp_path: Path) -> None:
     file = write_instance(tmp_path / "a.dcm", image_of(1, 2 * TILE, 2 * TILE), series=generate_uid())
-    rewritten(file, PixelRepresentation=1)
-    with pytest.raises(SlideError, match="PixelRepresentation") as caught, opened_slide(file):
+    rewritten(file, PlanarConfiguration=None)
+    with pytest.raises(SlideError, match="00280006") as caught, opened_slide(file):
         pass
     assert (caught.value.reason, caught.value.remedy[:5]) == ("not-a-slide", "fetch")
 
@@ -262,9 +266,9 @@ def test_threads_that_load_pydicom_together_get_it_whole(tmp_path: Path) -> None
     """In a process of its own, where nothing has loaded it yet; `doctor` looks at slides in threads."""
     first = write_series(tmp_path / "series", 1)[0]
     code = (
-        "import sys, threading\nfrom pathlib import Path\nfrom hypoxia_hpc.slides import dicom\n"
+        "import sys, threading\nfrom pathlib import Path\nfrom hypoxia_hpc.slides import dicom, dicom_images\n"
         "file = Path(sys.argv[1])\n"
-        "asked = [dicom.kind_of, dicom.read_instance, dicom.claimed_matrices, dicom.codings_of] * 6\n"
+        "asked = [dicom.kind_of, dicom.read_instance, dicom.claimed_matrices, dicom_images.codings_of] * 6\n"
         "failed, start = [], threading.Barrier(len(asked))\n"
         "def ask(one):\n"
         "    start.wait()\n"

@@ -109,7 +109,15 @@ OWN = tuple(
 
 def test_damage_ends_with_pixels_or_a_reason(tmp_path: Path) -> None:
     outcomes = check_damaged(OWN, 0, 400, tmp_path / "cell.tif")
-    assert outcomes.keys() <= {"read", "damaged", "not-a-slide", "absurd-size", "unreadable", "inconsistent-header", *SAID}
+    assert outcomes.keys() <= {
+        "read",
+        "damaged",
+        "not-a-slide",
+        "absurd-size",
+        "unreadable",
+        "inconsistent-header",
+        *SAID,
+    }
     assert min(outcomes["read"], outcomes["damaged"], outcomes["not-a-slide"]) >= 30
 
 
