@@ -35,7 +35,8 @@ class Slide:
 class Pyramid:
     """What a slide's header says. Sizes are (width, height) in pixels; ``bounds_l0`` is (x, y, width, height) of the
     scanned area in level 0 pixels, or None; ``mpp_x``, ``mpp_y`` in µm per level 0 pixel, or None. ``images``: how many
-    images of full resolution the file has, of which this is the largest."""
+    images of full resolution the file has, of which this is the largest. ``other_mpp``: what another place in the file
+    says instead of ``mpp_x``, None where none does."""
 
     level_sizes: tuple[tuple[int, int], ...]
     downsamples: tuple[float, ...]
@@ -45,6 +46,7 @@ class Pyramid:
     bounds_l0: tuple[int, int, int, int] | None = None
     vendor: str = ""
     images: int = 1
+    other_mpp: float | None = None
 
     @property
     def size_l0(self) -> tuple[int, int]:

@@ -16,14 +16,14 @@ from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
 from hypoxia_hpc.monitoring.foreseen import foresee
-from hypoxia_hpc.monitoring.sums import compared_md5
+from hypoxia_hpc.monitoring.sums import Compared, compared_md5
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, coarse_level
 from hypoxia_hpc.slides.planning import SlidePlan
-from hypoxia_hpc.tiling.remarks import resolution_doubt, size_doubt
+from hypoxia_hpc.tiling.remarks import places_doubt, resolution_doubt, size_doubt
 
 # Nearly all of reading a header is waiting for a network drive.
 HEADER_READERS = 16
@@ -73,11 +73,22 @@ def _sums(slides: Sequence[Slide], said: Mapping[str, frozenset[str]], readers: 
     for slide, one in zip(known, found, strict=True):
         if one.problem:
             yield Check(f"md5 {slide.slide_id}", "bad", one.problem, slide.slide_id, "md5", one.remedy)
+    yield _sums_together(found, len(slides) - len(known))
+
+
+def _sums_together(found: Sequence[Compared], n_without: int) -> Check:
+    """How many slides have the MD5 of slides.csv. Those that have not are bad by themselves."""
     n_same, n_unsaid = sum(not one.problem for one in found), sum(one.n_unsaid for one in found)
-    told = f"as in slides.csv: {n_same} of {len(known)}; without one there: {len(slides) - len(known)}"
-    told += f"; other files of these DICOM slides without one there: {n_unsaid}" if n_unsaid else ""
-    verdict: Verdict = "note" if n_unsaid or len(known) < len(slides) else "ok"
-    yield Check("md5", verdict, told)
+    differ = len(found) - n_same
+    said = {
+        "no slide has an MD5 in slides.csv, so nothing was compared": not found,
+        f"{n_same:,} of {some(len(found), 'slide')} with the MD5 that slides.csv has": found,
+        f"{differ:,} with another one, or not readable: they are bad": differ,
+        f"not compared, since slides.csv has no MD5 of them: {some(n_without, 'slide')}": found and n_without,
+        f"not compared: {some(n_unsaid, 'file')} of DICOM slides, of which slides.csv has no MD5": n_unsaid,
+    }
+    verdict: Verdict = "note" if differ or n_unsaid or n_without else "ok"
+    return Check("md5", verdict, "; ".join(text for text, is_so in said.items() if is_so))
 
 
 def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
@@ -136,8 +147,8 @@ def _drawn_text(planned: SlidePlan, table: TileTable) -> str:
 
 def _doubts(pyramid: Pyramid, plan: TilePlan) -> list[str]:
     """What is odd about the slide, each in a sentence."""
-    doubts = [resolution_doubt(pyramid) if plan.mpp_source == "slide" else "", size_doubt(pyramid)]
-    return [doubt for doubt in doubts if doubt]
+    of_mpp = [resolution_doubt(pyramid), places_doubt(pyramid)] if plan.mpp_source == "slide" else []
+    return [doubt for doubt in (*of_mpp, size_doubt(pyramid)) if doubt]
 
 
 def coarse_doubt(pyramid: Pyramid, plan: TilePlan, table: TileTable) -> str:

@@ -35,8 +35,11 @@ def compared_md5(path: Path, said: Collection[str]) -> Compared:
     if len(files) == len(said) == 1:
         return Compared(f"MD5 {sums[path]}, slides.csv has {missing[0]}", "download it again")
     others = [file.name for file, md5 in sums.items() if md5 not in said]
-    told = f"of the {len(said)} MD5 that slides.csv has, no file of the slide has {some_names(missing)}"
-    return Compared(f"{told}; files with another MD5: {some_names(others) or 'none'}", "download these files again")
+    told = f"no file of the slide has the MD5 {some_names(missing)}, which slides.csv has"
+    if len(others) <= len(missing):
+        return Compared(f"{told}; files with another MD5: {some_names(others) or 'none'}", "download these files again")
+    among = f"it is of one of these {len(others)}, and slides.csv does not have the MD5 of each: {some_names(others)}"
+    return Compared(f"{told}; {among}", "download the files again that the manifest names")
 
 
 def _md5_of(path: Path) -> str:

@@ -63,6 +63,8 @@ def _of_hamamatsu(path: Path, section: str) -> list[Path]:
 def _read_ini(path: Path) -> ConfigParser:
     """Keys in lower case. As the vendors write it: with a byte-order mark or without, keys that occur twice, and ``%``
     and ``:`` that mean nothing."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise SlideError("not-a-slide", f"{path} is no plain file", remedy="fetch the slide again")
     ini = ConfigParser(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
     with path.open("rb") as file:
         text = file.read(MOST_INDEX_BYTES).decode("utf-8-sig", "replace")

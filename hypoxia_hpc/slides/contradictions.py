@@ -5,14 +5,10 @@ Which of the numbers is wrong nothing says: native tiles would be shown at wrong
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hypoxia_hpc.errors import some
-
-if TYPE_CHECKING:
-    from hypoxia_hpc.slides.tiff import TiffPage
+from hypoxia_hpc.slides.tiff import TiffPage
 
 WRITE_ANEW = "fetch the file again; if it is the same again, write it anew from the original, or leave it out"
 PLANES, UNPACKED = 2, 1  # of the tags of the planes and of the compression

@@ -57,7 +57,7 @@ def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Heade
             pyramid = opened.pyramid
             plan = plan_tiles(pyramid, table, mpp)
             cost = _cost_of_plan(opened.find_page(plan.level), plan)
-            odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images)
+            odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images, pyramid.other_mpp)
     except SlideError:
         cost, odd = MS_A_MB_OF_FILE * _file_bytes(path) / MEGA, ()
     return Header(max(1, round(cost)), odd)

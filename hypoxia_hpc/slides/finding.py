@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from hypoxia_hpc.stores.commit import machine_errors
 SLIDE_SUFFIXES = frozenset(
     ".svs .tif .tiff .btf .tf8 .qptiff .ndpi .mrxs .scn .bif .vms .vmu .svslide .czi".split()  # noqa: SIM905 - reads as a list
 )
+
+SPECIAL = {stat.S_ISFIFO: "a named pipe", stat.S_ISSOCK: "a socket", stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
 
 OF_SEVERAL_PATIENTS = "DICOM series whose headers name several patients"
 
@@ -146,7 +149,18 @@ def _dicom_series(files: Sequence[Path]) -> tuple[list[list[Instance]], list[Pat
 
 def _is_slide(file: Path) -> bool:
     """Also a DICOM slide whose header cannot be read: `tile` says why, and it is not forgotten."""
-    return file.suffix.lower() in SLIDE_SUFFIXES or (may_be_dicom(file) and kind_of(file).startswith(SLIDE_KIND))
+    if file.suffix.lower() in SLIDE_SUFFIXES:
+        return not _special(file)
+    return may_be_dicom(file) and kind_of(file).startswith(SLIDE_KIND)
+
+
+def _special(file: Path) -> str:
+    """What it is where it has no bytes to read, else empty; also for a link that leads nowhere."""
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return ""
+    return next((kind for is_one, kind in SPECIAL.items() if is_one(mode)), "")
 
 
 def _parts(files: Collection[Path]) -> set[Path]:
@@ -170,6 +184,8 @@ def _named_by(path: Path) -> set[Path]:
 
 def _kind(file: Path) -> str:
     suffix = file.suffix.lower()
+    if suffix in SLIDE_SUFFIXES:
+        return f"{_special(file)} under the name of a slide"
     if may_be_dicom(file) and kind_of(file):
         return "DICOM of another kind"
     if suffix == ".dcm":

@@ -70,7 +70,8 @@ def _judged(path: Path, pages: list[FilePage]) -> Judgement:
 
     _refuse_contradictions([page for page in pages if page.is_tiled])
     vendor = openslide.OpenSlide.detect_format(str(path))
-    settled = Judgement(is_settled=vendor in NATIVE_VENDORS and all(page.is_inside for page in pages))
+    is_sound = all(page.is_inside and not contradiction(page.page) for page in pages)
+    settled = Judgement(is_settled=vendor in NATIVE_VENDORS and is_sound)
     if vendor not in (None, GENERIC):
         _refuse_misread(pages, vendor)
         return settled

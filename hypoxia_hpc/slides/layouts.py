@@ -12,7 +12,7 @@ from itertools import pairwise
 from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.slides import decoders, plain
-from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, read_ome, read_qpi
+from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, other_mpp_of, read_ome, read_qpi
 from hypoxia_hpc.slides.openslide_reader import ONLY_COLOUR
 from hypoxia_hpc.slides.plain import PlainPage
 from hypoxia_hpc.slides.sources import refuse_large
@@ -240,6 +240,7 @@ def own_layout(image: Image, bits_used: int) -> Layout:
         objective_power=None if qpi is None else qpi.objective_power,
         vendor=VENDOR,
         images=1 + image.others,
+        other_mpp=other_mpp_of(main, image.ome),
     )
     return Layout(pyramid, tuple(level_page(level, bits_used) for level in levels))
 

@@ -169,3 +169,11 @@ def mpp_of(page: FilePage, ome: OmeImage | None) -> tuple[float | None, float | 
     if (x is None or y is None) and (qpi := read_qpi(page.description)) is not None:
         return qpi.mpp, qpi.mpp
     return x, y
+
+
+def other_mpp_of(page: FilePage, ome: OmeImage | None) -> float | None:
+    """µm per pixel along x as the next place says it that :func:`mpp_of` does not take: the tags of the resolution
+    beside an OME-XML, the XML of PerkinElmer beside the tags; None where none says another value."""
+    taken, qpi = mpp_of(page, ome)[0], read_qpi(page.description)
+    others = (mpp_of(page, None)[0], None if qpi is None else qpi.mpp)
+    return next((other for other in others if other not in (None, taken)), None)

@@ -21,6 +21,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
 from hypoxia_hpc.slides.claims import refuse_absurd
+from hypoxia_hpc.slides.contradictions import contradiction
 from hypoxia_hpc.slides.dicom_images import refuse_contradictions
 from hypoxia_hpc.slides.fingerprint import require_plain_file
 from hypoxia_hpc.slides.judging import judge
@@ -114,7 +115,8 @@ class OpenedSlide:
         if self.pyramid.vendor not in NATIVE_VENDORS:
             return f"vendor {self.pyramid.vendor}"
         try:
-            return read_tiled_pages(self._path)
+            found = read_tiled_pages(self._path)
+            return next(filter(None, map(contradiction, found)), "") or found
         except TiffError as error:
             return str(error)
 

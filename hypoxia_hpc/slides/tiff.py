@@ -17,7 +17,6 @@ import numpy as np
 
 from hypoxia_hpc.errors import some
 from hypoxia_hpc.records import Int64Array
-from hypoxia_hpc.slides.contradictions import contradiction
 
 MOST_PAGES = 1024
 MOST_ENTRIES = 4096
@@ -126,7 +125,7 @@ class FilePage:
     SubIFD it is, else -1. ``extra`` are the meanings of samples beyond the colours, ``resolution`` is pixels per unit
     along x and y and the unit (2 inch, 3 cm), zeros where it is not said, ``most_value`` the highest value of a sample
     that the file announces, 0 for none, ``order`` the file's byte order, "<" or ">". ``is_inside``: the values of its
-    tags and its native tiles lie in the file, and nothing contradicts itself."""
+    tags and its native tiles lie in the file."""
 
     page: TiffPage
     is_tiled: bool
@@ -157,7 +156,8 @@ class _Layout:
 
 
 def read_tiled_pages(path: Path) -> list[TiffPage]:
-    """Every tiled page of the file, in the file's order. Raises TiffError, OSError."""
+    """Every tiled page of the file, in the file's order. They may contradict themselves, as a `FilePage` may. Raises
+    TiffError, OSError."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         return _Parser(file.fileno(), size).pages()
@@ -187,10 +187,7 @@ class _Parser:
 
     def pages(self) -> list[TiffPage]:
         layout, position = self._header()
-        found = [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
-        if problem := next(filter(None, map(contradiction, found)), ""):
-            raise TiffError(problem)
-        return found
+        return [self._page(layout, entries) for entries in self._chain(layout, position) if entries.keys() >= TILED]
 
     def claimed_sizes(self) -> Iterator[tuple[int, int]]:
         with suppress(TiffError):
@@ -240,7 +237,9 @@ class _Parser:
             nbytes = count * TYPE_BYTES.get(kind, 0)
             if nbytes > len(field) and layout.number(layout.offset, field) + nbytes > self._size:
                 return False
-        return not contradiction(page) and not np.any((page.counts > 0) & (page.offsets > self._size - page.counts))
+        if len(page.offsets) != len(page.counts):
+            return False
+        return not np.any((page.counts > 0) & (page.offsets > self._size - page.counts))
 
     def _as_tiles(self, layout: _Layout, entries: _Entries) -> _Entries:
         """The entries of a stripped page as if its strips were tiles of its width."""

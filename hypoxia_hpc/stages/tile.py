@@ -214,6 +214,7 @@ def _header(slide: Slide, pyramid: Pyramid, plan: TilePlan) -> SlideHeader:
         pyramid.objective_power,
         fingerprint(slide.path),
         pyramid.images,
+        pyramid.other_mpp,
     )
 
 

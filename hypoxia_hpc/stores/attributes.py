@@ -26,7 +26,8 @@ Kind = TypeVar("Kind")
 class SlideHeader:
     """Of the slide that was cut: ``size_l0`` (width, height) in level 0 pixels, ``mpp`` in µm per level 0 pixel and
     where it comes from, and the fingerprint of its file. ``images`` of full resolution are in the file, of which the
-    largest was cut; it is not written where it is 1."""
+    largest was cut; it is not written where it is 1. ``other_mpp``: what another place in the file says of ``mpp``; not
+    written where none does."""
 
     slide_id: str = ""
     size_l0: tuple[int, int] | None = None
@@ -36,11 +37,12 @@ class SlideHeader:
     objective_power: float | None = None
     fingerprint: str = ""
     images: int = 1
+    other_mpp: float | None = None
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """The kinds of what is odd about the slide."""
-        return remarks(self.mpp, self.mpp_source, self.objective_power, self.images)
+        return remarks(self.mpp, self.mpp_source, self.objective_power, self.images, self.other_mpp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class TileAttributes:
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
         if self.slide.images == 1:
             del entries["slide"]["images"]
+        if self.slide.other_mpp is None:
+            del entries["slide"]["other_mpp"]
         return entries | {"plan": self.plan.as_json()} | (drawn if self.regions else {})
 
 

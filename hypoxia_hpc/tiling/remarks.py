@@ -10,11 +10,14 @@ from hypoxia_hpc.tiling.plan import MPP_AT_1X, sane_mpp
 # Scanners round their power: 40x is 0.2265 µm/px on one and 0.2526 on another.
 MOST_DOUBT = 0.15
 
-CONTRADICTION, LARGEST = "mpp-contradicts-power", "largest-of-several-images"
+CONTRADICTION, TWO_MPP, LARGEST = "mpp-contradicts-power", "mpp-said-twice", "largest-of-several-images"
+FIRST_PLACE = "an OME-XML counts before the tags of resolution, and these before PerkinElmer's XML"
 # In the order in which they are said.
 SENTENCES = {
     CONTRADICTION: f"slides whose header has µm/px and objective power more than {100 * MOST_DOUBT:g} % apart: µm/px "
     "counts; where it is wrong, give the slide its mpp in slides.csv",
+    TWO_MPP: f"slides whose file says µm/px in two places, more than {100 * MOST_DOUBT:g} % apart: {FIRST_PLACE}; "
+    "where it is wrong, give the slide its mpp in slides.csv",
     LARGEST: "slides whose file has several images of full resolution: the largest counts",
 }
 
@@ -22,17 +25,25 @@ SENTENCES = {
 def contradict(mpp: float | None, objective_power: float | None) -> bool:
     """Whether a header's µm per pixel and its objective power are more than 15 % apart; False where either is missing
     or is what no scanner has."""
-    known = sane_mpp(mpp)
-    of_objective = sane_mpp(MPP_AT_1X / objective_power) if objective_power else None
-    return known is not None and of_objective is not None and abs(known / of_objective - 1) > MOST_DOUBT
+    return differ(mpp, MPP_AT_1X / objective_power if objective_power else None)
 
 
-def remarks(mpp: float | None, mpp_source: str, objective_power: float | None, images: int) -> tuple[str, ...]:
+def differ(mpp: float | None, other: float | None) -> bool:
+    """Whether the first of two µm per pixel is more than 15 % off the second; False where either is missing or is what
+    no scanner has."""
+    known, expected = sane_mpp(mpp), sane_mpp(other)
+    return known is not None and expected is not None and abs(known / expected - 1) > MOST_DOUBT
+
+
+def remarks(
+    mpp: float | None, mpp_source: str, objective_power: float | None, images: int, other_mpp: float | None = None
+) -> tuple[str, ...]:
     """The kinds of what is odd about a slide, in the order of ``SENTENCES``. ``mpp`` in µm per level 0 pixel is what
     was taken and ``mpp_source`` where it comes from: what the manifest says is beyond doubt. ``images``: how many
-    images of full resolution its file has."""
+    images of full resolution its file has. ``other_mpp``: what another place in the file says."""
     found = {
         CONTRADICTION: mpp_source == "slide" and contradict(mpp, objective_power),
+        TWO_MPP: mpp_source == "slide" and differ(mpp, other_mpp),
         LARGEST: images > 1,
     }
     return tuple(kind for kind, is_so in found.items() if is_so)
@@ -47,6 +58,17 @@ def resolution_doubt(pyramid: Pyramid) -> str:
     return (
         f"the header says {mpp:g} µm/px, and an objective of {power:g}x, which is about {MPP_AT_1X / power:g}: "
         "if µm/px is wrong, give the slide its mpp in slides.csv"
+    )
+
+
+def places_doubt(pyramid: Pyramid) -> str:
+    """Where two places in the file contradict each other about µm per pixel: the sentence with the values; else
+    empty."""
+    if pyramid.mpp_x is None or pyramid.other_mpp is None or not differ(pyramid.mpp_x, pyramid.other_mpp):
+        return ""
+    return (
+        f"the file says {pyramid.mpp_x:g} µm/px, and in another place {pyramid.other_mpp:g} ({FIRST_PLACE}): "
+        "if the first is wrong, give the slide its mpp in slides.csv"
     )
 
 

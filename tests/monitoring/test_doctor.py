@@ -126,7 +126,13 @@ def test_md5_of_slides_are_compared_where_that_is_asked_for(tmp_path: Path, real
     assert {name: one.verdict for name, one in found.items()} == {"md5 cut": "bad", "md5 gone": "bad", "md5": "note"}
     assert found["md5 cut"].detail.endswith(f"slides.csv has {md5}")
     assert found["md5 cut"].remedy == "download it again"
-    assert found["md5"].detail == "as in slides.csv: 1 of 3; without one there: 1"
+    assert found["md5"].detail == (
+        "1 of 3 slides with the MD5 that slides.csv has; 2 with another one, or not readable: they are bad; "
+        "not compared, since slides.csv has no MD5 of them: 1 slide"
+    )
+    run.slides_file.write_text("\n".join([head, *rows]) + "\n")
+    (nothing,) = [one for one in examine_run(run, md5=True) if one.name.startswith("md5")]
+    assert (nothing.verdict, nothing.detail) == ("note", "no slide has an MD5 in slides.csv, so nothing was compared")
     run.slides_file.write_text("\n".join([f"{head},md5", f"{rows[0]},x"]) + "\n")
     with pytest.raises(InputError, match="md5 'x' is not 32 digits"):
         run.slides()

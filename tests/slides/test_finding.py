@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -279,11 +280,21 @@ def test_patterns_are_for_folders(tmp_path: Path) -> None:
 
 
 def test_pipes_among_slides_do_not_stop_the_search(tmp_path: Path) -> None:
-    """Opening one would wait for ever: with a slide's name it is quarantined, without it is passed over."""
-    for name in ("a.svs", "no_suffix", "b.dcm", "1.2.840"):
+    """Opening one would wait for ever: they are passed over, and said."""
+    for name in ("a.svs", "no_suffix", "b.dcm", "1.2.840", "d.vms", "e.mrxs"):
         os.mkfifo(tmp_path / name)
+    (tmp_path / "null.tif").symlink_to("/dev/null")
+    (tmp_path / "gone.tif").symlink_to(tmp_path / "nowhere")
     (tmp_path / "c.svs").write_bytes(b"slide")
-    found = find_below(tmp_path)
-    assert [one.path.name for one in found.candidates] == ["a.svs", "c.svs"]
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "f.tif"))
+        found = find_below(tmp_path)
+    assert [one.path.name for one in found.candidates] == ["c.svs", "gone.tif"]
+    named = {kind: n for kind, n in found.skipped.items() if "under the name of a slide" in kind}
+    assert named == {
+        "a named pipe under the name of a slide": 3,
+        "a socket under the name of a slide": 1,
+        "a device under the name of a slide": 1,
+    }
     with pytest.raises(SlideError, match="no plain file"), opened_slide(tmp_path / "a.svs"):
         pass

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.monitoring.doctor import _slide
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides.costs import read_header
 from hypoxia_hpc.slides.judging import Judgement, judge
 from hypoxia_hpc.slides.layouts import MOST_FLAT_BYTES
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.attributes import read_tile_attributes
-from hypoxia_hpc.tiling.remarks import LARGEST
+from hypoxia_hpc.tiling.remarks import LARGEST, TWO_MPP
 
 Samples = NDArray[Any]
 TILE = (64, 64)
@@ -345,8 +347,29 @@ def test_the_size_of_a_pixel_counts_also_where_openslide_reads_the_pixels(tmp_pa
     with tifffile.TiffWriter(path, ome=True) as file:
         file.write(pixels, tile=TILE, photometric="rgb", metadata={"axes": "YXS", **sizes})
     with opened_slide(path) as opened:
-        assert (opened.pyramid.mpp_x, opened.pyramid.mpp_y) == (0.25, 0.25)
+        assert (opened.pyramid.mpp_x, opened.pyramid.mpp_y, opened.pyramid.other_mpp) == (0.25, 0.25, None)
     np.testing.assert_array_equal(shown(path), pixels)
+
+
+@pytest.mark.parametrize(("tags", "other"), [(20_000, 0.5), (40_000, None), (0, None)])
+def test_tags_of_resolution_beside_an_ome_xml_are_known(tags: int, other: float | None, tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    options: dict[str, Any] = {"resolution": (tags, tags), "resolutionunit": 3} if tags else {}
+    metadata = {"axes": "YXS", **{f"PhysicalSize{axis}": 0.25 for axis in "XY"}}
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(picture(), tile=TILE, photometric="rgb", metadata=metadata, **options)
+    table = TileTable(tile_px=48, mpp=0.5, max_background=1.0)
+    with opened_slide(path) as opened:
+        assert (opened.pyramid.mpp_x, opened.pyramid.other_mpp) == (0.25, other and pytest.approx(other))
+    said = () if other is None else (TWO_MPP,)
+    assert read_header(path, table).remarks == said
+    stage, slide = TileStage(RunDir(tmp_path / "run"), table), Slide("a", path, "p", 1)
+    made = stage.make(slide, stage.key(slide), lambda n: None)
+    held = read_tile_attributes(stage.target(slide))
+    assert held is not None
+    assert (made.remarks, held.slide.remarks) == (said, said)
+    check = _slide(table, slide)
+    assert (check.verdict, "in another place 0.5" in check.detail) == (("note", True) if other else ("ok", False))
 
 
 def qpi(kind: str, mpp: str = "0.4987", objective: str = "20x") -> str:
@@ -379,6 +402,7 @@ def test_a_qptiff_of_perkinelmer(resolution: tuple[int, int] | None, mpp: float,
     assert pyramid.level_sizes == ((512, 512), (256, 256))
     assert (pyramid.mpp_x, pyramid.mpp_y) == (pytest.approx(mpp, rel=1e-3), pytest.approx(mpp, rel=1e-3))
     assert (pyramid.objective_power, pyramid.images) == (20.0, 1)
+    assert pyramid.other_mpp == (pytest.approx(0.4987) if resolution else None)
 
 
 @pytest.mark.parametrize("name", ["flat.tif", "big-endian.btf", "ome.ome.tif", "akoya.qptiff"])

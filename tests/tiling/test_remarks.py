@@ -11,8 +11,10 @@ from hypoxia_hpc.tiling.remarks import (
     CONTRADICTION,
     LARGEST,
     SENTENCES,
+    TWO_MPP,
     by_kind,
     contradict,
+    places_doubt,
     remarks,
     resolution_doubt,
     size_doubt,
@@ -79,3 +81,24 @@ def test_each_kind_has_its_slides(kinds: list[set[str]]) -> None:
         for kind, sentence in SENTENCES.items()
         if (names := tuple(f"s{number}" for number, one in enumerate(kinds) if kind in one))
     }
+
+
+@pytest.mark.parametrize(
+    ("mpp", "other", "doubtful"),
+    [
+        (0.25, 0.25, False),
+        (0.5, 0.57, False),
+        (0.5, 0.44, False),
+        (0.25, 0.5, True),
+        (0.5, 0.25, True),
+        (0.5, None, False),
+        (0.5, 352.8, False),  # 72 dpi: missing, so it contradicts nothing
+        (352.8, 0.5, False),
+    ],
+)
+def test_two_places_that_contradict_each_other_are_said(mpp: float, other: float | None, doubtful: bool) -> None:
+    doubt = places_doubt(Pyramid(((1000, 1000),), (1.0,), mpp_x=mpp, mpp_y=mpp, other_mpp=other))
+    assert bool(doubt) == doubtful
+    assert doubt == "" or (f"{mpp:g} µm/px" in doubt and f"another place {other:g}" in doubt)
+    assert remarks(mpp, "slide", None, 1, other) == ((TWO_MPP,) if doubtful else ())
+    assert remarks(mpp, "manifest", None, 1, other) == ()
