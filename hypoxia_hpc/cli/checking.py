@@ -21,7 +21,7 @@ from hypoxia_hpc.errors import NotReadyError
 @JSON
 def verify(run: Path, clean: bool, as_json: bool) -> int:
     """Re-read every store and model and compare with what was written. Exit code 5 if anything is not sound."""
-    from hypoxia_hpc.monitoring.verify import everything_to_verify
+    from hypoxia_hpc.monitoring.verify import everything_to_verify, verify_notes
     from hypoxia_hpc.monitoring.verify import verify as verify_all
     from hypoxia_hpc.stores.commit import remove_leftovers
 
@@ -35,13 +35,15 @@ def verify(run: Path, clean: bool, as_json: bool) -> int:
         shown.item(1)
     shown.end()
     removed = [str(path) for path in remove_leftovers(run)] if clean else []
-    bad = [one for one in checked if one.problems]
+    bad, notes = [one for one in checked if one.problems], verify_notes(run_dir)
     if as_json:
         problems = {one.path: list(one.problems) for one in bad}
-        say_json({"checked": len(checked), "problems": problems, "removed": removed})
+        say_json({"checked": len(checked), "problems": problems, "notes": notes, "removed": removed})
     elif not bad:
         whole = "1 store, model or result, sound" if n == 1 else f"{n} stores, models and results, all sound"
         say(f"verify: {whole}")
+    for note in notes:
+        tell(note)
     for path in removed:
         tell(f"removed {path}")
     if bad:

@@ -41,3 +41,9 @@ class EvaluateTable(Table):
     pooling_threshold: Fraction = Field(
         0.5, description='of a tile\'s probability, for pooling = "share-above"', json_schema_extra=ADDED
     )
+    image_split: bool = Field(
+        False,
+        description="also say what a split over images would have given, with tiles of the same patients in training "
+        "and test; it is shown as that, and is no result",
+        json_schema_extra=ADDED,
+    )

@@ -61,9 +61,11 @@ class RunConfig(Table):
         return self
 
     @model_validator(mode="after")
-    def _tiles_are_pooled_as_the_outcome_allows(self) -> RunConfig:
+    def _evaluates_as_the_outcome_allows(self) -> RunConfig:
         kind, pooling = self.outcome.kind, self.evaluate.pooling
         able = POOLINGS[kind]
+        if kind == "survival" and self.evaluate.image_split:
+            raise ValueError('[evaluate] image_split is not for an [outcome] of kind "survival": leave it out')
         if pooling not in able:
             raise ValueError(
                 f"[evaluate] pooling = {pooling!r} is not for an [outcome] of kind {kind!r}; these are: "

@@ -44,6 +44,13 @@ def verify(run: RunDir) -> Iterator[Verified]:
         yield Verified(str(path.relative_to(run.root)), tuple(problems))
 
 
+def verify_notes(run: RunDir) -> list[str]:
+    """What is sound, and has to be said beside it: figures of the run in which patients are in two sets."""
+    metrics = run.metrics()
+    warnings = [] if metrics is None else metrics.get("warnings", [])
+    return [f"metrics.json: {one['text']}" for one in warnings if one["kind"] == "image-split"]
+
+
 def _result_problems(run: RunDir) -> list[str]:
     metrics = run.metrics()
     if metrics is None:

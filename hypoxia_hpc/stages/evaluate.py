@@ -14,6 +14,7 @@ from hypoxia_hpc.analysis.probe import Probed, probe_groups
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, content_of
+from hypoxia_hpc.evaluation.image_split import image_split, image_split_warning
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.outside import stain_warning
@@ -25,6 +26,7 @@ from hypoxia_hpc.models.outside import TRAINED
 from hypoxia_hpc.models.predicting import Predicted, predict_features
 from hypoxia_hpc.models.predictions import Predictions, predictions_digest, write_predictions
 from hypoxia_hpc.models.reference import is_kept, keep_reference
+from hypoxia_hpc.models.tile_sample import tile_sample
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Float64Array, Json
@@ -65,6 +67,12 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
         predictions, context = _judged(cohort, folds, made, colours, measures)
         measured = content_of(said_of(predictions, measures), context, measures)
         measured["warnings"] += map(asdict, stain_warning(stain_doubts(colours), len(slides)))
+        if cohort.config.evaluate.image_split:
+            measured["image_split"] = image_split(
+                *tile_sample(cohort, stage=STAGE, progress=progress, stop=stop), measures
+            )
+            said_on_top = image_split_warning(measured["image_split"], measures)
+            measured["warnings"] = [*map(asdict, said_on_top), *measured["warnings"]]
         measured |= {"reference": keep_reference(run, made.means, folds), TRAINED: _trained(cohort, folds)}
         table = training_table(training_facts(context.facts, folds, measures))
         digest = write_predictions(run.predictions, predictions, made.clusters, table)

@@ -406,3 +406,10 @@ def test_a_pooling_that_is_not_for_the_outcome_is_refused() -> None:
     assert parsed(asked.format("survival", "top-k")).evaluate.pooling_k == 10
     with pytest.raises(InputError, match=r"'share-above' is not for .* 'score'; these are: mean, median, top-k"):
         parsed(asked.format("score", "share-above"))
+
+
+def test_a_split_over_images_is_not_for_survival() -> None:
+    asked = '[outcome]\nkind = "{}"\n[train]\nheads = ["linear"]\nclusterings = []\n[evaluate]\nimage_split = true'
+    assert parsed(asked.format("score")).evaluate.image_split
+    with pytest.raises(InputError, match=r"image_split is not for an \[outcome\] of kind .survival."):
+        parsed(asked.format("survival"))
