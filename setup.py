@@ -109,7 +109,7 @@ setup(
             "zarrs>=0.2,<1",
         ],
     },
-    entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.cli.app:main"]},
+    entry_points={"console_scripts": ["hypoxia-hpc = hypoxia_hpc.__main__:main"]},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Science/Research",

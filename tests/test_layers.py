@@ -37,6 +37,7 @@ ROOMS = (
     "synthetic",
     "machine",
     "config",
+    "reading",
 )
 TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("progress", "records", "errors"), len(ROOMS))
 # Where each library lives: a room (folder), or a module.

@@ -29,6 +29,7 @@ from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import refuse_shared_slides
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
+INTERVAL = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 30}
 
 
 def record(head: str, key: str) -> ModelRecord:
@@ -50,7 +51,7 @@ def test_weights_of_another_model_or_flipped_bits_are_found(tmp_path: Path) -> N
 
 
 def test_metrics_changed_by_hand_count_as_none(tmp_path: Path) -> None:
-    run, models = RunDir(tmp_path), {"tanh": {"test": {"patient": {"roc_auc": {"value": 0.6}}}}}
+    run, models = RunDir(tmp_path), {"tanh": {"test": {"patient": {"roc_auc": INTERVAL}}}}
     text = json.dumps({"schema": 1, "content": metrics_content({"schema": 1, "models": models}), "models": models})
     run.metrics_file.write_text(text)
     assert run.metrics() == json.loads(text)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import unguard
+from hypoxia_hpc.models.predictions import reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.state import SlideState
@@ -47,11 +48,13 @@ def metrics_frame(metrics: Json) -> pd.DataFrame:
 
 
 def read_predictions(file: Path, outcome: Outcome) -> pd.DataFrame:
-    """predictions/slides.csv or patients.csv, typed."""
+    """predictions/slides.csv or patients.csv, typed. Raises NotReadyError for a damaged one, MachineError."""
     texts = ("model", "set", "id", "call")
     types: dict[Any, Any] = {**dict.fromkeys(texts, "str"), "fold": "Int64", **outcome.label_types}
-    missing = {name: [""] for name in pd.read_csv(file, nrows=0).columns if name not in texts}
-    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=missing)
+    with reading_predictions(file) as opened:
+        missing = {name: [""] for name in pd.read_csv(opened, nrows=0).columns if name not in texts}
+        opened.seek(0)
+        table = pd.read_csv(opened, dtype=types, keep_default_na=False, na_values=missing)
     guarded = [name for name in ("id", "call") if name in table]
     return table.assign(**{name: table[name].map(unguard) for name in guarded})
 

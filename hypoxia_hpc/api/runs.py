@@ -22,6 +22,7 @@ from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
+from hypoxia_hpc.models.predictions import reading_predictions
 from hypoxia_hpc.outcomes.binary import Binary
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
@@ -33,7 +34,6 @@ from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.submit import plan_submission, submit
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
-from hypoxia_hpc.stores.commit import machine_errors
 from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.stores.tiles import open_tiles
 from hypoxia_hpc.workers.shares import choose_slides
@@ -342,8 +342,10 @@ class Run:
         file = self._dir.predictions / FILES[level]
         if not file.exists():
             raise NotReadyError(f"{file} does not exist", remedy="run.evaluate()")
-        with machine_errors(file):
-            return pd.read_parquet(file) if level == "tile" else read_predictions(file, self._dir.outcome())
+        if level != "tile":
+            return read_predictions(file, self._dir.outcome())
+        with reading_predictions(file) as opened:
+            return pd.read_parquet(opened)
 
     def __getitem__(self, slide_id: str) -> RunSlide:
         """A slide by its id. Raises InputError where slides.csv lacks it."""

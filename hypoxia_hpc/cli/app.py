@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -13,10 +12,10 @@ import click
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.cli import checking, cluster, making, paths
-from hypoxia_hpc.cli.exits import tell_end
+from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
-from hypoxia_hpc.cli.terminal import tell
+from hypoxia_hpc.cli.terminal import begin_streams, end_streams, tell
 from hypoxia_hpc.runs.stages import registry, stages
 
 # Of a sentence in the list of verbs, in letters: it wraps, and is not cut.
@@ -87,20 +86,19 @@ def _on_signal(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    begin_streams()
     _use_utf8()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _on_signal)
-    sys.exit(_exit_code())
+    code = _exit_code()
+    sys.exit(code if end_streams() else worst([code, EXIT_MACHINE]))
 
 
 def _use_utf8() -> None:
     """The same names and tables in every locale: in another one than UTF-8, Python starts again in its UTF-8 mode,
-    in which paths are the bytes that they are on the disk. No character is an error of a stream."""
+    in which paths are the bytes that they are on the disk."""
     if sys.getfilesystemencoding() != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _exit_code() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import resource
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -11,9 +13,9 @@ import click
 from hypoxia_hpc.cli.terminal import tell
 from hypoxia_hpc.errors import HypoxiaError, Stopped
 
-EXIT_BUG, EXIT_QUARANTINED, EXIT_NOT_READY, EXIT_STOPPED = 1, 3, 5, 75
+EXIT_BUG, EXIT_QUARANTINED, EXIT_MACHINE, EXIT_NOT_READY, EXIT_STOPPED = 1, 3, 4, 5, 75
 # If several apply: 1, 2, 4, 75, 5, 3.
-WORST_FIRST = (EXIT_BUG, 2, 4, EXIT_STOPPED, EXIT_NOT_READY, EXIT_QUARANTINED, 0)
+WORST_FIRST = (EXIT_BUG, 2, EXIT_MACHINE, EXIT_STOPPED, EXIT_NOT_READY, EXIT_QUARANTINED, 0)
 
 
 def worst(codes: Sequence[int]) -> int:
@@ -24,7 +26,9 @@ def worst(codes: Sequence[int]) -> int:
 def tell_end(error: BaseException, where: str = "") -> int:
     """Say what ended the program, and where; its exit code."""
     if isinstance(error, click.ClickException):
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        tell(said.getvalue().removesuffix("\n"))
         return 2
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort, Stopped)):
         tell(str(error) or f"stopped at once{where}; run the same command again to go on")
@@ -34,9 +38,23 @@ def tell_end(error: BaseException, where: str = "") -> int:
         if error.has_more:
             _tell_all(error.offending)
         return error.exit_code
-    traceback.print_exception(error)
+    tell("".join(traceback.format_exception(error)))
+    if why := _of_memory(error):
+        tell(f"error{where}: {why}")
+        return EXIT_MACHINE
     tell(f"This is a bug in hypoxia_hpc{where}, not in your input. Please report it with the lines above.")
     return EXIT_BUG
+
+
+def _of_memory(error: BaseException) -> str:
+    """Why it is no bug: memory ran out, or, within a limit on it, a library could not be loaded."""
+    if isinstance(error, MemoryError):
+        return "memory ran out\nremedy: fewer workers ([site] workers, --workers), or a machine or job with more memory"
+    limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    starts_no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+    if starts_no_thread or (limited and isinstance(error, (ImportError, SystemError, OSError))):
+        return "the limits of this process are too small (ulimit -v, ulimit -u)\nremedy: raise them, or ask for more"
+    return ""
 
 
 def _tell_all(offending: Sequence[str]) -> None:

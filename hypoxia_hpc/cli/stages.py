@@ -16,6 +16,7 @@ from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, reasons, remarks_text, result_text
 from hypoxia_hpc.errors import InputError, Stopped, some, some_names
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.reading import MOST_TABLE_BYTES, UnfitFileError, read_plain
 from hypoxia_hpc.runs.stages import registry
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ def _remarks(outcome: StageOutcome) -> Iterator[str]:
 
 def _ids_in(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = read_plain(file, MOST_TABLE_BYTES).decode("utf-8").split("\n")
+    except UnfitFileError as error:
+        raise InputError(f"--slides-from {error.problem}", remedy="give a text file with one slide id a line") from None
     except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError) as error:
         why = f"is no text in UTF-8 ({error.reason})" if isinstance(error, UnicodeDecodeError) else "does not exist"
         raise InputError(f"--slides-from {file} {why}", remedy="give a text file with one slide id a line") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 30.0
 
 
+# What could not be written to a stream, and why, by its descriptor: its disk is full.
+_UNWRITTEN: dict[int, str] = {}
+
+
 def say(text: str) -> None:
     """Lines of result, to standard output."""
     _write(text, sys.stdout)
@@ -27,11 +32,53 @@ def tell(text: str) -> None:
 
 
 def _write(text: str, stream: TextIO) -> None:
+    """The work goes on where nothing can be written: it ends with its own exit code, or :func:`end_streams` says so."""
     try:
         print(harmless(text), file=stream, flush=True)
-    except BrokenPipeError:
-        # The reader (head, less) has enough of it; the work goes on, and ends with its exit code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except BrokenPipeError:  # the reader (head, less) has enough of it
+        _lead_nowhere(stream)
+    except OSError as error:  # a full disk
+        _UNWRITTEN[stream.fileno()] = str(error.strerror)
+        _lead_nowhere(stream)
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def begin_streams() -> None:
+    """Standard streams that are closed (``2>&-``) lead nowhere; else the next file that is opened would take their
+    place, and what is said would go there. No character is an error."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - for the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def end_streams() -> bool:
+    """Whether all results could be written; a note says on the other stream what could not."""
+    for stream in (sys.stdout, sys.stderr):
+        _write_rest(stream)
+    for number, why in _UNWRITTEN.items():
+        what, other = ("results", sys.stderr) if number == 1 else ("the log", sys.stdout)
+        _write(f"note: not all of {what} could be written: {why}", other)
+    return 1 not in _UNWRITTEN
+
+
+def _write_rest(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError as error:
+        _UNWRITTEN[stream.fileno()] = str(error.strerror)
+        _lead_nowhere(stream)
+        stream.flush()
 
 
 class PlainProgress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pandas as pd
 from hypoxia_hpc.cohorts.numbers import plain_numbers, readings
 from hypoxia_hpc.cohorts.sniffing import AS_TEXT, DELIMITERS, HEAD_BYTES, Rows, decoded, no_table, plain_name, sniffed
 from hypoxia_hpc.config.text_paths import composed
-from hypoxia_hpc.errors import InputError, MachineError, some
+from hypoxia_hpc.errors import InputError, MachineError, some, some_names
+from hypoxia_hpc.reading import MOST_SHOWN, MOST_SLIDE_BYTES, MOST_TABLE_BYTES, UnfitFileError, open_plain, read_plain
 
 # A spreadsheet executes a cell that begins like this as a formula (CWE-1236); a plain number is no formula.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+MOST_COLUMNS = 10_000
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 
 
@@ -58,10 +61,14 @@ def _named(header: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def _check_header(path: Path, header: list[str], required: Sequence[str], table: Rows) -> None:
+    if len(header) > MOST_COLUMNS:
+        problem = f"{path} has {len(header):,} columns, {MOST_COLUMNS:,} is the most"
+        raise InputError(problem, remedy="leave out the columns that say nothing of slides or patients")
     offending = [f"missing column: {name}" for name in required if name not in header]
-    offending += [f"repeated column: {name}" for name in sorted({n for n in header if n and header.count(n) > 1})]
+    offending += [f"repeated column: {name}" for name, n in sorted(Counter(header).items()) if name and n > 1]
     cause = "" if len(header) != 1 else ", if cells are separated by commas, semicolons or tabs"
-    refuse(f"{path} has the columns {table.header}{cause}", offending, f"the table needs each of {list(required)} once")
+    told = some_names([repr(name)[:MOST_SHOWN] for name in table.header])
+    refuse(f"{path} has the columns [{told}]{cause}", offending, f"the table needs each of {list(required)} once")
 
 
 def _check_rows(path: Path, table: Rows) -> None:
@@ -145,12 +152,13 @@ def _cell(value: str | float | None) -> str:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(HEAD_BYTES)
-            what, remedy = no_table(data)
-            if what:
-                raise InputError(f"{path} is no table, but {what}", remedy=remedy)
-            return decoded(data + file.read())
+        with open_plain(path, MOST_SLIDE_BYTES) as file:
+            what, remedy = no_table(file.read(HEAD_BYTES))
+        if what:
+            raise InputError(f"{path} is no table, but {what}", remedy=remedy)
+        return decoded(read_plain(path, MOST_TABLE_BYTES))
+    except UnfitFileError as error:
+        raise InputError(error.problem, remedy="check the path; a table is a plain file of text") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise InputError(f"{path} is not a file", remedy="check the path") from None
     except UnicodeDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hypoxia_hpc.cohorts.barcodes import parse_barcode, plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.sniffing import decoded
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.reading import MOST_LIST_BYTES, UnfitFileError, parsed_json, read_plain
 
 MANIFEST_COLUMNS = ("id", "filename")
 MANIFEST_OTHERS = ("size", "md5", "state")
@@ -55,10 +55,12 @@ def files_of_json(path: Path) -> list[GdcFile]:
     """The files of a metadata JSON (``metadata.cart.*.json``). Raises InputError: no such file, no such JSON, every
     wrong entry."""
     try:
-        entries = json.loads(decoded(path.read_bytes()))
+        entries = parsed_json(path, decoded(read_plain(path, MOST_LIST_BYTES)))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", remedy="check the path") from None
-    except ValueError as error:
+    except UnfitFileError as error:
+        raise InputError(error.problem, remedy=AGAIN) from None
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is no JSON: {error}", remedy=AGAIN) from None
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         raise InputError(f"{path} is no list of files", remedy="give the metadata that the GDC portal's cart offers")

@@ -22,7 +22,8 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Label, Patient, Slide
 
-_COUNT = re.compile(r"\d{1,18}", re.ASCII)
+MOST_COST = 10**11  # ms: three years of a core
+_COUNT, _FOLD = re.compile(r"\d{1,18}", re.ASCII), re.compile(r"\d{1,4}", re.ASCII)
 
 
 def read_slides(path: Path) -> tuple[Slide, ...]:
@@ -32,7 +33,7 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
-    offending += _wrong(table, "cost", ~table["cost"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    offending += _wrong(table, "cost", ~table["cost"].map(_is_cost), f"is not a whole number from 0 to {MOST_COST:,}")
     offending += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), f"is not {MPP_RULE}")
     offending += _wrong(
         table,
@@ -48,6 +49,10 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
         Slide(slide_id, folder / path_of_text(file), patient_id, int(cost), _mpp(mpp), name)
         for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
     )
+
+
+def _is_cost(cell: str) -> bool:
+    return bool(_COUNT.fullmatch(cell)) and int(cell) <= MOST_COST
 
 
 def _mpp(cell: str) -> float | None:
@@ -120,7 +125,7 @@ def read_split(path: Path) -> pd.DataFrame:
     table = _read(path, ("patient_id", "fold", "set"))[["patient_id", "fold", "set"]]
     sets = (*SETS, UNLABELLED)
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    offending += _wrong(table, "fold", ~table["fold"].str.fullmatch(_COUNT), "is not a whole number from 0")
+    offending += _wrong(table, "fold", ~table["fold"].str.fullmatch(_FOLD), "is not a whole number from 0 to 9999")
     offending += _wrong(table, "set", ~table["set"].isin(sets), f"is none of {', '.join(sets)}")
     offending += _repeated(table, table["fold"] + " " + table["patient_id"], "fold and patient", ("set",))
     refuse(f"{path} has {some(len(offending), 'wrong entry')}", offending, "delete the table and train again")

@@ -4,7 +4,6 @@ once."""
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from hypoxia_hpc.config.run import RunConfig
 from hypoxia_hpc.config.site_file import read_site_file, site_file
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.errors import InputError, some
+from hypoxia_hpc.reading import UnfitFileError, read_toml
 from hypoxia_hpc.records import Json
 
 
@@ -34,15 +34,14 @@ def load_config(path: Path) -> RunConfig:
     """Read and validate a run.toml; below its [site] stands the site file, if there is one. Raises InputError that
     names every wrong key or value."""
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        raw = read_toml(path)
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist, so {path.parent} is no run directory",
             remedy=f"make one: hypoxia-hpc init {shlex.quote(str(path.parent))} --study hypoxia --slides DIR",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}", remedy="mend the line named above") from None
+    except UnfitFileError as error:
+        raise InputError(error.problem, remedy="mend what is named above, or take the file of a copy") from None
     site = site_file()
     return parse_config(raw, source=str(path), site=read_site_file(site) if site is not None else None)
 

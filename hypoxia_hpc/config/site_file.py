@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hypoxia_hpc.config.messages import explain
 from hypoxia_hpc.config.paths import expanded, with_paths
 from hypoxia_hpc.config.site import SiteTable
 from hypoxia_hpc.errors import InputError, some
+from hypoxia_hpc.reading import UnfitFileError, read_toml
 from hypoxia_hpc.records import Json
 
 VARIABLE = "HYPOXIA_HPC_SITE"
@@ -48,15 +48,15 @@ def read_site_file(file: Path) -> Json:
     """What a site file says of [site], its paths absolute: relative ones are relative to its folder. Raises InputError
     that names every wrong entry."""
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = read_toml(file)
         if others := sorted(raw.keys() - {"site"}):
             raise InputError(
                 f"a site file holds [site] and its tables alone, and this one has {', '.join(others)}: {file}",
                 remedy="move these to the run.toml of each run",
             )
         found = _SiteFile.model_validate(raw)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not valid TOML: {error}", remedy="mend the line named above") from None
+    except UnfitFileError as error:
+        raise InputError(error.problem, remedy="mend what is named above, or take the file of a copy") from None
     except ValidationError as error:
         wrong = error.errors()
         raise InputError(

@@ -10,7 +10,7 @@ from pandas.api.types import pandas_dtype
 from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.groups import SITE
-from hypoxia_hpc.models.predictions import TRAINING_FILE, label_columns, predictions_digest
+from hypoxia_hpc.models.predictions import TRAINING_FILE, label_columns, predictions_digest, reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Cohort
@@ -18,6 +18,7 @@ from hypoxia_hpc.runs.directory import RunDir
 
 COLOURS = SlideColour._fields
 FOLDS = "folds"
+MOST_FOLDS = 10_000  # 100 repeats of 100
 
 
 def patient_facts(cohort: Cohort, n_tiles: Mapping[str, int], slide_colours: Mapping[str, SlideColour]) -> pd.DataFrame:
@@ -77,10 +78,17 @@ def read_training(model_run: RunDir, metrics: Json, outcome: Outcome) -> list[pd
     types: dict[Hashable, str] = {**dict.fromkeys(texts, "str"), **dict.fromkeys(numbers, "float64")}
     types.update(outcome.label_types)
     empty = {str(name): [""] for name in types if name not in texts}
-    table = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=empty)
+    with reading_predictions(file) as opened:
+        return _by_fold(pd.read_csv(opened, dtype=types, keep_default_na=False, na_values=empty))
+
+
+def _by_fold(table: pd.DataFrame) -> list[pd.DataFrame]:
+    """Raises ValueError, KeyError for a table that is none of `training_table`."""
     for column in ("id", "tumour_type", "site"):
         table[column] = table[column].map(unguard)
     of_patients = table[FOLDS].str.split()
     n_folds = 1 + max(int(fold) for folds in of_patients for fold in folds)
+    if n_folds > MOST_FOLDS:
+        raise ValueError(f"{n_folds} folds")
     by_id = table.drop(columns=FOLDS).set_index("id")
     return [by_id[[str(fold) in folds for folds in of_patients]] for fold in range(n_folds)]

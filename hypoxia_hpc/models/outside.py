@@ -57,7 +57,12 @@ def chosen_by(model_run: RunDir, keys: Mapping[str, str], measures: Measures) ->
             offending=changed,
             remedy=f"hypoxia-hpc evaluate {model_run.word}",
         )
-    operating = {head: [measures.read_operating(one) for one in each] for head, each in metrics["operating"].items()}
+    try:
+        held = metrics["operating"].items()
+        operating = {head: [measures.read_operating(one) for one in each] for head, each in held}
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        problem = f"{model_run.metrics_file} is damaged, in what it says of thresholds: {error!r}"
+        raise NotReadyError(problem, remedy=f"hypoxia-hpc evaluate {model_run.word}") from None
     used = {"models": dict(keys), "content": metrics["content"]}
     return Chosen(metrics, operating, used)
 

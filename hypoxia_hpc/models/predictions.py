@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,14 @@ from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.config import EvaluateTable
 from hypoxia_hpc.config.heads.registry import is_on_pixels
+from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
 from hypoxia_hpc.networks.heads.result import Columns
 from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
+from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, UnfitFileError, open_plain, sha256_of
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -288,7 +291,7 @@ def write_predictions(
 
 def predictions_digest(folder: Path) -> str | None:
     """What tells these predictions from others: SHA-256 (hex) over the tables made of those of the tiles, None where a
-    file is missing. Raises MachineError.
+    file is missing or no plain file. Raises MachineError.
 
     metrics.json names it, for it is another file: whatever comes between the two (a kill, ``predict``) must not pair it
     with predictions of something else. The Parquet file stays out: its bytes depend on the version of its writer.
@@ -296,8 +299,22 @@ def predictions_digest(folder: Path) -> str | None:
     with machine_errors(folder):
         try:
             return _digest(folder) if (folder / TILES_FILE).is_file() else None
-        except FileNotFoundError:
+        except (FileNotFoundError, UnfitFileError):
             return None
+
+
+@contextmanager
+def reading_predictions(file: Path) -> Iterator[BinaryIO]:
+    """A table of predictions/, opened. Raises NotReadyError for what is wrong with it, where the block that takes its
+    values finds it; MachineError."""
+    try:
+        with machine_errors(file), open_plain(file, MOST_PREDICTIONS_BYTES) as opened:
+            yield opened
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        raise NotReadyError(
+            f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}",
+            remedy=f"hypoxia-hpc evaluate {shlex.quote(str(file.absolute().parent.parent))}",
+        ) from None
 
 
 def _digest(folder: Path) -> str:
@@ -306,4 +323,4 @@ def _digest(folder: Path) -> str:
         names.append(CLUSTERS_FILE)
     if (folder / TRAINING_FILE).exists():
         names.append(TRAINING_FILE)
-    return content_digest({name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names})
+    return content_digest({name: sha256_of(folder / name, MOST_PREDICTIONS_BYTES) for name in names})

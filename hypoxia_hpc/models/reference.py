@@ -12,6 +12,7 @@ import pandas as pd
 from hypoxia_hpc.analysis.outliers import Reference, distances, origin_of_limit, reference_of
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.errors import NotReadyError, some_names
+from hypoxia_hpc.reading import MOST_JSON_BYTES, MOST_SHOWN, read_plain, sha256_of
 from hypoxia_hpc.records import Float64Array, Json
 from hypoxia_hpc.runs.cohort import FoldSets
 from hypoxia_hpc.runs.directory import RunDir
@@ -53,7 +54,7 @@ def is_kept(run: RunDir, entry: Json) -> bool:
     if "sha256" not in entry:
         return True
     with machine_errors(file := run.reference_file):
-        return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"]
+        return file.is_file() and sha256_of(file, MOST_JSON_BYTES) == entry["sha256"]
 
 
 def read_reference(run: RunDir, entry: Json) -> Reference:
@@ -64,8 +65,13 @@ def read_reference(run: RunDir, entry: Json) -> Reference:
             f"{run.reference_file} is missing or not the one that metrics.json names",
             remedy=f"hypoxia-hpc evaluate {run.word}",
         )
-    mean, scale = np.load(io.BytesIO(run.reference_file.read_bytes()), allow_pickle=False)
-    return Reference(mean, scale, float(entry["limit"]), int(entry["n_train"]) + int(entry["n_valid"]))
+    data = read_plain(run.reference_file, MOST_JSON_BYTES)
+    try:
+        mean, scale = np.load(io.BytesIO(data), allow_pickle=False)
+        return Reference(mean, scale, float(entry["limit"]), int(entry["n_train"]) + int(entry["n_valid"]))
+    except (ValueError, KeyError, TypeError, EOFError, MemoryError) as error:
+        problem = f"{run.reference_file}, or what metrics.json says of it, is damaged: {str(error)[:MOST_SHOWN]}"
+        raise NotReadyError(problem, remedy=f"hypoxia-hpc evaluate {run.word}") from None
 
 
 def distance_table(reference: Reference, means: Mapping[str, Float64Array]) -> pd.DataFrame:

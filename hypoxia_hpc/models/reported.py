@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.models.predictions import CLUSTERS_FILE, PATIENTS_FILE
+from hypoxia_hpc.models.predictions import CLUSTERS_FILE, PATIENTS_FILE, reading_predictions
 from hypoxia_hpc.models.reference import DISTANCE, UNLIKE
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Label, Patient
@@ -44,7 +45,14 @@ def predictions_of(
     file = run.predictions / PATIENTS_FILE
     if not file.exists():
         return ()
-    table = pd.read_csv(file, dtype={"model": str, "set": str, "id": str, "call": str}, keep_default_na=False)
+    with reading_predictions(file) as opened:
+        return _predictions(opened, config, outcome, patients)
+
+
+def _predictions(
+    opened: BinaryIO, config: RunConfig, outcome: Outcome, patients: Mapping[str, Patient]
+) -> tuple[PatientPrediction, ...]:
+    table = pd.read_csv(opened, dtype={"model": str, "set": str, "id": str, "call": str}, keep_default_na=False)
     table["id"] = table["id"].map(unguard)
     # As many as there are outputs, and in their order.
     calibrated = [column for column in table.columns if column == "calibrated" or column.startswith("calibrated_")]
@@ -79,7 +87,11 @@ def clusters_of(run: RunDir, config: RunConfig, labels: Mapping[str, Label | Non
     file = run.predictions / CLUSTERS_FILE
     if not file.exists() or config.outcome.kind != "binary":
         return ()
-    table = pd.read_csv(file, dtype={"id": str})
+    with reading_predictions(file) as opened:
+        return _clusters(pd.read_csv(opened, dtype={"id": str}), config, labels)
+
+
+def _clusters(table: pd.DataFrame, config: RunConfig, labels: Mapping[str, Label | None]) -> tuple[ClusterShares, ...]:
     table = table[(table["level"] == "patient") & (table["set"] == "test")]
     known = table["id"].map(unguard).map(dict(labels))
     columns = [column for column in table.columns if column.startswith("share_")]

@@ -21,7 +21,7 @@ from hypoxia_hpc.models.training_job import TrainingJob, model_record, require_t
 from hypoxia_hpc.networks.data.rows import LabelledStore
 from hypoxia_hpc.networks.heads.registry import head_outputs
 from hypoxia_hpc.networks.heads.result import TileOutputs, TrainedHead
-from hypoxia_hpc.networks.heads.saved import load_model, model_key, read_record, save_model
+from hypoxia_hpc.networks.heads.saved import damaged, load_model, model_key, read_record, save_model
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Planned
@@ -105,7 +105,10 @@ def _score_of(job: TrainingJob, train: Callable[[], TrainedHead]) -> Score:
         save_model(folder, model_record(job, trained, search=_recorded(score, outcome)), trained.arrays)
         job.checkpoints.clear()
     found = read_record(folder).search or {}
-    return Score(found[CRITERIA[outcome.kind].name], found["valid_loss"])
+    try:
+        return Score(float(found[CRITERIA[outcome.kind].name]), float(found["valid_loss"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder, f"what its search found is not there: {error!r}") from None
 
 
 def _recorded(score: Score, outcome: Outcome) -> Json:

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, read_plain
+from hypoxia_hpc.stores.commit import machine_errors, make_folder
 from hypoxia_hpc.stores.shards import crc32c_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class TensorBoardCurves:
         from tensorboardX.proto.event_pb2 import Event
 
         with machine_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             old = sorted(self._folder.glob(FILES))
             kept = {(event.step, event.summary.value[0].tag): event for path in old for event in read_events(path)}
             name = FILES.replace("*", f"{int(time.time())}.{secrets.token_hex(4)}")
@@ -84,7 +85,7 @@ def read_events(path: Path) -> Iterator[Event]:
     """The events with values of a file, in the order they were written, up to where it was cut off or is damaged."""
     from tensorboardX.proto.event_pb2 import Event
 
-    data = path.read_bytes()
+    data = read_plain(path, MOST_PREDICTIONS_BYTES)
     at = 0
     while at + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, at)

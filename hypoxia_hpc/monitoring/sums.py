@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hypoxia_hpc.errors import some_names
+from hypoxia_hpc.reading import MOST_SLIDE_BYTES, UnfitFileError, open_plain
 from hypoxia_hpc.slides.dicom import instances_of
 
 
@@ -29,6 +30,8 @@ def compared_md5(path: Path, said: Collection[str]) -> Compared:
         sums = {file: _md5_of(file) for file in files}
     except OSError as error:
         return Compared(f"{error.filename} cannot be read: {error.strerror}")
+    except UnfitFileError as error:
+        return Compared(error.problem, "mend its path in slides.csv")
     missing = sorted(set(said).difference(sums.values()))
     if not missing:
         return Compared(n_unsaid=len(files) - len(said))
@@ -43,5 +46,5 @@ def compared_md5(path: Path, said: Collection[str]) -> Compared:
 
 
 def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_plain(path, MOST_SLIDE_BYTES) as file:
         return hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

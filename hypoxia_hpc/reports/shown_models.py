@@ -25,7 +25,8 @@ def _shown(compute: Json) -> tuple[tuple[str, str], ...]:
 
 
 def search_of(model: str, found: Json, figure: str) -> Search:
-    """``search`` of a model.json, which goes by the ``figure`` of this name."""
+    """``search`` of a model.json, which goes by the ``figure`` of this name. Raises KeyError, TypeError or
+    AttributeError where it is damaged."""
     points = [
         Point(
             {name: str(value) for name, value in one["settings"].items()},

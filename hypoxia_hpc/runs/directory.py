@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from pathlib import Path
 from hypoxia_hpc.cohorts.tables import read_patients, read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.config.paths import with_paths
+from hypoxia_hpc.evaluation.shape import has_shape
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
+from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Patient, Slide
 
 # Of metrics.json: what says of what, and that nothing was changed since.
@@ -115,10 +116,10 @@ class RunDir:
     def metrics(self) -> Json | None:
         """The content of metrics.json; None where there is none, or it is not as it was written."""
         try:
-            metrics = json.loads(self.metrics_file.read_bytes())
+            metrics = read_json(self.metrics_file)
         except (FileNotFoundError, ValueError):
             return None
-        sound = isinstance(metrics, dict) and metrics.get("content") == metrics_content(metrics)
+        sound = isinstance(metrics, dict) and has_shape(metrics) and metrics.get("content") == metrics_content(metrics)
         return metrics if sound else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypoxia_hpc.config import RunConfig, canonical_json
 from hypoxia_hpc.errors import HypoxiaError
 from hypoxia_hpc.networks.backbones.operations import count_operations
 from hypoxia_hpc.networks.backbones.resolve import find_network
+from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.commit import committed_file
@@ -39,7 +39,7 @@ def network_operations(run: RunDir, config: RunConfig) -> int | None:
 def _read(file: Path) -> Json | None:
     """What was kept; None where there is nothing, or it is damaged."""
     try:
-        kept = json.loads(file.read_bytes())
+        kept = read_counts(file)
     except (OSError, ValueError):
         return None
     is_sound = isinstance(kept, dict) and COUNT in kept and isinstance(kept[COUNT], int | None)

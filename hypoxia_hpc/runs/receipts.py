@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.records import Details, ExtractWork, Json, ModelsUsed, Receipt, SlideSource, TileWork
 from hypoxia_hpc.stores.attributes import fitting
 from hypoxia_hpc.stores.commit import committed_file
@@ -44,8 +45,8 @@ def read_receipt(folder: Path, name: str, of: Of = "slide") -> Receipt | None:
     """The receipt of a slide, model or cohort, or None where there is none or it is damaged: what was made says itself
     that it is done."""
     try:
-        receipt = receipt_of(json.loads((folder / f"{name}.json").read_bytes()), of)
-    except (FileNotFoundError, ValueError, RecursionError):
+        receipt = receipt_of(read_counts(folder / f"{name}.json"), of)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return receipt if receipt.name == name else None
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ from hypoxia_hpc.config import RunConfig, TrainTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
+from hypoxia_hpc.reading import MOST_TABLE_BYTES, read_json, sha256_of
 from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.identity import one_patient
@@ -68,7 +70,7 @@ def keep_split(run: RunDir, config: RunConfig, patients: Sequence[Patient], spli
     record = {
         "schema": 1,
         "key": split_key(table, members_of_run(run, config, patients)),
-        "digest": _digest(text.encode()),
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
         "keep_together": table.keep_together,
         "split_file": "" if table.split_file is None else Path(table.split_file).name,
         "balances": [{"of": what, **asdict(balance)} for what, balance in split.balances],
@@ -86,7 +88,7 @@ def split_problems(run: RunDir) -> list[str]:
         return [f"{error.problem}: {'; '.join(error.offending)}"]
     record = _record(run)
     problems = []
-    if record is not None and record.get("digest") != _digest(run.split_file.read_bytes()):
+    if record is not None and record.get("digest") != sha256_of(run.split_file, MOST_TABLE_BYTES):
         problems.append("split.csv is not as it was written")
     return problems + _straddling(run, split)
 
@@ -110,25 +112,27 @@ def _kept(run: RunDir, key: str) -> Split | None:
     record = _record(run)
     if record is None or record.get("key") != key or not run.split_file.exists():
         return None
-    if record.get("digest") != _digest(run.split_file.read_bytes()):
+    if record.get("digest") != sha256_of(run.split_file, MOST_TABLE_BYTES):
         return None
     table = read_split(run.split_file).sort_values(["fold", "patient_id"], ignore_index=True)
-    return Split(table, tuple(_balances(record)))
+    balances = _balances(record)
+    return None if balances is None else Split(table, balances)
 
 
-def _balances(record: Mapping[str, object]) -> list[tuple[str, Balance]]:
-    held = record.get("balances")
-    rows = held if isinstance(held, list) else []
-    return [(str(one["of"]), Balance(one["off"], one["least_off"], one["is_best"])) for one in rows]
+def _balances(record: Mapping[str, Any]) -> tuple[tuple[str, Balance], ...] | None:
+    """None where the record is damaged."""
+    try:
+        return tuple(
+            (str(one["of"]), Balance(float(one["off"]), float(one["least_off"]), bool(one["is_best"])))
+            for one in record["balances"]
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _record(run: RunDir) -> Json | None:
     try:
-        record = json.loads(run.split_record_file.read_bytes())
+        record = read_json(run.split_record_file)
     except (FileNotFoundError, ValueError):
         return None
     return record if isinstance(record, dict) else None
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()

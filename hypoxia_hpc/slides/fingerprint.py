@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.reading import UnfitFileError
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.dicom import may_be_dicom
 
@@ -56,6 +57,8 @@ def slide_errors(path: Path) -> Iterator[None]:
         raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv") from None
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
+    except UnfitFileError as error:
+        raise SlideError("not-a-slide", error.problem, remedy="mend its path in slides.csv") from None
     except OSError as error:
         if error.errno in NO_NAME:
             raise _without_file(path, str(error.strerror)) from None

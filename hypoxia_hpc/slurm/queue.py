@@ -5,7 +5,6 @@ Both are asked with fixed fields, for a few seconds, and may not be there: then 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -99,7 +99,7 @@ def sent_jobs(run: RunDir) -> list[Sent]:
 
 def _entry(file: Path) -> Json:
     try:
-        entry = json.loads(file.read_bytes())
+        entry = read_counts(file)
     except (FileNotFoundError, ValueError):
         return {}
     return entry if isinstance(entry, dict) else {}

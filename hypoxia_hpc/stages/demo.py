@@ -15,6 +15,7 @@ from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.networks.backbones.check import has_file
 from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.progress import Progress
+from hypoxia_hpc.reading import MOST_RECEIPT_BYTES, MOST_SHOWN, read_plain
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.synthetic.slides import (
@@ -129,9 +130,11 @@ def _write_slides(
 def _refuse_other_content(folder: Path, made_from: Json) -> None:
     """A folder is used if it is empty or a demo cohort made from the same numbers."""
     file, text = folder / "demo.json", canonical_json(made_from).encode()
-    if file.exists() and file.read_bytes() != text:
+    with machine_errors(folder):
+        held = read_plain(file, MOST_RECEIPT_BYTES) if file.exists() else text
+    if held != text:
         raise InputError(
-            f"{folder} holds a demo cohort made from {file.read_text(encoding='utf-8', errors='replace')}, "
+            f"{folder} holds a demo cohort made from {held.decode('utf-8', 'replace')[:MOST_SHOWN]}, "
             f"asked for is {text.decode()}",
             remedy="give another folder: hypoxia-hpc demo DIR",
         )

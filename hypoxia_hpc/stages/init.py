@@ -26,6 +26,7 @@ from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress, Progress
+from hypoxia_hpc.reading import UnfitFileError, read_plain
 from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
@@ -261,7 +262,7 @@ def _copies(slides: pd.DataFrame, known: Sequence[KnownSlide], stop: threading.E
 
 def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
     with machine_errors(run.root):
-        others = [path for path, data in files.items() if path.exists() and path.read_bytes() != data]
+        others = [path for path, data in files.items() if path.exists() and not _holds(path, data)]
     if others:
         raise InputError(
             f"{run.root} has files already that this would overwrite with others",
@@ -269,6 +270,14 @@ def _refuse_to_overwrite(run: RunDir, files: dict[Path, bytes]) -> None:
             remedy=f"choose another directory; to add slides: hypoxia-hpc init {run.word} --slides DIR --update; to "
             "change a run edit its run.toml, slides.csv and patients.csv",
         )
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file is of these bytes."""
+    try:
+        return read_plain(path, len(data)) == data
+    except UnfitFileError:
+        return False
 
 
 def _left_out(table: SlideTable, labels: HypoxiaLabels | None) -> Json:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import json
 import platform
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +18,10 @@ from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
-from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record
+from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
+from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, ModelsUsed, Receipt, Slide
 from hypoxia_hpc.reports.content import flow_steps, left_out_of
 from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
@@ -103,11 +103,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         outcome=outcome,
         settings=config.model_dump(mode="json"),
         clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
-        searches=tuple(
-            search_of(name, record.search, CRITERIA[outcome.kind].name)
-            for name, record in records.items()
-            if record.search
-        ),
+        searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
         models_note=_sentence(_models_used(run).note),
@@ -120,7 +116,7 @@ def _spec(records: Mapping[str, ModelRecord], config: RunConfig) -> Json:
     try:
         return run_spec(config)
     except MachineError:
-        digests = {str(record.extract_spec["weights_digest"]) for record in records.values()}
+        digests = {str(record.extract_spec.get("weights_digest")) for record in records.values()}
         trained_with = [digest for digest in digests if not digest.startswith("random:")]
         if len(trained_with) != 1:
             raise
@@ -129,11 +125,11 @@ def _spec(records: Mapping[str, ModelRecord], config: RunConfig) -> Json:
 
 def _is_random(records: Mapping[str, ModelRecord], spec: Json | None) -> bool:
     specs = [record.extract_spec for record in records.values()] + ([spec] if spec else [])
-    return any(str(one["weights_digest"]).startswith("random:") for one in specs)
+    return any(str(one.get("weights_digest")).startswith("random:") for one in specs)
 
 
 def _begins_at_random(record: ModelRecord) -> bool:
-    return is_on_pixels(record.head) and record.settings["weights"] == "random"
+    return is_on_pixels(record.head) and record.settings.get("weights") == "random"
 
 
 def _metrics(survey: Survey) -> Json:
@@ -166,9 +162,15 @@ def _model_records(run: RunDir, config: RunConfig) -> dict[str, ModelRecord]:
     return {name: read_record(run.model(name)) for name in names if run.model(name).is_dir()}
 
 
-def _searches(records: Mapping[str, ModelRecord], outcome: Outcome) -> tuple[Search, ...]:
-    figure = CRITERIA[outcome.kind].name
-    return tuple(search_of(name, one.search, figure) for name, one in records.items() if one.search)
+def _searches(run: RunDir, records: Mapping[str, ModelRecord], outcome: Outcome) -> tuple[Search, ...]:
+    """Raises NotReadyError for a damaged record."""
+    figure, found = CRITERIA[outcome.kind].name, []
+    for name, one in records.items():
+        try:
+            found += [search_of(name, one.search, figure)] if one.search else []
+        except (KeyError, TypeError, AttributeError) as error:
+            raise damaged(run.model(name), f"its search is not as it was written: {error!r}") from None
+    return tuple(found)
 
 
 def _history(name: str, record: ModelRecord) -> Curves:
@@ -183,10 +185,10 @@ def _flow(run: RunDir) -> Json:
     if not run.flow_file.exists():
         return {}
     try:
-        flow: Json = json.loads(run.flow_file.read_bytes())
+        flow: Json = read_json(run.flow_file)
         flow_steps({"steps": flow["steps"]})
         left_out_of(flow["aside"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotReadyError(
             f"{run.flow_file} is damaged ({error!r}), so what init left out is not known",
             remedy="restore it; or delete it, and the report will not say what was left out",

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from hypoxia_hpc.errors import MachineError
 
+RUN_FILE = "run.toml"
 DAY_SECONDS = 24 * 60 * 60
 LEFTOVER_NAME = re.compile(r"\.(?:tmp|old)-.+-(?P<host>[^-]+)-(?P<pid>[0-9]{1,7})-[0-9a-f]{8}")
 _RUN_AGAIN = "then run the same command again; what is done stays done"
@@ -39,6 +40,11 @@ _MACHINE_ERRORS = {
     errno.EIO: ("the disk reports an error", f"check it or choose another, {_RUN_AGAIN}"),
     errno.ESTALE: ("the network file system lost it", f"check the mount, {_RUN_AGAIN}"),
     errno.EISDIR: ("a folder is where a file has to be", f"move it away, {_RUN_AGAIN}"),
+    errno.ENOMEM: ("memory ran out", f"fewer workers, or a machine or job with more memory, {_RUN_AGAIN}"),
+    errno.EAGAIN: ("no more processes or threads are allowed", f"raise the limit (ulimit -u), {_RUN_AGAIN}"),
+    errno.EMFILE: ("too many files are open", f"raise the limit (ulimit -n), {_RUN_AGAIN}"),
+    errno.ENFILE: ("too many files are open on this machine", f"close some, {_RUN_AGAIN}"),
+    errno.ELOOP: ("a symbolic link leads to itself", f"mend the link, {_RUN_AGAIN}"),
     errno.ENOTDIR: _FILE_IN_THE_WAY,
     errno.EEXIST: _FILE_IN_THE_WAY,
 }
@@ -72,7 +78,7 @@ def committing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
     otherwise it vanishes. ``durable`` as in :func:`committed_file`. Raises MachineError, for the block's own OSErrors
     too."""
     with machine_errors(target):
-        _make_folder(target.parent)
+        make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")
         try:
             yield temporary
@@ -100,7 +106,7 @@ def committing_directory(target: Path, is_same: Callable[[Path], bool]) -> Itera
 def temporary_directory(target: Path) -> Iterator[Path]:
     """Yield a new empty folder beside ``target``; whatever is left of it afterwards is deleted. Raises MachineError."""
     with machine_errors(target):
-        _make_folder(target.parent)
+        make_folder(target.parent)
         folder = _unique_beside(target, "tmp")
         folder.mkdir()
     try:
@@ -129,6 +135,7 @@ def commit_directory(folder: Path, target: Path, is_same: Callable[[Path], bool]
 
 def remove_directory(folder: Path) -> None:
     """Delete a folder with all that is in it, where it is there; a kill may leave a part of it. Raises MachineError."""
+    _refuse_leading_out(folder.parent)
     with machine_errors(folder), suppress(FileNotFoundError):
         _delete(folder)
 
@@ -173,6 +180,28 @@ def _move_in(folder: Path, target: Path, is_same: Callable[[Path], bool]) -> lis
         with suppress(FileNotFoundError):  # another writer moved it away just now
             os.rename(target, old)  # noqa: PTH104
             replaced.append(old)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and its missing parents, each entry durable. Raises MachineError where it lies in a run behind a
+    symbolic link that leads out of it; OSError."""
+    _refuse_leading_out(folder)
+    _make_folder(folder)
+
+
+def _refuse_leading_out(folder: Path) -> None:
+    """Who may write into a run must not choose by a link what else of this user's is written or deleted."""
+    places = (folder, *folder.parents)
+    for number, run in enumerate(places):
+        if not os.path.lexists(run / RUN_FILE):
+            continue
+        inside = os.path.realpath(run)
+        for link in (place for place in places[:number] if place.is_symlink()):
+            if not Path(os.path.realpath(link)).is_relative_to(inside):
+                raise MachineError(
+                    f"{link} is a symbolic link that leads out of the run, to {link.readlink()}: nothing goes there",
+                    remedy=f"put a folder in its place (to have it on another disk, make the run there), {_RUN_AGAIN}",
+                )
 
 
 def _make_folder(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.records import Features, Int64Array, Json
 from hypoxia_hpc.stores.commit import committing_directory
-from hypoxia_hpc.stores.integrity import open_shard, reading_store, sound_attributes, store_key
+from hypoxia_hpc.stores.integrity import open_shard, reading_store, sound_attributes, sound_store, store_key
 from hypoxia_hpc.stores.layout import (
-    DOCUMENT,
     FEATURE_ARRAYS,
     check_attributes,
     rows_per_chunk,
@@ -71,12 +69,10 @@ class FeatureRows:
     def __init__(self, path: Path) -> None:
         self.path = path
         with reading_store(path):
-            self.attributes = sound_attributes(path, FEATURE_ARRAYS)
-            document = json.loads((path / "features" / DOCUMENT).read_bytes())
-            self.n: int = document["shape"][0]
-            self.feature_length: int = document["shape"][1]
-            self.dtype: np.dtype[Any] = np.dtype(document["data_type"])
-            shape = (self.n, self.feature_length)
+            self.attributes, layouts = sound_store(path, FEATURE_ARRAYS)
+            name, shape = layouts["features"]
+            self.n, self.feature_length = shape
+            self.dtype: np.dtype[Any] = np.dtype(name)
             self._chunk_rows = rows_per_chunk(RULE, self.dtype.name, shape)
             self._shard = open_shard(path / "features", RULE, self.dtype.name, shape)
 

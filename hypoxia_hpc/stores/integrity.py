@@ -7,8 +7,6 @@ follow from the document.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.reading import MOST_SHARD_BYTES, parsed_json, read_plain, sha256_of
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import machine_errors
 from hypoxia_hpc.stores.layout import (
@@ -101,7 +100,7 @@ def read_attributes(store: Path) -> Json:
     """The group attributes of a store. Raises ValueError where they are not what a store has, OSError."""
     if store.is_symlink():
         raise ValueError(f"{store.name} is a symbolic link")
-    document = json.loads(_read_plain(store / DOCUMENT, MOST_GROUP_BYTES))
+    document = parsed_json(store / DOCUMENT, read_plain(store / DOCUMENT, MOST_GROUP_BYTES, follow=False))
     if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
         raise ValueError(f"{DOCUMENT} is no Zarr group with attributes")
     attributes: Json = document.pop("attributes")
@@ -149,7 +148,7 @@ def check_array(folder: Path, rule: ArrayRule) -> Layout:
 def read_array(folder: Path, rule: ArrayRule, layout: Layout) -> NDArray[Any]:
     """An array that is one chunk, its checksum compared. Raises ValueError where that is another, OSError."""
     dtype, shape = layout
-    data = (folder / rule.chunk_name).read_bytes()
+    data = read_plain(folder / rule.chunk_name, MOST_SHARD_BYTES, follow=False)
     values, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
     if len(values) != chunk_nbytes_of(rule, dtype, shape) or crc32c_of(values) != crc:
         raise ValueError(f"{folder.name}: the checksum of its chunk is wrong")
@@ -201,8 +200,8 @@ def _entry_problems(folder: Path, expected: Mapping[str, Any]) -> list[str]:
 
 
 def _read_layout(path: Path, rule: ArrayRule) -> Layout:
-    raw = _read_plain(path, MOST_ARRAY_BYTES)
-    document = json.loads(raw)
+    raw = read_plain(path, MOST_ARRAY_BYTES, follow=False)
+    document = parsed_json(path, raw)
     if not isinstance(document, dict):
         raise ValueError(f"{DOCUMENT} is no Zarr array")
     dtype, shape = document.get("data_type"), document.get("shape")
@@ -229,13 +228,6 @@ def _check_chunk_file(folder: Path, rule: ArrayRule, dtype: str, shape: tuple[in
         raise ValueError(f"{rule.chunk_name} has {found} bytes, its shape needs {expected}")
 
 
-def _read_plain(path: Path, most_bytes: int) -> bytes:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode) or status.st_size > most_bytes:
-        raise ValueError(f"{path.name} is no plain file of at most {most_bytes} bytes")
-    return path.read_bytes()
-
-
 def content_of(store: Path) -> str:
     """SHA-256 (hex) over every array file of a store, as :func:`content_digest` defines it.
 
@@ -243,12 +235,9 @@ def content_of(store: Path) -> str:
     """
     paths = [path for path in store.rglob("*") if not stat.S_ISDIR(path.lstat().st_mode)]
     return content_digest(
-        {path.relative_to(store).as_posix(): _sha256_of(path) for path in paths if path != store / DOCUMENT}
+        {
+            path.relative_to(store).as_posix(): sha256_of(path, MOST_SHARD_BYTES, follow=False)
+            for path in paths
+            if path != store / DOCUMENT
+        }
     )
-
-
-def _sha256_of(path: Path) -> str:
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ValueError(f"{path.name} is a symbolic link or of another kind")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

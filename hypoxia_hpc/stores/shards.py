@@ -22,6 +22,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.reading import MOST_SHARD_BYTES, open_plain
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.stores.codecs import Packed
 
@@ -98,14 +99,14 @@ class ShardReader:
 
     def __init__(self, path: Path, n_chunks: int, sizes: tuple[int, int]) -> None:
         self._path = path
-        with path.open("rb") as file:
+        with open_plain(path, MOST_SHARD_BYTES, follow=False) as file:
             self._identity = _identity(file)
             self._offsets = _read_index(file, n_chunks, sizes)
 
     @contextmanager
     def opened(self) -> Iterator[BufferedReader]:
         """The file, for :meth:`chunk`. Raises ValueError where it is another one than was checked, OSError."""
-        with self._path.open("rb") as file:
+        with open_plain(self._path, MOST_SHARD_BYTES, follow=False) as file:
             if _identity(file) != self._identity:
                 raise ValueError(f"{self._path.name} was changed or replaced after it was opened")
             yield file

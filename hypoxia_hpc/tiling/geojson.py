@@ -8,7 +8,6 @@ has none of them and counts.
 from __future__ import annotations
 
 import json
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.reading import UnfitFileError, parsed_json, read_plain
 from hypoxia_hpc.records import Float64Array
 
 EXPORT = "export the annotations from QuPath again as GeoJSON (File, Export objects as GeoJSON)"
@@ -101,11 +101,9 @@ def read_drawn(path: Path, wanted: Sequence[str] = ()) -> Drawn:
     content = read_bytes(path)
     _refuse_many(path, content)
     try:
-        found = json.loads(content, object_hook=_compact)
-    except RecursionError:
-        raise bad_regions(path, "lists within lists, too deep to be GeoJSON") from None
-    except ValueError as error:  # not JSON, not Unicode, a number of more than 4,300 digits
-        raise bad_regions(path, f"no JSON: {error}") from None
+        found = parsed_json(path, content, object_hook=_compact)
+    except UnfitFileError as error:
+        raise SlideError("bad-regions", error.problem, remedy=EXPORT) from None
     meant, others = _meant(_features(found))
     return _drawn(path, meant, others, wanted)
 
@@ -118,22 +116,15 @@ def bad_regions(path: Path, problem: str, remedy: str = EXPORT) -> SlideError:
 def read_bytes(path: Path) -> bytes:
     """The file, at most 16 MiB. Raises SlideError."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
-            raise bad_regions(path, "no plain file")
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        return read_plain(path, MOST_BYTES)
+    except UnfitFileError as error:
+        raise SlideError("bad-regions", error.problem, remedy=f"{EXPORT}: annotations only, no cells") from None
     except (FileNotFoundError, NotADirectoryError):
         raise SlideError("no-regions", f"{path} does not exist", remedy="bring it back") from None
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
     except OSError as error:
         raise bad_regions(path, f"cannot be read: {error.strerror}") from None
-    if len(content) > MOST_BYTES:
-        raise bad_regions(
-            path, f"{status.st_size:,} bytes, more than {MOST_BYTES:,}: annotations only, no cell detections"
-        )
-    return content
 
 
 def _refuse_many(path: Path, content: bytes) -> None:

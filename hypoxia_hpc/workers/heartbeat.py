@@ -18,15 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from hypoxia_hpc.errors import MachineError, Stopped
+from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.workers.allocation import Allocation
 
 WRITE_SECONDS = 5.0
-MOST_BYTES = 2**20
 _NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 State = Literal["working", "stopped", "ended", "failed"]
@@ -90,10 +90,14 @@ def read_heartbeats(run: RunDir) -> list[Heartbeat]:
 
 def _read(path: Path) -> Heartbeat | None:
     try:
-        with path.open("rb") as file:
-            return _HEARTBEAT.validate_json(file.read(MOST_BYTES), strict=True)
-    except (OSError, ValidationError):  # OSError: it has gone or was replaced on a network file system, or is no file
+        heartbeat = _HEARTBEAT.validate_json(json.dumps(read_counts(path)), strict=True)
+        return heartbeat if all(map(_is_time, (heartbeat.started, heartbeat.updated))) else None
+    except (OSError, ValueError):  # OSError: it has gone or was replaced on a network file system
         return None
+
+
+def _is_time(text: str) -> bool:
+    return datetime.fromisoformat(text).tzinfo is not None
 
 
 class HeartbeatFile:

@@ -26,6 +26,7 @@ from pathlib import Path
 from hypoxia_hpc.config import SiteTable
 from hypoxia_hpc.errors import MachineError, SlideError
 from hypoxia_hpc.machine.disks import free_bytes
+from hypoxia_hpc.reading import MOST_SLIDE_BYTES, open_plain
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.fingerprint import slide_errors
 
@@ -151,7 +152,7 @@ def _copy_all(path: Path, folder: Path, scratch: Path) -> None:
 def _copy(file: Path, target: Path, scratch: Path, needed: int) -> None:
     """In large blocks. Reading and writing apart: one is the slide's fault, the other the scratch's."""
     with slide_errors(file):
-        source = file.open("rb", buffering=0)
+        source = open_plain(file, MOST_SLIDE_BYTES).detach()
     try:
         target.parent.mkdir(exist_ok=True)
         with source, target.open("wb") as copy:

@@ -5,6 +5,7 @@ Messages to the parent are (kind, number of the item, value), from it (number, i
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from hypoxia_hpc.errors import HypoxiaError
@@ -47,6 +48,7 @@ def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int
     """Work until the pipe closes. ``init_worker`` is called first, with the number of this worker's slot."""
     for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if init_worker is not None:
         init_worker(slot)
     line = Line(pipe)
@@ -58,6 +60,14 @@ def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int
     _serve_line(line, work)
     for other in others:
         other.join()
+
+
+def _end_with_parent() -> None:
+    """Where the parent is killed, nobody wants what this process makes; it would find out only at its next message."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _serve_line(line: Line, work: Work) -> None:

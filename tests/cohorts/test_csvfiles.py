@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+import time
 
 import pandas as pd
 import pytest
@@ -111,10 +113,37 @@ def test_broken_tables(tmp_path, content, message):
         read_table(path, ("a",))
 
 
+def test_columns_without_end_are_refused_at_once(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(f"c{n}" for n in range(200_000)) + "\n" + "," * 199_999 + "\n")
+    started = time.process_time()
+    with pytest.raises(InputError, match="200,000 columns, 10,000 is the most"):
+        read_table(path, ("a",))
+    assert time.process_time() - started < 5
+
+
+def test_of_many_columns_a_few_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",".join(["x" * 500] * 9000) + "\n")
+    with pytest.raises(InputError) as caught:
+        read_table(path, ("a",))
+    assert len(str(caught.value)) < 3000
+
+
+@pytest.mark.parametrize("nbytes", [2**26 + 1, 2**42])
+def test_a_table_larger_than_any_is_not_read(tmp_path, nbytes):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,2\n" * 2000)
+    os.truncate(path, nbytes)
+    with pytest.raises(InputError, match=r"t\.csv: .* bytes, more than 67,108,864"):
+        read_table(path, ("a",))
+
+
 def test_no_file_and_no_permission(tmp_path, monkeypatch):
     for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(InputError, match="not a file"):
+        with pytest.raises(InputError, match=r"not a file|no plain file"):
             read_table(path, ())
-    monkeypatch.setattr("pathlib.Path.open", lambda *_: (_ for _ in ()).throw(PermissionError("denied")))
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    monkeypatch.setattr("os.open", lambda *_: (_ for _ in ()).throw(PermissionError("denied")))
     with pytest.raises(MachineError, match="denied"):
         read_table(tmp_path / "t.csv", ())

@@ -102,7 +102,7 @@ def test_metadata_in_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no JSON"),
+        ("{", "no JSON"),
         ('{"a": 1}', "is no list of files"),
         (json.dumps(metadata(file_name="../x")), "no plain names"),
         (json.dumps(metadata(file_id=None)), "no plain names"),

@@ -64,7 +64,7 @@ def test_every_wrong_slide_is_named(table):
         "b,,p,1,\n"
         "B,b.svs,,-1,0\n"
         'c,c.svs,"p\nq",1.5,inf\n'
-        ",d.svs,p,1,\n"
+        ",d.svs,p,100000000001,\n"
         ",e.svs,p,1,\n"
     )
     with pytest.raises(InputError) as caught:
@@ -78,6 +78,7 @@ def test_every_wrong_slide_is_named(table):
         "line 3: path ''",
         "line 4: cost '-1'",
         "line 6: cost '1.5'",
+        "line 7: cost '100000000001'",
         "line 4: mpp '0'",
         "line 6: mpp 'inf'",
         "slide id 'b' occurs on lines 3, 4",
@@ -143,7 +144,7 @@ def test_every_wrong_split_row_is_named(table):
         read_split(table(text))
     assert caught.value.offending == (
         "line 7: patient_id '' is empty or not printable",
-        "line 5: fold '-1' is not a whole number from 0",
+        "line 5: fold '-1' is not a whole number from 0 to 9999",
         "line 6: set 'Train' is none of train, valid, test, unlabelled",
         "fold and patient '0 a' occurs on lines 2, 4 with set 'train', 'test'",
     )

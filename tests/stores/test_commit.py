@@ -17,6 +17,7 @@ from hypoxia_hpc.stores.commit import (
     committing_directory,
     leftovers,
     machine_errors,
+    remove_directory,
     remove_leftovers,
 )
 from hypoxia_hpc.stores.features import write_features
@@ -105,6 +106,37 @@ def test_whatever_has_the_name_of_a_folder_makes_way(tmp_path: Path, kind: str) 
     assert not target.is_symlink()
     assert names(tmp_path) == ["a", "elsewhere"]
     assert (elsewhere / "precious").exists()
+
+
+@pytest.mark.parametrize("linked", ["tiles", "features/inception_v3", "receipts"])
+@pytest.mark.parametrize("looks_like_a_run", [False, True])
+def test_nothing_is_written_or_deleted_through_a_link_out_of_a_run(
+    tmp_path: Path, linked: str, looks_like_a_run: bool
+) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (run / linked).parent.mkdir(parents=True)
+    (elsewhere / "a.zarr").mkdir(parents=True)
+    for folder in [run, elsewhere] if looks_like_a_run else [run]:
+        (folder / "run.toml").touch()
+    (run / linked).symlink_to("../" * (1 + linked.count("/")) + "elsewhere")
+    before = names(elsewhere)
+    for target in (run / linked / "a.zarr", run / linked / "new" / "b"):
+        with pytest.raises(MachineError, match=rf"{linked} is a symbolic link that leads out of the run, to \.\./"):
+            committed_file(target, b"")
+        with pytest.raises(MachineError, match="leads out"), committing_directory(target, always(False)):
+            pass
+        with pytest.raises(MachineError, match="leads out"):
+            remove_directory(target)
+    assert names(elsewhere) == before
+
+
+def test_links_within_a_run_and_to_a_run_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "far" / "old").mkdir(parents=True)
+    (tmp_path / "far" / "run.toml").touch()
+    (tmp_path / "far" / "tiles").symlink_to("old")
+    (tmp_path / "run").symlink_to("far")
+    committed_file(tmp_path / "run" / "tiles" / "a", b"there")
+    assert (tmp_path / "far" / "old" / "a").read_bytes() == b"there"
 
 
 def test_an_error_in_the_block_leaves_the_old_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import naive
@@ -19,6 +20,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypoxia_hpc import reading
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import regions as module
@@ -364,12 +366,12 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path: Path) -> None:
 def test_a_file_that_the_system_withholds_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str, told: str
 ) -> None:
-    def withheld(path: Path, mode: str) -> None:
+    def withheld(path: Path, flags: int) -> None:
         raise error
 
     path = tmp_path / "slide.geojson"
     path.write_text("[]")
-    monkeypatch.setattr(Path, "open", withheld)
+    monkeypatch.setattr(reading, "os", SimpleNamespace(**vars(os) | {"open": withheld}))
     for read in (read_regions, regions_digest):
         with pytest.raises(SlideError, match=told) as caught:
             read(path)

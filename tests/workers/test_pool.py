@@ -304,7 +304,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, threading, pathlib; sys.path[:0] = sys.argv[2:];"
         "from test_pool import Work; from hypoxia_hpc.workers.pool import deal;"
-        "list(deal(['a:waits', 'b'], Work(pathlib.Path(sys.argv[1])), workers=1, stop=threading.Event()))"
+        "list(deal(['a:waits_for_ever', 'b'], Work(pathlib.Path(sys.argv[1])), workers=1, stop=threading.Event()))"
     )
     here = Path(__file__).parent
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(here), str(here.parent)])
@@ -312,7 +312,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     (pid,) = Work(tmp_path).pids("a")
     parent.kill()
     parent.wait()
-    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text())
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or "zombie" in Path(f"/proc/{pid}/status").read_text(), 5)
     assert not (tmp_path / "b").exists()
 
 

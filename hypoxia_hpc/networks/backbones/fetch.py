@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -16,9 +17,13 @@ from typing import IO
 from hypoxia_hpc.errors import InputError, MachineError, Stopped
 from hypoxia_hpc.networks.backbones.weights import KnownFile, file_digests
 from hypoxia_hpc.progress import Progress
+from hypoxia_hpc.reading import MOST_SHOWN
 from hypoxia_hpc.stores.commit import committing_file, remove_leftovers
 
 BLOCK = 1 << 20
+# The largest of the known files, that of convnext_xlarge, has 1.4 GB.
+MOST_BYTES = 2**31
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 SILENCE_SECONDS = 60  # seconds; a server that sends nothing for this long is given up
 
 
@@ -101,16 +106,30 @@ def _copied(url: str, algorithm: str, file: IO[bytes], stop: threading.Event) ->
     digest = hashlib.new(algorithm, usedforsecurity=False)
     received = 0
     with _opened(url) as response:
-        length = response.headers.get("Content-Length")
+        length = _length_of(response)
         while block := _read(response):
             if stop.is_set():
                 raise Stopped("stopped on request", remedy="run the same command again to go on")
             digest.update(block)
             file.write(block)
             received += len(block)
-    if length is not None and received != int(length):
-        raise _NotFetchedError(f"cut off after {received:,} of {int(length):,} bytes")
+            if received > MOST_BYTES:
+                raise _NotFetchedError(f"no file of weights: it does not end after {MOST_BYTES:,} bytes")
+    if length is not None and received != length:
+        raise _NotFetchedError(f"cut off after {received:,} of {length:,} bytes")
     return digest.hexdigest()
+
+
+def _length_of(response: http.client.HTTPResponse) -> int | None:
+    """What the server says, if it does."""
+    said = response.headers.get("Content-Length")
+    if said is None:
+        return None
+    if not _LENGTH.fullmatch(said):
+        raise _NotFetchedError(f"the server says that the file has {said[:MOST_SHOWN]!r} bytes")
+    if int(said) > MOST_BYTES:
+        raise _NotFetchedError(f"no file of weights: the server says {int(said):,} bytes, the most is {MOST_BYTES:,}")
+    return int(said)
 
 
 def _opened(url: str) -> http.client.HTTPResponse:
@@ -121,14 +140,14 @@ def _opened(url: str) -> http.client.HTTPResponse:
         raise _NotFetchedError(f"the server says {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise _UnreachableError(f"cannot be reached ({error.reason})") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: headers that make no sense
         raise _UnreachableError(f"cannot be reached ({error})") from error
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(BLOCK)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise _NotFetchedError(f"cut off ({error})") from error
 
 

@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.reading import open_plain
 from hypoxia_hpc.records import AnyArray
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -54,7 +55,7 @@ def read_torch_file(path: Path) -> dict[str, AnyArray]:
     """The tensors by name, float32 or int64. Raises InputError: the file is none of this layout, or holds more than
     tensors."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path, MOST_BYTES) as file:
             return _tensors(file, path.stat().st_size)
     except UNREADABLE as error:
         raise InputError(
@@ -64,8 +65,6 @@ def read_torch_file(path: Path) -> dict[str, AnyArray]:
 
 
 def _tensors(file: IO[bytes], nbytes: int) -> dict[str, AnyArray]:
-    if nbytes > MOST_BYTES:
-        raise _UnfitError(f"{nbytes:,} bytes, the most is {MOST_BYTES:,}")
     read = _reader(file)
     if read() != MAGIC or read() != PROTOCOL:
         raise _UnfitError("its first numbers are others")

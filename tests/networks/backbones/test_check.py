@@ -19,6 +19,7 @@ from weight_server import WeightServer, serving
 
 from hypoxia_hpc.config import parse_config, preset
 from hypoxia_hpc.errors import InputError, MachineError, Stopped
+from hypoxia_hpc.networks.backbones import fetch as fetch_module
 from hypoxia_hpc.networks.backbones.check import STUDIES, check_known, check_run, imagenet_networks, known_files
 from hypoxia_hpc.networks.backbones.fetch import Fetched, fetch_files
 from hypoxia_hpc.networks.backbones.weights import KnownFile
@@ -92,6 +93,26 @@ def test_all_that_did_not_come_is_told_and_the_rest_is_there(server: WeightServe
     assert gone == f"{server.url}/gone.h5: the server says 404 Not Found"
     assert wrong.startswith(f"{server.url}/wrong.h5: its md5 is ")
     assert names_in(tmp_path) == ["first.h5"]
+
+
+@pytest.mark.parametrize("said", ["abc", "-5", "1e3", "9" * 30, str(2**40)])
+def test_a_length_that_makes_no_sense_is_a_failed_download(server: WeightServer, tmp_path: Path, said: str) -> None:
+    server.lengths = {"first.h5": said}
+    with pytest.raises(MachineError, match="1 of 1") as caught:
+        fetch([known(server, "first", FIRST)], tmp_path)
+    assert "the server says" in caught.value.offending[0]
+    assert names_in(tmp_path) == []
+
+
+def test_a_file_without_end_does_not_fill_the_disk(
+    server: WeightServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_module, "MOST_BYTES", 1000)
+    server.lengths = {"first.h5": ""}
+    with pytest.raises(MachineError, match="1 of 1") as caught:
+        fetch([known(server, "first", FIRST)], tmp_path)
+    assert caught.value.offending[0].endswith("it does not end after 1,000 bytes")
+    assert names_in(tmp_path) == []
 
 
 def test_without_internet_it_says_what_to_copy(server: WeightServer, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from weight_files import random_table, some_tiles, table_for, write_legacy_h5
 
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.networks.backbones import weights
 from hypoxia_hpc.networks.backbones.applications import NETWORKS
 from hypoxia_hpc.networks.backbones.loading import as_numpy, load_weights, named_weights
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, build_inner, resolve_backbone
@@ -443,9 +444,31 @@ def whole_model_without_config(file: h5py.File) -> None:
     file.create_group("model_weights")
 
 
+def groups_in_groups(file: h5py.File) -> None:
+    group = file
+    for _ in range(3000):
+        group = group.create_group("g")
+
+
+def group_in_itself(file: h5py.File) -> None:
+    file["layer/again"] = file["layer"]
+
+
+def names_without_end(file: h5py.File) -> None:
+    for n in range(60):
+        file[f"first/{n}"] = file["layer"]
+    for n in range(60):
+        file[f"second/{n}"] = file["first"]
+    for n in range(60):
+        file[f"third/{n}"] = file["second"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
+        (groups_in_groups, "more than 32 deep"),
+        (group_in_itself, "more than 32 deep"),
+        (names_without_end, "more than 200 items"),
         (external_link, "ExternalLink"),
         (soft_link, "SoftLink"),
         (external_storage, "another file"),
@@ -454,7 +477,10 @@ def whole_model_without_config(file: h5py.File) -> None:
         (whole_model_without_config, "whole model"),
     ],
 )
-def test_files_that_hold_more_than_weights_are_refused(spoil: Any, reason: str, tmp_path: Path) -> None:
+def test_files_that_hold_more_than_weights_are_refused(
+    spoil: Any, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "MOST_ITEMS", 200)
     path = tmp_path / "mine.h5"
     with h5py.File(path, "w") as file:
         file["layer/kernel"] = np.zeros(3)

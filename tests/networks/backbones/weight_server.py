@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class WeightServer(ThreadingHTTPServer):
     """Serves ``files`` (name -> bytes). Those in ``cut`` end after half of what was announced; those in ``stalled``
-    stop there until ``go_on`` is set. ``asked`` are the names that were asked for."""
+    stop there until ``go_on`` is set; of those in ``lengths`` it says another length, or with "" none. ``asked`` are
+    the names that were asked for."""
 
     daemon_threads = True
 
@@ -19,6 +20,7 @@ class WeightServer(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.cut: set[str] = set()
         self.stalled: set[str] = set()
+        self.lengths: dict[str, str] = {}
         self.asked: list[str] = []
         self.half_sent, self.go_on = threading.Event(), threading.Event()
 
@@ -38,7 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
+        if length := self.server.lengths.get(name, str(len(data))):
+            self.send_header("Content-Length", length)
         self.end_headers()
         half = len(data) // 2
         self.wfile.write(data[:half])
