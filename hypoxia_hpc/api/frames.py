@@ -13,7 +13,7 @@ from hypoxia_hpc.models.predictions import reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.state import SlideState
-from hypoxia_hpc.stages.submit import Plan
+from hypoxia_hpc.slurm.chain import Plan
 
 
 def slide_row(state: SlideState) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
         "On a cluster": (
-            *(cluster.estimate, cluster.submit, cluster.status),
+            *(cluster.estimate, cluster.submit, cluster.status, cluster.cancel),
             *(cluster.site, cluster.slurm, cluster.image),
         ),
         "Checks": (checking.doctor, checking.verify, checking.weights),

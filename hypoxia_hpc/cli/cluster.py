@@ -15,7 +15,15 @@ from hypoxia_hpc.cli.terminal import say, tell
 @RUN
 @click.option("--dry-run", is_flag=True, help="Print the scripts and the sbatch lines; send and write nothing.")
 @click.option("--retry", is_flag=True, help="Try quarantined slides again.")
-def submit(run: Path, dry_run: bool, retry: bool) -> int:
+@click.option("--from", "first", default="", metavar="STAGE", help="Send nothing that comes before it.")
+@click.option("--upto", "last", default="", metavar="STAGE", help="Send nothing that comes after it.")
+@click.option(
+    *("--after", "after"),
+    type=click.IntRange(1, 10**18),
+    metavar="JOBID",
+    help="Begin when this job, say a transfer of the slides, has ended well.",
+)
+def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: int | None) -> int:
     """All stages of the study as SLURM jobs: tile and extract as arrays, then train, evaluate and report.
 
     \b
@@ -31,14 +39,18 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
     \b
     hypoxia-hpc submit RUN --dry-run     what would be sent; needs no SLURM
     hypoxia-hpc submit RUN               send it
+    hypoxia-hpc submit RUN --upto tile   the tiles alone
     hypoxia-hpc status RUN               look, from anywhere that sees RUN
+    hypoxia-hpc cancel RUN               take it back
     """
     from hypoxia_hpc.cli.text.submission import dry_run_text, requests_table
+    from hypoxia_hpc.slurm.chain import Part
     from hypoxia_hpc.stages.submit import plan_submission
     from hypoxia_hpc.stages.submit import submit as submit_plan
 
     run_dir = existing_run(run)
-    plan = plan_submission(run_dir, retry=retry, only_to_show=dry_run)
+    part = Part(first, last, "" if after is None else str(after))
+    plan = plan_submission(run_dir, retry=retry, part=part, only_to_show=dry_run)
     for note in plan.notes:
         tell(f"note: {note}")
     if not plan.jobs:
@@ -52,8 +64,23 @@ def submit(run: Path, dry_run: bool, retry: bool) -> int:
         return 0
     sent: dict[str, tuple[str, ...]] = {job.request.stage: job.ids for job in submit_plan(run_dir, plan)}
     say(requests_table(requests, sent))
-    ids = " ".join(one for several in sent.values() for one in several)
-    say(f"\nlook: hypoxia-hpc status {shlex.quote(str(run))} · logs: {plan.logs} · take back: scancel {ids}")
+    word = shlex.quote(str(run))
+    say(f"\nlook: hypoxia-hpc status {word} · logs: {plan.logs} · take back: hypoxia-hpc cancel {word}")
+    return 0
+
+
+@click.command(short_help="Take the jobs of a run out of the queue, and no others.")
+@RUN
+def cancel(run: Path) -> int:
+    """Take the jobs of a run out of the queue, whether they wait or run, and no other jobs. What is done stays done;
+    slides in flight are done again by the next submit."""
+    from hypoxia_hpc.cli.text.submission import cancelled_text
+    from hypoxia_hpc.monitoring.status import run_status
+    from hypoxia_hpc.slurm.cancel import cancel_jobs
+
+    run_dir = existing_run(run)
+    found = cancel_jobs(run_dir)
+    say_blocks(cancelled_text(found, run_status(run_dir).stages, shlex.quote(str(run))))
     return 0
 
 

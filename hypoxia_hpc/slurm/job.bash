@@ -7,6 +7,18 @@ say() { echo "$(date +%FT%T) job $element: $*"; }
 
 if [ -n "$HYPOXIA_MODULES" ]; then
     read -ra modules <<<"$HYPOXIA_MODULES"
+    # A shell that is no login shell may not know it.
+    for start in "${MODULESHOME:-}/init/bash" /etc/profile.d/{lmod,z00_lmod,modules}.sh \
+        /usr/share/{lmod/lmod,lmod,modules,Modules}/init/bash; do
+        if ! type module >/dev/null 2>&1 && [ -r "$start" ]; then
+            # shellcheck source=/dev/null
+            source "$start"
+        fi
+    done
+    if ! type module >/dev/null 2>&1; then
+        say "module is not known here, and [site.slurm] modules names some: leave them out, or set \$MODULESHOME"
+        exit 4
+    fi
     module load "${modules[@]}" || exit 4
 fi
 
@@ -47,12 +59,18 @@ fi
 
 inside=()
 if [ -n "$HYPOXIA_IMAGE" ]; then
-    inside=(apptainer exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}")
+    container=apptainer
+    if ! type "$container" >/dev/null 2>&1; then container=singularity; fi
+    if ! type "$container" >/dev/null 2>&1; then
+        say "neither apptainer nor singularity is here: name their module in [site.slurm] modules"
+        exit 4
+    fi
+    inside=("$container" exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}")
     if [ -n "$HYPOXIA_BINDS" ]; then inside+=(--bind "$HYPOXIA_BINDS"); fi
     if [ -n "${SLURM_JOB_GPUS:-}" ]; then inside+=(--nv); fi
     inside+=("$HYPOXIA_IMAGE")
     # MPI ranks in user namespaces of their own cannot read each other's memory; they talk by TCP instead.
-    export APPTAINERENV_UCX_TLS=self,tcp APPTAINERENV_MPIR_CVAR_CH4_CMA_ENABLE=0
+    export {APPTAINER,SINGULARITY}ENV_UCX_TLS=self,tcp {APPTAINER,SINGULARITY}ENV_MPIR_CVAR_CH4_CMA_ENABLE=0
 fi
 
 # Signals. Shortly before the time limit SLURM sends USR1 to this shell alone (--signal=B:USR1@...), which passes it on;
@@ -88,6 +106,9 @@ while wait "$step"; code=$?; [ "$heard" = 1 ]; do heard=0; done
 
 on_each_node rm -rf -- "$TMPDIR"
 rm -rf -- "$TMPDIR" # SLURM starts no step any more where the job was cancelled
+# A line for each requeue of our own: SLURM_RESTART_COUNT counts those after preemption and lost nodes, too.
+count=$RUN/slurm/requeues/$element
+requeues=$(cat -- "$count" 2>/dev/null | wc -l)
 case $code in
     3)
         say "done; some slides are quarantined: hypoxia-hpc status $(printf %q "$RUN")"
@@ -95,11 +116,13 @@ case $code in
     75) # stopped: go on later, unless the job was cancelled
         if [ "$(squeue --noheader --jobs="$element" --format=%T)" != RUNNING ]; then
             say "cancelled"
-        elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$HYPOXIA_REQUEUES" ]; then
-            say "stopped $((SLURM_RESTART_COUNT + 1)) times, not requeued again; what sends the rest:" \
+        elif [ "$requeues" -ge "$HYPOXIA_REQUEUES" ]; then
+            say "stopped $((requeues + 1)) times, not requeued again; what sends the rest:" \
                 "hypoxia-hpc submit $(printf %q "$RUN")"
+        elif mkdir -p -- "$RUN/slurm/requeues" && date +%FT%T >>"$count" && scontrol requeue "$element"; then
+            say "requeued"
         else
-            say "requeued" && scontrol requeue "$element"
+            say "could not be requeued; what sends the rest: hypoxia-hpc submit $(printf %q "$RUN")"
         fi ;;
 esac
 exit "$code"

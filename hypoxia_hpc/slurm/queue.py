@@ -15,6 +15,7 @@ from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slurm.logs import is_submission
 
 # Array job, index ("N/A" without an array), job, state, nodes, reason: the last may hold anything.
 SQUEUE_FORMAT = "%F|%K|%A|%T|%N|%r"
@@ -35,13 +36,15 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Sent:
     """One submission, as a file in RUN/slurm/jobs has it: ``elements`` are the parts that it does of ``of``, None for a
-    job that is no array; the array's ``index`` does part ``first + index``."""
+    job that is no array; the array's ``index`` does part ``first + index``. ``logs`` is the folder of its logs in
+    RUN/slurm/logs, "" for that itself."""
 
     stage: str
     job_id: str
     elements: tuple[int, ...] | None
     of: int = 1
     first: int = 0
+    logs: str = ""
 
     def jobs(self) -> dict[str, int | None]:
         """Every job of it by name, and its part."""
@@ -82,12 +85,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class FailedJob:
-    """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array."""
+    """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array. ``logs`` as
+    of `Sent`."""
 
     stage: str
     part: int | None
     of: int
     how: Ended
+    logs: str = ""
 
 
 def sent_jobs(run: RunDir) -> list[Sent]:
@@ -109,11 +114,12 @@ def _sent(entry: Json) -> Sent | None:
     stage, job_id, elements = entry.get("stage"), entry.get("job_id"), entry.get("elements")
     if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
+    logs = str(entry["logs"]) if is_submission(entry.get("logs")) else ""
     if elements is None:
-        return Sent(stage, job_id, None)
+        return Sent(stage, job_id, None, logs=logs)
     of, first = entry.get("of", 0), entry.get("first", 0)
     sound = isinstance(elements, list) and all(type(one) is int for one in (of, first, *elements))
-    return Sent(stage, job_id, tuple(elements), of, first) if sound else None
+    return Sent(stage, job_id, tuple(elements), of, first, logs) if sound else None
 
 
 def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
@@ -186,7 +192,7 @@ def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence
     over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
     latest = {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}
     failed = [
-        FailedJob(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)))
+        FailedJob(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)), one.logs)
         for (stage, part), (job, one) in latest.items()
         if job not in waiting
     ]

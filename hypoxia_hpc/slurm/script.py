@@ -80,16 +80,16 @@ def quoted_with_names(text: str) -> str:
 def sbatch_arguments(
     request: JobRequest,
     array: Array | None,
-    n_arrays: int,
+    most: int | None,
     run: Path,
-    script: Path,
-    after: Sequence[str],
+    submission: str,
+    dependency: str | None,
     table: SlurmTable,
 ) -> list[str]:
-    """What follows ``sbatch``. ``after`` are job ids to wait for, however they end."""
+    """What follows ``sbatch``. ``most`` elements run at once; logs lie in a folder that is named by the submission."""
     table = table_of(request.stage, table)
     name = "%A_%a" if array is not None else "%j"
-    log = str(script.parent / "logs").replace("%", "%%") + f"/{request.stage}-{name}.out"
+    log = str(run / "slurm" / "logs" / submission).replace("%", "%%") + f"/{request.stage}-{name}.out"
     options_by_name: Mapping[str, str | int | None] = {
         "job-name": f"{request.stage}-{run.name}",
         "chdir": str(run),
@@ -104,14 +104,22 @@ def sbatch_arguments(
         "cpus-per-task": request.cpus,
         **memory_option(request),
         "time": request.minutes,
-        "array": None if array is None else _array(array, request.throttle, n_arrays),
-        "dependency": f"afterany:{':'.join(after)}" if after else None,
+        "array": None if array is None else index_ranges(array.indices) + ("" if most is None else f"%{most}"),
+        "dependency": dependency,
     }
     options = [
         f"--{option}={_one_line(option, str(value))}" for option, value in options_by_name.items() if value is not None
     ]
     part = [str(request.of), str(array.first)] if array is not None else []
-    return ["--parsable", "--requeue", "--kill-on-invalid-dep=yes", *options, str(script), request.stage, *part]
+    return [
+        "--parsable",
+        "--requeue",
+        "--kill-on-invalid-dep=yes",
+        *options,
+        str(run / "slurm" / "job.sbatch"),
+        request.stage,
+        *part,
+    ]
 
 
 def memory_option(request: JobRequest) -> dict[str, str]:
@@ -122,11 +130,6 @@ def memory_option(request: JobRequest) -> dict[str, str]:
         return {"mem": f"{request.memory_mb}M"}
     cores = request.cpus * math.ceil(request.ranks / request.nodes)
     return {"mem-per-cpu": f"{math.ceil(request.memory_mb / cores)}M"}
-
-
-def _array(array: Array, throttle: int | None, n_arrays: int) -> str:
-    most = f"%{max(1, math.ceil(throttle / n_arrays))}" if throttle is not None else ""
-    return index_ranges(array.indices) + most
 
 
 def _one_line(name: str, value: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
@@ -26,8 +26,11 @@ from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.costs import StageCost, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.stages import stages
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
+from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
+from hypoxia_hpc.slurm.logs import make_logs, submission_name
 from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
     Array,
@@ -37,58 +40,11 @@ from hypoxia_hpc.slurm.resources import (
     request_by_slide,
     request_of_cohort,
 )
-from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable, sbatch_arguments
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable
+from hypoxia_hpc.stores.commit import committed_file
 
 PATIENCE_SECONDS = 60
 PROGRAM = "hypoxia-hpc"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A stage to send: what is asked for, and one array for each sbatch (None: no array)."""
-
-    request: JobRequest
-    arrays: tuple[Array | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The jobs that a run still needs, in the order of the stages, the text of the script of them all, and what the
-    user should know, a sentence each."""
-
-    run: Path
-    table: SlurmTable
-    text: str
-    jobs: tuple[Job, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def script(self) -> Path:
-        return self.run / "slurm" / "job.sbatch"
-
-    @property
-    def logs(self) -> Path:
-        return self.run / "slurm" / "logs"
-
-    def arguments(self, job: Job, array: Array | None, after: Sequence[str]) -> list[str]:
-        """What follows ``sbatch``, to wait for the jobs ``after``."""
-        return sbatch_arguments(job.request, array, len(job.arrays), self.run, self.script, after, self.table)
-
-    def commands(self) -> Iterator[str]:
-        """The lines that send the jobs, as bash: each job's id in a variable of its stage's name."""
-        before: list[str] = []
-        for job in self.jobs:
-            names = [f"{job.request.stage}_{number}" for number, _ in enumerate(job.arrays)]
-            for name, array in zip(names, job.arrays, strict=True):
-                words = ["sbatch", *self.arguments(job, array, [f"${other}" for other in before])]
-                yield f"{name}=$({' '.join(map(_quoted, words))})"
-            before = names
-
-
-def _quoted(word: str) -> str:
-    """Of the arguments only the dependency names variables, and it holds nothing else that a shell would read."""
-    return word if word.startswith("--dependency=") else shlex.quote(word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +55,18 @@ class SentJob:
     ids: tuple[str, ...]
 
 
-def plan_submission(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Plan:
-    """What is not done yet, as jobs. Writes nothing, sends nothing; SLURM is asked for its limits if it is here.
-    A plan that is ``only_to_show`` needs no weights on this machine.
+def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_show: bool = False) -> Plan:
+    """What is not done yet of the ``part`` of all stages, as jobs. Writes nothing, sends nothing; SLURM is asked for
+    its limits if it is here. A plan that is ``only_to_show`` needs no weights on this machine.
 
     Raises:
         InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
-            no time; ranks that srun cannot start.
+            no time; ranks that srun cannot start; a part that names no stage.
         MachineError: weights that are not here, where there is no image that may have them; no program to run.
     """
-    config, slides, root = run.config(), run.slides(), run.root.absolute()
+    run = RunDir(Path(os.path.realpath(run.root)))
+    config, slides, root = run.config(), run.slides(), run.root
+    chosen = part.of([stage.name for stage in stages()])
     table = config.site.slurm
     work = remaining(run, retry=retry, only_to_show=only_to_show)
     image = _image(table)
@@ -118,7 +76,7 @@ def plan_submission(run: RunDir, *, retry: bool, only_to_show: bool = False) -> 
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
     costs = _cohort_costs(run, config, slides, work)
-    wanted = list(_requests(run, slides, work, costs, table))
+    wanted = [one for one in _requests(run, slides, work, costs, table) if one.stage in chosen]
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
     jobs = [
@@ -127,8 +85,9 @@ def plan_submission(run: RunDir, *, retry: bool, only_to_show: bool = False) -> 
     ]
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
-    of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    return Plan(root, table, text, tuple(jobs), (*work.notes, *unseen, *cut, *of_costs))
+    of_costs = (note for stage, cost in costs.items() if stage in chosen for note in cohort_notes(stage, cost, table))
+    notes = (*work.notes, *unseen, *cut, *of_costs)
+    return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
@@ -149,19 +108,32 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
     if said := _why_silent():
         raise _silent(said)
     _refuse_queued(run)
-    _write_script(plan)
+    _refuse_unknown(plan.after)
+    make_logs(plan.logs)
+    committed_file(plan.script, plan.text.encode())
     for job in plan.jobs:
-        _call_sbatch(job, ["--test-only", *plan.arguments(job, job.arrays[0], [])])
-    before: list[str] = []
-    sent: list[str] = []
-    for job in plan.jobs:
-        ids = []
-        for array in job.arrays:
-            ids.append(_job_id(job, _call_sbatch(job, plan.arguments(job, array, before), sent)))
-            sent.append(ids[-1])
-            _record(run, job, array, ids[-1])
-        before = ids
-        yield SentJob(job.request, tuple(ids))
+        _call_sbatch(job, plan.trial_arguments(job))
+    sent: dict[str, str] = {}
+    for call in plan.calls():
+        printed = _call_sbatch(call.job, plan.arguments(call, sent), partial(_take_back, run, sent.values()))
+        sent[call.name] = _job_id(call.job, printed)
+        _record(run, call.job, call.array, sent[call.name], plan.submission)
+        if call.array is call.job.arrays[-1]:
+            ids = [job_id for name, job_id in sent.items() if name.rpartition("_")[0] == call.job.request.stage]
+            yield SentJob(call.job.request, tuple(ids))
+
+
+def _take_back(run: RunDir, ids: Collection[str]) -> str:
+    """Cancel what was sent of a chain that cannot be sent whole, and forget it. In words: that it is so, or what the
+    user has to do first; nothing where nothing was sent."""
+    if not ids:
+        return ""
+    _, why = query_program("scancel", *reversed(list(ids)))
+    if why:
+        return f"scancel {' '.join(ids)}, which are sent already; then "
+    for job_id in ids:
+        _record_file(run, job_id).unlink(missing_ok=True)
+    return "what was sent before it is cancelled again; "
 
 
 def _cohort_costs(run: RunDir, config: RunConfig, slides: Sequence[Slide], work: Remaining) -> dict[str, StageCost]:
@@ -190,7 +162,11 @@ def _earlier_count(run: RunDir, stage: str) -> int | None:
     return counts[-1] if counts else None
 
 
-def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
+def _record_file(run: RunDir, job_id: str) -> Path:
+    return run.root / "slurm" / "jobs" / f"{job_id}.json"
+
+
+def _record(run: RunDir, job: Job, array: Array | None, job_id: str, submission: str) -> None:
     """A file for each job, so that of two submissions at once neither loses what the other writes."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry: Json = {
@@ -199,10 +175,11 @@ def _record(run: RunDir, job: Job, array: Array | None, job_id: str) -> None:
         "elements": None,
         "of": job.request.of,
         "submitted": now,
+        "logs": submission,
     }
     if array is not None:
         entry |= {"elements": [array.first + index for index in array.indices], "first": array.first}
-    committed_file(run.root / "slurm" / "jobs" / f"{job_id}.json", json.dumps(entry).encode())
+    committed_file(_record_file(run, job_id), json.dumps(entry).encode())
 
 
 def _image(table: SlurmTable) -> Path | None:
@@ -227,25 +204,25 @@ def _refuse_queued(run: RunDir) -> None:
             f"it is not known whether jobs of this run are in the queue: {why}", remedy="try again later"
         )
     if queued:
-        waiting = sorted({one.job.partition("_")[0] for one in queued}, key=int)
         raise NotReadyError(
             f"{some(len(queued), 'job')} of this run in the queue",
             offending=[f"{one.job} {one.state.lower()}" for one in queued],
-            remedy=f"wait for them (hypoxia-hpc status {run.word}), or cancel them: scancel {' '.join(waiting)}",
+            remedy=f"wait for them (hypoxia-hpc status {run.word}), or cancel them: hypoxia-hpc cancel {run.word}",
         )
 
 
-def _write_script(plan: Plan) -> None:
-    with machine_errors(plan.logs):
-        plan.logs.mkdir(parents=True, exist_ok=True)  # SLURM does not make it: the job would fail without a word
-    committed_file(plan.script, plan.text.encode())
+def _refuse_unknown(job_id: str) -> None:
+    """SLURM forgets a job some minutes after its end, and takes none that waits for one that it does not know."""
+    answer, why = query_program("scontrol", "show", "job", job_id) if job_id else ("", "")
+    if answer is None:
+        raise InputError(f"--after {job_id}: {why}", remedy="if that job has ended well, leave --after out")
 
 
-def _call_sbatch(job: Job, arguments: Sequence[str], sent: Sequence[str] = ()) -> str:
+def _call_sbatch(job: Job, arguments: Sequence[str], take_back: Callable[[], str] = lambda: "") -> str:
     done = _run(["sbatch", *arguments])
     if done.returncode:
         said = done.stderr.strip() or f"sbatch ended with exit code {done.returncode}"
-        first = f"scancel {' '.join(sent)}, which are sent already; then " if sent else ""
+        first = take_back()
         if "timed out" in said or _why_silent():
             raise _silent(said, first)
         raise InputError(

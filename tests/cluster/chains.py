@@ -111,7 +111,7 @@ def stage(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def logs(run: Path) -> str:
     """All that jobs of a run have said, for the message of a test that fails."""
-    files = sorted((run / "slurm" / "logs").glob("*"))
+    files = sorted((run / "slurm" / "logs").rglob("*.out"))
     return "\n".join(f"== {file.name}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
 
 

@@ -88,7 +88,7 @@ def test_a_run_in_the_queue_is_not_sent_twice(scheduler: Scheduler) -> None:
         sent = scheduler.submit(run)
         done = scheduler.hypoxia("submit", run)
         assert done.returncode == 5, done.stdout + done.stderr
-        assert "scancel" in done.stderr and sent["tile"] in done.stderr
+        assert "hypoxia-hpc cancel" in done.stderr and sent["tile"] in done.stderr
         told = scheduler.hypoxia("status", run).stdout
         assert "pending" in told.lower()
     finally:

@@ -261,8 +261,34 @@ def test_exit_codes_in_words(code: str, says: str) -> None:
     assert says in " ".join("\n".join(status_text(RunStatus((), (), (), jobs), "RUN")).split())
 
 
+def test_elements_that_failed_alike_are_one_row() -> None:
+    ends = [
+        *(Ended(f"7_{index}", "FAILED", "4:0", f"00:0{index}:00", index * 10**9, "n1") for index in (0, 1, 2, 5)),
+        Ended("7_3", "TIMEOUT", "0:0", "1-00:00:00"),
+        Ended("8", "FAILED", "4:0"),
+    ]
+    failed = tuple(FailedJob("tile", number, 9, end) for number, end in enumerate(ends))
+    lines = [" ".join(line.split()) for line in shown(RunStatus((), (), (), Jobs((), (), failed))).splitlines()]
+    (row,) = [line for line in lines if line.startswith("tile 7_[0-2,5] n1 FAILED 4: ")]
+    assert row.endswith("see the end of tile-7_0.out 00:05:00 5 GB")
+    assert "tile 7_3 TIMEOUT 1-00:00:00" in lines
+    assert any(line.startswith("tile 8 FAILED") for line in lines)
+
+
+def test_a_partition_that_is_down_may_come_up_again() -> None:
+    queued = (Queued("7", "PENDING", "PartitionDown", ""),)
+    text = shown(RunStatus((), (), (), Jobs((Sent("train", "7", None),), queued, ())))
+    assert "or wait until it is up" in text and "will not start" not in text
+
+
+def test_the_log_of_a_failed_job_lies_in_the_folder_of_its_submission() -> None:
+    failed = FailedJob("tile", 3, 8, Ended("7_3", "FAILED", "1:0"), "2026-01-01T000000Z")
+    jobs = Jobs((Sent("tile", "7", (3,)),), (), (failed,))
+    assert "see the end of 2026-01-01T000000Z/tile-7_3.out" in shown(RunStatus((), (), (), jobs))
+
+
 def test_long_lists_are_cut_in_the_text_and_whole_in_json() -> None:
-    failed = tuple(FailedJob("tile", part, 500, Ended(f"7_{part}", "TIMEOUT")) for part in range(500))
+    failed = tuple(FailedJob("tile", part, 500, Ended(f"{7 + part}_0", "TIMEOUT")) for part in range(500))
     state = RunStatus((StageStatus("tile", 0, 0, 1),), (), (), Jobs((Sent("tile", "7", None),), (), failed))
     assert len(shown(state).splitlines()) < 40
     assert "and 480 more" in shown(state)

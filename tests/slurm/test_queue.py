@@ -141,8 +141,16 @@ def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
     folder = tmp_path / "slurm" / "jobs"
     folder.mkdir(parents=True)
     good = {"stage": "tile", "job_id": "1230", "elements": [0, 2], "of": 8, "submitted": "2026-01-01T00:00:00+00:00"}
-    far = {**good, "job_id": "1231", "elements": [1001, 1003], "first": 1001}
-    later = {"stage": "train", "job_id": "99", "elements": None, "of": 1, "submitted": "2026-01-02T00:00:00+00:00"}
+    far = {**good, "job_id": "1231", "elements": [1001, 1003], "first": 1001, "logs": "2026-01-01T000000Z"}
+    later = {
+        "stage": "train",
+        "job_id": "99",
+        "elements": None,
+        "logs": "../../..",
+        "of": 1,
+        "submitted": "2026-01-02T00:00:00+00:00",
+    }
+    later["logs"] = "../../.."
     bad = [
         {**good, "job_id": "1;reboot"},
         {**good, "job_id": 7},
@@ -159,7 +167,7 @@ def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:
     (folder / ".tmp-5.json-host-1-00000000").write_text(json.dumps(good))
     assert sent_jobs(run) == [
         Sent("tile", "1230", (0, 2), 8),
-        Sent("tile", "1231", (1001, 1003), 8, 1001),
+        Sent("tile", "1231", (1001, 1003), 8, 1001, "2026-01-01T000000Z"),
         Sent("train", "99", None),
     ]
 

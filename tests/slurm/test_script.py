@@ -206,28 +206,43 @@ def test_exit_codes_are_told_and_quarantine_is_no_failure(job: Job, code: int, e
 
 
 @pytest.mark.parametrize(
-    ("environment", "requeued"),
+    ("environment", "earlier", "requeued"),
     [
-        ({}, ["70_5"]),
-        ({"SLURM_RESTART_COUNT": "2"}, ["70_5"]),
-        ({"SLURM_RESTART_COUNT": "3"}, []),
-        ({"JOB_STATE": "COMPLETING"}, []),
-        ({"JOB_STATE": ""}, []),
+        ({}, 0, ["70_5"]),
+        ({}, 2, ["70_5"]),
+        ({}, 3, []),
+        ({"SLURM_RESTART_COUNT": "9"}, 2, ["70_5"]),  # preempted, or nodes were lost
+        ({"JOB_STATE": "COMPLETING"}, 0, []),
+        ({"JOB_STATE": ""}, 0, []),
     ],
 )
 def test_a_stopped_element_is_requeued_alone_so_many_times_and_not_where_cancelled(
-    job: Job, environment: Mapping[str, str], requeued: list[str]
+    job: Job, environment: Mapping[str, str], earlier: int, requeued: list[str]
 ) -> None:
     """70 is also the job id of the last element: to requeue it would be to requeue the whole array."""
     job.does("exit 75")
-    ran = job.run(job.script(most_requeues=3), "tile", "8", "0", **ELEMENT, **environment)
+    count = job.folder / "r" / "slurm" / "requeues" / "70_5"
+    count.parent.mkdir(parents=True)
+    count.write_text("once\n" * earlier)
+    script = job.script(run=str(job.folder / "r"), most_requeues=3)
+    ran = job.run(script, "tile", "8", "0", **ELEMENT, **environment)
     assert ran.code == 75
     assert ran.of("scontrol") == [["requeue", name] for name in requeued]
+    assert len(count.read_text().splitlines()) == earlier + len(requeued)
+    assert ran.printed.rstrip().endswith("requeued") == bool(requeued)
+
+
+def test_a_requeue_that_slurm_refuses_is_not_said_to_be_done(job: Job) -> None:
+    job.does("exit 75")
+    refuses = 'scontrol() { echo "Requested operation is presently disabled"; return 1; }\n'
+    ran = job.run(refuses + job.script(run=str(job.folder / "r")), "train")
+    assert ran.code == 75
+    assert "could not be requeued" in ran.printed
 
 
 def test_a_job_without_array_is_requeued_by_its_id(job: Job) -> None:
     job.does("exit 75")
-    assert job.run(job.script(), "train").of("scontrol") == [["requeue", "70"]]
+    assert job.run(job.script(run=str(job.folder / "r")), "train").of("scontrol") == [["requeue", "70"]]
 
 
 def test_the_signal_reaches_the_program_once_and_its_exit_code_counts(job: Job) -> None:
@@ -235,7 +250,7 @@ def test_the_signal_reaches_the_program_once_and_its_exit_code_counts(job: Job) 
         f'trap \'echo heard >>"{job.folder}/heard"; [ -e "{job.folder}/go" ] && exit 75\' USR1\n'
         f'touch "{job.folder}/started"\nwhile :; do sleep 0.05; done'
     )
-    process = job.start(job.script(stop_seconds=10), "tile", "8", "0", **ELEMENT)
+    process = job.start(job.script(run=str(job.folder / "r"), stop_seconds=10), "tile", "8", "0", **ELEMENT)
     until(job.folder / "started")
     process.send_signal(signal.SIGUSR1)
     until(job.folder / "heard")
@@ -269,6 +284,25 @@ def test_several_nodes_are_cleared_up_by_srun(job: Job) -> None:
 
 def test_modules_are_loaded_first(job: Job) -> None:
     assert job.run(job.script(modules=("mpi/5", "b")), "train").of("module") == [["load", "mpi/5", "b"]]
+
+
+def test_module_is_found_where_no_login_shell_has_defined_it(job: Job) -> None:
+    (job.folder / "init").mkdir()
+    (job.folder / "init" / "bash").write_text('module() { note module "$@"; }\n')
+    script = f"unset -f module\n{job.script(modules=('a',))}"
+    assert job.run(script, "train", MODULESHOME=str(job.folder)).of("module") == [["load", "a"]]
+
+
+def test_a_container_program_of_the_old_name_serves_too(job: Job) -> None:
+    image = job.folder / "cpu.sif"
+    image.touch()
+    script = job_script(Path("/data/run"), "hypoxia-hpc", image, [], SiteTable(), retry=False)
+    without = 'unset -f apptainer\ntype() { [ "$1" != apptainer ] && builtin type "$@"; }\n'
+    (call,) = job.run(f"{without}singularity() {{ :; }}\n{script}", "train").of("srun")
+    assert "singularity" in call and "apptainer" not in call
+    ran = job.run(f"{without}unset -f singularity\n{script}", "train")
+    assert (ran.code, ran.of("srun")) == (4, [])
+    assert "neither apptainer nor singularity is here" in ran.printed
 
 
 def test_an_image_sees_the_run_the_scratch_and_the_folders(job: Job) -> None:
@@ -339,7 +373,7 @@ def test_line_breaks_are_refused() -> None:
         with pytest.raises(InputError, match="line break"):
             job_script(Path(run), "p", None, [], SiteTable(), retry=False)
     with pytest.raises(InputError, match="line break"):
-        sbatch_arguments(ASK, None, 1, Path("/a\nb"), Path("/a\nb/slurm/job.sbatch"), [], SlurmTable())
+        sbatch_arguments(ASK, None, None, Path("/a\nb"), "s", None, SlurmTable())
 
 
 @given(
@@ -373,10 +407,12 @@ def test_arguments_of_sbatch() -> None:
     table = SlurmTable(account="a b", qos="q", throttle=5, stop_seconds=120)
     request = JobRequest("tile", (0, 2), 8, 2, 4, 4, 4000, 75, "cpu", None, throttle=5)
     script = Path("/data/100%/slurm/job.sbatch")
-    arguments = sbatch_arguments(request, Array(1001, (0, 1, 2, 7)), 2, Path("/data/100%"), script, ["5", "6"], table)
+    arguments = sbatch_arguments(
+        request, Array(1001, (0, 1, 2, 7)), 3, Path("/data/100%"), "today", "afterany:5:6", table
+    )
     assert arguments == [
         *("--parsable", "--requeue", "--kill-on-invalid-dep=yes", "--job-name=tile-100%", "--chdir=/data/100%"),
-        *("--output=/data/100%%/slurm/logs/tile-%A_%a.out", "--open-mode=append", "--signal=B:USR1@120"),
+        *("--output=/data/100%%/slurm/logs/today/tile-%A_%a.out", "--open-mode=append", "--signal=B:USR1@120"),
         *("--account=a b", "--qos=q", "--partition=cpu", "--nodes=2", "--ntasks=4", "--cpus-per-task=4"),
         *("--mem=4000M", "--time=75", "--array=0-2,7%3", "--dependency=afterany:5:6", str(script), "tile", "8", "1001"),
     ]
@@ -384,8 +420,8 @@ def test_arguments_of_sbatch() -> None:
 
 def test_a_job_without_array_waits_for_nothing_where_it_is_first() -> None:
     request = JobRequest("train", None, 1, 1, 1, 4, 4000, 75, None, "gpu:1")
-    arguments = sbatch_arguments(request, None, 1, Path("/r"), Path("/r/slurm/job.sbatch"), [], SlurmTable())
-    assert "--output=/r/slurm/logs/train-%j.out" in arguments
+    arguments = sbatch_arguments(request, None, None, Path("/r"), "today", None, SlurmTable())
+    assert "--output=/r/slurm/logs/today/train-%j.out" in arguments
     assert "--gres=gpu:1" in arguments
     assert arguments[-2:] == ["/r/slurm/job.sbatch", "train"]
     assert not [one for one in arguments if one.startswith(("--array", "--dependency", "--partition"))]
@@ -397,7 +433,7 @@ def test_a_job_without_array_waits_for_nothing_where_it_is_first() -> None:
 )
 def test_memory_is_asked_for_as_the_site_takes_it(memory: Memory, expected: list[str]) -> None:
     request = replace(ASK, nodes=2, ranks=3, memory_mb=8001, memory=memory)  # at most two ranks of four cores a node
-    arguments = sbatch_arguments(request, None, 1, Path("/r"), Path("/r/s/job.sbatch"), [], SlurmTable())
+    arguments = sbatch_arguments(request, None, None, Path("/r"), "today", None, SlurmTable())
     assert [one for one in arguments if one.startswith("--mem")] == expected
 
 
@@ -409,7 +445,7 @@ def test_further_options_are_passed_on_and_a_stage_has_its_own() -> None:
     }
     table = SlurmTable.model_validate({**further, "account": "a", "tile": {"account": "b", "comment": "c"}})
     of_tile, of_train = (
-        sbatch_arguments(replace(ASK, stage=stage), None, 1, Path("/r"), Path("/r/s/job.sbatch"), [], table)
+        sbatch_arguments(replace(ASK, stage=stage), None, None, Path("/r"), "today", None, table)
         for stage in ("tile", "train")
     )
     expected = {f"--{entry.replace('_', '-')}={value}" for entry, value in further.items()}

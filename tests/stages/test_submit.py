@@ -78,6 +78,26 @@ def test_only_what_is_not_done(tiled: Path, submit: Callable[..., subprocess.Com
     assert stages(lines) == CHAIN
 
 
+def test_a_part_of_the_chain(tiled: Path, submit: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = submit(tiled, "--dry-run", "--from", "train", "--upto", "evaluate", "--after", "77")
+    lines = sent(done.stdout)
+    assert stages(lines) == ["train", "evaluate"]
+    assert "--dependency=afterok:77" in lines[0]
+    assert "--dependency=afterany:$train_0" in lines[1]
+    refused = submit(tiled, "--dry-run", "--from", "training")
+    assert refused.returncode == 2
+    assert "--from training" in refused.stderr and "tile, extract, train" in refused.stderr
+
+
+def test_jobs_know_the_run_by_its_real_path(
+    tiled: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "link").symlink_to(tiled)
+    done = submit(tmp_path / "link", "--dry-run")
+    assert f"--chdir={os.path.realpath(tiled)}" in sent(done.stdout)[0]
+    assert f"\nRUN={shlex.quote(os.path.realpath(tiled))}\n" in done.stdout
+
+
 def test_one_slide_that_is_lost_is_one_element(
     tiled: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -202,10 +222,12 @@ def test_of_many_submissions_at_once_none_loses_what_the_others_sent(tmp_path: P
     code = (
         "import sys; from pathlib import Path; from hypoxia_hpc.runs.directory import RunDir\n"
         "from hypoxia_hpc.slurm.resources import JobRequest, Array\n"
-        "from hypoxia_hpc.stages.submit import Job, _record\n"
+        "from hypoxia_hpc.slurm.chain import Job\n"
+        "from hypoxia_hpc.stages.submit import _record\n"
         "array = Array(0, (0, 1)); job = Job(JobRequest('tile', (0, 1), 4, 1, 1, 1, 1, 1, None, None), (array,))\n"
         "print(flush=True); sys.stdin.readline()\n"
-        "[_record(RunDir(Path(sys.argv[1])), job, array, str(n)) for n in range(int(sys.argv[2]), int(sys.argv[3]))]"
+        "run, ids = RunDir(Path(sys.argv[1])), range(int(sys.argv[2]), int(sys.argv[3]))\n"
+        "[_record(run, job, array, str(n), '') for n in ids]"
     )
 
     def write(first: int, stop: int) -> subprocess.Popen[bytes]:

@@ -40,6 +40,8 @@ NEVER_STARTS = re.compile(
     "|(Assoc|QOS)Max[A-Za-z]+PerJob(Limit)?"
 )
 
+PARTITION_IS_DOWN = ("PartitionDown", "PartitionInactive")
+
 
 def status_text(state: RunStatus, run: str) -> Iterator[str]:
     """Blocks of lines. ``run`` is the run directory as the user gave it."""
@@ -150,9 +152,11 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
     if any(one.phase == "held" for one in jobs.queued or ()):
         yield "held ones start after: scontrol release JOB"
     yield from _never_start(jobs.queued or (), shlex.quote(run))
+    if any(one.reason in PARTITION_IS_DOWN for one in jobs.queued or ()):
+        yield "a partition is down: mend [site.slurm] partition and submit again, or wait until it is up"
     if jobs.failed:
         yield "\nfailed, and not sent again since:"
-        yield cut_table(["stage", "job", "node", "", "ran", "most memory"], [_failed_row(one) for one in jobs.failed])
+        yield cut_table(["stage", "job", "node", "", "ran", "most memory"], list(_failed_rows(jobs.failed)))
         yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}"
     if jobs.queued is None and jobs.sent:
         yield f"\nnote: it is not known what waits or runs: {jobs.why_not_queued}"
@@ -192,10 +196,22 @@ def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
         yield [stages.get(job, ""), job, phase, ranges(elements), why or where]
 
 
-def _failed_row(failed: FailedJob) -> list[str]:
-    how = failed.how
-    memory = amount(how.most_memory, "B") if how.most_memory else ""
-    return [failed.stage, how.job, how.node, f"{how.state} {_exit_words(failed)}".rstrip(), how.elapsed, memory]
+def _failed_rows(failed: Sequence[FailedJob]) -> Iterator[list[str]]:
+    """One row for all elements of a job that ended alike, with the longest time and the most memory of them."""
+    groups: dict[tuple[str, ...], list[FailedJob]] = {}
+    for one in failed:
+        key = (one.stage, one.how.job.partition("_")[0], one.how.state, one.how.exit_code)
+        groups.setdefault(key, []).append(one)
+    for alike in groups.values():
+        first, ends = alike[0], [one.how for one in alike]
+        job, _, _ = first.how.job.partition("_")
+        indices = [int(end.job.partition("_")[2]) for end in ends if "_" in end.job]
+        name = f"{job}_[{ranges(indices)}]" if len(alike) > 1 else first.how.job
+        nodes = some_names(sorted({end.node for end in ends if end.node}))
+        longest = max((end.elapsed for end in ends), key=lambda text: (len(text), text))
+        most = max(end.most_memory for end in ends)
+        why = f"{first.how.state} {_exit_words(first)}".rstrip()
+        yield [first.stage, name, nodes, why, longest, amount(most, "B") if most else ""]
 
 
 def _exit_words(failed: FailedJob) -> str:
@@ -204,7 +220,8 @@ def _exit_words(failed: FailedJob) -> str:
     code = how.exit_code.partition(":")[0]
     if how.state != "FAILED" or code not in EXIT_MEANINGS:
         return how.exit_code if how.exit_code != "0:0" else ""
-    return f"{code}: " + "; ".join(filter(None, [EXIT_MEANINGS[code], f"see the end of {failed.stage}-{how.job}.out"]))
+    log = f"{failed.logs}/{failed.stage}-{how.job}.out".removeprefix("/")
+    return f"{code}: " + "; ".join(filter(None, [EXIT_MEANINGS[code], f"see the end of {log}"]))
 
 
 def _quarantined(state: RunStatus, run: str) -> Iterator[str]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from hypoxia_hpc.cli.text.words import ranges, table
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.monitoring.status import StageStatus
+    from hypoxia_hpc.slurm.cancel import Found
+    from hypoxia_hpc.slurm.chain import Plan
     from hypoxia_hpc.slurm.resources import JobRequest
-    from hypoxia_hpc.stages.submit import Plan
 
 
 def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[str]]) -> str:
@@ -47,3 +49,15 @@ def dry_run_text(plan: Plan) -> Iterator[str]:
     """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name."""
     yield f"# {plan.script}\n{plan.text}"
     yield "\n".join(plan.commands())
+
+
+def cancelled_text(found: Found, stages: Sequence[StageStatus], run: str) -> Iterator[str]:
+    """What was cancelled, what is left alone, and what of the run is done and stays. ``run`` is a word of bash."""
+    jobs = " ".join(found.own)
+    yield (
+        f"cancelled: {jobs}; what runs has some seconds to end" if found.own else "nothing of this run is in the queue"
+    )
+    if found.others:
+        yield f"left alone, for they work in another folder than this run: {' '.join(found.others)}"
+    done = [f"{stage.stage} {stage.done} of {stage.done + stage.quarantined + stage.todo}" for stage in stages]
+    yield f"done, and stays: {', '.join(done)}; what sends the rest: hypoxia-hpc submit {run}"

@@ -1,0 +1,74 @@
+"""The chain of calls of sbatch: what waits for what, and how many elements of a stage run at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.slurm.chain import Job, Part, Plan, throttles
+from hypoxia_hpc.slurm.resources import Array, JobRequest
+
+STAGES = ("tile", "extract", "train", "report")
+
+
+def job_of(stage: str, n_arrays: int = 0, throttle: int | None = None) -> Job:
+    request = JobRequest(stage, None, 1, 1, 1, 1, 1, 1, None, None, throttle)
+    return Job(request, tuple(Array(10 * number, (0, 1)) for number in range(n_arrays)) or (None,))
+
+
+def plan_of(*jobs: Job, after: str = "") -> Plan:
+    return Plan(Path("/r"), SlurmTable(), "", jobs, (), "today", after)
+
+
+def test_a_stage_begins_after_all_of_the_one_before() -> None:
+    calls = list(plan_of(job_of("tile", 2), job_of("extract", 1), job_of("train")).calls())
+    assert [(call.name, call.before) for call in calls] == [
+        ("tile_0", ()),
+        ("tile_1", ()),
+        ("extract_0", ("tile_0", "tile_1")),
+        ("train_0", ("extract_0",)),
+    ]
+
+
+def test_more_arrays_than_elements_may_run_wait_for_each_other() -> None:
+    calls = list(plan_of(job_of("tile", 5, throttle=2), job_of("train")).calls())
+    assert [(call.before, call.most) for call in calls[:5]] == [
+        *(((), 1), ((), 1), (("tile_0",), 1), (("tile_1",), 1), (("tile_2",), 1)),
+    ]
+    assert calls[5].before == ("tile_0", "tile_1", "tile_2", "tile_3", "tile_4")
+
+
+@given(throttle=st.integers(1, 40), n_arrays=st.integers(1, 40))
+def test_a_throttle_holds_over_all_arrays_of_a_stage_together(throttle: int, n_arrays: int) -> None:
+    """Arrays that do not wait for each other run side by side: what they may run is the throttle in all."""
+    shares = throttles(throttle, n_arrays)
+    assert sum(share or 0 for share in shares) == throttle
+    assert all(share is not None and share >= 1 for share in shares)
+    calls = list(plan_of(job_of("tile", n_arrays, throttle)).calls())
+    lanes: dict[str, str] = {}
+    for call in calls:
+        lanes[call.name] = lanes[call.before[0]] if call.before else call.name
+    most = {lanes[call.name]: call.most for call in calls}
+    assert sum(share or 0 for share in most.values()) == throttle
+
+
+def test_the_first_stage_waits_for_a_job_of_the_user_to_end_well() -> None:
+    plan = plan_of(job_of("tile", 3, throttle=2), job_of("train"), after="77")
+    ids = {f"tile_{number}": str(number) for number in range(3)}
+    waits = [word for call in plan.calls() for word in plan.arguments(call, ids) if word.startswith("--dependency")]
+    assert waits == [*["--dependency=afterok:77"] * 2, "--dependency=afterany:0", "--dependency=afterany:0:1:2"]
+    assert not [word for word in plan.trial_arguments(plan.jobs[0]) if word.startswith("--dependency")]
+
+
+def test_a_stretch_of_the_stages() -> None:
+    assert Part().of(STAGES) == STAGES
+    assert Part("extract", "train").of(STAGES) == ("extract", "train")
+    assert Part(last="tile").of(STAGES) == ("tile",)
+    for part, said in ((Part("nowhere"), "--from nowhere"), (Part("train", "tile"), "--from train comes after --upto")):
+        with pytest.raises(InputError, match=said):
+            part.of(STAGES)
