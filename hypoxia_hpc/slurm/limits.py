@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from hypoxia_hpc.config import SlurmTable
@@ -18,6 +19,18 @@ from hypoxia_hpc.slurm.resources import (
     time_limits,
     within,
 )
+
+# What mends what sbatch says, by words of it.
+REMEDIES = {
+    "submit limit|MaxSubmit": "lower [site.slurm] most_elements, send a part (--upto STAGE), or wait until jobs end",
+    "artition.*(not available|inactive|drain|down)": "mend [site.slurm] partition, or wait until it is up (see sinfo)",
+    "": "mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
+}
+
+
+def remedy_for(said: str) -> str:
+    """What to do where sbatch refuses a job with these words."""
+    return next(remedy for words, remedy in REMEDIES.items() if re.search(words, said))
 
 
 def slurm_limits() -> tuple[int, dict[str, float]]:

@@ -82,7 +82,8 @@ def request_by_slide(
     todo = [slide for slide in slides if slide.slide_id in remaining]
     lanes, speed = _lanes(stage, table)
     seconds = sum(slide.cost for slide in todo) * pace.value / speed
-    of = max(earlier or 1, count_of_shares(seconds, len(todo), lanes, table))
+    kept = earlier if earlier and earlier <= table.most_elements else 1
+    of = max(kept, count_of_shares(seconds, len(todo), lanes, table))
     parts = [[slide.cost for slide in part if slide.slide_id in remaining] for part in slides_of_shares(slides, of)]
     longest = max(seconds_of_part(part, lanes) for part in parts)
     expected = longest * min(pace.high, MOST_SAFETY * pace.value) / speed

@@ -29,7 +29,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.stages import stages
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
-from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, slurm_limits
+from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
 from hypoxia_hpc.slurm.logs import make_logs, submission_name
 from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
@@ -40,6 +40,7 @@ from hypoxia_hpc.slurm.resources import (
     request_by_slide,
     request_of_cohort,
 )
+from hypoxia_hpc.slurm.room import query_queue, refuse_without_room
 from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable
 from hypoxia_hpc.stores.commit import committed_file
 
@@ -96,7 +97,7 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
     Raises:
         MachineError: no sbatch, no image, no answer from SLURM's controller.
         NotReadyError: jobs of this run that are in the queue.
-        InputError: SLURM would not take a job.
+        InputError: SLURM would not take a job, or has no room for all of them.
     """
     image = _image(plan.table)
     if image is not None and not image.exists():
@@ -109,6 +110,7 @@ def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
         raise _silent(said)
     _refuse_queued(run)
     _refuse_unknown(plan.after)
+    refuse_without_room(plan.jobs, query_queue(), plan.table)
     make_logs(plan.logs)
     committed_file(plan.script, plan.text.encode())
     for job in plan.jobs:
@@ -228,7 +230,7 @@ def _call_sbatch(job: Job, arguments: Sequence[str], take_back: Callable[[], str
         raise InputError(
             f"SLURM does not take the job of {job.request.stage}: {_in_words(job.request)}",
             offending=said.splitlines(),
-            remedy=f"{first}mend [site.slurm] in run.toml (see sinfo for partitions, sacctmgr show assoc for accounts)",
+            remedy=first + remedy_for(said),
         )
     return done.stdout
 

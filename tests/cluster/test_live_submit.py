@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from fault_runs import change_setting, finish, start
 from live_cluster import Cluster, Completed
 
 
-def command(cluster: Cluster, *arguments: str | Path) -> Completed:
+def command(cluster: Cluster, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Completed:
     """The command line as installed on the login node, as the user."""
-    return cluster.run([sys.executable, "-m", "hypoxia_hpc", *arguments], timeout=120)
+    return cluster.run([sys.executable, "-m", "hypoxia_hpc", *arguments], env=env, timeout=120)
 
 
 def test_a_site_file_from_what_this_cluster_says(cluster: Cluster) -> None:
@@ -75,3 +76,28 @@ def test_a_chain_waits_for_a_job_of_the_user_and_is_cancelled_alone(cluster: Clu
     done = hypoxia("submit", run, "--after", "999999")
     assert done.returncode == 2
     assert "--after 999999" in done.stderr
+
+
+def test_a_queue_without_room_takes_no_half_of_a_chain(cluster: Cluster, run: Path) -> None:
+    """Two jobs of tile and two of extract, and three may be in the queue."""
+    for entry in jobs(run):
+        cluster.wait(entry["job_id"])
+    before = jobs(run)
+    modify = ["sacctmgr", "-i", "modify", "user", cluster.user, "set"]
+    mute = cluster.folder / "mute" / "sacctmgr"
+    mute.parent.mkdir()
+    mute.write_text("#!/bin/sh\nexit 1\n")
+    mute.chmod(0o755)
+    cluster.run([*modify, "maxsubmitjobs=3"], user=False, check=True)
+    try:
+        done = command(cluster, "submit", run)
+        assert done.returncode == 2
+        assert "3 jobs at once, 0 there, 4 more needed" in done.stderr and "most_elements = 1" in done.stderr
+        unasked = {"PATH": f"{mute.parent}:{cluster.environment['PATH']}"}
+        done = command(cluster, "submit", run, env=unasked)
+        assert done.returncode == 2
+        assert "is cancelled again" in done.stderr and "most_elements" in done.stderr
+        assert jobs(run) == before
+        assert cluster.run(["squeue", "-h", "-u", cluster.user, "-t", "PD,R"], check=True).stdout == ""
+    finally:
+        cluster.run([*modify, "maxsubmitjobs=-1"], user=False, check=True)

@@ -90,6 +90,12 @@ def test_a_later_submission_keeps_the_parts() -> None:
     assert len(again.elements) == 2
 
 
+def test_fewer_parts_where_most_elements_is_lowered() -> None:
+    slides = slides_of([5_000_000] * 100)
+    everything = {slide.slide_id for slide in slides}
+    assert request_by_slide("tile", slides, everything, 30, PACE, SlurmTable(hours=0.5, most_elements=20)).of == 20
+
+
 def test_finer_parts_where_they_are_wanted_now() -> None:
     slides = slides_of([500_000] * 1000)
     everything = {slide.slide_id for slide in slides}

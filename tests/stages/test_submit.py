@@ -17,7 +17,7 @@ from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
-from hypoxia_hpc.slurm.limits import in_time
+from hypoxia_hpc.slurm.limits import in_time, remedy_for
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.slurm.resources import JobRequest
 
@@ -272,6 +272,18 @@ def test_a_partition_that_leaves_no_time_to_stop_is_refused() -> None:
     for limit in (5, 0):
         with pytest.raises(InputError, match="stop_seconds = 300"):
             in_time(request, {"short": limit, "tiny": limit}, table)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)", "most_elements"),
+        ("Batch job submission failed: Required partition not available (inactive or drain)", "or wait until it is up"),
+        ("Invalid account or account/partition combination specified", "sacctmgr show assoc"),
+    ],
+)
+def test_each_refusal_has_its_remedy(said: str, remedy: str) -> None:
+    assert remedy in remedy_for(said)
 
 
 def test_a_controller_that_is_down_is_the_machine_s_fault(untouched: Path, tmp_path: Path) -> None:
