@@ -43,7 +43,7 @@ def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: 
     hypoxia-hpc status RUN               look, from anywhere that sees RUN
     hypoxia-hpc cancel RUN               take it back
     """
-    from hypoxia_hpc.cli.text.submission import dry_run_text, requests_table
+    from hypoxia_hpc.cli.text.submission import dry_run_text, sent_text
     from hypoxia_hpc.slurm.chain import Part
     from hypoxia_hpc.stages.submit import plan_submission
     from hypoxia_hpc.stages.submit import submit as submit_plan
@@ -56,16 +56,12 @@ def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: 
     if not plan.jobs:
         say(f"nothing to send: what can be done is done, see hypoxia-hpc status {shlex.quote(str(run))}")
         return 0
-    requests = [job.request for job in plan.jobs]
     if dry_run:
         for block in dry_run_text(plan):
             say(f"{block}\n")
-        say(requests_table(requests, {}))
         return 0
     sent: dict[str, tuple[str, ...]] = {job.request.stage: job.ids for job in submit_plan(run_dir, plan)}
-    say(requests_table(requests, sent))
-    word = shlex.quote(str(run))
-    say(f"\nlook: hypoxia-hpc status {word} · logs: {plan.logs} · take back: hypoxia-hpc cancel {word}")
+    say_blocks(sent_text(plan, sent, shlex.quote(str(run))))
     return 0
 
 

@@ -107,19 +107,13 @@ def sbatch_arguments(
         "array": None if array is None else index_ranges(array.indices) + ("" if most is None else f"%{most}"),
         "dependency": dependency,
     }
-    options = [
-        f"--{option}={_one_line(option, str(value))}" for option, value in options_by_name.items() if value is not None
-    ]
     part = [str(request.of), str(array.first)] if array is not None else []
-    return [
-        "--parsable",
-        "--requeue",
-        "--kill-on-invalid-dep=yes",
-        *options,
-        str(run / "slurm" / "job.sbatch"),
-        request.stage,
-        *part,
-    ]
+    fixed = ["--parsable", "--requeue", "--kill-on-invalid-dep=yes"]
+    return [*fixed, *_options(options_by_name), str(run / "slurm" / "job.sbatch"), request.stage, *part]
+
+
+def _options(values: Mapping[str, str | int | None]) -> list[str]:
+    return [f"--{name}={_one_line(name, str(value))}" for name, value in values.items() if value is not None]
 
 
 def memory_option(request: JobRequest) -> dict[str, str]:

@@ -46,9 +46,17 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
 
 
 def dry_run_text(plan: Plan) -> Iterator[str]:
-    """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name."""
+    """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name. Then what they
+    ask for."""
     yield f"# {plan.script}\n{plan.text}"
     yield "\n".join(plan.commands())
+    yield requests_table([job.request for job in plan.jobs], {})
+
+
+def sent_text(plan: Plan, ids: Mapping[str, Sequence[str]], run: str) -> Iterator[str]:
+    """What was sent, and where to look. ``run`` is a word of bash."""
+    yield requests_table([job.request for job in plan.jobs], ids)
+    yield f"\nlook: hypoxia-hpc status {run} · logs: {plan.logs} · take back: hypoxia-hpc cancel {run}"
 
 
 def cancelled_text(found: Found, stages: Sequence[StageStatus], run: str) -> Iterator[str]:
