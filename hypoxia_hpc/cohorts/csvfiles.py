@@ -64,11 +64,13 @@ def _check_header(path: Path, header: list[str], required: Sequence[str], table:
     if len(header) > MOST_COLUMNS:
         problem = f"{path} has {len(header):,} columns, {MOST_COLUMNS:,} is the most"
         raise InputError(problem, remedy="leave out the columns that say nothing of slides or patients")
-    offending = [f"missing column: {name}" for name in required if name not in header]
-    offending += [f"repeated column: {name}" for name, n in sorted(Counter(header).items()) if name and n > 1]
+    missing = [f"missing column: {name}" for name in required if name not in header]
+    repeated = [f"repeated column: {name}" for name, n in sorted(Counter(header).items()) if name and n > 1]
+    remedies = [f"the table needs each of {list(required)} once"] if missing else []
+    remedies += ["give each column a name of its own, whatever the case"] if repeated else []
     cause = "" if len(header) != 1 else ", if cells are separated by commas, semicolons or tabs"
     told = some_names([repr(name)[:MOST_SHOWN] for name in table.header])
-    refuse(f"{path} has the columns [{told}]{cause}", offending, f"the table needs each of {list(required)} once")
+    refuse(f"{path} has the columns [{told}]{cause}", missing + repeated, "; ".join(remedies))
 
 
 def _check_rows(path: Path, table: Rows) -> None:

@@ -60,7 +60,11 @@ class SlideTable:
     def notes(self) -> tuple[str, ...]:
         """Notes for the user, one for each kind of finding: what it is, how many, and at most five examples."""
         facts = (
-            (self.missing, "slides whose file is not there, which will be quarantined"),
+            (
+                self.missing,
+                "slides whose file is not there, which will be quarantined (slides.csv has where they are looked for; "
+                "relative paths begin at the manifest's folder)",
+            ),
             (self.anonymous, "DICOM slides whose PatientID is a placeholder, which is taken for no patient"),
             (
                 self.assumed,

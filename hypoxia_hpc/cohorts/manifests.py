@@ -20,7 +20,7 @@ from hypoxia_hpc.cohorts.gdc import (
     files_of_json,
     files_of_table,
 )
-from hypoxia_hpc.cohorts.placeholders import placeholders
+from hypoxia_hpc.cohorts.placeholders import is_shortened, placeholders
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text, spellings
@@ -106,7 +106,7 @@ def read_manifest(
         found = _gdc(path, table, size_of)
         if patient_column not in table:
             cells["patient_id"] = [each.patient_id for each in found]
-    _refuse_placeholders(path, table, cells["patient_id"])
+    _refuse_no_ids(path, table, cells["patient_id"])
     candidates = tuple(
         replace(each, patient_id=plain_patient_id(patient), label=label)
         for each, patient, label in zip(found, cells["patient_id"], cells["label"], strict=True)
@@ -163,8 +163,8 @@ def _of_gdc(path: Path, each: GdcFile, size_of: SizeOf) -> Candidate:
 
 
 def _as_named(folder: Path, cell: str, size_of: SizeOf) -> Path:
-    """Blanks around a path belong to it where there is such a file; so do the forms of its accents."""
-    texts = dict.fromkeys((cell, cell.strip()))
+    """Blanks around a path and backslashes belong to it where there is such a file; so do the forms of its accents."""
+    texts = dict.fromkeys((cell, cell.strip(), cell.strip().replace("\\", "/")))
     found = (_as_spelt(folder, text, size_of) for text in texts)
     return next((each for each in found if size_of(each) is not None), folder / path_of_text(cell.strip()))
 
@@ -187,12 +187,21 @@ def _gdc_path(folder: Path, file_id: str, filename: str, size_of: SizeOf) -> Pat
     return flat if size_of(as_downloaded) is None and size_of(flat) is not None else as_downloaded
 
 
-def _refuse_placeholders(path: Path, table: pd.DataFrame, patients: list[str]) -> None:
+def _refuse_no_ids(path: Path, table: pd.DataFrame, patients: list[str]) -> None:
     found = placeholders(patients)
     refuse(
         f"{path} has patients whose id is a word for none, so that slides of several patients would be of one",
         [f"line {line}: patient {cell!r}" for line, cell in zip(table.index, patients, strict=True) if cell in found],
         "give the ids; where they are not known leave the cells empty, and each slide counts as a patient of its own",
+    )
+    refuse(
+        f"{path} has patients whose id is a number that a spreadsheet has shortened",
+        [
+            f"line {line}: patient {cell!r}"
+            for line, cell in zip(table.index, patients, strict=True)
+            if is_shortened(cell)
+        ],
+        "take the ids from where the spreadsheet has them from, with their column as text",
     )
 
 

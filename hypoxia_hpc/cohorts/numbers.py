@@ -9,11 +9,13 @@ from collections.abc import Sequence
 # What separates thousands beside the other one of point and comma: apostrophe and blanks, narrow ones too.
 _THOUSANDS = "'\u2019 \u00a0\u2009\u202f"
 
+_MINUS = "\u2212"
+
 
 def _numbers(decimal: str, other: str) -> re.Pattern[str]:
     groups = rf"[1-9]\d{{0,2}}(?P<mark>[{other}{_THOUSANDS}])\d{{3}}((?P=mark)\d{{3}})*([{decimal}]\d+)?"
     plain = rf"(\d+([{decimal}]\d*)?|[{decimal}]\d+)([eE][+-]?\d{{1,3}})?"
-    return re.compile(rf"[+-]?({groups}|{plain})", re.ASCII)
+    return re.compile(rf"[+{_MINUS}-]?({groups}|{plain})", re.ASCII)
 
 
 _NUMBERS = {".": _numbers(".", ","), ",": _numbers(",", ".")}
@@ -26,7 +28,7 @@ def readings(cell: str) -> dict[str, str]:
     for decimal, pattern in _NUMBERS.items():
         if match := pattern.fullmatch(cell):
             text = cell.replace(match["mark"], "") if match["mark"] else cell
-            found[decimal] = text.replace(decimal, ".")
+            found[decimal] = text.replace(decimal, ".").replace(_MINUS, "-")
     return found
 
 

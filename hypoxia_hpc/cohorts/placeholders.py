@@ -1,7 +1,8 @@
-"""Words that tables and headers have in place of a patient's id. Pure."""
+"""What tables and headers have in place of a patient's id. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -13,6 +14,14 @@ _WORDS = frozenset(
         *("empty", "removed", "unspecified", "undefined", "noid", "nopatient", "nopatientid", "patientid"),
     )
 )
+
+# As Excel shows a long number.
+_SHORTENED = re.compile(r"\d([.,]\d+)?E[+-]\d{2,3}", re.ASCII)
+
+
+def is_shortened(patient_id: str) -> bool:
+    """Whether it is a number as a spreadsheet shortens it (``1,23457E+12``): several ids become the same."""
+    return _SHORTENED.fullmatch(patient_id) is not None
 
 
 def placeholders(patient_ids: Iterable[str]) -> frozenset[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, some, some_names
 
@@ -69,6 +70,12 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
     ]
     for one in [each for each in needed if each != name]:
         offending += [f"line {line}: {one} is empty" for line in scores.index[scores[one] == ""]]
+    if "tumour_type" in needed:
+        types = scores["tumour_type"]
+        offending += [
+            f"line {line}: tumour_type is {cell!r}, not a type"
+            for line, cell in types[types.isin(placeholders(types))].items()
+        ]
     refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these cells, or leave these rows out")
     return scores.assign(**{name: scores[name].map(float)})
 

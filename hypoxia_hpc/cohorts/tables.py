@@ -13,6 +13,7 @@ from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
 from hypoxia_hpc.cohorts.labelling import plain_labels, renamed
 from hypoxia_hpc.cohorts.manifests import MPP_RULE, is_md5, is_mpp, is_slide_id
+from hypoxia_hpc.cohorts.placeholders import is_shortened
 from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
 from hypoxia_hpc.config import NAME_PATTERN
@@ -22,6 +23,7 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Label, Patient, Slide
 
+SHORTENED = "is a number that a spreadsheet has shortened: keep ids as text"
 MOST_COST = 10**11  # ms: three years of a core
 _COUNT, _FOLD = re.compile(r"\d{1,18}", re.ASCII), re.compile(r"\d{1,4}", re.ASCII)
 
@@ -99,6 +101,7 @@ def _patient_table(
     if outcome == BINARY:
         table["label"] = plain_labels(table["label"])
     offending = _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
+    offending += _wrong(table, "patient_id", table["patient_id"].map(is_shortened), SHORTENED)
     labels: list[Label | None] = []
     for line, cells in zip(table.index, table[list(columns)].itertuples(index=False, name=None), strict=True):
         try:

@@ -173,10 +173,18 @@ def update(
     held = read_columns(run.patients_file) if run.patients_file.exists() else empty
     grown_table = grown_patients(held, joined.table)
     patients = patients_in(grown_table.table, outcome)
+    joined = _without_labelled(joined, patients)
     flow = grown_flow(joined.flow, table, patients, grown.unnamed)
     files = {run.slides_file: slides_csv(table), run.patients_file: patients_csv(grown_table.table)}
     _write({**files, **_records(run, joined, flow)})
     return Initialised(joined, patients, outcome, len(table), flow, odd, (grown, grown_table))
+
+
+def _without_labelled(joined: Joined, patients: Sequence[Patient]) -> Joined:
+    """Without a note on patients whom the table does not have and whose label the run has."""
+    labelled = {each.patient_id for each in patients if each.label is not None}
+    unlabelled = tuple(name for name in joined.slides.unlabelled if name not in labelled)
+    return replace(joined, slides=replace(joined.slides, unlabelled=unlabelled))
 
 
 def _known_slides(run: RunDir, there: pd.DataFrame) -> list[KnownSlide]:

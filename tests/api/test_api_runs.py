@@ -89,13 +89,19 @@ def test_making_it_again_finds_it_made(two_slides: tuple[hx.Run, Heard], tmp_pat
         hx.Run.init(tmp_path, run.root.parent / "slides", rule="median")  # type: ignore[arg-type]
 
 
+MISSING_FILE = (
+    "slides whose file is not there, which will be quarantined (slides.csv has where they are looked for; relative "
+    "paths begin at the manifest's folder): 1 (a)"
+)
+
+
 def test_notes_of_init_are_warnings_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "m.csv").write_text("path,patient_id,ward\na.svs,P,1\n")
     for _ in range(2):
         hx.Run.init(tmp_path / "RUN", tmp_path / "m.csv")
         assert [(record.name, record.levelname, record.message) for record in caplog.records] == [
             ("hypoxia_hpc", "WARNING", "columns of the manifest that are not used: ward"),
-            ("hypoxia_hpc", "WARNING", "slides whose file is not there, which will be quarantined: 1 (a)"),
+            ("hypoxia_hpc", "WARNING", MISSING_FILE),
         ]
         caplog.clear()
 

@@ -87,7 +87,7 @@ def test_ragged_rows_are_all_named(tmp_path):
         (b"", "t.csv is empty"),
         (b" \n\r\n ", "t.csv is empty"),
         (b"sep=;\n", "t.csv is empty"),
-        (b"a,a\n1,2\n", "repeated column: a"),
+        (b"a,a\n1,2\n", r"repeated column: a\nremedy: give each column a name of its own, whatever the case$"),
         (b"a,b\n", "no rows"),
         (b"b\n1\n", "missing column: a"),
         (b"a\nM\xfcller\n", "is not UTF-8 text: byte 0xfc on line 2"),

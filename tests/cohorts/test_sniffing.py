@@ -172,6 +172,17 @@ def test_a_path_keeps_blanks_that_belong_to_it(tmp_path: Path) -> None:
     assert [one.path.name for one in found.candidates] == [" a.svs", "b.svs"]
 
 
+def test_a_path_of_windows_is_found(tmp_path: Path) -> None:
+    """A file with a backslash in its name is that file."""
+    for name in ("sub/Ä.svs", "sub\\b.svs", "sub/b.svs"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "m.csv").write_text("path\nsub\\Ä.svs\nsub\\b.svs\nsub\\c.svs\n")
+    found = read_manifest(tmp_path / "m.csv", lambda path: 0 if path.exists() else None)
+    names = [str(one.path.relative_to(tmp_path)) for one in found.candidates]
+    assert names == ["sub/Ä.svs", "sub\\b.svs", "sub\\c.svs"]
+
+
 @pytest.mark.parametrize(
     ("cell", "number"),
     [

@@ -477,7 +477,7 @@ def test_a_table_of_labels_without_any_patient_of_the_slides_is_refused(tmp_path
     column = {"patients": "label", "scores": "Buffa_hypoxia_score_pan_cancer"}[kind]
 
     def table_of(*ids: str) -> dict[str, Any]:
-        rows = "".join(f"{patient},{n},x\n" for n, patient in enumerate(ids))
+        rows = "".join(f"{patient},{n % 2},x\n" for n, patient in enumerate(ids))
         (tmp_path / "t.csv").write_text(f"patient_id,{column},tumour_type\n{rows}")
         return {kind: tmp_path / "t.csv"}
 
@@ -487,7 +487,10 @@ def test_a_table_of_labels_without_any_patient_of_the_slides_is_refused(tmp_path
     assert caught.value.offending == ("patients of the slides: a, b", "patients of the table: X, Y")
     assert not run.config_file.exists()
     init(run, preset("hypoxia"), tmp_path / "slides", **table_of("a", "Y"))
-    update(run, tmp_path / "more", **table_of("a", "Y"))
+    made = update(run, tmp_path / "more", **table_of("a", "c", "Y"))
+    assert made.joined.slides.unlabelled == ()  # b is not in this call
+    made = update(run, tmp_path / "slides", **table_of("c", "Y"))
+    assert made.joined.slides.unlabelled == ("b",)  # a has its label from before
     with pytest.raises(InputError, match="has a slide"):
         update(run, tmp_path / "more", **table_of("X", "Y"))
 
