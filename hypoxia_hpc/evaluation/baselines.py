@@ -47,6 +47,7 @@ UNKNOWN: Mapping[str, str] = {
     SITE: "no patient has a site: a column site in patients.csv or slides.csv, or a TCGA barcode as patient_id",
     "red": "the colour of no slide is known",
 }
+SHOWN = {"n_tiles": "number of tiles"}  # a column in words, where it is not its name
 
 
 def makeable(facts: pd.DataFrame) -> tuple[list[str], dict[str, str]]:
@@ -63,7 +64,7 @@ def _lacking(facts: pd.DataFrame, baseline: Baseline) -> str:
     constant = [column for column, values in known.items() if len(values) == 1]
     # Groups of two columns of which one is constant are those of the other, which is a baseline by itself.
     if constant and (baseline.are_groups or len(constant) == len(known)):
-        return f"all patients have the same {constant[0].replace('_', ' ')}"
+        return f"all patients have the same {SHOWN.get(constant[0], constant[0]).replace('_', ' ')}"
     return ""
 
 

@@ -30,7 +30,7 @@ PAGE = "index.html"
 SECTIONS = {
     "compared": "Runs",
     "metrics": "Metrics",
-    "patients": "Test patients",
+    "patients": "Patients",
     "groups": "Types and sites",
     "training": "Training",
     "clusters": "Clusters",

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
 from hypoxia_hpc.slides.dicom import SLIDE_KIND, kind_of
 from hypoxia_hpc.slides.dicom_images import codings_of, refusal
 from hypoxia_hpc.slides.guard import require_openable
+from hypoxia_hpc.slides.tiff import beyond_end
 from hypoxia_hpc.tiling.cutting import UnreadableBlockError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ SIGNATURES = {
     b"BM": ("a BMP image", IMAGE),
     b"GIF8": ("a GIF image", IMAGE),
 }
+WEB_PAGES = (b"<html", b"<!doctype html")
 ONLY_COLOUR = "only brightfield slides in colour are read: leave it out, or write it as RGB"
 WRITE_AGAIN = "write it as RGB of 8 bit, as DICOM in JPEG or as TIFF (Bio-Formats' bfconvert), or leave it out"
 
@@ -70,11 +72,7 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
     import openslide
 
     try:
-        if not path.exists():
-            raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
-        path.open("rb").close()
+        _require_file(path)
         if not is_settled:
             require_openable(path)
         slide = openslide.OpenSlide(str(path))
@@ -91,7 +89,9 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
         ) from None
     except openslide.OpenSlideError as error:
         refuse_other_pixels(path)
-        raise SlideError("not-a-slide", f"{path}: {error}", remedy="fetch the file again, or leave it out") from None
+        beyond, of = beyond_end(path)
+        problem = f"the file ends before {beyond:,} of its {some(of, 'native tile')}" if beyond else str(error)
+        raise SlideError("not-a-slide", f"{path}: {problem}", remedy="fetch the file again, or leave it out") from None
     try:
         with slide_errors(path):
             slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
@@ -100,13 +100,25 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
         slide.close()
 
 
+def _require_file(path: Path) -> None:
+    """Raises SlideError ``missing-file`` or ``not-a-slide``, and OSError where it cannot be opened."""
+    if not path.exists():
+        raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
+    path.open("rb").close()
+
+
 def refuse_other_kinds(path: Path) -> None:
     """Raises SlideError ``not-supported`` for a file that is no broken slide, but something else, and ``not-a-slide``
     for an empty one."""
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(32)
     if not start:
         raise SlideError("not-a-slide", f"{path} is empty", remedy="fetch the file again, or leave it out")
+    if start.lstrip().lower().startswith(WEB_PAGES):
+        problem = f"{path} is a web page, as servers send one in place of a file"
+        raise SlideError("not-a-slide", problem, remedy="fetch the file again, signed in where the server asks for it")
     kind, remedy = next((known for begin, known in SIGNATURES.items() if start.startswith(begin)), ("", OTHER))
     if not kind and (of_dicom := kind_of(path)) not in ("", SLIDE_KIND):
         kind = f"a DICOM file of another kind ({of_dicom})"

@@ -171,6 +171,18 @@ def read_file_pages(path: Path) -> list[FilePage]:
         return _Parser(file.fileno(), size).file_pages()
 
 
+def beyond_end(path: Path) -> tuple[int, int]:
+    """How many native tiles and strips of all pages lie beyond the end of the file, and how many there are; none of
+    none where its pages cannot be read. Raises OSError."""
+    try:
+        pages = [found.page for found in read_file_pages(path) if len(found.page.offsets) == len(found.page.counts)]
+    except TiffError:
+        return 0, 0
+    size = path.stat().st_size
+    beyond = sum(int(np.count_nonzero(page.offsets + page.counts > size)) for page in pages)
+    return beyond, sum(len(page.offsets) for page in pages)
+
+
 def claimed_sizes(path: Path) -> list[tuple[int, int]]:
     """Width and height that the file claims for each page of its chain, as far as the chain can be followed; nothing
     for a file that is no TIFF. Offsets of native tiles are not looked at. Raises OSError."""

@@ -103,7 +103,7 @@ def test_baselines_that_outside_patients_do_not_allow_are_said() -> None:
     _, lacking = beside_baselines(rows, facts, learnt, "binary")
     assert lacking["site"] == "no outside patient has the site of a training patient"
     assert lacking["tumour-type-and-site"].startswith("no outside patient has the tumour type and site of a")
-    assert lacking["n-tiles"] == "among training patients, all patients have the same n tiles"
+    assert lacking["n-tiles"] == "among training patients, all patients have the same number of tiles"
 
 
 def test_too_few_outside_patients_are_said() -> None:

@@ -308,6 +308,23 @@ def test_files_of_other_kinds_are_named(start: bytes, remedy: str, tmp_path: Pat
     assert ("vips" in error.remedy) == (remedy == "vips")
 
 
+@pytest.mark.parametrize("start", [b"<html>", b"\n<!DOCTYPE html>", b"<HTML lang='en'>"])
+def test_a_web_page_in_place_of_a_slide_is_named(start: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    path.write_bytes(start + b"<title>404</title>")
+    error = refused(path)
+    assert (error.reason, "web page" in error.problem, "fetch" in error.remedy) == ("not-a-slide", True, True)
+
+
+def test_a_file_that_is_cut_says_how_many_native_tiles_it_lacks(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", (picture(), {"compression": "zlib"}))
+    with tifffile.TiffFile(path) as file:
+        ends = file.pages[0].dataoffsets
+    path.write_bytes(path.read_bytes()[: ends[12] + 9])
+    error = refused(path)
+    assert (error.reason, "ends before 8 of its 20 native tiles" in error.problem) == ("not-a-slide", True)
+
+
 @pytest.mark.parametrize(
     ("tag", "value", "by_vips"),
     [("Compression", 35335, False), ("PlanarConfiguration", 7, False), ("Compression", 32809, True),
