@@ -30,7 +30,7 @@ OPTIONAL: dict[str, Shape] = {
     "operating": Each([(dict,)]),
     "trained": Each(TEXT),
     "reference": (dict,),
-    "within": Each(Each(Each((dict,)))),
+    "within": Each(Each((dict,))),
     "probe": Each((dict,)),
     "groups": Each([(dict,)]),
     "used": {"models": Each(TEXT), "content": TEXT},

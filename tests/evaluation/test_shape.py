@@ -52,6 +52,8 @@ def replaced(place: tuple[Any, ...], value: object) -> dict[str, Any]:
 
 def test_metrics_of_this_version_have_the_shape() -> None:
     assert has_shape(METRICS)
+    within = {"site": {"tanh": {"roc_auc": INTERVAL, "p": 1.0, "method": "none"}}}
+    assert has_shape(METRICS | {"within": within, "probe": {"site": {}}, "groups": {"site": [{"group": "A2"}]}})
     assert has_shape({"schema": 1, "models": METRICS["models"]})
 
 
