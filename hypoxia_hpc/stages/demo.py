@@ -15,7 +15,7 @@ from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.networks.backbones.check import has_file
 from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.reading import MOST_RECEIPT_BYTES, MOST_SHOWN, read_plain
+from hypoxia_hpc.reading import MOST_RECEIPT_BYTES, read_plain
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.synthetic.slides import (
@@ -28,6 +28,7 @@ from hypoxia_hpc.synthetic.slides import (
 from hypoxia_hpc.workers.pool import FailedItem, deal
 
 STAGE = "demo slides"
+MOST_SHOWN = 200  # characters of what a folder was made from
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"
 
 # What the demo changes of the hypoxia preset, and why: few tiles a slide and few patients want small batches (500 tiles
