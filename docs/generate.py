@@ -73,7 +73,7 @@ container program in a module:
 
 ```toml
 [site.slurm]
-image = "/work/group/cpu.sif"
+image = "/projects/group/cpu.sif"
 modules = ["apptainer"]
 account = "group"
 memory = "none"

@@ -63,7 +63,7 @@ def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int
 
 
 def _end_with_parent() -> None:
-    """Where the parent is killed, nobody wants what this process makes; it would find out only at its next message."""
+    """Where the parent is killed, the work of this process has no use; it would notice only at its next message."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
