@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import resource
 import tempfile
@@ -52,7 +53,9 @@ def _of_memory(error: BaseException) -> str:
         return "memory ran out\nremedy: fewer workers ([site] workers, --workers), or a machine or job with more memory"
     limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     starts_no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
-    if starts_no_thread or (limited and isinstance(error, (ImportError, SystemError, OSError))):
+    # A library that cannot be mapped has no number; any other of an OSError is about a file, not about memory.
+    of_system = isinstance(error, OSError) and error.errno in (None, errno.ENOMEM, errno.EAGAIN)
+    if starts_no_thread or (limited and (of_system or isinstance(error, (ImportError, SystemError)))):
         return "the limits of this process are too small (ulimit -v, ulimit -u)\nremedy: raise them, or ask for more"
     return ""
 

@@ -7,7 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.stores.commit import machine_errors, make_folder
 
 KEPT_SUBMISSIONS = 20
 _SUBMISSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}Z", re.ASCII)
@@ -27,7 +27,7 @@ def make_logs(folder: Path) -> None:
     """Make the folder of a submission, and delete those of the oldest, and the count of requeues of earlier jobs. What
     else lies there stays. Raises MachineError."""
     with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)  # SLURM does not make it: the job would fail without a word
+        make_folder(folder)  # SLURM does not make it: the job would fail without a word
         named = sorted(one for one in folder.parent.iterdir() if is_submission(one.name) and not one.is_symlink())
     for old in (*named[:-KEPT_SUBMISSIONS], folder.parents[1] / "requeues"):
         shutil.rmtree(old, ignore_errors=True)

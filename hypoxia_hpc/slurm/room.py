@@ -23,12 +23,15 @@ QUEUE_FORMAT = "%a|%q"
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
     """What was answered: ``sacctmgr show assoc`` of the user with `ASSOCIATION_FIELDS`, the default account, ``sacctmgr
-    show qos`` with `QOS_FIELDS`, ``squeue`` of the user's jobs in `QUEUE_FORMAT`; empty without an answer."""
+    show qos`` with `QOS_FIELDS`, ``squeue`` of the user's jobs in `QUEUE_FORMAT`; empty without an answer. And the
+    account and quality of service that sbatch takes from the environment."""
 
     associations: str = ""
     default_account: str = ""
     qos: str = ""
     queue: str = ""
+    account: str = ""
+    quality: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def query_queue() -> QueueFacts:
     account, _ = query_program(*shown, "user", user, "format=DefaultAccount")
     qos, _ = query_program(*shown, "qos", f"format={QOS_FIELDS}")
     queue, _ = query_program("squeue", "--noheader", "--array", f"--user={user}", f"--format={QUEUE_FORMAT}")
-    return QueueFacts(associations or "", (account or "").strip(), qos or "", queue or "")
+    asked = (os.environ.get(name, "") for name in ("SBATCH_ACCOUNT", "SBATCH_QOS"))
+    return QueueFacts(associations or "", (account or "").strip(), qos or "", queue or "", *asked)
 
 
 def limits_on(jobs: Sequence[Job], facts: QueueFacts, table: SlurmTable) -> Iterator[Limit]:
@@ -76,10 +80,10 @@ def limits_on(jobs: Sequence[Job], facts: QueueFacts, table: SlurmTable) -> Iter
     by_qos: dict[str, list[Job]] = {}
     for job in jobs:
         own = table_of(job.request.stage, table)
-        account = own.account or os.environ.get("SBATCH_ACCOUNT") or facts.default_account
+        account = own.account or facts.account or facts.default_account
         by_account.setdefault(account, []).append(job)
         default = next((row[3] or row[4].partition(",")[0] for row in associations if row[0] == account), "")
-        by_qos.setdefault(own.qos or os.environ.get("SBATCH_QOS") or default, []).append(job)
+        by_qos.setdefault(own.qos or facts.quality or default, []).append(job)
     for account, its_jobs in by_account.items():
         found = [int(row[2]) for row in associations if row[0] == account and row[2].isdecimal()]
         used = sum(row[0] == account for row in queue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import signal
 import subprocess
@@ -99,6 +100,9 @@ def test_too_little_memory_for_the_libraries_is_no_bug() -> None:
         (ImportError("x.so: failed to map segment from shared object"), True, 4),
         (ImportError("no module named x"), False, 1),
         (RuntimeError("a slip"), True, 1),
+        (OSError("x.so: failed to map segment from shared object"), True, 4),
+        (OSError(errno.ENOMEM, "no memory"), True, 4),
+        (OSError(errno.ENOENT, "no file"), True, 1),
     ],
 )
 def test_what_ends_for_want_of_memory_is_no_bug(

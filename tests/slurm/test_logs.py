@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.slurm.logs import KEPT_SUBMISSIONS, is_submission, make_logs, submission_name
 
 
@@ -24,6 +27,17 @@ def test_the_oldest_go_and_what_is_not_of_a_submission_stays(tmp_path: Path) -> 
     assert {one.name for one in logs.iterdir()} == {*kept, "mine", "tile-1_0.out", "2025-01-01T000000Z"}
     assert len(kept) == KEPT_SUBMISSIONS
     make_logs(logs / new)
+
+
+def test_nothing_is_written_or_deleted_through_a_link_out_of_the_run(tmp_path: Path) -> None:
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    (outside / "requeues").mkdir(parents=True)
+    run.mkdir()
+    (run / "run.toml").touch()
+    (run / "slurm").symlink_to(outside)
+    with pytest.raises(MachineError, match="leads out of the run"):
+        make_logs(run / "slurm" / "logs" / submission_name())
+    assert [one.name for one in outside.iterdir()] == ["requeues"]
 
 
 def test_names_of_other_things() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hypoxia_hpc.config import SlurmTable
@@ -27,9 +29,7 @@ def limits(facts: QueueFacts, **settings: object) -> list[tuple[str, int, int, i
     return [(one.name, one.most, one.used, one.needed) for one in limits_on(CHAIN, facts, table)]
 
 
-def test_every_element_counts_under_the_account_and_quality_of_its_stage(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SBATCH_ACCOUNT", "SBATCH_QOS"):
-        monkeypatch.delenv(name, raising=False)
+def test_every_element_counts_under_the_account_and_quality_of_its_stage() -> None:
     queue = "cores|normal\ncores|normal\ngpus|gpu\n"
     facts = QueueFacts(ASSOCIATIONS, "cores", "normal|50\nlong|\ngpu|7\n", queue)
     assert limits(facts) == [("account cores", 100, 2, 82), ("qos normal", 50, 2, 82)]
@@ -39,12 +39,10 @@ def test_every_element_counts_under_the_account_and_quality_of_its_stage(monkeyp
     ]
     assert limits(facts, account="free", qos="long") == []
     assert limits(QueueFacts()) == []
-    monkeypatch.setenv("SBATCH_ACCOUNT", "gpus")
-    assert limits(facts)[0] == ("account gpus", 20, 1, 82)
+    assert limits(replace(facts, account="gpus"))[0] == ("account gpus", 20, 1, 82)
 
 
-def test_what_does_not_fit_is_refused_with_the_number_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SBATCH_ACCOUNT", raising=False)
+def test_what_does_not_fit_is_refused_with_the_number_that_does() -> None:
     table = SlurmTable(account="gpus")
     for most, remedy in ((82, None), (81, "most_elements = 39, or send a part"), (3, "send a part")):
         facts = QueueFacts(f"gpus||{most}||")
