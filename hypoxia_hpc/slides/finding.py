@@ -184,8 +184,8 @@ def _named_by(path: Path) -> set[Path]:
 
 def _kind(file: Path) -> str:
     suffix = file.suffix.lower()
-    if suffix in SLIDE_SUFFIXES:
-        return f"{_special(file)} under the name of a slide"
+    if special := _special(file) if suffix in SLIDE_SUFFIXES else "":
+        return f"{special} under the name of a slide"
     if may_be_dicom(file) and kind_of(file):
         return "DICOM of another kind"
     if suffix == ".dcm":

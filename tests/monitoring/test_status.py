@@ -331,8 +331,8 @@ def finished_run(root: Path) -> RunDir:
         made = {"seed": 0, "feature_length": 2, "tile_spec": {}, "extract_spec": {}, "compute": {}, "software": {}}
         record = ModelRecord(head=model.head, key=model.key, settings={}, sets={}, history={}, **made)
         save_model(run.model(model.name), record, {"coefficients": np.zeros(2)})
-    metrics = {"key": cohort.evaluation_key(folds), "models": {}, "content": metrics_content({"models": {}})}
-    run.metrics_file.write_text(json.dumps(metrics))
+    metrics = {"schema": 1, "key": cohort.evaluation_key(folds), "models": {}}
+    run.metrics_file.write_text(json.dumps(metrics | {"content": metrics_content(metrics)}))
     run.report_file.parent.mkdir()
     run.report_file.touch()
     os.utime(run.metrics_file, ns=(1_000, 1_000))

@@ -269,7 +269,7 @@ def test_a_machine_that_does_not_serve_one_rank_ends_all(run: Path) -> None:
     """Scratch is not set on rank 1."""
     text = (run / "run.toml").read_text()
     text = re.sub(r"(?m)^# scratch =", 'scratch = "$SCRATCH_OF_TEST"', text)
-    (run / "run.toml").write_text(re.sub(r"(?m)^stage_slides = false", "stage_slides = true", text))
+    (run / "run.toml").write_text(re.sub(r"(?m)^# stage_slides = false", "stage_slides = true", text))
     command = [sys.executable, "-m", "hypoxia_hpc", "tile", str(run), "--mpi"]
     process = mpiexec(
         ["-n", "1", "-env", "SCRATCH_OF_TEST", str(run.parent / "scratch"), *command, ":", "-n", "1", *command]
