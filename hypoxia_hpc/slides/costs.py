@@ -40,10 +40,12 @@ HEADER_READERS = 32
 @dataclass(frozen=True, slots=True)
 class Header:
     """What the header of a slide tells before any work: ``cost`` is the expected milliseconds of one core to tile it, 1
-    or more; ``remarks`` the kinds of what is odd about it."""
+    or more; ``remarks`` the kinds of what is odd about it; ``refused`` the reason why it cannot be read or planned,
+    empty where it can."""
 
     cost: int
     remarks: tuple[str, ...] = ()
+    refused: str = ""
 
 
 def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Header:
@@ -58,8 +60,8 @@ def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Heade
             plan = plan_tiles(pyramid, table, mpp)
             cost = _cost_of_plan(opened.find_page(plan.level), plan)
             odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images, pyramid.other_mpp)
-    except SlideError:
-        cost, odd = MS_A_MB_OF_FILE * _file_bytes(path) / MEGA, ()
+    except SlideError as error:
+        return Header(max(1, round(MS_A_MB_OF_FILE * _file_bytes(path) / MEGA)), refused=error.reason)
     return Header(max(1, round(cost)), odd)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ SAME_PATIENT = "slides of one patient with files of the same content, whose tile
 OTHER_PATIENT = (
     "slides of several patients with files of the same content, which train refuses; --exclude leaves out those that "
     "are no slide of their own, such as masks"
+)
+REFUSED = (
+    "slides that tile puts in quarantine as they are, {reason}; hypoxia-hpc doctor says of each what is wrong and what to "
+    "do"
 )
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
@@ -237,7 +241,18 @@ def _examined(
     already. Raises Stopped."""
     headers = _headers(slides, table, progress, stop)
     odd = by_kind(zip(slides["slide_id"], (header.remarks for header in headers), strict=True))
+    odd |= _refused(zip(slides["slide_id"], headers, strict=True))
     return slides.assign(cost=[header.cost for header in headers]), odd | _copies(slides, known, stop)
+
+
+def _refused(slides: Iterable[tuple[str, Header]]) -> dict[str, tuple[str, ...]]:
+    """Slides that cannot be read or planned, by the sentence with the reason."""
+    found: dict[str, tuple[str, ...]] = {}
+    for slide_id, header in slides:
+        if header.refused:
+            sentence = REFUSED.format(reason=header.refused)
+            found[sentence] = (*found.get(sentence, ()), slide_id)
+    return found
 
 
 def _headers(slides: pd.DataFrame, table: TileTable, progress: Progress, stop: threading.Event) -> list[Header]:

@@ -89,7 +89,7 @@ def test_costs_come_in_order_and_each_is_counted(tmp_path: Path) -> None:
         slides.append((path, None))
     counted: list[None] = []
     headers = read_headers(slides, TABLE, lambda: counted.append(None), threading.Event())
-    assert headers == [Header(max(1, 21 * number)) for number in range(40)]
+    assert headers == [Header(max(1, 21 * number), refused="not-a-slide") for number in range(40)]
     assert len(counted) == 40
 
 
@@ -106,3 +106,11 @@ def test_what_is_odd_is_told_by_the_header(tmp_path: Path) -> None:
     (tmp_path / "b.svs").write_bytes((tmp_path / "a.svs").read_bytes().replace(b"AppMag = 20", b"AppMag = 40"))
     assert read_header(tmp_path / "b.svs", TABLE).remarks == (CONTRADICTION,)
     assert read_header(tmp_path / "b.svs", TABLE, 0.5).remarks == ()  # the manifest says it
+
+
+def test_why_a_header_is_of_no_use_is_told(tmp_path: Path) -> None:
+    write_svs(tmp_path / "a.svs", noise(720), 0.5)
+    data = (tmp_path / "a.svs").read_bytes()
+    (tmp_path / "b.svs").write_bytes(data.replace(b"MPP = ", b"XXX = ").replace(b"AppMag = ", b"XXXXXX = "))
+    assert [read_header(tmp_path / name, TABLE).refused for name in ("a.svs", "b.svs")] == ["", "no-mpp"]
+    assert read_header(tmp_path / "b.svs", TABLE, 0.5).refused == ""  # the manifest says it

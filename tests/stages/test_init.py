@@ -20,7 +20,7 @@ from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.stages.init import EXCLUDED, OTHER_PATIENT, SAME_PATIENT, init, update
+from hypoxia_hpc.stages.init import EXCLUDED, OTHER_PATIENT, REFUSED, SAME_PATIENT, init, update
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
 
@@ -153,6 +153,15 @@ def test_remarks_that_another_stage_makes_can_be_left_out(tmp_path: Path, real_s
     assert odd in made.notes()
     assert made.notes(without=SENTENCES.values()) == tuple(note for note in made.notes() if note != odd)
     assert any(note.startswith(OTHER_PATIENT) for note in made.notes(without=SENTENCES.values()))
+
+
+def test_slides_that_will_be_quarantined_are_said(tmp_path: Path, real_slide: Path) -> None:
+    written(tmp_path / "slides" / "a.svs", "no slide")
+    written(tmp_path / "slides" / "b.svs", "no slide either")
+    (tmp_path / "slides" / "c.svs").write_bytes(real_slide.read_bytes())
+    made = init(RunDir(tmp_path / "run"), preset("hypoxia"), tmp_path / "slides")
+    assert f"{REFUSED.format(reason='not-a-slide')}: 2 (a, b)" in made.notes()
+    assert made.n_slides == 3
 
 
 # --- tables of every kind ---------------------------------------------------------------------------------------------
