@@ -43,8 +43,8 @@ OTHER_PATIENT = (
     "are no slide of their own, such as masks"
 )
 REFUSED = (
-    "slides that tile puts in quarantine as they are, {reason}; hypoxia-hpc doctor says of each what is wrong and what to "
-    "do"
+    "slides that tile puts in quarantine as they are, {reason}; hypoxia-hpc doctor says of each what is wrong and what "
+    "to do"
 )
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
