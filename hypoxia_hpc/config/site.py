@@ -22,7 +22,11 @@ class SiteTable(Table):
         None, description='folder on a disk of the node itself; $NAMES are filled in, as "$TMPDIR"'
     )
     gpus: int | None = Field(
-        None, ge=1, le=64, description="GPUs of a node that extract uses, one process each; default: one process"
+        None,
+        ge=0,
+        le=64,
+        description="GPUs of a node that extract uses, one process each; default: one process; 0: extract and train "
+        "may run without a GPU that the job has",
     )
     engine: Literal["keras", "openvino"] = Field(
         "keras",

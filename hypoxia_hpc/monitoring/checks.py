@@ -14,6 +14,7 @@ from hypoxia_hpc.config.heads.registry import USELESS_CLUSTERINGS, USELESS_HEADS
 from hypoxia_hpc.config.studies.registry import USELESS_STUDIES
 from hypoxia_hpc.errors import HypoxiaError, MachineError
 from hypoxia_hpc.machine.disks import free_room, mount_of
+from hypoxia_hpc.machine.gpus import given_gpus
 from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.networks.backbones.resolve import useless_networks
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
@@ -111,7 +112,9 @@ def backend() -> Check:
     name = backend_name()
     installed = " ".join([name, versions()[name]])
     gpus = gpu_names()
-    return Check("backend", "ok" if gpus else "note", f"{installed}: {', '.join(gpus) or 'on CPU, it sees no GPU'}")
+    given = "" if gpus else given_gpus(os.environ)
+    seen = ", ".join(gpus) or f"on CPU, it sees no GPU{f', and {given} gives it one' if given else ''}"
+    return Check("backend", "ok" if gpus else "bad" if given else "note", f"{installed}: {seen}")
 
 
 def mpi() -> Check:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from types import ModuleType
 from typing import Literal, cast, get_args
 
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.machine.gpus import given_gpus
 
 Backend = Literal["tensorflow", "jax", "torch"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)  # the first that is installed is the default
@@ -145,6 +147,18 @@ def gpu_names() -> list[str]:
     """Device models of the GPUs that the backend sees. Starts it."""
     start_keras()
     return _GPU_NAMES[backend_name()]()
+
+
+def require_given_gpu() -> None:
+    """Raises MachineError where SLURM (or the user) gave this process a GPU and the backend sees none, so that hours
+    would be spent on the CPU while the GPU waits. Starts the backend where one was given."""
+    given = given_gpus(os.environ)
+    if given and not gpu_names():
+        raise MachineError(
+            f"a GPU was asked for ({given} on {platform.node()}), and {backend_name()} sees none",
+            remedy="is [site.slurm] image the one for GPUs (hypoxia-hpc image gpu), does nvidia-smi answer there, does "
+            "its driver fit? [site] gpus = 0 says that this work is to run without",
+        )
 
 
 def _tensorflow_gpus() -> list[str]:

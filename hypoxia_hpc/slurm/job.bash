@@ -48,7 +48,8 @@ on_each_node() {
     if [ "$SLURM_NNODES" = 1 ]; then
         "$@"
     else
-        srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --overlap --mpi=none "$@"
+        # Without --mem=0 such a step waits for memory of its own, all of which the step of the work has.
+        srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --overlap --mem=0 --mpi=none "$@"
     fi
 }
 # shellcheck disable=SC2016
@@ -67,7 +68,9 @@ if [ -n "$HYPOXIA_IMAGE" ]; then
     fi
     inside=("$container" exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}")
     if [ -n "$HYPOXIA_BINDS" ]; then inside+=(--bind "$HYPOXIA_BINDS"); fi
-    if [ -n "${SLURM_JOB_GPUS:-}" ]; then inside+=(--nv); fi
+    if [ -n "${SLURM_JOB_GPUS:-}${SLURM_STEP_GPUS:-}${SLURM_GPUS_ON_NODE:-}${CUDA_VISIBLE_DEVICES:-}" ]; then
+        if [ -e /dev/kfd ]; then inside+=(--rocm); else inside+=(--nv); fi # AMD's, or NVIDIA's
+    fi
     inside+=("$HYPOXIA_IMAGE")
     # MPI ranks in user namespaces of their own cannot read each other's memory; they talk by TCP instead.
     export {APPTAINER,SINGULARITY}ENV_UCX_TLS=self,tcp {APPTAINER,SINGULARITY}ENV_MPIR_CVAR_CH4_CMA_ENABLE=0

@@ -7,20 +7,32 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.slurm.queue import FailedJob, Queued, Sent, failed_ones, query_sacct, query_squeue
+from hypoxia_hpc.slurm.queue import (
+    Accounted,
+    FailedJob,
+    Queued,
+    Sent,
+    failed_ones,
+    n_unknown,
+    query_sacct,
+    query_squeue,
+)
 from hypoxia_hpc.workers.shares import slides_of_shares
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
     """What SLURM says: ``queued`` and ``failed`` are None where it is not known. ``sent`` is empty for a run that was
-    never submitted."""
+    never submitted. Where the queue does not answer, ``accounted`` has what waits and runs as accounting last heard,
+    and of ``unknown`` jobs and elements it has not heard."""
 
     sent: tuple[Sent, ...] = ()
     queued: tuple[Queued, ...] | None = None
     failed: tuple[FailedJob, ...] | None = None
     why_not_queued: str = ""
     why_not_ended: str = ""
+    accounted: tuple[Queued, ...] = ()
+    unknown: int = 0
 
 
 def query_jobs(sent: Sequence[Sent]) -> Jobs:
@@ -31,14 +43,34 @@ def query_jobs(sent: Sequence[Sent]) -> Jobs:
     with ThreadPoolExecutor(2) as pool:
         squeue, sacct = pool.submit(query_squeue, ids), pool.submit(query_sacct, ids)
     queued, why_not_queued = squeue.result()
-    ended, why_not_ended = sacct.result()
+    accounted, why_not_ended = sacct.result()
+    return judged(sent, queued, why_not_queued, accounted, why_not_ended)
+
+
+def judged(
+    sent: Sequence[Sent],
+    queued: Sequence[Queued] | None,
+    why_not_queued: str,
+    accounted: Accounted | None,
+    why_not_ended: str,
+) -> Jobs:
+    """What the answers of squeue and sacct say together. What neither says is unknown and has not failed."""
+    is_blind = queued is None and accounted is not None
+    living = accounted.living if accounted is not None else ()
     return Jobs(
         tuple(sent),
         None if queued is None else tuple(queued),
-        None if ended is None else tuple(failed_ones(ended, queued or (), sent)),
+        None if accounted is None else tuple(failed_ones(accounted.ended, _known(queued, living), sent)),
         why_not_queued,
         why_not_ended,
+        living if is_blind else (),
+        n_unknown(accounted, sent) if is_blind and accounted is not None else 0,
     )
+
+
+def _known(queued: Sequence[Queued] | None, living: Sequence[Queued]) -> list[Queued] | None:
+    """What is not over, by either: accounting hears of an end a little later than the queue."""
+    return None if queued is None else [*queued, *living]
 
 
 def that_matter(jobs: Jobs, slides: Sequence[Slide], left: Mapping[str, Collection[str] | None]) -> Jobs:

@@ -23,7 +23,7 @@ SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
 # What a job says while it holds no place on a node but will.
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 _UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
-NEVER_STARTED = "CANCELLED before it started"
+NEVER_STARTED, COMPLETED = "CANCELLED before it started", "COMPLETED"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
@@ -84,6 +84,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounted:
+    """What accounting knows of jobs: how those ended that did, and those that wait or run as far as it has heard."""
+
+    ended: tuple[Ended, ...]
+    living: tuple[Queued, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FailedJob:
     """What was sent for a stage and did not complete: ``part`` of ``of``, None for a job that is no array. ``logs`` as
     of `Sent`."""
@@ -132,12 +140,12 @@ def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
     return (None, why) if answer is None else (parse_squeue(answer), "")
 
 
-def query_sacct(job_ids: Sequence[str]) -> tuple[list[Ended] | None, str]:
-    """How the jobs of these ids ended, those that did; None where not known, and why."""
+def query_sacct(job_ids: Sequence[str]) -> tuple[Accounted | None, str]:
+    """What accounting knows of the jobs of these ids; None where not known, and why."""
     answer, why = query_program(
         "sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}"
     )
-    return (None, why) if answer is None else (parse_sacct(answer), "")
+    return (None, why) if answer is None else (Accounted(tuple(parse_sacct(answer)), tuple(parse_living(answer))), "")
 
 
 def parse_squeue(text: str) -> list[Queued]:
@@ -149,9 +157,23 @@ def parse_squeue(text: str) -> list[Queued]:
     ]
 
 
+def parse_living(text: str) -> list[Queued]:
+    """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are not over."""
+    return [
+        Queued(job, state, "", _on(node))
+        for name, state, _, _, _, node in _sacct_rows(text)
+        if state in _UNENDED
+        for job in _jobs_of(name)
+    ]
+
+
+def _sacct_rows(text: str) -> list[list[str]]:
+    return [row for row in (line.strip().split("|") for line in text.splitlines()) if len(row) == 6]
+
+
 def parse_sacct(text: str) -> list[Ended]:
     """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are over; the lines of a job's steps know its memory."""
-    rows = [row for row in (line.strip().split("|") for line in text.splitlines()) if len(row) == 6]
+    rows = _sacct_rows(text)
     memory: dict[str, int] = {}
     for name, *_, most, _node in rows:
         job = name.partition(".")[0]
@@ -186,14 +208,26 @@ def memory_bytes(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2]]) if match else 0
 
 
-def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued], sent: Sequence[Sent]) -> list[FailedJob]:
+def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued] | None, sent: Sequence[Sent]) -> list[FailedJob]:
     """What did not complete, is not in the queue (again), and was not sent again since. An element that was cancelled
-    before it started leaves no trace in either: it is said to have been."""
-    over, waiting = {one.job: one for one in ended}, {one.job for one in queued}
-    latest = {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}
+    before it started leaves no trace in either: it is said to have been, unless it is not known what is in the queue
+    (``queued`` None)."""
+    over, waiting = {one.job: one for one in ended}, {one.job for one in queued or ()}
+    traceless = NEVER_STARTED if queued is not None else COMPLETED
     failed = [
-        FailedJob(stage, part, one.of, over.get(job, Ended(job, NEVER_STARTED)), one.logs)
-        for (stage, part), (job, one) in latest.items()
+        FailedJob(stage, part, one.of, over.get(job, Ended(job, traceless)), one.logs)
+        for (stage, part), (job, one) in _latest(sent).items()
         if job not in waiting
     ]
-    return [one for one in failed if one.how.state != "COMPLETED"]
+    return [one for one in failed if one.how.state != COMPLETED]
+
+
+def n_unknown(accounted: Accounted, sent: Sequence[Sent]) -> int:
+    """How many jobs and elements accounting has not heard of; each as it was sent last."""
+    known = {one.job for one in accounted.ended} | {one.job for one in accounted.living}
+    return sum(job not in known for job, _ in _latest(sent).values())
+
+
+def _latest(sent: Sequence[Sent]) -> dict[tuple[str, int | None], tuple[str, Sent]]:
+    """The job that does a part of a stage, by both: the one that was sent last."""
+    return {(one.stage, part): (job, one) for one in sent for job, part in one.jobs().items()}

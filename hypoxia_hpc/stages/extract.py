@@ -97,6 +97,8 @@ def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
         table.xla,
         config.site.engine,
         threads,
+        # OpenVINO is chosen for the CPU.
+        needs_given_gpu=config.site.engine == "keras" and config.site.gpus != 0,
     )
     return plan, extract_spec(table, backbone.tile_px, backbone.weights_digest)
 

@@ -27,7 +27,7 @@ from hypoxia_hpc.models.training_job import (
 from hypoxia_hpc.networks.heads.loop import WATCHED, History
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.saved import model_key, save_model
-from hypoxia_hpc.networks.runtime import backend_name
+from hypoxia_hpc.networks.runtime import backend_name, require_given_gpu
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import (
@@ -62,7 +62,8 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
 
     Raises:
         NotReadyError: slides without features, damaged stores.
-        MachineError: Keras has no backend here; what a network to be fine-tuned begins with cannot be had.
+        MachineError: Keras has no backend here, or does not see a GPU that this process was given; what a network to
+            be fine-tuned begins with cannot be had.
         InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
             is under two patients; features that are no numbers.
         Stopped: on request; the model under way goes on from its checkpoint next time.
@@ -115,9 +116,12 @@ def require_splittable(run: RunDir) -> None:
 
 def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
     """To be known before the first of these models is trained, not after hours. Raises what ``backend_name`` raises
-    where Keras has nothing to run on, and for a network to be fine-tuned what ``finetune_backbone`` raises."""
+    where Keras has nothing to run on, MachineError where it does not see a GPU that this process was given, and for a
+    network to be fine-tuned what ``finetune_backbone`` raises."""
     if todo:
         backend_name()
+    if todo and config.site.gpus != 0:
+        require_given_gpu()
     for head in _pixel_heads(config, todo):
         finetune_backbone(config, head)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from chains import BROKEN, CHAIN, N_SLIDES, Scheduler, jobs, logs, stage
-from fault_runs import digests
+from chains import BROKEN, CHAIN, N_SLIDES, Scheduler, jobs, logs, own, stage
+from fault_runs import change_setting, copy_parts, digests, of
 from live_cluster import ENDED
 
 MPI = (
@@ -49,6 +49,20 @@ def test_the_whole_chain_ends_in_the_same_bytes(
     again = scheduler.hypoxia("submit", run)
     assert again.returncode == 0, again.stderr
     assert len(jobs(run)) == len({(entry["stage"], entry["job_id"]) for entry in jobs(run)}) == len(CHAIN)
+
+
+def test_a_gpu_that_is_asked_for_and_not_seen_ends_extract(scheduler: Scheduler, reference: dict[str, str]) -> None:
+    """Nodes of the cluster have one that no driver knows."""
+    run = scheduler.new_run("gpu", (("site.slurm", "gres", '"gpu:1"'), ("site.slurm", "most_elements", "1")))
+    copy_parts(run.parent / "reference", run, ["tiles", "receipts/tile"])
+    own(scheduler.cluster, run)
+    sent = scheduler.submit(run, "--upto", "extract")
+    assert tuple(sent) == ("extract",)
+    assert {*scheduler.wait(sent).values()} == {"FAILED"}, logs(run)
+    assert "a GPU was asked for (CUDA_VISIBLE_DEVICES=0 on" in logs(run) and "[site] gpus = 0" in logs(run)
+    change_setting(run, "site", "gpus", "0")
+    assert {*scheduler.wait(scheduler.submit(run, "--upto", "extract")).values()} == {"COMPLETED"}, logs(run)
+    assert of(digests(run), "features") == of(reference, "features")
 
 
 def test_later_stages_do_not_run_on_nothing(scheduler: Scheduler) -> None:

@@ -8,13 +8,15 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chains import BROKEN, N_SLIDES, Scheduler, jobs, logs, stage, tiles_of
+from chains import BROKEN, N_SLIDES, Scheduler, jobs, logs, own, stage, tiles_of
 from live_cluster import until
 
 MPI = (("site.slurm", "nodes", "2"), ("site.slurm", "ranks", "2"), ("site.slurm", "most_elements", "1"))
@@ -184,6 +186,39 @@ def test_the_time_limit(scheduler: Scheduler, new_run: Callable[..., Path], refe
     scheduler.cluster.scontrol("update", f"jobid={job}", "timelimit=10")
     finish(scheduler, run, job, reference, again=False)
     assert "start 2" in logs(run)
+
+
+@pytest.mark.parametrize("memory", ["--mem-per-cpu=1200M", "--mem=2400M"])
+def test_the_warning_reaches_two_nodes(
+    scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str], memory: str
+) -> None:
+    """A script sent by hand; what SLURM does before a limit is done by scancel. All memory that the job has belongs to
+    the step of its ranks, beside which those run that pass the signal on and clean up."""
+    run = new_run()
+    (run / "slurm" / "logs").mkdir(parents=True)
+    own(scheduler.cluster, run)
+    scripts = run.parent / f"{run.name}-scripts"
+    assert scheduler.hypoxia("slurm", scripts).returncode == 0
+    options = f"--parsable --array=0-0 --nodes=2 --ntasks=2 --cpus-per-task=1 {memory} --time=10"
+    script = f"{options} --output={run}/slurm/logs/by-hand.out {scripts}/slides.sbatch tile {run} 1"
+    lines = f"source {scripts}/site.sh && export HYPOXIA_IMAGE={scheduler.image} && sbatch {script}"
+    job = scheduler.cluster.run(["bash", "-c", lines], check=True).stdout.strip()
+    workers = [spawned(task["pid"]) for task in until_at_work(scheduler, run, 2)]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)  # until the signal comes, so that there is something left to do
+    scheduler.cluster.run(["scancel", "--signal=USR1", "--batch", job], check=True)
+    until_said(scheduler, run, "the time limit is near", 60)
+    time.sleep(2)
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    until_said(scheduler, run, "requeued", 60)
+    finish(scheduler, run, job, reference, again=False)
+    said = logs(run)
+    assert "start 2" in said
+    assert "srun: error" not in said and "Memory required" not in said, said
+    assert not [
+        path for path in Path(tempfile.gettempdir()).glob("hypoxia-[0-9]*") if path.owner() == scheduler.cluster.user
+    ]
 
 
 def test_preemption(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:

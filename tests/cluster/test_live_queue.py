@@ -50,15 +50,17 @@ def test_how_jobs_ended_by_accounting(cluster: Cluster) -> None:
     assert cluster.wait(array, 90) == {f"{array}_0": "COMPLETED", f"{array}_1": "FAILED"}
 
     def failed() -> dict[str, str]:
-        ended, why = query_sacct([array, later])
-        assert ended is not None, why
+        accounted, why = query_sacct([array, later])
+        assert accounted is not None, why
         sent = [Sent("tile", array, (0, 1), 2), Sent("extract", later, (0, 1), 2)]
-        found = failed_ones(ended, query_squeue([array, later])[0] or [], sent)
+        found = failed_ones(accounted.ended, query_squeue([array, later])[0] or [], sent)
         return {one.how.job: f"{one.how.state} {one.how.exit_code}".strip() for one in found}
 
     expected = {f"{array}_1": "FAILED 4:0", f"{later}_1": NEVER_STARTED}
     until(lambda: failed() == expected, 60, lambda: f"{failed()} becomes {expected}")
-    memory = {one.job: one.most_memory for one in query_sacct([array])[0] or []}
+    accounted, _ = query_sacct([array])
+    assert accounted is not None
+    memory = {one.job: one.most_memory for one in accounted.ended}
     assert 100 * 2**20 < memory[f"{array}_0"] < 300 * 2**20
     cluster.run(["scancel", later], check=True)
 

@@ -13,7 +13,7 @@ import pytest
 
 from hypoxia_hpc.config import SiteTable
 from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
+from hypoxia_hpc.machine.gpus import first_gpus, given_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.stages.extract import pool_size
 from hypoxia_hpc.workers.pool import Finished, InOrder, ProcessPool
 
@@ -48,7 +48,27 @@ def test_fewer_than_asked_for_cannot_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "gpus", "expected"), [(None, None, 1), (3, None, 3), (None, 4, 4), (2, 4, 2), (4, 4, 4)]
+    ("environment", "expected"),
+    [
+        ({}, ""),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, "CUDA_VISIBLE_DEVICES=0"),
+        ({"SLURM_JOB_GPUS": "2,3"}, "SLURM_JOB_GPUS=2,3"),
+        ({"SLURM_GPUS_ON_NODE": "1"}, "SLURM_GPUS_ON_NODE=1"),
+        ({"SLURM_GPUS_ON_NODE": "0"}, ""),
+        ({"ROCR_VISIBLE_DEVICES": "1", "SLURM_JOB_GPUS": "0"}, "ROCR_VISIBLE_DEVICES=1"),
+        # Hidden from this process, whatever the job has.
+        ({"CUDA_VISIBLE_DEVICES": "", "SLURM_JOB_GPUS": "0"}, ""),
+        ({"CUDA_VISIBLE_DEVICES": "-1", "SLURM_STEP_GPUS": "0"}, ""),
+        ({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}, ""),
+    ],
+)
+def test_who_was_given_gpus_is_told_by_the_environment(environment: dict[str, str], expected: str) -> None:
+    assert given_gpus(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"),
+    [(None, 0, 1), (3, 0, 3), (None, None, 1), (3, None, 3), (None, 4, 4), (2, 4, 2), (4, 4, 4)],
 )
 def test_a_process_for_each_gpu(workers: int | None, gpus: int | None, expected: int) -> None:
     assert pool_size(workers, SiteTable(gpus=gpus)) == expected

@@ -275,6 +275,21 @@ def test_elements_that_failed_alike_are_one_row() -> None:
     assert any(line.startswith("tile 8 FAILED") for line in lines)
 
 
+def test_without_the_controller_living_jobs_have_not_failed() -> None:
+    accounted = (Queued("7_0", "RUNNING", "", "n1"), Queued("8", "PENDING", "", ""))
+    sent = (Sent("tile", "7", (0, 1)), Sent("train", "8", None))
+    failed = (FailedJob("tile", 1, 2, Ended("7_1", "FAILED", "4:0")),)
+    jobs = Jobs(sent, None, failed, "squeue: no controller", "", accounted, 3)
+    state = RunStatus((), (), (), jobs)
+    lines = [" ".join(line.split()) for line in shown(state).splitlines()]
+    assert "in the queue, as sacct last heard:" in lines
+    assert "tile 7 running 0 n1" in lines and "train 8 pending" in lines
+    assert "note: it is not known what waits or runs: squeue: no controller" in lines
+    assert "note: sacct has not heard of 3 jobs either: they may wait, run or be over" in lines
+    assert any(line.endswith("hypoxia-hpc submit RUN, when squeue answers again") for line in lines)
+    assert (state.as_json()["jobs"]["unknown"], len(state.as_json()["jobs"]["accounted"])) == (3, 2)
+
+
 def test_a_partition_that_is_down_may_come_up_again() -> None:
     queued = (Queued("7", "PENDING", "PartitionDown", ""),)
     text = shown(RunStatus((), (), (), Jobs((Sent("train", "7", None),), queued, ())))

@@ -19,6 +19,7 @@ from hypoxia_hpc.networks.runtime import (
     gpu_names,
     is_device_lost,
     is_out_of_memory,
+    require_given_gpu,
     start_keras,
     versions,
 )
@@ -151,6 +152,18 @@ def too_much() -> Any:
     import torch
 
     return torch.zeros(1 << 45)
+
+
+def test_a_gpu_that_is_given_and_not_seen_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS"):
+        monkeypatch.delenv(name, raising=False)
+    require_given_gpu()
+    if gpu_names():
+        pytest.skip("this machine has a GPU, which is seen")
+    monkeypatch.setenv("SLURM_JOB_GPUS", "0")
+    with pytest.raises(MachineError, match=rf"\(SLURM_JOB_GPUS=0 on .*{backend_name()} sees none") as caught:
+        require_given_gpu()
+    assert "[site] gpus = 0" in caught.value.remedy
 
 
 def test_no_memory_left_is_known_for_what_it_is() -> None:

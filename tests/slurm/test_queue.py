@@ -12,12 +12,15 @@ from hypoxia_hpc.machine.programs import environment, query_program
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.queue import (
     NEVER_STARTED,
+    Accounted,
     Ended,
     FailedJob,
     Queued,
     Sent,
     failed_ones,
     memory_bytes,
+    n_unknown,
+    parse_living,
     parse_sacct,
     parse_squeue,
     query_sacct,
@@ -133,6 +136,21 @@ def test_an_element_that_no_answer_names_was_cancelled_before_it_started() -> No
     ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1")
     failed = failed_ones(ended, [Queued("7_1", "RUNNING", "", "n1")], [Sent("tile", "7", (0, 1, 2), 3)])
     assert failed == [FailedJob("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
+
+
+def test_without_the_queue_only_what_accounting_says_has_failed() -> None:
+    sent = [Sent("tile", "1", (0, 1, 2, 3), 4), Sent("extract", "8", (0, 1), 2), Sent("train", "3", None)]
+    assert names(failed_ones(parse_sacct(SACCT), None, sent)) == ["1_1", "3"]
+    accounted = Accounted(tuple(parse_sacct(SACCT)), tuple(parse_living(SACCT)))
+    assert n_unknown(accounted, sent) == 2  # 8_0, 8_1
+
+
+def test_sacct_the_jobs_that_wait_and_run() -> None:
+    assert parse_living(SACCT) == [
+        Queued("1_2", "RUNNING", "", "n1"),
+        Queued("1_2", "PENDING", "", ""),
+        Queued("1_3", "PENDING", "", ""),
+    ]
 
 
 def test_recorded_jobs_and_what_is_wrong_among_them(tmp_path: Path) -> None:

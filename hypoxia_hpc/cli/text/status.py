@@ -149,6 +149,9 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield cut_table(["stage", "job", "", "elements", "where, or why not"], list(_queue_rows(jobs, jobs.queued)))
     elif jobs.queued is not None:
         yield "\nin the queue: nothing of this run"
+    elif jobs.accounted:
+        yield "\nin the queue, as sacct last heard:"
+        yield cut_table(["stage", "job", "", "elements", "where"], list(_queue_rows(jobs, jobs.accounted)))
     if any(one.phase == "held" for one in jobs.queued or ()):
         yield "held ones start after: scontrol release JOB"
     yield from _never_start(jobs.queued or (), shlex.quote(run))
@@ -157,9 +160,12 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
     if jobs.failed:
         yield "\nfailed, and not sent again since:"
         yield cut_table(["stage", "job", "node", "", "ran", "most memory"], list(_failed_rows(jobs.failed)))
-        yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}"
+        when = "" if jobs.queued is not None else ", when squeue answers again"
+        yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}{when}"
     if jobs.queued is None and jobs.sent:
         yield f"\nnote: it is not known what waits or runs: {jobs.why_not_queued}"
+    if jobs.unknown:
+        yield f"note: sacct has not heard of {some(jobs.unknown, 'job')} either: they may wait, run or be over"
     if jobs.failed is None and jobs.sent:
         yield f"\nnote: it is not known how jobs ended: {jobs.why_not_ended}"
 
