@@ -18,15 +18,15 @@ from hypoxia_hpc.config import TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.networks.heads.saved import ModelRecord, load_model, save_model
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.records import Patient, Receipt, Slide
 from hypoxia_hpc.runs.cohort import Cohort
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
 from hypoxia_hpc.runs.state import tile_state
+from hypoxia_hpc.runs.trainable import refuse_shared_slides
 from hypoxia_hpc.slides.openslide_reader import SlideError, open_slide
 from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.tile import tile
-from hypoxia_hpc.stages.train import refuse_shared_slides
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 INTERVAL = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 30}
@@ -139,11 +139,14 @@ def test_one_slide_under_two_patients_is_refused_before_training(tmp_path: Path,
     slides = [Slide(f"slide-{n}", real_slide, f"patient-{n}", 1) for n in (1, 2)]
     tile(run, slides, workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     states = tuple(tile_state(run, TileTable(), slide) for slide in slides)
-    cohort = Cohort(run, run.config(), {}, states, {})
+    labelled = {f"patient-{n}": Patient(f"patient-{n}", 0) for n in (1, 2)}
+    cohort = Cohort(run, run.config(), {}, states, labelled)
     with pytest.raises(InputError) as caught:
         refuse_shared_slides(cohort)
     assert caught.value.offending == ("patient-1 (slide-1) and patient-2 (slide-2)",)
-    refuse_shared_slides(Cohort(run, run.config(), {}, states[:1], {}))
+    refuse_shared_slides(Cohort(run, run.config(), {}, states[:1], labelled))
+    unlabelled = labelled | {"patient-2": Patient("patient-2", None)}
+    refuse_shared_slides(Cohort(run, run.config(), {}, states, unlabelled))  # in no set
 
 
 def test_a_damaged_list_of_what_was_dropped_is_not_taken_for_an_empty_one(

@@ -91,6 +91,7 @@ def init(
     """
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
+    from hypoxia_hpc.runs.trainable import why_untrainable
     from hypoxia_hpc.stages.init import init as init_run
     from hypoxia_hpc.stages.init import update as update_run
 
@@ -107,6 +108,8 @@ def init(
     else:
         made = update_run(RunDir(run), slides, **known)
     say_blocks(made_text(made, run))
+    if (why := why_untrainable(RunDir(run))) is not None:
+        tell(f"note: train would refuse this run as it is: {why}")
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from hypoxia_hpc.cohorts.groups import joined
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides.copies import READERS, equal_files
+from hypoxia_hpc.slides.finding import nbytes_of
 from hypoxia_hpc.stores.attributes import tile_attributes
 from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.stores.integrity import store_attributes
@@ -39,6 +43,20 @@ def shared_slides(run: RunDir, slides: Iterable[Slide], features: str) -> list[O
         and (kind != FEATURES or _is_telling(run.features(features, min(found)[1])))
     }
     return sorted(shared)
+
+
+def equal_slides(slides: Sequence[Slide]) -> list[Owners]:
+    """Slides of more than one patient whose files are equal, as far as the files are there: what `shared_slides` will
+    find, known before any is tiled. Only files of equal size are read."""
+    with ThreadPoolExecutor(READERS) as readers:
+        sizes = list(readers.map(nbytes_of, (slide.path for slide in slides)))
+    files = [(slide.path, size or 0) for slide, size in zip(slides, sizes, strict=True)]
+    groups = [[slides[place] for place in places] for places in equal_files(files, threading.Event())]
+    return sorted(
+        tuple(sorted((slide.patient_id, slide.slide_id) for slide in group))
+        for group in groups
+        if len({slide.patient_id for slide in group}) > 1
+    )
 
 
 def _is_telling(store: Path) -> bool:

@@ -27,6 +27,7 @@ from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.costs import StageCost, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.stages import stages
+from hypoxia_hpc.runs.trainable import refuse_untrainable
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
@@ -62,7 +63,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
 
     Raises:
         InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
-            no time; ranks that srun cannot start; a part that names no stage.
+            no time; ranks that srun cannot start; a part that names no stage; patients whom ``train`` would refuse.
         MachineError: weights that are not here, where there is no image that may have them; no program to run.
     """
     run = RunDir(Path(os.path.realpath(run.root)))
@@ -76,6 +77,8 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
+    if "train" in chosen and "train" in work.stages:
+        refuse_untrainable(run)
     costs = _cohort_costs(run, config, slides, work)
     wanted = [one for one in _requests(run, slides, work, costs, table) if one.stage in chosen]
     requests = [in_time(one, limits, table) for one in wanted]

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from hypoxia_hpc.cohorts.barcodes import alike
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.models.clusterings import fit_clustering
@@ -36,13 +34,12 @@ from hypoxia_hpc.runs.cohort import (
     Planned,
     lacking,
     load_cohort,
-    patients_with_slides,
     sets_by_fold,
 )
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.identity import shared_slides
 from hypoxia_hpc.runs.receipts import write_receipt
-from hypoxia_hpc.runs.split import keep_split, split_of_run
+from hypoxia_hpc.runs.split import keep_split
+from hypoxia_hpc.runs.trainable import refuse_shared_slides, refuse_untrainable
 from hypoxia_hpc.stores.commit import remove_directory
 
 STAGE = "train"
@@ -100,16 +97,10 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
 
 def require_splittable(run: RunDir) -> None:
     """To be known before the slides are read. Raises InputError where no split of this run's patients can be made, and
-    where a network is to be fine-tuned what ``finetune_backbone`` raises."""
-    patients = patients_with_slides(run.slides(), run.patients())
+    what ``refuse_leaks`` raises of files that are equal; where a network is to be fine-tuned what ``finetune_backbone``
+    raises."""
+    refuse_untrainable(run)
     config = run.config()
-    split = split_of_run(run, config, list(patients.values()))
-    lacks = lacking(sets_by_fold(split.table), patients, run.outcome())
-    refuse(
-        "patients on whom no model can be trained",
-        [what for name, what in lacks if name == FITTED[0]],
-        "give more labelled patients, or change [train] split",
-    )
     for head in config.train.pixel_heads:
         finetune_backbone(config, head)
 
@@ -139,24 +130,6 @@ def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress)
                 f"{head}: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained "
                 "network. Fit for a demo or a test, not for results."
             )
-
-
-def refuse_shared_slides(cohort: Cohort) -> None:
-    """Raises InputError where one slide is under two patients, or one patient under two ids: they could be in training
-    and test."""
-    slides = [state.slide for state in cohort.done]
-    shared = shared_slides(cohort.run, slides, cohort.config.extract.name)
-    refuse(
-        f"slides that are in slides.csv under more than one patient (the same file, or the same pixels): {len(shared)}",
-        [" and ".join(f"{patient_id} ({slide_id})" for patient_id, slide_id in found) for found in shared],
-        "keep each slide under the patient it is of; what is no slide of its own, such as a mask, is left out: delete "
-        "its row in slides.csv, or begin a run with init --exclude",
-    )
-    refuse(
-        "patients whose ids differ only in case, separators or leading zeros, so that one patient may count as several",
-        [", ".join(map(repr, same)) for same in alike(cohort.patients)],
-        "write each patient's id in one way in slides.csv and patients.csv",
-    )
 
 
 # Sentences, with the models that each is true of.

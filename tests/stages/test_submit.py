@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,14 +22,14 @@ from hypoxia_hpc.slurm.limits import in_time, remedy_for
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.slurm.resources import JobRequest
 
-N_SLIDES = 4
+N_SLIDES = 8
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
 CHAIN = ["tile", "extract", "train", "evaluate", "report"]
 
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four slides and one that is cut off, nothing done."""
+    """Eight slides, as few as can be trained on, and one that is cut off; nothing done."""
     return make_cohort(tmp_path_factory.mktemp("cohort"), N_SLIDES, BROKEN)
 
 
@@ -107,6 +108,19 @@ def test_one_slide_that_is_lost_is_one_element(
     first = sent(submit(run, "--dry-run").stdout)[0]
     assert first[-3:] == ["tile", "1", "0"]
     assert "--array=0" in first
+
+
+def test_what_train_would_refuse_is_not_sent(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """It would be known only after a night of tiling."""
+    run = copy_run(untouched, tmp_path / "run")
+    table = (run / "patients.csv").read_text()
+    (run / "patients.csv").write_text(re.sub(r"(?m)^(TCGA[^,]*),1", r"\1,0", table))
+    done = submit(run, "--dry-run")
+    assert done.returncode == 2
+    assert "hypoxic" in done.stderr and "remedy:" in done.stderr
+    assert stages(sent(submit(run, "--dry-run", "--upto", "extract").stdout)) == ["tile", "extract"]
 
 
 def test_a_run_without_labels_ends_after_extract(
