@@ -15,6 +15,8 @@ processes that are spawned: they import this file again.
 """
 
 import ctypes
+import gc
+import importlib
 import json
 import multiprocessing
 import os
@@ -40,6 +42,18 @@ from hypoxia_hpc.workers import pool
 COUNTED = ("fsync", "rename", "replace")
 PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
 FAULT = "HYPOXIA_TEST_FAULT"
+# What stages import when they need it, beside TensorFlow.
+LIBRARIES = (
+    "jinja2",
+    "matplotlib.backends.backend_svg",
+    "pyarrow.parquet",
+    "safetensors.numpy",
+    "scipy.stats",
+    "sklearn.cluster",
+    "sklearn.isotonic",
+    "sklearn.linear_model",
+    "zarr",
+)
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -175,16 +189,18 @@ def is_socket(descriptor: int) -> bool:
 
 
 def import_everything() -> None:
-    """What stages import when they begin, TensorFlow too: none of it starts a thread before it is used."""
-    import jinja2  # noqa: F401
-    import zarr  # noqa: F401
-
+    """What stages import when they begin, TensorFlow too: none of it starts a thread before it is used. What is there
+    then is left out of the children's collections of garbage, half a second each."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
     from hypoxia_hpc.monitoring import estimate, status, verify  # noqa: F401
     from hypoxia_hpc.networks.runtime import start_keras
     from hypoxia_hpc.stages import evaluate, extract, init, predict, report, submit, tile, train  # noqa: F401
 
     start_keras()
     compile_kernels()
+    gc.collect()
+    gc.freeze()
 
 
 def compile_kernels() -> None:

@@ -26,7 +26,7 @@ OTHERS = {
     "slurm.by_hand": "scripts of this package",
     "slurm.script": "scripts of this package",
     "reports.page": "style sheet and script of this package",
-    "tiling.kernels.compiling": "sources of this package",
+    "machine.compiling": "sources of this package",
     "stores.commit": "to fsync what this process wrote",
     "workers.scratch": "folders, to lock them",
     "cli.terminal": "/dev/null",

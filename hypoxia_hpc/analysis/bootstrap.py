@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 # 32 resamples side by side: the inner loop is four AVX-512 or eight AVX2 vectors, and the weights of 7,731 patients
@@ -37,7 +37,7 @@ def rank_order(
     return order, begins
 
 
-@numba.njit(nogil=True)
+@kernel
 def twice_concordant(
     positive: NDArray[np.bool_], begins: NDArray[np.bool_], patient: Int64Array, weights: Float64Array
 ) -> Float64Array:

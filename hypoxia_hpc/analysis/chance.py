@@ -8,12 +8,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.auc_intervals import area_spreads
 from hypoxia_hpc.analysis.rows import Ids, group_codes
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 # Additions that an exact distribution may take: 150 patients of either class, some 0.5 s and 80 MB.
@@ -151,7 +151,7 @@ def _random_sums(group: _Ranked, generator: np.random.Generator) -> Int64Array:
     return sums if group.sign > 0 else group.most - sums
 
 
-@numba.njit(nogil=True)
+@kernel
 def rank_sum_ways(values: Int64Array, size: int) -> Float64Array:
     """(most + 1,): in how many ways ``size`` of the ``values`` (n,), rising and not below 0, have each sum; float64,
     exact up to 2**53 and to 16 digits above."""

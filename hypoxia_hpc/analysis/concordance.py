@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.rows import Statistic, divided
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 SURVIVAL_METRICS = ("harrell", "uno")
@@ -73,7 +73,7 @@ def _uncensored(time: Float64Array, event: NDArray[np.bool_], weights: Float64Ar
     return np.repeat(before, lengths, axis=0)
 
 
-@numba.njit(nogil=True)
+@kernel
 def _add_up_to(tree: Float64Array, place: int, share: Float64Array, twice: Float64Array) -> None:
     """Adds to ``twice`` (lanes,) the ``share`` times the weights in a Fenwick tree (n + 1, lanes) of the risks up to
     ``place``."""
@@ -83,7 +83,7 @@ def _add_up_to(tree: Float64Array, place: int, share: Float64Array, twice: Float
         place -= place & -place
 
 
-@numba.njit(nogil=True)
+@kernel
 def concordant_pairs(
     group: Int64Array,
     died: NDArray[np.bool_],

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.bootstrap import rank_order, twice_concordant
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import AnyArray, Float64Array, Int64Array
 
 Statistic = Callable[[Float64Array], Float64Array]
@@ -143,7 +143,7 @@ def divided(above: NDArray[Any], below: NDArray[Any]) -> Float64Array:
     return quotient
 
 
-@numba.njit(nogil=True)
+@kernel
 def precision_by_gain(
     positive: NDArray[np.bool_], begins: NDArray[np.bool_], unit: Int64Array, weights: Float64Array
 ) -> Float64Array:

@@ -38,6 +38,7 @@ MARKERS = ("o", "D", "s", "^", "v")
 LONGEST_LABEL, INCHES_PER_LETTER = 28, 0.085
 LINE: Mapping[str, Any] = MappingProxyType({"linewidth": 2, "markersize": 4})
 _RC = {"svg.hashsalt": "hypoxia_hpc", "svg.fonttype": "none", "font.size": 10.0, "axes.linewidth": 0.8}
+BACKGROUND, LEGEND = "patch_1", "legend_1"  # ids that matplotlib gives them
 _NAMESPACES = re.compile(r"\{[^}]*\}")
 
 
@@ -103,11 +104,10 @@ def line_plot(name: str, frame: Frame, lines: Sequence[Line]) -> Drawn:
         drawn += axes.plot(line.x, line.y, color=colour, linestyle=dash, marker=marker, drawstyle=style, **LINE)
         if line.spans is not None:
             axes.vlines(line.x, line.spans[:, 0], line.spans[:, 1], color=colour, linewidth=1, alpha=0.6)
-    inline = inline_svg(_svg(figure), name)
     legend = axes.legend(drawn, [_short(line.label) for line in lines], frameon=False, fontsize=8, handlelength=4)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return _drawn(figure, inline)
+    return _drawn(figure, name)
 
 
 def dot_plot(name: str, frame: Frame, rows: Sequence[tuple[str, Float64Array]], threshold: float | None) -> Drawn:
@@ -124,14 +124,14 @@ def dot_plot(name: str, frame: Frame, rows: Sequence[tuple[str, Float64Array]], 
     axes.set(ylim=(-0.5, len(rows) - 0.5), yticks=range(len(rows)))
     axes.set_yticklabels([_short(label) for label, _ in rows], parse_math=False)
     axes.grid(visible=False, axis="y")
-    return _drawn(figure, inline_svg(_svg(figure), name))
+    return _drawn(figure, name)
 
 
 def scatter_plot(name: str, frame: Frame, x: Float64Array, y: Float64Array) -> Drawn:
     """A dot for each pair of values."""
     figure, axes = _canvas(frame)
     axes.plot(x, y, "o", color=SERIES[1], markersize=5, alpha=0.75)
-    return _drawn(figure, inline_svg(_svg(figure), name))
+    return _drawn(figure, name)
 
 
 def matrix_plot(name: str, frame: Frame, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Drawn:
@@ -152,7 +152,7 @@ def matrix_plot(name: str, frame: Frame, names: Sequence[str], counts: Sequence[
     axes.set_xticklabels(labels, parse_math=False, rotation=angle, ha="right" if angle else "center")
     axes.set_yticklabels(labels, parse_math=False)
     axes.grid(visible=False)
-    return _drawn(figure, inline_svg(_svg(figure), name))
+    return _drawn(figure, name)
 
 
 def _short(name: str) -> str:
@@ -167,7 +167,7 @@ def _canvas(frame: Frame) -> tuple[Figure, Axes]:
     from matplotlib.ticker import MaxNLocator
 
     with rc_context(_RC):
-        figure = Figure(figsize=frame.size, layout="constrained", facecolor="none")
+        figure = Figure(figsize=frame.size, layout="constrained", facecolor="white")
         axes = figure.add_subplot(facecolor="none")
     axes.grid(visible=True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -190,30 +190,26 @@ def _canvas(frame: Frame) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _drawn(figure: Figure, inline: str) -> Drawn:
-    figure.set_facecolor("white")
-    return Drawn(inline, _svg(figure))
-
-
-def _svg(figure: Figure) -> str:
+def _drawn(figure: Figure, name: str) -> Drawn:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
     with rc_context(_RC):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    figure.set_layout_engine("none")  # it stays where it is: to lay out takes a third of the time
-    return buffer.getvalue()
+    return Drawn(inline_svg(buffer.getvalue(), name), buffer.getvalue())
 
 
 def inline_svg(document: str, name: str) -> str:
     """matplotlib's SVG document as an element for an HTML page: no namespaces, metadata, style elements or attributes;
-    only ids that something refers to, made unique by ``name``; palette colours as CSS variables."""
+    only ids that something refers to, made unique by ``name``; palette colours as CSS variables. Without background and
+    legend, which the page has itself."""
     root = ElementTree.fromstring(document)  # noqa: S314 - made by matplotlib a moment ago
     references = re.findall(r'(?:href="|url\()#([^")]+)', document)
     ids = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(references))}
     for parent in list(root.iter()):
-        for child in [child for child in parent if child.tag.endswith(("}metadata", "}style"))]:
-            parent.remove(child)
+        for child in list(parent):
+            if child.tag.endswith(("}metadata", "}style")) or child.get("id") in (BACKGROUND, LEGEND):
+                parent.remove(child)
     for element in root.iter():
         element.tag = _NAMESPACES.sub("", element.tag)
         element.attrib = dict(_attributes(element.attrib, ids))

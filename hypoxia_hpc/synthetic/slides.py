@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array, UInt8Array
 from hypoxia_hpc.synthetic.svs import write_svs
 
@@ -201,7 +201,7 @@ def _nuclei(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) ->
     return canvas
 
 
-@njit(nogil=True)
+@kernel
 def _stamp(
     canvas: Float32Array,
     y0: Float64Array,

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
 from hypoxia_hpc.tiling.geojson import Polygon, bad_regions, read_bytes, read_drawn
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 # Each becomes a position of the union, which without a limit would fill the memory.
 MOST_CROSSINGS = 200_000

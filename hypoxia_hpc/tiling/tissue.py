@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 Mask = NDArray[np.bool_]
 Int32Array = NDArray[np.int32]

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 from hypoxia_hpc.tiling.kernels.packed import U32, PackedArray, average_square, count_background
 from hypoxia_hpc.tiling.kernels.planes import PACKED, unpack_run
 from hypoxia_hpc.tiling.kernels.state import (

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Int64Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 from hypoxia_hpc.tiling.kernels.packed import PackedArray, count_columns
 from hypoxia_hpc.tiling.kernels.planes import PACKED, LumaRule, count_planes
 from hypoxia_hpc.tiling.kernels.state import (

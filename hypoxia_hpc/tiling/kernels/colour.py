@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 
 # What chroma adds to a channel; green in 1/65536, half of one included for rounding.
 _CHROMA = np.arange(256) - 128

@@ -17,8 +17,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 from hypoxia_hpc.tiling.kernels.vectors import prefetch
 
 PackedArray = NDArray[np.uint32]

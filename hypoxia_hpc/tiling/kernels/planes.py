@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 from hypoxia_hpc.tiling.kernels.packed import U32, PackedArray
 from hypoxia_hpc.tiling.kernels.vectors import (
     CHROMA,

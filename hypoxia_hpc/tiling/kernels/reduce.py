@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hypoxia_hpc.tiling.kernels.compiling import kernel
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.tiling.kernels.packed import U32, PackedArray
 
 EVEN_BYTES = U32(0x00FF00FF)

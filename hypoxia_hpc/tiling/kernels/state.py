@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Int64Array, UInt8Array
-from hypoxia_hpc.tiling.kernels.compiling import kernel
 from hypoxia_hpc.tiling.kernels.packed import PackedArray
 from hypoxia_hpc.tiling.kernels.planes import LumaRule, luma_rule, nbytes_of_rows
 

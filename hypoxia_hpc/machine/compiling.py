@@ -17,14 +17,15 @@ from pathlib import Path
 
 import numba
 
-# The room: masks and regions beside this folder have kernels of their own, which call those in it.
-TILING = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[1]
+# Rooms that have kernels, which call each other within a room.
+ROOMS = ("analysis", "synthetic", "tiling")
 
 
 def _cache_folder() -> Path | None:
     """The folder, created if missing; None where it cannot be created, or other users could write to it."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(TILING.rglob("*.py")):
+    for source in sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")):
         digest.update(source.read_bytes())
     folder = Path(tempfile.gettempdir()) / f"hypoxia_hpc-kernels-{os.getuid()}"
     try:

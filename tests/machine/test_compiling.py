@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hypoxia_hpc.machine.compiling import PACKAGE, ROOMS
+
 COUNT = """
 import numpy as np
 from hypoxia_hpc.tiling.kernels.packed import count_background
@@ -61,3 +63,11 @@ def test_the_user_may_choose_another_folder(tmp_path: Path) -> None:
     assert count(tmp_path, NUMBA_CACHE_DIR=str(chosen)) == "6 0"
     assert [*chosen.rglob("*.nbc")]
     assert not [*kept(tmp_path).rglob("*.nbc")]
+
+
+def test_every_kernel_lies_in_a_room_whose_sources_count() -> None:
+    """Another version of any of them is compiled anew."""
+    with_kernels = {path for path in PACKAGE.rglob("*.py") if "compiling import kernel" in path.read_text()}
+    assert with_kernels
+    assert {path.relative_to(PACKAGE).parts[0] for path in with_kernels} == {*ROOMS}
+    assert not [path for path in PACKAGE.rglob("*.py") if "njit" in path.read_text() and path.name != "compiling.py"]
