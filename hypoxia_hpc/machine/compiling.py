@@ -22,19 +22,34 @@ PACKAGE = Path(__file__).parents[1]
 ROOMS = ("analysis", "synthetic", "tiling")
 
 
+# Where jobs of SLURM have them, whose temporary folders end with them.
+CHOSEN = "HYPOXIA_HPC_KERNELS"
+
+
 def _cache_folder() -> Path | None:
-    """The folder, created if missing; None where it cannot be created, or other users could write to it."""
+    """The first folder that is safe: the chosen one, then one in the temporary folder. None where neither can be
+    created, or other users could write to it."""
+    usual = Path(tempfile.gettempdir()) / f"hypoxia_hpc-kernels-{os.getuid()}"
+    chosen = [Path(os.environ[CHOSEN])] if os.environ.get(CHOSEN) else []
+    return next((folder / _digest() for folder in (*chosen, usual) if _is_safe(folder)), None)
+
+
+def _digest() -> str:
+    """Of all kernels' source, and the compiler."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")):
         digest.update(source.read_bytes())
-    folder = Path(tempfile.gettempdir()) / f"hypoxia_hpc-kernels-{os.getuid()}"
+    return digest.hexdigest()[:16]
+
+
+def _is_safe(folder: Path) -> bool:
+    """Whether only this user can write to it; it is created if missing."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError:
-        return None
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    return folder / digest.hexdigest()[:16] if ours else None
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 _FOLDER = _cache_folder()

@@ -42,8 +42,10 @@ if [ -n "$SHARES" ]; then
     if [ -n "$RETRY" ]; then work+=(--retry); fi
 fi
 
-# A folder of this job alone on the disk of each of its nodes: for Numba's cache, and whatever else goes to $TMPDIR.
-export TMPDIR="${HYPOXIA_SCRATCH:-${TMPDIR:-/tmp}}/hypoxia-$SLURM_JOB_ID"
+# A folder of this job alone on the disk of each of its nodes, for whatever goes to $TMPDIR; and one for compiled kernels
+# that outlives it, so that a node compiles them once for all jobs of this user.
+base=${HYPOXIA_SCRATCH:-${TMPDIR:-/tmp}}
+export TMPDIR="$base/hypoxia-$SLURM_JOB_ID" HYPOXIA_HPC_KERNELS="$base/hypoxia_hpc-kernels-$UID"
 on_each_node() {
     if [ "$SLURM_NNODES" = 1 ]; then
         "$@"
@@ -52,8 +54,17 @@ on_each_node() {
         srun --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 --overlap --mem=0 --mpi=none "$@"
     fi
 }
+# Folders of this user's jobs that were killed, and of which SLURM says that they are over, go first.
 # shellcheck disable=SC2016
-if ! on_each_node bash -c 'mkdir -p -m 700 -- "$TMPDIR" && [ -O "$TMPDIR" ] && [ ! -L "$TMPDIR" ]'; then
+if ! on_each_node bash -c '
+    for left in "${TMPDIR%/*}"/hypoxia-[0-9]*; do
+        if [ "$left" != "$TMPDIR" ] && [ -O "$left" ] && [ ! -L "$left" ]; then
+            { said=$(squeue --noheader --jobs="${left##*-}" 2>&1) && [ -z "$said" ]; } ||
+                [[ $said == *"Invalid job id"* ]] && rm -rf -- "$left"
+        fi
+    done
+    mkdir -p -m 700 -- "$HYPOXIA_HPC_KERNELS"
+    mkdir -p -m 700 -- "$TMPDIR" && [ -O "$TMPDIR" ] && [ ! -L "$TMPDIR" ]'; then
     say "$(printf %q "$TMPDIR") cannot be made, or belongs to another user: mend [site] scratch or \$TMPDIR, or delete it"
     exit 4
 fi
@@ -66,7 +77,7 @@ if [ -n "$HYPOXIA_IMAGE" ]; then
         say "neither apptainer nor singularity is here: name their module in [site.slurm] modules"
         exit 4
     fi
-    inside=("$container" exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}")
+    inside=("$container" exec --bind "$RUN" --bind "${HYPOXIA_SCRATCH:-$TMPDIR}" --bind "$HYPOXIA_HPC_KERNELS")
     if [ -n "$HYPOXIA_BINDS" ]; then inside+=(--bind "$HYPOXIA_BINDS"); fi
     if [ -n "${SLURM_JOB_GPUS:-}${SLURM_STEP_GPUS:-}${SLURM_GPUS_ON_NODE:-}${CUDA_VISIBLE_DEVICES:-}" ]; then
         if [ -e /dev/kfd ]; then inside+=(--rocm); else inside+=(--nv); fi # AMD's, or NVIDIA's

@@ -65,6 +65,18 @@ def test_the_user_may_choose_another_folder(tmp_path: Path) -> None:
     assert not [*kept(tmp_path).rglob("*.nbc")]
 
 
+def test_jobs_have_them_where_the_next_job_finds_them(tmp_path: Path) -> None:
+    shared, first, second, theirs = (tmp_path / name for name in ("shared", "first", "second", "theirs"))
+    for folder in (first, second, theirs):
+        folder.mkdir()
+    assert count(first, HYPOXIA_HPC_KERNELS=str(shared)) == "6 0"
+    assert count(second, HYPOXIA_HPC_KERNELS=str(shared)) == "6 1"
+    assert not kept(first).exists()
+    theirs.chmod(0o777)
+    assert count(second, HYPOXIA_HPC_KERNELS=str(theirs)) == "6 0"  # not safe: in the temporary folder
+    assert not [*theirs.iterdir()] and kept(second).exists()
+
+
 def test_every_kernel_lies_in_a_room_whose_sources_count() -> None:
     """Another version of any of them is compiled anew."""
     with_kernels = {path for path in PACKAGE.rglob("*.py") if "compiling import kernel" in path.read_text()}

@@ -37,7 +37,7 @@ ASK = JobRequest("tile", (0, 2), 8, nodes=1, ranks=1, cpus=4, memory_mb=4000, mi
 
 # What SLURM does, as functions that write down what they were asked: srun runs the task itself.
 SLURM = r"""
-note() { printf '%s\0' "$@" >>"$RECORD"; printf '\n' >>"$RECORD"; }
+note() { printf '%s\0' "$@" >>"$RECORD"; printf '\036' >>"$RECORD"; }
 srun() (
     note srun "$@"
     while [[ ${1:-} == --* ]]; do shift; done
@@ -106,7 +106,7 @@ class Job:
 
     def ended(self, process: subprocess.Popen[str]) -> Ran:
         printed, _ = process.communicate(timeout=30)
-        calls = [line.split("\0")[:-1] for line in (self.folder / "calls").read_text().splitlines()]
+        calls = [call.split("\0")[:-1] for call in (self.folder / "calls").read_text().split("\x1e")[:-1]]
         return Ran(process.returncode, printed, calls)
 
     def run(self, script: str, *arguments: str, **environment: str) -> Ran:
@@ -313,6 +313,7 @@ def test_an_image_sees_the_run_the_scratch_and_the_folders(job: Job) -> None:
     (call,) = job.run(script, "train", SLURM_JOB_GPUS="0").of("srun")
     assert call[call.index("apptainer") :] == [
         *("apptainer", "exec", "--bind", "/data/run", "--bind", str(job.folder / "fast")),
+        *("--bind", f"{job.folder}/fast/hypoxia_hpc-kernels-{os.getuid()}"),
         *("--bind", "/data:/mnt,/slides/a b", "--nv", str(image), "hypoxia-hpc", "train", "/data/run"),
     ]
 
@@ -351,6 +352,27 @@ def test_a_temporary_folder_of_somebody_else_is_left_alone(job: Job, link: bool)
     assert (ran.code, ran.of("srun")) == (4, [])
     assert "belongs to another user" in ran.printed
     assert (theirs / "kept").exists()
+
+
+@pytest.mark.parametrize(
+    ("squeue", "goes"),
+    [
+        ("exit 0", True),  # over, and known still
+        ("echo slurm_load_jobs error: Invalid job id specified >&2; exit 1", True),
+        ("echo 69 normal hypoxia R", False),
+        ("echo slurm_load_jobs error: Unable to contact slurm controller >&2; exit 1", False),
+    ],
+)
+def test_folders_of_killed_jobs_go_where_slurm_says_that_they_are_over(job: Job, squeue: str, goes: bool) -> None:
+    left = job.folder / "tmp dir" / "hypoxia-69"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+    (job.folder / "bin").mkdir()
+    (job.folder / "bin" / "squeue").write_text(f"#!/bin/sh\n{squeue}\n")
+    (job.folder / "bin" / "squeue").chmod(0o755)
+    ran = job.run(job.script(), "train", PATH=f"{job.folder}/bin:{os.environ['PATH']}")
+    assert ran.code == 0
+    assert left.exists() != goes
 
 
 def test_commands_that_are_told_can_be_pasted(job: Job) -> None:
