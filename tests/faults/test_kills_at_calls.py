@@ -116,7 +116,7 @@ def test_a_kill_before_any_call_changes_no_byte(
         pytest.param(EXTRACT, marks=pytest.mark.long),  # its store is committed as that of tile is
         TRAIN_ONE,
         pytest.param(TRAIN, marks=pytest.mark.long),
-        EVALUATE_ONE,
+        pytest.param(EVALUATE_ONE, marks=pytest.mark.long),  # its files make way as those of train do
         pytest.param(EVALUATE, marks=pytest.mark.long),
         pytest.param(REPORT, marks=pytest.mark.long),
     ],

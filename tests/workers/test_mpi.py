@@ -366,7 +366,7 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_on_any_rank(run: Pat
     assert digests(run) == digests(alone)
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.long), 2])
 def test_a_killed_rank_ends_the_step_and_costs_the_slides_in_flight(
     lasting_run: Path, lasting_alone: Path, rank: int
 ) -> None:
@@ -382,7 +382,15 @@ def test_a_killed_rank_ends_the_step_and_costs_the_slides_in_flight(
     assert before.items() <= made(lasting_run).items()
 
 
-@pytest.mark.parametrize(("number", "to"), [(signal.SIGTERM, "all"), (signal.SIGUSR1, 2), (signal.SIGINT, 0)], ids=str)
+@pytest.mark.parametrize(
+    ("number", "to"),
+    [
+        pytest.param(signal.SIGTERM, "all", marks=pytest.mark.long),
+        (signal.SIGUSR1, 2),
+        pytest.param(signal.SIGINT, 0, marks=pytest.mark.long),
+    ],
+    ids=str,
+)
 def test_signals_stop_all_ranks_after_the_slides_in_flight(
     lasting_run: Path, lasting_alone: Path, number: signal.Signals, to: int | str
 ) -> None:
@@ -399,7 +407,7 @@ def test_signals_stop_all_ranks_after_the_slides_in_flight(
     assert digests(lasting_run) == digests(lasting_alone)
 
 
-@pytest.mark.parametrize("to", ["all", 1], ids=str)
+@pytest.mark.parametrize("to", [pytest.param("all", marks=pytest.mark.long), 1], ids=str)
 def test_slides_that_a_stopped_rank_has_not_begun_are_given_back(alone: Path, tmp_path: Path, to: str | int) -> None:
     """A worker of ``extract`` holds two slides while it builds its network. Rank 0 ends when it has them back."""
     run = copy_of(alone, tmp_path / "run")

@@ -128,6 +128,7 @@ def test_normalisation_takes_what_the_file_says(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_on_batch(tiles), inner.predict_on_batch(tiles))
 
 
+@pytest.mark.long  # a network of 237 layers; its layout: the test above
 def test_published_efficientnet_is_that_of_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keras builds one layer more for weights="imagenet" than for a file of the same weights."""
     import keras
