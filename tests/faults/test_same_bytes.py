@@ -88,6 +88,7 @@ def test_a_model_says_with_how_many_threads_it_was_trained(
     ]
     for run in runs:
         change_setting(run, "train", "heads", '["tanh"]')
+        change_setting(run, "train", "clusterings", "[]")
         finish(start_fresh("train", run))
     assert digests(runs[0]) == digests(runs[1])
     assert json.loads((runs[0] / "models/tanh/model.json").read_text())["compute"]["threads"] == 3
