@@ -25,6 +25,7 @@ _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQU
 _UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
 NEVER_STARTED, COMPLETED = "CANCELLED before it started", "COMPLETED"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MOST_ASKED = 10**9  # MB or minutes: what is beyond is no record of ours
 _JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
 _TOGETHER = re.compile(
@@ -37,7 +38,7 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 class Sent:
     """One submission, as a file in RUN/slurm/jobs has it: ``elements`` are the parts that it does of ``of``, None for a
     job that is no array; the array's ``index`` does part ``first + index``. ``logs`` is the folder of its logs in
-    RUN/slurm/logs, "" for that itself."""
+    RUN/slurm/logs, "" for that itself. ``memory_mb`` of a node and ``minutes`` are what was asked for; 0: not known."""
 
     stage: str
     job_id: str
@@ -45,6 +46,8 @@ class Sent:
     of: int = 1
     first: int = 0
     logs: str = ""
+    memory_mb: int = 0
+    minutes: int = 0
 
     def jobs(self) -> dict[str, int | None]:
         """Every job of it by name, and its part."""
@@ -123,11 +126,16 @@ def _sent(entry: Json) -> Sent | None:
     if not isinstance(stage, str) or not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id):
         return None
     logs = str(entry["logs"]) if is_submission(entry.get("logs")) else ""
+    memory_mb, minutes = (_count(entry.get(name)) for name in ("memory_mb", "minutes"))
     if elements is None:
-        return Sent(stage, job_id, None, logs=logs)
+        return Sent(stage, job_id, None, logs=logs, memory_mb=memory_mb, minutes=minutes)
     of, first = entry.get("of", 0), entry.get("first", 0)
     sound = isinstance(elements, list) and all(type(one) is int for one in (of, first, *elements))
-    return Sent(stage, job_id, tuple(elements), of, first, logs) if sound else None
+    return Sent(stage, job_id, tuple(elements), of, first, logs, memory_mb, minutes) if sound else None
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and 0 <= value <= MOST_ASKED else 0
 
 
 def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:

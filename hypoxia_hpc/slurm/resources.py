@@ -38,7 +38,7 @@ MOST_COHORT_SECONDS = 23 * 3600
 class JobRequest:
     """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
     that sees the whole cohort. ``memory_mb`` is what a node needs, ``memory`` the way to ask for it, ``minutes`` the
-    time limit of an element."""
+    time limit of an element, ``exclude`` nodes beside those of [site.slurm] that are passed over."""
 
     stage: str
     elements: tuple[int, ...] | None
@@ -52,6 +52,7 @@ class JobRequest:
     gres: str | None
     throttle: int | None = None
     memory: Memory = "per-node"
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

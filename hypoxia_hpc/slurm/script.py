@@ -97,6 +97,7 @@ def sbatch_arguments(
         "open-mode": "append",
         "signal": f"B:USR1@{table.stop_seconds}",
         **{entry.replace("_", "-"): getattr(table, entry) for entry in _PASSED_ON},
+        "exclude": ",".join(filter(None, [table.exclude, *request.exclude])) or None,
         "partition": request.partition,
         "gres": request.gres,
         "nodes": request.nodes,

@@ -30,9 +30,10 @@ from hypoxia_hpc.runs.stages import stages
 from hypoxia_hpc.runs.trainable import refuse_untrainable
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
+from hypoxia_hpc.slurm.learning import learned
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
 from hypoxia_hpc.slurm.logs import make_logs, submission_name
-from hypoxia_hpc.slurm.queue import query_squeue, sent_jobs
+from hypoxia_hpc.slurm.queue import Sent, failed_ones, query_sacct, query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
     Array,
     JobRequest,
@@ -80,7 +81,8 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     if "train" in chosen and "train" in work.stages:
         refuse_untrainable(run)
     costs = _cohort_costs(run, config, slides, work)
-    wanted = [one for one in _requests(run, slides, work, costs, table) if one.stage in chosen]
+    usual = [one for one in _requests(run, slides, work, costs, table) if one.stage in chosen]
+    wanted, taught = _learned(usual, sent_jobs(run))
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
     jobs = [
@@ -90,7 +92,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() if stage in chosen for note in cohort_notes(stage, cost, table))
-    notes = (*work.notes, *unseen, *cut, *of_costs)
+    notes = (*work.notes, *unseen, *taught, *cut, *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
 
@@ -161,6 +163,17 @@ def _requests(
         yield request_of_cohort(later, cost, table)
 
 
+def _learned(requests: Sequence[JobRequest], sent: Sequence[Sent]) -> tuple[list[JobRequest], list[str]]:
+    """What is asked for after what earlier jobs of the run have met, and what is said of it; nothing is learnt where
+    accounting does not answer."""
+    accounted, _ = query_sacct(list(dict.fromkeys(one.job_id for one in sent))) if sent else (None, "")
+    if accounted is None:
+        return list(requests), []
+    failed = failed_ones(accounted.ended, accounted.living, sent)
+    found = [learned(one, failed, accounted.ended, sent) for one in requests]
+    return [one for one, _ in found], [note for _, notes in found for note in notes]
+
+
 def _earlier_count(run: RunDir, stage: str) -> int | None:
     """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
     counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
@@ -181,6 +194,8 @@ def _record(run: RunDir, job: Job, array: Array | None, job_id: str, submission:
         "of": job.request.of,
         "submitted": now,
         "logs": submission,
+        "memory_mb": job.request.memory_mb,
+        "minutes": job.request.minutes,
     }
     if array is not None:
         entry |= {"elements": [array.first + index for index in array.indices], "first": array.first}

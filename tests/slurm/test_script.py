@@ -475,6 +475,13 @@ def test_further_options_are_passed_on_and_a_stage_has_its_own() -> None:
     assert (expected - {"--comment=it's"}) | {"--account=b", "--comment=c"} <= set(of_tile)
 
 
+def test_nodes_of_the_site_and_of_the_request_are_passed_over_together() -> None:
+    table = SlurmTable(exclude="a1")
+    asked = replace(ASK, exclude=("n1", "n2"))
+    assert "--exclude=a1,n1,n2" in sbatch_arguments(asked, Array(0, (0,)), None, Path("/run"), "now", None, table)
+    assert "--exclude=n1,n2" in sbatch_arguments(asked, Array(0, (0,)), None, Path("/run"), "now", None, SlurmTable())
+
+
 def test_what_srun_would_not_hand_on_after_export_none_reaches_the_step(job: Job) -> None:
     job.does(f'env >"{job.folder}/environment"')
     assert job.run(job.script(), "train", SLURM_EXPORT_ENV="NONE").code == 0
