@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -241,15 +241,15 @@ def _examined(
     already. Raises Stopped."""
     headers = _headers(slides, table, progress, stop)
     odd = by_kind(zip(slides["slide_id"], (header.remarks for header in headers), strict=True))
-    odd |= _refused(zip(slides["slide_id"], headers, strict=True))
+    odd |= _refused(slides, headers)
     return slides.assign(cost=[header.cost for header in headers]), odd | _copies(slides, known, stop)
 
 
-def _refused(slides: Iterable[tuple[str, Header]]) -> dict[str, tuple[str, ...]]:
-    """Slides that cannot be read or planned, by the sentence with the reason."""
+def _refused(slides: pd.DataFrame, headers: Sequence[Header]) -> dict[str, tuple[str, ...]]:
+    """Slides that are there and cannot be read or planned, by the sentence with the reason."""
     found: dict[str, tuple[str, ...]] = {}
-    for slide_id, header in slides:
-        if header.refused:
+    for slide_id, path, header in zip(slides["slide_id"], slides["path"], headers, strict=True):
+        if header.refused and is_there(path_of_text(path)):
             sentence = REFUSED.format(reason=header.refused)
             found[sentence] = (*found.get(sentence, ()), slide_id)
     return found

@@ -58,9 +58,11 @@ def test_a_slide_that_cannot_be_used_is_quarantined(two_slides: tuple[hx.Run, He
     assert [receipt.name for receipt in outcome.found] == ["good"]
     assert [(receipt.name, receipt.reason) for receipt in outcome.quarantined] == [("bad", "not-a-slide")]
     assert ("tile", 2) in heard.begun
-    of_init, of_tile = heard.notes
-    assert of_init.startswith("slides that name no patient ")
-    assert of_init.endswith(": 2 (bad, good)")
+    of_patients, of_headers, of_tile = heard.notes
+    assert of_patients.startswith("slides that name no patient ")
+    assert of_patients.endswith(": 2 (bad, good)")
+    assert of_headers.startswith("slides that tile puts in quarantine as they are, not-a-slide;")
+    assert of_headers.endswith(": 1 (bad)")
     assert of_tile.startswith("quarantined bad:")
     slides = run.slides
     assert slides.loc["bad", ["status", "stage", "reason"]].tolist() == ["quarantined", "tile", "not-a-slide"]
