@@ -66,6 +66,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, slides: Path) -> bytes:
     return made_table(tmp_path_factory.mktemp("utf-8") / "run", slides, {"LC_ALL": "C.UTF-8"})
 
 
+@pytest.mark.long  # of C and ISO-8859-1 by default: the tests of names and of the Python API
 def test_the_tables_are_the_same_in_every_locale(tmp_path: Path, slides: Path, table: bytes) -> None:
     environments = {"C": PLAIN_C, "ascii": {"PYTHONIOENCODING": "ascii"}}
     tables = {name: made_table(tmp_path / name, slides, environment) for name, environment in environments.items()}

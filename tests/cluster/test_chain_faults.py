@@ -188,7 +188,7 @@ def test_the_time_limit(scheduler: Scheduler, new_run: Callable[..., Path], refe
     assert "start 2" in logs(run)
 
 
-@pytest.mark.parametrize("memory", ["--mem-per-cpu=1200M", "--mem=2400M"])
+@pytest.mark.parametrize("memory", ["--mem-per-cpu=1200M", pytest.param("--mem=2400M", marks=pytest.mark.long)])
 def test_the_warning_reaches_two_nodes(
     scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str], memory: str
 ) -> None:

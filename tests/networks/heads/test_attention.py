@@ -184,7 +184,7 @@ def same(a: TrainedHead, b: TrainedHead) -> bool:
     return a.history == b.history and all(np.array_equal(a.arrays[name], b.arrays[name]) for name in a.arrays)
 
 
-@pytest.mark.parametrize("patience", [100, 2])
+@pytest.mark.parametrize("patience", [pytest.param(100, marks=pytest.mark.long), 2])
 def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(
     data: TrainingData, tmp_path: Path, patience: int
 ) -> None:

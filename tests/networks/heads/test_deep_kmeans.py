@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_bytes(planted: tuple[TrainingData, Trained
     assert not same(trained(tmp_path / "other", planted[0], seed=1), planted[1])
 
 
-@pytest.mark.parametrize("epochs", [6, 13])
+@pytest.mark.parametrize("epochs", [6, pytest.param(13, marks=pytest.mark.long)])
 def test_stopped_it_goes_on_to_the_same_bytes(
     epochs: int, planted: tuple[TrainingData, TrainedHead], tmp_path: Path
 ) -> None:

@@ -244,7 +244,7 @@ class At(Said):
             self._act()
 
 
-@pytest.mark.parametrize("step", [4, 30])
+@pytest.mark.parametrize("step", [4, pytest.param(30, marks=pytest.mark.long)])
 def test_stopped_in_the_middle_it_goes_on_to_the_same_bytes(
     step: int, tmp_path: Path, undisturbed: tuple[TileNetwork, TrainedHead, Said]
 ) -> None:
@@ -307,7 +307,10 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(
     "changes",
     [
         {"optimizer": "adamw", "learning_rate": 0.01, "unfrozen_learning_rate": 0.002, "schedule": "step"},
-        {"balance": "weight", "flips": False, "colour_jitter": 0.0, "stain_jitter": 0.0, "schedule": "constant"},
+        pytest.param(
+            {"balance": "weight", "flips": False, "colour_jitter": 0.0, "stain_jitter": 0.0, "schedule": "constant"},
+            marks=pytest.mark.long,
+        ),
         {"frozen_epochs": 0, "unfrozen_epochs": 6, "balance": "none", "precision": "bfloat16"},
     ],
 )

@@ -84,7 +84,7 @@ def test_mean_and_scale_are_those_of_the_training_tiles_alone(tmp_path: Path, he
 
 
 @pytest.mark.parametrize(("balance", "expected"), [("none", 0.2), ("weight", 0.5)])
-@pytest.mark.parametrize("head", ["tanh", "funnel", "attention"])
+@pytest.mark.parametrize("head", ["tanh", pytest.param("funnel", marks=pytest.mark.long), "attention"])
 def test_where_tiles_say_nothing_a_head_says_how_often_a_class_counts(
     tmp_path: Path, head: str, balance: Balance, expected: float
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_row_does_not_depend_on_its_batch_mates(tmp_path: Path, head: str) -> 
     ("head", "balance", "held"),
     [
         ("tanh", "sample", False),
-        ("funnel", "weight", True),
+        pytest.param("funnel", "weight", True, marks=pytest.mark.long),
         pytest.param("tanh", "weight", True, marks=pytest.mark.long),
         pytest.param("funnel", "sample", False, marks=pytest.mark.long),
     ],

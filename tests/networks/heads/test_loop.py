@@ -236,7 +236,6 @@ def killed_again_and_again(folder: Path, head: str, kills: int) -> dict[str, Any
     ("head", "kills"),
     [
         ("tanh", 2),
-        ("logistic", 2),
         *(pytest.param(head, 15, marks=pytest.mark.long) for head in ("tanh", "funnel", "logistic")),
     ],
 )
