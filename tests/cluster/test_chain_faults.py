@@ -101,6 +101,7 @@ def finish(scheduler: Scheduler, run: Path, job: str, reference: dict[str, str],
     check_whole(scheduler, run, reference)
 
 
+@pytest.mark.long  # without SLURM: tests/faults/test_killed_workers.py
 def test_a_killed_worker(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
     run = new_run(*ONE)
     job = submit_tile(scheduler, run)
