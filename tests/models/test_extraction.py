@@ -213,6 +213,7 @@ class Notes(NoProgress):
         self.tiles += n
 
 
+@pytest.mark.long  # halving: tests/networks/inference/test_feeding.py
 def test_a_batch_that_does_not_fit_is_halved_said_and_recorded(run: RunDir) -> None:
     """In a worker process, two slides at once: it is said once, and holds for every slide."""
     notes = Notes()

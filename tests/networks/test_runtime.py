@@ -132,6 +132,7 @@ def test_versions_name_keras_and_its_backend() -> None:
     assert all(isinstance(name, str) for name in gpu_names())
 
 
+@pytest.mark.long
 def test_looking_for_gpus_starts_a_backend_quietly() -> None:
     assert python("from hypoxia_hpc.networks.runtime import gpu_names; print(gpu_names())") == str(gpu_names())
 

@@ -209,6 +209,7 @@ def test_three_ranks_make_what_one_process_makes(run: Path, alone: Path) -> None
     assert not [maps for maps in loaded if "mpi4py" in maps or "libmpi" in maps]
 
 
+@pytest.mark.long
 def test_every_rank_tells_what_it_did(run: Path, alone: Path) -> None:
     assert ended(start_ranks("tile", run, "--workers", "1")) == 3
     files = read_heartbeats(RunDir(run))
@@ -223,6 +224,7 @@ def test_every_rank_tells_what_it_did(run: Path, alone: Path) -> None:
     assert all(one.busy_seconds[0] > 0 and not one.in_flight for one in files)
 
 
+@pytest.mark.long
 def test_what_is_done_is_not_done_again(run: Path, alone: Path) -> None:
     shutil.copytree(alone / "tiles", run / "tiles")
     process = start_ranks("tile", run, n=2)
@@ -246,6 +248,7 @@ def test_features_of_two_ranks_are_those_of_one_process(alone: Path, tmp_path: P
     ]
 
 
+@pytest.mark.long
 def test_without_a_launcher_it_is_one_rank(run: Path, alone: Path) -> None:
     process = popen([sys.executable, "-m", "hypoxia_hpc", "tile", str(run), "--mpi"])
     told, _ = process.communicate(timeout=LIMIT_SECONDS)
@@ -279,6 +282,7 @@ def test_a_machine_that_does_not_serve_one_rank_ends_all(run: Path) -> None:
     assert f"error on rank 1 of 2 on {HOST}: [site] scratch" in log
 
 
+@pytest.mark.long
 def test_what_is_wrong_for_all_is_said_once(run: Path) -> None:
     process = start_ranks("tile", run, "--slide", "unknown")
     _, log = process.communicate(timeout=LIMIT_SECONDS)

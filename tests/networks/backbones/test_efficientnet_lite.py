@@ -55,6 +55,7 @@ def test_features_are_those_of_pytorch() -> None:
     np.testing.assert_allclose(found, np.load(RECORDED), atol=1e-4)
 
 
+@pytest.mark.long
 def test_seven_tissues_are_told_apart(shared_data: Callable[[str], Path]) -> None:
     """70 real tiles, 5 folds, made in 5 ways: 0.77 of them right; with random weights 0.51, by chance 0.14."""
     files = sorted(path for path in shared_data("tiles/crc_val_he_7k_70").rglob("*___*") if path.is_file())

@@ -150,6 +150,7 @@ def test_stopped_it_goes_on_to_the_same_bytes(
     assert same(trained(tmp_path, planted[0]), planted[1])
 
 
+@pytest.mark.long  # how trainings are killed: test_loop.py
 def test_killed_in_any_step_it_goes_on_to_the_same_bytes(
     planted: tuple[TrainingData, TrainedHead], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
