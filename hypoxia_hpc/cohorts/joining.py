@@ -69,8 +69,8 @@ class SlideTable:
             (
                 self.assumed,
                 "slides that name no patient (no patient column, no PatientID, no TCGA barcode) and count as a patient "
-                "each; if some share a patient, give a manifest with a patient_id column (--patient-column names another "
-                "one), or that patient can be in both training and test",
+                "each; if some share a patient, give a manifest with a patient_id column (--patient-column names "
+                "another one), or that patient can be in both training and test",
             ),
             (
                 self.resized,
