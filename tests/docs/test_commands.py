@@ -23,8 +23,13 @@ from hypoxia_hpc.synthetic.slides import synthetic_cohort, write_synthetic_slide
 # Commands that need what is not in that folder: the file that runs them, and words that are in it because it does. What
 # no file runs is in the table of what was not run.
 CI, NOT_RUN, INSTALLED = ".ci/run", "docs/tested-on.md", "tests/test_installed.py"
+JOURNEY = "tests/journey/test_journey.py"
 RUN_ELSEWHERE = {
     "make demo": ("tests/journey/conftest.py", ['"-m", "hypoxia_hpc"', '"demo"']),
+    "hypoxia-hpc demo small --patients 12": (JOURNEY, ['hypoxia("demo", demo, "--patients", N)']),
+    "hypoxia-hpc status small/run": (JOURNEY, ['hypoxia("status", demo / "run"']),
+    "hypoxia-hpc verify small/run": (JOURNEY, ['hypoxia("verify", demo / "run"']),
+    "hypoxia-hpc doctor small/run": (JOURNEY, ['hypoxia("doctor", demo / "run"']),
     "make lint": (CI, ["make lint"]),
     "make test": (CI, ["make test-here", "make test-cluster"]),
     "make test-long": (NOT_RUN, ["make test-long"]),

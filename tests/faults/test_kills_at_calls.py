@@ -99,7 +99,7 @@ REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, ("report",), ())
         pytest.param(TRAIN, marks=pytest.mark.long),
         EVALUATE_ONE,
         pytest.param(EVALUATE, marks=pytest.mark.long),
-        REPORT,
+        pytest.param(REPORT, marks=pytest.mark.long),  # a folder, committed as that of tile is
     ],
     ids=str,
 )

@@ -77,6 +77,8 @@ def test_status_and_verify_find_everything_done(demo: Path, hypoxia: Hypoxia) ->
     stages = {stage["stage"]: stage for stage in json.loads(status.stdout)["stages"]}
     assert stages["tile"]["done"] == stages["extract efficientnet_lite0"]["done"] == N + 1
     assert all(stage["todo"] == 0 for stage in stages.values())
+    looked_at = hypoxia("doctor", demo / "run")
+    assert looked_at.returncode == 0, looked_at.stdout
     verified = hypoxia("verify", demo / "run", fresh=True)
     assert (verified.returncode, verified.stdout.strip()) == (
         0,
