@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypoxia_hpc.cohorts.tables import read_md5
 from hypoxia_hpc.config import RunConfig, SlurmTable, TileTable
-from hypoxia_hpc.errors import HypoxiaError, SlideError, some
+from hypoxia_hpc.errors import HypoxiaError, SlideError, some, some_names
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
@@ -19,6 +19,7 @@ from hypoxia_hpc.monitoring.foreseen import foresee
 from hypoxia_hpc.monitoring.sums import Compared, compared_md5
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, coarse_level
@@ -57,6 +58,10 @@ def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
     yield _weights(config, may_be_inside=image is not None)
     if image is not None:
         yield checks.image(Path(image))
+    if unused := unused_regions(config.tile, slides):
+        # Where regions are left out, all of those slides is used; where they are taken, such slides are quarantined.
+        verdict: Verdict = "bad" if config.tile.regions_rule == "exclude" else "note"
+        yield Check("regions", verdict, f"{UNUSED}: {len(unused):,} ({some_names(unused)})")
     yield checks.disk(run.root)
     with ThreadPoolExecutor(HEADER_READERS) as readers:
         sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []

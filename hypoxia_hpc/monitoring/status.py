@@ -17,6 +17,7 @@ from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
+from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import STATE_READERS, Survey, cohort_progress, own_receipt, survey_run
@@ -123,6 +124,8 @@ def run_status(run: RunDir) -> RunStatus:
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
     matter = that_matter(jobs.result(), survey.slides, left)
     odd = by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles)
+    if unused := unused_regions(survey.config.tile, survey.slides):
+        odd[UNUSED] = unused
     return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter, odd)
 
 

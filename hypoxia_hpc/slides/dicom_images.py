@@ -75,7 +75,7 @@ class Coding(NamedTuple):
 class Frames(NamedTuple):
     """The frames of a file: the image that they are of, of which they may be a part that begins with frame ``first``;
     sizes in pixels of the image and of a frame, how many frames there are; how many focal planes and optical paths the
-    image has; whether each frame says its own place."""
+    image has; whether each frame says its own place; the file's own UID."""
 
     image: str
     first: int
@@ -87,6 +87,7 @@ class Frames(NamedTuple):
     focal_planes: int
     optical_paths: int
     is_sparse: bool
+    instance: str = ""
 
 
 def refusal(coding: Coding) -> tuple[str, str]:
@@ -130,7 +131,13 @@ def refuse_contradictions(path: Path) -> None:
     for each in volumes_of(path):
         frames = _frames(each.path)
         if frames is not None and min(frames[2:6]) > 0:
-            images[frames.image].setdefault(frames.first, (each.path, frames))
+            other, there = images[frames.image].setdefault(frames.first, (each.path, frames))
+            if there.instance != frames.instance:
+                raise SlideError(
+                    "several-images",
+                    f"{path}: {other.name} and {each.path.name} are the same part of a concatenation",
+                    remedy="keep one of them there, and move the other one to another folder",
+                )
     for parts in images.values():
         reason, problem = _problem([parts[first] for first in sorted(parts)])
         if reason:
@@ -250,6 +257,7 @@ def _frames(path: Path) -> Frames | None:
             focal_planes=int(header.get("TotalPixelMatrixFocalPlanes") or 1),
             optical_paths=int(header.get("NumberOfOpticalPaths") or 1),
             is_sparse=header.get("DimensionOrganizationType") != "TILED_FULL",
+            instance=str(header.SOPInstanceUID),
         )
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return None

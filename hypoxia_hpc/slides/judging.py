@@ -94,7 +94,11 @@ def _refuse_contradictions(pages: Iterable[FilePage]) -> None:
 
 
 def _refuse_misread(pages: list[FilePage], vendor: str) -> None:
-    """Raises SlideError for gray that OpenSlide reads wrong, in a vendor's file."""
+    """Raises SlideError for gray that OpenSlide reads wrong, in a vendor's file, and for an orientation."""
+    turned = next((page.page for page in pages if page.is_tiled and page.page.orientation != 1), None)
+    if turned is not None:
+        problem = f"not supported: a slide of {vendor} with the orientation {turned.orientation} instead of 1"
+        raise SlideError("not-supported", problem, remedy=CONVERT)
     wrong = [page for page in pages if page.is_tiled and page.page.samples < 3 and misread_by_openslide(page)]
     if wrong:
         page = wrong[0].page

@@ -12,7 +12,7 @@ from itertools import pairwise
 from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.slides import decoders, plain
-from hypoxia_hpc.slides.metadata import OmeImage, mpp_of, other_mpp_of, read_ome, read_qpi
+from hypoxia_hpc.slides.metadata import OmeImage, images_behind, mpp_of, other_mpp_of, read_ome, read_qpi
 from hypoxia_hpc.slides.openslide_reader import ONLY_COLOUR
 from hypoxia_hpc.slides.plain import PlainPage
 from hypoxia_hpc.slides.sources import refuse_large
@@ -29,6 +29,8 @@ OTHER_SHAPE = 1.25
 MOST_FLAT_BYTES = 256 * 2**20
 VENDOR = "tiff"
 CONVERT = "convert it: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg --Q 90 (or Bio-Formats' bfconvert)"
+SCALE = "scale its values to 0..255, and write them with 8 bits a sample"
+STACK = "write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out"
 ODD = "fetch the file again; where another program shows it, write it from there as a tiled TIFF in RGB of 8 bit"
 
 
@@ -70,6 +72,8 @@ def find_image(pages: Sequence[FilePage]) -> Image:
         raise SlideError(
             "not-supported", "not supported: an OME-TIFF whose planes lie in several files", remedy=CONVERT
         )
+    if sum(page.size == main.size for page in tops) == 1:
+        _refuse_stack(main)
     planes = _planes(tops, main, ome)
     others = _other_regions(tops, main)
     if max(map(_area, pages)) > _area(main):
@@ -77,6 +81,18 @@ def find_image(pages: Sequence[FilePage]) -> Image:
     colours = [_levels_below(pages, page, [*planes, *others] if others else []) for page in planes]
     smaller = [level for level in zip(*colours, strict=False) if len({page.size for page in level}) == 1]
     return Image((planes, *smaller), ome, pages.index(main), len(others))
+
+
+def _refuse_stack(main: FilePage) -> None:
+    """Raises SlideError ``several-images`` where a page says that others follow it without pages of their own, as
+    ImageJ and tifffile write a large stack."""
+    page = main.page
+    if (n := images_behind(main.description, page.width, page.height, page.samples)) > 1:
+        raise SlideError(
+            "several-images",
+            f"{n} images of {page.width} x {page.height} px in one page: regions, focal planes or times",
+            remedy=STACK,
+        )
 
 
 def _area(page: FilePage) -> int:
@@ -99,7 +115,7 @@ def _planes(tops: Sequence[FilePage], main: FilePage, ome: OmeImage | None) -> t
     raise SlideError(
         "several-images",
         f"{len(same)} pages of {main.size[0]} x {main.size[1]} px: regions, focal planes or times",
-        remedy="write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out",
+        remedy=STACK,
     )
 
 
@@ -134,7 +150,7 @@ def _other_regions(tops: Sequence[FilePage], main: FilePage) -> list[FilePage]:
         raise SlideError(
             "several-images",
             f"{1 + len(regions)} images of different kinds in one file ({sizes} px)",
-            remedy="write each of them as a file of its own (tiffsplit, bfconvert -series), or leave it out",
+            remedy=STACK,
         )
     return regions
 
@@ -210,9 +226,9 @@ def _is_odd_unpacked(page: TiffPage) -> bool:
 def misread_by_openslide(found: FilePage) -> bool:
     """Layouts whose pixels OpenSlide 4.0 gets wrong: gray of 16 bit and gray with transparency at the last native
     column; a fourth sample that is not said to be transparency taken for it; samples with a sign, or floats, taken for
-    unsigned ones."""
+    unsigned ones; an orientation, by which it turns each native tile and leaves it in its place."""
     page = found.page
-    if set(page.sample_formats) - {1}:
+    if set(page.sample_formats) - {1} or page.orientation != 1:
         return True
     if page.photometric in (plain.WHITE_IS_ZERO, plain.BLACK_IS_ZERO):
         return page.samples == 2 or page.bits[0] == 16
@@ -227,7 +243,8 @@ def own_layout(image: Image, bits_used: int) -> Layout:
     why = _refusal(image.levels[0])
     if why:
         remedy = CONVERT if plain.is_known(main.page) else ODD
-        raise SlideError("not-supported", f"not supported: {why}", remedy=remedy)
+        has_floats = 3 in main.page.sample_formats  # vips would cut values of 0 to 1 to 0 and 1
+        raise SlideError("not-supported", f"not supported: {why}", remedy=SCALE if has_floats else remedy)
     levels = [level for level in image.levels if not _refusal(level)]
     (mpp_x, mpp_y), qpi = mpp_of(main, image.ome), read_qpi(main.description)
     width, height = main.size

@@ -6,6 +6,7 @@ XML from a file is read with a limit on its length and without document types, s
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
@@ -29,6 +30,9 @@ UNITS_OF_TIFF = {2: 25_400.0, 3: 10_000.0}
 RED_GREEN_BLUE = (("red", "r"), ("green", "g"), ("blue", "b"))
 SIDE_IMAGES = ("label", "macro", "thumbnail", "overview")
 QPI = "PerkinElmer-QPI-ImageDescription"
+_JSON_SHAPE = re.compile(r'"shape"\s*:\s*\[([0-9, ]{1,200})\]', re.ASCII)
+_TRUNCATED = re.compile(r'^\s*\{.*"truncated"\s*:\s*true', re.DOTALL)
+_IMAGEJ_IMAGES = re.compile(r"ImageJ=.*?^images=([0-9]{1,9})\s*$", re.DOTALL | re.MULTILINE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,17 @@ def read_qpi(text: str) -> QpiPage | None:
     mpp = _number(root.findtext("ScanProfile//PixelSizeMicrons", ""))
     power = _number(root.findtext("Objective", "").strip().lower().removesuffix("x"))
     return QpiPage(root.findtext("ImageType", "").strip(), mpp, power)
+
+
+def images_behind(text: str, width: int, height: int, samples: int) -> int:
+    """How many images lie behind each other in the one page that has this description, in JSON as tifffile writes it
+    (``shape``, ``truncated``), or in lines as ImageJ does (``images=``); 1 where it says nothing of the kind."""
+    said = _JSON_SHAPE.search(text) if _TRUNCATED.search(text) else None
+    if said is not None:
+        values = math.prod(int(side) for side in said[1].split(",") if side.strip())
+        return max(1, values // (width * height * samples))
+    said = _IMAGEJ_IMAGES.match(text)
+    return int(said[1]) if said is not None else 1
 
 
 def parse_xml(text: str) -> ElementTree.Element | None:

@@ -32,8 +32,9 @@ LOSSLESS = frozenset({decoders.NONE, decoders.LZW, decoders.DEFLATE, decoders.OL
 DEEP = frozenset({JPEG2000, JPEGXL, *decoders.JPEG2000})
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
 PHOTOMETRICS = {3: "palette", 5: "CMYK", YCBCR: "YCbCr", 8: "CIELab", 9: "ICCLab"}
-# Compressions that libtiff reads, and nothing here: fax, old JPEG, NeXT, ThunderScan, SGI's logarithms, LERC.
-OF_LIBTIFF = frozenset({2, 3, 4, 6, 32766, 32771, 32809, 34676, 34677, 34887})
+# Compressions that libtiff or other programs read, and nothing here: fax, old JPEG, NeXT, ThunderScan, logarithms of
+# SGI, LERC; PNG and JPEG XR.
+OF_LIBTIFF = frozenset({2, 3, 4, 6, 32766, 32771, 32809, 34676, 34677, 34887, 22610, 34933, 34934})
 ASSOCIATED, UNASSOCIATED = 1, 2
 # libjxl holds four floating-point numbers.
 BYTES_A_PIXEL = {**decoders.BYTES_A_PIXEL, JPEG2000: 12, JPEGXL: 16}

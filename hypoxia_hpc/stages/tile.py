@@ -11,7 +11,7 @@ import numpy as np
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.errors import SlideError, some, some_names
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import (
     Float32Array,
@@ -27,6 +27,7 @@ from hypoxia_hpc.records import (
 )
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
+from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.decoders import codec_versions
@@ -64,6 +65,8 @@ def tile(
     have no slide of their own share those of others."""
     config = run.config()
     pool = min(workers or config.site.workers or allocation.cores, max(1, len(slides)))
+    if unused := unused_regions(config.tile, run.slides()):
+        progress.note(f"{UNUSED}: {len(unused):,} ({some_names(unused)})")
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
         return work_through(

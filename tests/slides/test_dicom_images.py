@@ -90,6 +90,15 @@ def test_parts_of_a_concatenation_make_one_image(tags: dict[str, object], said: 
     assert said in refused(parts[0], "inconsistent-header").problem
 
 
+def test_a_part_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    parts = concatenation(tmp_path)
+    shutil.copy(parts[1], tmp_path / "1b.dcm")
+    rewritten(tmp_path / "1b.dcm", SOPInstanceUID=generate_uid())
+    error = refused(parts[0], "several-images")
+    assert "1.dcm and 1b.dcm are the same part of a concatenation" in error.problem
+    assert "move the other one" in error.remedy
+
+
 @pytest.mark.parametrize(
     ("tags", "said"),
     [

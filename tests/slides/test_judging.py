@@ -10,6 +10,7 @@ import openslide
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from tiff_factory import Case, write_case
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
@@ -276,7 +277,32 @@ def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
     assert error.reason == "not-supported"
     for word in ("stripped", "3 samples", "32 bit"):
         assert word in error.problem
-    assert "vips tiffsave" in error.remedy
+    assert "scale its values to 0..255" in error.remedy  # a converter would cut them
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6])
+@pytest.mark.parametrize("vendor", ["generic-tiff", "aperio", "philips"])
+@pytest.mark.parametrize("codec", ["lzw", "jpeg"])
+def test_an_orientation_is_refused(orientation: int, vendor: str, codec: str, tmp_path: Path) -> None:
+    """OpenSlide turns each native tile and leaves it in its place."""
+    error = refused(write_case(Case("a", codec, vendor, orientation=orientation), tmp_path))
+    assert error.reason == "not-supported"
+    assert "orientation" in error.problem and "vips tiffsave" in error.remedy
+
+
+def test_a_stack_in_one_page_is_refused(tmp_path: Path) -> None:
+    stack = np.stack([picture(), picture() // 2, picture() // 3])
+    kept = {"photometric": "rgb", "tile": TILE, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="rgb", truncate=True)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert len(file.pages) == 1
+    tifffile.imwrite(tmp_path / "b.tif", picture(), description="ImageJ=1.54f\nimages=3\nslices=3\n", **kept)
+    for name in ("a.tif", "b.tif"):
+        error = refused(tmp_path / name)
+        assert (error.reason, "3 images of 320 x 256 px in one page" in error.problem) == ("several-images", True)
+    tifffile.imwrite(tmp_path / "c.tif", picture(), description="ImageJ=1.54f\nimages=1\n", **kept)
+    tifffile.imwrite(tmp_path / "d.tif", picture(), **{**kept, "metadata": {"axes": "YXS"}})
+    assert shown(tmp_path / "c.tif").shape == shown(tmp_path / "d.tif").shape == (256, 320, 3)
 
 
 def test_a_flat_image_that_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
@@ -328,6 +354,7 @@ def test_a_file_that_is_cut_says_how_many_native_tiles_it_lacks(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("tag", "value", "by_vips"),
     [("Compression", 35335, False), ("PlanarConfiguration", 7, False), ("Compression", 32809, True),
+     ("Compression", 34933, True), ("Compression", 34934, True),
      ("NewSubfileType", 1, False)],
 )  # fmt: skip
 def test_conversion_is_advised_where_another_program_may_read_it(

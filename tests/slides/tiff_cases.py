@@ -133,9 +133,6 @@ def refused_cases() -> Iterator[Case]:
         yield replace(lzw, name=f"planes-{vendor}", planar=2)
         yield replace(lzw, name=f"16-bit-{vendor}", bits=16)
         yield replace(lzw, name=f"ycbcr-lzw-{vendor}", photometric=YCBCR)
-        for orientation in (2, 3, 6):
-            yield replace(lzw, name=f"orientation-{orientation}-{vendor}", orientation=orientation)
-        yield replace(lzw, name=f"orientation-jpeg-{vendor}", codec="jpeg", orientation=3)
         for codec in ("none", "lzw", "jpeg"):
             yield replace(lzw, name=f"bit-order-{codec}-{vendor}", codec=codec, fill_order=2)
         yield replace(lzw, name=f"strips-{vendor}", stripped=True, opens=False)
