@@ -34,7 +34,10 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
     if estimate.unread:
         look = f"hypoxia-hpc doctor {shlex.quote(root)}"
         names = some_names([f"{name} ({reason})" for name, reason in estimate.unread.items()])
-        yield f"\nnote: slides that will be quarantined, and count as no work: {names}; see {look}"
+        yield (
+            f"\nnote: of the slides looked at, a sample where they are many, these will be quarantined, and count as no "
+            f"work: {names}; of all see {look}"
+        )
 
 
 def _cohort_blocks(stages: Sequence[CohortEstimate]) -> Iterator[str]:
