@@ -35,8 +35,8 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
         look = f"hypoxia-hpc doctor {shlex.quote(root)}"
         names = some_names([f"{name} ({reason})" for name, reason in estimate.unread.items()])
         yield (
-            f"\nnote: of the slides looked at, a sample where they are many, these will be quarantined, and count as no "
-            f"work: {names}; of all see {look}"
+            f"\nnote: of the slides looked at, a sample where they are many, these will be quarantined, and count as "
+            f"no work: {names}; of all see {look}"
         )
 
 
