@@ -83,6 +83,7 @@ def made_table(run: Path, slides: Path, environment: dict[str, str]) -> bytes:
     return (run / "slides.csv").read_bytes()
 
 
+@pytest.mark.long  # by default: the Python API finds every name, all verbs take names that are not UTF-8
 def test_every_name_is_tiled(tmp_path: Path, slides: Path, table: bytes, latin_1: dict[str, str]) -> None:
     environment = latin_1
     run = tmp_path / "r\u00fcn \u03b1"

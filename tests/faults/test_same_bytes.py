@@ -78,6 +78,7 @@ def test_features_do_not_depend_on_threads(
         assert digests(run) == of(digests(whole), f"tiles/{ONE}.zarr", f"features/small/{ONE}.zarr")
 
 
+@pytest.mark.long
 def test_a_model_says_with_how_many_threads_it_was_trained(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -363,6 +363,7 @@ def test_labels_of_test_patients_change_nothing_that_a_training_is_given(searche
     assert training_data(changed, folds[0], 0) == training_data(cohort, folds[0], 0)
 
 
+@pytest.mark.long
 def test_a_search_that_was_stopped_trains_no_point_twice(searched: RunDir, tmp_path: Path) -> None:
     run = copied(searched, tmp_path / "run")
     expected = models_and_split(run.root)

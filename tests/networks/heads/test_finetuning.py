@@ -274,6 +274,7 @@ def goes_on_to_the_same(folder: str, step: int) -> None:
     assert same(head.arrays, whole.arrays)
 
 
+@pytest.mark.long  # how trainings are killed: test_loop.py
 def test_killed_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     """Both processes are new: the bytes depend on threads, and other tests may have set those of this process."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])}
