@@ -146,5 +146,5 @@ def require_trainable_patients(cohort: Cohort, labels: Mapping[str, Label], who:
         raise InputError(
             f"{who} {why_not}",
             offending=[f"{state.slide.slide_id} is quarantined" for state in cohort.quarantined],
-            remedy=f"mend the quarantined slides, or {remedy}",
+            remedy=f"mend the quarantined slides, or {remedy}" if cohort.quarantined else remedy,
         )

@@ -75,13 +75,26 @@ def _unchecked(check: str, why: str) -> str:
     return f"{check.replace(name, BASELINES.get(name, name)).rstrip('?')} ({why})"
 
 
+# How p was found, by the method of metrics.json.
+TESTS = {
+    "exact": "exact test",
+    "permutation": "permutation test",
+    "clustered": "by the interval over groups of patients",
+    "interval": "by the interval",
+}
+
+
 def verdict(chance: Json, lead: str) -> str:
-    """What the test of the lead model against chance says; empty where none was made. Never by the interval."""
+    """What the test of the lead model against chance says; empty where none was made."""
     found = chance.get(lead)
     if not found:
         return ""
     p, n = p_value(found["p_holm"]), len(chance)
-    tested = f"{p}{f', corrected for {n} models (Holm)' if n > 1 else ''}; {found['method']} test"
+    if found["method"] == "none":
+        return "No claim is made: no two patients or groups here can be compared."
+    tested = (
+        f"{p}{f', corrected for {n} models (Holm)' if n > 1 else ''}; {TESTS.get(found['method'], found['method'])}"
+    )
     words = {
         "above": f"Better than chance ({tested}).",
         "below": f"Worse than chance ({tested}). Look for swapped labels.",

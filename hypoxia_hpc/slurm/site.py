@@ -109,7 +109,8 @@ def _partition_lines(found: Sequence[Partition]) -> Iterator[str]:
         name = one.name + (" (default)" if one.is_default else "") + ("" if state == "up" else f" ({state})")
         extra = ", ".join(word for word in (one.gres, one.features) if word not in ("", "(null)"))
         yield _plain(f"#   {name}: {limit}, {nodes} x {cores} cores, {memory} MB{', ' if extra else ''}{extra}")
-    for name in dict.fromkeys(one.name for one in found if "gpu" not in one.gres):
+    without_gpus = [one.name for one in found if "gpu" not in one.gres]
+    for name in dict.fromkeys(without_gpus or [one.name for one in found]):
         yield f"# partition = {toml_value(_plain(name))}"
     with_gpus = {one.name: match[0] for one in found if (match := _GPU.search(one.gres))}
     mark = "" if len(with_gpus) == 1 else "# "

@@ -70,6 +70,11 @@ def test_without_a_test_nothing_is_said_of_chance(empty_report: ReportData) -> N
     assert verdict({"funnel": {}}, "tanh") == ""
     tiny = {"p": 1e-9, "p_holm": 1e-9, "method": "exact", "verdict": "above"}
     assert verdict({"tanh": tiny}, "tanh") == "Better than chance (p < 0.001; exact test)."
+    assert (
+        verdict({"tanh": {**tiny, "method": "interval"}}, "tanh") == "Better than chance (p < 0.001; by the interval)."
+    )
+    nothing = {"p": 1.0, "p_holm": 1.0, "method": "none", "verdict": "not told apart"}
+    assert verdict({"tanh": nothing}, "tanh") == "No claim is made: no two patients or groups here can be compared."
 
 
 def test_unlabelled_patients_alone_are_an_answer_too(empty_report: ReportData) -> None:

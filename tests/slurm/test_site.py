@@ -43,6 +43,12 @@ def test_what_is_certain_is_said_and_what_is_to_choose_is_a_comment() -> None:
         assert line in text.splitlines()
 
 
+def test_where_all_partitions_have_gpus_each_may_be_chosen() -> None:
+    text = site_text(SiteFacts("a*|up|1|1|1|1|gpu:1|\nb|up|1|1|1|1|gpu:1|\n"), "login1")
+    assert tomllib.loads(text)["site"]["slurm"] == {}
+    assert {'# partition = "a"', '# partition = "b"', '# gpu_partition = "b"'} <= {*text.splitlines()}
+
+
 def test_every_suggestion_can_be_taken(tmp_path: Path) -> None:
     lines = site_text(FACTS, "login1").splitlines()
     taken = {re.split(" =", line)[0]: line for line in (line.removeprefix("# ") for line in lines[8:]) if " = " in line}
