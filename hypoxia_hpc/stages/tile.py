@@ -65,7 +65,7 @@ def tile(
     have no slide of their own share those of others."""
     config = run.config()
     pool = min(workers or config.site.workers or allocation.cores, max(1, len(slides)))
-    if unused := unused_regions(config.tile, run.slides()):
+    if config.tile.regions and (unused := unused_regions(config.tile, run.slides())):
         progress.note(f"{UNUSED}: {len(unused):,} ({some_names(unused)})")
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
