@@ -20,8 +20,6 @@ import numba
 PACKAGE = Path(__file__).parents[1]
 # Rooms that have kernels, which call each other within a room.
 ROOMS = ("analysis", "synthetic", "tiling")
-
-
 # Where jobs of SLURM have them, whose temporary folders end with them.
 CHOSEN = "HYPOXIA_HPC_KERNELS"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypoxia_hpc.cohorts.naming import slide_id_from_name
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Slide
+from hypoxia_hpc.stores.commit import machine_errors
 
 SUFFIXES = (".geojson", ".json")
 UNUSED = "files in the folder of [tile] regions that are of no slide (they are called <slide_id>.geojson), not used"
@@ -15,13 +16,15 @@ UNUSED = "files in the folder of [tile] regions that are of no slide (they are c
 
 def unused_regions(table: TileTable, slides: Sequence[Slide]) -> tuple[str, ...]:
     """Their names, sorted, each with the one that it may be meant to have: ``a.svs.geojson (a.geojson?)``. Nothing
-    where there are no regions, or no such folder, which `regions_path` refuses."""
+    where there are no regions, or no such folder, which `regions_path` refuses. Raises MachineError where the folder
+    cannot be listed."""
     folder = Path(table.regions or "")
     if not table.regions or not folder.is_dir():
         return ()
     used = {f"{slide.slide_id}.geojson" for slide in slides}
     ids = {slide.slide_id.lower(): slide.slide_id for slide in slides}
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    with machine_errors(folder):
+        names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     return tuple(_with_meant(name, ids) for name in names if name not in used)
 
 

@@ -87,7 +87,7 @@ class Frames(NamedTuple):
     focal_planes: int
     optical_paths: int
     is_sparse: bool
-    instance: str = ""
+    instance: str
 
 
 def refusal(coding: Coding) -> tuple[str, str]:

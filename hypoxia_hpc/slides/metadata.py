@@ -91,7 +91,7 @@ def images_behind(text: str, width: int, height: int, samples: int) -> int:
     said = _JSON_SHAPE.search(text) if _TRUNCATED.search(text) else None
     if said is not None:
         values = math.prod(int(side) for side in said[1].split(",") if side.strip())
-        return max(1, values // (width * height * samples))
+        return values // max(1, width * height * samples)
     said = _IMAGEJ_IMAGES.match(text)
     return int(said[1]) if said is not None else 1
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.slides.metadata import QPI, QpiPage, parse_xml, read_ome, read_qpi
+from hypoxia_hpc.slides.metadata import QPI, QpiPage, images_behind, parse_xml, read_ome, read_qpi
 
 SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 OME = f'<OME xmlns="{SPACE}"><Image Name="x"><Pixels {{}}>{{}}</Pixels></Image></OME>'
@@ -82,3 +82,20 @@ def test_odd_values_of_perkinelmer_count_as_not_said(kind: str, mpp: str, power:
 def test_what_perkinelmer_says_of_a_page(text: str, page: QpiPage | None) -> None:
     assert read_qpi(text) == page
     assert page is None or page.is_side_image == (page.kind == "Label")
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ('{"shape": [3, 4, 5, 3], "truncated": true}', 3),
+        ('{"shape": [3, 4, 5, 3]}', 1),
+        ('{"shape": [4, 5, 3], "truncated": true}', 1),
+        ("ImageJ=1.54f\nimages=7\nslices=7\n", 7),
+        ("ImageJ=1.54f\nimages=x\n", 1),
+        ("an image\nimages=7\n", 1),
+        ("", 1),
+    ],
+)
+def test_images_in_one_page_are_counted(text: str, n: int) -> None:
+    assert images_behind(text, 5, 4, 3) == n
+    images_behind(text, 0, 4, 3)  # a header may say anything
