@@ -187,15 +187,14 @@ def test_one_element_cancelled(scheduler: Scheduler, new_run: Callable[..., Path
 
 
 def test_the_time_limit(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
-    """SLURM warns 50 seconds before a limit of one minute: the job stops, is requeued, and goes on. The worker sleeps
-    until the warning comes, so that there is something left to do."""
-    run = new_run(*ONE, ("site.slurm", "stop_seconds", "50"))
-    scheduler.cluster.scontrol("update", "partitionname=normal", "state=down")
+    """SLURM warns 90 seconds before a limit of two minutes: the job stops, is requeued, and goes on. The limit is set once
+    the job is at work, as SLURM warns up to 30 seconds early. The worker sleeps until then, so that there is something
+    left to do."""
+    run = new_run(*ONE, ("site.slurm", "stop_seconds", "90"))
     job = submit_tile(scheduler, run)
-    scheduler.cluster.scontrol("update", f"jobid={job}", "timelimit=1")
-    scheduler.cluster.scontrol("update", "partitionname=normal", "state=up")
     worker = spawned(until_at_work(scheduler, run)[0]["pid"])
     os.kill(worker, signal.SIGSTOP)
+    scheduler.cluster.scontrol("update", f"jobid={job}", "timelimit=2")
     until_said(scheduler, run, "the time limit is near", 90)
     os.kill(worker, signal.SIGCONT)
     until_said(scheduler, run, "requeued", 60)
