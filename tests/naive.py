@@ -714,3 +714,56 @@ def distance_limit(train, valid):
     logarithms = [math.log(each) for each in found]
     mean, deviation, n = statistics.mean(logarithms), statistics.stdev(logarithms), len(found)
     return math.exp(mean + student.ppf(0.97, n - 1) * deviation * math.sqrt(1 + 1 / n))
+
+
+# --- losses of contrastive clustering ------------------------------------------------------------------------------
+
+
+def cosine(one, other):
+    """Of the angle between two vectors."""
+    lengths = math.sqrt(math.fsum(x * x for x in one)) * math.sqrt(math.fsum(y * y for y in other))
+    return math.fsum(x * y for x, y in zip(one, other, strict=True)) / lengths
+
+
+def nt_xent(one, other, temperature):
+    """Each vector of both lists looks for its twin in the other list among all vectors but itself."""
+    vectors, n = [*one, *other], len(one)
+    losses = []
+    for number, vector in enumerate(vectors):
+        twin = (number + n) % (2 * n)
+        found = {
+            place: math.exp(cosine(vector, each) / temperature) for place, each in enumerate(vectors) if place != number
+        }
+        losses.append(-math.log(found[twin] / math.fsum(found.values())))
+    return math.fsum(losses) / len(losses)
+
+
+def missing_entropy(probabilities):
+    """log k + sum p log p over the shares p of k clusters."""
+    shares = [math.fsum(column) / len(probabilities) for column in zip(*probabilities, strict=True)]
+    return math.log(len(shares)) + math.fsum(share * math.log(share) for share in shares if share > 0)
+
+
+def cluster_contrast(one, other, temperature):
+    """Columns of both lists of probabilities look for their twins; an uneven use of the clusters costs on top."""
+    columns = [list(zip(*rows, strict=True)) for rows in (one, other)]
+    return nt_xent(*columns, temperature) + missing_entropy(one) + missing_entropy(other)
+
+
+def barlow_twins(one, other, off_diagonal):
+    """Correlations over the batch of each feature of one view with each of the other, against the identity matrix."""
+
+    def normalised(rows):
+        columns = []
+        for column in zip(*rows, strict=True):
+            mean = math.fsum(column) / len(column)
+            variance = math.fsum((x - mean) ** 2 for x in column) / len(column)
+            columns.append([(x - mean) / math.sqrt(variance + 1e-5) for x in column])
+        return columns
+
+    total = 0.0
+    for i, left in enumerate(normalised(one)):
+        for j, right in enumerate(normalised(other)):
+            crossed = math.fsum(x * y for x, y in zip(left, right, strict=True)) / len(left)
+            total += (crossed - 1) ** 2 if i == j else off_diagonal * crossed**2
+    return total
