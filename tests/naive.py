@@ -618,20 +618,44 @@ def clustered_auc_variance(rows):
     return s10 / m + s01 / n + 2 * s11 / (m * n)
 
 
+def uncensored(time, event, t, *, at_t=False):
+    """The Kaplan-Meier share not censored before t (with ``at_t``, until t), by its definition."""
+    share = Fraction(1)
+    for s in sorted({each for each, died in zip(time, event, strict=True) if not died and each < t + at_t / 2}):
+        at_risk = sum(each > s or (each == s and not died) for each, died in zip(time, event, strict=True))
+        share *= 1 - Fraction(sum(e == s and not d for e, d in zip(time, event, strict=True)), at_risk)
+    return float(share)
+
+
+def area_at(time, event, risk, at):
+    """Uno's area at a time, whole numbers all: pair by pair of a patient with the event by then and one still there."""
+    won, pairs = [], []
+    for i, j in itertools.permutations(range(len(time)), 2):
+        if event[i] and time[i] <= at < time[j]:
+            pairs.append(1 / uncensored(time, event, time[i]))
+            won.append(pairs[-1] * (1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0))
+    return math.fsum(won) / math.fsum(pairs) if pairs else math.nan
+
+
+def brier_at(time, event, shares, at):
+    """Graf's Brier score at a time, whole numbers all: patient by patient."""
+    left, total = uncensored(time, event, at, at_t=True), 0.0
+    if left == 0:
+        return math.nan
+    for t, died, share in zip(time, event, shares, strict=True):
+        if t > at:
+            total += (1 - share) ** 2 / left
+        elif died:
+            total += share**2 / uncensored(time, event, t)
+    return total / len(time)
+
+
 def concordance(time, event, risk, *, weighted=False, until=math.inf):
-    """Harrell's, or (weighted) Uno's concordance, pair by pair; Kaplan-Meier of the censoring by its definition."""
-
-    def uncensored_before(t):
-        share = Fraction(1)
-        for s in sorted({each for each, died in zip(time, event, strict=True) if not died and each < t}):
-            at_risk = sum(each > s or (each == s and not died) for each, died in zip(time, event, strict=True))
-            share *= 1 - Fraction(sum(e == s and not d for e, d in zip(time, event, strict=True)), at_risk)
-        return float(share)
-
+    """Harrell's, or (weighted) Uno's concordance, pair by pair."""
     won, pairs = [], []
     for i, j in itertools.permutations(range(len(time)), 2):
         if event[i] and (time[i] < time[j] or (time[i] == time[j] and not event[j])) and time[i] < until:
-            weight = uncensored_before(time[i]) ** -2 if weighted else 1.0
+            weight = uncensored(time, event, time[i]) ** -2 if weighted else 1.0
             pairs.append(weight)
             won.append(weight * (1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0))
     return math.fsum(won) / math.fsum(pairs) if pairs else math.nan
