@@ -219,3 +219,29 @@ class Receipt:
     finished: str = ""
     details: Details | None = None
     of: Literal["slide", "model", "cohort"] = "slide"
+
+
+@dataclass(frozen=True, slots=True)
+class StageUsage:
+    """What the SLURM jobs of a stage that are over had, and what they used of it; None where accounting does not say.
+
+    ``jobs`` elements, each by its last attempt. ``core_seconds``: cores by time on the clock, of which ``cpu_share``
+    (0..1) computed. ``memory_asked`` and ``memory_used``: bytes of a node, of the job that used the most;
+    ``longest_seconds`` of ``limit_seconds`` is what the longest took. ``gpu_seconds``: GPUs by time, ``gpu_share`` the
+    highest utilisation seen (0..1), ``gpu_memory`` the most bytes of a job. ``joules`` are those of the
+    ``measured_jobs`` that had all cores of their nodes: of others nodes were shared, and energy is that of nodes.
+    """
+
+    stage: str
+    jobs: int
+    core_seconds: int
+    longest_seconds: int
+    limit_seconds: int | None = None
+    cpu_share: float | None = None
+    memory_asked: int | None = None
+    memory_used: int | None = None
+    gpu_seconds: int = 0
+    gpu_share: float | None = None
+    gpu_memory: int | None = None
+    joules: int | None = None
+    measured_jobs: int = 0

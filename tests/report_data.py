@@ -10,7 +10,7 @@ from hypoxia_hpc.config.loading import parse_config
 from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
-from hypoxia_hpc.records import Followed, Json
+from hypoxia_hpc.records import Followed, Json, StageUsage
 from hypoxia_hpc.reports.data import (
     ClusterShares,
     CohortPatient,
@@ -174,6 +174,10 @@ def make_full_report() -> ReportData:
             StageTime("extract", 122.4, 2990, 0.0312, 801_927_000),
             StageTime("train", 31.2, 1152),
             StageTime("evaluate", 2.31),
+        ),
+        spent=(
+            StageUsage("tile", 12, 28800, 3600, 7200, 0.87, 4 * 10**9, 3_100_000_000, joules=360_000, measured_jobs=3),
+            StageUsage("extract", 2, 7200, 3600, gpu_seconds=7200, gpu_share=0.5, gpu_memory=10**9),
         ),
         provenance=Provenance(
             versions={

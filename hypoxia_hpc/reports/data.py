@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
-from hypoxia_hpc.records import Json, Label
+from hypoxia_hpc.records import Json, Label, StageUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,8 @@ class ReportData:
     was chosen; ``confidence`` is the coverage of the intervals in 0..1; at most ``max_thumbnails`` are shown.
     ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
-    beside this one. ``models_note``: what makes predictions of another run's models less comparable with those of that
-    run."""
+    beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
+    predictions of another run's models less comparable with those of that run."""
 
     title: str
     metrics: Json
@@ -175,3 +175,5 @@ class ReportData:
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     others: tuple[ReportData, ...] = ()
     models_note: str = ""
+    spent: tuple[StageUsage, ...] = ()
+    why_not_spent: str = ""

@@ -87,6 +87,16 @@ if [ -n "$HYPOXIA_IMAGE" ]; then
     export {APPTAINER,SINGULARITY}ENV_UCX_TLS=self,tcp {APPTAINER,SINGULARITY}ENV_MPIR_CVAR_CH4_CMA_ENABLE=0
 fi
 
+# The report says what jobs had and used; an image has neither sacct nor sinfo.
+if [ "$STAGE" = report ] && [ -n "${HYPOXIA_SACCT:-}" ]; then
+    sent=("$RUN"/slurm/jobs/*.json)
+    sent=("${sent[@]##*/}")
+    ids=$(IFS=, && echo "${sent[*]%.json}")
+    rm -f -- "$RUN/slurm/accounting.txt"
+    { timeout 30 sacct --noheader --parsable2 --jobs="$ids" --format="$HYPOXIA_SACCT" &&
+        timeout 30 sinfo --noheader --Node --format='%N|%c'; } >"$RUN/slurm/accounting.txt" 2>/dev/null
+fi
+
 # Signals. Shortly before the time limit SLURM sends USR1 to this shell alone (--signal=B:USR1@...), which passes it on;
 # hypoxia-hpc finishes the slides it is at and exits with 75. Where that takes too long, a second USR1 stops it at once.
 # It goes to the first process of each task only. Neither srun nor scancel could do that: they signal every process of

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import Slide, StageUsage
 from hypoxia_hpc.slurm.queue import (
     Accounted,
     FailedJob,
@@ -17,6 +17,7 @@ from hypoxia_hpc.slurm.queue import (
     query_sacct,
     query_squeue,
 )
+from hypoxia_hpc.slurm.spent import query_node_cpus, spent_by_stage
 from hypoxia_hpc.workers.shares import slides_of_shares
 
 
@@ -24,7 +25,7 @@ from hypoxia_hpc.workers.shares import slides_of_shares
 class Jobs:
     """What SLURM says: ``queued`` and ``failed`` are None where it is not known. ``sent`` is empty for a run that was
     never submitted. Where the queue does not answer, ``accounted`` has what waits and runs as accounting last heard,
-    and of ``unknown`` jobs and elements it has not heard."""
+    and of ``unknown`` jobs and elements it has not heard. ``spent``: what the jobs that are over had and used."""
 
     sent: tuple[Sent, ...] = ()
     queued: tuple[Queued, ...] | None = None
@@ -33,6 +34,7 @@ class Jobs:
     why_not_ended: str = ""
     accounted: tuple[Queued, ...] = ()
     unknown: int = 0
+    spent: tuple[StageUsage, ...] = ()
 
 
 def query_jobs(sent: Sequence[Sent]) -> Jobs:
@@ -44,7 +46,9 @@ def query_jobs(sent: Sequence[Sent]) -> Jobs:
         squeue, sacct = pool.submit(query_squeue, ids), pool.submit(query_sacct, ids)
     queued, why_not_queued = squeue.result()
     accounted, why_not_ended = sacct.result()
-    return judged(sent, queued, why_not_queued, accounted, why_not_ended)
+    jobs = judged(sent, queued, why_not_queued, accounted, why_not_ended)
+    ended = () if accounted is None else accounted.ended
+    return replace(jobs, spent=spent_by_stage(sent, ended, query_node_cpus(ended)))
 
 
 def judged(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,22 +16,21 @@ from hypoxia_hpc.reading import read_counts
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.logs import is_submission
+from hypoxia_hpc.slurm.usage import USAGE_FIELDS, Usage, usage_of
 
 # Array job, index ("N/A" without an array), job, state, nodes, reason: the last may hold anything.
 SQUEUE_FORMAT = "%F|%K|%A|%T|%N|%r"
-SACCT_FIELDS = "JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
+SACCT_FIELDS = ("JobID", "State", "ExitCode", "Elapsed", "NodeList", *USAGE_FIELDS)
 # What a job says while it holds no place on a node but will.
 _WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 _UNENDED = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
 NEVER_STARTED, COMPLETED = "CANCELLED before it started", "COMPLETED"
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 MOST_ASKED = 10**9  # MB or minutes: what is beyond is no record of ours
 _JOB_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _JOB = re.compile(r"[0-9]{1,18}(_[0-9]{1,9})?", re.ASCII)
 _TOGETHER = re.compile(
     r"([0-9]{1,18})_\[([0-9]{1,7}(?:-[0-9]{1,7})?(?:,[0-9]{1,7}(?:-[0-9]{1,7})?)*)(?:%[0-9]+)?\]", re.ASCII
 )
-_MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +74,14 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last attempt of a job or array element that is over: SLURM's state, exit code and signal as ``4:0``, and the
-    most memory that a task of its steps had, in bytes (0: not known)."""
+    """The last attempt of a job or array element that is over: SLURM's state, exit code and signal as ``4:0``, what it
+    had and used, and its node or nodes, as ``n[1-2]``."""
 
     job: str
     state: str
     exit_code: str = ""
     elapsed: str = ""
-    most_memory: int = 0
+    usage: Usage = field(default_factory=Usage)
     node: str = ""
 
 
@@ -151,9 +150,14 @@ def query_squeue(job_ids: Sequence[str]) -> tuple[list[Queued] | None, str]:
 def query_sacct(job_ids: Sequence[str]) -> tuple[Accounted | None, str]:
     """What accounting knows of the jobs of these ids; None where not known, and why."""
     answer, why = query_program(
-        "sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={SACCT_FIELDS}"
+        "sacct", "--noheader", "--parsable2", f"--jobs={','.join(job_ids)}", f"--format={','.join(SACCT_FIELDS)}"
     )
-    return (None, why) if answer is None else (Accounted(tuple(parse_sacct(answer)), tuple(parse_living(answer))), "")
+    return (None, why) if answer is None else (parse_accounted(answer), "")
+
+
+def parse_accounted(text: str) -> Accounted:
+    """``sacct``'s lines of `SACCT_FIELDS`; others are left out."""
+    return Accounted(tuple(parse_sacct(text)), tuple(parse_living(text)))
 
 
 def parse_squeue(text: str) -> list[Queued]:
@@ -168,29 +172,30 @@ def parse_squeue(text: str) -> list[Queued]:
 def parse_living(text: str) -> list[Queued]:
     """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are not over."""
     return [
-        Queued(job, state, "", _on(node))
-        for name, state, _, _, _, node in _sacct_rows(text)
-        if state in _UNENDED
-        for job in _jobs_of(name)
+        Queued(job, row["State"], "", _on(row["NodeList"]))
+        for row in _sacct_rows(text)
+        if row["State"] in _UNENDED
+        for job in _jobs_of(row["JobID"])
     ]
 
 
-def _sacct_rows(text: str) -> list[list[str]]:
-    return [row for row in (line.strip().split("|") for line in text.splitlines()) if len(row) == 6]
+def _sacct_rows(text: str) -> list[dict[str, str]]:
+    rows = (line.strip().split("|") for line in text.splitlines())
+    return [dict(zip(SACCT_FIELDS, row, strict=True)) for row in rows if len(row) == len(SACCT_FIELDS)]
 
 
 def parse_sacct(text: str) -> list[Ended]:
-    """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are over; the lines of a job's steps know its memory."""
+    """The jobs in ``sacct``'s lines of `SACCT_FIELDS` that are over; the lines of a job's steps know what it used."""
     rows = _sacct_rows(text)
-    memory: dict[str, int] = {}
-    for name, *_, most, _node in rows:
-        job = name.partition(".")[0]
-        memory[job] = max(memory.get(job, 0), memory_bytes(most))
+    steps: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        job, dot, _ = row["JobID"].partition(".")
+        steps.setdefault(job, []).extend([row] if dot else [])
     return [
-        Ended(job, state.split(" ")[0], exit_code, elapsed, memory[name], _on(node))  # "CANCELLED by 1000"
-        for name, state, exit_code, elapsed, _, node in rows
-        if state.split(" ")[0] not in _UNENDED
-        for job in _jobs_of(name)
+        Ended(job, state, row["ExitCode"], row["Elapsed"], usage_of(row, steps[row["JobID"]]), _on(row["NodeList"]))
+        for row in rows
+        if (state := row["State"].partition(" ")[0]) not in _UNENDED  # "CANCELLED by 1000"
+        for job in _jobs_of(row["JobID"])
     ]
 
 
@@ -208,12 +213,6 @@ def _jobs_of(name: str) -> list[str]:
 
 def _on(nodes: str) -> str:
     return "" if nodes == "None assigned" else nodes
-
-
-def memory_bytes(text: str) -> int:
-    """``1234K``, ``1.20G`` or nothing, as sacct writes it."""
-    match = _MEMORY.fullmatch(text)
-    return round(float(match[1]) * _UNITS[match[2]]) if match else 0
 
 
 def failed_ones(ended: Iterable[Ended], queued: Iterable[Queued] | None, sent: Sequence[Sent]) -> list[FailedJob]:

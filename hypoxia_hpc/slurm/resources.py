@@ -38,7 +38,8 @@ MOST_COHORT_SECONDS = 23 * 3600
 class JobRequest:
     """One stage as SLURM is asked for it. ``elements``: parts of ``of`` that have something to do, None for a stage
     that sees the whole cohort. ``memory_mb`` is what a node needs, ``memory`` the way to ask for it, ``minutes`` the
-    time limit of an element, ``exclude`` nodes beside those of [site.slurm] that are passed over."""
+    time limit of an element, ``exclude`` nodes beside those of [site.slurm] that are passed over. ``is_memory_given``:
+    [site.slurm] says how much."""
 
     stage: str
     elements: tuple[int, ...] | None
@@ -53,6 +54,7 @@ class JobRequest:
     throttle: int | None = None
     memory: Memory = "per-node"
     exclude: tuple[str, ...] = ()
+    is_memory_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def request_by_slide(
         gres=table.gres,
         throttle=table.throttle,
         memory=table.memory,
+        is_memory_given=table.memory_gb is not None,
     )
 
 
@@ -138,6 +141,7 @@ def request_of_cohort(stage: str, cost: StageCost, table: SlurmTable) -> JobRequ
         partition=table.partition,
         gres=table.gres,
         memory=table.memory,
+        is_memory_given=table.memory_gb is not None,
     )
 
 

@@ -13,6 +13,7 @@ from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.config.site_file import VARIABLE
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.slurm.queue import SACCT_FIELDS
 from hypoxia_hpc.slurm.resources import Array, JobRequest, index_ranges, table_of
 
 HEAD = """#!/bin/bash
@@ -61,6 +62,7 @@ def job_script(
         "HYPOXIA_MPI": table.mpi,
         "HYPOXIA_PATIENCE": str(int(PATIENCE * table.stop_seconds)),
         "HYPOXIA_REQUEUES": str(table.most_requeues),
+        "HYPOXIA_SACCT": ",".join(SACCT_FIELDS),
         "HYPOXIA_ON_CORES": " ".join(stage.name for stage in stages_of("slide") if stage.device == "cpu"),
     }
     lines = [f"{name}={shlex.quote(_one_line(name, value))}" for name, value in settings.items()]

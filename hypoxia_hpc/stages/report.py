@@ -38,6 +38,7 @@ from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, run_spec
 from hypoxia_hpc.runs.survey import Survey, is_predicted, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slurm.spent import spent_of_run
 from hypoxia_hpc.stores.attributes import (
     SlideHeader,
     TileAttributes,
@@ -85,6 +86,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
     patients = patients_with_slides(survey.slides, survey.patients)
     metrics = _metrics(survey)
     n_thumbnails = config.report.thumbnails if with_thumbnails else 0
+    spent, why_not_spent = spent_of_run(run)
     return ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
         metrics=metrics,
@@ -107,6 +109,8 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
         models_note=_sentence(_models_used(run).note),
+        spent=spent,
+        why_not_spent=why_not_spent,
     )
 
 

@@ -60,7 +60,7 @@ def test_how_jobs_ended_by_accounting(cluster: Cluster) -> None:
     until(lambda: failed() == expected, 60, lambda: f"{failed()} becomes {expected}")
     accounted, _ = query_sacct([array])
     assert accounted is not None
-    memory = {one.job: one.most_memory for one in accounted.ended}
+    memory = {one.job: one.usage.memory or 0 for one in accounted.ended}
     assert 100 * 2**20 < memory[f"{array}_0"] < 300 * 2**20
     cluster.run(["scancel", later], check=True)
 

@@ -26,7 +26,7 @@ from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.monitoring.status import RunStatus, StageStatus, processes_of, run_status
 from hypoxia_hpc.networks.heads.saved import ModelRecord, read_record, save_model
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import ExtractWork, Receipt, SlideSource, TileCounts, TileWork
+from hypoxia_hpc.records import ExtractWork, Receipt, SlideSource, StageUsage, TileCounts, TileWork
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key
@@ -35,6 +35,7 @@ from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.runs.survey import current_receipts, survey_run
 from hypoxia_hpc.slurm.jobs import Jobs, that_matter
 from hypoxia_hpc.slurm.queue import Ended, FailedJob, Queued, Sent
+from hypoxia_hpc.slurm.usage import Usage
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.workers.heartbeat import Heartbeat
 
@@ -193,6 +194,9 @@ def test_without_slurm_there_is_one_line_each_and_no_error(
     assert json.loads(json.dumps(state.as_json()))["jobs"]["sent"][0]["job_id"] == "7"
 
 
+USED = Usage(memory=3_900_000_000)
+
+
 def test_the_queue_in_words() -> None:
     stage = StageStatus("tile", 5, 0, 95)
     jobs = Jobs(
@@ -207,8 +211,8 @@ def test_the_queue_in_words() -> None:
             Queued("9", "PENDING", "DependencyNeverSatisfied", ""),
         ),
         failed=(
-            FailedJob("tile", 7, 8, Ended("7_7", "FAILED", "4:0", "00:01:02", 0, "n1")),
-            FailedJob("tile", 1, 8, Ended("6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", 3_900_000_000, "n2")),
+            FailedJob("tile", 7, 8, Ended("7_7", "FAILED", "4:0", "00:01:02", node="n1")),
+            FailedJob("tile", 1, 8, Ended("6_1", "OUT_OF_MEMORY", "0:125", "00:10:00", USED, "n2")),
         ),
     )
     text = shown(RunStatus((stage,), (), (), jobs))
@@ -263,7 +267,10 @@ def test_exit_codes_in_words(code: str, says: str) -> None:
 
 def test_elements_that_failed_alike_are_one_row() -> None:
     ends = [
-        *(Ended(f"7_{index}", "FAILED", "4:0", f"00:0{index}:00", index * 10**9, "n1") for index in (0, 1, 2, 5)),
+        *(
+            Ended(f"7_{index}", "FAILED", "4:0", f"00:0{index}:00", Usage(memory=index * 10**9), "n1")
+            for index in (0, 1, 2, 5)
+        ),
         Ended("7_3", "TIMEOUT", "0:0", "1-00:00:00"),
         Ended("8", "FAILED", "4:0"),
     ]
@@ -288,6 +295,23 @@ def test_without_the_controller_living_jobs_have_not_failed() -> None:
     assert "note: sacct has not heard of 3 jobs either: they may wait, run or be over" in lines
     assert any(line.endswith("hypoxia-hpc submit RUN, when squeue answers again") for line in lines)
     assert (state.as_json()["jobs"]["unknown"], len(state.as_json()["jobs"]["accounted"])) == (3, 2)
+
+
+def test_what_jobs_had_and_used_is_a_line_a_stage() -> None:
+    spent = (
+        StageUsage("tile", 12, 4 * 7200, 3600, 7200, 0.87, 4 * 10**9, 3_100_000_000),
+        StageUsage(
+            *("extract", 2, 7200, 3600),
+            **{"gpu_seconds": 7200, "gpu_share": 0.5, "gpu_memory": 10**9, "joules": 3_600_000, "measured_jobs": 1},
+        ),
+        StageUsage("train", 1, 60, 60, None, gpu_seconds=60),
+    )
+    state = RunStatus((), (), (), Jobs((Sent("tile", "7", None),), (), (), spent=spent))
+    lines = [" ".join(line.split()) for line in shown(state).splitlines()]
+    assert "tile 12 8.0 87% 3.1 GB of 4 GB 1 h 00 min of 2 h 00 min not known" in lines
+    assert "extract 2 2.0 not known not known 1 h 00 min 2.0 h, at most 50% busy, 1 GB 1 kWh of 1 job" in lines
+    assert "train 1 0.0 not known not known 1 min 00 s 0.0 h, use not known not known" in lines
+    assert state.as_json()["jobs"]["spent"][0]["memory_used"] == 3_100_000_000
 
 
 def test_a_partition_that_is_down_may_come_up_again() -> None:

@@ -187,6 +187,8 @@ def test_what_a_reader_looks_for_is_on_the_page(full_files: dict[str, bytes]) ->
         "left out 2 slides : not a tumour",
         "in the run 63 slides 61 patients",
         "extract 2 min 02 s 62 % 2,990 24 802 MB 3 %",
+        "tile 12 8.0 87 % 3.1 GB 4 GB 1 h 00 min 2 h 00 min – – 0.10 kWh of 3 jobs",  # noqa: RUF001
+        "extract 2 2.0 not known not known – 1 h 00 min – 2.0 50 % not known",  # noqa: RUF001
         "tensorflow 2.21.0",
         "tile_px = 299 # side of a tile",
         "20a Participants: their flow through the study See the flow of slides and patients.",
@@ -224,6 +226,11 @@ def test_a_page_of_500_slides_stays_small(large_files: dict[str, bytes]) -> None
 )  # fmt: skip
 def test_each_part_may_be_missing(full_report: ReportData, changes: dict[str, Any]) -> None:
     check_safe(Page(page_of(dataclasses.replace(small(full_report), **changes))))
+
+
+def test_where_accounting_does_not_answer_the_page_says_so(full_report: ReportData) -> None:
+    page = page_of(dataclasses.replace(small(full_report), spent=(), why_not_spent="sacct: <no database>"))
+    assert "What its SLURM jobs had and used is not known: sacct: <no database>." in Page(page).text
 
 
 @pytest.mark.parametrize("payload", HOSTILE)

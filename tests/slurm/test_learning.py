@@ -9,6 +9,7 @@ import pytest
 from hypoxia_hpc.slurm.learning import bad_nodes, learned
 from hypoxia_hpc.slurm.queue import Ended, FailedJob, Sent
 from hypoxia_hpc.slurm.resources import JobRequest
+from hypoxia_hpc.slurm.usage import Usage
 
 ASK = JobRequest("tile", (0, 1), 2, nodes=1, ranks=1, cpus=4, memory_mb=4000, minutes=60, partition=None, gres=None)
 SENT = (
@@ -88,3 +89,41 @@ def test_nodes_that_fail_while_others_serve_are_passed_over(ended: list[Ended], 
     changed, said = learned(ASK, [], ended, SENT)
     assert changed.exclude == bad
     assert bool(said) == bool(bad)
+
+
+def used(gigabytes: float, state: str = "COMPLETED", n: int = 3, **others: float) -> list[Ended]:
+    usage = replace(Usage(600, 4, memory_asked=4 * 10**9, memory=round(gigabytes * 1e9)), **others)
+    return [Ended(f"7_{number}", state, usage=usage, node="n1") for number in range(n)]
+
+
+MANY = (Sent("tile", "7", (0, 1, 2), 3, memory_mb=4000, minutes=60),)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "asked"),
+    [(0.1, 2000), (1.6, 2400), (2.6, 3900), (2.7, 4000), (3.5, 4000), (3.7, 5550)],
+)
+def test_memory_follows_what_was_used(gigabytes: float, asked: int) -> None:
+    changed, said = learned(ASK, [], used(gigabytes), MANY)
+    assert changed == replace(ASK, memory_mb=asked)
+    assert bool(said) == (asked != 4000)
+
+
+def test_what_says_too_little_changes_no_memory() -> None:
+    """Too few jobs, jobs with fewer cores, a stage that sees the whole cohort, one of them had too little."""
+    assert learned(ASK, [], used(0.1, n=2), MANY) == (ASK, ())
+    assert learned(replace(ASK, cpus=8), [], used(0.1), MANY)[1] == ()
+    assert learned(replace(ASK, elements=None), [], used(0.1), MANY)[1] == ()
+    assert learned(replace(ASK, is_memory_given=True), [], used(3.9), MANY)[1] == ()
+    assert learned(replace(ASK, memory="none"), [], used(3.9), MANY)[1] == ()
+    ran_out = [*used(0.1), Ended("6_0", "OUT_OF_MEMORY", usage=Usage(600, 4), node="n1")]
+    assert learned(ASK, [], ran_out, (*MANY, Sent("tile", "6", (0,), 3))) == (ASK, ())
+
+
+def test_what_lay_idle_is_said() -> None:
+    assert learned(ASK, [], used(2.7, cpu_seconds=600), MANY)[1] == (
+        "tile kept 25% of its cores busy: fewer [site.slurm.tile] cpus may serve as well",
+    )
+    assert learned(ASK, [], used(2.7, cpu_seconds=1800), MANY)[1] == ()
+    (said,) = learned(ASK, [], used(2.7, gpus=2, gpu_share=0.1, cpu_seconds=1), MANY)[1]
+    assert said.startswith("tile kept at most 10% of its GPU busy: a smaller one ([site.slurm.tile] gres)")

@@ -18,7 +18,6 @@ from hypoxia_hpc.slurm.queue import (
     Queued,
     Sent,
     failed_ones,
-    memory_bytes,
     n_unknown,
     parse_living,
     parse_sacct,
@@ -27,6 +26,7 @@ from hypoxia_hpc.slurm.queue import (
     query_squeue,
     sent_jobs,
 )
+from hypoxia_hpc.slurm.usage import Usage
 
 SQUEUE = """\
 1|1|1|PENDING||JobArrayTaskLimit
@@ -38,22 +38,22 @@ SQUEUE = """\
 1|0|7|RUNNING|n1|None
 """
 SACCT = """\
-3|FAILED|4:0|00:00:00||n1
-3.batch|FAILED|4:0|00:00:00||n1
-5|CANCELLED by 1001|0:0|00:00:00||None assigned
-6|COMPLETED|0:0|00:00:05||n2
-6.batch|COMPLETED|0:0|00:00:05|3248K|n2
-1_0|COMPLETED|0:0|00:00:25||n1
-1_0.batch|COMPLETED|0:0|00:00:25|132272K|n1
-1_1|CANCELLED by 1001|0:0|00:00:05||n1
-1_1.batch|CANCELLED|0:15|00:00:05||n1
-1_2|RUNNING|0:0|00:00:20||n1
-1_2.batch|RUNNING|0:0|00:00:20||n1
-1_[2-3%1]|PENDING|0:0|00:00:00||None assigned
-2_[0-1]|CANCELLED by 1001|0:0|00:00:00||None assigned
-9|TIMEOUT|0:0|00:01:27||n1
-9.batch|FAILED|15:0|00:01:27|10644K|n1
-9.0|CANCELLED|0:15|00:01:27|1780K|n1
+3|FAILED|4:0|00:00:00|n1||||||
+3.batch|FAILED|4:0|00:00:00|n1||||||
+5|CANCELLED by 1001|0:0|00:00:00|None assigned||||||
+6|COMPLETED|0:0|00:00:05|n2||||||
+6.batch|COMPLETED|0:0|00:00:05|n2|3248K|||||
+1_0|COMPLETED|0:0|00:00:25|n1||||||
+1_0.batch|COMPLETED|0:0|00:00:25|n1|132272K|||||
+1_1|CANCELLED by 1001|0:0|00:00:05|n1||||||
+1_1.batch|CANCELLED|0:15|00:00:05|n1||||||
+1_2|RUNNING|0:0|00:00:20|n1||||||
+1_2.batch|RUNNING|0:0|00:00:20|n1||||||
+1_[2-3%1]|PENDING|0:0|00:00:00|None assigned||||||
+2_[0-1]|CANCELLED by 1001|0:0|00:00:00|None assigned||||||
+9|TIMEOUT|0:0|00:01:27|n1||||||
+9.batch|FAILED|15:0|00:01:27|n1|10644K|||||
+9.0|CANCELLED|0:15|00:01:27|n1|1780K|||||
 """
 
 
@@ -68,10 +68,10 @@ def test_squeue_every_element_by_the_name_that_its_task_knows() -> None:
 def test_sacct_the_jobs_that_are_over_with_the_memory_of_their_steps() -> None:
     ended = {one.job: one for one in parse_sacct(SACCT)}
     assert set(ended) == {"3", "5", "6", "1_0", "1_1", "2_0", "2_1", "9"}
-    assert ended["1_0"] == Ended("1_0", "COMPLETED", "0:0", "00:00:25", 132272 * 1024, "n1")
+    assert ended["1_0"] == Ended("1_0", "COMPLETED", "0:0", "00:00:25", Usage(memory=132272 * 1024), "n1")
     assert (ended["3"].state, ended["3"].exit_code) == ("FAILED", "4:0")
     assert (ended["5"].state, ended["5"].node) == ("CANCELLED", "")
-    assert (ended["9"].state, ended["9"].most_memory) == ("TIMEOUT", 10644 * 1024)
+    assert (ended["9"].state, ended["9"].usage.memory) == ("TIMEOUT", 10644 * 1024)
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,13 @@ def test_sacct_the_jobs_that_are_over_with_the_memory_of_their_steps() -> None:
     ],
 )
 def test_names_of_sacct(name: str, jobs: list[str]) -> None:
-    assert [one.job for one in parse_sacct(f"{name}|CANCELLED by 0|0:0|00:00:00||None assigned")] == jobs
+    assert [one.job for one in parse_sacct(f"{name}|CANCELLED by 0|0:0|00:00:00|None assigned||||||")] == jobs
 
 
 @pytest.mark.parametrize("text", ["", "slurm_load_jobs error: Unable to contact slurm controller", "1|2|3\n||\n"])
 def test_lines_of_another_kind_are_left_out(text: str) -> None:
     assert parse_squeue(text) == []
     assert parse_sacct(text) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "nbytes"), [("3248K", 3248 * 1024), ("1.50G", 3 * 2**29), ("0", 0), ("", 0), ("12M", 12 * 2**20)]
-)
-def test_memory_as_sacct_writes_it(text: str, nbytes: int) -> None:
-    assert memory_bytes(text) == nbytes
 
 
 def names(failed: list[FailedJob]) -> list[str]:
@@ -125,7 +118,9 @@ def test_what_failed_and_was_not_sent_again() -> None:
 
 
 def test_an_element_counts_by_the_part_that_it_does() -> None:
-    ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1\n7_2|FAILED|1:0|00:00:05||n1\n8_2|COMPLETED|0:0|00:00:05||n1\n")
+    ended = parse_sacct(
+        "7_0|COMPLETED|0:0|00:00:05|n1||||||\n7_2|FAILED|1:0|00:00:05|n1||||||\n8_2|COMPLETED|0:0|00:00:05|n1||||||\n"
+    )
     sent = [Sent("tile", "7", (1001, 1003), 2000, 1001)]
     assert [(one.how.job, one.part) for one in failed_ones(ended, [], sent)] == [("7_2", 1003)]
     assert names(failed_ones(ended, [], [*sent, Sent("tile", "8", (2,), 2000)])) == ["7_2"]
@@ -133,7 +128,7 @@ def test_an_element_counts_by_the_part_that_it_does() -> None:
 
 
 def test_an_element_that_no_answer_names_was_cancelled_before_it_started() -> None:
-    ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05||n1")
+    ended = parse_sacct("7_0|COMPLETED|0:0|00:00:05|n1||||||")
     failed = failed_ones(ended, [Queued("7_1", "RUNNING", "", "n1")], [Sent("tile", "7", (0, 1, 2), 3)])
     assert failed == [FailedJob("tile", 2, 3, Ended("7_2", NEVER_STARTED))]
 

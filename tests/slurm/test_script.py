@@ -20,6 +20,7 @@ from hypoxia_hpc.config import SiteTable, SlurmTable
 from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.config.slurm import Memory
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.slurm.queue import SACCT_FIELDS
 from hypoxia_hpc.slurm.resources import Array, JobRequest
 from hypoxia_hpc.slurm.script import (
     bound_folders,
@@ -501,3 +502,24 @@ def test_what_a_program_on_the_way_would_take_apart_is_refused_all_at_once() -> 
         refuse_unusable(Path("/run\\s"), ["/x:y", "/fine"], table)
     assert len(caught.value.offending) == 4
     refuse_unusable(Path("/run"), [], SlurmTable(binds=("/c:/d",)))
+
+
+def test_the_job_of_the_report_writes_down_what_accounting_says(job: Job) -> None:
+    run, bin_folder = job.folder / "the run", job.folder / "bin"
+    (run / "slurm" / "jobs").mkdir(parents=True)
+    for name in ("70", "71"):
+        (run / "slurm" / "jobs" / f"{name}.json").touch()
+    bin_folder.mkdir()
+    for name in ("sacct", "sinfo"):
+        (bin_folder / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (bin_folder / name).chmod(0o755)
+    written = run / "slurm" / "accounting.txt"
+    written.symlink_to(job.folder / "elsewhere")
+    path = f"{bin_folder}:{os.environ['PATH']}"
+    assert job.run(job.script(run=str(run)), "train", PATH=path).code == 0
+    assert not written.exists()
+    assert job.run(job.script(run=str(run)), "report", PATH=path).code == 0
+    assert not (job.folder / "elsewhere").exists()
+    said = written.read_text().splitlines()
+    assert "--jobs=70,71" in said[0] and f"--format={','.join(SACCT_FIELDS)}" in said[0]
+    assert said[1].endswith("--format=%N|%c")

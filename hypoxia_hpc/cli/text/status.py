@@ -16,6 +16,7 @@ from hypoxia_hpc.runs.stages import stages_of
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.process_health import ProcessHealth
     from hypoxia_hpc.monitoring.status import RunStatus, StageStatus
+    from hypoxia_hpc.records import StageUsage
     from hypoxia_hpc.runs.device_time import DeviceTime
     from hypoxia_hpc.slurm.jobs import Jobs
     from hypoxia_hpc.slurm.queue import FailedJob, Queued
@@ -40,6 +41,8 @@ NEVER_STARTS = re.compile(
     "|(Assoc|QOS)Max[A-Za-z]+PerJob(Limit)?"
 )
 
+NOT_KNOWN = "not known"
+JOULES_OF_KWH = 3_600_000
 PARTITION_IS_DOWN = ("PartitionDown", "PartitionInactive")
 
 
@@ -162,12 +165,50 @@ def _jobs(jobs: Jobs, run: str) -> Iterator[str]:
         yield cut_table(["stage", "job", "node", "", "ran", "most memory"], list(_failed_rows(jobs.failed)))
         when = "" if jobs.queued is not None else ", when squeue answers again"
         yield f"logs: {run}/slurm/logs; what is not done is sent again by: hypoxia-hpc submit {shlex.quote(run)}{when}"
+    yield from _spent(jobs.spent)
     if jobs.queued is None and jobs.sent:
         yield f"\nnote: it is not known what waits or runs: {jobs.why_not_queued}"
     if jobs.unknown:
         yield f"note: sacct has not heard of {some(jobs.unknown, 'job')} either: they may wait, run or be over"
     if jobs.failed is None and jobs.sent:
         yield f"\nnote: it is not known how jobs ended: {jobs.why_not_ended}"
+
+
+def _spent(spent: Sequence[StageUsage]) -> Iterator[str]:
+    """A line for each stage; where accounting does not say, neither does the table."""
+    if spent:
+        yield "\nwhat jobs that are over had and used, as sacct says:"
+        header = ["stage", "jobs", "core hours", "cores busy", "memory of a node", "longest", "GPU", "energy"]
+        yield table(header, map(_spent_row, spent))
+
+
+def _spent_row(one: StageUsage) -> list[str]:
+    asked = f" of {amount(one.memory_asked, 'B')}" if one.memory_asked else ""
+    memory = NOT_KNOWN if one.memory_used is None else amount(one.memory_used, "B")
+    limit = f" of {duration(one.limit_seconds)}" if one.limit_seconds else ""
+    return [
+        one.stage,
+        f"{one.jobs:,}",
+        f"{one.core_seconds / 3600:,.1f}",
+        NOT_KNOWN if one.cpu_share is None else f"{one.cpu_share:.0%}",
+        memory + asked,
+        duration(one.longest_seconds) + limit,
+        _spent_gpu(one),
+        NOT_KNOWN if one.joules is None else f"{one.joules / JOULES_OF_KWH:.2g} kWh{_of_jobs(one)}",
+    ]
+
+
+def _spent_gpu(one: StageUsage) -> str:
+    """``8.0 h, at most 87 %, 38.9 GB``; nothing of a stage that had none."""
+    if not one.gpu_seconds:
+        return ""
+    share = f"use {NOT_KNOWN}" if one.gpu_share is None else f"at most {one.gpu_share:.0%} busy"
+    memory = f", {amount(one.gpu_memory, 'B')}" if one.gpu_memory else ""
+    return f"{one.gpu_seconds / 3600:,.1f} h, {share}{memory}"
+
+
+def _of_jobs(one: StageUsage) -> str:
+    return "" if one.measured_jobs == one.jobs else f" of {some(one.measured_jobs, 'job')}"
 
 
 def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:
@@ -215,7 +256,7 @@ def _failed_rows(failed: Sequence[FailedJob]) -> Iterator[list[str]]:
         name = f"{job}_[{ranges(indices)}]" if len(alike) > 1 else first.how.job
         nodes = some_names(sorted({end.node for end in ends if end.node}))
         longest = max((end.elapsed for end in ends), key=lambda text: (len(text), text))
-        most = max(end.most_memory for end in ends)
+        most = max(end.usage.memory or 0 for end in ends)
         why = f"{first.how.state} {_exit_words(first)}".rstrip()
         yield [first.stage, name, nodes, why, longest, amount(most, "B") if most else ""]
 
