@@ -11,7 +11,7 @@ from scipy.special import ndtr, stdtr
 from hypoxia_hpc.analysis.intervals import effective_inflation, newcombe_interval, newcombe_variance
 from hypoxia_hpc.analysis.placements import Covariance, auc_covariance, auc_of
 from hypoxia_hpc.analysis.resampling import Bounds
-from hypoxia_hpc.analysis.rows import Ids, in_order
+from hypoxia_hpc.analysis.rows import Ids, grouped, in_order
 from hypoxia_hpc.records import Float64Array
 
 
@@ -84,7 +84,7 @@ def area_spreads(
 ) -> tuple[list[AreaSpread], float]:
     """How far the area of each column of ``probabilities`` (n, k) may be off, and the correlation of the first and the
     last area (1 of one column with itself; 0 where one of them does not vary). Both classes are there."""
-    codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
+    codes, n_units, (labels, probabilities) = in_order(grouped(units), labels, probabilities)
     areas = [auc_of(labels, column) for column in probabilities.T]
     found = auc_covariance(labels, probabilities, codes, n_units)
     spreads = [_spread(found, number, area) for number, area in enumerate(areas)]

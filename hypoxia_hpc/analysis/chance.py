@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.analysis.auc_intervals import area_spreads
-from hypoxia_hpc.analysis.rows import Ids, group_codes
+from hypoxia_hpc.analysis.rows import Ids, group_codes, grouped
 from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float64Array, Int64Array
 
@@ -55,6 +55,7 @@ def auc_chance(
     the interval (`auc_interval`) that leaves 1/2 out.
     """
     positive, probabilities = np.asarray(labels) == 1, np.asarray(probabilities)
+    units = grouped(units)
     if units is not None or folds > 1:
         if len(np.unique(positive)) < 2:
             return Chance(1.0, "none")

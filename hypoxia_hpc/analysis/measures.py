@@ -27,6 +27,7 @@ from hypoxia_hpc.analysis.rows import (
     average_precision_statistic,
     class_counts,
     group_codes,
+    grouped,
     in_order,
     mean_statistic,
     point,
@@ -53,6 +54,7 @@ def binary_intervals(
     (`folds_factor`). Raises InputError for labels or probabilities outside their range.
     """
     check_rows(labels, probabilities)
+    units = grouped(units)
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
     n, units = len(labels), None if units is None else codes
     found = {
@@ -88,6 +90,7 @@ def class_intervals(
     (with ``units``: of the effective number), all others that of `bounded_interval`, the units of the smallest class
     being the number behind them. ``folds`` as of `binary_intervals`.
     """
+    units = grouped(units)
     codes, n_units, (labels, probabilities) = in_order(units, labels, probabilities)
     (n, n_classes), units = probabilities.shape, None if units is None else codes
     own = [(labels == number).astype(np.int64) for number in range(n_classes)]
@@ -119,7 +122,7 @@ def score_intervals(
 ) -> dict[str, Interval]:
     """spearman (`bounded_interval`), r2 (at most 1) and mae (at least 0; both by a BCa bootstrap of ``bootstrap``
     resamples) of n rows; ``folds`` as of `binary_intervals`."""
-    codes, n_units, (truth, predicted) = in_order(units, truth, predicted)
+    codes, n_units, (truth, predicted) = in_order(grouped(units), truth, predicted)
     statistic = score_statistic(truth, predicted, codes, n_units)
     everyone = np.ones((n_units, 1))
     drawn = bootstrap_intervals(
@@ -144,7 +147,7 @@ def survival_intervals(
 ) -> dict[str, Interval]:
     """harrell and uno, concordances of n patients (`bounded_interval`, the units with an event being the number behind
     them). Arguments as those of `concordance_statistic`, ``folds`` as of `binary_intervals`."""
-    codes, n_units, (time, event, risk) = in_order(units, time, event, risk)
+    codes, n_units, (time, event, risk) = in_order(grouped(units), time, event, risk)
     statistic = concordance_statistic(time, event, risk, codes, until=until)
     with_event = len(np.unique(codes[event == 1]))
     found = _bounded(statistic, n_units, with_event, confidence, folds=folds)
@@ -163,7 +166,7 @@ def within_interval(
     """The area within groups (`within_statistic`) of patients, with Newcombe's interval: its variance, that of the
     patients who are in a pair, times the ratio of the jackknife's to it, times `folds_factor`. ``n``: patients who
     are in a pair."""
-    codes, n_units, (labels, probabilities, own) = in_order(units, labels, probabilities, group_codes(groups))
+    codes, n_units, (labels, probabilities, own) = in_order(grouped(units), labels, probabilities, group_codes(groups))
     groups = own.tolist()
     statistic = within_statistic(labels, probabilities, groups, codes, n_units)
     paired = paired_rows(labels, groups)

@@ -28,6 +28,11 @@ def unit_codes(unit_ids: Ids) -> tuple[Int64Array, int]:
     return codes.astype(np.int64), len(ids)
 
 
+def grouped(units: Ids | None) -> Ids | None:
+    """``units`` as they are; None where each row is a unit by itself, for then the rows are independent."""
+    return None if units is None or pd.Series(np.asarray(units, dtype=object)).is_unique else units
+
+
 def in_order(units: Ids | None, *columns: AnyArray) -> tuple[Int64Array, int, list[AnyArray]]:
     """The units' numbers, how many there are, and the ``columns``, (n,) or (n, k), sorted by unit and then by each of
     them: sums over the rows, and draws of units, are then the same for any order of the rows, to the last bit. Without

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Label
 
@@ -55,7 +56,7 @@ class Score(Outcome):
 
     def untrainable(self, labels: Sequence[Label]) -> str:
         n = len(set(labels))
-        return f"have {n} different scores; two or more are needed" if n < 2 else ""
+        return f"have {some(n, 'different score')}; two or more are needed" if n < 2 else ""
 
     def strata(self, labels: Sequence[Label]) -> list[str]:
         return [str(number) for number in fifths([score_of(label) for label in labels])]

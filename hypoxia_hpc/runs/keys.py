@@ -18,8 +18,8 @@ TILE_RULE = 2
 REGIONS_RULE = 2
 EXTRACT_RULE = 1
 TRAIN_RULE = 2
-EVALUATE_RULE = 4
-PREDICT_RULE = 2
+EVALUATE_RULE = 5
+PREDICT_RULE = 3
 # Of who is in which set. It enters no other key: those hold the set of each patient.
 SPLIT_RULE = 2
 # What was asked before there was [outcome]; it enters no key.

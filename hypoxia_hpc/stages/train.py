@@ -72,8 +72,10 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     for what, balance in split.balances:
         progress.note(f"{what}: {balance.text}")
     folds = sets_by_fold(split.table)
-    for _, what in lacking(folds, cohort.patients_with_features, cohort.outcome):
-        progress.note(f"{what}: not all of their figures can be computed")
+    lacks = lacking(folds, cohort.patients_with_features, cohort.outcome)
+    if all(name != FITTED[0] for name, _ in lacks):  # what no model can be trained on is refused below
+        for _, what in lacks:
+            progress.note(f"{what}: not all of their figures can be computed")
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
         progress.note(

@@ -95,6 +95,22 @@ def test_tiles_go_by_how_much_patients_differ():
         assert tiles[name].high - tiles[name].low == pytest.approx(each.high - each.low, rel=0.25), name
 
 
+def test_one_row_a_unit_is_no_unit():
+    """One slide a patient: metrics of slides and patients are the same, with the same intervals."""
+    (labels, probabilities), ids = patients_of(40, 5), [f"u{(7 * number) % 40}" for number in range(40)]
+    classes, three = np.arange(40) % 3, np.column_stack([probabilities, 0.3 * labels, 1 - probabilities])
+    measured = [
+        lambda units: binary_intervals(labels, probabilities, threshold=0.5, confidence=0.95, units=units),
+        lambda units: class_intervals(classes, three, confidence=0.95, units=units),
+        lambda units: score_intervals(labels, probabilities, confidence=0.95, bootstrap=50, seed=1, units=units),
+        lambda units: survival_intervals(1 + probabilities, labels, probabilities, confidence=0.95, units=units),
+        lambda units: {"": within_interval(labels, probabilities, classes.tolist(), confidence=0.95, units=units)},
+    ]
+    for each in measured:
+        assert each(ids) == each(None)
+        assert each([name[:2] for name in ids]) != each(None)
+
+
 @pytest.mark.parametrize("by_unit", [False, True])
 def test_the_order_of_the_rows_does_not_matter_to_the_last_bit(by_unit):
     labels, probabilities = patients_of(90, 8)

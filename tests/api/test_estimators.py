@@ -191,7 +191,7 @@ def test_scikit_learn_searches_a_score() -> None:
 @pytest.mark.parametrize(
     ("model", "y", "message"),
     [
-        (hx.LinearRegressor(), [1.0, 1.0], "have 1 different scores"),
+        (hx.LinearRegressor(), [1.0, 1.0], "have 1 different score"),
         (hx.LinearRegressor(), [1.0, np.nan], r"NaN or infinite[^$]*bags\[1\]"),
         (hx.LinearRegressor(), ["low", "high"], "y of bags has values that are no numbers"),
         (hx.LinearRegressor(), [[1.0], [2.0]], r"y of bags has the shape \(2, 1\): must be \(n,\)"),

@@ -26,7 +26,7 @@ def test_the_balance_is_where_the_scores_lie() -> None:
 
 def test_scores_that_are_all_the_same_cannot_be_trained_on() -> None:
     assert Score().untrainable([1.0, 2.0]) == ""
-    assert "1 different scores" in Score().untrainable([1.0, 1.0])
+    assert "1 different score" in Score().untrainable([1.0, 1.0])
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60, unique=True))

@@ -182,7 +182,7 @@ def test_a_search_goes_by_the_figure_of_the_kind(tmp_path: Path, kind: str, head
     ("kind", "labels", "sentences"),
     [
         ("classes", [0, 1, 2, 0, 1, 2, 0, 0, 2], ["the test patients lack a class: 2 low, 0 middle, 1 top; some"]),
-        ("score", [1.0, 2.0, 3.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0], ["the valid patients have 1 different scores"]),
+        ("score", [1.0, 2.0, 3.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0], ["the valid patients have 1 different score"]),
         (
             "survival",
             [Followed(1, 1), *[Followed(2, 0)] * 8],
