@@ -31,6 +31,7 @@ from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import (
     FITTED,
     Cohort,
+    FoldSets,
     Planned,
     lacking,
     load_cohort,
@@ -72,10 +73,7 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
     for what, balance in split.balances:
         progress.note(f"{what}: {balance.text}")
     folds = sets_by_fold(split.table)
-    lacks = lacking(folds, cohort.patients_with_features, cohort.outcome)
-    if all(name != FITTED[0] for name, _ in lacks):  # what no model can be trained on is refused below
-        for _, what in lacks:
-            progress.note(f"{what}: not all of their figures can be computed")
+    _note_lacking(cohort, folds, progress)
     unlabelled = tuple(sorted(name for name, set_name in folds[0].items() if set_name == "unlabelled"))
     if unlabelled:
         progress.note(
@@ -122,6 +120,14 @@ def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
 def _pixel_heads(config: RunConfig, todo: Sequence[Planned]) -> tuple[str, ...]:
     """Those on pixels among the heads of these models."""
     return tuple(head for head in config.train.pixel_heads if any(model.head == head for model in todo))
+
+
+def _note_lacking(cohort: Cohort, folds: FoldSets, progress: Progress) -> None:
+    """Of sets by which not all can be measured; nothing where training patients lack something, which is refused."""
+    lacks = lacking(folds, cohort.patients_with_features, cohort.outcome)
+    if all(name != FITTED[0] for name, _ in lacks):
+        for _, what in lacks:
+            progress.note(f"{what}: not all of their figures can be computed")
 
 
 def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress) -> None:
