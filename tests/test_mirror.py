@@ -148,6 +148,7 @@ TESTED_IN = {
     "slides.turbojpeg": "slides/test_planes_of_slides.py",
     "slides.windows": "slides/test_windows_of_slides.py",
     "slurm.chain": "slurm/test_calls.py",
+    "slurm.associations": "slurm/test_room.py",
     "slurm.binds": "stages/test_submit.py",
     "slurm.by_hand": "test_installed.py",
     "slurm.jobs": "monitoring/test_status.py",

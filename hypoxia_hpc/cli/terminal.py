@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 30.0
 
 
-# What could not be written to a stream, and why, by its descriptor: its disk is full.
-_UNWRITTEN: dict[int, str] = {}
+# Why something could not be written to a stream, by its descriptor: its disk is full; and where it led.
+_UNWRITTEN: dict[int, tuple[str, int]] = {}
 
 
 def say(text: str) -> None:
@@ -38,8 +39,12 @@ def _write(text: str, stream: TextIO) -> None:
     except BrokenPipeError:  # the reader (head, less) has enough of it
         _lead_nowhere(stream)
     except OSError as error:  # a full disk
-        _UNWRITTEN[stream.fileno()] = str(error.strerror)
-        _lead_nowhere(stream)
+        _give_up(stream, error)
+
+
+def _give_up(stream: TextIO, error: OSError) -> None:
+    _UNWRITTEN[stream.fileno()] = str(error.strerror), os.dup(stream.fileno())
+    _lead_nowhere(stream)
 
 
 def _lead_nowhere(stream: TextIO) -> None:
@@ -63,12 +68,16 @@ def begin_streams() -> None:
 
 
 def end_streams() -> bool:
-    """Whether all results could be written; a note says on the other stream what could not."""
+    """Whether all results could be written; a note in the log says what could not. Where the log is what could not be
+    written, the note has its place as soon as its disk has room again: it never stands among results, which may be
+    JSON."""
     for stream in (sys.stdout, sys.stderr):
         _write_rest(stream)
-    for number, why in _UNWRITTEN.items():
-        what, other = ("results", sys.stderr) if number == 1 else ("the log", sys.stdout)
-        _write(f"note: not all of {what} could be written: {why}", other)
+    for number, (why, left) in _UNWRITTEN.items():
+        what = "results" if number == 1 else "the log"
+        note = f"note: not all of {what} could be written: {why}\n"
+        with contextlib.suppress(OSError):
+            os.write(left if number != 1 else sys.stderr.fileno(), note.encode())
     return 1 not in _UNWRITTEN
 
 
@@ -76,8 +85,7 @@ def _write_rest(stream: TextIO) -> None:
     try:
         stream.flush()
     except OSError as error:
-        _UNWRITTEN[stream.fileno()] = str(error.strerror)
-        _lead_nowhere(stream)
+        _give_up(stream, error)
         stream.flush()
 
 

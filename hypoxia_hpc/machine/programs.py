@@ -61,3 +61,8 @@ def query_program(
         said = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[0]
         return None, said if said.startswith(program) else f"{program}: {said}"
     return done.stdout, ""
+
+
+def container_program() -> str:
+    """What starts images here: apptainer or, where only that is there, singularity, as jobs choose it."""
+    return "singularity" if shutil.which("apptainer") is None and shutil.which("singularity") else "apptainer"

@@ -15,7 +15,7 @@ from hypoxia_hpc.config.studies.registry import USELESS_STUDIES
 from hypoxia_hpc.errors import HypoxiaError, MachineError
 from hypoxia_hpc.machine.disks import free_room, mount_of
 from hypoxia_hpc.machine.gpus import given_gpus
-from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.machine.programs import container_program, query_program
 from hypoxia_hpc.networks.backbones.resolve import useless_networks
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
 from hypoxia_hpc.runs.stages import registry, stages
@@ -132,22 +132,29 @@ def mpi() -> Check:
 
 
 def apptainer() -> Check:
-    if "APPTAINER_CONTAINER" in os.environ:
-        return Check("apptainer", "ok", f"inside {os.environ['APPTAINER_CONTAINER']}")
-    answer, why = query_program("apptainer", "--version")
+    """The program that starts images: Apptainer, or Singularity."""
+    if inside := _image_around():
+        return Check("apptainer", "ok", f"inside {inside}")
+    answer, why = query_program(container_program(), "--version")
     if answer is None:
         return Check("apptainer", "note", f"{why}; needed only for images")
     return Check("apptainer", "ok", answer.strip())
 
 
+def _image_around() -> str:
+    names = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
+    return next((os.environ[name] for name in names if name in os.environ), "")
+
+
 def image(path: Path) -> Check:
     """Is the image of [site.slurm] here, and does this suite start in it?"""
     name = "image"
-    if "APPTAINER_CONTAINER" in os.environ:
+    if _image_around():
         return Check(name, "note", f"{path} cannot be tried from inside another one")
     if not path.exists():
         return Check(name, "bad", f"{path} does not exist; build or copy it, or mend [site.slurm] image")
-    answer, why = query_program("apptainer", "exec", str(path), "hypoxia-hpc", "--version", patience=IMAGE_SECONDS)
+    command = (container_program(), "exec", str(path), "hypoxia-hpc", "--version")
+    answer, why = query_program(*command, patience=IMAGE_SECONDS)
     return Check(name, "bad", f"{path}: {why}") if answer is None else Check(name, "ok", f"{path}: {answer.strip()}")
 
 

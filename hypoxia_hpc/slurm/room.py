@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.slurm.associations import Association, query_associations
 from hypoxia_hpc.slurm.chain import Job
 from hypoxia_hpc.slurm.resources import table_of
 
-ASSOCIATION_FIELDS = "Account,Partition,MaxSubmit,DefaultQOS,QOS"
 QOS_FIELDS = "Name,MaxSubmitPU"
 # Every element of an array is a line.
 QUEUE_FORMAT = "%a|%q"
@@ -22,11 +22,11 @@ QUEUE_FORMAT = "%a|%q"
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """What was answered: ``sacctmgr show assoc`` of the user with `ASSOCIATION_FIELDS`, the default account, ``sacctmgr
-    show qos`` with `QOS_FIELDS`, ``squeue`` of the user's jobs in `QUEUE_FORMAT`; empty without an answer. And the
-    account and quality of service that sbatch takes from the environment."""
+    """What was answered: the user's accounts, the default one, ``sacctmgr show qos`` with `QOS_FIELDS`, ``squeue`` of
+    the user's jobs in `QUEUE_FORMAT`; empty without an answer. And the account and quality of service that sbatch takes
+    from the environment."""
 
-    associations: str = ""
+    associations: tuple[Association, ...] = ()
     default_account: str = ""
     qos: str = ""
     queue: str = ""
@@ -63,17 +63,15 @@ def query_queue() -> QueueFacts:
         return QueueFacts()
     user = getpass.getuser()
     shown = ("sacctmgr", "--noheader", "--parsable2", "show")
-    associations, _ = query_program(*shown, "assoc", f"user={user}", f"format={ASSOCIATION_FIELDS}")
     account, _ = query_program(*shown, "user", user, "format=DefaultAccount")
     qos, _ = query_program(*shown, "qos", f"format={QOS_FIELDS}")
     queue, _ = query_program("squeue", "--noheader", "--array", f"--user={user}", f"--format={QUEUE_FORMAT}")
     asked = (os.environ.get(name, "") for name in ("SBATCH_ACCOUNT", "SBATCH_QOS"))
-    return QueueFacts(associations or "", (account or "").strip(), qos or "", queue or "", *asked)
+    return QueueFacts(query_associations(), (account or "").strip(), qos or "", queue or "", *asked)
 
 
 def limits_on(jobs: Sequence[Job], facts: QueueFacts, table: SlurmTable) -> Iterator[Limit]:
     """Every limit that these jobs come under."""
-    associations = [row for row in _rows(facts.associations) if len(row) == 5]
     queue = [row for row in _rows(facts.queue) if len(row) == 2]
     most_of_qos = {row[0]: int(row[1]) for row in _rows(facts.qos) if len(row) == 2 and row[1].isdecimal()}
     by_account: dict[str, list[Job]] = {}
@@ -82,12 +80,14 @@ def limits_on(jobs: Sequence[Job], facts: QueueFacts, table: SlurmTable) -> Iter
         own = table_of(job.request.stage, table)
         account = own.account or facts.account or facts.default_account
         by_account.setdefault(account, []).append(job)
-        default = next((row[3] or row[4].partition(",")[0] for row in associations if row[0] == account), "")
+        default = next(
+            (one.default_qos or "".join(one.qos[:1]) for one in facts.associations if one.account == account), ""
+        )
         by_qos.setdefault(own.qos or facts.quality or default, []).append(job)
     for account, its_jobs in by_account.items():
-        found = [int(row[2]) for row in associations if row[0] == account and row[2].isdecimal()]
+        found = [one.most_jobs for one in facts.associations if one.account == account]
         used = sum(row[0] == account for row in queue)
-        yield from (Limit(f"account {account}", most, used, tuple(its_jobs)) for most in found)
+        yield from (Limit(f"account {account}", most, used, tuple(its_jobs)) for most in found if most is not None)
     for qos, its_jobs in by_qos.items():
         if qos in most_of_qos:
             yield Limit(f"qos {qos}", most_of_qos[qos], sum(row[1] == qos for row in queue), tuple(its_jobs))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import platform
 import re
 from collections.abc import Iterator, Sequence
@@ -13,22 +12,22 @@ from hypoxia_hpc.config import toml_value
 from hypoxia_hpc.config.slurm import SlurmTable
 from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.slurm.associations import Association, query_associations
 from hypoxia_hpc.slurm.resources import mpi_types
 from hypoxia_hpc.stores.commit import committed_file
 
 PARTITION_FORMAT = "%P|%a|%l|%D|%c|%m|%G|%f"
-ASSOCIATION_FIELDS = "Account,Partition,QOS,MaxSubmit"
 _GPU = re.compile(r"gpu(?::[A-Za-z0-9_.-]+)?:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What was answered: ``sinfo`` in `PARTITION_FORMAT`, ``scontrol show config``, ``sacctmgr show assoc`` with
-    `ASSOCIATION_FIELDS`, ``srun --mpi=list``; empty where there was no answer."""
+    """What was answered: ``sinfo`` in `PARTITION_FORMAT`, ``scontrol show config``, the user's accounts,
+    ``srun --mpi=list``; empty where there was no answer."""
 
     partitions: str = ""
     config: str = ""
-    associations: str = ""
+    associations: tuple[Association, ...] = ()
     mpi: str = ""
 
 
@@ -52,13 +51,8 @@ def query_site() -> SiteFacts:
             remedy="log in to the cluster; or write [site.slurm] by hand, see the docs, settings",
         )
     config, _ = query_program("scontrol", "show", "config")
-    associations, _ = query_program(
-        *("sacctmgr", "--noheader", "--parsable2", "show", "assoc"),
-        f"user={getpass.getuser()}",
-        f"format={ASSOCIATION_FIELDS}",
-    )
     mpi, _ = query_program("srun", "--mpi=list")
-    return SiteFacts(partitions, config or "", associations or "", mpi or "")
+    return SiteFacts(partitions, config or "", query_associations(), mpi or "")
 
 
 def write_site_file(file: Path) -> None:
@@ -121,12 +115,11 @@ def _partition_lines(found: Sequence[Partition]) -> Iterator[str]:
 
 
 def _account_lines(facts: SiteFacts) -> Iterator[str]:
-    rows = [row for row in (line.split("|") for line in facts.associations.splitlines()) if len(row) == 4]
-    for account in dict.fromkeys(row[0] for row in rows):
+    for account in dict.fromkeys(one.account for one in facts.associations):
         yield f"# account = {toml_value(_plain(account))}"
-    for qos in dict.fromkeys(name for row in rows for name in row[2].split(",") if name):
+    for qos in dict.fromkeys(name for one in facts.associations for name in one.qos):
         yield f"# qos = {toml_value(_plain(qos))}"
-    limits = [int(row[3]) for row in rows if row[3].isdecimal()]
+    limits = [one.most_jobs for one in facts.associations if one.most_jobs is not None]
     if limits:
         yield f"# An account lets its user have {min(limits)} jobs in the queue at once; each array element is one."
         yield f"most_elements = {max(1, (min(limits) - 3) // 2)}"

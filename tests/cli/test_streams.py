@@ -39,9 +39,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # What the shell does with the streams of ``tile``, its exit code, and what of it can be read then.
 LINES = {
     "hypoxia tile $RUN 2>&-": (3, "1 quarantined"),
-    "hypoxia tile $RUN 2>/dev/full": (3, "note: not all of the log could be written: No space left on device"),
+    "hypoxia tile $RUN 2>/dev/full": (3, "1 quarantined"),
+    "hypoxia tile $RUN >/dev/full": (4, "note: not all of results could be written: No space left on device"),
     "hypoxia tile $RUN >/dev/full 2>&1": (4, ""),
-    "hypoxia --nothing 2>/dev/full": (2, "note: not all of the log"),
+    "hypoxia --nothing 2>/dev/full": (2, ""),
     "hypoxia --help <&- >&- 2>&-": (0, ""),
 }
 
@@ -53,6 +54,18 @@ def test_the_work_goes_on_without_streams(run: Path) -> None:
         code, expected = LINES[line]
         assert (process.returncode, "Traceback" in said) == (code, False), f"{line}: {said}"
         assert expected in said, line
+
+
+def test_the_note_of_a_lost_log_stands_in_the_log_once_it_has_room_and_never_among_results(tmp_path: Path) -> None:
+    code = (
+        "import resource; from hypoxia_hpc.cli.terminal import end_streams, say, tell\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8, -1)); tell('said in a log'); say('{}')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1)); assert end_streams()\n"
+    )
+    with (tmp_path / "log").open("w") as log:
+        ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log, text=True, check=True)
+    assert ended.stdout == "{}\n"
+    assert (tmp_path / "log").read_text().endswith("note: not all of the log could be written: File too large\n")
 
 
 def test_what_is_opened_later_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:

@@ -251,6 +251,21 @@ def test_an_image_that_is_missing_or_none(tmp_path: Path, monkeypatch: pytest.Mo
     assert checks.image(tmp_path / "cpu.sif").verdict == "note"
 
 
+def test_singularity_serves_where_apptainer_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "bin").mkdir()
+    singularity = tmp_path / "bin" / "singularity"
+    singularity.write_text("#!/bin/sh\necho singularity-ce version 3.8 $1\n")
+    singularity.chmod(0o755)
+    (tmp_path / "cpu.sif").touch()
+    monkeypatch.setenv("PATH", str(singularity.parent))
+    assert checks.apptainer() == Check("apptainer", "ok", "singularity-ce version 3.8 --version")
+    assert checks.image(tmp_path / "cpu.sif").detail.endswith("singularity-ce version 3.8 exec")
+    monkeypatch.setenv("SINGULARITY_CONTAINER", "/images/cpu.sif")
+    assert checks.apptainer().detail == "inside /images/cpu.sif"
+
+
 def test_a_machine_without_slurm_or_apptainer_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/does/not/exist")
     monkeypatch.delenv("APPTAINER_CONTAINER", raising=False)

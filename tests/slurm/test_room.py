@@ -8,11 +8,12 @@ import pytest
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.slurm.associations import parse_associations
 from hypoxia_hpc.slurm.chain import Job
 from hypoxia_hpc.slurm.resources import Array, JobRequest
 from hypoxia_hpc.slurm.room import QueueFacts, limits_on, refuse_without_room
 
-ASSOCIATIONS = "cores||100|normal|normal,long\ngpus||20||gpu\nfree||||\n"
+ASSOCIATIONS = parse_associations("cores||100|normal|normal,long\ngpus||20||gpu\nfree||||\n")
 
 
 def job_of(stage: str, n: int = 0) -> Job:
@@ -45,7 +46,7 @@ def test_every_element_counts_under_the_account_and_quality_of_its_stage() -> No
 def test_what_does_not_fit_is_refused_with_the_number_that_does() -> None:
     table = SlurmTable(account="gpus")
     for most, remedy in ((82, None), (81, "most_elements = 39, or send a part"), (3, "send a part")):
-        facts = QueueFacts(f"gpus||{most}||")
+        facts = QueueFacts(parse_associations(f"gpus||{most}||"))
         if remedy is None:
             refuse_without_room(CHAIN, facts, table)
             continue

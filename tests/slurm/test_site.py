@@ -11,6 +11,7 @@ import pytest
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.config.site_file import read_site_file
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.slurm.associations import parse_associations
 from hypoxia_hpc.slurm.site import SiteFacts, site_text, write_site_file
 
 PARTITIONS = """\
@@ -19,7 +20,9 @@ gpu|up|12:00:00|4|32|515000|gpu:a100:4(S:0-1),lscratch:500|a100,ib
 old|down|infinite|1|8|32000|(null)|(null)
 """
 CONFIG = "MaxArraySize            = 1001\nSelectTypeParameters    = CR_CORE\n"
-FACTS = SiteFacts(PARTITIONS, CONFIG, "lab||normal,long|200\nother||normal|\n", "\tpmix\n\tnone\n")
+FACTS = SiteFacts(
+    PARTITIONS, CONFIG, parse_associations("lab||200||normal,long\nother||||normal\n"), "\tpmix\n\tnone\n"
+)
 
 
 def test_what_is_certain_is_said_and_what_is_to_choose_is_a_comment() -> None:
@@ -61,7 +64,11 @@ def test_every_suggestion_can_be_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "facts",
-    [SiteFacts(), SiteFacts('\x1b[31m|a\nodd"name|up|1|1|1|1|gpu:2\x1b|\n', "Select", "a|b\n", "srun: error"), FACTS],
+    [
+        SiteFacts(),
+        SiteFacts('\x1b[31m|a\nodd"name|up|1|1|1|1|gpu:2\x1b|\n', "Select", parse_associations("a|b\n"), "srun: error"),
+        FACTS,
+    ],
 )
 def test_whatever_slurm_says_the_file_is_valid(facts: SiteFacts, tmp_path: Path) -> None:
     text = site_text(facts, "host\n[site]")
