@@ -109,16 +109,17 @@ def _from(module: str, names: list[str]) -> list[str]:
     return below or [module]
 
 
+IMPORTED = {name: list(imports(tree)) for name, tree in MODULES.items()}  # once: walking the trees takes a second
 INNER = [
     (name, imported.removeprefix("hypoxia_hpc."))
-    for name, tree in MODULES.items()
-    for imported in imports(tree)
+    for name in MODULES
+    for imported in IMPORTED[name]
     if imported.startswith("hypoxia_hpc.")
 ]
 OUTER = [
     (name, imported.partition(".")[0])
-    for name, tree in MODULES.items()
-    for imported in imports(tree)
+    for name in MODULES
+    for imported in IMPORTED[name]
     if not imported.startswith("hypoxia_hpc")
 ]
 

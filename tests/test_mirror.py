@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from test_layers import MODULES, imports
+from test_layers import IMPORTED, MODULES, imports
 
 TESTS = Path(__file__).parent
 # Words by which a test file says that it starts commands.
@@ -192,11 +192,18 @@ def leads_to(module: str) -> frozenset[str]:
         one = todo.pop()
         if one in MODULES and one not in found:
             found.add(one)
-            todo += [name.removeprefix("hypoxia_hpc.") for name in imports(MODULES[one])]
+            todo += [name.removeprefix("hypoxia_hpc.") for name in IMPORTED[one]]
     return frozenset(found)
 
 
 EXPORTED = frozenset({"__init__"}.union(*(leads_to(name) for name in MODULES if name.startswith("api."))))
+
+
+@cache
+def read(path: Path) -> tuple[bool, tuple[str, ...]]:
+    """Whether a file of the tests starts the command, and what it imports."""
+    text = path.read_text(encoding="utf-8")
+    return any(word in text for word in COMMANDS), tuple(imports(ast.parse(text)))
 
 
 def reached_by(test: Path) -> set[str]:
@@ -207,10 +214,10 @@ def reached_by(test: Path) -> set[str]:
         if path in files or not path.exists():
             continue
         files.add(path)
-        text = path.read_text(encoding="utf-8")
-        if any(word in text for word in COMMANDS):
+        starts_the_command, imported = read(path)
+        if starts_the_command:
             found |= leads_to("cli.app")
-        for name in imports(ast.parse(text)):
+        for name in imported:
             found |= EXPORTED if name == "hypoxia_hpc" else leads_to(name.removeprefix("hypoxia_hpc."))
             todo += [folder / f"{name}.py" for folder in (path.parent, TESTS)]
     return found

@@ -17,8 +17,8 @@ MINUTES = 20
 def build_cpu_image(
     folder: Path, as_user: Callable[[Sequence[str | Path], Mapping[str, str], float], Completed]
 ) -> Path:
-    """The image in ``folder``, made anew if what it is made of has changed; no container registry is asked. Its own test
-    is left to ``test_its_own_test_passes``. ``as_user`` runs a command with an environment and a limit in seconds.
+    """The image in ``folder``, made anew if what it is made of has changed; no container registry is asked. Its own
+    test is left to ``test_its_own_test_passes``. ``as_user`` runs a command with an environment and a limit in seconds.
     Raises AssertionError with the end of what it said."""
     passed_on = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     environment = {"BASE": "debootstrap", "BUILD_FLAGS": "--notest", **passed_on}

@@ -187,9 +187,9 @@ def test_one_element_cancelled(scheduler: Scheduler, new_run: Callable[..., Path
 
 
 def test_the_time_limit(scheduler: Scheduler, new_run: Callable[..., Path], reference: dict[str, str]) -> None:
-    """SLURM warns 150 seconds before a limit of three minutes: the job stops, is requeued, and goes on. The limit is set
-    once the job is at work, as SLURM warns up to 30 seconds early. The worker sleeps until then, so that there is something
-    left to do."""
+    """SLURM warns 150 seconds before a limit of three minutes: the job stops, is requeued, and goes on. The limit is
+    set once the job is at work, as SLURM warns up to 30 seconds early. The worker sleeps until then, so that there is
+    something left to do."""
     run = new_run(*ONE, ("site.slurm", "stop_seconds", "150"))
     job = submit_tile(scheduler, run)
     worker = spawned(until_at_work(scheduler, run)[0]["pid"])
