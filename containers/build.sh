@@ -69,11 +69,18 @@ packages() {
     make "$kind-packages" "$packages_made_of" containers/packages.def "${on_base[@]}" --build-arg "LOCK=$kind.lock"
 }
 
+# The last stage of a definition alone: on a base that has the packages, the stage that installs them would only unpack
+# that base once more, and copy 3 GB onto themselves.
+last_stage() {
+    awk '/^Bootstrap:/ { stage++ } /^%/ { copies = /^%files from packages/ } stage != 1 && !copies' "$1"
+}
+
 image() {
     local files
     mapfile -t files < <(find containers "$weights" hypoxia_hpc slurm setup.py pyproject.toml README.md LICENSE \
         -type f -not -path '*/__pycache__/*' -not -name '*.lock' -not -name '*.in' | LC_ALL=C sort)
-    make "$kind" "$packages_made_of-$(digest "${files[@]}")" "containers/$kind.def" --build-arg BOOTSTRAP=localimage \
+    last_stage "containers/$kind.def" >"$folder/$kind.def"
+    make "$kind" "$packages_made_of-$(digest "${files[@]}")" "$folder/$kind.def" --build-arg BOOTSTRAP=localimage \
         --build-arg "BASE=$folder/$kind-packages.sif" --build-arg "WEIGHTS=$weights" --build-arg "COMMIT=$(commit)"
 }
 
