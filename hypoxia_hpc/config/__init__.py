@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.evaluate import EvaluateTable as EvaluateTable
     from hypoxia_hpc.config.extract import ExtractTable as ExtractTable
     from hypoxia_hpc.config.heads.attention import AttentionTable as AttentionTable
+    from hypoxia_hpc.config.heads.contrastive import ContrastiveTable as ContrastiveTable
     from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable as DeepKMeansTable
     from hypoxia_hpc.config.heads.fields import Balance as Balance
     from hypoxia_hpc.config.heads.finetune import FinetuneTable as FinetuneTable
     from hypoxia_hpc.config.heads.funnel import FunnelTable as FunnelTable
+    from hypoxia_hpc.config.heads.kmeans import KMeansTable as KMeansTable
+    from hypoxia_hpc.config.heads.kmeans import MiniBatchKMeansTable as MiniBatchKMeansTable
     from hypoxia_hpc.config.heads.linear import LinearTable as LinearTable
     from hypoxia_hpc.config.heads.logistic import LogisticTable as LogisticTable
     from hypoxia_hpc.config.heads.registry import CLUSTERINGS as CLUSTERINGS
@@ -50,14 +53,17 @@ _HOMES = {
     "Balance": "heads.fields",
     "CLUSTERINGS": "heads.registry",
     "CohortTable": "cohort",
+    "ContrastiveTable": "heads.contrastive",
     "DeepKMeansTable": "heads.deep_kmeans",
     "EvaluateTable": "evaluate",
     "ExtractTable": "extract",
     "FinetuneTable": "heads.finetune",
     "FunnelTable": "heads.funnel",
     "HEADS": "heads.registry",
+    "KMeansTable": "heads.kmeans",
     "LinearTable": "heads.linear",
     "LogisticTable": "heads.logistic",
+    "MiniBatchKMeansTable": "heads.kmeans",
     "NAME_PATTERN": "base",
     "OutcomeTable": "outcome",
     "ReportTable": "report",

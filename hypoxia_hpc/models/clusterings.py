@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.models.training_job import TrainingJob
-from hypoxia_hpc.networks.heads.deep_kmeans import ClusterOf
+from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.registry import find_clustering
 from hypoxia_hpc.networks.heads.result import TrainedHead

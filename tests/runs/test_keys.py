@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 from recorded_keys import CONFIGS, keys_of
 
-from hypoxia_hpc.config import ADDED, RunConfig, Table, TrainTable, parse_config
+from hypoxia_hpc.config import ADDED, CLUSTERINGS, RunConfig, Table, TrainTable, parse_config
 from hypoxia_hpc.records import Patient, Slide
 from hypoxia_hpc.runs import keys
 from hypoxia_hpc.runs.cohort import Cohort
@@ -81,6 +81,8 @@ OTHER: dict[str, Any] = {
     "train.split_file": "mine.csv",
     "train.funnel.units": [8, 4],
     "train.deep_kmeans.units": [64, 32],
+    "train.contrastive.dropout": [0.2, 0.2],
+    "train.contrastive.noise": [0.2, 0.2],
     "train.finetune.backbone": "vgg16",
     "train.finetune.weights": "other.weights.h5",
     "train.finetune.weights_sha256": "cd" * 32,
@@ -209,8 +211,12 @@ def direct(name: str) -> tuple[str, ...]:
     return ENTRIES[name] if name in ENTRIES else TABLES[name.rpartition(".")[0]]
 
 
-# Of a head that none of these models is.
-UNUSED = tuple(f"train.{table}.{entry}" for table in ("linear", "search.linear") for entry in ("penalty", "max_iter"))
+# Of heads and clusterings that none of these models is.
+OTHER_CLUSTERINGS = ("contrastive", "kmeans", "mini_batch_kmeans")
+UNUSED = (
+    *(f"train.{table}.{entry}" for table in ("linear", "search.linear") for entry in ("penalty", "max_iter")),
+    *(f"train.{name}.{entry}" for name in OTHER_CLUSTERINGS for entry in TrainTable().table_of(name).model_dump()),
+)
 # Tables of one kind: that of tile stands for them.
 ALIKE = tuple(f"site.slurm.{stage.name}." for stage in STAGES if stage.name != "tile")
 CONFIG = parse_config(BASE, source="run.toml")
@@ -245,6 +251,17 @@ def test_an_entry_changes_the_keys_that_it_must_and_no_other(name: str) -> None:
     changed = parse_config(raw, source="run.toml")
     assert {one: value for one, _, value in entries(changed)}[name] != ALL[name][1]
     assert changed_keys(chain(before), chain(changed)) == below(direct(name)) & set(chain(before))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ALL if name.split(".")[1:2] and name.split(".")[1] in OTHER_CLUSTERINGS]
+)
+def test_an_entry_of_another_clustering_changes_its_key_alone(name: str) -> None:
+    _, clustering, entry = name.split(".")
+    raw = {"train": {clustering: {entry: other_value(name, *ALL[name])}}}
+    before, after = (parse_config(one, source="run.toml").train for one in ({}, raw))
+    keys_of_both = [{one: keys.train_key(table, one, []) for one in CLUSTERINGS} for table in (before, after)]
+    assert {one for one in CLUSTERINGS if keys_of_both[0][one] != keys_of_both[1][one]} == {clustering}
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hypoxia_hpc.config.heads.attention import AttentionTable
+from hypoxia_hpc.config.heads.contrastive import ContrastiveTable
 from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
 from hypoxia_hpc.config.heads.funnel import FunnelTable
+from hypoxia_hpc.config.heads.kmeans import KMeansTable, MiniBatchKMeansTable
 from hypoxia_hpc.config.heads.linear import LinearTable
 from hypoxia_hpc.config.heads.logistic import LogisticTable
 from hypoxia_hpc.config.heads.tanh import TanhTable
@@ -47,6 +49,9 @@ _CLUSTERINGS: Mapping[str, DeclaredClustering] = {
         table=DeepKMeansTable,
         loss_over="tile; the autoencoder alone first, then the distance to the clusters is added, and the loss jumps",
     ),
+    "contrastive": DeclaredClustering(table=ContrastiveTable, loss_over="batch of tiles"),
+    "kmeans": DeclaredClustering(table=KMeansTable),
+    "mini_batch_kmeans": DeclaredClustering(table=MiniBatchKMeansTable),
 }
 
 

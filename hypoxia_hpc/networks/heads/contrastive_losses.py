@@ -56,22 +56,28 @@ def barlow_loss(one: Any, other: Any, off_diagonal: float = OFF_DIAGONAL) -> Any
     return on_diagonal + off_diagonal * (ops.sum(crossed**2) - ops.sum(diagonal**2))
 
 
-def instance_head(features: Any, units: int, seed: int) -> keras.KerasTensor:
-    """Features (b, d) -> vectors of length 1, float32 (b, 128): one hidden layer with ReLU."""
+def instance_head(features: Any, units: int, seed: int, precision: str = "float32") -> keras.KerasTensor:
+    """Features (b, d) -> vectors of length 1, float32 (b, 128): one hidden layer with ReLU, at "float32" or
+    "bfloat16"."""
     keras = start_keras()
-    return keras.layers.UnitNormalization(dtype="float32")(_head(features, units, INSTANCE_WIDTH, "instance", seed))
+    return keras.layers.UnitNormalization(dtype="float32")(
+        _head(features, units, INSTANCE_WIDTH, "instance", seed, precision)
+    )
 
 
-def cluster_head(features: Any, units: int, clusters: int, seed: int) -> keras.KerasTensor:
-    """Features (b, d) -> probabilities of the clusters, float32 (b, k): one hidden layer with ReLU."""
-    return start_keras().layers.Softmax(dtype="float32")(_head(features, units, clusters, "cluster", seed))
+def cluster_head(features: Any, units: int, clusters: int, seed: int, precision: str = "float32") -> keras.KerasTensor:
+    """Features (b, d) -> probabilities of the clusters, float32 (b, k): one hidden layer with ReLU, at "float32" or
+    "bfloat16"."""
+    said = _head(features, units, clusters, "cluster", seed, precision)
+    return start_keras().layers.Softmax(dtype="float32")(said)
 
 
-def _head(features: Any, units: int, width: int, name: str, seed: int) -> Any:
+def _head(features: Any, units: int, width: int, name: str, seed: int, precision: str) -> Any:
     keras = start_keras()
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     draws = [keras.initializers.GlorotUniform(seed=seed + number) for number in (0, 1)]
     dense = keras.layers.Dense
-    hidden = dense(units, activation="relu", kernel_initializer=draws[0], name=f"{name}_hidden")(features)
+    hidden = dense(units, activation="relu", kernel_initializer=draws[0], name=f"{name}_hidden", dtype=policy)(features)
     return dense(width, kernel_initializer=draws[1], name=f"{name}_output", dtype="float32")(hidden)
 
 

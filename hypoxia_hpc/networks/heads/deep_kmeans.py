@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.config import DeepKMeansTable
-from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows
 from hypoxia_hpc.networks.data.shuffling import WINDOW_ROWS
 from hypoxia_hpc.networks.data.standardise import MEAN, SCALE, standard_arrays, standard_shapes
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.cluster_parts import (
+    ClusterOf,
+    largest_first,
+    outputs_of_rows,
+    require_enough_tiles,
+)
 from hypoxia_hpc.networks.heads.cost import MODEL_SECONDS, MOST_CORES, CohortSize, Cost, HeadCost, Layers
 from hypoxia_hpc.networks.heads.loop import Logs, OnEpoch, fit
 from hypoxia_hpc.networks.heads.result import Arrays, Shapes, TrainedHead
@@ -49,14 +54,10 @@ KMEANS_STARTS = 10
 # what is predicted. A larger end leaves no gradient between centres; a smaller one keeps soft what prediction makes
 # hard.
 FIRST_SHARPNESS, LAST_SHARPNESS = 1.0, 100.0
-PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and every row is computed alike
 # Weights, two moments, gradients; of a checkpoint the first three, twice as it is written.
 WEIGHT_COPIES = 10
 # A code's distance to a centre, a dimension, over all iterations of a start.
 KMEANS_SECONDS = 5e-8
-
-# Feature vectors float32 (n, d) -> number of the cluster of each, int64 (n,).
-ClusterOf = Callable[[Float32Array], Int64Array]
 
 
 def train_deep_kmeans(
@@ -76,17 +77,16 @@ def train_deep_kmeans(
     """
     start_keras().backend.clear_session()
     with opened_rows(TrainingData(data.train, (), data.feature_length)) as (train, none):
-        _require_enough(table, train)
+        require_enough_tiles("deep_kmeans", table.clusters, train)
         standard = standard_arrays(train, none)
         program = _Program(table, train, standard, seed)
         history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
         network = program.network
         centres = np.array(network.centres)
-        codes = (_codes(network.encoder, batch.values) for batch in rows_in_order(train))
-        n_tiles = sum(np.bincount(nearest(some, centres), minlength=table.clusters) for some in codes)
+        codes = (outputs_of_rows(network.encoder, batch.values) for batch in rows_in_order(train))
+        order = largest_first((nearest(some, centres) for some in codes), table.clusters)
     weights = {f"{index:03d}": np.asarray(weight) for index, weight in enumerate(network.encoder.get_weights())}
-    largest_first = np.argsort(-np.asarray(n_tiles), kind="stable")
-    return TrainedHead({**standard, **weights, CENTRES: centres[largest_first]}, history)
+    return TrainedHead({**standard, **weights, CENTRES: centres[order]}, history)
 
 
 def deep_kmeans_shapes(table: DeepKMeansTable, feature_length: int, _: Outcome) -> Shapes:
@@ -116,7 +116,7 @@ def cluster_predictor(table: DeepKMeansTable, arrays: Arrays, feature_length: in
     """A trained clustering as a function of feature vectors."""
     encoder = _encoder(table, arrays, feature_length, "float32", seed=0)
     encoder.set_weights([arrays[name] for name in sorted(arrays) if name not in (MEAN, SCALE, CENTRES)])
-    return lambda values: nearest(_codes(encoder, values), arrays[CENTRES])
+    return lambda values: nearest(outputs_of_rows(encoder, values), arrays[CENTRES])
 
 
 def n_clusters(table: DeepKMeansTable) -> int:
@@ -134,14 +134,6 @@ def _squares(codes: Float32Array, centres: NDArray[Any]) -> Float64Array:
     """Squared distances, mean over dimensions, float64 (n, k)."""
     columns = [((codes - centre) ** 2).mean(axis=1, dtype=np.float64) for centre in centres]
     return np.stack(columns, axis=1)
-
-
-def _require_enough(table: DeepKMeansTable, train: Rows) -> None:
-    if len(train) < table.clusters:
-        raise InputError(
-            f"{len(train)} training tiles make no {table.clusters} clusters",
-            remedy="set [train.deep_kmeans] clusters to fewer than there are training tiles",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +258,7 @@ class _Program:
         """Codes of the first tiles of an epoch, which come in random order."""
         n_batches = -(-SAMPLE_ROWS // self._table.batch_size)
         batches = itertools.islice(self._rows.batches(epoch, 0), n_batches)
-        return np.concatenate([_codes(self.network.encoder, batch.values) for batch in batches])
+        return np.concatenate([outputs_of_rows(self.network.encoder, batch.values) for batch in batches])
 
     def _begin(self, sample: Float32Array) -> None:
         centres = kmeans(sample, self._table.clusters, self._seed)
@@ -302,14 +294,3 @@ def without_empty(codes: Float32Array, centres: Float32Array) -> Float32Array:
     filled = centres.copy()
     filled[empty] = codes[farthest[: len(empty)]]
     return filled
-
-
-def _codes(encoder: keras.Model, values: NDArray[Any]) -> Float32Array:
-    """Codes float32 (n, c) of feature vectors of the encoder's own type (n, d)."""
-    parts: list[Float32Array] = []
-    for start in range(0, len(values), PREDICT_ROWS):
-        part = values[start : start + PREDICT_ROWS]
-        padded = np.zeros((PREDICT_ROWS, values.shape[1]), dtype=values.dtype)
-        padded[: len(part)] = part
-        parts.append(np.asarray(encoder.predict_on_batch(padded))[: len(part)])
-    return np.concatenate(parts)

@@ -22,6 +22,13 @@ from hypoxia_hpc.networks.heads.attention import (
     train_attention,
 )
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
+from hypoxia_hpc.networks.heads.contrastive import (
+    contrastive_cost,
+    contrastive_predictor,
+    contrastive_shapes,
+    n_contrastive_clusters,
+    train_contrastive,
+)
 from hypoxia_hpc.networks.heads.deep_kmeans import (
     cluster_predictor,
     deep_kmeans_cost,
@@ -32,6 +39,15 @@ from hypoxia_hpc.networks.heads.deep_kmeans import (
 from hypoxia_hpc.networks.heads.dense import dense_cost, dense_predictor, dense_shapes, train_dense
 from hypoxia_hpc.networks.heads.finetuning import finetune_cost, train_finetuned
 from hypoxia_hpc.networks.heads.head import Clustering, Head
+from hypoxia_hpc.networks.heads.kmeans import (
+    kmeans_cost,
+    kmeans_predictor,
+    kmeans_shapes,
+    mini_batch_kmeans_cost,
+    n_kmeans_clusters,
+    train_kmeans,
+    train_mini_batch_kmeans,
+)
 from hypoxia_hpc.networks.heads.linear import linear_cost, linear_predictor, linear_shapes, train_linear
 from hypoxia_hpc.networks.heads.logistic import logistic_cost, logistic_predictor, logistic_shapes, train_logistic
 from hypoxia_hpc.networks.heads.loop import OnEpoch
@@ -85,6 +101,11 @@ _HEADS = {
     ),
     "finetune": _joined(Head, "finetune", train=train_finetuned, cost=finetune_cost),
 }
+_KMEANS: Mapping[str, Any] = {
+    "predictor": kmeans_predictor,
+    "n_clusters": n_kmeans_clusters,
+    "shapes": kmeans_shapes,
+}
 _CLUSTERINGS = {
     "deep_kmeans": _joined(
         Clustering,
@@ -94,6 +115,19 @@ _CLUSTERINGS = {
         n_clusters=n_clusters,
         shapes=deep_kmeans_shapes,
         cost=deep_kmeans_cost,
+    ),
+    "contrastive": _joined(
+        Clustering,
+        "contrastive",
+        train=train_contrastive,
+        predictor=contrastive_predictor,
+        n_clusters=n_contrastive_clusters,
+        shapes=contrastive_shapes,
+        cost=contrastive_cost,
+    ),
+    "kmeans": _joined(Clustering, "kmeans", train=train_kmeans, cost=kmeans_cost, **_KMEANS),
+    "mini_batch_kmeans": _joined(
+        Clustering, "mini_batch_kmeans", train=train_mini_batch_kmeans, cost=mini_batch_kmeans_cost, **_KMEANS
     ),
 }
 

@@ -60,3 +60,10 @@ def test_every_step_has_a_rate_above_0_and_not_above_the_largest(
 ) -> None:
     step = data.draw(st.integers(0, n_steps - 1))
     assert 0 < learning_rate(schedule, 0.01, step, n_steps) <= 0.01 * (1 + 1e-12)
+
+
+def test_the_warm_cosine_rises_in_equal_steps_and_falls_along_a_cosine() -> None:
+    rates = [learning_rate("warm-cosine", 1.0, step, 100) for step in range(100)]
+    assert rates[:11] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0])
+    assert rates[55] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 0.001

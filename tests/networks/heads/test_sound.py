@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 from stores_of_rows import cohort
 
-from hypoxia_hpc.config import AttentionTable, DeepKMeansTable, FunnelTable, LogisticTable, Table, TanhTable
+from hypoxia_hpc.config import (
+    AttentionTable,
+    ContrastiveTable,
+    DeepKMeansTable,
+    FunnelTable,
+    KMeansTable,
+    LogisticTable,
+    MiniBatchKMeansTable,
+    Table,
+    TanhTable,
+)
 from hypoxia_hpc.config.heads.registry import CLUSTERINGS, HEADS
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
@@ -29,6 +39,9 @@ TABLES: dict[str, Table] = {
     "logistic": LogisticTable(c=1.0),
     "attention": AttentionTable(units=6, attention_units=4, epochs=1, batch_size=4, bag_tiles=8),
     "deep_kmeans": DeepKMeansTable(clusters=2, units=(6,), code=3, pretrain_epochs=1, epochs=1, batch_size=50),
+    "contrastive": ContrastiveTable(clusters=2, units=6, epochs=1, batch_size=50),
+    "kmeans": KMeansTable(clusters=2),
+    "mini_batch_kmeans": MiniBatchKMeansTable(clusters=2, epochs=1, batch_size=50),
 }
 
 
