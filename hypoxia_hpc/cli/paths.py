@@ -153,5 +153,6 @@ def whole_path(run_dir: RunDir) -> int:
         codes = [by_slide(stage, run_dir.root, aside) for stage in stages_of("slide")]
         if not has_labels:
             say("no patient has a label: nothing to train or evaluate")
-        codes += [of_cohort(stage, run_dir) for stage in stages_of("cohort") if has_labels or not stage.labelled]
+        asked = stages_of("cohort", run_dir.config())
+        codes += [of_cohort(stage, run_dir) for stage in asked if has_labels or not stage.labelled]
     return worst(codes)

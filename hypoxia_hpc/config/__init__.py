@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.loading import parse_config as parse_config
     from hypoxia_hpc.config.loading import preset as preset
     from hypoxia_hpc.config.outcome import OutcomeTable as OutcomeTable
+    from hypoxia_hpc.config.phenotypes import PhenotypesTable as PhenotypesTable
     from hypoxia_hpc.config.report import ReportTable as ReportTable
     from hypoxia_hpc.config.run import RunConfig as RunConfig
     from hypoxia_hpc.config.search import SearchTable as SearchTable
@@ -66,6 +67,7 @@ _HOMES = {
     "MiniBatchKMeansTable": "heads.kmeans",
     "NAME_PATTERN": "base",
     "OutcomeTable": "outcome",
+    "PhenotypesTable": "phenotypes",
     "ReportTable": "report",
     "RunConfig": "run",
     "STUDIES": "studies.registry",

@@ -13,6 +13,7 @@ from hypoxia_hpc.config.evaluate import EvaluateTable, PoolingKind
 from hypoxia_hpc.config.extract import ExtractTable
 from hypoxia_hpc.config.heads.registry import HEADS
 from hypoxia_hpc.config.outcome import OutcomeKind, OutcomeTable
+from hypoxia_hpc.config.phenotypes import PhenotypesTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
@@ -39,6 +40,7 @@ class RunConfig(Table):
     extract: ExtractTable = ExtractTable()
     train: TrainTable = TrainTable()
     evaluate: EvaluateTable = EvaluateTable()
+    phenotypes: PhenotypesTable = PhenotypesTable()
     report: ReportTable = ReportTable()
     site: SiteTable = SiteTable()
 

@@ -94,6 +94,7 @@ class SlurmTable(_Further, _Sizes):
     extract: ArraySlurmTable = ArraySlurmTable()
     train: StageSlurmTable = StageSlurmTable()
     evaluate: StageSlurmTable = StageSlurmTable()
+    phenotypes: StageSlurmTable = StageSlurmTable()
     report: StageSlurmTable = StageSlurmTable()
 
     @model_validator(mode="after")

@@ -297,7 +297,7 @@ def cohort_estimates(
     config: RunConfig, n_slides: int, patients: Sequence[Patient], tiles: Figure
 ) -> dict[str, CohortEstimate]:
     """What the stages that learn from labels take, by the costs that they and the heads name."""
-    estimated = [stage.name for stage in stages_of("cohort") if stage.labelled and stage.cost]
+    estimated = [stage.name for stage in stages_of("cohort", config) if stage.labelled and stage.cost]
     sizes = [cohort_size(config, n_slides, patients, n) for n in (tiles.value, tiles.low, tiles.high)]
     return {stage: _cohort_estimate(stage, config, sizes) for stage in estimated}
 

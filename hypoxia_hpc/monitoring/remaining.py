@@ -98,7 +98,7 @@ def cohort_stages(survey: Survey, waiting: Set[str]) -> tuple[str, ...]:
     are made of its results. None for a run without labels."""
     if not survey.is_labelled:
         return ()
-    cohort = stages_of("cohort")
+    cohort = stages_of("cohort", survey.config)
     if not waiting & set(cohort[0].needs):
         progress = cohort_progress(survey)
         waiting = waiting | {name for name, (done, of) in progress.done.items() if done < of}

@@ -119,6 +119,20 @@ def evaluate_cost(config: RunConfig, size: CohortSize) -> StageCost:
     return StageCost({START: start, **known}, PROCESS_BYTES + held, _unknown(found))
 
 
+def phenotypes_cost(config: RunConfig, size: CohortSize) -> StageCost:
+    """The clustering trained again with other seeds, and all tiles through that of the first fold."""
+    found = {name: _head_cost(config, name, config.train.table_of(name), size) for name in config.train.clusterings}
+    known = {name: cost for name, cost in found.items() if cost is not None}
+    parts = {
+        name: replace(cost.train, core_seconds=config.phenotypes.seeds * cost.train.core_seconds)
+        for name, cost in known.items()
+    }
+    assigning = sum(cost.predict.core_seconds for cost in known.values())
+    reading = size.reading_seconds(size.tiles) + size.slides * OPEN_SECONDS + size.tiles * ROW_SECONDS
+    peak = PROCESS_BYTES + max((cost.train.peak_bytes for cost in known.values()), default=0.0) + size.tiles * ROW_BYTES
+    return StageCost({START: Cost(PROCESS_SECONDS + reading + assigning, 1, 0.0), **parts}, peak, _unknown(found))
+
+
 def report_cost(_: RunConfig, size: CohortSize) -> StageCost:
     """The page with its thumbnails."""
     return StageCost({START: Cost(size.slides * REPORT_SECONDS_A_SLIDE, 1, 0.0)}, PROCESS_BYTES, ())

@@ -73,6 +73,10 @@ class RunDir:
         return self.root / "reference.npy"
 
     @property
+    def phenotypes(self) -> Path:
+        return self.root / "phenotypes"
+
+    @property
     def report_file(self) -> Path:
         return self.root / "report" / "index.html"
 

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from hypoxia_hpc.cohorts.dealing import Member
-from hypoxia_hpc.config import EvaluateTable, ExtractTable, OutcomeTable, Table, TileTable, TrainTable, stage_key
+from hypoxia_hpc.config import (
+    EvaluateTable,
+    ExtractTable,
+    OutcomeTable,
+    PhenotypesTable,
+    Table,
+    TileTable,
+    TrainTable,
+    stage_key,
+)
 from hypoxia_hpc.records import Json, Label, Slide
 from hypoxia_hpc.tiling.regions import regions_digest, regions_path
 
@@ -20,6 +29,7 @@ EXTRACT_RULE = 1
 TRAIN_RULE = 2
 EVALUATE_RULE = 5
 PREDICT_RULE = 3
+PHENOTYPES_RULE = 1
 # Of who is in which set. It enters no other key: those hold the set of each patient.
 SPLIT_RULE = 2
 # What was asked before there was [outcome]; it enters no key.
@@ -120,3 +130,12 @@ def predict_key(used: Json, rows: Sequence[tuple[str, str, str, str]]) -> str:
     """Key of predictions by the models of another run. ``used``: their keys, and the content of that run's
     metrics.json. ``rows``: patient_id, slide_id, label, key of features of every slide."""
     return stage_key("predict", PREDICT_RULE, used, sorted(rows))
+
+
+def phenotypes_key(
+    table: PhenotypesTable, models: Sequence[tuple[str, str]], rows: Sequence[tuple[str, str, str, str, str]]
+) -> str:
+    """Key of phenotypes. ``models``: name and key of the clusterings of all folds. ``rows``: set in the first fold,
+    patient_id, slide_id, what is known of the patient, key of features of every slide."""
+    inputs: Json = {"models": [list(model) for model in models], "rows": sorted(rows)}
+    return stage_key("phenotypes", PHENOTYPES_RULE, table.keyed(exclude={"make"}), inputs)

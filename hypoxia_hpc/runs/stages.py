@@ -12,12 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hypoxia_hpc.config.plugins import added
 from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.stores.commit import machine_errors
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.config import RunConfig
 
 GROUP = "hypoxia_hpc.stages"
 Unit = Literal["slide", "cohort"]
@@ -34,7 +38,7 @@ class Stage:
 
     ``name`` is its verb and the folder of its receipts. ``unit``: does it go slide by slide, in parts that share no
     work, or does it see the whole cohort? ``needs``: stages that come before. ``device``: ``gpu`` where it gains from
-    one; submit gives such a stage the GPUs of [site.slurm], if any. ``help``: one line for --help.
+    one; submit gives such a stage the GPUs of [site.slurm], if any. ``help``: for --help, one line first.
 
     ``work``: the function that does it. Slide by slide: ``(run, slides, *, workers, retry, progress, stop, allocation)
     -> StageOutcome``, as `workers.slide_stage.work_through` makes it; else ``(run, *, progress, stop) -> object``,
@@ -44,6 +48,8 @@ class Stage:
     their receipts. Slide by slide: ``(run, slide_state) -> str``, the state in the stage it needs; else ``(run,
     feature_states) -> str``, of the receipt ``cohort``. None in `STAGES` alone: `runs.state` and `monitoring.status`
     look at the results themselves. ``labelled``: there is nothing to do for it where no patient has a label.
+    ``asked``: the entry of run.toml, as ``phenotypes.make``, that has to be true for `run` and `submit` to do it; its
+    own verb does it in any case.
 
     ``cost``: of one that sees the whole cohort, the function that tells what it takes, ``(config, cohort_size) ->
     StageCost``; None where that is not known.
@@ -58,6 +64,11 @@ class Stage:
     key: str | None = None
     labelled: bool = False
     cost: str | None = None
+    asked: str = ""
+
+    def is_asked(self, config: RunConfig) -> bool:
+        """Is it a part of this run?"""
+        return not self.asked or bool(attrgetter(self.asked)(config))
 
     def do(self, *arguments: Any, **options: Any) -> Any:
         """Call ``work``. Raises what it raises; of a stage of another package InputError for what looks like a bug."""
@@ -137,6 +148,21 @@ STAGES = (
         cost="hypoxia_hpc.runs.costs:evaluate_cost",
     ),
     Stage(
+        "phenotypes",
+        "cohort",
+        ("train",),
+        "gpu",
+        "hypoxia_hpc.stages.phenotypes:phenotypes",
+        "Phenotypes, from the clustering of [train]: RUN/phenotypes/.\n\nEvery tile gets a cluster. patients.csv and "
+        "slides.csv have the share of tiles in each; phenotypes.json says how large clusters are, how far they come "
+        "again with other seeds and folds, and whether they follow the tumour or the hospital. [phenotypes] make = "
+        "true makes it a part of `run` and `submit`; `predict` gives outside slides the same clusters.",
+        key="hypoxia_hpc.stages.phenotypes:expected_key",
+        labelled=True,
+        cost="hypoxia_hpc.runs.costs:phenotypes_cost",
+        asked="phenotypes.make",
+    ),
+    Stage(
         "report",
         "cohort",
         (),
@@ -196,9 +222,9 @@ def stages() -> tuple[Stage, ...]:
     return registry().stages
 
 
-def stages_of(unit: Unit) -> tuple[Stage, ...]:
-    """Those that go slide by slide, or those that see the whole cohort."""
-    return tuple(stage for stage in stages() if stage.unit == unit)
+def stages_of(unit: Unit, config: RunConfig | None = None) -> tuple[Stage, ...]:
+    """Those that go slide by slide, or those that see the whole cohort; with ``config``, those that a run asks for."""
+    return tuple(stage for stage in stages() if stage.unit == unit and (config is None or stage.is_asked(config)))
 
 
 def way_to(name: str) -> tuple[Stage, ...]:

@@ -135,13 +135,14 @@ def cohort_progress(survey: Survey) -> CohortProgress:
     done, problem = _built_in(survey)
     ready = bool(features) and all(state.status != "todo" for state in features)
     failing: dict[str, str] = {}
-    for stage in stages_of("cohort"):
+    asked = stages_of("cohort", survey.config)
+    for stage in asked:
         if stage.key:
             try:
                 done[stage.name] = int(ready and is_current(run, stage, features)), 1
             except HypoxiaError as error:
                 done[stage.name], failing[stage.name] = (0, 1), error.problem
-    in_order = {stage.name: done[stage.name] for stage in stages_of("cohort")}
+    in_order = {stage.name: done[stage.name] for stage in asked}
     is_unknown = survey.unknown is not None and problem == survey.unknown.problem
     return CohortProgress(in_order, problem, is_unknown, failing)
 

@@ -34,6 +34,7 @@ from hypoxia_hpc.models.outside import (
     unchecked,
     with_distances,
 )
+from hypoxia_hpc.models.phenotypes import keep_frozen_phenotypes
 from hypoxia_hpc.models.predicting import predict_features
 from hypoxia_hpc.models.predictions import TRAINING_FILE, Predictions, write_predictions
 from hypoxia_hpc.networks.heads.saved import SavedModel
@@ -147,6 +148,8 @@ def _predict(
     content |= {"operating": chosen.metrics["operating"], "reference": held.entry, USED: chosen.used}
     content["unchecked"] = unchecked(chosen, known, lacking)
     digest = write_predictions(run.predictions, predictions, made.clusters)
+    if made.clusters is not None:
+        keep_frozen_phenotypes(cohort, made.clusters)
     return predictions.patients, write_metrics(run, key_of_predictions(cohort, chosen.used), digest, content)
 
 

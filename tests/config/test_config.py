@@ -413,3 +413,18 @@ def test_a_split_over_images_is_not_for_survival() -> None:
     assert parsed(asked.format("score")).evaluate.image_split
     with pytest.raises(InputError, match=r"image_split is not for an \[outcome\] of kind .survival."):
         parsed(asked.format("survival"))
+
+
+def test_the_study_of_small_cell_lung_cancer_has_its_published_numbers() -> None:
+    config = preset("sclc")
+    assert (config.outcome.kind, config.tile.tile_px, config.tile.mpp) == ("survival", 224, 0.5)
+    assert (config.tile.tissue, config.tile.min_tissue) == ("watershed", 0.6)
+    assert (config.extract.backbone, config.extract.name) == ("resnet50", "resnet50")
+    assert config.train.clusterings == ("contrastive",)
+    table = config.train.contrastive
+    assert (table.clusters, table.units, table.learning_rate, table.epochs) == (50, 2048, 0.0005, 100)
+    assert config.train.folds == 5
+    assert config.train.heads == ("linear", "attention"), "those that predict survival"
+    assert config.phenotypes.make
+    assert preset("sclc", {"tile": {"tissue": "otsu"}}).tile.tissue == "otsu"
+    assert not preset("hypoxia").phenotypes.make

@@ -101,6 +101,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     **{f"train.{name}": (name,) for name in MODELS},
     **{f"train.search.{name}": (name,) for name in MODELS},
     "evaluate": ("evaluate",),
+    "phenotypes": (),  # a key that no other is made from: see below
     "report": (),
     "site": (),
     "site.slurm": (),
@@ -262,6 +263,14 @@ def test_an_entry_of_another_clustering_changes_its_key_alone(name: str) -> None
     before, after = (parse_config(one, source="run.toml").train for one in ({}, raw))
     keys_of_both = [{one: keys.train_key(table, one, []) for one in CLUSTERINGS} for table in (before, after)]
     assert {one for one in CLUSTERINGS if keys_of_both[0][one] != keys_of_both[1][one]} == {clustering}
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("phenotypes.")])
+def test_an_entry_of_phenotypes_changes_their_key_unless_it_says_when(name: str) -> None:
+    entry = name.removeprefix("phenotypes.")
+    other = CONFIG.phenotypes.model_copy(update={entry: other_value(name, *ALL[name])})
+    both = {keys.phenotypes_key(table, [("contrastive", "k")], []) for table in (CONFIG.phenotypes, other)}
+    assert len(both) == (1 if entry == "make" else 2)
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -25,7 +25,27 @@ def result_text(stage: str, found: Any) -> str:
             return f"train: {made} trained now, {before} trained before"
         case "evaluate":
             return spaced(metrics_text(found.metrics))
+        case "phenotypes":
+            return spaced("\n".join(phenotypes_lines(found.facts)))
     return f"{stage}: {found}"
+
+
+def phenotypes_lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What phenotypes found, and what to be careful with."""
+    stable = facts["stability"]["rand"].values()
+    yield f"phenotypes: {facts['clusters']} clusters of {sum(facts['sizes']):,} tiles by {facts['clustering']}"
+    if stable:
+        yield f"found again with other seeds and folds: adjusted Rand index {min(stable):.2f} to {max(stable):.2f}"
+    if facts["near_empty"]:
+        yield f"near-empty clusters: {some_names([str(number) for number in facts['near_empty']])}"
+    for number, site in facts["one_hospital"].items():
+        yield f"warning: cluster {number} is one hospital: nearly all of its tiles are from {site}"
+    if facts["score"] is not None:
+        follow = (
+            "the tumour more than the hospital" if facts["score"] > 0 else "the hospital at least as much as the tumour"
+        )
+        yield f"clusters follow {follow}: score {facts['score']:+.2f}"
+    yield "shares of every patient: phenotypes/patients.csv"
 
 
 def outcome_line(outcome: StageOutcome) -> str:

@@ -1,0 +1,174 @@
+"""phenotypes: shares of slides and patients, what clusters are, the same bytes after a stop, frozen on other slides."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from feature_runs import NAME, make_run
+
+from hypoxia_hpc.cli.text.stages import phenotypes_lines
+from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
+from hypoxia_hpc.models import phenotypes as models_phenotypes
+from hypoxia_hpc.networks.heads.kmeans import kmeans_predictor
+from hypoxia_hpc.networks.heads.saved import load_model
+from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.stages import stage_named, stages_of
+from hypoxia_hpc.runs.state import is_current, run_spec
+from hypoxia_hpc.runs.survey import survey_run
+from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.phenotypes import Phenotyped, phenotypes
+from hypoxia_hpc.stages.predict import predict
+from hypoxia_hpc.stages.train import train
+from hypoxia_hpc.stores.features import open_features
+
+K = 3
+TRAIN = {"heads": ["logistic"], "clusterings": ["kmeans"], "kmeans": {"clusters": K}, "folds": 2}
+FILES = ("patients.csv", "slides.csv", "phenotypes.json", "sample.csv")
+
+
+def made(run: RunDir, stop: threading.Event | None = None) -> Phenotyped:
+    return phenotypes(run, progress=NoProgress(), stop=stop or threading.Event())
+
+
+def contents(run: RunDir) -> dict[str, bytes]:
+    return {name: (run.phenotypes / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    found = make_run(tmp_path_factory.mktemp("phenotypes") / "run", TRAIN, n_patients=20)
+    train(found, progress=NoProgress(), stop=threading.Event())
+    made(found)
+    return found
+
+
+def facts_of(run: RunDir) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((run.phenotypes / "phenotypes.json").read_text())
+    return facts
+
+
+def test_shares_are_those_of_the_tiles_counted_one_by_one(run: RunDir) -> None:
+    patients, slides = (pd.read_csv(run.phenotypes / name) for name in FILES[:2])
+    clusters = [f"cluster_{number}" for number in range(K)]
+    assert list(patients) == ["patient_id", "n_tiles", *clusters]
+    assert list(slides) == ["slide_id", "patient_id", "n_tiles", *clusters]
+    assert patients[clusters].sum(axis=1).to_numpy() == pytest.approx(np.ones(len(patients)))
+    assert len(patients) == 21, "the one without a label, too"
+    model = load_model(run.model("kmeans.fold0"))
+    cluster_of = kmeans_predictor(model.table, model.arrays, model.record.feature_length)  # type: ignore[arg-type]
+    of_tiles = pd.read_parquet(run.phenotypes / "tiles.parquet")
+    for row in slides.itertuples():
+        found = open_features(run.features(NAME, str(row.slide_id)))
+        clusters_of = [int(cluster_of(one[None].astype(np.float32))[0]) for one in found.values]
+        assert row.n_tiles == len(clusters_of)
+        shares = [clusters_of.count(number) / len(clusters_of) for number in range(K)]
+        assert [getattr(row, name) for name in clusters] == pytest.approx(shares)
+        assert of_tiles[of_tiles["slide_id"] == row.slide_id]["cluster"].tolist() == clusters_of
+
+
+def test_the_facts_name_sizes_stability_typical_tiles_and_groups(run: RunDir) -> None:
+    facts = facts_of(run)
+    patients = pd.read_csv(run.phenotypes / "patients.csv")
+    assert sum(facts["sizes"]) == patients["n_tiles"].sum()
+    assert list(facts["stability"]["rand"]) == ["fold 1", "seed 1", "seed 2"]
+    assert len(facts["stability"]["overlaps"]) == K
+    assert {one["column"] for one in facts["enrichment"]} == {"label", "tumour_type"}
+    assert facts["follows"]["site"] is None
+    assert facts["score"] is None
+    train_patients = pd.read_csv(run.split_file).query("fold == 0 and set == 'train'")["patient_id"]
+    of_tiles = pd.read_parquet(run.phenotypes / "tiles.parquet").set_index(["slide_id", "x_l0", "y_l0"])["cluster"]
+    owner = pd.read_csv(run.phenotypes / "slides.csv").set_index("slide_id")["patient_id"]
+    assert len(facts["typical"]) == K
+    for number, tiles in enumerate(facts["typical"]):
+        assert 0 < len(tiles) <= 12
+        for tile in tiles:
+            assert of_tiles[tile["slide_id"], tile["x_l0"], tile["y_l0"]] == number
+            assert owner[tile["slide_id"]] in set(train_patients), "typical tiles are those of training patients"
+    sample = pd.read_csv(run.phenotypes / "sample.csv")
+    assert np.isfinite(sample[["component_1", "component_2"]]).all(axis=None)
+
+
+def test_what_is_there_is_found_and_what_is_damaged_is_made_again(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    assert not made(copy).fresh
+    states = survey_run(copy, run_spec).features
+    assert is_current(copy, stage_named("phenotypes"), states)
+    (copy.phenotypes / "patients.csv").write_text("patient_id\n")
+    assert made(copy).fresh
+    assert contents(copy) == contents(run)
+
+
+def test_stopped_between_seeds_it_goes_on_to_the_same_bytes(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run", ignore=shutil.ignore_patterns("phenotypes")))
+    stop, trained = threading.Event(), []
+    find = models_phenotypes.find_clustering
+
+    class Told:
+        def __init__(self, name: str) -> None:
+            self.predictor = find(name).predictor
+            self._train = find(name).train
+
+        def train(self, *arguments: Any, seed: int, **options: Any) -> Any:
+            trained.append(seed)
+            stop.set()
+            return self._train(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(models_phenotypes, "find_clustering", Told)
+    with pytest.raises(Stopped):
+        made(copy, stop)
+    assert not copy.phenotypes.exists()
+    made(copy)
+    assert trained == [1, 2], "no seed is trained twice"
+    assert contents(copy) == contents(run)
+    assert not list(copy.root.glob("checkpoints/phenotypes*"))
+
+
+def test_without_a_clustering_or_a_trained_one_it_says_what_to_do(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run", ignore=shutil.ignore_patterns("models")))
+    with pytest.raises(NotReadyError, match="2 of 2 clusterings are not trained"):
+        made(copy)
+    config = copy.config()
+    none = config.model_copy(update={"train": config.train.model_copy(update={"clusterings": ()})})
+    copy.config_file.write_text(render_config(none))
+    with pytest.raises(InputError, match=r"\[train\] clusterings is empty"):
+        made(copy)
+
+
+def test_outside_slides_get_the_same_clusters_frozen(run: RunDir, tmp_path: Path) -> None:
+    """The same slides as another cohort, without labels: the shares that they have at home."""
+    evaluate(run, progress=NoProgress(), stop=threading.Event())
+    outside = RunDir(
+        shutil.copytree(run.root, tmp_path / "outside", ignore=shutil.ignore_patterns("models", "predict*", "pheno*"))
+    )
+    for file in (outside.metrics_file, outside.split_file, outside.root / "split.json", outside.reference_file):
+        file.unlink(missing_ok=True)
+    outside.patients_file.unlink()
+    predict(outside, run, progress=NoProgress(), stop=threading.Event())
+    for name in FILES[:2]:
+        assert (outside.phenotypes / name).read_bytes() == (run.phenotypes / name).read_bytes()
+
+
+def test_it_is_a_part_of_run_and_submit_where_run_toml_asks_for_it() -> None:
+    without, asked = (preset("hypoxia", {"phenotypes": {"make": make}}) for make in (False, True))
+    assert "phenotypes" not in [stage.name for stage in stages_of("cohort", without)]
+    names = [stage.name for stage in stages_of("cohort", asked)]
+    assert names[names.index("phenotypes") - 1 :] == ["evaluate", "phenotypes", "report"]
+
+
+def test_what_is_to_be_careful_with_is_said(run: RunDir) -> None:
+    facts = {**facts_of(run), "near_empty": [2], "one_hospital": {"1": "A7"}, "score": -0.2}
+    said = "\n".join(phenotypes_lines(facts))
+    assert "near-empty clusters: 2" in said
+    assert "cluster 1 is one hospital: nearly all of its tiles are from A7" in said
+    assert "the hospital at least as much as the tumour: score -0.20" in said
