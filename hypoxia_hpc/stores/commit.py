@@ -27,6 +27,8 @@ LEFTOVER_NAME = re.compile(r"\.(?:tmp|old)-.+-(?P<host>[^-]+)-(?P<pid>[0-9]{1,7}
 _RUN_AGAIN = "then run the same command again; what is done stays done"
 _NO_SPACE = ("the disk is full", f"free space there or choose another disk, {_RUN_AGAIN}")
 _READ_ONLY = ("it cannot be written or read here", f"mount it writable or mend its permissions, {_RUN_AGAIN}")
+_CANNOT = ("this file system cannot do it", f"have the run on another disk (copy it there as it is), {_RUN_AGAIN}")
+_GONE = ("its disk or network file system does not answer", f"look at the mount and the server, {_RUN_AGAIN}")
 _FILE_IN_THE_WAY = ("a file is where a folder has to be", f"move it away, {_RUN_AGAIN}")
 # errno -> (the rule that is broken, the remedy). Any other OSError is a bug, not a state of the machine.
 _MACHINE_ERRORS = {
@@ -38,6 +40,8 @@ _MACHINE_ERRORS = {
     errno.EFBIG: ("the file is larger than this file system or a limit (ulimit -f) allows", "choose another disk"),
     errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter run directory or slide_id"),
     errno.EIO: ("the disk reports an error", f"check it or choose another, {_RUN_AGAIN}"),
+    **dict.fromkeys((errno.EXDEV, errno.ENOTSUP, errno.ENOSYS), _CANNOT),  # as an overlay that renames no folder
+    **dict.fromkeys((errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ETIMEDOUT), _GONE),
     errno.ESTALE: ("the network file system lost it", f"check the mount, {_RUN_AGAIN}"),
     errno.EISDIR: ("a folder is where a file has to be", f"move it away, {_RUN_AGAIN}"),
     errno.ENOMEM: ("memory ran out", f"fewer workers, or a machine or job with more memory, {_RUN_AGAIN}"),
