@@ -20,7 +20,7 @@ class AreaSpread:
     """An area under the ROC curve of ``n_positive`` and ``n_negative`` units, and how far it may be off: Newcombe's
     variance times ``inflation``, which was estimated with ``freedom`` degrees of freedom (infinite: not estimated)."""
 
-    auc: float
+    value: float
     n_positive: int
     n_negative: int
     inflation: float = 1.0
@@ -29,7 +29,7 @@ class AreaSpread:
     def interval(self, confidence: float) -> tuple[float, float]:
         """Low and high, in 0..1."""
         return newcombe_interval(
-            self.auc,
+            self.value,
             self.n_positive,
             self.n_negative,
             confidence,
@@ -40,7 +40,7 @@ class AreaSpread:
         """1 less the largest confidence whose interval leaves 1/2 out: there the bound is 1/2, and the variance that of
         1/2."""
         variance = self.inflation * newcombe_variance(0.5, self.n_positive, self.n_negative)
-        deviations = abs(self.auc - 0.5) / np.sqrt(variance)
+        deviations = abs(self.value - 0.5) / np.sqrt(variance)
         tail = ndtr(-deviations) if np.isinf(self.freedom) else stdtr(max(self.freedom, 1.0), -deviations)
         return float(2 * tail)
 
@@ -71,12 +71,15 @@ def auc_interval(
     slide, or the site of each patient: the same with the numbers of units of either class, its variance times the ratio
     of the clustered variance (`auc_covariance`) to Newcombe's. To both of the ratio is added Newcombe's variance where
     half a pair of units is out of order, so that an area of 1 does not get an interval of width 0. ``folds`` above 1:
-    of a cross-validation, see `folds_factor`.
+    of a cross-validation, see `folds_factor`. No interval where all probabilities are equal: that area is 1/2 in any
+    cohort.
     """
     if len(np.unique(labels)) < 2:
         return Bounds(np.nan, np.nan, np.nan)
+    if np.ptp(probabilities) == 0:
+        return Bounds(0.5, np.nan, np.nan)
     [spread], _ = area_spreads(labels, np.asarray(probabilities)[:, None], units, folds)
-    return Bounds(spread.auc, *spread.interval(confidence))
+    return Bounds(spread.value, *spread.interval(confidence))
 
 
 def area_spreads(

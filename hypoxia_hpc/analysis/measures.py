@@ -102,7 +102,7 @@ def class_intervals(
     }
     fewest = int((class_counts(labels, codes, n_units, n_classes) > 0).sum(axis=0).min()) if n else 0
     macro = class_auc_statistic(labels, probabilities, codes, n_units)
-    found["roc_auc_macro"] = _bounded(macro, n_units, fewest, confidence, folds=folds)[-1]
+    found["roc_auc_macro"] = _exact(_bounded(macro, n_units, fewest, confidence, folds=folds)[-1:], probabilities)[0]
     calls = class_call_statistic(labels, probabilities, codes, n_units)
     found |= zip(class_call_names(n_classes), _bounded(calls, n_units, fewest, confidence, folds=folds), strict=True)
     right = probabilities.argmax(axis=1) == labels
@@ -150,7 +150,7 @@ def survival_intervals(
     codes, n_units, (time, event, risk) = in_order(grouped(units), time, event, risk)
     statistic = concordance_statistic(time, event, risk, codes, until=until)
     with_event = len(np.unique(codes[event == 1]))
-    found = _bounded(statistic, n_units, with_event, confidence, folds=folds)
+    found = _exact(_bounded(statistic, n_units, with_event, confidence, folds=folds), risk)
     return as_intervals(dict(zip(SURVIVAL_METRICS, found, strict=True)), len(time))
 
 
@@ -201,6 +201,12 @@ def _bounded(
             low, high = bounded_interval(float(value), float(variance), n, confidence, lowest=lowest, freedom=freedom)
             found.append(Bounds(float(value), low, high))
     return found
+
+
+def _exact(found: list[Bounds], said: NDArray[np.floating]) -> list[Bounds]:
+    """Without intervals where the same is said of every row: ranks that are ties have no error, in any cohort."""
+    is_constant = len(said) > 0 and not np.ptp(said, axis=0).any()
+    return [Bounds(each.value, np.nan, np.nan) for each in found] if is_constant else found
 
 
 def as_intervals(found: Mapping[str, Bounds], n: int) -> dict[str, Interval]:

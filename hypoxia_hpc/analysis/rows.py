@@ -126,11 +126,16 @@ def stacked(*statistics: Statistic) -> Statistic:
     return measure
 
 
-def difference(one: Statistic, other: Statistic) -> Statistic:
-    """``one`` minus ``other`` on the same resamples."""
+def mean_of_parts(parts: Sequence[tuple[Statistic, Float64Array]]) -> Statistic:
+    """The mean of the same metrics over parts of the rows (the folds of a cross-validation): ``parts`` are statistics
+    of the same units, each with its rows in each unit, float64 (n_units,), by which it counts. A part in which a metric
+    is not defined does not count."""
 
     def measure(weights: Float64Array) -> Float64Array:
-        return one(weights) - other(weights)
+        values = np.stack([statistic(weights) for statistic, _ in parts])
+        sizes = np.stack([weights.T @ rows for _, rows in parts])[:, :, None]
+        known = ~np.isnan(values)
+        return divided((np.where(known, values, 0) * sizes).sum(axis=0), (known * sizes).sum(axis=0))
 
     return measure
 

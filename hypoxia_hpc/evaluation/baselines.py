@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.measures import Measures, says_nothing
 from hypoxia_hpc.evaluation.operating import THRESHOLD, with_call
 from hypoxia_hpc.records import Float64Array
 
 TYPE, SITE = "tumour_type", "site"
+MAJORITY = "majority-class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Baseline:
 
 # By their names in tables. To add one: a line here, and its columns in the facts.
 BASELINES: Mapping[str, Baseline] = {
-    "majority-class": Baseline("how often each class occurs", "the larger class", (), are_groups=True),
+    MAJORITY: Baseline("how often each class occurs", "the larger class", (), are_groups=True),
     "tumour-type": Baseline("the tumour type", "tumour type alone", (TYPE,), are_groups=True),
     "site": Baseline("the site", "site alone", (SITE,), are_groups=True),
     "tumour-type-and-site": Baseline("tumour type and site", "tumour type and site", (TYPE, SITE), are_groups=True),
@@ -84,6 +85,17 @@ def _lacking_outside(facts: pd.DataFrame, learnt: pd.DataFrame, baseline: Baseli
     if not baseline.are_groups or set(_groups(facts, columns)) & set(_groups(learnt, columns)):
         return ""
     return f"no outside patient has the {baseline.words.removeprefix('the ')} of a training patient"
+
+
+def uninformative(rows: Mapping[str, pd.DataFrame], measures: Measures) -> dict[str, str]:
+    """Why baselines tell nothing here, by their names, of ``rows`` by model: they say the same of every patient. The
+    majority class always does, and is what the figure without any relation stands for."""
+    why = "it says the same of all these patients"
+    return {
+        name: why
+        for name, own in rows.items()
+        if name in BASELINES and name != MAJORITY and says_nothing(own, measures.said_of_patients)
+    }
 
 
 def training_facts(facts: pd.DataFrame, folds: Sequence[Mapping[str, str]], measures: Measures) -> list[pd.DataFrame]:

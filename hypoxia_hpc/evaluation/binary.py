@@ -14,12 +14,13 @@ from hypoxia_hpc.analysis.calibration import PATIENTS_A_PARAMETER, Calibration, 
 from hypoxia_hpc.analysis.call_intervals import call_intervals
 from hypoxia_hpc.analysis.calls import sensitivity_threshold, youden_threshold
 from hypoxia_hpc.analysis.chance import Chance, auc_chance, least_p
-from hypoxia_hpc.analysis.comparison import Compared, compare_auc
+from hypoxia_hpc.analysis.comparison import paired_areas
 from hypoxia_hpc.analysis.measures import as_intervals, binary_intervals
 from hypoxia_hpc.analysis.metrics import Interval
 from hypoxia_hpc.analysis.rows import Ids, Statistic, auc_statistic, class_counts
+from hypoxia_hpc.analysis.spreads import Jackknifed, Spread
 from hypoxia_hpc.config import EvaluateTable
-from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.measures import Measures, Spreads
 from hypoxia_hpc.evaluation.operating import THRESHOLD, Operating, Seen
 from hypoxia_hpc.records import AnyArray, Float64Array, Int64Array, Json
 
@@ -119,11 +120,19 @@ class BinaryMeasures(Measures):
     def statistic(self, rows: pd.DataFrame, said: Sequence[str], codes: Int64Array, n_units: int) -> Statistic:
         return auc_statistic(*_columns(rows, said), codes, n_units)
 
-    def compared(self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Compared:
-        labels, mine = _columns(one, said)
-        return compare_auc(
-            labels, mine, _columns(other, said)[1], confidence=self.table.confidence, units=units, folds=self.folds
-        )
+    def spreads(self, models: Sequence[pd.DataFrame], said: Sequence[str], units: Ids | None) -> Spreads | None:
+        if self.folds > 1:
+            return super().spreads(models, said, units)
+        labels = _columns(models[0], said)[0]
+        if len(np.unique(labels)) < 2:
+            return None
+        return Spreads(*paired_areas(labels, np.column_stack([_columns(rows, said)[1] for rows in models]), units))
+
+    def spreads_of(
+        self, found: Jackknifed, rows: pd.DataFrame, codes: Int64Array, n_units: int
+    ) -> Sequence[Spread] | None:
+        n_negative, n_positive = (int(n) for n in (self.strata(rows, codes, n_units) > 0).sum(axis=0))
+        return found.areas(n_positive, n_negative, n_units) if n_negative and n_positive else None
 
     def strata(self, rows: pd.DataFrame, codes: Int64Array, n_units: int) -> Float64Array:
         return class_counts(rows["label"].to_numpy(dtype=np.int64), codes, n_units)

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.chance import Chance, auc_chance, holm, verdict
+from hypoxia_hpc.analysis.comparison import Compared
 from hypoxia_hpc.analysis.measures import within_interval
 from hypoxia_hpc.analysis.rows import Ids
+from hypoxia_hpc.evaluation.baselines import MAJORITY, uninformative
 from hypoxia_hpc.evaluation.measures import Measures, chance_of_intervals
 from hypoxia_hpc.records import Json
 
@@ -68,14 +70,25 @@ def _verdict(value: float | None, p: float, measures: Measures) -> str:
     return verdict(None if value is None else 0.5 + value - measures.no_relation, p, ALPHA)
 
 
-def comparisons(lead: str, rows: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> Json:
-    """The headline metric of the lead model less that of each other model and baseline, on the same test patients."""
+def comparisons(lead: str, rows: Mapping[str, pd.DataFrame], measures: Measures, units: Units, own: Compared) -> Json:
+    """The headline metric of the lead model less that of each other model and baseline, on the same test patients.
+    ``own``: that of the lead model less its value without any relation, which is that of the majority class."""
     mine, said = rows[lead], measures.said_of_patients
+    silent = uninformative(rows, measures)
     return {
-        name: asdict(measures.compared(mine, other, said, units_of(mine, units)))
+        name: asdict(own if name == MAJORITY else measures.compared(mine, other, said, units_of(mine, units)))
         for name, other in rows.items()
-        if name != lead and len(other) == len(mine)
+        if name not in (lead, *silent) and len(other) == len(mine)
     }
+
+
+def beyond_chance(headline: Json, chance: Json, measures: Measures) -> Compared:
+    """The headline metric of a model, with its own interval and its own p against chance, less its value without any
+    relation."""
+    value, low, high = (
+        None if headline[name] is None else headline[name] - measures.no_relation for name in ("value", "low", "high")
+    )
+    return Compared(value, low, high, None if value is None else chance["p"], headline["n"])
 
 
 def within_groups(

@@ -8,8 +8,18 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from hypoxia_hpc.analysis.probe import Probed
-from hypoxia_hpc.evaluation.baselines import SITE, TYPE, makeable
-from hypoxia_hpc.evaluation.claims import Units, chances, comparisons, group_counts, lead_of, units_of, within_groups
+from hypoxia_hpc.evaluation.baselines import SITE, TYPE, makeable, uninformative
+from hypoxia_hpc.evaluation.claims import (
+    Units,
+    beyond_chance,
+    chances,
+    comparisons,
+    group_counts,
+    lead_of,
+    units_of,
+    within_groups,
+)
+from hypoxia_hpc.evaluation.folds import baselines_within_folds, within_folds
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
 from hypoxia_hpc.evaluation.warnings import warnings_of
@@ -48,27 +58,47 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
     """Everything of metrics.json but its seals: see docs/evaluation."""
     outcome = measures.outcome
     models = models_of({"tile": said.tiles, **said.once}, measures, context.units)
-    rows = rows_by_model(said.once["patient"], TEST, measures)
+    rows, by_fold = (rows_by_model(part, TEST, measures) for part in (said.once["patient"], said.patients))
     heads = {head: rows[head] for head in context.heads if head in rows}
     lead = lead_of(context.heads, models, measures)
+    chance = chances(heads, measures, context.units)
     content: Json = {
         "outcome": outcome.table.model_dump(mode="json"),
         "models": models,
         "lead": lead,
         "operating": _operating(context.operating),
-        "chance": chances(heads, measures, context.units),
-        "compared": comparisons(lead["model"], rows, measures, context.units) if lead["model"] in rows else {},
+        "chance": chance,
+        "compared": compared_with(lead["model"], by_fold, models, chance, TEST, measures, context.units),
         **of_groups(heads, context.facts, measures, context.units),
         "probe": {}
         if context.probed is None
         else {SITE: {**asdict(context.probed), "readable": context.probed.readable}},
-        "unchecked": _unchecked(context, measures),
+        "unchecked": _unchecked(context, by_fold, measures),
     }
     if context.n_folds > 1:
+        found = content["within_folds"] = within_folds(by_fold, measures, context.units)
+        for name, replaced in baselines_within_folds(by_fold, found, measures, context.units).items():
+            models[name][TEST]["patient"] |= replaced
         content["folds"] = _folds(said.patients, replace(measures, folds=1), context.units)
     least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
     content["warnings"] = [asdict(one) for one in warnings_of(content, measures, least)]
     return content
+
+
+def compared_with(
+    lead: str,
+    rows: Mapping[str, pd.DataFrame],
+    models: Json,
+    chance: Json,
+    set_name: str,
+    measures: Measures,
+    units: Units,
+) -> Json:
+    """``compared``: `claims.comparisons` of the ``lead`` model, where it has ``rows``."""
+    if lead not in rows:
+        return {}
+    own = beyond_chance(models[lead][set_name]["patient"][measures.headline], chance[lead], measures)
+    return comparisons(lead, rows, measures, units, own)
 
 
 def models_of(levels: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> Json:
@@ -102,8 +132,8 @@ def _folds(patients: pd.DataFrame, measures: Measures, units: Units) -> Json:
 
 
 def rows_by_model(rows: pd.DataFrame, set_name: str, measures: Measures) -> dict[str, pd.DataFrame]:
-    """The labelled rows of one set, by model, patients by id."""
-    own = _labelled(rows[rows["set"] == set_name], measures).sort_values("id", kind="stable")
+    """The labelled rows of one set, by model, patients by id and fold."""
+    own = _labelled(rows[rows["set"] == set_name], measures).sort_values(["id", "fold"], kind="stable")
     return {str(model): part for model, part in own.groupby("model", sort=False, observed=True)}
 
 
@@ -142,9 +172,9 @@ def _shown(rows: pd.DataFrame, measures: Measures) -> pd.Series:
     return rows["label"].map(lambda number: names[int(number)])
 
 
-def _unchecked(context: Context, measures: Measures) -> list[Json]:
+def _unchecked(context: Context, rows: Mapping[str, pd.DataFrame], measures: Measures) -> list[Json]:
     """Which checks could not be made, and why."""
-    found = not_compared(makeable(context.facts)[1])
+    found = not_compared(makeable(context.facts)[1] | uninformative(rows, measures))
     if context.probed is None or context.probed.accuracy is None:
         found.append({"check": "can the site be read from the features?", "why": "fewer than two sites of 5 patients"})
     return found

@@ -6,19 +6,28 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.chance import Chance
-from hypoxia_hpc.analysis.comparison import Compared, apart, compare_statistics
+from hypoxia_hpc.analysis.comparison import Compared, compare_spreads
 from hypoxia_hpc.analysis.metrics import Interval
-from hypoxia_hpc.analysis.rows import Ids, Statistic, unit_codes
+from hypoxia_hpc.analysis.rows import Ids, Statistic, mean_of_parts, unit_codes
+from hypoxia_hpc.analysis.spreads import Exact, Jackknifed, Spread
 from hypoxia_hpc.config import EvaluateTable
 from hypoxia_hpc.evaluation.operating import Operating, Seen
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float64Array, Int64Array, Json
+
+
+class Spreads(NamedTuple):
+    """How far a metric of each of several models may be off, and the correlation of the first and the last."""
+
+    each: Sequence[Spread]
+    correlation: float
+
 
 # Where p is looked for by turning intervals round.
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 1e-6, 1 - 1e-6
@@ -54,33 +63,50 @@ class Measures(ABC):
         """The headline metric, which has to be the only one."""
 
     def compared(self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Compared:
-        """The headline metric of ``one`` less that of ``other``, of the same patients in the same order, with the BCa
-        interval of a bootstrap that draws the same patients for both; it has no p. Where they never differ in any
-        draw: no difference at all where both say the same of every patient, else what the two intervals allow."""
-        codes, n_units = unit_codes(np.arange(len(one)) if units is None else units)
-        mine, theirs = (self.statistic(rows, said, codes, n_units) for rows in (one, other))
-        [found] = compare_statistics(
-            mine,
-            theirs,
-            self.strata(one, codes, n_units),
-            n_resamples=self.table.bootstrap,
-            confidence=self.table.confidence,
-            seed=self.table.seed,
-            folds=self.folds,
-        )
-        value, low, high = (None if math.isnan(number) else float(number) for number in found)
-        if value is not None and low is None:
-            low, high = self._never_apart(one, other, said, units)
-        return Compared(value, low, high, None, len(one))
-
-    def _never_apart(
-        self, one: pd.DataFrame, other: pd.DataFrame, said: Sequence[str], units: Ids | None
-    ) -> tuple[float | None, float | None]:
-        columns = list(said)
+        """The headline metric of ``one`` less that of ``other``, of the same patients in the same order, with interval
+        and p (`compare_spreads`); in a cross-validation that of `over_folds`. No difference at all where both say the
+        same of every patient."""
+        n, columns = one["patient_id"].nunique(), list(said)
+        spreads = self.spreads([one, other], said, units)
+        if spreads is None:
+            return Compared(None, None, None, None, n)
         if np.array_equal(one[columns].to_numpy(), other[columns].to_numpy()):
-            return 0.0, 0.0
-        mine, theirs = (self.metrics(rows, said, units)[self.headline] for rows in (one, other))
-        return apart(mine, theirs)
+            return Compared(0.0, 0.0, 0.0, 1.0, n)
+        mine, theirs = spreads.each
+        most = 2 * (1 - self.no_relation)
+        return compare_spreads(mine, theirs, spreads.correlation, n, self.table.confidence, most=most)
+
+    def spreads(self, models: Sequence[pd.DataFrame], said: Sequence[str], units: Ids | None) -> Spreads | None:
+        """How far the headline metric of each of ``models`` may be off, rows of the same patients in the same order,
+        and the correlation of the first and the last; None where one is not defined."""
+        codes, n_units = unit_codes(models[0]["patient_id"] if units is None else units)
+        statistics = [self.over_folds(rows, said, codes, n_units) for rows in models]
+        found = Jackknifed.of(statistics, n_units, self.folds)
+        each = self.spreads_of(found, models[0], codes, n_units)
+        if each is None:
+            return None
+        known = [Exact(self.no_relation) if says_nothing(m, said) else one for m, one in zip(models, each, strict=True)]
+        return Spreads(known, found.correlation)
+
+    def spreads_of(
+        self, found: Jackknifed, rows: pd.DataFrame, codes: Int64Array, n_units: int
+    ) -> Sequence[Spread] | None:
+        """The kind of interval that the headline metric has; None where one of these is not defined."""
+        fewest = int((self.strata(rows, codes, n_units) > 0).sum(axis=0).min())
+        return found.bounded(fewest, n_units, 2 * self.no_relation - 1)
+
+    def over_folds(self, rows: pd.DataFrame, said: Sequence[str], codes: Int64Array, n_units: int) -> Statistic:
+        """The headline metric; in a cross-validation its mean over the folds, each by its patients: what different
+        models say is never ranked together."""
+        if self.folds == 1:
+            return self.statistic(rows, said, codes, n_units)
+        numbers = rows["fold"].to_numpy()
+        parts = []
+        for number in np.unique(numbers):
+            own = numbers == number
+            sizes = np.bincount(codes[own], minlength=n_units).astype(np.float64)
+            parts.append((self.statistic(rows[own], said, codes[own], n_units), sizes))
+        return mean_of_parts(parts)
 
     @property
     def calibrated(self) -> tuple[str, ...]:
@@ -114,8 +140,7 @@ class Measures(ABC):
         ``train_values`` (n, v) alone; NaN counts as their mean."""
 
     def strata(self, rows: pd.DataFrame, codes: Int64Array, n_units: int) -> Float64Array:
-        """Rows of each class in each unit, float64 (n_units, classes): every resample keeps all of them. One class
-        where the outcome has none."""
+        """Rows of each class in each unit, float64 (n_units, classes). One class where the outcome has none."""
         return np.bincount(codes, minlength=n_units).astype(np.float64)[:, None]
 
     def chance(self, rows: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Chance:
@@ -128,6 +153,12 @@ class Measures(ABC):
     def least_p(self, rows: pd.DataFrame) -> float:
         """The smallest p that so few patients allow, 1 where nothing can be tested."""
         return 1.0 if len(rows) < 2 else 0.0
+
+
+def says_nothing(rows: pd.DataFrame, said: Sequence[str]) -> bool:
+    """Whether a model says the same of all patients of a fold, in every fold: its ranks are ties, in any cohort."""
+    numbers = rows.groupby("fold", dropna=False, observed=True)[list(said)].nunique(dropna=False)
+    return bool((numbers <= 1).to_numpy().all())
 
 
 def chance_of_intervals(interval: Callable[[float], Interval], no_relation: float) -> Chance:
@@ -144,7 +175,9 @@ def chance_of_intervals(interval: Callable[[float], Interval], no_relation: floa
 
     narrowest = beyond(LEAST_CONFIDENCE)
     if math.isnan(narrowest):
-        return Chance(1.0, "none")
+        # Of a model that says the same of everyone it is known without an interval.
+        is_exact = interval(LEAST_CONFIDENCE).value == no_relation
+        return Chance(1.0, "interval" if is_exact else "none")
     if narrowest <= 0:
         return Chance(1.0, "interval")
     if beyond(MOST_CONFIDENCE) > 0:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pandas as pd
 
 from hypoxia_hpc.errors import some, some_names
-from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_outside
-from hypoxia_hpc.evaluation.claims import chances, comparisons
-from hypoxia_hpc.evaluation.content import Said, models_of, of_groups, rows_by_model
+from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_outside, uninformative
+from hypoxia_hpc.evaluation.claims import chances
+from hypoxia_hpc.evaluation.content import Said, compared_with, models_of, of_groups, rows_by_model
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.warnings import Warned, outside_warnings
 from hypoxia_hpc.records import Json
@@ -28,12 +28,13 @@ def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measu
     rows = rows_by_model(said.once["patient"], EXTERNAL, measures)
     heads = {name: part for name, part in rows.items() if name not in BASELINES}
     leading = str(lead["model"])
+    chance = chances(heads, measures, None)
     content: Json = {
         "outcome": measures.outcome.table.model_dump(mode="json"),
         "models": models,
         "lead": lead,
-        "chance": chances(heads, measures, None),
-        "compared": comparisons(leading, rows, measures, None) if leading in rows else {},
+        "chance": chance,
+        "compared": compared_with(leading, rows, models, chance, EXTERNAL, measures, None),
         **of_groups(heads, facts, measures, None),
     }
     least = measures.least_p(heads[leading]) if leading in heads else 1.0
@@ -48,8 +49,8 @@ def outside_baselines(
     cannot be made, by their names. ``facts``: of all patients; ``training``: of the training patients of each fold."""
     first = patients[(patients["model"] == patients["model"].iloc[0]) & (patients["set"] == EXTERNAL)]
     made, lacking = makeable_outside(facts.loc[first["patient_id"].astype(str).tolist()], training)
-    rows = [baseline_rows(name, first, facts, training, measures) for name in made]
-    return pd.concat([patients, *rows], ignore_index=True), lacking
+    rows = {name: baseline_rows(name, first, facts, training, measures) for name in made}
+    return pd.concat([patients, *rows.values()], ignore_index=True), lacking | uninformative(rows, measures)
 
 
 def trained_on_warning(found: Mapping[str, str]) -> list[Warned]:

@@ -25,6 +25,7 @@ BY_METRIC = Each(INTERVAL)
 MODELS = Each(Each(Each(BY_METRIC)))  # by model, set and level
 OPTIONAL: dict[str, Shape] = {
     "folds": Each(MODELS),
+    "within_folds": Each(BY_METRIC),
     "compared": Each(Each((int, float, str, NoneType))),
     "unchecked": [{"check": TEXT, "why": TEXT}],
     "operating": Each([(dict,)]),

@@ -22,6 +22,7 @@ from hypoxia_hpc.reports.text import count_of, fixed, interval, p_value
 
 # Of patients without a label, or predicted by the models of another run.
 CALLED = ("unlabelled", "predict")
+COMPARISON = "comparison with "  # begins a check of metrics.json that was not made, before the name of the baseline
 WITHIN = {"tumour_type": "within a tumour type", "site": "within a site"}
 
 
@@ -71,7 +72,7 @@ def summarise(data: ReportData, kind: Kind) -> Summary:
 
 
 def _unchecked(check: str, why: str) -> str:
-    name = check.removeprefix("comparison with ")
+    name = check.removeprefix(COMPARISON)
     return f"{check.replace(name, BASELINES.get(name, name)).rstrip('?')} ({why})"
 
 
@@ -110,9 +111,13 @@ def beside(data: ReportData, kind: Kind, lead: str, set_name: str) -> tuple[Besi
         found = data.metrics.get("within", {}).get(group, {}).get(lead, {}).get(kind.headline, {})
         if found.get("value") is not None:
             rows.append(Beside(f"model {lead}, {words}", found, {}, is_lead=True))
+    over_folds = data.metrics.get("within_folds", {}).get(lead, {}).get(kind.headline, {})
+    if over_folds.get("value") is not None:
+        rows.append(Beside(f"model {lead}, mean over folds", over_folds, {}, is_lead=True))
+    unchecked = {str(one["check"]) for one in data.metrics.get("unchecked", ())}
     for name in baselines_of(data):
         found = metric(data.metrics, name, set_name, "patient", kind.headline)
-        if found.get("value") is not None:
+        if found.get("value") is not None and f"{COMPARISON}{name}" not in unchecked:
             rows.append(Beside(BASELINES[name], found, compared.get(name, {})))
     return tuple(rows)
 
@@ -157,5 +162,7 @@ def _across_folds(data: ReportData, kind: Kind, lead: str) -> str:
         span = f"; fold by fold it is {mean} on average, from {min(known):.2f} to {max(known):.2f}"
     return (
         f"Cross-validated in {n_folds(data)} folds, each patient predicted by models that did not see it{span}. "
-        "The interval allows for folds that share training patients (Nadeau and Bengio); it holds the split fixed."
+        "The interval allows for folds that share training patients (Nadeau and Bengio); it holds the split fixed. "
+        "Baselines, and how much better the model is than they are, are means over the folds: what different folds say "
+        "is not ranked together."
     )

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from hypoxia_hpc.analysis.comparison import Compared, compare_auc, compare_statistics
+from hypoxia_hpc.analysis.auc_intervals import auc_interval
+from hypoxia_hpc.analysis.comparison import Compared, compare_auc
 from hypoxia_hpc.analysis.placements import auc_covariance
-from hypoxia_hpc.analysis.rows import class_counts, mean_statistic
 
 
 def two_models(generator, n_positive, n_negative, areas, correlation):
@@ -120,12 +120,14 @@ def test_sites_widen_the_interval_of_a_difference():
     assert by_sites.high - by_sites.low > 1.5 * (alone.high - alone.low)
 
 
-def test_other_metrics_on_the_same_resamples():
-    """Errors of 1 and 0.5 each patient more: whatever is drawn, the difference is 0.5, and has no spread."""
-    generator = np.random.default_rng(9)
-    errors, labels = generator.random(20), np.arange(20) % 2
-    counts = class_counts(labels, np.arange(20), 20)
-    one, other = (mean_statistic((errors + more)[:, None], np.arange(20), 20) for more in (1.0, 0.5))
-    [found] = compare_statistics(one, other, counts, n_resamples=60, confidence=0.95, seed=1)
-    assert found.value == pytest.approx(0.5)
-    assert np.isnan(found.low) or found.high - found.low < 1e-9
+@pytest.mark.parametrize("units", [None, np.repeat(np.arange(8), 3).astype(str)])
+def test_against_what_says_the_same_of_everyone_the_interval_is_the_models_own(units):
+    """The area of equal probabilities is 1/2 in any cohort: nothing is to be added to the model's own error."""
+    labels, said, _ = two_models(np.random.default_rng(3), 12, 12, (0.8, 0.5), 0.0)
+    own = auc_interval(labels, said, confidence=0.95, units=units)
+    found = compare_auc(labels, said, np.full(24, 0.3), confidence=0.95, units=units)
+    assert (found.difference, found.low, found.high) == pytest.approx([bound - 0.5 for bound in own])
+    assert auc_interval(labels, np.full(24, 0.3), confidence=0.95, units=units)[0] == 0.5
+    assert np.isnan(auc_interval(labels, np.full(24, 0.3), confidence=0.95, units=units)[1:]).all()
+    both = compare_auc(labels, np.full(24, 0.1), np.full(24, 0.3), confidence=0.95, units=units)
+    assert (both.difference, both.low, both.high, both.p) == (0, 0, 0, 1)

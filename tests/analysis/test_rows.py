@@ -10,10 +10,10 @@ from hypoxia_hpc.analysis.rows import (
     auc_statistic,
     average_precision_statistic,
     class_counts,
-    difference,
     divided,
     group_codes,
     in_order,
+    mean_of_parts,
     mean_statistic,
     point,
     stacked,
@@ -67,13 +67,17 @@ def test_order_of_the_rows_does_not_matter_to_the_last_bit():
     assert (sums_by_unit(values, units, 20) == sums_by_unit(values[order], units[order], 20)).all()
 
 
-def test_difference_is_of_the_same_resample():
+def test_a_mean_of_parts_counts_each_by_its_rows_and_leaves_out_what_is_not_defined():
     labels, probabilities, units = rows_of(60, 10, 5)
-    one = auc_statistic(labels, probabilities, units, 10)
-    other = auc_statistic(labels, 1 - probabilities, units, 10)
-    weights = np.random.default_rng(2).integers(0, 3, (10, 4)).astype(float)
-    assert difference(one, other)(weights) == pytest.approx(one(weights) - other(weights))
-    assert (difference(one, one)(weights) == 0).all()
+    parts, halves = [], (np.arange(60) < 40, np.arange(60) >= 40)
+    for own in halves:
+        sizes = np.bincount(units[own], minlength=10).astype(float)
+        parts.append((auc_statistic(labels[own], probabilities[own], units[own], 10), sizes))
+    areas = [roc_auc_score(labels[own], probabilities[own]) for own in halves]
+    assert point(mean_of_parts(parts), 10)[0] == pytest.approx((40 * areas[0] + 20 * areas[1]) / 60)
+    one_class = (auc_statistic(np.ones(4, int), np.arange(4.0), np.arange(4), 10), np.ones(10))
+    assert point(mean_of_parts([parts[0], one_class]), 10)[0] == pytest.approx(areas[0])
+    assert np.isnan(point(mean_of_parts([one_class]), 10)[0])
 
 
 def test_units_are_numbered_by_their_sorted_ids():

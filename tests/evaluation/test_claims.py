@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
 from judged import measures, rows_of
 
-from hypoxia_hpc.evaluation.claims import chances, comparisons, group_counts, lead_of, within_groups
+from hypoxia_hpc.analysis.comparison import Compared
+from hypoxia_hpc.config.outcome import OUTCOME_KINDS
+from hypoxia_hpc.evaluation.baselines import uninformative
+from hypoxia_hpc.evaluation.claims import beyond_chance, chances, comparisons, group_counts, lead_of, within_groups
 
 
 def judged(effect: float, n: int = 60, seed: int = 0) -> pd.DataFrame:
@@ -54,9 +59,33 @@ def test_a_site_is_no_more_than_one_observation_where_sites_are_drawn() -> None:
 def test_the_lead_is_compared_with_models_of_the_same_patients() -> None:
     judge = measures("binary")
     rows = {"a": judged(2.0), "b": judged(0.0), "of others": judged(0.0, 40)}
-    found = comparisons("a", rows, judge, None)
+    found = comparisons("a", rows, judge, None, Compared(None, None, None, None, 60))
     assert set(found) == {"b"}
     assert found["b"]["low"] > 0
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_the_lead_over_the_majority_class_is_its_own_figure_and_one_that_says_nothing_is_not_compared(
+    kind: str,
+) -> None:
+    """A baseline that says the same of everyone has a figure without error: the interval of the difference is the
+    model's own, and so is p."""
+    judge, rows = measures(kind), rows_of(kind, 60, 1.5)
+    rows = rows.assign(**dict(zip(judge.said_of_patients, rows[list(judge.outcome.outputs)].to_numpy().T, strict=True)))
+    same = rows.assign(**dict.fromkeys(judge.said_of_patients, 0.3))
+    whole = {"a": rows, "majority-class": same, "site": same}
+    chance = chances({"a": rows}, judge, None)["a"]
+    headline = asdict(judge.metrics(rows, judge.said_of_patients, None)[judge.headline])
+    own = beyond_chance(headline, chance, judge)
+    found = comparisons("a", whole, judge, None, own)
+    assert set(found) == {"majority-class"}
+    assert set(uninformative(whole, judge)) == {"site"}
+    expected = {name: headline[name] - judge.no_relation for name in ("low", "high")}
+    assert found["majority-class"] == {"difference": own.difference, **expected, "p": chance["p"], "n": 60}
+    assert (chance["p"] < 0.05) == (expected["low"] > 0)
+    alone = judge.metrics(same, judge.said_of_patients, None)[judge.headline]
+    assert (alone.value, alone.low, alone.high) == (None if kind == "score" else 0.5, None, None)
+    assert chances({"a": same}, judge, None)["a"]["p"] == 1
 
 
 def test_a_signal_of_the_group_vanishes_within_groups() -> None:

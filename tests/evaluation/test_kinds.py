@@ -66,7 +66,7 @@ def test_folds_of_a_cross_validation_make_the_interval_of_a_difference_wider(kin
     alone, folded = (replace(measures(kind), folds=folds).compared(one, other, said(kind), None) for folds in (1, 5))
     assert alone.low is not None and alone.high is not None and folded.low is not None and folded.high is not None
     assert folded.difference == alone.difference
-    assert (folded.high - folded.low) / (alone.high - alone.low) == pytest.approx(1.5, abs=0.05)
+    assert (folded.high - folded.low) / (alone.high - alone.low) == pytest.approx(1.5, abs=0.12)
 
 
 @pytest.mark.parametrize("kind", OUTCOME_KINDS)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from report_data import page_of
 
 from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 from hypoxia_hpc.reports.kinds.registry import KINDS
@@ -104,6 +105,31 @@ def test_a_cross_validation_says_what_it_is(empty_report: ReportData) -> None:
     assert notes[0] == (
         "Cross-validated in 3 folds, each patient predicted by models that did not see it; fold by fold it is 0.75 on "
         "average, from 0.60 to 0.90. The interval allows for folds that share training patients (Nadeau and "
-        "Bengio); it holds the split fixed."
+        "Bengio); it holds the split fixed. Baselines, and how much better the model is than they are, are means over the "
+        "folds: what different folds say is not ranked together."
     )
     assert "folds" not in " ".join(summarise(with_metrics(empty_report, models=models), BINARY).notes)
+
+
+def test_the_mean_over_folds_stands_where_baselines_are_compared_and_who_tells_nothing_does_not(
+    empty_report: ReportData,
+) -> None:
+    unknown = {"difference": 0.2, "low": None, "high": None, "p": None, "n": 24}
+    mean = {"value": 0.7, "low": 0.5, "high": 0.85, "n": 24}
+    data = with_metrics(
+        empty_report,
+        models={
+            "tanh": {"test": auc(0.75, 0.55, 0.9)},
+            "tumour-type": {"test": auc(0.5)},
+            "site": {"test": auc(0.5)},
+        },
+        within_folds={"tanh": {"roc_auc": mean}},
+        compared={"tumour-type": unknown},
+        unchecked=[{"check": "comparison with site", "why": "it says the same of all these patients"}],
+    )
+    found = summarise(data, BINARY)
+    assert [row.name for row in found.beside] == ["model tanh", "model tanh, mean over folds", "tumour type alone"]
+    assert found.beside[1].metric == mean
+    assert found.unchecked == ("comparison with site alone (it says the same of all these patients)",)
+    row = page_of(data).partition("tumour type alone")[2].partition("</tr>")[0]
+    assert "+0.20" in row and " to " not in row
