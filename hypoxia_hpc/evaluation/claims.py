@@ -44,7 +44,10 @@ def chances(rows: Mapping[str, pd.DataFrame], measures: Measures, units: Units) 
     """Of each head in ``rows`` (labelled test patients): p against no relation, adjusted for all heads (Holm), how it
     was found, and what may be said: above, below, or neither."""
     found: dict[str, Chance] = {
-        head: measures.chance(part, measures.said_of_patients, units_of(part, units)) for head, part in rows.items()
+        head: Chance(1.0, "none")
+        if only_group(part, units)
+        else measures.chance(part, measures.said_of_patients, units_of(part, units))
+        for head, part in rows.items()
     }
     adjusted = holm({head: one.p for head, one in found.items()})
     values = {head: _headline(part, measures) for head, part in rows.items()}
@@ -120,6 +123,13 @@ def group_counts(rows: pd.DataFrame, groups: Mapping[str, str], shown: pd.Series
         for name, row in table.iterrows()
     ]
     return sorted(counts, key=lambda one: (-one["n"], one["group"]))
+
+
+def only_group(rows: pd.DataFrame, units: Units) -> str:
+    """The group that all of these patients are of, where groups are drawn as wholes; empty where there are several:
+    one group says nothing of how groups differ, so that there is no interval, no test and no comparison."""
+    known = set() if units is None else {units[name] for name in rows["patient_id"].astype(str)}
+    return known.pop() if len(known) == 1 else ""
 
 
 def units_of(rows: pd.DataFrame, units: Units) -> Ids | None:

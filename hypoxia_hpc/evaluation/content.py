@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from hypoxia_hpc.analysis.probe import Probed
-from hypoxia_hpc.evaluation.baselines import SITE, TYPE, makeable, uninformative
+from hypoxia_hpc.evaluation.baselines import BASELINES, SITE, TYPE, makeable, uninformative
 from hypoxia_hpc.evaluation.claims import (
     Units,
     beyond_chance,
@@ -16,17 +16,19 @@ from hypoxia_hpc.evaluation.claims import (
     comparisons,
     group_counts,
     lead_of,
+    only_group,
     units_of,
     within_groups,
 )
 from hypoxia_hpc.evaluation.folds import baselines_within_folds, within_folds
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
-from hypoxia_hpc.evaluation.warnings import warnings_of
+from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, one_group_warning, warnings_of
 from hypoxia_hpc.records import Json
 
 LEVELS = ("tile", "slide", "patient")
 TEST = "test"
+NO_INTERVAL = {"low": None, "high": None}
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,16 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
         else {SITE: {**asdict(context.probed), "readable": context.probed.readable}},
         "unchecked": _unchecked(context, by_fold, measures),
     }
+    content["unchecked"] += not_measured(lead["model"], content)
     if context.n_folds > 1:
         found = content["within_folds"] = within_folds(by_fold, measures, context.units)
         for name, replaced in baselines_within_folds(by_fold, found, measures, context.units).items():
             models[name][TEST]["patient"] |= replaced
         content["folds"] = _folds(said.patients, replace(measures, folds=1), context.units)
     least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
-    content["warnings"] = [asdict(one) for one in warnings_of(content, measures, least)]
+    group = only_group(heads[lead["model"]], context.units) if lead["model"] in heads else ""
+    warned = [*one_group_warning(group), *warnings_of(content, measures, least)]
+    content["warnings"] = [asdict(one) for one in warned]
     return content
 
 
@@ -94,8 +99,8 @@ def compared_with(
     measures: Measures,
     units: Units,
 ) -> Json:
-    """``compared``: `claims.comparisons` of the ``lead`` model, where it has ``rows``."""
-    if lead not in rows:
+    """``compared``: `claims.comparisons` of the ``lead`` model, where it has ``rows``, of several groups."""
+    if lead not in rows or only_group(rows[lead], units):
         return {}
     own = beyond_chance(models[lead][set_name]["patient"][measures.headline], chance[lead], measures)
     return comparisons(lead, rows, measures, units, own)
@@ -119,7 +124,8 @@ def measured(rows: pd.DataFrame, level: str, said: Sequence[str], measures: Meas
     own = units_of(rows, units)
     if own is None and level != "patient":
         own = rows["patient_id"].astype(str).to_numpy(dtype=object)
-    return {name: asdict(interval) for name, interval in measures.metrics(rows, said, own).items()}
+    found = {name: asdict(interval) for name, interval in measures.metrics(rows, said, own).items()}
+    return {name: one | NO_INTERVAL for name, one in found.items()} if only_group(rows, units) else found
 
 
 def _folds(patients: pd.DataFrame, measures: Measures, units: Units) -> Json:
@@ -159,7 +165,8 @@ def of_groups(heads: Mapping[str, pd.DataFrame], facts: pd.DataFrame, measures: 
             continue
         first = next(iter(heads.values()))
         groups[column] = group_counts(first, own, _shown(first, measures))
-        if measures.outcome.kind == "binary" and len(groups[column]) > 1:
+        is_one = bool(only_group(first, units))
+        if measures.outcome.kind == "binary" and len(groups[column]) > 1 and not is_one:
             within[column] = within_groups(heads, own, measures, units)
     return {"groups": groups, "within": within}
 
@@ -175,9 +182,30 @@ def _shown(rows: pd.DataFrame, measures: Measures) -> pd.Series:
 def _unchecked(context: Context, rows: Mapping[str, pd.DataFrame], measures: Measures) -> list[Json]:
     """Which checks could not be made, and why."""
     found = not_compared(makeable(context.facts)[1] | uninformative(rows, measures))
+    if any(only_group(own, context.units) for own in rows.values()):
+        check = "is the model better than chance, and than each baseline?"
+        found.append({"check": check, "why": "all test patients are of one group that is kept together"})
     if context.probed is None or context.probed.accuracy is None:
         found.append({"check": "can the site be read from the features?", "why": "fewer than two sites of 5 patients"})
     return found
+
+
+def not_measured(lead: str, content: Json) -> list[Json]:
+    """As entries of ``unchecked``: baselines of ``content`` that the ``lead`` model cannot be held against with an
+    interval, and groups within which it cannot be measured."""
+    why = "one of both figures has no interval: too few patients, groups or classes"
+    open_ended = {name: why for name, one in content["compared"].items() if name in BASELINES and one["low"] is None}
+    return [
+        *not_compared(open_ended),
+        *(
+            {
+                "check": f"is the model better than chance within a {GROUP_WORDS[column]}?",
+                "why": f"no two of these patients of one {GROUP_WORDS[column]} are of different classes",
+            }
+            for column, heads in content["within"].items()
+            if lead in heads and heads[lead]["roc_auc"]["value"] is None
+        ),
+    ]
 
 
 def not_compared(lacking: Mapping[str, str]) -> list[Json]:

@@ -10,7 +10,7 @@ import pandas as pd
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_outside, uninformative
 from hypoxia_hpc.evaluation.claims import chances
-from hypoxia_hpc.evaluation.content import Said, compared_with, models_of, of_groups, rows_by_model
+from hypoxia_hpc.evaluation.content import Said, compared_with, models_of, not_measured, of_groups, rows_by_model
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.warnings import Warned, outside_warnings
 from hypoxia_hpc.records import Json
@@ -21,8 +21,8 @@ UNLABELLED, EXTERNAL, TRAINED_ON = "predict", "external", "trained-on"
 
 def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measures) -> Json:
     """Metrics of labelled patients of the set `EXTERNAL`, each by itself, and what may be said of them: ``outcome``,
-    ``models``, ``chance``, ``compared``, ``groups``, ``within``, ``lead`` as it is given, and ``warnings``. No metrics
-    without labels. ``facts``: of all patients, see `baselines`."""
+    ``models``, ``chance``, ``compared``, ``groups``, ``within``, ``lead`` as it is given, ``unchecked`` and
+    ``warnings``. No metrics without labels. ``facts``: of all patients, see `baselines`."""
     levels = {"tile": said.tiles, **said.once}
     models = models_of({name: rows[rows["set"] == EXTERNAL] for name, rows in levels.items()}, measures, None)
     rows = rows_by_model(said.once["patient"], EXTERNAL, measures)
@@ -37,6 +37,7 @@ def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measu
         "compared": compared_with(leading, rows, models, chance, EXTERNAL, measures, None),
         **of_groups(heads, facts, measures, None),
     }
+    content["unchecked"] = not_measured(leading, content)
     least = measures.least_p(heads[leading]) if leading in heads else 1.0
     content["warnings"] = [asdict(one) for one in outside_warnings(content, measures, least, EXTERNAL)]
     return content

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hypoxia_hpc.analysis.chance import least_p
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.evaluation.baselines import BASELINES
 from hypoxia_hpc.evaluation.claims import ALPHA
 from hypoxia_hpc.evaluation.measures import Measures
@@ -30,7 +31,7 @@ def warnings_of(content: Json, measures: Measures, least: float) -> list[Warned]
         *_too_few(content, least),
         *_chance(content, measures),
         *_baselines(content, measures),
-        *_within(content),
+        *_within(content, "test"),
         *_site(content, measures),
         *calibration_warnings(content),
     ]
@@ -42,8 +43,22 @@ def outside_warnings(content: Json, measures: Measures, least: float, set_name: 
         *_underpowered(content, least, "outside patients"),
         *_chance(content, measures),
         *_baselines(content, measures),
-        *_within(content),
+        *_within(content, set_name),
         *calibration_warnings(content, set_name, "outside patients"),
+    ]
+
+
+def one_group_warning(group: str) -> list[Warned]:
+    """``group``: the only one that test patients are of, where groups are kept together; empty where there are more."""
+    if not group:
+        return []
+    return [
+        Warned(
+            "one-group",
+            f"All test patients are of one group that [train] keep_together keeps together ({group}). Nothing says how "
+            "much groups differ, so there are no intervals, no tests and no comparisons: do not generalise these "
+            "figures. Test on two groups or more: give more groups, a larger test share in [train] split, or folds.",
+        )
     ]
 
 
@@ -91,22 +106,30 @@ def _baselines(content: Json, measures: Measures) -> Iterator[Warned]:
             )
 
 
-def _within(content: Json) -> Iterator[Warned]:
+def _within(content: Json, set_name: str) -> Iterator[Warned]:
+    """Of the lead model within groups: no signal where there is one over all of them, or too few patients to say."""
     lead = content["lead"]["model"]
+    whole = content["models"].get(lead, {}).get(set_name, {}).get("patient", {}).get("roc_auc", {}).get("value")
     for column, heads in content["within"].items():
         found = heads.get(lead)
         if found is None or found["roc_auc"]["low"] is None:
             continue
-        area = found["roc_auc"]
+        area, words = found["roc_auc"], GROUP_WORDS[column]
         if found["p"] < ALPHA and area["value"] > CHANCE:
             continue
-        words = GROUP_WORDS[column]
-        yield Warned(
-            f"chance-within-{column.replace('_', '-')}",
-            f"Among patients of the same {words} the model is not above chance: ROC AUC within {words} "
-            f"{area['value']:.2f} ({area['low']:.2f} to {area['high']:.2f}). It may recognise the {words}, not the "
-            "outcome.",
-        )
+        kind, span = column.replace("_", "-"), f"{area['value']:.2f} ({area['low']:.2f} to {area['high']:.2f})"
+        if whole is not None and area["high"] < whole:
+            yield Warned(
+                f"chance-within-{kind}",
+                f"Among patients of the same {words} the model is not above chance: ROC AUC within {words} {span}, "
+                f"{whole:.2f} over all. It may recognise the {words}, not the outcome.",
+            )
+        else:
+            yield Warned(
+                f"too-few-within-{kind}",
+                f"Whether the model is above chance among patients of the same {words} cannot be said: ROC AUC within "
+                f"{words} {span}, of {some(area['n'], 'patient')} who can be compared, which are too few for it.",
+            )
 
 
 def _site(content: Json, measures: Measures) -> Iterator[Warned]:

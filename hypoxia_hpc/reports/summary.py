@@ -114,10 +114,10 @@ def beside(data: ReportData, kind: Kind, lead: str, set_name: str) -> tuple[Besi
     over_folds = data.metrics.get("within_folds", {}).get(lead, {}).get(kind.headline, {})
     if over_folds.get("value") is not None:
         rows.append(Beside(f"model {lead}, mean over folds", over_folds, {}, is_lead=True))
-    unchecked = {str(one["check"]) for one in data.metrics.get("unchecked", ())}
     for name in baselines_of(data):
         found = metric(data.metrics, name, set_name, "patient", kind.headline)
-        if found.get("value") is not None and f"{COMPARISON}{name}" not in unchecked:
+        # One that tells nothing here is not compared, and named among what was not checked.
+        if found.get("value") is not None and (name in compared or not compared):
             rows.append(Beside(BASELINES[name], found, compared.get(name, {})))
     return tuple(rows)
 

@@ -146,7 +146,7 @@ def _predict(
     found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(stain_doubts(colours), len(slides))]
     content["warnings"] = [*map(asdict, found), *content["warnings"]]
     content |= {"operating": chosen.metrics["operating"], "reference": held.entry, USED: chosen.used}
-    content["unchecked"] = unchecked(chosen, known, lacking)
+    content["unchecked"] = [*unchecked(chosen, known, lacking), *content["unchecked"]]
     digest = write_predictions(run.predictions, predictions, made.clusters)
     if made.clusters is not None:
         keep_frozen_phenotypes(cohort, made.clusters)

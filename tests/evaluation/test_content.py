@@ -45,7 +45,7 @@ def content(planted: Planted, *, n: int = 400, n_sites: int = 8, seed: int = 0) 
     return judged_content(rows, facts, judge, sites=sites, seed=seed)
 
 
-def judged_content(rows: pd.DataFrame, facts: pd.DataFrame, judge, sites=None, seed=0) -> Json:
+def judged_content(rows: pd.DataFrame, facts: pd.DataFrame, judge, sites=None, seed=0, units=None) -> Json:
     folds = [dict(zip(rows["patient_id"], rows["set"], strict=True))]
     training = training_facts(facts, folds, judge)
     whole = pd.concat([rows, *(baseline_rows(name, rows, facts, training, judge) for name in makeable(facts)[0])])
@@ -55,7 +55,7 @@ def judged_content(rows: pd.DataFrame, facts: pd.DataFrame, judge, sites=None, s
             0, 0.3, (len(sites), sites.max() + 1)
         )
         probed = probe_groups(features, facts["site"].tolist(), seed=0)
-    context = Context(("m",), facts, 1, None, probed, {})
+    context = Context(("m",), facts, 1, units, probed, {})
     said = Said(rows, rows, whole, {"slide": rows, "patient": whole})
     return content_of(said, context, judge)
 
@@ -101,6 +101,38 @@ def test_every_kind_of_outcome_has_all_of_it(kind: str) -> None:
     assert found["models"]["m"]["test"]["patient"][judge.headline]["n"] == 40
     assert found["chance"]["m"]["verdict"] == "above"
     assert {one["check"] for one in found["unchecked"]} >= {"comparison with site", "comparison with colour"}
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_one_group_in_the_test_set_has_figures_and_no_claim(kind: str) -> None:
+    """Nothing says how much groups differ: no interval, no test, no comparison, and that is said."""
+    judge, rows = measures(kind), rows_of(kind, 60, 3.0)
+    rows["set"] = np.repeat(["train", "test"], 30)
+    if judge.calibrated:
+        n = len(judge.outcome.table.classes)
+        operating = {"m": [judge.fit_operating(rows[:0], Seen((1.0,) * n, (1.0,) * n))]}
+        rows = with_calls(rows, operating, judge.outcome.outputs, judge.calibrated, judge.outcome.table.classes)
+    types = ["A", "B", "A"] * 20
+    units = dict(zip(rows["patient_id"], np.repeat(["x", "y"], 30), strict=True))
+    found = judged_content(rows, facts_of(rows, judge, tumour_type=types), judge, units=units)
+    metrics = found["models"]["m"]["test"]["patient"]
+    assert metrics[judge.headline]["value"] > judge.no_relation
+    assert {(one["low"], one["high"]) for one in metrics.values()} == {(None, None)}
+    assert (found["chance"]["m"]["method"], found["chance"]["m"]["p_holm"], found["compared"]) == ("none", 1.0, {})
+    assert found["within"] == {}
+    assert "(y)" in {one["kind"]: one["text"] for one in found["warnings"]}["one-group"]
+    assert "is the model better than chance, and than each baseline?" in {one["check"] for one in found["unchecked"]}
+
+
+def test_what_cannot_be_measured_within_groups_is_said() -> None:
+    """Every tumour type has one class: no two patients of a type can be compared."""
+    judge, rows = measures("binary"), rows_of("binary", 40, 3.0)
+    rows = rows.assign(calibrated=rows["probability"], set=np.repeat(["train", "test"], 20))
+    types = ["AB"[label] for label in rows["label"]]
+    found = judged_content(rows, facts_of(rows, judge, tumour_type=types), judge)
+    assert found["within"]["tumour_type"]["m"]["roc_auc"]["value"] is None
+    unchecked = {one["check"]: one["why"] for one in found["unchecked"]}
+    assert "of different classes" in unchecked["is the model better than chance within a tumour type?"]
 
 
 def test_without_test_patients_nothing_is_said() -> None:

@@ -23,6 +23,7 @@ RIGHT: dict[str, Any] = {
         "m": {
             "test": {
                 "patient": {
+                    "roc_auc": {"value": 0.8, "low": 0.7, "high": 0.9},
                     "calibration_intercept": {"value": 0.1, "low": -0.2, "high": 0.4},
                     "calibration_slope": {"value": 1.1, "low": 0.8, "high": 1.4},
                 }
@@ -55,6 +56,16 @@ def test_nothing_is_said_where_all_is_well() -> None:
             {"within": {"site": {"m": {"roc_auc": {"value": 0.5, "low": 0.4, "high": 0.6}, "p": 0.9}}}},
             "chance-within-site",
             "Among patients of the same site the model is not above chance",
+        ),
+        (
+            {"within": {"site": {"m": {"roc_auc": {"value": 1.0, "low": 0.35, "high": 1.0, "n": 8}, "p": 0.25}}}},
+            "too-few-within-site",
+            "of 8 patients who can be compared, which are too few",
+        ),
+        (
+            {"within": {"site": {"m": {"roc_auc": {"value": 0.6, "low": 0.3, "high": 0.85, "n": 20}, "p": 0.5}}}},
+            "too-few-within-site",
+            "cannot be said",
         ),
         ({"probe": {"site": {"readable": True, "accuracy": 0.9, "majority": 0.2}}}, "site-readable", "90%"),
     ],
