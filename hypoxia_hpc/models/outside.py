@@ -18,6 +18,7 @@ from hypoxia_hpc.evaluation.outside import EXTERNAL, TRAINED_ON, UNLABELLED
 from hypoxia_hpc.evaluation.warnings import Warned
 from hypoxia_hpc.models.predictions import Predictions, predictions_digest
 from hypoxia_hpc.models.reference import UNLIKE, distance_table, read_reference, unlike_sentence
+from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Float64Array, Json, ModelsUsed, Patient, Slide
 from hypoxia_hpc.runs.cohort import FITTED, Cohort
 from hypoxia_hpc.runs.directory import RunDir
@@ -156,18 +157,21 @@ def key_of_predictions(cohort: Cohort, used: Json) -> str:
 def predicted_metrics(cohort: Cohort) -> Json:
     """metrics.json of a run that was predicted with models of another one. Raises NotReadyError where it is not of the
     present slides, labels and models, or predictions/ are others."""
+    metrics, (why, remedy) = cohort.run.metrics(), out_of_date(cohort)
+    if why or metrics is None:
+        raise NotReadyError(f"the predictions of {cohort.run.root} are out of date: {why}", remedy=remedy)
+    return metrics
+
+
+def out_of_date(cohort: Cohort) -> tuple[str, str]:
+    """Why the predictions of a run with models of another one are not of its present slides, labels and those models,
+    empty where they are; and the command that makes them anew."""
     run = cohort.run
     receipt = read_receipt(run.receipts(STAGE), COHORT, "cohort")
     details = None if receipt is None else receipt.details
-    path = details.path if isinstance(details, ModelsUsed) else ""
-    metrics = run.metrics()
-    why = _stale(cohort, metrics, RunDir(Path(path)) if path else None)
-    if why or metrics is None:
-        raise NotReadyError(
-            f"the predictions of {run.root} are out of date: {why}",
-            remedy=f"hypoxia-hpc predict {run.word} --model {RunDir(Path(path)).word if path else 'MODEL_RUN'}",
-        )
-    return metrics
+    model_run = RunDir(Path(details.path)) if isinstance(details, ModelsUsed) and details.path else None
+    remedy = f"hypoxia-hpc predict {run.word} --model {'MODEL_RUN' if model_run is None else model_run.word}"
+    return _stale(cohort, run.metrics(), model_run), remedy
 
 
 def _stale(cohort: Cohort, metrics: Json | None, model_run: RunDir | None) -> str:
@@ -177,7 +181,11 @@ def _stale(cohort: Cohort, metrics: Json | None, model_run: RunDir | None) -> st
         return "predictions/ is damaged, or another one than metrics.json was made of"
     if metrics["key"] != key_of_predictions(cohort, metrics[USED]):
         return "slides, features or labels have changed since, or predict was of an older version"
-    theirs = None if model_run is None else model_run.metrics()
-    if theirs is not None and theirs["content"] != metrics[USED]["content"]:
+    if model_run is None:
+        return ""
+    theirs, used = model_run.metrics(), metrics[USED]
+    keys = {name: model_key(model_run.model(name)) for name in used["models"]}
+    trained_anew = any(key is not None and key != used["models"][name] for name, key in keys.items())
+    if trained_anew or (theirs is not None and theirs["content"] != used["content"]):
         return "the models were trained or evaluated anew since"
     return ""

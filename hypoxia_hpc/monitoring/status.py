@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hypoxia_hpc.models.outside import out_of_date
 from hypoxia_hpc.monitoring.process_health import ProcessHealth, assess, seconds_left, still_matters
 from hypoxia_hpc.records import Json, Receipt
-from hypoxia_hpc.runs.cohort import model_names
+from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import measured, planned_tiles
@@ -20,12 +21,22 @@ from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.runs.state import SlideState
-from hypoxia_hpc.runs.survey import STATE_READERS, Survey, cohort_progress, own_receipt, survey_run
+from hypoxia_hpc.runs.survey import (
+    STATE_READERS,
+    CohortProgress,
+    Survey,
+    cohort_progress,
+    is_predicted,
+    own_receipt,
+    survey_run,
+)
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.tiling.remarks import by_kind
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
+# Stages that a run has no part in which was predicted with models of another one.
+OF_OWN_MODELS = ("train", "evaluate")
 FEATURES = "extract"  # the stage whose spec a machine may not know
 
 
@@ -231,6 +242,27 @@ def _cohort_stages(survey: Survey) -> list[StageStatus]:
     """The stages after the slides; what was made of another cohort or run.toml counts as to do, and nothing does of
     a stage that needs labels where there are none."""
     progress = cohort_progress(survey)
+    stages = _labelled_stages(survey, progress)
+    if not is_predicted(survey.run):
+        return stages
+    predict = _predict_stage(survey)
+    report = StageStatus("report", 0, 0, 1) if predict.todo else None
+    others = [one if report is None or one.stage != "report" else report for one in stages]
+    return [predict, *(one for one in others if one.stage not in OF_OWN_MODELS)]
+
+
+def _predict_stage(survey: Survey) -> StageStatus:
+    """Of a run that was predicted with models of another one, which has no models of its own."""
+    name = "predict"
+    if survey.spec is None:
+        why = "" if survey.unknown is None else survey.unknown.problem
+        return _unknown(StageStatus(name, 0, 0, 1), why, _said(survey, name))
+    patients = patients_with_slides(survey.slides, survey.patients)
+    why, remedy = out_of_date(Cohort(survey.run, survey.config, survey.spec, survey.features, patients))
+    return StageStatus(name, int(not why), 0, int(bool(why)), note=f"out of date: {why}; {remedy}" if why else "")
+
+
+def _labelled_stages(survey: Survey, progress: CohortProgress) -> list[StageStatus]:
     first = next(iter(progress.done))
     stages = [
         StageStatus(

@@ -14,6 +14,7 @@ from feature_runs import NAME, make_run, write_slide
 
 from hypoxia_hpc.config import render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
@@ -211,6 +212,7 @@ def test_predictions_of_other_slides_or_models_are_not_reported(trained: RunDir,
     run = outside(tmp_path / "new", n=6)
     predicted(run, model)
     assert report(run, progress=NoProgress(), stop=STOP).exists()
+    assert stages_of(run) == {"tile": (6, 0), "extract": (6, 0), "predict": (1, 0), "report": (1, 0)}
     tables = run.slides_file.read_text(), run.patients_file.read_text()
     write_slide(run, "X99", "Q99", np.ones((15, 8)))
     run.slides_file.write_text(tables[0] + "X99,X99.svs,Q99,1\n")
@@ -223,6 +225,7 @@ def test_predictions_of_other_slides_or_models_are_not_reported(trained: RunDir,
     model.config_file.write_text(model.config_file.read_text().replace("threshold = 0.5 ", "threshold = 0.6 "))
     evaluate(model, progress=NoProgress(), stop=STOP)
     stale(run, "the models were trained or evaluated anew since")
+    assert stages_of(run) == {"tile": (6, 0), "extract": (6, 0), "predict": (0, 1), "report": (0, 1)}
     predicted(run, model)
     report(run, progress=NoProgress(), stop=STOP)
     (run.predictions / "patients.csv").write_text("id\n")
@@ -233,6 +236,13 @@ def stale(run: RunDir, why: str) -> None:
     with pytest.raises(NotReadyError, match=why) as caught:
         report(run, progress=NoProgress(), stop=STOP)
     assert caught.value.remedy.startswith(f"hypoxia-hpc predict {run.word} --model ")
+    [line] = [one for one in run_status(run).stages if one.stage == "predict"]
+    assert why in line.note and line.note.endswith(caught.value.remedy)
+
+
+def stages_of(run: RunDir) -> dict[str, tuple[int, int]]:
+    """What ``status`` shows of each stage: done, and to do."""
+    return {one.stage.partition(" ")[0]: (one.done, one.todo) for one in run_status(run).stages}
 
 
 def test_a_training_run_has_to_be_evaluated_with_its_present_models(trained: RunDir, tmp_path: Path) -> None:
@@ -248,7 +258,9 @@ def test_a_training_run_has_to_be_evaluated_with_its_present_models(trained: Run
     assert not evaluate(model, progress=NoProgress(), stop=STOP).fresh
     text = model.config_file.read_text()
     model.config_file.write_text(text.replace("c = 0.01 ", "c = 0.02 "))
+    predicted(run, model)
     train(model, progress=NoProgress(), stop=STOP)
+    stale(run, "the models were trained or evaluated anew since")
     with pytest.raises(NotReadyError, match=r"1 model of .* changed since .* was made"):
         predicted(run, model)
     model.metrics_file.unlink()
