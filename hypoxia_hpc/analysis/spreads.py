@@ -53,26 +53,28 @@ class BoundedSpread:
 
 @dataclass(frozen=True, slots=True)
 class Jackknifed:
-    """Metrics of the same units: values, variances and correlation of the first and the last by the jackknife."""
+    """Metrics of the same units: values, variances and correlation of the first and the last by the jackknife, and the
+    `folds_factor` by which the variances are larger."""
 
     values: Float64Array
     variances: Float64Array
     correlation: float
+    factor: float
 
     @classmethod
     def of(cls, statistics: Sequence[Statistic], n_units: int, folds: int = 1) -> Jackknifed:
         """``statistics`` have one metric each; ``folds`` of a cross-validation as in `folds_factor`."""
         whole = stacked(*statistics)
         left_out = jackknife(whole, n_units)
-        variances = folds_factor(folds) * jackknife_variance(left_out)
-        return cls(point(whole, n_units), variances, _correlation(left_out[:, 0], left_out[:, -1]))
+        correlation = _correlation(left_out[:, 0], left_out[:, -1])
+        return cls(point(whole, n_units), jackknife_variance(left_out), correlation, folds_factor(folds))
 
     def bounded(self, n: int, n_units: int, lowest: float) -> list[BoundedSpread] | None:
         """Of metrics between ``lowest`` and 1, ``n`` units of the smallest class; None where one is not defined."""
         if n < 1 or np.isnan([*self.values, *self.variances]).any():
             return None
         return [
-            BoundedSpread(float(value), float(variance), n, n_units - 1, lowest)
+            BoundedSpread(float(value), self.factor * float(variance), n, n_units - 1, lowest)
             for value, variance in zip(self.values, self.variances, strict=True)
         ]
 
@@ -81,13 +83,11 @@ class Jackknifed:
         defined."""
         if np.isnan([*self.values, *self.variances]).any():
             return None
+        pairs = zip(self.values.tolist(), self.variances.tolist(), strict=True)
+        ratios = ((value, relative_variance(value, variance, n_positive, n_negative)) for value, variance in pairs)
         return [
-            AreaSpread(
-                float(value), n_positive, n_negative,
-                relative_variance(float(value), float(variance), n_positive, n_negative), n_units - 1.0,
-            )
-            for value, variance in zip(self.values, self.variances, strict=True)
-        ]  # fmt: skip
+            AreaSpread(value, n_positive, n_negative, self.factor * ratio, n_units - 1.0) for value, ratio in ratios
+        ]
 
 
 def _correlation(one: Float64Array, other: Float64Array) -> float:

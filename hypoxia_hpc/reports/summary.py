@@ -150,6 +150,12 @@ def _no_metric(data: ReportData, kind: Kind, lead: str) -> str:
     return f"There is no {kind.headline_name}" + (": the test patients are all of one class." if one_class else ".")
 
 
+def _folds_in_words(data: ReportData) -> str:
+    """``5 folds``, ``5 folds, 10 times``."""
+    repeats = data.settings.get("train", {}).get("repeats", 1)
+    return f"{n_folds(data) // repeats} folds{f', {repeats} times' if repeats > 1 else ''}"
+
+
 def _across_folds(data: ReportData, kind: Kind, lead: str) -> str:
     if not n_folds(data):
         return ""
@@ -161,7 +167,7 @@ def _across_folds(data: ReportData, kind: Kind, lead: str) -> str:
         mean = fixed(sum(known) / len(known), 2)
         span = f"; fold by fold it is {mean} on average, from {min(known):.2f} to {max(known):.2f}"
     return (
-        f"Cross-validated in {n_folds(data)} folds, each patient predicted by models that did not see it{span}. "
+        f"Cross-validated in {_folds_in_words(data)}, each patient predicted by models that did not see it{span}. "
         "The interval allows for folds that share training patients (Nadeau and Bengio); it holds the split fixed. "
         "Baselines, and how much better the model is than they are, are means over the folds: what different folds say "
         "is not ranked together."

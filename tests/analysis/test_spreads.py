@@ -21,7 +21,7 @@ def test_of_means_the_jackknife_is_exact():
     assert found.variances == pytest.approx(values.var(axis=0, ddof=1) / N)
     assert found.correlation == pytest.approx(np.corrcoef(values.T)[0, 1])
     folded = Jackknifed.of([mean_statistic(values[:, [0]], np.arange(N), N)], N, folds=5)
-    assert folded.variances == pytest.approx(2.25 * found.variances[:1])
+    assert folded.bounded(N, N, 0.0)[0].variance == pytest.approx(2.25 * found.variances[0])
     [one, _] = found.bounded(N, N, 0.0)
     assert one == BoundedSpread(one.value, one.variance, N, N - 1, 0.0)
     assert one.interval(0.9) == bounded_interval(one.value, one.variance, N, 0.9, freedom=N - 1)
@@ -33,6 +33,9 @@ def test_areas_have_about_the_intervals_of_patients():
     [area] = found.areas(N // 2, N // 2, N)
     assert isinstance(area, AreaSpread)
     assert area.interval(0.95) == pytest.approx(auc_interval(labels, said, confidence=0.95)[1:], abs=0.04)
+    folded = [Jackknifed.of([auc_statistic(labels, labels, np.arange(N), N)], N, folds=k) for k in (1, 5)]
+    alone, wider = (one.areas(N // 2, N // 2, N)[0].interval(0.95)[0] for one in folded)
+    assert wider < alone - 0.05, "a perfect area is no less sure for the folds"
 
 
 def test_what_is_not_defined_has_no_interval():

@@ -105,9 +105,14 @@ def test_a_cross_validation_says_what_it_is(empty_report: ReportData) -> None:
     assert notes[0] == (
         "Cross-validated in 3 folds, each patient predicted by models that did not see it; fold by fold it is 0.75 on "
         "average, from 0.60 to 0.90. The interval allows for folds that share training patients (Nadeau and "
-        "Bengio); it holds the split fixed. Baselines, and how much better the model is than they are, are means over the "
-        "folds: what different folds say is not ranked together."
+        "Bengio); it holds the split fixed. Baselines, and how much better the model is than they are, are means over "
+        "the folds: what different folds say is not ranked together."
     )
+    twice = dataclasses.replace(
+        with_metrics(empty_report, models=models, folds={"tanh": {str(n): {"test": auc(0.7)} for n in range(6)}}),
+        settings={"train": {"repeats": 2}},
+    )
+    assert summarise(twice, BINARY).notes[0].startswith("Cross-validated in 3 folds, 2 times, each patient")
     assert "folds" not in " ".join(summarise(with_metrics(empty_report, models=models), BINARY).notes)
 
 
