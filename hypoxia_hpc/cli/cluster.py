@@ -32,7 +32,8 @@ def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: 
     ranks, hours, throttle and others, each explained; [site.slurm.extract] is for one stage.
     How many elements an array has, and the memory and time of each, follow from the slides.
 
-    Each stage begins when the one before has ended. A job that meets its time limit stops before it, requeues itself
+    Each stage begins when the one before has ended, and an element of extract when its own element of tile has, where
+    both have the same parts. A job that meets its time limit stops before it, requeues itself
     and goes on; of a node that dies only the slides in flight are lost. Given again, submit sends only what is not
     done; while jobs of this run are in the queue it refuses. A run without labels ends after extract.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence, Set
+from dataclasses import dataclass, replace
 
 from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.records import Receipt
@@ -27,6 +27,11 @@ class Remaining:
     n_tiles: float
     stages: tuple[str, ...]
     notes: tuple[str, ...]
+
+    def within(self, chosen: Collection[str]) -> Remaining:
+        """What of it belongs to these stages."""
+        slides = {stage: ids for stage, ids in self.slides.items() if stage in chosen}
+        return replace(self, slides=slides, stages=tuple(stage for stage in self.stages if stage in chosen))
 
 
 def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remaining:

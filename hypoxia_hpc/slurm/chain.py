@@ -15,10 +15,17 @@ from hypoxia_hpc.slurm.script import sbatch_arguments
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A stage to send: what is asked for, and one array for each sbatch (None: no array)."""
+    """A stage to send: what is asked for, and one array for each sbatch (None: no array). ``is_beside``: an array waits
+    for the same parts of the job before it alone, not for all of that."""
 
     request: JobRequest
     arrays: tuple[Array | None, ...]
+    is_beside: bool = False
+
+    @property
+    def calls_by_name(self) -> dict[str, Array | None]:
+        """The name of each call of sbatch, and what it sends."""
+        return {f"{self.request.stage}_{number}": array for number, array in enumerate(self.arrays)}
 
     @property
     def n_elements(self) -> int:
@@ -55,13 +62,20 @@ WHOLE = Part()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One sbatch: ``most`` of its elements run at once (None: no limit), and it begins after the calls ``before``."""
+    """One sbatch: ``most`` of its elements run at once (None: no limit), and it begins after the calls ``before`` and
+    the ``elements`` of others, by call and index."""
 
     name: str
     job: Job
     array: Array | None
     most: int | None
     before: tuple[str, ...]
+    elements: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All calls that it waits for."""
+        return (*self.before, *(name for name, _ in self.elements))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +103,21 @@ class Plan:
         """Every sbatch, in the order in which they are sent; the arrays of a stage that may not run side by side wait
         for each other."""
         before: tuple[str, ...] = ()
-        for job in self.jobs:
+        for job, earlier in zip(self.jobs, (None, *self.jobs), strict=False):
             most = throttles(job.request.throttle, len(job.arrays))
-            lanes = len(most)
-            names = [f"{job.request.stage}_{number}" for number, _ in enumerate(job.arrays)]
-            for number, (name, array) in enumerate(zip(names, job.arrays, strict=True)):
-                waits = before if number < lanes else (names[number - lanes],)
-                yield Call(name, job, array, most[number % lanes], waits)
-            before = tuple(names)
+            lanes, names = len(most), tuple(job.calls_by_name)
+            for number, (name, array) in enumerate(job.calls_by_name.items()):
+                own = own_elements(array, earlier) if job.is_beside else ()
+                first = () if job.is_beside else before
+                waits = first if number < lanes else (names[number - lanes],)
+                yield Call(name, job, array, most[number % lanes], waits, own)
+            before = names
 
     def arguments(self, call: Call, ids: Mapping[str, str]) -> list[str]:
         """What follows ``sbatch``; ``ids`` are the jobs of earlier calls by their names."""
-        if call.before:
-            return self._arguments(call, f"afterany:{':'.join(ids[name] for name in call.before)}")
+        waits = [ids[name] for name in call.before] + [f"{ids[name]}_{index}" for name, index in call.elements]
+        if waits:
+            return self._arguments(call, f"afterany:{':'.join(waits)}")
         return self._arguments(call, f"afterok:{self.after}" if self.after else None)
 
     def trial_arguments(self, job: Job) -> list[str]:
@@ -116,8 +132,23 @@ class Plan:
     def commands(self) -> Iterator[str]:
         """The lines that send the jobs, as bash: each job's id in a variable of its stage's name."""
         for call in self.calls():
-            words = ["sbatch", *self.arguments(call, {name: f"${name}" for name in call.before})]
+            words = ["sbatch", *self.arguments(call, {name: f"${{{name}}}" for name in call.names})]
             yield f"{call.name}=$({' '.join(map(_quoted, words))})"
+
+
+def own_elements(array: Array | None, earlier: Job | None) -> tuple[tuple[str, int], ...]:
+    """Those elements of an earlier job that do the same parts as this array, by call and index. A part that the earlier
+    job has not is done already."""
+    if array is None or earlier is None:
+        return ()
+    parts = {array.first + index for index in array.indices}
+    return tuple(
+        (name, index)
+        for name, other in earlier.calls_by_name.items()
+        if other is not None
+        for index in other.indices
+        if other.first + index in parts
+    )
 
 
 def throttles(throttle: int | None, n_arrays: int) -> list[int | None]:

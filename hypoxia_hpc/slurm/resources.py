@@ -111,7 +111,17 @@ def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable
     """Parts of [site.slurm] hours each, for work of ``seconds`` on one lane: at most most_elements, and at least
     a slide for every worker."""
     by_time = math.ceil(seconds / lanes / (table.hours * 3600))
-    return max(1, min(by_time, table.most_elements, n_slides // lanes))
+    return max(1, min(by_time, _most_parts(n_slides, lanes, table)))
+
+
+def most_parts(stage: str, n_slides: int, table: SlurmTable) -> int:
+    """Into how many parts a stage may cut so many slides, at most."""
+    table = table_of(stage, table)
+    return _most_parts(n_slides, _lanes(stage, table)[0], table)
+
+
+def _most_parts(n_slides: int, lanes: int, table: SlurmTable) -> int:
+    return max(1, min(table.most_elements, n_slides // lanes))
 
 
 def seconds_of_part(costs: Sequence[int], lanes: int) -> float:

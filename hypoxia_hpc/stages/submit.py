@@ -1,7 +1,8 @@
 """submit: what a run still needs, as jobs that wait for each other; sent to SLURM, and recorded in RUN/slurm/jobs.
 
 Each job waits for the end of the one before, however that ends (``afterok`` would hang for ever behind one failed
-element), and the command line itself refuses to go on where an earlier stage is not complete.
+element), and the command line itself refuses to go on where an earlier stage is not complete. Of stages that go slide
+by slide, each element waits for its own of the stage before alone, where both have the same parts.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
 from hypoxia_hpc.slurm.learning import learned
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
 from hypoxia_hpc.slurm.logs import make_logs, submission_name
+from hypoxia_hpc.slurm.overlap import common_count, side_by_side, waiting_notes
 from hypoxia_hpc.slurm.queue import Sent, failed_ones, query_sacct, query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
     Array,
     JobRequest,
     arrays_of,
     cohort_notes,
+    most_parts,
     request_by_slide,
     request_of_cohort,
 )
@@ -71,33 +74,35 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     config, slides, root = run.config(), run.slides(), run.root
     chosen = part.of([stage.name for stage in stages()])
     table = config.site.slurm
-    work = remaining(run, retry=retry, only_to_show=only_to_show)
+    work = remaining(run, retry=retry, only_to_show=only_to_show).within(chosen)
     image = _image(table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
-    if "train" in chosen and "train" in work.stages:
+    if "train" in work.stages:
         refuse_untrainable(run)
     costs = _cohort_costs(run, config, slides, work)
-    usual = [one for one in _requests(run, slides, work, costs, table) if one.stage in chosen]
+    usual = [*_slide_requests(run, slides, work, table), *_cohort_requests(costs, table)]
     wanted, taught = _learned(usual, sent_jobs(run))
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
-    jobs = [
-        Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
-        for asked in requests
-    ]
+    jobs = side_by_side(
+        [
+            Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
+            for asked in requests
+        ]
+    )
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
-    of_costs = (note for stage, cost in costs.items() if stage in chosen for note in cohort_notes(stage, cost, table))
-    notes = (*work.notes, *unseen, *taught, *cut, *of_costs)
+    of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
+    notes = (*work.notes, *unseen, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
-    """Send the jobs of a plan, each to begin when the one before has ended, and yield each when it is sent.
+    """Send the jobs of a plan, each to begin when what it waits for has ended, and yield each when it is sent.
 
     Raises:
         MachineError: no sbatch, no image, no answer from SLURM's controller.
@@ -149,18 +154,21 @@ def _cohort_costs(run: RunDir, config: RunConfig, slides: Sequence[Slide], work:
     return {stage: cohort_cost(stage, config, size) for stage in work.stages}
 
 
-def _requests(
-    run: RunDir,
-    slides: Sequence[Slide],
-    work: Remaining,
-    costs: Mapping[str, StageCost],
-    table: SlurmTable,
-) -> Iterator[JobRequest]:
-    for stage, todo in work.slides.items():
-        if todo:
-            yield request_by_slide(stage, slides, todo, _earlier_count(run, stage), work.pace[stage], table)
-    for later, cost in costs.items():
-        yield request_of_cohort(later, cost, table)
+def _slide_requests(run: RunDir, slides: Sequence[Slide], work: Remaining, table: SlurmTable) -> list[JobRequest]:
+    """Cut into parts that are the same in all of these stages, where they can be."""
+    todo = {stage: ids for stage, ids in work.slides.items() if ids}
+
+    def requests(of: Mapping[str, int | None]) -> list[JobRequest]:
+        return [request_by_slide(stage, slides, ids, of[stage], work.pace[stage], table) for stage, ids in todo.items()]
+
+    usual = requests({stage: _earlier_count(run, stage) for stage in todo})
+    most = {stage: most_parts(stage, len(ids), table) for stage, ids in todo.items()}
+    of = common_count({one.stage: one.of for one in usual}, most)
+    return usual if of is None else requests(dict.fromkeys(todo, of))
+
+
+def _cohort_requests(costs: Mapping[str, StageCost], table: SlurmTable) -> list[JobRequest]:
+    return [request_of_cohort(stage, cost, table) for stage, cost in costs.items()]
 
 
 def _learned(requests: Sequence[JobRequest], sent: Sequence[Sent]) -> tuple[list[JobRequest], list[str]]:

@@ -202,6 +202,6 @@ def test_a_plan_for_slurm_sends_and_writes_nothing(made: hx.Run) -> None:
     assert planned.jobs["ids"].tolist() == ["", "", ""]
     assert (planned.jobs[["memory_mb", "minutes", "cpus"]] > 0).all(axis=None)
     assert [command.partition("=")[0] for command in planned.commands] == ["train_0", "evaluate_0", "report_0"]
-    assert "--dependency=afterany:$train_0" in planned.commands[1]
+    assert "--dependency=afterany:${train_0}" in planned.commands[1]
     assert planned.script.startswith("#!/")
     assert sorted(made.root.rglob("*")) == before

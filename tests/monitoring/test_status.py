@@ -282,6 +282,25 @@ def test_elements_that_failed_alike_are_one_row() -> None:
     assert any(line.startswith("tile 8 FAILED") for line in lines)
 
 
+def test_elements_that_were_sent_alone_and_stand_alike_are_one_row() -> None:
+    """An array of one element each, beside the stage before it."""
+    extract = tuple(Sent("extract", str(8 + n), (n,), 4, 0, "today") for n in range(4))
+    late = Sent("extract", "20", (1000, 1001), 1002, 1000, "today")
+    queued = (
+        *(Queued(f"{8 + n}_{n}", "PENDING", "Dependency", "") for n in (1, 2, 3)),
+        Queued("20_1", "PENDING", "Dependency", ""),
+        Queued("8_0", "RUNNING", "", "n1"),
+    )
+    failed = tuple(FailedJob("extract", n, 4, Ended(f"{3 + n}_{n}", "FAILED", "5:0"), "before") for n in range(3))
+    lines = [
+        " ".join(line.split())
+        for line in shown(RunStatus((), (), (), Jobs((*extract, late), queued, failed))).splitlines()
+    ]
+    assert "extract 8 running 0 n1" in lines
+    assert "extract 9-11,20 pending 1-3,1001 Dependency" in lines
+    assert any(line.startswith("extract 3-5 FAILED 5: an earlier stage is incomplete; see") for line in lines)
+
+
 def test_without_the_controller_living_jobs_have_not_failed() -> None:
     accounted = (Queued("7_0", "RUNNING", "", "n1"), Queued("8", "PENDING", "", ""))
     sent = (Sent("tile", "7", (0, 1)), Sent("train", "8", None))

@@ -69,7 +69,7 @@ def test_a_run_that_is_not_begun(untouched: Path, submit: Callable[..., subproce
     lines = sent(done.stdout)
     assert stages(lines) == CHAIN
     for line, earlier in zip(lines[1:], CHAIN, strict=False):
-        assert f"--dependency=afterany:${earlier}_0" in line
+        assert f"--dependency=afterany:${{{earlier}_0}}" in line
     assert sorted(untouched.rglob("*")) == before
 
 
@@ -84,7 +84,7 @@ def test_a_part_of_the_chain(tiled: Path, submit: Callable[..., subprocess.Compl
     lines = sent(done.stdout)
     assert stages(lines) == ["train", "evaluate"]
     assert "--dependency=afterok:77" in lines[0]
-    assert "--dependency=afterany:$train_0" in lines[1]
+    assert "--dependency=afterany:${train_0}" in lines[1]
     refused = submit(tiled, "--dry-run", "--from", "training")
     assert refused.returncode == 2
     assert "--from training" in refused.stderr and "tile, extract, train" in refused.stderr
@@ -108,6 +108,27 @@ def test_one_slide_that_is_lost_is_one_element(
     first = sent(submit(run, "--dry-run").stdout)[0]
     assert first[-3:] == ["tile", "1", "0"]
     assert "--array=0" in first
+
+
+def test_extract_is_cut_as_tile_is_and_goes_beside_it(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    for entry, value in (("cpus", "1"), ("hours", "0.000001"), ("most_elements", "3")):
+        change_setting(run, "site.slurm", entry, value)
+    text = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nhours = 9.0\n")
+    done = submit(run, "--dry-run")
+    lines = sent(done.stdout)
+    assert stages(lines) == ["tile", "extract", "extract", "extract", *CHAIN[2:]]
+    for number, line in enumerate(lines[1:4]):
+        assert f"--array={number}" in line and f"--dependency=afterany:${{tile_0}}_{number}" in line
+        assert line[-3:] == ["extract", "3", "0"]
+    assert "begins when all of tile" not in done.stderr
+    (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nmost_elements = 2\n")
+    done = submit(run, "--dry-run")
+    assert "--dependency=afterany:${tile_0}" in sent(done.stdout)[1]
+    assert "extract begins when all of tile has ended, for tile has 3 parts and extract 2" in done.stderr
 
 
 def test_what_train_would_refuse_is_not_sent(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.records import StageUsage
     from hypoxia_hpc.runs.device_time import DeviceTime
     from hypoxia_hpc.slurm.jobs import Jobs
-    from hypoxia_hpc.slurm.queue import FailedJob, Queued
+    from hypoxia_hpc.slurm.queue import FailedJob, Queued, Sent
 
 NOT_STARTED = "the program or the image could not be started"
 # In front of where to look. What ended with 1 may be a bug as well as srun's own refusal, which ends so, too.
@@ -214,7 +214,7 @@ def _of_jobs(one: StageUsage) -> str:
 def _never_start(queued: Sequence[Queued], run: str) -> Iterator[str]:
     remedies = {"[site.slurm] in run.toml": _is_refused, "what it waits for": _waits_in_vain}
     for what, is_so in remedies.items():
-        if jobs := " ".join(dict.fromkeys(one.job.partition("_")[0] for one in queued if is_so(one))):
+        if jobs := " ".join(dict.fromkeys(_array(one.job) for one in queued if is_so(one))):
             yield f"what will not start: scancel {jobs}, mend {what}, then hypoxia-hpc submit {run}"
 
 
@@ -227,38 +227,69 @@ def _waits_in_vain(job: Queued) -> bool:
 
 
 def _queue_rows(jobs: Jobs, queued: Sequence[Queued]) -> Iterator[list[str]]:
-    """One row for all elements of a job that stand alike, in the order in which jobs were sent, running ones first."""
-    stages = {one.job_id: one.stage for one in jobs.sent}
-    place = {job_id: number for number, job_id in enumerate(stages)}
+    """One row for all elements of a stage, of one submission, that stand alike, in the order in which jobs were sent,
+    running ones first."""
+    sent = {one.job_id: one for one in jobs.sent}
+    place = {key: number for number, key in enumerate(dict.fromkeys(map(_submission, jobs.sent)))}
     groups: dict[tuple[int, bool, str, str, str], list[Queued]] = {}
     for one in queued:
-        job, is_running = one.job.partition("_")[0], one.phase == "running"
+        known, is_running = sent.get(_array(one.job)), one.phase == "running"
         never = "will not start: " if _is_refused(one) or _waits_in_vain(one) else ""
         why = "" if is_running else never + one.reason
-        groups.setdefault((place.get(job, -1), not is_running, job, one.phase, why), []).append(one)
-    for (_, _, job, phase, why), alike in sorted(groups.items()):
+        number, stage = (place[_submission(known)], known.stage) if known is not None else (-1, "")
+        groups.setdefault((number, not is_running, stage, one.phase, why), []).append(one)
+    for (_, _, stage, phase, why), alike in sorted(groups.items()):
         nodes = Counter(one.node for one in alike if one.node)
-        elements = [int(index) for one in alike if (index := one.job.partition("_")[2])]
+        parts = [part for one in alike if (part := _part(one.job, sent)) is not None]
         where = some_names([f"{node} {n}" if n > 1 else node for node, n in sorted(nodes.items())])
-        yield [stages.get(job, ""), job, phase, ranges(elements), why or where]
+        yield [stage, ranges([int(_array(one.job)) for one in alike]), phase, ranges(parts), why or where]
+
+
+def _array(job: str) -> str:
+    return job.partition("_")[0]
+
+
+def _part(job: str, sent: Mapping[str, Sent]) -> int | None:
+    """Which part of its stage an element does; None for a job that is no array."""
+    array, _, index = job.partition("_")
+    return int(index) + (sent[array].first if array in sent else 0) if index else None
+
+
+def _submission(sent: Sent) -> tuple[str, str]:
+    """The jobs of a stage that were sent together: an old record, without a name for that, stands alone."""
+    return sent.stage, sent.logs or sent.job_id
 
 
 def _failed_rows(failed: Sequence[FailedJob]) -> Iterator[list[str]]:
-    """One row for all elements of a job that ended alike, with the longest time and the most memory of them."""
+    """One row for all elements of a stage, of one submission, that ended alike, with the longest time and the most
+    memory of them."""
     groups: dict[tuple[str, ...], list[FailedJob]] = {}
     for one in failed:
-        key = (one.stage, one.how.job.partition("_")[0], one.how.state, one.how.exit_code)
+        key = (one.stage, one.logs or _array(one.how.job), one.how.state, one.how.exit_code)
         groups.setdefault(key, []).append(one)
     for alike in groups.values():
         first, ends = alike[0], [one.how for one in alike]
-        job, _, _ = first.how.job.partition("_")
-        indices = [int(end.job.partition("_")[2]) for end in ends if "_" in end.job]
-        name = f"{job}_[{ranges(indices)}]" if len(alike) > 1 else first.how.job
         nodes = some_names(sorted({end.node for end in ends if end.node}))
         longest = max((end.elapsed for end in ends), key=lambda text: (len(text), text))
         most = max(end.usage.memory or 0 for end in ends)
         why = f"{first.how.state} {_exit_words(first)}".rstrip()
-        yield [first.stage, name, nodes, why, longest, amount(most, "B") if most else ""]
+        yield [
+            first.stage,
+            _name_of_all([end.job for end in ends]),
+            nodes,
+            why,
+            longest,
+            amount(most, "B") if most else "",
+        ]
+
+
+def _name_of_all(jobs: Sequence[str]) -> str:
+    """``7_3``, ``7_[0-4]`` for elements of one array, ``7-9`` for several jobs."""
+    arrays = sorted({int(_array(job)) for job in jobs})
+    if len(jobs) == 1:
+        return jobs[0]
+    indices = [int(index) for job in jobs if (index := job.partition("_")[2])]
+    return f"{arrays[0]}_[{ranges(indices)}]" if len(arrays) == 1 else ranges(arrays)
 
 
 def _exit_words(failed: FailedJob) -> str:

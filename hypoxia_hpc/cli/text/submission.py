@@ -31,7 +31,7 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
             if request.memory == "none"
             else f"{request.memory_mb / 1000:.1f} GB{' a node' if request.nodes > 1 else ''}"
         )
-        jobs = " ".join(ids.get(request.stage, ()))
+        jobs = ranges([int(job_id) for job_id in ids.get(request.stage, ())])
         rows.append(
             [
                 request.stage,
