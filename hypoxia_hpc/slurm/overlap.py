@@ -28,7 +28,7 @@ def common_count(counts: Mapping[str, int], most: Mapping[str, int]) -> int | No
 
 
 def side_by_side(jobs: Sequence[Job]) -> list[Job]:
-    """The jobs of a chain, where those that can begin element by element do, in `MOST_CALLS` arrays at most."""
+    """The jobs of a chain, where those that can begin element by element do, in about `MOST_CALLS` arrays."""
     return [
         replace(job, arrays=tuple(_groups(job)), is_beside=True) if _is_alike(job, before) else job
         for job, before in zip(jobs, (None, *jobs), strict=False)
@@ -50,7 +50,7 @@ def _follows(job: Job, before: Job) -> bool:
     """Whether there is a wait that could be shorter."""
     if job.request.elements is None or before.request.elements is None:
         return False
-    return before.request.stage in stage_named(job.request.stage).needs and before.n_elements > 1
+    return before.request.stage in stage_named(job.request.stage).needs and before.n_elements + job.n_elements > 2
 
 
 def _is_alike(job: Job, before: Job | None) -> bool:

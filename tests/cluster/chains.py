@@ -52,11 +52,15 @@ class Scheduler:
         return self.cluster.run([*inside, *arguments], timeout=timeout)
 
     def submit(self, run: Path, *options: str) -> dict[str, str]:
-        """Submit a run: stage -> job id of what was sent now."""
+        """Submit a run: stage -> ids of the jobs that were sent now, with commas between them."""
         before = len(jobs(run))
         done = self.hypoxia("submit", run, *options)
         assert done.returncode == 0, done.stdout + done.stderr
-        return {entry["stage"]: entry["job_id"] for entry in jobs(run)[before:]}
+        return ids_by_stage(jobs(run)[before:])
+
+    def cancel(self, *sent: str) -> None:
+        """Cancel jobs, as `submit` gives them."""
+        self.cluster.run(["scancel", *",".join(sent).split(",")], check=True)
 
     def wait(self, sent: Mapping[str, str], timeout: float = 420, *, hurry: bool = True) -> dict[str, str]:
         """Wait for the end of all jobs: state of every element."""
@@ -101,6 +105,14 @@ def jobs(run: Path) -> list[dict[str, Any]]:
     """What submit has recorded, oldest first."""
     files = (run / "slurm" / "jobs").glob("*.json")
     return [json.loads(file.read_text()) for file in sorted(files, key=lambda file: int(file.stem))]
+
+
+def ids_by_stage(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Stage -> ids of its jobs, with commas between them."""
+    ids: dict[str, list[str]] = {}
+    for entry in entries:
+        ids.setdefault(entry["stage"], []).append(entry["job_id"])
+    return {name: ",".join(of_stage) for name, of_stage in ids.items()}
 
 
 def stage(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:

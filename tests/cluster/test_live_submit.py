@@ -10,9 +10,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from chains import jobs, own
+from chains import ids_by_stage, jobs, own
 from fault_runs import change_setting, finish, start
-from live_cluster import Cluster, Completed
+from live_cluster import Cluster, Completed, until
+
+from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.slurm.chain import Job, Plan
+from hypoxia_hpc.slurm.overlap import side_by_side
+from hypoxia_hpc.slurm.resources import Array, JobRequest
 
 
 def command(cluster: Cluster, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Completed:
@@ -58,15 +63,15 @@ def test_a_chain_waits_for_a_job_of_the_user_and_is_cancelled_alone(cluster: Clu
     try:
         done = hypoxia("submit", run, "--after", transfer)
         assert done.returncode == 0, done.stderr
-        sent = {entry["stage"]: entry["job_id"] for entry in jobs(run)}
-        assert list(sent) == ["tile", "extract"]
+        sent = ids_by_stage(jobs(run))
+        assert {name: ids.count(",") for name, ids in sent.items()} == {"tile": 0, "extract": 1}
         for job in sent.values():
             assert {*cluster.squeue_states(job).values()} == {"PENDING"}
         (folder,) = (run / "slurm" / "logs").iterdir()
         assert folder.is_dir()
         done = hypoxia("cancel", run)
         assert done.returncode == 0, done.stderr
-        assert " ".join(reversed(sent.values())) in done.stdout and "tile 0 of 2" in done.stdout
+        assert " ".join(reversed(",".join(sent.values()).split(","))) in done.stdout and "tile 0 of 2" in done.stdout
         for job in sent.values():
             assert {*cluster.squeue_states(job).values()} == {"CANCELLED"}
         assert cluster.squeue_states(transfer) == {transfer: "PENDING"}
@@ -101,3 +106,53 @@ def test_a_queue_without_room_takes_no_half_of_a_chain(cluster: Cluster, run: Pa
         assert cluster.run(["squeue", "-h", "-u", cluster.user, "-t", "PD,R"], check=True).stdout == ""
     finally:
         cluster.run([*modify, "maxsubmitjobs=-1"], user=False, check=True)
+
+
+# Stands for the work of each element: the first of tile fails, the third is stopped once, the last works on.
+WORK = """#!/bin/bash
+part=$1-${SLURM_ARRAY_TASK_ID:-all}-start-${SLURM_RESTART_COUNT:-0}
+case $part in
+    tile-0-*) echo "$part" >>order; exit 4 ;;
+    tile-2-start-0) scontrol requeue "${SLURM_ARRAY_JOB_ID}_2"; sleep 60 ;;
+    tile-3-*) sleep 300 ;;
+esac
+echo "$part" >>order
+"""
+
+
+def test_extract_begins_beside_tile_and_hangs_behind_nothing(cluster: Cluster) -> None:
+    folder = cluster.folder / "beside"
+    (folder / "slurm" / "logs" / "today").mkdir(parents=True)
+    (folder / "slurm" / "job.sbatch").write_text(WORK)
+    own(cluster, folder)
+    parts = (0, 1, 2, 3)
+    chain = [
+        Job(JobRequest(stage, parts if array else None, 4, 1, 1, 1, 100, 10, None, None), (array,))
+        for stage, array in (("tile", Array(0, parts)), ("extract", Array(0, parts)), ("train", None))
+    ]
+    plan = Plan(folder, SlurmTable(), WORK, tuple(side_by_side(chain)), (), "today")
+    names = [call.name for call in plan.calls()]
+    lines = ["set -e", *plan.commands(), *(f"echo ${name}" for name in names)]
+    ids = dict(zip(names, cluster.run(["bash", "-c", "\n".join(lines)], check=True).stdout.split(), strict=True))
+
+    def state(call: str) -> str:
+        (found,) = cluster.squeue_states(ids[call]).values()
+        return found
+
+    def is_done(call: str) -> bool:
+        return state(call) == "COMPLETED"
+
+    try:
+        for call in ("extract_0", "extract_1"):  # behind a failure, and behind an element that ended well
+            until(partial(is_done, call), 60, lambda: cluster.explain(f"{ids} and {folder}"))
+        tile = ids["tile_0"]
+        assert cluster.squeue_states(tile)[f"{tile}_3"] == "RUNNING"
+        assert {state("extract_2"), state("extract_3"), state("train_0")} == {"PENDING"}
+        cluster.run(["scancel", f"{tile}_3"], check=True)
+        assert [*cluster.wait(ids["train_0"], 90).values()] == ["COMPLETED"]
+    finally:
+        cluster.run(["scancel", *ids.values()], check=True)
+    assert {state(f"extract_{part}") for part in parts} == {"COMPLETED"}
+    order = (folder / "order").read_text().split()
+    assert order.index("tile-2-start-1") < order.index("extract-2-start-0")
+    assert order[-1] == "train-all-start-0" and len(order) == 8

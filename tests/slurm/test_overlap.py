@@ -54,10 +54,16 @@ def test_other_parts_wait_for_all_and_it_is_said() -> None:
     assert "tile has 3 parts and extract 40" in note and "[site.slurm.extract]" in note
 
 
+def test_what_tile_has_done_before_waits_for_nothing() -> None:
+    """One element of tile is sent again."""
+    _, extract = side_by_side([job_of("tile", (1,), 3), job_of("extract", (0, 1, 2), 3)])
+    assert extract.is_beside
+
+
 @pytest.mark.parametrize(
-    "jobs", [[job_of("tile", (0,), 4), job_of("extract", (0, 1), 3)], [job_of("extract", (0, 1), 2)]]
+    "jobs", [[job_of("tile", (0,), 4), job_of("extract", (0,), 3)], [job_of("extract", (0, 1), 2)]]
 )
-def test_where_there_is_one_element_to_wait_for_nothing_is_said(jobs: list[Job]) -> None:
+def test_where_one_element_waits_for_one_nothing_is_said(jobs: list[Job]) -> None:
     assert side_by_side(jobs) == jobs
     assert list(waiting_notes(jobs)) == []
 
