@@ -32,10 +32,9 @@ def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: 
     ranks, hours, throttle and others, each explained; [site.slurm.extract] is for one stage.
     How many elements an array has, and the memory and time of each, follow from the slides.
 
-    Each stage begins when the one before has ended, and an element of extract when its own element of tile has, where
-    both have the same parts. A job that meets its time limit stops before it, requeues itself
-    and goes on; of a node that dies only the slides in flight are lost. Given again, submit sends only what is not
-    done; while jobs of this run are in the queue it refuses. A run without labels ends after extract.
+    Each stage begins when the one before has ended, an element of extract when its own of tile has. A job stops before
+    its time limit, requeues itself and goes on; a node that dies costs the slides in flight. Given again, submit sends
+    only what is not done; while jobs of the run are in the queue it refuses. A run without labels ends after extract.
 
     \b
     hypoxia-hpc submit RUN --dry-run     what would be sent; needs no SLURM
