@@ -34,18 +34,19 @@ from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
 from hypoxia_hpc.networks.heads.registry import find_clustering
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.reading import MOST_TABLE_BYTES, sha256_of
+from hypoxia_hpc.reading import MOST_TABLE_BYTES, UnfitFileError, read_json, sha256_of
 from hypoxia_hpc.records import Features, Float32Array, Float64Array, Int64Array, Json
 from hypoxia_hpc.runs.cohort import Cohort, Planned
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.layout import content_digest
 
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
-FACTS_FILE, SAMPLE_FILE = "phenotypes.json", "sample.csv"
+FACTS_FILE, SAMPLE_FILE, PICTURES = "phenotypes.json", "sample.csv", "typical"
 # Training tiles that clusterings are compared on, and typical ones chosen from; all are in memory.
 SAMPLE_TILES = 20_000
-PICTURED_TILES = 2_000
+PICTURED_TILES = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,23 @@ def keep_frozen_phenotypes(cohort: Cohort, tables: ClusterTables) -> None:
 def composition_digest(folder: Path) -> str:
     """SHA-256 (hex) over patients.csv and slides.csv. Raises FileNotFoundError, UnfitFileError."""
     return content_digest({name: sha256_of(folder / name, MOST_TABLE_BYTES) for name in (PATIENTS_FILE, SLIDES_FILE)})
+
+
+def read_facts(run: RunDir) -> Json | None:
+    """phenotypes.json; None where there is none, or it is not of the tables beside it."""
+    try:
+        facts: Json = read_json(run.phenotypes / FACTS_FILE)
+        return facts if facts["tables"] == composition_digest(run.phenotypes) else None
+    except (FileNotFoundError, UnfitFileError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_pictures(folder: Path, strips: Sequence[bytes | None]) -> None:
+    """The typical tiles of each cluster, in a folder that is being made."""
+    (folder / PICTURES).mkdir()
+    for number, strip in enumerate(strips):
+        if strip is not None:
+            (folder / PICTURES / f"{number:04d}.jpg").write_bytes(strip)
 
 
 def size_facts(patients: pd.DataFrame, table: PhenotypesTable) -> Json:

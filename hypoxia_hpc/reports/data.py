@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
-from hypoxia_hpc.records import Json, Label, StageUsage
+from hypoxia_hpc.records import Float64Array, Int64Array, Json, Label, StageUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,20 @@ class ClusterShares:
     name: str
     n_patients: tuple[int, int]
     shares: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhenotypesShown:
+    """``facts``: content of phenotypes.json. ``shares`` (n, k) of the tiles of patients; ``pictures``: of each cluster
+    its typical tiles (JPEG), None where there are none; ``places`` (m, 2) and ``clusters`` (m,) of training tiles on
+    two principal components."""
+
+    facts: Json
+    patient_ids: tuple[str, ...]
+    shares: Float64Array
+    pictures: tuple[bytes | None, ...]
+    places: Float64Array
+    clusters: Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,7 @@ class ReportData:
     outcome: Outcome = BINARY
     settings: Json = field(default_factory=dict)
     clusters: tuple[ClusterShares, ...] = ()
+    phenotypes: PhenotypesShown | None = None
     searches: tuple[Search, ...] = ()
     random_start: tuple[str, ...] = ()
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from hypoxia_hpc.reports.data import ReportData, SlideRow
 from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
+from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
 from hypoxia_hpc.reports.summary import summarise
 from hypoxia_hpc.reports.tables import DataTable
 
@@ -34,6 +35,7 @@ SECTIONS = {
     "groups": "Types and sites",
     "training": "Training",
     "clusters": "Clusters",
+    "phenotypes": "Phenotypes",
     "cohort": "Cohort",
     "unlabelled": "Unlabelled",
     "slides": "Slides",
@@ -53,6 +55,8 @@ class Drawings:
     training: tuple[TrainingFigure, ...]
     tables: tuple[DataTable, ...]
     thumbnails: tuple[tuple[str, SlideRow], ...]  # with the names of their files
+    phenotypes: tuple[Figure, ...]
+    typical: tuple[tuple[str, bytes], ...]  # pictures of the typical tiles of clusters, by the names of their files
 
 
 def report_files(data: ReportData) -> dict[str, bytes]:
@@ -79,17 +83,27 @@ def _drawings(data: ReportData) -> Drawings:
     # Numbers, for no name of a table becomes a path.
     named = tuple((f"thumbnails/{number:04d}.jpg", row) for number, row in enumerate(shown, start=1))
     figures, training = tuple(kind.figures(data, lead)), tuple(training_figures(data))
-    return Drawings(figures, training, tuple(table for table in tables if table is not None), named)
+    shown_clusters = data.phenotypes
+    return Drawings(
+        figures,
+        training,
+        tuple(table for table in tables if table is not None),
+        named,
+        () if shown_clusters is None else tuple(phenotype_figures(shown_clusters)),
+        () if shown_clusters is None else tuple(typical_pictures(shown_clusters)),
+    )
 
 
 def _linked(drawings: Drawings) -> Iterator[tuple[str, bytes]]:
-    for figure in (*drawings.figures, *(figure for one in drawings.training for figure in one.figures)):
+    of_training = (figure for one in drawings.training for figure in one.figures)
+    for figure in (*drawings.figures, *drawings.phenotypes, *of_training):
         yield f"figures/{figure.name}.svg", figure.drawn.document.encode()
         yield f"figures/{figure.name}.csv", figure.csv().encode()
     for table in drawings.tables:
         yield f"figures/{table.name}.csv", table.csv().encode()
     for path, row in drawings.thumbnails:
         yield path, row.thumbnail or b""
+    yield from drawings.typical
 
 
 def _page(data: ReportData, drawings: Drawings) -> str:
@@ -125,6 +139,8 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "metric_tables": {name: content.metric_tables(data, name) for name in ("test", "external", "valid", "train")},
         "metric_groups": kind.metric_groups(data),
         "drawings": drawings,
+        "cluster_rows": [] if data.phenotypes is None else cluster_rows(data.phenotypes),
+        "rand_range": [] if data.phenotypes is None else rand_range(data.phenotypes),
         "curves": [one for one in drawings.figures if not one.group],
         "of_models": _by_group(drawings.figures),
         "tables": {table.name: table for table in drawings.tables},

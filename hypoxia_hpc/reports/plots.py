@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from hypoxia_hpc.records import Float64Array
+from hypoxia_hpc.records import Float64Array, Int64Array
 from hypoxia_hpc.reports.text import one_line
 
 if TYPE_CHECKING:
@@ -131,6 +131,28 @@ def scatter_plot(name: str, frame: Frame, x: Float64Array, y: Float64Array) -> D
     """A dot for each pair of values."""
     figure, axes = _canvas(frame)
     axes.plot(x, y, "o", color=SERIES[1], markersize=5, alpha=0.75)
+    return _drawn(figure, name)
+
+
+def cloud_plot(name: str, frame: Frame, places: Float64Array, groups: Int64Array) -> Drawn:
+    """A dot at each place (n, 2), those of the first groups in a colour and mark of their own, the others gray."""
+    figure, axes = _canvas(frame)
+    colours = len(SERIES) - 1
+    for group in [colours, *range(colours)]:
+        chosen = places[groups >= colours if group == colours else groups == group]
+        series = 0 if group == colours else series_of(group)
+        marker = MARKERS[group % len(MARKERS)]
+        axes.plot(chosen[:, 0], chosen[:, 1], marker, color=SERIES[series], markersize=3, alpha=0.6)
+    return _drawn(figure, name)
+
+
+def shares_plot(name: str, frame: Frame, shares: Float64Array) -> Drawn:
+    """Shares (n, k) in 0..1 as a picture: a row for each of n, darker where larger."""
+    figure, axes = _canvas(frame)
+    darkest = max(float(shares.max(initial=0)), 0.01)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=darkest, aspect="auto", interpolation="nearest")
+    axes.set(yticks=[])
+    axes.grid(visible=False)
     return _drawn(figure, name)
 
 

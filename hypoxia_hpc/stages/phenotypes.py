@@ -10,6 +10,7 @@ from hypoxia_hpc.analysis.phenotypes import most_typical
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, FoldClustering, saved_clusterings
+from hypoxia_hpc.models.galleries import strips
 from hypoxia_hpc.models.phenotypes import (
     FACTS_FILE,
     SAMPLE_FILE,
@@ -21,15 +22,16 @@ from hypoxia_hpc.models.phenotypes import (
     known_groups,
     of_other_seeds,
     pictured,
+    read_facts,
     size_facts,
     stability_facts,
     standardised,
     write_composition,
+    write_pictures,
 )
 from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.reading import UnfitFileError, read_json
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import (
     Cohort,
@@ -77,7 +79,7 @@ def phenotypes(run: RunDir, *, progress: Progress, stop: threading.Event) -> Phe
         others = {f"fold {one.fold}": one.cluster_of for one in found[1:]}
         others |= of_other_seeds(cohort, models[0], folds[0], progress=progress, stop=stop)
         tables, sample = _assigned(cohort, found[0], folds[0], progress, stop)
-        facts = _written(cohort, found[0], others, tables, sample, key)
+        facts = _written(cohort, found[0], others, tables, sample, key, progress)
         forget_seeds(cohort, models[0])
     return Phenotyped(facts, fresh=True)
 
@@ -87,15 +89,6 @@ def expected_key(run: RunDir, features: Sequence[SlideState]) -> str:
     cohort = Cohort(run, run.config(), {}, tuple(features), patients_with_slides(run.slides(), run.patients()))
     folds = cohort.fold_sets()
     return _key(cohort, folds, _planned(cohort, folds))
-
-
-def read_facts(run: RunDir) -> Json | None:
-    """phenotypes.json; None where there is none, or it is not of the tables beside it."""
-    try:
-        facts: Json = read_json(run.phenotypes / FACTS_FILE)
-        return facts if facts["tables"] == composition_digest(run.phenotypes) else None
-    except (FileNotFoundError, UnfitFileError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _planned(cohort: Cohort, folds: FoldSets) -> list[Planned]:
@@ -155,9 +148,11 @@ def _written(
     tables: ClusterTables,
     sample: Sample,
     key: str,
+    progress: Progress,
 ) -> Json:
     table, k = cohort.config.phenotypes, clustering.k
     clusters, values = clustering.cluster_of(sample.values), standardised(sample)
+    slides = {state.slide.slide_id: state.slide for state in cohort.done}
     owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
     with committing_directory(cohort.run.phenotypes, lambda _: False) as folder:
         patients = write_composition(folder, tables, owners)
@@ -173,5 +168,6 @@ def _written(
             "typical": [[sample.place(number) for number in places.tolist()] for places in typical],
             "tables": composition_digest(folder),
         }
+        write_pictures(folder, strips(cohort.run, cohort.config.tile, slides, facts["typical"], progress))
         (folder / FACTS_FILE).write_text(canonical_json(facts), encoding="utf-8")
     return facts

@@ -18,6 +18,7 @@ from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
+from hypoxia_hpc.models.reported_phenotypes import phenotypes_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
@@ -105,6 +106,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         outcome=outcome,
         settings=config.model_dump(mode="json"),
         clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
+        phenotypes=phenotypes_of(run),
         searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),

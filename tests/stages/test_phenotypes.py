@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import threading
@@ -12,14 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from feature_runs import NAME, make_run
+from PIL import Image
 
 from hypoxia_hpc.cli.text.stages import phenotypes_lines
-from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.config import TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models import phenotypes as models_phenotypes
+from hypoxia_hpc.models.galleries import strips
 from hypoxia_hpc.networks.heads.kmeans import kmeans_predictor
 from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.stages import stage_named, stages_of
 from hypoxia_hpc.runs.state import is_current, run_spec
@@ -29,6 +33,7 @@ from hypoxia_hpc.stages.phenotypes import Phenotyped, phenotypes
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.tiles import new_tile_store
 
 K = 3
 TRAIN = {"heads": ["logistic"], "clusterings": ["kmeans"], "kmeans": {"clusters": K}, "folds": 2}
@@ -157,6 +162,27 @@ def test_outside_slides_get_the_same_clusters_frozen(run: RunDir, tmp_path: Path
     predict(outside, run, progress=NoProgress(), stop=threading.Event())
     for name in FILES[:2]:
         assert (outside.phenotypes / name).read_bytes() == (run.phenotypes / name).read_bytes()
+
+
+def test_typical_tiles_are_shown_with_their_own_pixels(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    slides, pixels = {}, {}
+    for slide_id in ("A", "B"):
+        slides[slide_id] = Slide(slide_id, Path(f"{slide_id}.svs"), "P", 1)
+        pixels[slide_id] = np.random.default_rng(len(pixels)).integers(0, 256, (3, 1, 1, 3), dtype=np.uint8)
+        with new_tile_store(run.tiles(slide_id), 32) as store:
+            for one in pixels[slide_id]:
+                store.new_tile()[:] = one
+            store.commit(np.arange(6).reshape(3, 2), np.zeros(3, dtype=np.float32), {"key": "k"})
+    slides["gone"] = Slide("gone", Path("gone.svs"), "P", 1)
+    rows = [[{"slide_id": name, "row": row} for name, row in (("B", 2), ("gone", 0), ("A", 0))], []]
+    first, second = strips(run, TileTable(tile_px=32), slides, rows, NoProgress())
+    assert second is None
+    assert first is not None
+    shown = np.asarray(Image.open(io.BytesIO(first)).convert("RGB"))
+    assert shown.shape == (112, 2 * 112 + 4, 3)
+    for left, expected in ((0, pixels["B"][2, 0, 0]), (116, pixels["A"][0, 0, 0])):
+        assert np.abs(shown[50, left + 50].astype(int) - expected).max() < 8
 
 
 def test_it_is_a_part_of_run_and_submit_where_run_toml_asks_for_it() -> None:

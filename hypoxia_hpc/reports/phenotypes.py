@@ -1,0 +1,100 @@
+"""Phenotypes on the page: a row for each cluster, patients' composition as a picture, training tiles on a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypoxia_hpc.records import Float64Array
+from hypoxia_hpc.reports.data import PhenotypesShown
+from hypoxia_hpc.reports.figures import Figure
+from hypoxia_hpc.reports.plots import Frame, cloud_plot, shares_plot
+from hypoxia_hpc.reports.text import count_of
+
+ENRICHED = 0.05  # a corrected p-value below this is shown
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    """What the page says of one cluster. ``overlap``: with those that other clusterings have in its place, 0..1."""
+
+    number: int
+    n_tiles: int
+    share: float
+    overlap: float | None
+    remarks: tuple[str, ...]
+    picture: str  # path of its typical tiles; empty where there are none
+
+
+def cluster_rows(shown: PhenotypesShown) -> list[ClusterRow]:
+    """All clusters, in their order."""
+    facts = shown.facts
+    total = sum(facts["sizes"]) or 1
+    return [
+        ClusterRow(
+            number,
+            n_tiles,
+            n_tiles / total,
+            facts["stability"]["overlaps"][number] if facts["stability"]["rand"] else None,
+            tuple(_remarks(shown, number)),
+            picture_path(number) if shown.pictures[number] is not None else "",
+        )
+        for number, n_tiles in enumerate(facts["sizes"])
+    ]
+
+
+def picture_path(number: int) -> str:
+    """Of the typical tiles of a cluster, beside the page."""
+    return f"phenotypes/{number:04d}.jpg"
+
+
+def typical_pictures(shown: PhenotypesShown) -> Iterator[tuple[str, bytes]]:
+    """The pictures of clusters by their paths."""
+    for number, picture in enumerate(shown.pictures):
+        if picture is not None:
+            yield picture_path(number), picture
+
+
+def _remarks(shown: PhenotypesShown, number: int) -> Iterator[str]:
+    facts = shown.facts
+    if number in facts["near_empty"]:
+        yield "near-empty"
+    if str(number) in facts["one_hospital"]:
+        yield f"one hospital: {facts['one_hospital'][str(number)]}"
+    for one in facts["enrichment"]:
+        if one["cluster"] == number and one["corrected"] < ENRICHED:
+            yield f"more in {one['column']} {one['highest']} (corrected p {one['corrected']:.2g})"
+
+
+def phenotype_figures(shown: PhenotypesShown) -> Iterator[Figure]:
+    """Composition of patients, and the picture of training tiles."""
+    order = np.lexsort((-shown.shares.max(axis=1), shown.shares.argmax(axis=1)))
+    shares = shown.shares[order]
+    names = tuple(f"cluster_{number}" for number in range(shares.shape[1]))
+    yield Figure(
+        "composition",
+        "Composition of patients",
+        shares_plot("composition", Frame("cluster", "patient", None, None, (6.4, 4.0)), shares),
+        f"Shares of the tiles of {count_of(len(shares), 'patient')} in {count_of(len(names), 'cluster')}, darker where "
+        "larger; patients sorted by their largest cluster",
+        ("patient_id", *names),
+        tuple((shown.patient_ids[place], *row) for place, row in zip(order.tolist(), shares.tolist(), strict=True)),
+        note="A row for each patient, darker where more of the tiles are; sorted by the largest cluster.",
+    )
+    yield Figure(
+        "components",
+        "Training tiles on their first two principal components",
+        cloud_plot("components", Frame("component 1", "component 2", None, None), shown.places, shown.clusters),
+        f"{count_of(len(shown.places), 'training tile')} on the two directions in which features differ most",
+        ("cluster", "component_1", "component_2"),
+        tuple((int(one), *place) for one, place in zip(shown.clusters, shown.places.tolist(), strict=True)),
+        note="The eight largest clusters in colours, the others in gray.",
+    )
+
+
+def rand_range(shown: PhenotypesShown) -> Float64Array:
+    """Smallest and largest adjusted Rand index with other clusterings, (2,); empty without any."""
+    values = list(shown.facts["stability"]["rand"].values())
+    return np.array([min(values), max(values)]) if values else np.zeros(0)
