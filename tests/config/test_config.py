@@ -110,7 +110,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("[train.logistic]\nc = inf", "train.logistic.c = Infinity"),
         ("tile = 3", "tile = 3"),
         ("[[tile]]\nmpp = 1", "tile = "),
-        ('study = "sclc"', 'study = "sclc"'),
+        ('study = "lung"', 'study = "lung"'),
         ("[study]\nname = 1", "study"),
         ('[extract]\nname = "../elsewhere"', 'extract.name = "../elsewhere"'),
         ("[train.search.funnel]\nunits = [[8, 0], [4]]", "train.search.funnel.units.0.1 = 0"),
