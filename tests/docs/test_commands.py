@@ -39,6 +39,10 @@ RUN_ELSEWHERE = {
     "pip install '.[tensorflow]'": ("Makefile", ["pip install", "'.[tensorflow,pretrained,test]'"]),
     "hypoxia-hpc init OS_RUN --slides SLIDES --patients follow_up.csv --outcome survival --time-column months "
     "--event-column died": ("tests/cli/test_asked.py", ['"survival", "--time-column", "months", "--event-column"']),
+    "pip install --require-hashes -r containers/recipes/login.lock && pip install --no-deps .": (
+        NOT_RUN,
+        ["`pip install` of `recipes/login.lock`"],
+    ),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),
