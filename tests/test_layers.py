@@ -204,3 +204,16 @@ def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
         "assert not {'pandas', 'numba', 'scipy', 'pydantic', 'PIL'} & set(sys.modules)\n"
     )
     assert loaded_after(code) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "unwanted"),
+    [
+        # The process that deals the slides.
+        ("import hypoxia_hpc.stages.tile", {"numba", "scipy", "pandas", "shapely", "imagecodecs"}),
+        # One that cuts a slide.
+        ("import hypoxia_hpc.stages.tile, hypoxia_hpc.slides.slide_tiles", {"scipy.ndimage", "pandas", "shapely"}),
+    ],
+)
+def test_tile_begins_without_what_it_does_not_use(code: str, unwanted: set[str]) -> None:
+    assert loaded_after(f"{code}\nassert not {unwanted!r} & set(sys.modules), {unwanted!r} & set(sys.modules)") == []

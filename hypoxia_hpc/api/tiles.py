@@ -18,7 +18,7 @@ from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.records import Float32Array, Int64Array, UInt8Array
-from hypoxia_hpc.stages.tile import SlideTiles, cut_slide
+from hypoxia_hpc.slides.slide_tiles import SlideTiles, cut_slide
 from hypoxia_hpc.stores.tiles import read_pixels
 
 OF_STORES = ("pixels", "codec")

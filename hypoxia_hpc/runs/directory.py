@@ -6,15 +6,16 @@ import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cohorts.tables import read_patients, read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.evaluation.shape import has_shape
-from hypoxia_hpc.outcomes.outcome import Outcome
-from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Patient, Slide
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.outcomes.outcome import Outcome
 
 # Of metrics.json: what says of what, and that nothing was changed since.
 SEALS = ("schema", "key", "predictions", "content")
@@ -108,13 +109,19 @@ class RunDir:
 
     def outcome(self) -> Outcome:
         """What run.toml asks of a patient."""
+        from hypoxia_hpc.outcomes.registry import outcome_of
+
         return outcome_of(self.config().outcome)
 
     def slides(self) -> tuple[Slide, ...]:
+        from hypoxia_hpc.cohorts.tables import read_slides  # pandas, which a worker has no use for
+
         return read_slides(self.slides_file)
 
     def patients(self) -> tuple[Patient, ...]:
         """The rows of patients.csv; none where the run has no such file."""
+        from hypoxia_hpc.cohorts.tables import read_patients
+
         return read_patients(self.patients_file, self.outcome()) if self.patients_file.exists() else ()
 
     def metrics(self) -> Json | None:

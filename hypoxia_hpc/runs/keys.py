@@ -20,7 +20,7 @@ from hypoxia_hpc.config import (
     stage_key,
 )
 from hypoxia_hpc.records import Json, Label, Slide
-from hypoxia_hpc.tiling.regions import regions_digest, regions_path
+from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
 
 TILE_RULE = 2
 # Of what a file of regions means: raised alone, it leaves the keys of slides without one.

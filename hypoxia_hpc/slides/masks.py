@@ -13,7 +13,6 @@ from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Json, Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.tiling.kernels.packed import light_shares
-from hypoxia_hpc.tiling.tissue import mask_fraction, tissue_mask
 
 BoolArray = NDArray[np.bool_]
 
@@ -88,6 +87,11 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, selected: 
     record: Json = {}
     if table.tissue != "none":
         coarse = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
+        from hypoxia_hpc.tiling.tissue import (  # scipy, which takes longer to load than to use
+            mask_fraction,
+            tissue_mask,
+        )
+
         mask = tissue_mask(_see(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
         in_tissue = mask_fraction(mask, coarse.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
         selected = selected & in_tissue

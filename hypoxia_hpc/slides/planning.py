@@ -15,7 +15,7 @@ from hypoxia_hpc.slides.masks import MOST_MASK_PX, BoolArray, all_masked, coarse
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.tiling.plan import plan_tiles
-from hypoxia_hpc.tiling.regions import read_regions, region_fraction, regions_path, require_on_slide
+from hypoxia_hpc.tiling.region_paths import regions_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ def _in_regions(
     path = regions_path(table, slide_id)
     if path is None:
         return np.ones(plan.n_tiles, dtype=bool), None
+    from hypoxia_hpc.tiling.regions import read_regions, region_fraction, require_on_slide  # shapely, for these alone
+
     regions = read_regions(path, table.regions_rule, table.region_classes)
     require_on_slide(path, regions, *scanned_px(pyramid))
     corner = np.array(pyramid.bounds_l0[:2] if pyramid.bounds_l0 else (0, 0), dtype=np.int64)

@@ -6,7 +6,6 @@ minute in GEOS, and a file of a few kilobytes can contain them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,11 +15,9 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array
-from hypoxia_hpc.tiling.geojson import Polygon, bad_regions, read_bytes, read_drawn
+from hypoxia_hpc.tiling.geojson import Polygon, bad_regions, read_drawn
 
 # Each becomes a position of the union, which without a limit would fill the memory.
 MOST_CROSSINGS = 200_000
@@ -47,35 +44,6 @@ class Regions:
     pieces: Geometries
     signs: Int64Array
     classes: Mapping[str, int] = field(default_factory=dict)
-
-
-def regions_path(table: TileTable, slide_id: str) -> Path | None:
-    """Where the regions of a slide are; None where all of the slide is meant: no [tile] regions, or no file of this
-    slide where that may be. Raises SlideError ``no-regions`` where it may not, or where there is no such folder."""
-    if not table.regions:
-        return None
-    path = Path(table.regions) / f"{slide_id}.geojson"
-    if path.exists():
-        return path
-    if not Path(table.regions).is_dir():  # else one typing error, and all that is to be left out is in
-        raise SlideError(
-            "no-regions",
-            f"[tile] regions = {table.regions}: there is no such folder",
-            remedy="mend [tile] regions in run.toml, or remove it to use all of every slide",
-        )
-    if table.regions_rule == "exclude" or table.regions_missing == "whole":
-        return None
-    raise SlideError(
-        "no-regions",
-        f"{path} does not exist, so it is not known which part of this slide to use",
-        remedy="export its annotations from QuPath as GeoJSON under this name, or use all of such slides: "
-        '[tile] regions_missing = "whole"',
-    )
-
-
-def regions_digest(path: Path) -> str:
-    """SHA-256 (hex) of the file's bytes. Raises SlideError as ``read_regions`` does for files that cannot be read."""
-    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def read_regions(path: Path, rule: RegionsRule = "include", wanted: Sequence[str] = ()) -> Regions:

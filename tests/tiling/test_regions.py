@@ -25,13 +25,12 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.tiling import regions as module
 from hypoxia_hpc.tiling.geojson import MOST_BYTES, MOST_PARTS, read_drawn
+from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
 from hypoxia_hpc.tiling.regions import (
     Regions,
     count_crossings,
     read_regions,
     region_fraction,
-    regions_digest,
-    regions_path,
     require_on_slide,
 )
 
