@@ -128,8 +128,13 @@ def group_counts(rows: pd.DataFrame, groups: Mapping[str, str], shown: pd.Series
 def only_group(rows: pd.DataFrame, units: Units) -> str:
     """The group that all of these patients are of, where groups are drawn as wholes; empty where there are several:
     one group says nothing of how groups differ, so that there is no interval, no test and no comparison."""
-    known = set() if units is None else {units[name] for name in rows["patient_id"].astype(str)}
+    known = groups_among(rows, units)
     return known.pop() if len(known) == 1 else ""
+
+
+def groups_among(rows: pd.DataFrame, units: Units) -> set[str]:
+    """The groups that these patients are of, where groups are drawn as wholes."""
+    return set() if units is None else {units[name] for name in rows["patient_id"].astype(str)}
 
 
 def units_of(rows: pd.DataFrame, units: Units) -> Ids | None:

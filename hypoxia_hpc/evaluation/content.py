@@ -15,6 +15,7 @@ from hypoxia_hpc.evaluation.claims import (
     chances,
     comparisons,
     group_counts,
+    groups_among,
     lead_of,
     only_group,
     units_of,
@@ -23,7 +24,7 @@ from hypoxia_hpc.evaluation.claims import (
 from hypoxia_hpc.evaluation.folds import baselines_within_folds, within_folds
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
-from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, one_group_warning, warnings_of
+from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, group_warnings, warnings_of
 from hypoxia_hpc.records import Json
 
 LEVELS = ("tile", "slide", "patient")
@@ -84,8 +85,8 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
             models[name][TEST]["patient"] |= replaced
         content["folds"] = _folds(said.patients, replace(measures, folds=1), context.units)
     least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
-    group = only_group(heads[lead["model"]], context.units) if lead["model"] in heads else ""
-    warned = [*one_group_warning(group), *warnings_of(content, measures, least)]
+    groups = groups_among(heads[lead["model"]], context.units) if lead["model"] in heads else set()
+    warned = [*group_warnings(groups), *warnings_of(content, measures, least)]
     content["warnings"] = [asdict(one) for one in warned]
     return content
 

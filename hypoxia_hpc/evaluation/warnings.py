@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hypoxia_hpc.analysis.chance import least_p
-from hypoxia_hpc.errors import some
+from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.baselines import BASELINES
 from hypoxia_hpc.evaluation.claims import ALPHA
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.records import Json
 
 CHANCE = 0.5
+FEW_GROUPS = 6
 GROUP_WORDS = {"tumour_type": "tumour type", "site": "site"}
 
 
@@ -48,18 +49,28 @@ def outside_warnings(content: Json, measures: Measures, least: float, set_name: 
     ]
 
 
-def one_group_warning(group: str) -> list[Warned]:
-    """``group``: the only one that test patients are of, where groups are kept together; empty where there are more."""
-    if not group:
-        return []
-    return [
-        Warned(
-            "one-group",
-            f"All test patients are of one group that [train] keep_together keeps together ({group}). Nothing says how "
-            "much groups differ, so there are no intervals, no tests and no comparisons: do not generalise these "
-            "figures. Test on two groups or more: give more groups, a larger test share in [train] split, or folds.",
-        )
-    ]
+def group_warnings(groups: Collection[str]) -> list[Warned]:
+    """``groups``: those that test patients are of, where groups are kept together; none where they are not."""
+    remedy = "give more groups, a larger test share in [train] split, or folds"
+    if len(groups) == 1:
+        return [
+            Warned(
+                "one-group",
+                f"All test patients are of one group that [train] keep_together keeps together ({', '.join(groups)}). "
+                "Nothing says how much groups differ, so there are no intervals, no tests and no comparisons: do not "
+                f"generalise these figures. Test on more groups: {remedy}.",
+            )
+        ]
+    if 0 < len(groups) < FEW_GROUPS:
+        return [
+            Warned(
+                "few-groups",
+                f"Test patients are of {len(groups)} groups that [train] keep_together keeps together "
+                f"({some_names(sorted(groups))}). Intervals go by how much groups differ, of which so few say little: "
+                f"{remedy}.",
+            )
+        ]
+    return []
 
 
 def _too_few(content: Json, least: float) -> Iterator[Warned]:

@@ -111,7 +111,15 @@ def _split(data: ReportData, kind: Kind) -> str:
 
 
 def _pooling(data: ReportData, kind: Kind) -> str:
-    return "A patient's prediction is pooled over all tiles of all slides of the patient; no tile is left out by hand."
+    table = data.settings["evaluate"]
+    pooled = {
+        "mean": "the mean over",
+        "median": "the median over",
+        "top-k": f"the mean of the {table['pooling_k']} largest predictions of",
+        "share-above": f"the share above {table['pooling_threshold']:g} among",
+    }[table["pooling"]]
+    weighs = "; attention weighs the tiles itself" if "attention" in models_of(data) else ""
+    return f"A patient's prediction is {pooled} all tiles of all slides of the patient{weighs}."
 
 
 def _evaluation(data: ReportData, kind: Kind) -> str:
@@ -120,8 +128,10 @@ def _evaluation(data: ReportData, kind: Kind) -> str:
     beside = [BASELINES[name] for name in baselines_of(data)]
     compared = f" Baselines on the same patients: {', '.join(beside)}." if beside else ""
     names = ", ".join(dict.fromkeys(title for group in kind.metric_groups(data).values() for title in group.values()))
+    together = data.settings["train"]["keep_together"]
+    over = f"over groups of patients of one {together}" if together else "over patients"
     return (
-        f"Reported on test patients with {100 * data.confidence:g} % intervals, over patients: {names}.{compared} "
+        f"Reported on test patients with {100 * data.confidence:g} % intervals, {over}: {names}.{compared} "
         f"{kind.call_rule(data, lead_model(data, kind.headline)[0])}"
     )
 

@@ -95,6 +95,14 @@ def test_tiles_go_by_how_much_patients_differ():
         assert tiles[name].high - tiles[name].low == pytest.approx(each.high - each.low, rel=0.25), name
 
 
+@pytest.mark.parametrize(("n_sites", "has"), [(2, False), (5, False), (6, True)])
+def test_few_sites_are_not_bootstrapped(n_sites, has):
+    truth, sites = np.arange(30.0), [f"s{number % n_sites}" for number in range(30)]
+    predicted = truth + np.random.default_rng(1).normal(size=30)
+    found = score_intervals(truth, predicted, confidence=0.95, bootstrap=50, seed=1, units=sites)
+    assert [found[name].low is not None for name in ("spearman", "r2", "mae")] == [True, has, has]
+
+
 def test_one_row_a_unit_is_no_unit():
     """One slide a patient: metrics of slides and patients are the same, with the same intervals."""
     (labels, probabilities), ids = patients_of(40, 5), [f"u{(7 * number) % 40}" for number in range(40)]

@@ -11,6 +11,7 @@ import pytest
 from judged import facts_of, measures, rows_of
 
 from hypoxia_hpc.analysis.probe import probe_groups
+from hypoxia_hpc.cli.text.metrics import metrics_text
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
 from hypoxia_hpc.evaluation.baselines import baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, Said, content_of
@@ -120,6 +121,7 @@ def test_one_group_in_the_test_set_has_figures_and_no_claim(kind: str) -> None:
     assert {(one["low"], one["high"]) for one in metrics.values()} == {(None, None)}
     assert (found["chance"]["m"]["method"], found["chance"]["m"]["p_holm"], found["compared"]) == ("none", 1.0, {})
     assert found["within"] == {}
+    assert "no claim is made, for nothing here can be tested: m" in metrics_text(found)
     assert "(y)" in {one["kind"]: one["text"] for one in found["warnings"]}["one-group"]
     assert "is the model better than chance, and than each baseline?" in {one["check"] for one in found["unchecked"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from judged import measures
 
-from hypoxia_hpc.evaluation.warnings import warnings_of
+from hypoxia_hpc.evaluation.warnings import group_warnings, warnings_of
 
 RIGHT: dict[str, Any] = {
     "lead": {"model": "m"},
@@ -74,6 +74,12 @@ def test_each_figure_has_its_words(change: dict[str, Any], kind: str, words: str
     said = found(RIGHT | change)
     assert set(said) == {kind}
     assert words in said[kind]
+
+
+def test_few_groups_that_are_kept_together_are_said() -> None:
+    kinds = [[one.kind for one in group_warnings([f"H{n}" for n in range(number)])] for number in (0, 1, 2, 5, 6)]
+    assert kinds == [[], ["one-group"], ["few-groups"], ["few-groups"], []]
+    assert "of 2 groups" in group_warnings(["H1", "H2"])[0].text
 
 
 def test_calibration_that_is_off() -> None:

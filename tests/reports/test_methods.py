@@ -40,7 +40,23 @@ def test_cross_validation_whole_groups_and_a_given_split_are_said(full_report: R
     assert "in 5 folds, repeated 3 times, all patients of one site in one set." in said(
         15, folds=5, repeats=3, keep_together="site"
     )
+    assert "intervals, over groups of patients of one site:" in said(keep_together="site")
     assert "as a given table says." in said(split_file="mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("pooling", "words"),
+    [
+        ("mean", "is the mean over all tiles of"),
+        ("median", "is the median over all tiles of"),
+        ("top-k", "is the mean of the 7 largest predictions of all tiles of"),
+        ("share-above", "is the share above 0.5 among all tiles of"),
+    ],
+)
+def test_the_pooling_is_the_one_of_the_run(full_report: ReportData, pooling: str, words: str) -> None:
+    evaluate = {**full_report.settings["evaluate"], "pooling": pooling, "pooling_k": 7, "pooling_threshold": 0.5}
+    data = dataclasses.replace(full_report, settings={**full_report.settings, "evaluate": evaluate})
+    assert any(words in item.answer for item in checklist(data, KINDS["binary"]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -65,8 +65,10 @@ def _verdicts(metrics: Json) -> list[str]:
     words = {"above": "above chance", "below": "below chance"}
     by_words: dict[str, list[str]] = {}
     for head, found in metrics["chance"].items():
-        said = words.get(found["verdict"], "cannot be distinguished from chance")
-        by_words.setdefault(said, []).append(f"{head} (p = {found['p_holm']:.2g})")
+        said, p = words.get(found["verdict"], "cannot be distinguished from chance"), f" (p = {found['p_holm']:.2g})"
+        if found["method"] == "none":
+            said, p = "no claim is made, for nothing here can be tested", ""
+        by_words.setdefault(said, []).append(f"{head}{p}")
     n = len(metrics["chance"])
     adjusted = f", p adjusted for {n} models" if n > 1 else ""
     return [f"{said}{adjusted}: {', '.join(heads)}" for said, heads in by_words.items()]
@@ -95,7 +97,7 @@ def predictions_text(done: Outside) -> str:
     """What predict found: warnings on top, then a line for each patient by the model that leads, and metrics of
     labelled outside patients."""
     warned = [f"warning: {one['text']}" for one in done.metrics["warnings"]]
-    warned += [f"not checked: {one['check']} {one['why']}" for one in done.metrics["unchecked"]]
+    warned += [f"not checked: {one['check']} ({one['why']})" for one in done.metrics["unchecked"]]
     lead = done.metrics["lead"]
     measured = metrics_table(done.metrics, "external", "outside patients") if done.metrics["models"] else ""
     said = f"by {lead['model']}, the model that leads ({lead['by']}); predictions/patients.csv has all"
