@@ -88,6 +88,8 @@ def comparisons(lead: str, rows: Mapping[str, pd.DataFrame], measures: Measures,
 def beyond_chance(headline: Json, chance: Json, measures: Measures) -> Compared:
     """The headline metric of a model, with its own interval and its own p against chance, less its value without any
     relation."""
+    if (headline["value"], headline["low"]) == (measures.no_relation, None) and chance["method"] != "none":
+        return Compared(0.0, 0.0, 0.0, 1.0, headline["n"])  # a model that says the same of everyone, as that class does
     value, low, high = (
         None if headline[name] is None else headline[name] - measures.no_relation for name in ("value", "low", "high")
     )

@@ -24,7 +24,7 @@ from hypoxia_hpc.evaluation.claims import (
 from hypoxia_hpc.evaluation.folds import baselines_within_folds, within_folds
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
-from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, group_warnings, warnings_of
+from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, Warned, figure_warnings, group_warnings, warnings_of
 from hypoxia_hpc.records import Json
 
 LEVELS = ("tile", "slide", "patient")
@@ -84,11 +84,19 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
         for name, replaced in baselines_within_folds(by_fold, found, measures, context.units).items():
             models[name][TEST]["patient"] |= replaced
         content["folds"] = _folds(said.patients, replace(measures, folds=1), context.units)
-    least = measures.least_p(heads[lead["model"]]) if lead["model"] in heads else 1.0
-    groups = groups_among(heads[lead["model"]], context.units) if lead["model"] in heads else set()
-    warned = [*group_warnings(groups), *warnings_of(content, measures, least)]
-    content["warnings"] = [asdict(one) for one in warned]
+    content["warnings"] = [asdict(one) for one in _warned(content, heads, measures, context.units)]
     return content
+
+
+def _warned(content: Json, heads: Mapping[str, pd.DataFrame], measures: Measures, units: Units) -> list[Warned]:
+    """Of the lead model's test patients, and of all that ``content`` says."""
+    lead = content["lead"]["model"]
+    if lead not in heads:
+        return warnings_of(content, measures, 1.0)
+    rows, headline = heads[lead], content["models"][lead][TEST]["patient"][measures.headline]
+    groups = groups_among(rows, units)
+    of_figure = [] if len(groups) == 1 else figure_warnings(rows, headline, measures, "test patient")
+    return [*group_warnings(groups), *of_figure, *warnings_of(content, measures, measures.least_p(rows))]
 
 
 def compared_with(

@@ -12,7 +12,7 @@ from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_
 from hypoxia_hpc.evaluation.claims import chances
 from hypoxia_hpc.evaluation.content import Said, compared_with, models_of, not_measured, of_groups, rows_by_model
 from hypoxia_hpc.evaluation.measures import Measures
-from hypoxia_hpc.evaluation.warnings import Warned, outside_warnings
+from hypoxia_hpc.evaluation.warnings import Warned, figure_warnings, outside_warnings
 from hypoxia_hpc.records import Json
 
 # Sets of patients of another cohort: no label; a label; in training or validation of the models.
@@ -38,8 +38,12 @@ def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measu
         **of_groups(heads, facts, measures, None),
     }
     content["unchecked"] = not_measured(leading, content)
-    least = measures.least_p(heads[leading]) if leading in heads else 1.0
-    content["warnings"] = [asdict(one) for one in outside_warnings(content, measures, least, EXTERNAL)]
+    own, least = heads.get(leading), 1.0
+    warned: list[Warned] = []
+    if own is not None:
+        least, headline = measures.least_p(own), models[leading][EXTERNAL]["patient"][measures.headline]
+        warned = figure_warnings(own, headline, measures, "outside patient")
+    content["warnings"] = [asdict(one) for one in (*warned, *outside_warnings(content, measures, least, EXTERNAL))]
     return content
 
 

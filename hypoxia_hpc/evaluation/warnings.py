@@ -6,11 +6,13 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import pandas as pd
+
 from hypoxia_hpc.analysis.chance import least_p
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.baselines import BASELINES
 from hypoxia_hpc.evaluation.claims import ALPHA
-from hypoxia_hpc.evaluation.measures import Measures
+from hypoxia_hpc.evaluation.measures import Measures, says_nothing
 from hypoxia_hpc.records import Json
 
 CHANCE = 0.5
@@ -69,6 +71,26 @@ def group_warnings(groups: Collection[str]) -> list[Warned]:
                 f"({some_names(sorted(groups))}). Intervals go by how much groups differ, of which so few say little: "
                 f"{remedy}.",
             )
+        ]
+    return []
+
+
+def figure_warnings(rows: pd.DataFrame, headline: Json, measures: Measures, patients: str) -> list[Warned]:
+    """What is wrong with the ``headline`` figure of the lead model on these ``rows`` of ``patients``: it says the same
+    of all of them, or so few or such patients are there that the figure, or its interval, does not exist."""
+    if not len(rows):
+        return []
+    figure = f"The {measures.headline_words} of these {some(headline['n'], patients)}"
+    if len(rows) > 1 and says_nothing(rows, measures.said_of_patients):
+        return [
+            Warned("says-nothing", f"The model says the same of all {len(rows)} {patients}s: it tells nothing of any.")
+        ]
+    if headline["value"] is None:
+        what = "a class is missing, or nothing about the patients differs that could be ranked"
+        return [Warned("no-figure", f"{figure} cannot be computed: {what}. Nothing can be said of the model.")]
+    if headline["low"] is None:
+        return [
+            Warned("no-interval", f"{figure} has no interval, for they are too few: nothing can be said of the model.")
         ]
     return []
 

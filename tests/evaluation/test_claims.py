@@ -83,6 +83,9 @@ def test_the_lead_over_the_majority_class_is_its_own_figure_and_one_that_says_no
     expected = {name: headline[name] - judge.no_relation for name in ("low", "high")}
     assert found["majority-class"] == {"difference": own.difference, **expected, "p": chance["p"], "n": 60}
     assert (chance["p"] < 0.05) == (expected["low"] > 0)
+    known = {"value": judge.no_relation, "low": None, "high": None, "n": 60}
+    nothing = beyond_chance(known, {"p": 1.0, "method": "interval"}, judge)
+    assert nothing == Compared(0.0, 0.0, 0.0, 1.0, 60), "a model that says the same of everyone"
     alone = judge.metrics(same, judge.said_of_patients, None)[judge.headline]
     assert (alone.value, alone.low, alone.high) == (None if kind == "score" else 0.5, None, None)
     assert chances({"a": same}, judge, None)["a"]["p"] == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import pytest
-from judged import measures
+from judged import measures, rows_of
 
-from hypoxia_hpc.evaluation.warnings import group_warnings, warnings_of
+from hypoxia_hpc.config.outcome import OUTCOME_KINDS
+from hypoxia_hpc.evaluation.warnings import figure_warnings, group_warnings, warnings_of
 
 RIGHT: dict[str, Any] = {
     "lead": {"model": "m"},
@@ -74,6 +76,22 @@ def test_each_figure_has_its_words(change: dict[str, Any], kind: str, words: str
     said = found(RIGHT | change)
     assert set(said) == {kind}
     assert words in said[kind]
+
+
+@pytest.mark.parametrize("kind", OUTCOME_KINDS)
+def test_a_figure_that_says_nothing_or_is_not_there_is_said(kind: str) -> None:
+    judge, rows = measures(kind), rows_of(kind, 12, 1.0)
+    rows = rows.assign(**dict(zip(judge.said_of_patients, rows[list(judge.outcome.outputs)].to_numpy().T, strict=True)))
+
+    def kinds(rows: pd.DataFrame, value: float | None, low: float | None) -> list[str]:
+        headline = {"value": value, "low": low, "high": low, "n": len(rows)}
+        return [one.kind for one in figure_warnings(rows, headline, judge, "test patient")]
+
+    same = rows.assign(**dict.fromkeys(judge.said_of_patients, 0.3))
+    assert kinds(rows, 0.8, 0.6) == kinds(rows[:0], None, None) == []
+    assert kinds(same, judge.no_relation, None) == ["says-nothing"]
+    assert kinds(rows[:2], None, None) == ["no-figure"]
+    assert kinds(rows[:2], 1.0, None) == ["no-interval"]
 
 
 def test_few_groups_that_are_kept_together_are_said() -> None:
