@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from feature_runs import NAME, make_run
+from feature_runs import NAME, D, make_run, write_slide
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
 from hypoxia_hpc.cli.text.stages import phenotypes_lines
 from hypoxia_hpc.config import TileTable, preset, render_config
@@ -198,3 +200,82 @@ def test_what_is_to_be_careful_with_is_said(run: RunDir) -> None:
     assert "near-empty clusters: 2" in said
     assert "cluster 1 is one hospital: nearly all of its tiles are from A7" in said
     assert "the hospital at least as much as the tumour: score -0.20" in said
+
+
+# --- planted textures ------------------------------------------------------------------------------------------------
+
+TEXTURES = 4
+
+
+def rewrite(run: RunDir, slide: Slide, values: np.ndarray) -> None:
+    for store in (run.tiles(slide.slide_id), run.features(NAME, slide.slide_id)):
+        shutil.rmtree(store)
+    write_slide(run, slide.slide_id, slide.patient_id, values)
+
+
+def planted_run(
+    folder: Path, train_table: dict[str, Any], seed: int, n_patients: int
+) -> tuple[RunDir, dict[str, np.ndarray]]:
+    """A run whose patients are mixtures of textures, some of them of one texture for the most part; and the texture of
+    every tile, by slide."""
+    run = make_run(folder, train_table, n_patients=n_patients, n_unlabelled=0)
+    rng = np.random.default_rng(seed)
+    centres = 2.5 * np.random.default_rng(0).normal(size=(TEXTURES, D))
+    textures = {}
+    for slide in run.slides():
+        mixture = rng.dirichlet(np.full(TEXTURES, 0.8))
+        textures[slide.slide_id] = rng.choice(TEXTURES, 60, p=mixture)
+        values = centres[textures[slide.slide_id]] + rng.normal(size=(60, D))
+        rewrite(run, slide, values)
+    train(run, progress=NoProgress(), stop=threading.Event())
+    made(run)
+    return run, textures
+
+
+def matched(run: RunDir, textures: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Adjusted Rand index of tiles with what was planted, and the mean error of a slide's share of a texture."""
+    tiles = pd.read_parquet(run.phenotypes / "tiles.parquet")
+    of_tiles = np.concatenate([textures[name] for name in tiles["slide_id"].unique()])
+    both = pd.crosstab(of_tiles, tiles["cluster"])
+    rows, columns = linear_sum_assignment(both, maximize=True)
+    slides = pd.read_csv(run.phenotypes / "slides.csv").set_index("slide_id")
+    errors = [
+        abs(slides.loc[name, f"cluster_{both.columns[column]}"] - (planted == both.index[row]).mean())
+        for name, planted in textures.items()
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    return float(adjusted_rand_score(of_tiles, tiles["cluster"])), float(np.mean(errors))
+
+
+def test_planted_textures_are_found_and_patients_of_the_test_set_change_no_cluster(tmp_path: Path) -> None:
+    table = {"heads": ["logistic"], "clusterings": ["kmeans"], "kmeans": {"clusters": TEXTURES}}
+    run, textures = planted_run(tmp_path / "run", table, seed=1, n_patients=16)
+    rand, error = matched(run, textures)
+    assert rand > 0.9
+    assert error <= 0.03
+    before = {name: load_model(run.model("kmeans")).arrays[name].tobytes() for name in ("mean", "scale", "centres")}
+    sample, stability = (run.phenotypes / "sample.csv").read_bytes(), facts_of(run)["stability"]
+    tested = set(pd.read_csv(run.split_file).query("set == 'test'")["patient_id"])
+    for slide in run.slides():
+        if slide.patient_id in tested:
+            rewrite(run, slide, np.full((60, D), 50.0))
+    shutil.rmtree(run.phenotypes)
+    shutil.rmtree(run.root / "models")
+    train(run, progress=NoProgress(), stop=threading.Event())
+    made(run)
+    assert {name: load_model(run.model("kmeans")).arrays[name].tobytes() for name in before} == before
+    assert (run.phenotypes / "sample.csv").read_bytes() == sample
+    assert facts_of(run)["stability"] == stability
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_contrastive_clusters_are_the_planted_textures(seed: int, tmp_path: Path) -> None:
+    """With as many clusters as textures: adjusted Rand index of 0.8 or more, composition within 3 points, the mean
+    over slides and textures."""
+    contrastive = {"clusters": TEXTURES, "units": 64, "epochs": 20, "learning_rate": 0.005, "batch_size": 128}
+    table = {"heads": ["logistic"], "clusterings": ["contrastive"], "contrastive": contrastive, "seed": seed}
+    run, textures = planted_run(tmp_path / "run", table, seed, n_patients=48)
+    rand, error = matched(run, textures)
+    assert rand >= 0.8
+    assert error <= 0.03
