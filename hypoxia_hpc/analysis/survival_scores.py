@@ -27,11 +27,6 @@ def _before(curve: Curve, at: AnyArray) -> Float64Array:
     return shares
 
 
-def _until(curve: Curve, at: float) -> float:
-    """The share of a curve at a time, what happens then counted."""
-    return float(np.concatenate([[1.0], curve.shares])[np.searchsorted(curve.times, at, side="right")])
-
-
 def area_at(time: AnyArray, event: AnyArray, risk: AnyArray, at: float) -> float:
     """The area under the cumulative-dynamic ROC curve at the time ``at``, in 0..1 (Uno et al. 2007): of pairs of a
     patient with the event by then and one still without, the share in which the first has the higher ``risk``, ties
@@ -47,27 +42,25 @@ def area_at(time: AnyArray, event: AnyArray, risk: AnyArray, at: float) -> float
     return float((weights * above).sum() / (weights.sum() * is_control.sum()))
 
 
-def brier_at(time: AnyArray, event: AnyArray, shares: AnyArray, at: float) -> float:
-    """The Brier score at the time ``at`` (Graf et al. 1999), 0 where predictions are all right, 1/4 for 1/2 throughout:
-    the mean square of what was predicted less what came. ``shares`` (n,): each patient's predicted probability to be
-    without the event at that time. Those censored by then count as 0, those with the event 1 / G just before it, the
-    others 1 / G(at), G being the share not censored. NaN where G(at) is 0."""
-    time, had = np.asarray(time, dtype=np.float64), np.asarray(event) == 1
+def brier_scores(time: AnyArray, event: AnyArray, shares: AnyArray, times: AnyArray) -> Float64Array:
+    """The Brier score at each of ``times`` (m,) (Graf et al. 1999), 0 where predictions are all right, 1/4 for 1/2
+    throughout: the mean square of what was predicted less what came. ``shares`` (n, m): each patient's predicted
+    probability to be without the event at each time. Those censored by then count as 0, those with the event 1 / G just
+    before it, the others 1 / G at the time, G being the share not censored. NaN where that is 0."""
+    time, had, times = np.asarray(time, dtype=np.float64), np.asarray(event) == 1, np.asarray(times, dtype=np.float64)
     censoring = censoring_curve(time, event)
-    left = _until(censoring, at)
-    if left <= 0:
-        return float("nan")
-    is_case = had & (time <= at)
-    weights = np.where(time > at, 1 / left, 0.0)
-    weights[is_case] = 1 / _before(censoring, time[is_case])
-    return float((weights * (np.asarray(shares) - (time > at)) ** 2).mean())
+    left = np.append(1.0, censoring.shares)[np.searchsorted(censoring.times, times, side="right")]
+    before = _before(censoring, time)
+    is_there = time[:, None] > times
+    of_case = np.where(had & (before > 0), 1 / np.where(before > 0, before, 1), 0.0)
+    weights = np.where(is_there, 1 / np.where(left > 0, left, np.nan), of_case[:, None])
+    scores: Float64Array = (weights * (np.asarray(shares) - is_there) ** 2).mean(axis=0)
+    return np.where(left > 0, scores, np.nan)
 
 
 def integrated_brier(time: AnyArray, event: AnyArray, shares: AnyArray, times: AnyArray) -> float:
-    """The mean of the Brier score over ``times`` (m,), rising, by the trapezoidal rule. ``shares`` (n, m): each
-    patient's predicted probability to be without the event at each time. NaN where it is at one of them, or with fewer
-    than two."""
+    """The mean of the Brier score over ``times`` (m,), rising, by the trapezoidal rule. ``shares`` as of
+    `brier_scores`. NaN where it is at one of them, or with fewer than two."""
     if len(times) < 2:
         return float("nan")
-    scores = np.array([brier_at(time, event, shares[:, place], float(at)) for place, at in enumerate(times)])
-    return float(np.trapezoid(scores, times) / (times[-1] - times[0]))
+    return float(np.trapezoid(brier_scores(time, event, shares, times), times) / (times[-1] - times[0]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hypoxia_hpc.cli.terminal import PlainProgress, progress_for, say
+from hypoxia_hpc.errors import InputError
 
 if TYPE_CHECKING:
     from hypoxia_hpc.runs.directory import RunDir
@@ -66,3 +67,15 @@ def say_blocks(blocks: Iterable[str]) -> None:
     """Each on lines of its own."""
     for block in blocks:
         say(block)
+
+
+def trained_run(run: Path) -> RunDir:
+    """The run that models come from. Raises InputError where there is none."""
+    from hypoxia_hpc.runs.directory import RunDir
+
+    file = RunDir(run).config_file
+    if not file.exists():
+        raise InputError(
+            f"{file} does not exist, so --model {run} is no run directory", remedy="name a run that was trained"
+        )
+    return existing_run(run)

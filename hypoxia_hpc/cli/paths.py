@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hypoxia_hpc.cli.exits import worst
-from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
+from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks, trained_run
 from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import notes_text
@@ -75,18 +75,6 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
         return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
 
-def trained_run(run: Path) -> RunDir:
-    """The run that models come from. Raises InputError where there is none."""
-    from hypoxia_hpc.runs.directory import RunDir
-
-    file = RunDir(run).config_file
-    if not file.exists():
-        raise InputError(
-            f"{file} does not exist, so --model {run} is no run directory", remedy="name a run that was trained"
-        )
-    return existing_run(run)
-
-
 @click.command(name="run")
 @RUN
 def run_all(run: Path) -> int:
@@ -145,8 +133,9 @@ def whole_path(run_dir: RunDir) -> int:
     from hypoxia_hpc.runs.state import run_spec
     from hypoxia_hpc.stages.train import require_splittable
 
+    config = run_dir.config()
     has_labels = any(patient.label is not None for patient in run_dir.patients())
-    run_spec(run_dir.config())  # missing weights are an error before hours of tiling
+    run_spec(config)  # missing weights are an error before hours of tiling
     if has_labels:
         require_splittable(run_dir)
     with set_aside(run_dir.root) as aside:

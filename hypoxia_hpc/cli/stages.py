@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hypoxia_hpc.cli.exits import EXIT_BUG, EXIT_NOT_READY, EXIT_QUARANTINED, EXIT_STOPPED, tell_end, worst
-from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress
+from hypoxia_hpc.cli.options import RUN, STOP, existing_run, per_slide, progress, trained_run
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.stages import outcome_line, quarantined_text, reasons, remarks_text, result_text
 from hypoxia_hpc.errors import InputError, Stopped, some, some_names
@@ -34,6 +34,13 @@ COMPARE = click.option(
     metavar="RUN_B",
     help="Show this run beside RUN: results, cohorts, settings that differ. Repeatable.",
 )
+FROZEN = click.option(
+    "--model",
+    "model_run",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="OTHER_RUN",
+    help="Apply the frozen signatures of this run, with their columns and their cut, and fit nothing.",
+)
 # How long another rank waits for the first to say what is wrong for all of them. Shorter, and all say it where ranks do
 # not start together; longer, and an error of this rank alone is said later.
 SECONDS_FOR_THE_FIRST = 2.0
@@ -55,8 +62,16 @@ def stage_verb(stage: Stage) -> click.Command:
     def do_report(run: Path, others: Sequence[Path]) -> int:
         return of_cohort(stage, existing_run(run), others=[existing_run(other) for other in others])
 
-    work = RUN(COMPARE(do_report)) if stage.name == "report" else RUN(do_cohort)
-    return click.command(name=stage.name, help=stage.help)(work)
+    def do_survival(run: Path, model_run: Path | None) -> int:
+        model = None if model_run is None else trained_run(model_run)
+        return of_cohort(stage, existing_run(run), model_run=model)
+
+    work: Callable[..., int] = do_cohort
+    if stage.name == "report":
+        work = COMPARE(do_report)
+    elif stage.name == "survival":
+        work = FROZEN(do_survival)
+    return click.command(name=stage.name, help=stage.help)(RUN(work))
 
 
 def of_cohort(stage: Stage, run_dir: RunDir, **options: Any) -> int:

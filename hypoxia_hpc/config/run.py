@@ -17,6 +17,7 @@ from hypoxia_hpc.config.phenotypes import PhenotypesTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
+from hypoxia_hpc.config.survival import SurvivalTable
 from hypoxia_hpc.config.tile import TileTable
 from hypoxia_hpc.config.train import TrainTable, one_of
 
@@ -41,6 +42,7 @@ class RunConfig(Table):
     train: TrainTable = TrainTable()
     evaluate: EvaluateTable = EvaluateTable()
     phenotypes: PhenotypesTable = PhenotypesTable()
+    survival: SurvivalTable = SurvivalTable()
     report: ReportTable = ReportTable()
     site: SiteTable = SiteTable()
 

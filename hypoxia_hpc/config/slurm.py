@@ -95,6 +95,7 @@ class SlurmTable(_Further, _Sizes):
     train: StageSlurmTable = StageSlurmTable()
     evaluate: StageSlurmTable = StageSlurmTable()
     phenotypes: StageSlurmTable = StageSlurmTable()
+    survival: StageSlurmTable = StageSlurmTable()
     report: StageSlurmTable = StageSlurmTable()
 
     @model_validator(mode="after")

@@ -165,7 +165,8 @@ class ReportData:
     ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
     beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
-    predictions of another run's models less comparable with those of that run."""
+    predictions of another run's models less comparable with those of that run. ``survival``: the content of
+    ``survival.json``, empty where there is none."""
 
     title: str
     metrics: Json
@@ -192,3 +193,4 @@ class ReportData:
     models_note: str = ""
     spent: tuple[StageUsage, ...] = ()
     why_not_spent: str = ""
+    survival: Json = field(default_factory=dict)

@@ -18,7 +18,9 @@ from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
+from hypoxia_hpc.reports.remark import remark
 from hypoxia_hpc.reports.summary import summarise
+from hypoxia_hpc.reports.survival import SET_COLUMNS, SurvivalPart, survival_parts
 from hypoxia_hpc.reports.tables import DataTable
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ SECTIONS = {
     "metrics": "Metrics",
     "patients": "Patients",
     "groups": "Types and sites",
+    "survival": "Survival",
     "training": "Training",
     "clusters": "Clusters",
     "phenotypes": "Phenotypes",
@@ -57,6 +60,7 @@ class Drawings:
     thumbnails: tuple[tuple[str, SlideRow], ...]  # with the names of their files
     phenotypes: tuple[Figure, ...]
     typical: tuple[tuple[str, bytes], ...]  # pictures of the typical tiles of clusters, by the names of their files
+    survival: tuple[SurvivalPart, ...]
 
 
 def report_files(data: ReportData) -> dict[str, bytes]:
@@ -91,15 +95,18 @@ def _drawings(data: ReportData) -> Drawings:
         named,
         () if shown_clusters is None else tuple(phenotype_figures(shown_clusters)),
         () if shown_clusters is None else tuple(typical_pictures(shown_clusters)),
+        survival_parts(data.survival),
     )
 
 
 def _linked(drawings: Drawings) -> Iterator[tuple[str, bytes]]:
     of_training = (figure for one in drawings.training for figure in one.figures)
-    for figure in (*drawings.figures, *drawings.phenotypes, *of_training):
+    of_survival = (figure for part in drawings.survival for figure in part.figures)
+    for figure in (*drawings.figures, *drawings.phenotypes, *of_training, *of_survival):
         yield f"figures/{figure.name}.svg", figure.drawn.document.encode()
         yield f"figures/{figure.name}.csv", figure.csv().encode()
-    for table in drawings.tables:
+    hazards = [part.hazards for part in drawings.survival if part.hazards is not None]
+    for table in (*drawings.tables, *hazards):
         yield f"figures/{table.name}.csv", table.csv().encode()
     for path, row in drawings.thumbnails:
         yield path, row.thumbnail or b""
@@ -154,6 +161,9 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "compared": side_by_side((data, *data.others)) if data.others else None,
         "methods": methods.methods_paragraph(data, kind),
         "checklist": methods.checklist(data, kind),
+        "survival": drawings.survival,
+        "set_columns": SET_COLUMNS,
+        "remark": remark(data),
     }
 
 

@@ -35,6 +35,7 @@ DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     (0, (5, 1.5, 1, 1.5, 1, 1.5)), (0, (10, 2)), (0, (5, 4)), (0, (2.5, 1.2, 1, 1.2)),
 )  # fmt: skip
 MARKERS = ("o", "D", "s", "^", "v")
+RATIO_TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 100, 1000)
 LONGEST_LABEL, INCHES_PER_LETTER = 28, 0.085
 LINE: Mapping[str, Any] = MappingProxyType({"linewidth": 2, "markersize": 4})
 _RC = {"svg.hashsalt": "hypoxia_hpc", "svg.fonttype": "none", "font.size": 10.0, "axes.linewidth": 0.8}
@@ -57,7 +58,8 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points (x, y), float64 (n,), joined by a line of this series; ``spans`` are their intervals, (n, 2)."""
+    """Points (x, y), float64 (n,), joined by a line of this series; ``spans`` are their intervals, (n, 2):
+    a band where the line goes in steps."""
 
     label: str
     x: Float64Array
@@ -102,7 +104,10 @@ def line_plot(name: str, frame: Frame, lines: Sequence[Line]) -> Drawn:
         marker = "o" if line.has_dots or len(line.x) == 1 else ""
         style = "steps-post" if line.is_steps else "default"
         drawn += axes.plot(line.x, line.y, color=colour, linestyle=dash, marker=marker, drawstyle=style, **LINE)
-        if line.spans is not None:
+        if line.spans is not None and line.is_steps:
+            low, high = line.spans.T
+            axes.fill_between(line.x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+        elif line.spans is not None:
             axes.vlines(line.x, line.spans[:, 0], line.spans[:, 1], color=colour, linewidth=1, alpha=0.6)
     legend = axes.legend(drawn, [_short(line.label) for line in lines], frameon=False, fontsize=8, handlelength=4)
     for text in legend.get_texts():
@@ -123,6 +128,25 @@ def dot_plot(name: str, frame: Frame, rows: Sequence[tuple[str, Float64Array]], 
         axes.plot(np.sort(values), row + spread, marker, color=SERIES[series], markersize=5, alpha=0.75)
     axes.set(ylim=(-0.5, len(rows) - 0.5), yticks=range(len(rows)))
     axes.set_yticklabels([_short(label) for label, _ in rows], parse_math=False)
+    axes.grid(visible=False, axis="y")
+    return _drawn(figure, name)
+
+
+def forest_plot(name: str, frame: Frame, rows: Sequence[tuple[str, float, float, float]]) -> Drawn:
+    """A dot with its interval for each name, from the top, on a scale of ratios with a line at 1. ``rows``: name,
+    ratio, low and high, all above 0."""
+    longest = max((len(_short(label)) for label, *_ in rows), default=0) * INCHES_PER_LETTER
+    figure, axes = _canvas(replace(frame, size=(3.2 + longest, 1.1 + 0.28 * len(rows))))
+    lowest, highest = min(low for *_, low, _ in rows), max(high for *_, high in rows)
+    axes.set_xscale("log", subs=[])
+    ticks = [tick for tick in RATIO_TICKS if min(lowest, 0.9) / 2 < tick < max(highest, 1.1) * 2]
+    axes.set(xticks=ticks, xticklabels=[f"{tick:g}" for tick in ticks])
+    axes.axvline(1, color=MUTED, linewidth=1, linestyle=DASHES[4])
+    for place, (_, ratio, low, high) in enumerate(rows):
+        axes.hlines(place, low, high, color=SERIES[1], linewidth=2)
+        axes.plot(ratio, place, "o", color=SERIES[1], markersize=6)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=range(len(rows)))
+    axes.set_yticklabels([_short(label) for label, *_ in rows], parse_math=False)
     axes.grid(visible=False, axis="y")
     return _drawn(figure, name)
 

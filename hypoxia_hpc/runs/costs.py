@@ -30,6 +30,8 @@ VALUE_BYTES, LARGEST_SLIDE = 18, 5
 RESAMPLED_SECONDS = 1e-9
 # The part of a stage that belongs to no head.
 START = "start"
+# A signature of 50 columns, screened, fitted and measured on two sets of patients.
+SIGNATURE_SECONDS, SIGNATURE_SECONDS_A_PATIENT = 0.03, 6e-5
 # A slide's rows and its thumbnail in the report.
 REPORT_SECONDS_A_SLIDE = 0.5
 
@@ -131,6 +133,13 @@ def phenotypes_cost(config: RunConfig, size: CohortSize) -> StageCost:
     reading = size.reading_seconds(size.tiles) + size.slides * OPEN_SECONDS + size.tiles * ROW_SECONDS
     peak = PROCESS_BYTES + max((cost.train.peak_bytes for cost in known.values()), default=0.0) + size.tiles * ROW_BYTES
     return StageCost({START: Cost(PROCESS_SECONDS + reading + assigning, 1, 0.0), **parts}, peak, _unknown(found))
+
+
+def survival_cost(config: RunConfig, size: CohortSize) -> StageCost:
+    """Signatures made anew in every resampling of every endpoint."""
+    resamples = len(config.survival.times) * (config.survival.bootstrap + config.survival.folds)
+    seconds = PROCESS_SECONDS + resamples * (SIGNATURE_SECONDS + size.patients * SIGNATURE_SECONDS_A_PATIENT)
+    return StageCost({START: Cost(seconds, 1, 0.0)}, PROCESS_BYTES, ())
 
 
 def report_cost(_: RunConfig, size: CohortSize) -> StageCost:

@@ -78,6 +78,10 @@ class RunDir:
         return self.root / "phenotypes"
 
     @property
+    def survival(self) -> Path:
+        return self.root / "survival"
+
+    @property
     def report_file(self) -> Path:
         return self.root / "report" / "index.html"
 

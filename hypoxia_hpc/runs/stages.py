@@ -110,6 +110,24 @@ def _errors_told(name: str, function: str) -> Iterator[None]:
         ) from error
 
 
+_SURVIVAL_HELP = """Who lives longer, by phenotypes, predictions or any column: RUN/survival/.
+
+In run.toml, for risks made of columns of patients.csv (or of = "phenotypes", of = "predictions"):
+
+\b
+  [survival]
+  of = "columns"
+  columns = ["age", "stage"]
+  times = ["os_months"]
+  events = ["os_status"]
+  event_words = ["DECEASED"]
+  censored_words = ["LIVING"]
+
+Columns that these patients cannot carry are left out, and named, before anything is fitted. What is left makes a Cox
+model on the patients of training and validation alone, and a cut between high and low risk; both are frozen and applied
+to the patients of test, and with --model to those of another cohort. [survival] makes it a part of `run` and `submit`.
+"""
+
 STAGES = (
     Stage(
         "tile",
@@ -161,6 +179,17 @@ STAGES = (
         labelled=True,
         cost="hypoxia_hpc.runs.costs:phenotypes_cost",
         asked="phenotypes.make",
+    ),
+    Stage(
+        "survival",
+        "cohort",
+        ("evaluate",),
+        "cpu",
+        "hypoxia_hpc.stages.survival:survival",
+        _SURVIVAL_HELP,
+        labelled=True,
+        cost="hypoxia_hpc.runs.costs:survival_cost",
+        asked="survival.is_asked",
     ),
     Stage(
         "report",

@@ -14,6 +14,7 @@ from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_survival_current
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import (
@@ -156,12 +157,17 @@ def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:
         planned = cohort.planned(folds)
     except HypoxiaError as error:
         shown = run.report_file.exists() and (is_predicted(run) or not run.metrics_file.exists())
-        return {"train": (0, n_models), "evaluate": (0, 1), "report": (int(shown), 1)}, error.problem
+        todo = {"train": (0, n_models), "evaluate": (0, 1), "survival": (0, 1)}
+        return {**todo, "report": (int(shown), 1)}, error.problem
     trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
     metrics = run.metrics()
     evaluated = metrics is not None and metrics.get("key") == cohort.evaluation_key(folds)
+    survived = is_survival_current(run, survey.config)
     shown = (evaluated or is_predicted(run)) and _is_newer(run.report_file, run.metrics_file)
-    return {"train": (trained, n_models), "evaluate": (int(evaluated), 1), "report": (int(shown), 1)}, ""
+    if survived:
+        shown = shown and _is_newer(run.report_file, run.survival / SURVIVAL_FILE)
+    once = {"evaluate": evaluated, "survival": survived, "report": shown}
+    return {"train": (trained, n_models), **{name: (int(is_done), 1) for name, is_done in once.items()}}, ""
 
 
 def is_predicted(run: RunDir) -> bool:

@@ -33,6 +33,7 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
+from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_survival
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
@@ -113,6 +114,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         models_note=_sentence(_models_used(run).note),
         spent=spent,
         why_not_spent=why_not_spent,
+        survival=_survival(run, config),
     )
 
 
@@ -315,6 +317,19 @@ def _models_used(run: RunDir) -> ModelsUsed:
     predicted = read_receipt(run.receipts("predict"), COHORT, "cohort")
     used = None if predicted is None else predicted.details
     return used if isinstance(used, ModelsUsed) else ModelsUsed()
+
+
+def _survival(run: RunDir, config: RunConfig) -> Json:
+    """survival.json; empty where there is none. Raises NotReadyError where it is damaged, or of other tables."""
+    if not (run.survival / SURVIVAL_FILE).exists():
+        return {}
+    record = read_survival(run)
+    if record is not None and is_of_present(run, config, record):
+        return record
+    raise NotReadyError(
+        f"{run.survival / SURVIVAL_FILE} is damaged, or of other tables or another run.toml",
+        remedy=f"hypoxia-hpc survival {run.word}; or delete {run.survival}, and the report will not speak of survival",
+    )
 
 
 def _sentence(text: str) -> str:

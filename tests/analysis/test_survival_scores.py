@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from analysis.test_cox import lung
 from hypoxia_hpc.analysis.cox import baseline_hazard, fit_cox
-from hypoxia_hpc.analysis.survival_scores import area_at, brier_at, integrated_brier
+from hypoxia_hpc.analysis.survival_scores import area_at, brier_scores, integrated_brier
 
 PATIENTS = st.tuples(st.integers(1, 6), st.integers(0, 1), st.integers(0, 4))
 # With the censoring curve of R's survfit (events first where times are equal) and the definitions of Uno 2007 and Graf
@@ -21,6 +21,10 @@ FROM_R = {
     500: (0.643141461618, 0.198182954472),
     700: (0.685008335884, 0.115696232943),
 }
+
+
+def brier_at(time, event, shares, at):
+    return brier_scores(time, event, np.asarray(shares)[:, None], [at])[0]
 
 
 def test_numbers_of_r():

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.cli.text.metrics import metrics_text
+from hypoxia_hpc.cli.text.survival import survival_text
 from hypoxia_hpc.cli.text.words import first_line, grouped, spaced
 from hypoxia_hpc.errors import some_names
 
@@ -27,6 +28,8 @@ def result_text(stage: str, found: Any) -> str:
             return spaced(metrics_text(found.metrics))
         case "phenotypes":
             return spaced("\n".join(phenotypes_lines(found.facts)))
+        case "survival":
+            return spaced(survival_text(found.content))
     return f"{stage}: {found}"
 
 

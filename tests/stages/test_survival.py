@@ -1,0 +1,259 @@
+"""survival from a run's tables to survival/: what is planted is found and holds elsewhere, what cannot be used is said,
+and nothing that is fitted sees patients of test."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hypoxia_hpc.cli.text.survival import survival_text
+from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.prognosis import is_survival_current, read_inputs, survival_key
+from hypoxia_hpc.stages.survival import survival
+
+SETTINGS = 'of = "phenotypes"\nbootstrap = 20\n'
+
+
+def cohort(n: int, seed: int, *, hazards: tuple[float, float] = (9.0, -9.0)) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """patients.csv, and shares of five clusters, of which the first two change the hazard and the last is nearly
+    empty. Clusters are of 200 tiles."""
+    generator = np.random.default_rng(seed)
+    draws = generator.dirichlet([2, 2, 4, 1, 0.003], n)
+    shares = np.array([generator.multinomial(200, each) for each in draws]) / 200
+    risk = shares[:, 0] * hazards[0] + shares[:, 1] * hazards[1]
+    dies, leaves = 20 * generator.exponential(np.exp(-risk), n), 30 * generator.exponential(1.5, n) + 1
+    names = [f"P{number:03d}" for number in range(n)]
+    patients = pd.DataFrame(
+        {
+            "patient_id": names,
+            "label": np.arange(n) % 2,
+            "time": np.round(np.minimum(dies, leaves) + 0.1, 2),
+            "event": (dies <= leaves).astype(int),
+            "stage": generator.choice(["I", "II", "III"], n),
+            "arm": generator.choice(["drug", "none"], n),
+            "age": generator.integers(40, 80, n),
+        }
+    )
+    clusters = {f"cluster_{number}": shares[:, number] for number in range(5)}
+    return patients, pd.DataFrame({"patient_id": names, "n_tiles": 200, **clusters})
+
+
+def make_run(root: Path, patients: pd.DataFrame, shares: pd.DataFrame | None, settings: str = SETTINGS) -> RunDir:
+    (root / "phenotypes").mkdir(parents=True, exist_ok=True)
+    (root / "run.toml").write_text(f"[train]\nsplit = [0.5, 0.2, 0.3]\n[survival]\n{settings}", encoding="utf-8")
+    rows = [(f"S{name}", f"{name}.svs", name, 1) for name in patients["patient_id"]]
+    with (root / "slides.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("slide_id", "path", "patient_id", "cost"), *rows])
+    patients.to_csv(root / "patients.csv", index=False)
+    if shares is not None:
+        shares.to_csv(root / "phenotypes" / "patients.csv", index=False)
+    return RunDir(root)
+
+
+def done(run: RunDir, model_run: RunDir | None = None) -> Json:
+    return survival(run, model_run=model_run, progress=NoProgress(), stop=threading.Event()).content
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, Json]:
+    extra = 'adjust = ["stage", "age"]\ntreatment = "arm"\nsubgroups = ["stage"]\n'
+    run = make_run(tmp_path_factory.mktemp("planted") / "run", *cohort(400, 1), settings=SETTINGS + extra)
+    return run, done(run)
+
+
+def test_what_is_planted_is_found_and_what_is_nearly_empty_is_named(planted: tuple[RunDir, Json]) -> None:
+    run, content = planted
+    found = content["endpoints"]["time"]
+    assert found["candidates"]["reference"] == "cluster_2"
+    by_name = {row["name"]: row for row in found["hazards"]}
+    for name, truth in (("cluster_0", 9.0), ("cluster_1", -9.0)):
+        one = by_name[name]
+        assert abs(one["coefficient"] - truth) < 1.96 * one["error"]
+    alone = {row["name"]: row for row in found["screen"]}
+    assert "its spread comes from about" in alone["cluster_4"]["why"]
+    assert found["constancy"]["together"]["p"] > 0.001
+    test = found["sets"]["test"]
+    assert test["log_rank"]["p"] < 0.01 and test["ratio"]["low"] > 1 and test["figures"]["harrell"]["value"] > 0.6
+    assert 0 < test["figures"]["integrated_brier"]["value"] < 0.25
+    harrell = found["optimism"]["figures"]["harrell"]
+    assert harrell["corrected"] < harrell["apparent"] == found["sets"]["discovery"]["figures"]["harrell"]["value"]
+    assert found["cross_fitted"]["log_rank"]["p"] < 0.01
+    half = found["sets"]["discovery"]["groups"]
+    assert abs(half["low"]["patients"] - half["high"]["patients"]) <= 1
+    assert is_survival_current(run, run.config())
+
+
+def test_the_risk_beside_other_columns(planted: tuple[RunDir, Json]) -> None:
+    found = planted[1]["endpoints"]["time"]["sets"]["discovery"]
+    assert found["adjusted"]["rows"][0]["name"] == "risk" and found["adjusted"]["rows"][0]["p"] < 1e-6
+    assert {row["name"].partition(":")[0] for row in found["adjusted"]["rows"][1:]} == {"stage", "age"}
+    assert found["interaction"]["p"] > 0.001
+    assert {one["group"] for one in found["subgroups"]} == {"I", "II", "III"}
+    assert all(one["per_spread"]["low"] > 1 for one in found["subgroups"])
+
+
+def test_what_is_printed(planted: tuple[RunDir, Json]) -> None:
+    said = survival_text(planted[1])
+    assert "left out of the signature, its spread comes from about 3 of 280 patients; 5 are needed: cluster_4" in said
+    assert "discovery, uncorrected  280" in said and "signature: cluster_0, cluster_1" in said
+    assert "of 20 resamples); groups by signatures of other folds: log-rank p" in said
+
+
+def test_tables_for_other_programs(planted: tuple[RunDir, Json]) -> None:
+    run, content = planted
+    hazards, curves, risks = (pd.read_csv(run.survival / f"{name}.csv") for name in ("hazards", "curves", "patients"))
+    assert set(hazards["model"]) == {"alone", "together"} and set(curves["group"]) == {"low", "high"}
+    assert len(risks) == 400 and set(risks["set"]) == {"discovery", "test"}
+    assert json.loads((run.survival / "survival.json").read_text()) == content
+
+
+def test_again_it_is_not_done_twice_and_a_changed_time_is_noticed(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", *cohort(60, 2), settings='of = "columns"\ncolumns = ["age"]\nbootstrap = 20\n')
+    first = survival(run, progress=NoProgress(), stop=threading.Event())
+    assert first.fresh and not survival(run, progress=NoProgress(), stop=threading.Event()).fresh
+    table = pd.read_csv(run.patients_file)
+    table.loc[3, "time"] += 1
+    table.to_csv(run.patients_file, index=False)
+    assert not is_survival_current(run, run.config())
+    assert survival(run, progress=NoProgress(), stop=threading.Event()).fresh
+
+
+def test_every_entry_changes_the_key(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", *cohort(20, 12), settings='of = "columns"\ncolumns = ["age"]\n')
+    config = run.config()
+    others: dict[str, Any] = {
+        "of": "phenotypes",
+        "time_unit": "days",
+        "composition": "log-ratio",
+        "ties": "breslow",
+        "horizons": (12.0,),
+    }
+    inputs, found = read_inputs(run, config, "columns"), set()
+    for name, value in config.survival:
+        plain = "stage" if value is None else type(value)(21) if isinstance(value, int | float) else ("stage",)
+        other = others.get(name, plain)
+        table = config.survival.model_copy(update={name: other})
+        found.add(survival_key(config.model_copy(update={"survival": table}), inputs))
+    assert len(found - {survival_key(config, inputs)}) == len(type(config.survival).model_fields)
+
+
+def test_nothing_that_is_fitted_sees_patients_of_test(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
+    """Their times, events and shares are dealt anew among them."""
+    run, content = planted
+    patients, shares = cohort(400, 1)
+    sets = pd.read_csv(run.survival / "patients.csv").set_index("patient_id")["set"]
+    tested = (patients["patient_id"].map(sets) == "test").to_numpy().nonzero()[0]
+    order = np.random.default_rng(0).permutation(tested)
+    patients.loc[tested, ["time", "event"]] = patients.loc[order, ["time", "event"]].to_numpy()
+    shares.iloc[tested, 2:] = shares.iloc[order[::-1], 2:].to_numpy()
+    other = done(make_run(tmp_path / "run", patients, shares))["endpoints"]["time"]
+    for name in ("screen", "hazards", "signature", "watch", "optimism", "cross_fitted"):
+        assert other[name] == content["endpoints"]["time"][name]
+    assert other["sets"]["test"]["log_rank"] != content["endpoints"]["time"]["sets"]["test"]["log_rank"]
+
+
+def test_a_frozen_signature_on_another_cohort(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
+    run, content = planted
+    outside = make_run(tmp_path / "run", *cohort(200, 3))
+    found = done(outside, run)["endpoints"]["time"]
+    assert found["signature"] == content["endpoints"]["time"]["signature"] and list(found["sets"]) == ["external"]
+    assert found["sets"]["external"]["patients"] == 200 and found["sets"]["external"]["log_rank"]["p"] < 0.01
+    assert "optimism" not in found and "hazards" not in found
+    with pytest.raises(NotReadyError, match="is not there"):
+        done(run, outside_without(tmp_path))
+
+
+def outside_without(tmp_path: Path) -> RunDir:
+    return make_run(tmp_path / "without", *cohort(40, 4))
+
+
+def test_other_clusters_are_refused(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
+    patients, shares = cohort(60, 5)
+    outside = make_run(tmp_path / "run", patients, shares.rename(columns={"cluster_3": "cluster_9"}))
+    with pytest.raises(InputError, match="not those that the signature was made of") as error:
+        done(outside, planted[0])
+    assert error.value.offending == ("missing: cluster_3",)
+
+
+def test_no_signature_is_said(tmp_path: Path) -> None:
+    patients, shares = cohort(120, 6, hazards=(0, 0))
+    found = done(make_run(tmp_path / "run", patients, shares, SETTINGS + "screen_p = 1e-6\n"))["endpoints"]["time"]
+    assert found["signature"] is None and found["why"] == "no column passes the screen"
+    assert found["sets"]["test"].keys() == {"patients", "events", "median_follow_up"}
+    patients["event"] = 0
+    found = done(make_run(tmp_path / "censored", patients, shares))["endpoints"]["time"]
+    assert found["why"] == "no patient had the event"
+
+
+def test_survival_by_what_a_model_predicts(tmp_path: Path) -> None:
+    patients, _ = cohort(150, 7)
+    run = make_run(tmp_path / "run", patients, None, 'of = "predictions"\nbootstrap = 20\n')
+    run.predictions.mkdir()
+    said = pd.DataFrame({"model": "tanh", "fold": 0, "set": "train", "id": patients["patient_id"], "label": 0})
+    said["probability"] = np.exp(-patients["time"] / 20) + np.random.default_rng(0).normal(0, 0.3, 150)
+    said.assign(n_tiles=9).to_csv(run.predictions / "patients.csv", index=False)
+    found = done(run)["endpoints"]["time"]
+    assert found["signature"]["columns"] == ["probability"] and found["hazards"][0]["coefficient"] > 0
+
+
+@pytest.mark.parametrize("settings", ['of = "phenotypes"\n', 'of = "predictions"\n'])
+def test_what_is_not_there_yet_is_named(tmp_path: Path, settings: str) -> None:
+    run = make_run(tmp_path / "run", cohort(40, 8)[0], None, settings)
+    with pytest.raises(NotReadyError, match=r"patients\.csv does not exist") as error:
+        done(run)
+    assert f"hypoxia-hpc {'phenotypes' if 'pheno' in settings else 'evaluate'} {run.word}" == error.value.remedy
+
+
+def test_shares_that_are_none(tmp_path: Path) -> None:
+    patients, shares = cohort(40, 9)
+    with pytest.raises(NotReadyError, match="sum to 1"):
+        done(make_run(tmp_path / "run", patients, shares.assign(cluster_1=0.9)))
+    with pytest.raises(NotReadyError, match="is damaged"):
+        done(make_run(tmp_path / "run2", patients, shares.assign(cluster_1="many")))
+
+
+def test_a_stage_that_is_not_asked_for_says_how(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not say what risks are made of"):
+        done(make_run(tmp_path / "run", cohort(40, 10)[0], None, ""))
+    with pytest.raises(InputError, match="lacks columns") as error:
+        done(make_run(tmp_path / "run2", *cohort(40, 10), settings='of = "columns"\ncolumns = ["grade"]\n'))
+    assert error.value.offending == ("grade",) and "age" in str(error.value)
+
+
+def test_patients_without_slides_or_follow_up_are_named(tmp_path: Path) -> None:
+    patients, shares = cohort(100, 11)
+    table: Any = patients.astype(object)
+    table.loc[2, "time"], table.loc[4, "event"], table.loc[6, "time"] = "", "", 0
+    found = done(make_run(tmp_path / "run", table, shares.drop(index=8)))["endpoints"]["time"]["left_out"]
+    assert found == {
+        "no time": ["P002"],
+        "no event": ["P004"],
+        "time of 0: not watched at all": ["P006"],
+        "no value of a column": ["P008"],
+    }
+
+
+@pytest.mark.long
+def test_where_nothing_is_planted_p_in_an_outside_cohort_is_uniform(tmp_path: Path) -> None:
+    """60 seeds, the screen off: no optimism leaks from discovery into the other cohort."""
+    from scipy.stats import kstest
+
+    found = []
+    for seed in range(60):
+        inner = make_run(
+            tmp_path / f"{seed}", *cohort(120, 100 + seed, hazards=(0, 0)), settings=SETTINGS + "screen_p = 1.0\n"
+        )
+        done(inner)
+        outside = make_run(tmp_path / f"{seed}-outside", *cohort(120, 900 + seed, hazards=(0, 0)))
+        found.append(done(outside, inner)["endpoints"]["time"]["sets"]["external"]["log_rank"]["p"])
+    assert kstest(found, "uniform").pvalue > 0.01
