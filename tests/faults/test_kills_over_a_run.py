@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +50,7 @@ TWENTY: Plan = (
     *[("report", 0.3)] * 3,
 )
 DAY_SECONDS = 24 * 60 * 60
+MANY = 1000  # kills
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,20 @@ def test_nor_do_kills_at_any_time(untouched: Path, whole: Path, tmp_path: Path, 
         n_kills += 1
     assert n_kills > 3
     check_run(run, whole)
+
+
+@pytest.mark.long
+def test_a_thousand_kills_change_no_byte(untouched: Path, whole: Path, tmp_path: Path) -> None:
+    """Runs one after another, until this number of kills has hit them, most of them early in what is left to do."""
+    delays, n_kills, n_runs = random.Random(MANY), 0, 0
+    while n_kills < MANY:
+        run, patience = copy_run(untouched, tmp_path / "run"), 1.0
+        while not is_finished(start("run", run), delays.uniform(0, patience)):
+            n_kills, patience = n_kills + 1, patience + 0.1
+        check_run(run, whole)
+        shutil.rmtree(run)
+        n_runs += 1
+    print(f"{n_kills:,} kills over {n_runs:,} runs")  # noqa: T201 - for the log that is kept
 
 
 def is_finished(process: Process, seconds: float) -> bool:
