@@ -106,11 +106,12 @@ def test_baselines_of_training_stand_beside_the_metrics(trained: RunDir, tmp_pat
     of_type = {name: given[known[known == name].index[0]] for name in "AB"}
     said = pd.read_csv(run.predictions / "patients.csv").query("model == 'tumour-type'").set_index("id")["probability"]
     assert said.tolist() == pytest.approx([of_type["AAB"[int(name[1:]) % 3]] for name in said.index])
-    assert set(metrics["compared"]) == {"majority-class", "tumour-type"}
-    assert metrics["compared"]["tumour-type"]["low"] > 0
+    assert of_type["A"] == of_type["B"], "in training half of the patients of either type have the label"
+    assert set(metrics["compared"]) == {"majority-class"}, "what says the same of everyone is not compared"
+    assert metrics["compared"]["majority-class"]["low"] > 0
     assert metrics["models"]["tumour-type"]["external"]["patient"]["roc_auc"]["n"] == 40
     assert {one["check"] for one in metrics["unchecked"]} == {
-        f"comparison with {name}" for name in ("site", "tumour-type-and-site", "n-tiles", "colour")
+        f"comparison with {name}" for name in ("tumour-type", "site", "tumour-type-and-site", "n-tiles", "colour")
     }
     page = report(run, progress=NoProgress(), stop=STOP).read_text()
     assert "tumour type alone" in page
