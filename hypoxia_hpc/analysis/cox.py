@@ -22,6 +22,8 @@ CONVERGED = 1e-9
 # A hazard that is exp(15), three million times, higher per standard deviation is none that data can show: the
 # likelihood grows for ever, and Newton's steps go on until they are stopped.
 SEPARATED = 15.0
+# Of a column by itself, in one step, per standard deviation: where nearly nothing is known Newton goes out of bounds.
+MOST_MOVE = 3.0
 
 
 class NoFitError(ValueError):
@@ -235,7 +237,7 @@ def _climb_each(scaled: Float64Array, steps: Steps) -> tuple[Float64Array, Float
     moving = np.ones(len(at), dtype=bool)
     for _ in range(MOST_STEPS):
         with np.errstate(divide="ignore", invalid="ignore"):
-            move = np.where(moving, score / information, 0.0)
+            move = np.clip(np.nan_to_num(np.where(moving, score / information, 0.0)), -MOST_MOVE, MOST_MOVE)
         tried, score, information, likelihood = _no_further_than_up(scaled, steps, at, move, likelihood)
         moving = (np.abs(tried - at) >= CONVERGED) & (np.abs(tried) <= SEPARATED)
         at = tried
@@ -267,9 +269,11 @@ def _derivatives_of_each(
     hazard_log -= hazard_log.max(axis=0)
     hazard = np.exp(hazard_log)
     zeroth, first, second = (_at_events(hazard * scaled**power, steps) for power in range(3))
-    mean = first / zeroth
-    likelihood = hazard_log[steps.dead].sum(axis=0) - np.log(zeroth).sum(axis=0)
-    return likelihood, (scaled[steps.dead] - mean).sum(axis=0), (second / zeroth - mean**2).sum(axis=0)
+    # Hazards may be too small for floats: NaN then, and the step is halved.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = first / zeroth
+        likelihood = hazard_log[steps.dead].sum(axis=0) - np.log(zeroth).sum(axis=0)
+        return likelihood, (scaled[steps.dead] - mean).sum(axis=0), (second / zeroth - mean**2).sum(axis=0)
 
 
 def _at_events(weighed: Float64Array, steps: Steps) -> Float64Array:
