@@ -19,7 +19,7 @@ EXIT_MACHINE = 4
 TOO_SMALL = """error: this process may use {:,} MiB of memory (ulimit -v), and the libraries alone take {:,} MiB
 remedy: raise the limit (ulimit -v unlimited), or ask for a job with more memory
 """
-TOO_FEW = """error: this user may have {:,} processes and threads (ulimit -u), too few for the {:,} of a library
+TOO_FEW = """error: this user may have {:,} processes and threads (ulimit -u), too few for {:,} of the libraries
 remedy: raise the limit, end other processes of yours here, or set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1
 """
 THREADS = "OPENBLAS_NUM_THREADS"
@@ -33,8 +33,9 @@ def main() -> None:
         _refuse(TOO_SMALL.format(allowed // 2**20, LEAST_ADDRESS_BYTES // 2**20))
     processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     wanted = os.environ.get(THREADS, "")
-    n_threads = int(wanted) if wanted.isdecimal() else len(os.sched_getaffinity(0))
-    if processes != resource.RLIM_INFINITY and not can_start(n_threads - 1):
+    # NumPy and SciPy bring an OpenBLAS each; a thread of pyarrow and one process come on top.
+    n_threads = 2 * (int(wanted) if wanted.isdecimal() else len(os.sched_getaffinity(0)))
+    if processes != resource.RLIM_INFINITY and not can_start(n_threads):
         _refuse(TOO_FEW.format(processes, n_threads))
     from hypoxia_hpc.cli.app import main as run
 
