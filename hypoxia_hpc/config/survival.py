@@ -73,14 +73,14 @@ class SurvivalTable(Table):
         json_schema_extra=ADDED,
     )  # fmt: skip
     least_carriers: float = Field(
-        5,
+        5.0,
         ge=2,
         le=1000,
         description="a column whose spread comes from fewer patients is left out",
         json_schema_extra=ADDED,
     )
     events_per_column: float = Field(
-        10,
+        10.0,
         ge=1,
         le=1000,
         description="events that are needed for each column fitted with others",
