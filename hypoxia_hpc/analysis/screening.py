@@ -63,7 +63,7 @@ def screen(
             dropped[place] = f"has the same value for all {len(values)} patients"
         elif number < least_carriers:
             dropped[place] = (
-                f"its spread comes from about {max(round(number), 1)} of {len(values)} patients; {least_carriers:g} "
+                f"its spread comes from about {max(int(number), 1)} of {len(values)} patients; {least_carriers:g} "
                 "are needed"
             )
         elif not np.isfinite(alone.p_values[place]):

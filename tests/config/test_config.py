@@ -426,5 +426,6 @@ def test_the_study_of_small_cell_lung_cancer_has_its_published_numbers() -> None
     assert config.train.folds == 5
     assert config.train.heads == ("linear", "attention"), "those that predict survival"
     assert config.phenotypes.make
+    assert config.survival.of == "phenotypes"
     assert preset("sclc", {"tile": {"tissue": "otsu"}}).tile.tissue == "otsu"
     assert not preset("hypoxia").phenotypes.make

@@ -104,7 +104,7 @@ def test_the_risk_beside_other_columns(planted: tuple[RunDir, Json]) -> None:
 
 def test_what_is_printed(planted: tuple[RunDir, Json]) -> None:
     said = survival_text(planted[1])
-    assert "left out of the signature, its spread comes from about 3 of 280 patients; 5 are needed: cluster_4" in said
+    assert "left out of the signature, its spread comes from about 2 of 280 patients; 5 are needed: cluster_4" in said
     assert "discovery, uncorrected  280" in said and "signature: cluster_0, cluster_1" in said
     assert "of 20 resamples); groups by signatures of other folds: log-rank p" in said
 

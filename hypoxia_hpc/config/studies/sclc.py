@@ -14,5 +14,6 @@ SCLC = Study(
         "extract": {"name": "resnet50", "backbone": "resnet50"},
         "train": {"clusterings": ["contrastive"], "contrastive": {"clusters": 50}, "folds": 5},
         "phenotypes": {"make": True, "seeds": 0},
+        "survival": {"of": "phenotypes"},
     },
 )
