@@ -13,8 +13,8 @@ import numpy as np
 
 from hypoxia_hpc.records import Float64Array, Int64Array
 
-# A cluster is one hospital where this share of its tiles is of one site, and that is at least so many times the site's
-# share of all tiles.
+# A cluster is one hospital where at least the first of these shares of its tiles is of one site, and that share is at
+# least the second of them times the site's share of all tiles.
 ONE_SITE_SHARE, ONE_SITE_TIMES = 0.8, 1.5
 LEAST_PATIENTS = 3  # of a group, for it to be compared with others
 PICTURED = 2  # principal components in the picture

@@ -31,7 +31,7 @@ def area_at(time: AnyArray, event: AnyArray, risk: AnyArray, at: float) -> float
     """The area under the cumulative-dynamic ROC curve at the time ``at``, in 0..1 (Uno et al. 2007): of pairs of a
     patient with the event by then and one still without, the share in which the first has the higher ``risk``, ties
     half; each event counts 1 / (share not censored just before it). ``time``, ``event``, ``risk``: (n,). NaN without
-    either kind, or where nobody is followed beyond."""
+    either kind, or where no patient is followed for longer."""
     time, had = np.asarray(time, dtype=np.float64), np.asarray(event) == 1
     is_case, is_control = had & (time <= at), time > at
     if not is_case.any() or not is_control.any():

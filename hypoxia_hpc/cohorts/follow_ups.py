@@ -16,7 +16,7 @@ from hypoxia_hpc.records import Float64Array, Int64Array
 # Of a year, by the name of the unit.
 UNITS: Mapping[str, float] = {"days": 365.25, "weeks": 365.25 / 7, "months": 12.0, "years": 1.0}
 MOST_YEARS = 100
-# A follow-up of so many medians is no part of one cohort in one unit.
+# A follow-up this many times as long as the median is probably in another unit than the others.
 MOST_MEDIANS = 50
 _EVENT = (
     "dead",

@@ -140,7 +140,7 @@ def require_sound(fit: CoxFit, names: Sequence[str], confidence: float) -> None:
         culprits = [name for name, one in zip(names, wild, strict=True) if one]
         raise NoFitError(
             f"the interval of the hazard ratio of {', '.join(culprits)} goes beyond 1,000 for a standard deviation: "
-            "too few events for so many columns; a ridge, fewer columns, or more events_per_column help"
+            "too few events for this number of columns; a ridge, fewer columns, or more events_per_column help"
         )
 
 

@@ -188,7 +188,7 @@ def _said(run: RunDir, config: RunConfig, patient_ids: Sequence[str]) -> pd.Data
     if values.empty:
         there = ", ".join(sorted(set(table["model"].map(str))))
         raise InputError(
-            f"[survival] model = {model!r} predicted nobody here; these did: {there}", remedy="name one of them"
+            f"[survival] model = {model!r} has no predictions here; these have: {there}", remedy="name one of them"
         )
     means: Any = values.groupby(level=0).mean()
     return pd.DataFrame(means.reindex(list(patient_ids)))

@@ -115,7 +115,7 @@ def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable
 
 
 def most_parts(stage: str, n_slides: int, table: SlurmTable) -> int:
-    """Into how many parts a stage may cut so many slides, at most."""
+    """The most parts that a stage may cut ``n_slides`` slides into."""
     table = table_of(stage, table)
     return _most_parts(n_slides, _lanes(stage, table)[0], table)
 

@@ -32,7 +32,7 @@ def test_nothing_to_compare(event, groups):
     assert np.isnan(found.p) == (len(set(groups)) == 1 or not any(event))
 
 
-def test_a_group_that_nobody_of_is_at_risk_at_an_event_does_not_count():
+def test_a_group_without_a_patient_at_risk_at_an_event_does_not_count():
     """Their follow-up ends before the first event."""
     time, event = np.array([1.0, 1.0, 2.0, 3.0, 4.0, 5.0]), np.array([0, 0, 1, 1, 1, 0])
     with_them = log_rank(time, event, ["c", "c", "a", "b", "a", "b"])

@@ -111,7 +111,9 @@ def overlay(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
         ["mount", "-t", "overlay", "-o", layers, "none", others[2]], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"cannot mount an overlay here: {mounted.stderr.decode().strip()}")
+        why = f"cannot mount an overlay here: {mounted.stderr.decode().strip()}"
+        assert os.environ.get("CI") != "1", why  # .ci/run is root, and skips nothing
+        pytest.skip(why)
     yield others[2], lower
     subprocess.run(["umount", others[2]], check=True)
 
@@ -131,7 +133,7 @@ def test_a_file_system_that_renames_no_folder_keeps_what_was_there(whole: Path, 
 def as_user(
     user: int, command: Sequence[str | Path], *, processes: int | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """A command of ``hypoxia-hpc`` as another user, who may have so many processes."""
+    """A command of ``hypoxia-hpc`` as another user, who may have ``processes`` at once."""
     limit = [f"--nproc={processes}"] if processes else []
     demoted = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     line = ["prlimit", *limit, *demoted, sys.executable, "-m", "hypoxia_hpc", *command]

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 
 from hypoxia_hpc.cli.text.stages import phenotypes_lines
-from hypoxia_hpc.config import TileTable, preset, render_config
+from hypoxia_hpc.config import KMeansTable, TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models import phenotypes as models_phenotypes
 from hypoxia_hpc.models.galleries import strips
@@ -71,7 +71,8 @@ def test_shares_are_those_of_the_tiles_counted_one_by_one(run: RunDir) -> None:
     assert patients[clusters].sum(axis=1).to_numpy() == pytest.approx(np.ones(len(patients)))
     assert len(patients) == 21, "the one without a label, too"
     model = load_model(run.model("kmeans.fold0"))
-    cluster_of = kmeans_predictor(model.table, model.arrays, model.record.feature_length)  # type: ignore[arg-type]
+    assert isinstance(model.table, KMeansTable)
+    cluster_of = kmeans_predictor(model.table, model.arrays, model.record.feature_length)
     of_tiles = pd.read_parquet(run.phenotypes / "tiles.parquet")
     for row in slides.itertuples():
         found = open_features(run.features(NAME, str(row.slide_id)))

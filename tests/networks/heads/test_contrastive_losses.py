@@ -60,6 +60,7 @@ def test_each_gradient_is_that_of_finite_differences(name: str) -> None:
     keras = start_keras()
     both = np.stack(views(name, seed=3))
 
+    # `start_keras` gives a module that is chosen at run time: mypy knows no class in it.
     class Held(keras.layers.Layer):  # type: ignore[name-defined,misc]
         def __init__(self) -> None:
             super().__init__()
