@@ -108,13 +108,14 @@ def test_a_queue_without_room_takes_no_half_of_a_chain(cluster: Cluster, run: Pa
         cluster.run([*modify, "maxsubmitjobs=-1"], user=False, check=True)
 
 
-# Stands for the work of each element: the first of tile fails, the third is stopped once, the last works on.
+# Stands for the work of each element: the first of tile fails, the third is stopped once, the last works on. What is
+# stopped says nothing more: SLURM's signal may end the sleep before the script that waits for it.
 WORK = """#!/bin/bash
 part=$1-${SLURM_ARRAY_TASK_ID:-all}-start-${SLURM_RESTART_COUNT:-0}
 case $part in
     tile-0-*) echo "$part" >>order; exit 4 ;;
-    tile-2-start-0) scontrol requeue "${SLURM_ARRAY_JOB_ID}_2"; sleep 60 ;;
-    tile-3-*) sleep 300 ;;
+    tile-2-start-0) scontrol requeue "${SLURM_ARRAY_JOB_ID}_2"; sleep 60; exit 1 ;;
+    tile-3-*) sleep 300; exit 1 ;;
 esac
 echo "$part" >>order
 """
