@@ -17,6 +17,8 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 Json = dict[str, Any]
 
+MOST_COST_MS = 10**11  # of a slide in slides.csv: three years of a core
+
 
 @dataclass(frozen=True, slots=True)
 class Slide:

@@ -21,10 +21,9 @@ from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
-from hypoxia_hpc.records import Label, Patient, Slide
+from hypoxia_hpc.records import MOST_COST_MS, Label, Patient, Slide
 
 SHORTENED = "is a number that a spreadsheet has shortened: keep ids as text"
-MOST_COST = 10**11  # ms: three years of a core
 _COUNT, _FOLD = re.compile(r"\d{1,18}", re.ASCII), re.compile(r"\d{1,4}", re.ASCII)
 
 
@@ -35,7 +34,8 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
     offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
     offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
     offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
-    offending += _wrong(table, "cost", ~table["cost"].map(_is_cost), f"is not a whole number from 0 to {MOST_COST:,}")
+    whole = f"is not a whole number from 0 to {MOST_COST_MS:,}"
+    offending += _wrong(table, "cost", ~table["cost"].map(_is_cost), whole)
     offending += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), f"is not {MPP_RULE}")
     offending += _wrong(
         table,
@@ -54,7 +54,7 @@ def read_slides(path: Path) -> tuple[Slide, ...]:
 
 
 def _is_cost(cell: str) -> bool:
-    return bool(_COUNT.fullmatch(cell)) and int(cell) <= MOST_COST
+    return bool(_COUNT.fullmatch(cell)) and int(cell) <= MOST_COST_MS
 
 
 def _mpp(cell: str) -> float | None:

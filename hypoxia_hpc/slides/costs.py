@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped
-from hypoxia_hpc.records import TilePlan
+from hypoxia_hpc.records import MOST_COST_MS, TilePlan
 from hypoxia_hpc.slides import decoders
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.tiff import TiffPage
@@ -40,8 +40,8 @@ HEADER_READERS = 32
 @dataclass(frozen=True, slots=True)
 class Header:
     """What the header of a slide tells before any work: ``cost`` is the expected milliseconds of one core to tile it, 1
-    or more; ``remarks`` the kinds of what is odd about it; ``refused`` the reason why it cannot be read or planned,
-    empty where it can."""
+    to ``MOST_COST_MS``; ``remarks`` the kinds of what is odd about it; ``refused`` the reason why it cannot be read or
+    planned, empty where it can."""
 
     cost: int
     remarks: tuple[str, ...] = ()
@@ -61,8 +61,13 @@ def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Heade
             cost = _cost_of_plan(opened.find_page(plan.level), plan)
             odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images, pyramid.other_mpp)
     except SlideError as error:
-        return Header(max(1, round(MS_A_MB_OF_FILE * _file_bytes(path) / MEGA)), refused=error.reason)
-    return Header(max(1, round(cost)), odd)
+        return Header(_whole(MS_A_MB_OF_FILE * _file_bytes(path) / MEGA), refused=error.reason)
+    return Header(_whole(cost), odd)
+
+
+def _whole(cost: float) -> int:
+    """As slides.csv may have it: a header that is damaged can claim petabytes."""
+    return min(MOST_COST_MS, max(1, round(cost)))
 
 
 def read_headers(

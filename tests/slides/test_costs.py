@@ -12,6 +12,7 @@ from tiff_factory import Case, write_case
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import Stopped
+from hypoxia_hpc.records import MOST_COST_MS
 from hypoxia_hpc.slides.costs import Header, read_header, read_headers
 from hypoxia_hpc.synthetic.svs import write_svs
 from hypoxia_hpc.tiling.remarks import CONTRADICTION
@@ -44,6 +45,12 @@ def test_what_is_not_read_does_not_count(tmp_path: Path) -> None:
     """At a quarter of the resolution the level below is read."""
     write_svs(tmp_path / "a.svs", noise(2400), 0.5)
     assert slide_cost(tmp_path / "a.svs", TileTable(mpp=2.0)) < slide_cost(tmp_path / "a.svs", TABLE) / 4
+
+
+def test_no_header_claims_more_than_slides_csv_may_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_svs(tmp_path / "a.svs", glass(720), 0.5)
+    monkeypatch.setattr("hypoxia_hpc.slides.costs.MS_A_MB_JPEG", 1e15)
+    assert slide_cost(tmp_path / "a.svs", TABLE) == MOST_COST_MS
 
 
 def test_the_manifest_s_mpp_chooses_the_level(tmp_path: Path) -> None:
