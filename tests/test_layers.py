@@ -210,7 +210,10 @@ def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     ("code", "unwanted"),
     [
         # The process that deals the slides.
-        ("import hypoxia_hpc.stages.tile", {"numba", "scipy", "pandas", "shapely", "imagecodecs"}),
+        (
+            "import hypoxia_hpc.stages.tile, hypoxia_hpc.cohorts.slide_table",
+            {"numba", "scipy", "pandas", "shapely", "imagecodecs"},
+        ),
         # One that cuts a slide.
         ("import hypoxia_hpc.stages.tile, hypoxia_hpc.slides.slide_tiles", {"scipy.ndimage", "pandas", "shapely"}),
     ],

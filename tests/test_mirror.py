@@ -57,6 +57,7 @@ TESTED_IN = {
     "evaluation.signature": "stages/test_survival.py",
     "runs.prognosis": "stages/test_survival.py",
     "reports.remark": "reports/test_survival.py",
+    "cohorts.textfiles": "cohorts/test_csvfiles.py",
     "config": "config/test_config.py",
     "config.base": "config/test_config.py",
     "config.cohort": "config/test_config.py",

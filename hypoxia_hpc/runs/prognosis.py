@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_columns
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.config import RunConfig, canonical_json, stage_key
 from hypoxia_hpc.config.survival import SurvivalTable
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError

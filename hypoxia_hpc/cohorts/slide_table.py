@@ -1,0 +1,99 @@
+"""``slides.csv`` as the slides of a run, every wrong cell named; without pandas, as `textfiles` is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hypoxia_hpc.cohorts.barcodes import plain_patient_id
+from hypoxia_hpc.cohorts.sniffing import plain_number
+from hypoxia_hpc.cohorts.textfiles import read_rows, refuse, unguard
+from hypoxia_hpc.config import NAME_PATTERN
+from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text
+from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
+from hypoxia_hpc.errors import some, some_names
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.tiling.plan import sane_mpp
+
+MOST_COST = 10**11  # ms: three years of a core
+MPP_RULE = f"a resolution of a slide, {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel"
+_SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_COUNT = re.compile(r"\d{1,18}", re.ASCII)
+
+
+def read_slides(path: Path) -> tuple[Slide, ...]:
+    """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
+    slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
+    table = read_rows(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name", "md5"))
+    cells = {name: [unguard(cell) for cell in table.cells(name)] for name in table.columns}
+    for name in cells.keys() - {"path", "name"}:
+        cells[name] = [composed(cell.strip()) for cell in cells[name]]
+    cells["patient_id"] = [plain_patient_id(cell) for cell in cells["patient_id"]]
+    none = [""] * len(table.rows)
+    offending = [
+        f"line {line}: {column} {cell!r} {rule}"
+        for column, (is_right, rule) in RULES.items()
+        for line, cell in zip(table.lines, cells.get(column, none), strict=True)
+        if not is_right(cell)
+    ]
+    offending += _repeated(table.lines, cells["slide_id"])
+    refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows")
+    columns = (cells.get(name, none) for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
+    folder = path.absolute().parent
+    return tuple(
+        Slide(slide_id, folder / path_of_text(file), patient_id, int(cost), _mpp(mpp), name)
+        for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
+    )
+
+
+def _repeated(lines: Sequence[int], slide_ids: Sequence[str]) -> list[str]:
+    by_id: dict[str, list[str]] = {}
+    for line, slide_id in zip(lines, slide_ids, strict=True):
+        by_id.setdefault(slide_id.lower(), []).append(str(line))
+    repeated = sorted(slide_id for slide_id, found in by_id.items() if len(found) > 1 and slide_id)
+    return [f"slide id {slide_id!r} occurs on lines {some_names(by_id[slide_id])}" for slide_id in repeated]
+
+
+def _is_id(cell: str) -> bool:
+    return cell != "" and cell.isprintable()
+
+
+def _is_cost(cell: str) -> bool:
+    return bool(_COUNT.fullmatch(cell)) and int(cell) <= MOST_COST
+
+
+def _mpp(cell: str) -> float | None:
+    return float(plain_number(cell)) if cell else None
+
+
+def _are_md5(cell: str) -> bool:
+    return all(map(is_md5, cell.split()))
+
+
+def is_md5(text: str) -> bool:
+    """Whether the text is an MD5 in hexadecimal digits."""
+    return _MD5.fullmatch(text) is not None
+
+
+def is_slide_id(text: str) -> bool:
+    """Whether the text may be a slide id: it becomes a file name, so no other text is accepted."""
+    return _SLIDE_ID.fullmatch(text) is not None
+
+
+def is_mpp(text: str) -> bool:
+    """Whether the text is a resolution in µm per pixel that a scanner of slides may have (see `sane_mpp`)."""
+    try:
+        return sane_mpp(float(plain_number(text))) is not None
+    except ValueError:
+        return False
+
+
+RULES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "slide_id": (is_slide_id, f"does not match {NAME_PATTERN}"),
+    "patient_id": (_is_id, "is empty or not printable"),
+    "path": (may_be_path, "is no path"),
+    "cost": (_is_cost, f"is not a whole number from 0 to {MOST_COST:,}"),
+    "mpp": (lambda cell: cell == "" or is_mpp(cell), f"is not {MPP_RULE}"),
+    "md5": (_are_md5, "is not 32 digits 0-9 and a-f (of several files: of each, separated by blanks)"),
+}
