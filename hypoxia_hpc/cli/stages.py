@@ -124,10 +124,12 @@ def by_slide(
 ) -> int:
     """A stage over the slides that the options name; the exit code, the same on every rank. What it sets aside is added
     to ``aside``, on the first rank."""
-    from hypoxia_hpc.workers.allocation import Allocation
-    from hypoxia_hpc.workers.shares import choose_slides, parse_share
+    from hypoxia_hpc.workers.processes import started_ahead
 
     def on_rank(ranks: Ranks | None) -> int:
+        from hypoxia_hpc.workers.allocation import Allocation
+        from hypoxia_hpc.workers.shares import choose_slides, parse_share
+
         run_dir = existing_run(run)
         ids = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
         allocation = Allocation(parse_share(share), ranks)
@@ -141,7 +143,8 @@ def by_slide(
         aside.outcomes.append(outcome)
         return _say_outcome(stage, outcome, run)
 
-    return on_all_ranks(on_rank) if mpi else on_rank(None)
+    with started_ahead(stage.worker_modules):
+        return on_all_ranks(on_rank) if mpi else on_rank(None)
 
 
 def on_all_ranks(work: Callable[[Ranks], int]) -> int:
