@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
-from hypoxia_hpc.cohorts.textfiles import read_rows, refuse, unguard
+from hypoxia_hpc.cohorts.textfiles import TextTable, read_rows, refuse, unguard
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text
 from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
@@ -16,6 +16,7 @@ from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.tiling.plan import sane_mpp
 
+COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "name")
 MOST_COST = 10**11  # ms: three years of a core
 MPP_RULE = f"a resolution of a slide, {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel"
 _SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
@@ -25,26 +26,30 @@ _COUNT = re.compile(r"\d{1,18}", re.ASCII)
 def read_slides(path: Path) -> tuple[Slide, ...]:
     """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
     slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
-    table = read_rows(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name", "md5"))
-    cells = {name: [unguard(cell) for cell in table.cells(name)] for name in table.columns}
-    for name in cells.keys() - {"path", "name"}:
-        cells[name] = [composed(cell.strip()) for cell in cells[name]]
-    cells["patient_id"] = [plain_patient_id(cell) for cell in cells["patient_id"]]
-    none = [""] * len(table.rows)
+    table = read_rows(path, COLUMNS[:4], (*COLUMNS[4:], "md5"))
+    cells = _cells(table)
     offending = [
         f"line {line}: {column} {cell!r} {rule}"
         for column, (is_right, rule) in RULES.items()
-        for line, cell in zip(table.lines, cells.get(column, none), strict=True)
+        for line, cell in zip(table.lines, cells[column], strict=True)
         if not is_right(cell)
     ]
     offending += _repeated(table.lines, cells["slide_id"])
     refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows")
-    columns = (cells.get(name, none) for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
     folder = path.absolute().parent
     return tuple(
         Slide(slide_id, folder / path_of_text(file), patient_id, int(cost), _mpp(mpp), name)
-        for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
+        for slide_id, file, patient_id, cost, mpp, name in zip(*(cells[column] for column in COLUMNS), strict=True)
     )
+
+
+def _cells(table: TextTable) -> dict[str, list[str]]:
+    """Of each column that is read here, without blanks around values; empty ones of a column that the table lacks."""
+    cells = {name: [""] * len(table.rows) for name in (*COLUMNS, "md5")}
+    cells |= {name: [unguard(cell) for cell in table.cells(name)] for name in cells if name in table.columns}
+    for name in cells.keys() - {"path", "name"}:
+        cells[name] = [composed(cell.strip()) for cell in cells[name]]
+    return cells | {"patient_id": [plain_patient_id(cell) for cell in cells["patient_id"]]}
 
 
 def _repeated(lines: Sequence[int], slide_ids: Sequence[str]) -> list[str]:

@@ -68,9 +68,12 @@ def serve(pipe: Connection, modules: Sequence[str]) -> None:
         job: Job = pipe.recv()
     except EOFError:  # the parent has given up
         return
+    _do(job, Line(pipe))
+
+
+def _do(job: Job, line: Line) -> None:
     if job.init_worker is not None:
         job.init_worker(job.slot)
-    line = Line(pipe)
     with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
         line.tell("began", -1, None)
     others = [
