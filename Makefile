@@ -16,11 +16,11 @@ test-here: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not cluster"
 
 test-cluster: .venv/installed
-	$(BIN)/pytest -m "cluster and not long"
+	$(BIN)/pytest tests/cluster
 
 test-long: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not cluster"
-	$(BIN)/pytest -m cluster
+	$(BIN)/pytest tests/cluster -m cluster
 
 # Faults put into pure modules one at a time: which of them does no test notice? An hour and more. Results and survivors
 # are in tests/mutants.md, modules and tests in pyproject.toml.

@@ -37,7 +37,7 @@ import numpy as np
 
 from hypoxia_hpc.cli import app
 from hypoxia_hpc.stores.commit import LEFTOVER_NAME
-from hypoxia_hpc.workers import pool
+from hypoxia_hpc.workers import processes
 
 COUNTED = ("fsync", "rename", "replace")
 PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
@@ -168,8 +168,8 @@ def run_command(
 
 def fork_workers() -> None:
     fork = multiprocessing.get_context("fork")
-    pool.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
-    pool.serve = partial(serve_alone, pool.serve)
+    processes.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
+    processes.serve = partial(serve_alone, processes.serve)
 
 
 def serve_alone(serve: Callable[..., None], pipe: Connection, *others: Any) -> None:

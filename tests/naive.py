@@ -740,6 +740,45 @@ def distance_limit(train, valid):
     return math.exp(mean + student.ppf(0.97, n - 1) * deviation * math.sqrt(1 + 1 / n))
 
 
+# --- views of tiles ------------------------------------------------------------------------------------------------
+
+
+def reflected(index, n):
+    """Beyond its ends a row of n pixels goes on as in a mirror: ... 1 0 | 0 1 2 ... n-1 | n-1 n-2 ..."""
+    index %= 2 * n
+    return index if index < n else 2 * n - 1 - index
+
+
+def placed(tile, place):
+    """Each pixel of the result comes from column a0 x + a1 y + a2 and row b0 x + b1 y + b2, between four pixels."""
+    px = len(tile)
+    result = np.empty((px, px, 3))
+    for y in range(px):
+        for x in range(px):
+            column = float(place[0]) * x + float(place[1]) * y + float(place[2])
+            row = float(place[3]) * x + float(place[4]) * y + float(place[5])
+            left, top = math.floor(column), math.floor(row)
+            result[y, x] = sum(
+                (1 - abs(column - i)) * (1 - abs(row - j)) * tile[reflected(j, px), reflected(i, px)].astype(float)
+                for i in (left, left + 1)
+                for j in (top, top + 1)
+            )
+    return result
+
+
+def hue_turned(tile, angle):
+    """Rodrigues' rotation of each pixel's colour about the axis of grays."""
+    axis = np.ones(3) / math.sqrt(3)
+    result = np.empty(tile.shape)
+    for place in np.ndindex(tile.shape[:2]):
+        colour = tile[place].astype(float)
+        along = axis * (axis @ colour)
+        result[place] = (
+            colour * math.cos(angle) + np.cross(axis, colour) * math.sin(angle) + along * (1 - math.cos(angle))
+        )
+    return result
+
+
 # --- losses of contrastive clustering ------------------------------------------------------------------------------
 
 

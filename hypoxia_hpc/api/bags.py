@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.outcome import MOST_CLASSES
 from hypoxia_hpc.errors import InputError, some, some_names
 from hypoxia_hpc.networks.data.rows import LabelledStore

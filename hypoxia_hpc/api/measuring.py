@@ -15,7 +15,7 @@ from hypoxia_hpc.analysis.concordance import SURVIVAL_METRICS
 from hypoxia_hpc.analysis.measures import binary_intervals, class_intervals, score_intervals, survival_intervals
 from hypoxia_hpc.analysis.metrics import Interval
 from hypoxia_hpc.analysis.scores import SCORE_METRICS
-from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config import EvaluateTable, parse_config
 from hypoxia_hpc.config.outcome import OutcomeKind
 from hypoxia_hpc.errors import InputError, some_names

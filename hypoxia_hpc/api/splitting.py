@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.groups import groups_in
 from hypoxia_hpc.cohorts.labelling import patients_in
 from hypoxia_hpc.cohorts.splits import members_of
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config import RunConfig, TrainTable, parse_config
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.records import Patient

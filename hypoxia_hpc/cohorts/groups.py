@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import parse_barcode
-from hypoxia_hpc.cohorts.csvfiles import read_table, refuse, unguard
+from hypoxia_hpc.cohorts.csvfiles import read_table
+from hypoxia_hpc.cohorts.textfiles import refuse, unguard
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError
 

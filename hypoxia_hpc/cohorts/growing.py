@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.text_paths import is_there, path_of_text
 
 

@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import Barcode, alike, parse_barcode, plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.flow import Step, kinds, left_out
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import derived_ids, naming_path, slide_id_from_name
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.config.text_paths import composed, shown_name, text_of_path
 from hypoxia_hpc.errors import InputError, some_names

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.outcomes.binary import WORDS
 from hypoxia_hpc.outcomes.outcome import Outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.cohorts.csvfiles import read_table
 from hypoxia_hpc.cohorts.gdc import (
     MANIFEST_COLUMNS,
     MANIFEST_OTHERS,
@@ -21,17 +20,15 @@ from hypoxia_hpc.cohorts.gdc import (
     files_of_table,
 )
 from hypoxia_hpc.cohorts.placeholders import is_shortened, placeholders
+from hypoxia_hpc.cohorts.slide_table import MPP_RULE, is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.sniffing import plain_number
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config import NAME_PATTERN
 from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text, spellings
-from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
 from hypoxia_hpc.errors import InputError, some
-from hypoxia_hpc.tiling.plan import sane_mpp
 
 SizeOf = Callable[[Path], int | None]
 
-MPP_RULE = f"a resolution of a slide, {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel"
-_SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _OWN_COLUMNS = ("path", "slide_id", "patient_id", "mpp", "site", "md5", "tumour_type")
 _GDC_COLUMNS = (*MANIFEST_COLUMNS, *MANIFEST_OTHERS, *SHEET_COLUMNS, *SHEET_OTHERS)
 
@@ -220,21 +217,3 @@ def _wrong_cells(table: pd.DataFrame, cells: dict[str, list[str]]) -> list[str]:
         for line, cell in zip(table.index, cells[column], strict=True)
         if cell and not is_right(cell)
     ]
-
-
-def is_md5(text: str) -> bool:
-    """Whether the text is an MD5 in hexadecimal digits."""
-    return _MD5.fullmatch(text) is not None
-
-
-def is_slide_id(text: str) -> bool:
-    """Whether the text may be a slide id: it becomes a file name, so no other text is accepted."""
-    return _SLIDE_ID.fullmatch(text) is not None
-
-
-def is_mpp(text: str) -> bool:
-    """Whether the text is a resolution in µm per pixel that a scanner of slides may have (see `sane_mpp`)."""
-    try:
-        return sane_mpp(float(plain_number(text))) is not None
-    except ValueError:
-        return False

@@ -12,8 +12,9 @@ from typing import Literal, get_args
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.cohorts.csvfiles import read_table
 from hypoxia_hpc.cohorts.placeholders import placeholders
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, some, some_names
 

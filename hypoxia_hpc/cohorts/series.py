@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
+from hypoxia_hpc.cohorts.textfiles import refuse
 
 SERIES_ELSEWHERE = "copy of a DICOM series that is taken from another folder"
 # What rows of one series may not contradict each other in. An md5 and a size are those of one file of it.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.dealing import Member, deal, largest_remainder
 from hypoxia_hpc.cohorts.grouping import Balance, deal_groups
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY

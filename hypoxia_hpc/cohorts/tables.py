@@ -1,4 +1,5 @@
-"""``slides.csv``, ``patients.csv`` and ``split.csv``: reading with every wrong cell named, and the text to write."""
+"""``patients.csv`` and ``split.csv``: reading with every wrong cell named, and the text to write; the text of
+``slides.csv``, which `slide_table` reads."""
 
 from __future__ import annotations
 
@@ -9,60 +10,20 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.cohorts.barcodes import plain_patient_id
-from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, refuse, unguard
+from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table
 from hypoxia_hpc.cohorts.joining import COLUMNS as SLIDE_COLUMNS
 from hypoxia_hpc.cohorts.labelling import plain_labels, renamed
-from hypoxia_hpc.cohorts.manifests import MPP_RULE, is_md5, is_mpp, is_slide_id
 from hypoxia_hpc.cohorts.placeholders import is_shortened
-from hypoxia_hpc.cohorts.sniffing import plain_number
 from hypoxia_hpc.cohorts.splits import SETS, UNLABELLED
-from hypoxia_hpc.config import NAME_PATTERN
-from hypoxia_hpc.config.text_paths import composed, may_be_path, path_of_text
+from hypoxia_hpc.cohorts.textfiles import refuse, unguard
+from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
-from hypoxia_hpc.records import MOST_COST_MS, Label, Patient, Slide
+from hypoxia_hpc.records import Label, Patient
 
 SHORTENED = "is a number that a spreadsheet has shortened: keep ids as text"
-_COUNT, _FOLD = re.compile(r"\d{1,18}", re.ASCII), re.compile(r"\d{1,4}", re.ASCII)
-
-
-def read_slides(path: Path) -> tuple[Slide, ...]:
-    """The slides of a run in the table's order; a relative path is relative to the table. Raises InputError with every
-    slide id that is malformed or occurs twice (ignoring case), every empty path or patient, every bad number."""
-    table = _read(path, ("slide_id", "path", "patient_id", "cost"), ("mpp", "name", "md5"))
-    offending = _wrong(table, "slide_id", ~table["slide_id"].map(is_slide_id), f"does not match {NAME_PATTERN}")
-    offending += _wrong(table, "patient_id", ~_is_id(table["patient_id"]), "is empty or not printable")
-    offending += _wrong(table, "path", ~table["path"].map(may_be_path), "is no path")
-    whole = f"is not a whole number from 0 to {MOST_COST_MS:,}"
-    offending += _wrong(table, "cost", ~table["cost"].map(_is_cost), whole)
-    offending += _wrong(table, "mpp", (table["mpp"] != "") & ~table["mpp"].map(is_mpp), f"is not {MPP_RULE}")
-    offending += _wrong(
-        table,
-        "md5",
-        ~table["md5"].map(_are_md5),
-        "is not 32 digits 0-9 and a-f (of several files: of each, separated by blanks)",
-    )
-    offending += _repeated(table, table["slide_id"].str.lower(), "slide id")
-    refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows")
-    folder = path.absolute().parent
-    columns = (table[name] for name in ("slide_id", "path", "patient_id", "cost", "mpp", "name"))
-    return tuple(
-        Slide(slide_id, folder / path_of_text(file), patient_id, int(cost), _mpp(mpp), name)
-        for slide_id, file, patient_id, cost, mpp, name in zip(*columns, strict=True)
-    )
-
-
-def _is_cost(cell: str) -> bool:
-    return bool(_COUNT.fullmatch(cell)) and int(cell) <= MOST_COST_MS
-
-
-def _mpp(cell: str) -> float | None:
-    return float(plain_number(cell)) if cell else None
-
-
-def _are_md5(cell: str) -> bool:
-    return all(map(is_md5, cell.split()))
+_FOLD = re.compile(r"\d{1,4}", re.ASCII)
 
 
 def read_md5(path: Path) -> dict[str, frozenset[str]]:

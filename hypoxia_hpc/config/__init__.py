@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.extract import ExtractTable as ExtractTable
     from hypoxia_hpc.config.heads.attention import AttentionTable as AttentionTable
     from hypoxia_hpc.config.heads.contrastive import ContrastiveTable as ContrastiveTable
+    from hypoxia_hpc.config.heads.contrastive_network import ContrastiveNetworkTable as ContrastiveNetworkTable
     from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable as DeepKMeansTable
     from hypoxia_hpc.config.heads.fields import Balance as Balance
     from hypoxia_hpc.config.heads.finetune import FinetuneTable as FinetuneTable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.heads.kmeans import MiniBatchKMeansTable as MiniBatchKMeansTable
     from hypoxia_hpc.config.heads.linear import LinearTable as LinearTable
     from hypoxia_hpc.config.heads.logistic import LogisticTable as LogisticTable
+    from hypoxia_hpc.config.heads.network import NetworkTable as NetworkTable
     from hypoxia_hpc.config.heads.registry import CLUSTERINGS as CLUSTERINGS
     from hypoxia_hpc.config.heads.registry import HEADS as HEADS
     from hypoxia_hpc.config.heads.tanh import TanhTable as TanhTable
@@ -54,6 +56,7 @@ _HOMES = {
     "Balance": "heads.fields",
     "CLUSTERINGS": "heads.registry",
     "CohortTable": "cohort",
+    "ContrastiveNetworkTable": "heads.contrastive_network",
     "ContrastiveTable": "heads.contrastive",
     "DeepKMeansTable": "heads.deep_kmeans",
     "EvaluateTable": "evaluate",
@@ -66,6 +69,7 @@ _HOMES = {
     "LogisticTable": "heads.logistic",
     "MiniBatchKMeansTable": "heads.kmeans",
     "NAME_PATTERN": "base",
+    "NetworkTable": "heads.network",
     "OutcomeTable": "outcome",
     "PhenotypesTable": "phenotypes",
     "ReportTable": "report",

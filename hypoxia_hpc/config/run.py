@@ -47,9 +47,9 @@ class RunConfig(Table):
     site: SiteTable = SiteTable()
 
     @model_validator(mode="after")
-    def _heads_on_pixels_have_them_and_a_name(self) -> RunConfig:
-        for head in self.train.pixel_heads:
-            self._require_pixels_and_a_name(head)
+    def _models_on_pixels_have_them_and_a_name(self) -> RunConfig:
+        for name in self.train.on_pixels:
+            self._require_pixels_and_a_name(name)
         return self
 
     @model_validator(mode="after")
@@ -77,13 +77,14 @@ class RunConfig(Table):
             )
         return self
 
-    def _require_pixels_and_a_name(self, head: str) -> None:
+    def _require_pixels_and_a_name(self, name: str) -> None:
+        kind = "head" if name in self.train.heads else "clustering"
         if self.tile.pixels == "none":
             raise ValueError(
-                f'[train] heads has "{head}", which goes by the pixels of tiles: set [tile] pixels = "store", or take '
-                "it out of heads"
+                f'[train] {kind}s has "{name}", which goes by the pixels of tiles: set [tile] pixels = "store", or '
+                f"take it out of {kind}s"
             )
-        if self.extract.name.split(".")[0] == head:
+        if self.extract.name.split(".")[0] == name:
             raise ValueError(
-                f'[extract] name = "{self.extract.name}" is where the head "{head}" keeps its own: choose another'
+                f'[extract] name = "{self.extract.name}" is where the {kind} "{name}" keeps its own: choose another'
             )

@@ -141,9 +141,9 @@ class TrainTable(_Models):
         return self.folds * self.repeats
 
     @property
-    def pixel_heads(self) -> tuple[str, ...]:
-        """The heads that are trained on the pixels of tiles."""
-        return tuple(head for head in self.heads if is_on_pixels(head))
+    def on_pixels(self) -> tuple[str, ...]:
+        """The heads and clusterings that are trained on the pixels of tiles."""
+        return tuple(name for name in (*self.heads, *self.clusterings) if is_on_pixels(name))
 
     def settings_of(self, head: str, point: Json) -> Table:
         """The table of a head with the values of a search's point in it. Raises ValidationError."""

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import numba
 
@@ -22,6 +26,7 @@ PACKAGE = Path(__file__).parents[1]
 ROOMS = ("analysis", "synthetic", "tiling")
 # Where jobs of SLURM have them, whose temporary folders end with them.
 CHOSEN = "HYPOXIA_HPC_KERNELS"
+SCIPY_BLAS = "scipy.linalg.cython_blas"
 
 
 def _cache_folder() -> Path | None:
@@ -50,6 +55,21 @@ def _is_safe(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
+def _load_without_blas() -> None:
+    """Numba's functions of arrays look for SciPy's BLAS as they load, before the first kernel, and with it comes all of
+    scipy.linalg: a third of a second in each process. They need it for np.convolve and np.correlate alone, which no
+    kernel has, and go on where there is none."""
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    if SCIPY_BLAS in modules:
+        return
+    modules[SCIPY_BLAS] = None  # to import it is an ImportError
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del modules[SCIPY_BLAS]
+
+
+_load_without_blas()
 _FOLDER = _cache_folder()
 if _FOLDER is not None and "NUMBA_CACHE_DIR" not in os.environ:
     numba.config.CACHE_DIR = str(_FOLDER)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hypoxia_hpc.models.outputs import kept_probabilities
 from hypoxia_hpc.models.training_job import TrainingJob
 from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
+from hypoxia_hpc.networks.heads.contrastive_network import clusters_said
 from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.registry import find_clustering
 from hypoxia_hpc.networks.heads.result import TrainedHead
 from hypoxia_hpc.networks.heads.sound import load_sound_model
-from hypoxia_hpc.records import Features, Int64Array, Slide
+from hypoxia_hpc.records import Features, Float32Array, Int64Array, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import SlideState
@@ -24,15 +27,57 @@ from hypoxia_hpc.runs.state import SlideState
 LEVELS = ("slide", "patient")
 
 
+class SlideClusters(Protocol):
+    """The clusters of tiles, by whatever a clustering goes by."""
+
+    def of_slide(self, slide_id: str, values: Float32Array) -> Int64Array:
+        """Of all tiles of a slide, int64 (n,); ``values``: their features (n, d)."""
+
+    def of_tiles(self, slide_ids: Sequence[str], rows: Int64Array, values: Float32Array) -> Int64Array:
+        """Of some tiles, int64 (n,): the slide and row of each, those of a slide one behind the other, and their
+        features (n, d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByFeatures:
+    """Clusters by a function of feature vectors."""
+
+    cluster_of: ClusterOf
+
+    def of_slide(self, slide_id: str, values: Float32Array) -> Int64Array:
+        return self.cluster_of(values)
+
+    def of_tiles(self, slide_ids: Sequence[str], rows: Int64Array, values: Float32Array) -> Int64Array:
+        return self.cluster_of(values)
+
+
+@dataclass(frozen=True, slots=True)
+class ByPixels:
+    """Clusters by what a network has said of the pixels, which ``run`` keeps under ``name``. Raises NotReadyError
+    where it is damaged."""
+
+    run: RunDir
+    name: str
+
+    def of_slide(self, slide_id: str, values: Float32Array) -> Int64Array:
+        return clusters_said(kept_probabilities(self.run, self.name, slide_id))
+
+    def of_tiles(self, slide_ids: Sequence[str], rows: Int64Array, values: Float32Array) -> Int64Array:
+        owners = np.asarray(slide_ids, dtype=object)
+        wanted = dict.fromkeys(slide_ids)
+        return np.concatenate([self.of_slide(slide_id, values)[rows[owners == slide_id]] for slide_id in wanted])
+
+
 @dataclass(frozen=True, slots=True)
 class FoldClustering:
-    """A trained clustering of one fold: the set of every patient in it, ``k`` clusters, and the cluster of a tile."""
+    """A trained clustering of one fold: the set of every patient in it, ``k`` clusters, and the cluster of the tiles
+    of a slide."""
 
     name: str
     fold: int
     sets: Mapping[str, str]
     k: int
-    cluster_of: ClusterOf
+    clusters: SlideClusters
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +102,19 @@ def fit_clustering(job: TrainingJob, on_epoch: OnEpoch) -> TrainedHead:
     )
 
 
-def saved_clusterings(run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[FoldClustering]:
-    """The clusterings that run.toml asks for, those of each fold with its sets of patients. Raises NotReadyError where
-    one is missing or damaged."""
-    table = run.config().train
+def saved_clusterings(run: RunDir, model_run: RunDir, folds: Sequence[Mapping[str, str]]) -> list[FoldClustering]:
+    """The clusterings that run.toml of ``model_run`` asks for, for the tiles of ``run``; those of each fold with its
+    sets of patients. Raises NotReadyError where one is missing or damaged."""
+    table = model_run.config().train
     wanted = [(name, head, fold) for name, head, fold in model_names(table) if head in table.clusterings]
     found = []
     for name, head, fold in wanted:
-        model = load_sound_model(run.model(name))
+        model = load_sound_model(model_run.model(name))
         clustering = find_clustering(head)
-        cluster_of = clustering.predictor(model.table, model.arrays, model.record.feature_length)
-        found.append(FoldClustering(head, fold, folds[fold], clustering.n_clusters(model.table), cluster_of))
+        clusters: SlideClusters = ByPixels(run, name)
+        if clustering.predictor is not None:
+            clusters = ByFeatures(clustering.predictor(model.table, model.arrays, model.record.feature_length))
+        found.append(FoldClustering(head, fold, folds[fold], clustering.n_clusters(model.table), clusters))
     return found
 
 
@@ -106,7 +153,7 @@ class ClusterTally:
 
     def _count(self, slide: Slide, features: Features) -> _Counted:
         values = features.values.astype(np.float32)
-        clusters = [one.cluster_of(values) for one in self._clusterings]
+        clusters = [one.clusters.of_slide(slide.slide_id, values) for one in self._clusterings]
         counts = [np.bincount(of, minlength=one.k) for of, one in zip(clusters, self._clusterings, strict=True)]
         sets = [one.sets.get(slide.patient_id) for one in self._clusterings]
         kept = sets.index("test") if "test" in sets else 0

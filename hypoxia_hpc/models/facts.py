@@ -8,8 +8,8 @@ import pandas as pd
 from pandas.api.types import pandas_dtype
 
 from hypoxia_hpc.analysis.colours import SlideColour
-from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.groups import SITE
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.models.predictions import TRAINING_FILE, label_columns, predictions_digest, reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json

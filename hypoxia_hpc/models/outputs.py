@@ -42,17 +42,23 @@ def outputs_of(model: SavedModel) -> SlideOutputs:
     return lambda _, values: outputs(values)
 
 
-def kept_outputs(run: RunDir, name: str, outcome: Outcome) -> SlideOutputs:
-    """What a fine-tuned network, which goes by pixels, has said of a slide: the probabilities of all classes that lie
+def kept_probabilities(run: RunDir, name: str, slide_id: str) -> Float32Array:
+    """What a network that goes by pixels has said of the tiles of a slide, float32 (n, k): the probabilities that lie
     under its name, as features do. Raises NotReadyError naming every damaged store of this network."""
+    try:
+        return open_features(run.features(name, slide_id)).values.astype(np.float32)
+    except SlideError as error:
+        raise _damaged(run, name) from error
+
+
+def kept_outputs(run: RunDir, name: str, outcome: Outcome) -> SlideOutputs:
+    """What a fine-tuned network has said of a slide. Raises NotReadyError naming every damaged store of this
+    network."""
 
     def read(slide: Slide, _: Float32Array) -> Columns:
-        try:
-            kept = open_features(run.features(name, slide.slide_id))
-        except SlideError as error:
-            raise _damaged(run, name) from error
-        last = kept.values.shape[1] - outcome.n_outputs  # of two classes, the probability of the second
-        said = named_outputs(kept.values[:, last:].astype(np.float64), outcome)
+        kept = kept_probabilities(run, name, slide.slide_id)
+        last = kept.shape[1] - outcome.n_outputs  # of two classes, the probability of the second
+        said = named_outputs(kept[:, last:].astype(np.float64), outcome)
         require_numbers(name, said, f"hypoxia-hpc train {run.word}", outcome)
         return said
 
@@ -67,7 +73,7 @@ def _damaged(run: RunDir, name: str) -> NotReadyError:
     return NotReadyError(
         f"{len(damaged)} {stores_are} damaged",
         offending=damaged,
-        remedy="delete these folders, then run the same command again: evaluate and predict make them again",
+        remedy="delete these folders, then run the same command again, which makes them anew",
     )
 
 

@@ -7,9 +7,10 @@ clusterings of the same tiles are held against it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,15 @@ from hypoxia_hpc.analysis.phenotypes import (
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.groups import SITE
 from hypoxia_hpc.config import PhenotypesTable
-from hypoxia_hpc.models.clusterings import ClusterTables
+from hypoxia_hpc.config.heads.registry import is_on_pixels
+from hypoxia_hpc.models.clusterings import ByFeatures, ClusterTables
+from hypoxia_hpc.models.pixel_clusterings import clusters_of_tiles, train_network
 from hypoxia_hpc.models.training_job import n_epochs, training_data
+from hypoxia_hpc.networks.data.rows import TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
-from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
+from hypoxia_hpc.networks.heads.loop import OnEpoch
 from hypoxia_hpc.networks.heads.registry import find_clustering
+from hypoxia_hpc.networks.heads.result import Arrays
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import MOST_TABLE_BYTES, UnfitFileError, read_json, sha256_of
@@ -49,6 +54,10 @@ SAMPLE_TILES = 20_000
 PICTURED_TILES = 800
 
 
+# Slide and row of some tiles, and their features -> the cluster of each, int64 (n,).
+SampleClusters = Callable[[Sequence[str], Int64Array, Float32Array], Int64Array]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Training tiles, evenly spaced over their slides: of each its slide, its row in that slide's stores, its place
@@ -63,6 +72,10 @@ class Sample:
         """Where one of them lies."""
         x, y = self.xy[number].tolist()
         return {"slide_id": self.slide_ids[number], "row": int(self.rows[number]), "x_l0": x, "y_l0": y}
+
+    def clusters(self, clusters_of: SampleClusters) -> Int64Array:
+        """The cluster of each, int64 (n,)."""
+        return clusters_of(self.slide_ids, self.rows, self.values)
 
 
 class Sampling:
@@ -95,34 +108,52 @@ class Sampling:
 
 def of_other_seeds(
     cohort: Cohort, model: Planned, sets: Mapping[str, str], *, progress: Progress, stop: threading.Event
-) -> dict[str, ClusterOf]:
+) -> dict[str, SampleClusters]:
     """The clustering of the first fold, trained again with the next seeds. What is trained stays as a checkpoint until
     `forget_seeds`. Raises what its training raises."""
-    train, clustering = cohort.config.train, find_clustering(model.head)
-    table, data = train.table_of(model.head), training_data(cohort, sets, 0)
+    data = training_data(cohort, sets, 0)
     found = {}
     for number in range(1, cohort.config.phenotypes.seeds + 1):
         checkpoints = _checkpoints(cohort, model, number)
-        held = checkpoints.load()
+        held, seed = checkpoints.load(), cohort.config.train.seed + number
         if held is None or not held.state.get("trained"):
-            epochs = n_epochs(table)
-            progress.begin(f"phenotypes {model.head}, seed {train.seed + number}", epochs, epochs, "epoch")
+            epochs = n_epochs(cohort.config.train.table_of(model.head))
+            progress.begin(f"phenotypes {model.head}, seed {seed}", epochs, epochs, "epoch")
             try:
-                arrays = clustering.train(
-                    table,
-                    data,
-                    seed=train.seed + number,
-                    checkpoints=checkpoints,
-                    on_epoch=lambda _: progress.item(1),
-                    stop=stop,
-                ).arrays
+                arrays = _trained_again(cohort, model, sets, data, seed, checkpoints, lambda _: progress.item(1), stop)
             finally:
                 progress.end()
             checkpoints.save({"trained": True}, arrays)
         else:
             arrays = held.arrays
-        found[f"seed {train.seed + number}"] = clustering.predictor(table, arrays, data.feature_length)
+        found[f"seed {seed}"] = _clusters_by(cohort, model, data, arrays)
     return found
+
+
+def _trained_again(
+    cohort: Cohort,
+    model: Planned,
+    sets: Mapping[str, str],
+    data: TrainingData,
+    seed: int,
+    checkpoints: Checkpoints,
+    on_epoch: OnEpoch,
+    stop: threading.Event,
+) -> Arrays:
+    how: dict[str, Any] = {"seed": seed, "checkpoints": checkpoints, "on_epoch": on_epoch, "stop": stop}
+    if is_on_pixels(model.head):
+        curves = f"phenotypes.seed{seed}"
+        return train_network(cohort, model.head, cohort.of_set(sets, "train"), curves=curves, **how).arrays
+    table = cohort.config.train.table_of(model.head)
+    return find_clustering(model.head).train(table, data, **how).arrays
+
+
+def _clusters_by(cohort: Cohort, model: Planned, data: TrainingData, arrays: Arrays) -> SampleClusters:
+    predictor = find_clustering(model.head).predictor
+    if predictor is None:
+        return lambda slide_ids, rows, _: clusters_of_tiles(cohort, model.head, arrays, slide_ids, rows)
+    table = cohort.config.train.table_of(model.head)
+    return ByFeatures(predictor(table, arrays, data.feature_length)).of_tiles
 
 
 def forget_seeds(cohort: Cohort, model: Planned) -> None:

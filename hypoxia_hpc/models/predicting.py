@@ -33,7 +33,7 @@ def predict_features(
     config = model_run.config()
     make_probabilities(cohort.run, model_run, [state.slide for state in cohort.done], progress=progress, stop=stop)
     members, pooling = saved_members(cohort.run, model_run, folds), pooling_of(config.evaluate)
-    tally, means = ClusterTally(saved_clusterings(model_run, folds)), PatientMeans()
+    tally, means = ClusterTally(saved_clusterings(cohort.run, model_run, folds)), PatientMeans()
     states = by_patient(cohort.done)
     progress.begin(stage, len(states), len(states), "slide")
     try:

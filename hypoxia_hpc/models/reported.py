@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.tables import read_split
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.config import RunConfig
 from hypoxia_hpc.models.predictions import CLUSTERS_FILE, PATIENTS_FILE, reading_predictions
 from hypoxia_hpc.models.reference import DISTANCE, UNLIKE

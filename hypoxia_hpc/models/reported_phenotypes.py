@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import unguard
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.models.phenotypes import PATIENTS_FILE, PICTURED_TILES, PICTURES, SAMPLE_FILE, read_facts
 from hypoxia_hpc.models.predictions import reading_predictions
 from hypoxia_hpc.reading import UnfitFileError, read_plain

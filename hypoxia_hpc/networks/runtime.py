@@ -149,6 +149,23 @@ def gpu_names() -> list[str]:
     return _GPU_NAMES[backend_name()]()
 
 
+@contextmanager
+def data_parallel(batch_size: int) -> Iterator[None]:
+    """Networks that are built within are trained on all devices together, each with an equal part of every batch, as
+    far as the backend does that by itself: JAX does, where the batch can be divided so; others use one device."""
+    keras = start_keras()
+    devices = keras.distribution.list_devices() if backend_name() == "jax" else []
+    if len(devices) < 2 or batch_size % len(devices):
+        yield
+        return
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
 def require_given_gpu() -> None:
     """Raises MachineError where SLURM (or the user) gave this process a GPU and the backend sees none, so that hours
     would be spent on the CPU while the GPU waits. Starts the backend where one was given."""

@@ -76,7 +76,7 @@ def phenotype_figures(shown: PhenotypesShown) -> Iterator[Figure]:
     yield Figure(
         "composition",
         "Composition of patients",
-        shares_plot("composition", Frame("cluster", "patient", None, None, (6.4, 4.0)), shares),
+        shares_plot("composition", Frame("cluster", "patient", None, None, (6.4, 4.0), has_whole_x=True), shares),
         f"Shares of the tiles of {count_of(len(shares), 'patient')} in {count_of(len(names), 'cluster')}, darker where "
         "larger; patients sorted by their largest cluster",
         ("patient_id", *names),

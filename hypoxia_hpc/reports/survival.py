@@ -162,19 +162,20 @@ def _figure(one: Json) -> str:
 
 def _curves(endpoint: str, found: Json, content: Json) -> Iterator[tuple[Figure, AtRisk]]:
     for set_name, one in found["sets"].items():
-        lines = [_line(GROUPS[name], group, place + 1) for place, (name, group) in enumerate(one["groups"].items())]
+        groups = {name: one["groups"][name] for name in GROUPS}  # a JSON file has them by name
+        lines = [_line(GROUPS[name], group, place + 1) for place, (name, group) in enumerate(groups.items())]
         name = f"survival-{stem(endpoint)}-{stem(set_name)}"
         frame = Frame(f"{endpoint} ({content['time_unit']})", "share without the event", xlim=None, ylim=(-0.02, 1.02))
         sizes = "; ".join(
             f"{GROUPS[group]}: {count_of(each['patients'], 'patient')}, {count_of(each['events'], 'event')}, median "
             f"{MISSING if each['median'] is None else format(each['median'], '.4g')}"
-            for group, each in one["groups"].items()
+            for group, each in groups.items()
         )
         uncorrected = ", uncorrected" if set_name == DISCOVERY else ""
         note = f"Log-rank {_p(one['log_rank']['p'])}{uncorrected}. {sizes}."
         rows = tuple(
             (GROUPS[group], *step)
-            for group, each in one["groups"].items()
+            for group, each in groups.items()
             for step in zip(*each["curve"].values(), strict=True)
         )
         columns = ("group", "time", "share", "low", "high", "at_risk")

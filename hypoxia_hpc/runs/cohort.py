@@ -108,8 +108,8 @@ class Cohort:
         return tuple(state for state in self.done if sets[state.slide.patient_id] == name)
 
     def _model_key(self, name: str, sets: Mapping[str, str]) -> str:
-        """Only slides of training and validation patients enter; of a fine-tuned network their tiles, not features."""
-        on_pixels = name in self.config.train.pixel_heads
+        """Only slides of training and validation patients enter; of a model on pixels their tiles, not features."""
+        on_pixels = name in self.config.train.on_pixels
         inputs = [
             (
                 set_name,

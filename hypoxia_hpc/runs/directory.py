@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypoxia_hpc.cohorts.slide_table import read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.config.paths import with_paths
 from hypoxia_hpc.evaluation.shape import has_shape
@@ -118,13 +119,11 @@ class RunDir:
         return outcome_of(self.config().outcome)
 
     def slides(self) -> tuple[Slide, ...]:
-        from hypoxia_hpc.cohorts.tables import read_slides  # pandas, which a worker has no use for
-
         return read_slides(self.slides_file)
 
     def patients(self) -> tuple[Patient, ...]:
         """The rows of patients.csv; none where the run has no such file."""
-        from hypoxia_hpc.cohorts.tables import read_patients
+        from hypoxia_hpc.cohorts.tables import read_patients  # pandas, for which `tile` has no use
 
         return read_patients(self.patients_file, self.outcome()) if self.patients_file.exists() else ()
 

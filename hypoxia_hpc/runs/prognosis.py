@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import unguard
 from hypoxia_hpc.cohorts.tables import read_columns
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.config import RunConfig, canonical_json, stage_key
 from hypoxia_hpc.config.survival import SurvivalTable
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError
@@ -55,7 +55,7 @@ def read_inputs(run: RunDir, config: RunConfig, of: str, *, is_outside: bool = F
     """
     table, wanted = read_columns(run.patients_file), config.survival
     columns = (*wanted.times, *wanted.events, *wanted.covariates)
-    _require_columns(run, table, columns)
+    _require_columns(run, table, config)
     patient_ids = tuple(table["patient_id"])
     cells = {name: tuple(table[name]) for name in dict.fromkeys(columns)}
     shares = _shares(run, patient_ids) if of == "phenotypes" else None
@@ -105,8 +105,18 @@ def content_of(record: Json) -> str:
     return hashlib.sha256(canonical_json({**record, "content": ""}).encode()).hexdigest()
 
 
-def _require_columns(run: RunDir, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in dict.fromkeys(columns) if name not in table]
+def missing_columns(run: RunDir, config: RunConfig) -> list[str]:
+    """The columns that [survival] names and patients.csv lacks."""
+    return _missing(read_columns(run.patients_file), config)
+
+
+def _missing(table: pd.DataFrame, config: RunConfig) -> list[str]:
+    wanted = config.survival
+    return [name for name in dict.fromkeys((*wanted.times, *wanted.events, *wanted.covariates)) if name not in table]
+
+
+def _require_columns(run: RunDir, table: pd.DataFrame, config: RunConfig) -> None:
+    missing = _missing(table, config)
     there = ", ".join(str(name) for name in table if name != "patient_id")
     if missing:
         raise InputError(

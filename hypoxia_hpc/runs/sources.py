@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hypoxia_hpc.cohorts.csvfiles import read_table, refuse
+from hypoxia_hpc.cohorts.csvfiles import read_table
 from hypoxia_hpc.cohorts.flow import Flow, LeftOut, Step, left_out
 from hypoxia_hpc.cohorts.joining import SlideTable, slide_table
 from hypoxia_hpc.cohorts.labelling import patients_in, patients_said, said_of
@@ -16,6 +16,7 @@ from hypoxia_hpc.cohorts.manifests import read_manifest
 from hypoxia_hpc.cohorts.naming import KnownSlide, common_folder, with_known_ids
 from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels, read_scores
 from hypoxia_hpc.cohorts.tables import read_patient_table
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.cohort import CohortTable
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.outcomes.named import NamedClasses

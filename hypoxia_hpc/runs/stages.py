@@ -51,6 +51,9 @@ class Stage:
     ``asked``: the entry of run.toml, as ``phenotypes.make``, that has to be true for `run` and `submit` to do it; its
     own verb does it in any case.
 
+    ``worker_modules``: of one that goes slide by slide, what its worker processes import in any case. The first of them
+    is started before run.toml is read, and imports these meanwhile.
+
     ``cost``: of one that sees the whole cohort, the function that tells what it takes, ``(config, cohort_size) ->
     StageCost``; None where that is not known.
     """
@@ -65,6 +68,7 @@ class Stage:
     labelled: bool = False
     cost: str | None = None
     asked: str = ""
+    worker_modules: tuple[str, ...] = ()
 
     def is_asked(self, config: RunConfig) -> bool:
         """Is it a part of this run?"""
@@ -136,6 +140,7 @@ STAGES = (
         "cpu",
         "hypoxia_hpc.stages.tile:tile",
         "Cut slides into tile stores: RUN/tiles/<slide_id>.zarr.",
+        worker_modules=("hypoxia_hpc.stages.tile", "hypoxia_hpc.slides.slide_tiles", "hypoxia_hpc.stores.tiles"),
     ),
     Stage(
         "extract",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from hypoxia_hpc.cohorts.barcodes import alike
-from hypoxia_hpc.cohorts.csvfiles import refuse
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, lacking, patients_with_slides, sets_by_fold
 from hypoxia_hpc.runs.directory import RunDir

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from hypoxia_hpc.cohorts.csvfiles import refuse
 from hypoxia_hpc.cohorts.manifests import Candidate
 from hypoxia_hpc.cohorts.naming import common_folder
 from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.cohorts.series import each_series_once, merged_rows
+from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.slides.companions import HAMAMATSU_SECTIONS, companions

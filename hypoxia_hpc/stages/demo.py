@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.tables import patients_csv
-from hypoxia_hpc.config import RunConfig, canonical_json, preset
-from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.networks.backbones.check import has_file
-from hypoxia_hpc.networks.backbones.resolve import find_network
+from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.reading import MOST_RECEIPT_BYTES, read_plain
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.synthetic.slides import (
     DEFAULT_DIFFERENCE,
-    SyntheticSlide,
     slide_file_name,
     synthetic_cohort,
     write_synthetic_slide,
 )
-from hypoxia_hpc.workers.pool import FailedItem, deal
+from hypoxia_hpc.workers.demo_cohorts import (
+    RANDOM,
+    TRAINED,
+    TRAINED_NETWORK,
+    refuse_other_content,
+    write_slides,
+)
 
-STAGE = "demo slides"
-MOST_SHOWN = 200  # characters of what a folder was made from
+PATIENTS = 60
 REAL_SLIDE = Path(__file__).parent.parent / "slides" / "CMU-1-Small-Region.svs"
 
 # What the demo changes of the hypoxia preset, and why: few tiles a slide and few patients want small batches (500 tiles
@@ -53,17 +52,6 @@ DEMO_CHANGES: Json = {
         "deep_kmeans": {"clusters": 5, "code": 8, "batch_size": 64},
     },
 }
-# The study's own weights cannot be had offline. Those of this network come with a Python package; without it, the
-# study's network has random ones.
-TRAINED_NETWORK = "efficientnet_lite0"
-TRAINED: Json = {"name": TRAINED_NETWORK, "backbone": TRAINED_NETWORK, "weights": "imagenet"}
-RANDOM: Json = {"weights": "random"}
-
-
-def has_trained_weights() -> bool:
-    """Whether the trained weights of the demo are on this machine."""
-    known = find_network(TRAINED_NETWORK).known
-    return known is not None and has_file(TRAINED_NETWORK, known, None)
 
 
 def demo_config(seed: int, *, trained: bool) -> RunConfig:
@@ -99,60 +87,14 @@ def write_demo_cohort(
     """
     difference = DEFAULT_DIFFERENCE if difference is None else difference
     weights = {"weights": TRAINED_NETWORK} if trained else {}
-    _refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed, **weights})
+    refuse_other_content(folder, {"patients": n_patients, "difference": difference, "seed": seed, **weights})
     slides, patients = folder / "slides", folder / "patients.csv"
     cohort = synthetic_cohort(n_patients, difference, seed)
-    jobs = [(slides / slide_file_name(name), slide) for name, _, slide in cohort]
-    _write_slides(jobs, workers, progress, stop)
+    jobs = {slides / slide_file_name(name): partial(write_synthetic_slide, slide=slide) for name, _, slide in cohort}
+    write_slides(jobs, workers, progress, stop)
     committed_file(slides / REAL_SLIDE.name, REAL_SLIDE.read_bytes())
     table = pd.DataFrame(
         {"patient_id": [name for name, _, _ in cohort], "label": [int(label) for _, label, _ in cohort]}
     )
     committed_file(patients, patients_csv(table).encode())
     return slides, patients
-
-
-def _write_slides(
-    jobs: list[tuple[Path, SyntheticSlide]], workers: int, progress: Progress, stop: threading.Event
-) -> None:
-    progress.begin(STAGE, len(jobs), len(jobs), "slide")
-    try:
-        todo = [(target, slide) for target, slide in jobs if not target.exists()]
-        for _ in range(len(jobs) - len(todo)):
-            progress.item(1)
-        for event in deal(todo, _write_slide, workers=workers, stop=stop):
-            if isinstance(event, FailedItem):
-                raise MachineError(f"{event.item[0]} could not be written: {event.detail}", remedy="run it again")
-            progress.item(1)
-    finally:
-        progress.end()
-
-
-def _refuse_other_content(folder: Path, made_from: Json) -> None:
-    """A folder is used if it is empty or a demo cohort made from the same numbers."""
-    file, text = folder / "demo.json", canonical_json(made_from).encode()
-    with machine_errors(folder):
-        held = read_plain(file, MOST_RECEIPT_BYTES) if file.exists() else text
-    if held != text:
-        raise InputError(
-            f"{folder} holds a demo cohort made from {held.decode('utf-8', 'replace')[:MOST_SHOWN]}, "
-            f"asked for is {text.decode()}",
-            remedy="give another folder: hypoxia-hpc demo DIR",
-        )
-    with machine_errors(folder):
-        strange = [] if file.exists() or not folder.is_dir() else sorted(path.name for path in folder.iterdir())
-    if strange:
-        raise InputError(
-            f"{folder} is not empty and holds no demo cohort",
-            offending=strange[:10],
-            remedy="give another folder: hypoxia-hpc demo DIR",
-        )
-    committed_file(file, text)
-
-
-def _write_slide(job: tuple[Path, SyntheticSlide], _: Callable[[int], None]) -> None:
-    target, slide = job
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / target.name
-        write_synthetic_slide(made, slide)
-        committed_file(target, made.read_bytes())

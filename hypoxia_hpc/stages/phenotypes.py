@@ -10,11 +10,13 @@ from hypoxia_hpc.analysis.phenotypes import most_typical
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, FoldClustering, saved_clusterings
+from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.galleries import strips
 from hypoxia_hpc.models.phenotypes import (
     FACTS_FILE,
     SAMPLE_FILE,
     Sample,
+    SampleClusters,
     Sampling,
     composition_digest,
     forget_seeds,
@@ -29,7 +31,6 @@ from hypoxia_hpc.models.phenotypes import (
     write_composition,
     write_pictures,
 )
-from hypoxia_hpc.networks.heads.cluster_parts import ClusterOf
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
@@ -75,8 +76,9 @@ def phenotypes(run: RunDir, *, progress: Progress, stop: threading.Event) -> Phe
     if (held := read_facts(run)) is not None and held["key"] == key:
         return Phenotyped(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
-        found = saved_clusterings(run, folds)
-        others = {f"fold {one.fold}": one.cluster_of for one in found[1:]}
+        make_probabilities(run, run, [state.slide for state in cohort.done], progress=progress, stop=stop)
+        found = saved_clusterings(run, run, folds)
+        others: dict[str, SampleClusters] = {f"fold {one.fold}": one.clusters.of_tiles for one in found[1:]}
         others |= of_other_seeds(cohort, models[0], folds[0], progress=progress, stop=stop)
         tables, sample = _assigned(cohort, found[0], folds[0], progress, stop)
         facts = _written(cohort, found[0], others, tables, sample, key, progress)
@@ -144,14 +146,14 @@ def _assigned(
 def _written(
     cohort: Cohort,
     clustering: FoldClustering,
-    others: Mapping[str, ClusterOf],
+    others: Mapping[str, SampleClusters],
     tables: ClusterTables,
     sample: Sample,
     key: str,
     progress: Progress,
 ) -> Json:
     table, k = cohort.config.phenotypes, clustering.k
-    clusters, values = clustering.cluster_of(sample.values), standardised(sample)
+    clusters, values = sample.clusters(clustering.clusters.of_tiles), standardised(sample)
     slides = {state.slide.slide_id: state.slide for state in cohort.done}
     owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
     with committing_directory(cohort.run.phenotypes, lambda _: False) as folder:
@@ -163,7 +165,7 @@ def _written(
             "key": key,
             "clustering": clustering.name,
             **size_facts(patients, table),
-            "stability": stability_facts(clusters, {name: of(sample.values) for name, of in others.items()}, k),
+            "stability": stability_facts(clusters, {name: sample.clusters(of) for name, of in others.items()}, k),
             **group_facts(patients, known_groups(cohort, list(patients["patient_id"]))),
             "typical": [[sample.place(number) for number in places.tolist()] for places in typical],
             "tables": composition_digest(folder),

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import RunConfig
+from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.models.clusterings import fit_clustering
-from hypoxia_hpc.models.finetuned import finetune_backbone, finetune_table, fit_finetune, make_probabilities
+from hypoxia_hpc.models.finetuned import first_network, fit_finetune, make_probabilities, network_table
+from hypoxia_hpc.models.pixel_clusterings import fit_network_clustering
 from hypoxia_hpc.models.search import point_folders, search
 from hypoxia_hpc.models.training_job import (
     Trainer,
@@ -97,29 +99,29 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
 
 def require_splittable(run: RunDir) -> None:
     """To be known before the slides are read. Raises InputError where no split of this run's patients can be made, and
-    what ``refuse_leaks`` raises of files that are equal; where a network is to be fine-tuned what ``finetune_backbone``
+    what ``refuse_leaks`` raises of files that are equal; where a network is to be trained what ``first_network``
     raises."""
     refuse_untrainable(run)
     config = run.config()
-    for head in config.train.pixel_heads:
-        finetune_backbone(config, head)
+    for name in config.train.on_pixels:
+        first_network(config, name)
 
 
 def require_trainable(config: RunConfig, todo: Sequence[Planned]) -> None:
     """To be known before the first of these models is trained, not after hours. Raises what ``backend_name`` raises
     where Keras has nothing to run on, MachineError where it does not see a GPU that this process was given, and for a
-    network to be fine-tuned what ``finetune_backbone`` raises."""
+    network to be trained what ``first_network`` raises."""
     if todo:
         backend_name()
     if todo and config.site.gpus != 0:
         require_given_gpu()
-    for head in _pixel_heads(config, todo):
-        finetune_backbone(config, head)
+    for name in _on_pixels(config, todo):
+        first_network(config, name)
 
 
-def _pixel_heads(config: RunConfig, todo: Sequence[Planned]) -> tuple[str, ...]:
-    """Those on pixels among the heads of these models."""
-    return tuple(head for head in config.train.pixel_heads if any(model.head == head for model in todo))
+def _on_pixels(config: RunConfig, todo: Sequence[Planned]) -> tuple[str, ...]:
+    """The heads and clusterings on pixels among those of these models."""
+    return tuple(name for name in config.train.on_pixels if any(model.head == name for model in todo))
 
 
 def _note_lacking(cohort: Cohort, folds: FoldSets, progress: Progress) -> None:
@@ -131,11 +133,11 @@ def _note_lacking(cohort: Cohort, folds: FoldSets, progress: Progress) -> None:
 
 
 def _note_random(config: RunConfig, todo: Sequence[Planned], progress: Progress) -> None:
-    for head in _pixel_heads(config, todo):
-        table = finetune_table(config, head)
+    for name in _on_pixels(config, todo):
+        table = network_table(config, name)
         if table.weights == "random":
             progress.note(
-                f"{head}: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained "
+                f"{name}: {table.backbone} begins with RANDOM weights (seed {config.train.seed}), not a trained "
                 "network. Fit for a demo or a test, not for results."
             )
 
@@ -197,10 +199,10 @@ def _fit(job: TrainingJob, title: str, progress: Progress, endings: Endings) -> 
 
 
 def _trainer(job: TrainingJob) -> Trainer:
-    train = job.cohort.config.train
-    if job.model.head in train.clusterings:
-        return fit_clustering
-    return fit_finetune if job.model.head in train.pixel_heads else fit_head
+    on_pixels = is_on_pixels(job.model.head)
+    if job.model.head in job.cohort.config.train.clusterings:
+        return fit_network_clustering if on_pixels else fit_clustering
+    return fit_finetune if on_pixels else fit_head
 
 
 def how_it_ended(history: History, epochs: int, patience: int | None) -> str:

@@ -15,11 +15,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from hypoxia_hpc.machine.compiling import kernel
 from hypoxia_hpc.records import Float32Array, Float64Array, Int64Array, UInt8Array
+from hypoxia_hpc.synthetic.fields import (
+    BACKGROUND_GRAY,
+    EOSIN,
+    HAEMATOXYLIN,
+    RADIUS_PER_SPACING,
+    SENSOR_SD,
+    background,
+    clouds,
+    fibres,
+    nuclei,
+    to_uint8,
+)
 from hypoxia_hpc.synthetic.svs import write_svs
 
 AnyFloats = NDArray[np.floating[Any]]
@@ -30,15 +40,9 @@ DEFAULT_DIFFERENCE = 0.3
 
 SPACING_PX = 20.0  # mean distance of nuclei at 0.5 µm/px: 10 µm
 SPACING_SD = 0.05  # natural logarithm of a patient's own spacing, standard deviation
-RADIUS_PER_SPACING = 0.30
 TISSUE_SHARE = 0.41  # of the slide's area
-# Optical density of the two stains per channel (Ruifrok and Johnston 2001), unit vectors.
-HAEMATOXYLIN = np.array([0.650, 0.704, 0.286], dtype=np.float32)
-EOSIN = np.array([0.072, 0.990, 0.105], dtype=np.float32)
 TISSUE_RGB = np.array([196.0, 140.0, 176.0])
 STAIN_SD = 7.0  # gray levels between patients, each channel
-BACKGROUND_GRAY = 241.0
-SENSOR_SD = 2.0  # gray levels
 GAP_PX = 30  # size of the holes in the tissue
 
 
@@ -85,7 +89,7 @@ def render_slide(slide: SyntheticSlide) -> UInt8Array:
     tissue = _tissue_mask(rng, height, width)
     rows, columns = np.flatnonzero(tissue.any(1)), np.flatnonzero(tissue.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    pixels = _background(rng, height, width)
+    pixels = background(rng, height, width)
     pixels[box] = np.where(tissue[box][..., None], _tissue(rng, slide, tissue[box]), pixels[box])
     return pixels
 
@@ -111,30 +115,16 @@ def _outline(angle: AnyFloats, waves: AnyFloats, orders: Int64Array, phases: Any
     return radius
 
 
-def _background(rng: np.random.Generator, height: int, width: int) -> UInt8Array:
-    """Near-white background with sensor noise; uint8 (h, w, 3), every pixel lighter than gray 220."""
-    gray = BACKGROUND_GRAY + SENSOR_SD * rng.standard_normal((height, width), dtype=np.float32)
-    pixels: UInt8Array = np.repeat(np.clip(gray + 0.5, 226, 254).astype(np.uint8)[..., None], 3, axis=2)
-    pixels[..., 1] -= 1
-    pixels[..., 2] += 1
-    return pixels
-
-
-def _to_uint8(light: Float32Array) -> UInt8Array:
-    pixels: UInt8Array = np.clip(light + 0.5, 0, 255).astype(np.uint8)
-    return pixels
-
-
 def _tissue(rng: np.random.Generator, slide: SyntheticSlide, mask: NDArray[np.bool_]) -> UInt8Array:
     """Uint8 RGB (h, w, 3) whose mean over ``mask`` is the patient's own colour."""
     shape = mask.shape
     colour = TISSUE_RGB + rng.normal(scale=STAIN_SD, size=3)
-    filled = 1 - np.clip((_clouds(rng, shape, GAP_PX) - 1.7) * 4, 0, 1)
+    filled = 1 - np.clip((clouds(rng, shape, GAP_PX) - 1.7) * 4, 0, 1)
     density = _density(rng, shape, _spacing(rng, slide)) * filled[..., None]
     light = gaussian_filter(BACKGROUND_GRAY * np.exp(-density), (0.6, 0.6, 0), truncate=3)
     light += SENSOR_SD * rng.standard_normal((*shape, 1), dtype=np.float32)
     light += _shift(light, colour, filled, mask)
-    return _to_uint8(light)
+    return to_uint8(light)
 
 
 def _spacing(rng: np.random.Generator, slide: SyntheticSlide) -> float:
@@ -146,8 +136,8 @@ def _spacing(rng: np.random.Generator, slide: SyntheticSlide) -> float:
 def _density(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) -> Float32Array:
     """Optical density of both stains, float32 (h, w, 3): nuclei in fibres."""
     chromatin = 1 + gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 1.2)
-    haematoxylin = 0.12 + 0.9 * chromatin * _nuclei(rng, shape, spacing)
-    eosin = np.maximum(0.42 + 0.12 * _fibres(rng, shape) + 0.06 * _clouds(rng, shape, 60), 0.05)
+    haematoxylin = 0.12 + 0.9 * chromatin * nuclei(rng, shape, spacing, RADIUS_PER_SPACING)
+    eosin = np.maximum(0.42 + 0.12 * fibres(rng, shape) + 0.06 * clouds(rng, shape, 60), 0.05)
     density: Float32Array = haematoxylin[..., None] * HAEMATOXYLIN + eosin[..., None] * EOSIN
     return density
 
@@ -157,70 +147,3 @@ def _shift(light: Float32Array, colour: Float64Array, weight: Float32Array, mask
     missing = (colour - light[mask].mean(0)) / weight[mask].mean()
     shift: Float32Array = weight[..., None] * missing.astype(np.float32)
     return shift
-
-
-def _clouds(rng: np.random.Generator, shape: tuple[int, ...], size_px: int) -> Float32Array:
-    """Smooth random field of mean 0 and variance 1 whose features have about ``size_px``; float32 (h, w)."""
-    coarse = rng.standard_normal(tuple(side // size_px + 4 for side in shape), dtype=np.float32)
-    height, width = (side * size_px for side in coarse.shape)
-    fine = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-    field = fine[size_px : size_px + shape[0], size_px : size_px + shape[1]]
-    return _standardised(field)
-
-
-def _standardised(field: Float32Array) -> Float32Array:
-    result: Float32Array = field / field.std()
-    return result
-
-
-def _fibres(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32Array:
-    """Strands along one axis or the other, of mean 0 and variance 1; float32 (h, w)."""
-    along = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), (1.2, 6), truncate=2.5)
-    across = gaussian_filter(rng.standard_normal(shape, dtype=np.float32), (6, 1.2), truncate=2.5)
-    turn = np.clip(0.5 + _clouds(rng, shape, 80), 0, 1)
-    field = along * turn + across * (1 - turn)
-    return _standardised(field)
-
-
-def _nuclei(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) -> Float32Array:
-    """Ellipses on a jittered lattice of ``spacing`` px, some left out: 0 outside, up to 1 inside; float32 (h, w)."""
-    rows, columns = (int(side / spacing) + 3 for side in shape)
-    y, x = np.mgrid[:rows, :columns].astype(np.float64) - 1
-    x[::2] += 0.5
-    n = y.size
-    canvas = np.zeros(shape, dtype=np.float32)
-    _stamp(
-        canvas,
-        spacing * (y.ravel() + rng.uniform(-0.3, 0.3, n)),
-        spacing * (x.ravel() + rng.uniform(-0.3, 0.3, n)),
-        spacing * RADIUS_PER_SPACING * np.exp(rng.normal(scale=0.18, size=n)),
-        rng.uniform(1, 1.7, n),
-        rng.uniform(0, np.pi, n),
-        rng.uniform(0.55, 1, n) * (rng.random(n) > 0.12),
-    )
-    return canvas
-
-
-@kernel
-def _stamp(
-    canvas: Float32Array,
-    y0: Float64Array,
-    x0: Float64Array,
-    radius: Float64Array,
-    stretch: Float64Array,
-    angle: Float64Array,
-    shade: Float64Array,
-) -> None:
-    """Draw ellipses of the area of a disc of ``radius``, the darker one on top. The rim is soft over a share of the
-    radius, not over pixels, so that the mean over the canvas does not depend on the size."""
-    height, width = canvas.shape
-    for one in range(len(y0)):
-        long = radius[one] * np.sqrt(stretch[one])
-        cos, sin = np.cos(angle[one]) / long, np.sin(angle[one]) / long
-        for y in range(max(0, int(y0[one] - long)), min(height, int(y0[one] + long) + 2)):
-            for x in range(max(0, int(x0[one] - long)), min(width, int(x0[one] + long) + 2)):
-                dy, dx = y - y0[one], x - x0[one]
-                u = cos * dx + sin * dy
-                v = (cos * dy - sin * dx) * stretch[one]
-                value = shade[one] * min(1.0, 2.5 * (1.0 - u * u - v * v))
-                canvas[y, x] = max(canvas[y, x], value)

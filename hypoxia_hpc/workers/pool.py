@@ -1,16 +1,15 @@
 """Worker processes: each free worker receives the next item. A worker that dies is replaced, and costs one item one
 attempt.
 
-``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. Workers are spawned, never
-forked (forking after a Zarr read can deadlock), ignore the terminal's signals and end when their pipe closes; what they
-do is in worker.py. A worker may hold several items at once. Where it dies, the item that killed it is not known. So
-none of them loses an attempt, but each is tried again alone in a worker, and then a death counts against it.
+``concurrent.futures`` gives up the whole pool when one process dies, so the pool is our own. How workers are started is
+in processes.py, what they do in worker.py. A worker may hold several items at once. Where it dies, the item that killed
+it is not known. So none of them loses an attempt, but each is tried again alone in a worker, and then a death counts
+against it.
 """
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import signal
 import threading
 import time
@@ -19,14 +18,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
 from hypoxia_hpc.errors import MachineError, Stopped
 from hypoxia_hpc.workers.messages import Ticked
-from hypoxia_hpc.workers.worker import FOR_THE_PARENT, Tick, serve
+from hypoxia_hpc.workers.processes import WorkerProcess, worker_process
+from hypoxia_hpc.workers.worker import Job, Tick
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -128,13 +126,6 @@ def refuse_left(left: int) -> None:
 
 
 @dataclass(slots=True)
-class _Worker:
-    process: BaseProcess
-    pipe: Connection
-    began: bool = False  # it has said so: Python and all that it imports are there
-
-
-@dataclass(slots=True)
 class _Try(Generic[Item]):
     """An item on its way through a worker."""
 
@@ -153,7 +144,7 @@ class _WorkerSlot(Generic[Item]):
     """
 
     number: int
-    worker: _Worker | None = None
+    worker: WorkerProcess | None = None
     given: dict[int, _Try[Item]] = field(default_factory=dict)
     apart: deque[_Try[Item]] = field(default_factory=deque)
     false_starts: int = 0
@@ -247,7 +238,7 @@ class ProcessPool(Generic[Item, Result]):
         number = next(self._numbers)
         slot.given[number] = one
         if slot.worker is None:
-            slot.worker = _spawn(self._work, self._at_once, self._init_worker, slot.number)
+            slot.worker = worker_process(Job(self._work, self._at_once, self._init_worker, slot.number))
         with suppress(BrokenPipeError):  # the next look at its pipe finds that it died
             slot.worker.pipe.send((number, one.item))
 
@@ -292,7 +283,7 @@ class ProcessPool(Generic[Item, Result]):
         if slot.apart and not slot.given:
             self._give(slot, slot.apart.popleft())
 
-    def _reap(self, slot: _WorkerSlot[Item], worker: _Worker) -> FailedItem[Item] | None:
+    def _reap(self, slot: _WorkerSlot[Item], worker: WorkerProcess) -> FailedItem[Item] | None:
         """A worker died. What it held is tried again: one by one, or all of it at once where it had not begun."""
         how = self._end(slot, worker)
         lost, slot.given = [*slot.given.values()], {}
@@ -308,13 +299,13 @@ class ProcessPool(Generic[Item, Result]):
         dead = [one.item for one in again if one.attempt > MOST_ATTEMPTS]
         return FailedItem(dead[0], "worker-died", how, MOST_ATTEMPTS) if dead else None
 
-    def _end(self, slot: _WorkerSlot[Item], worker: _Worker) -> str:
+    def _end(self, slot: _WorkerSlot[Item], worker: WorkerProcess) -> str:
         """Reap the process; how it ended. Raises MachineError where the whole job ended."""
         slot.count()
         slot.worker = None
         worker.pipe.close()
         worker.process.join()
-        how = _how_it_ended(worker.process.exitcode)
+        how = worker.how_it_ended()
         if self._ended_with_the_job(worker.process.exitcode):
             raise MachineError(
                 f"a worker process did not live to finish what it was at, while all was being stopped: {how}",
@@ -341,7 +332,7 @@ class ProcessPool(Generic[Item, Result]):
         """After a stop: items of which nothing is done yet are dropped."""
         for slot in self._slots:
             if slot.worker is not None and slot.given and not any(one.has_ticked for one in slot.given.values()):
-                _kill(slot.worker)
+                slot.worker.kill()
                 slot.count()
                 items = [one.item for one in slot.tries]
                 slot.worker = None
@@ -355,37 +346,5 @@ class ProcessPool(Generic[Item, Result]):
             worker.pipe.close()
         for slot, worker in started:
             if slot.given:
-                _kill(worker)
+                worker.kill()
             worker.process.join()
-
-
-def _kill(worker: _Worker) -> None:
-    """Workers ignore SIGTERM. What they were making is made again."""
-    worker.pipe.close()
-    worker.process.kill()
-    worker.process.join()
-
-
-def _spawn(
-    work: Callable[[Item, Tick], Result], at_once: int, init_worker: Callable[[int], None] | None, number: int
-) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, work, at_once, init_worker, number), daemon=True)
-    # The process inherits what is held back here, so that a signal cannot end it while it is still importing.
-    resource_tracker.ensure_running()  # else the first start would do it, and let the signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
-    return _Worker(process, ours)
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = " (out of memory? see dmesg or the job's memory limit)" if name == "SIGKILL" else ""
-        return f"its worker process was ended by {name}{hint}"
-    return f"its worker process ended with exit code {exit_code}"

@@ -1,17 +1,19 @@
 """What a worker process does: takes items from the pipe to its parent, works on them in one thread or several, answers.
 
-Messages to the parent are (kind, number of the item, value), from it (number, item).
+The parent sends a `Job` first. Messages to it are (kind, number of the item, value), from it (number, item).
 """
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -44,20 +46,42 @@ class Line:
             self.pipe.send((kind, number, value))
 
 
-def serve(pipe: Connection, work: Work, at_once: int, init_worker: Callable[[int], None] | None, slot: int) -> None:
-    """Work until the pipe closes. ``init_worker`` is called first, with the number of this worker's slot."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker has to do: ``work`` on each item, ``at_once`` of them in as many threads. ``init_worker`` is called
+    first, with the number of the worker's slot."""
+
+    work: Work
+    at_once: int
+    init_worker: Callable[[int], None] | None
+    slot: int
+
+
+def serve(pipe: Connection, modules: Sequence[str]) -> None:
+    """Import these modules, then wait for a `Job` and work until the pipe closes."""
     for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if init_worker is not None:
-        init_worker(slot)
-    line = Line(pipe)
+    for name in modules:
+        importlib.import_module(name)
+    try:
+        job: Job = pipe.recv()
+    except EOFError:  # the parent has given up
+        return
+    _do(job, Line(pipe))
+
+
+def _do(job: Job, line: Line) -> None:
+    if job.init_worker is not None:
+        job.init_worker(job.slot)
     with suppress(BrokenPipeError):  # the parent is gone: the next line finds it out
         line.tell("began", -1, None)
-    others = [threading.Thread(target=_serve_or_end, args=(line, work), daemon=True) for _ in range(at_once - 1)]
+    others = [
+        threading.Thread(target=_serve_or_end, args=(line, job.work), daemon=True) for _ in range(job.at_once - 1)
+    ]
     for other in others:
         other.start()
-    _serve_line(line, work)
+    _serve_line(line, job.work)
     for other in others:
         other.join()
 

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -140,6 +141,20 @@ class Cluster:
     def restart_node(self, node: Node) -> None:
         """Start slurmd again, and wait until the node takes jobs."""
         control("restart-node", node)
+
+    @contextmanager
+    def without_controller(self) -> Iterator[None]:
+        """SIGKILL slurmctld; what runs runs on, and accounting answers. At the end it is there again."""
+        # It writes down what is in the queue within seconds after a change, and forgets what it has not written.
+        saved, asked = self.home / "state" / "job_state", time.time()
+        self.sbatch("--hold", "--output=/dev/null", "--job-name=last", "--wrap=true")
+        until(lambda: saved.stat().st_mtime > asked, 30, lambda: self.explain("the queue is saved"))
+        control("kill-controller")
+        try:
+            yield
+        finally:
+            control("restart-controller")
+            self.run(["scancel", "--name=last"], check=True)
 
     def calm(self, timeout: float = 60) -> None:
         """Cancel all jobs and bring both nodes back, whatever a test has done. Raises TimeoutError."""

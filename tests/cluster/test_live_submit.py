@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tomllib
@@ -81,6 +82,29 @@ def test_a_chain_waits_for_a_job_of_the_user_and_is_cancelled_alone(cluster: Clu
     done = hypoxia("submit", run, "--after", "999999")
     assert done.returncode == 2
     assert "--after 999999" in done.stderr
+
+
+@pytest.mark.long  # half a minute: squeue waits for it; recorded answers: tests/monitoring/test_status.py
+def test_without_the_controller_what_waits_has_not_failed(cluster: Cluster, run: Path) -> None:
+    hypoxia = partial(command, cluster)
+    transfer = cluster.sbatch("--hold", "--output=/dev/null", "--wrap=true")
+    try:
+        done = hypoxia("submit", run, "--after", transfer)
+        assert done.returncode == 0, done.stderr
+        with cluster.without_controller():
+            shown, found = hypoxia("status", run).stdout, json.loads(hypoxia("status", run, "--json").stdout)["jobs"]
+        assert "note: it is not known what waits or runs: " in shown
+        for wrong in ("failed", "CANCELLED", "nothing of this run", "hypoxia-hpc submit"):
+            assert wrong not in shown
+        assert found["queued"] is None
+        assert not found["failed"]
+        assert found["unknown"] + len(found["accounted"]) == 4
+        found = json.loads(hypoxia("status", run, "--json").stdout)["jobs"]
+        assert [one["state"] for one in found["queued"]] == ["PENDING"] * 4, "the controller has read its state again"
+        assert not found["failed"]
+    finally:
+        cluster.run(["scancel", transfer], check=True)
+        hypoxia("cancel", run)
 
 
 def test_a_queue_without_room_takes_no_half_of_a_chain(cluster: Cluster, run: Path) -> None:

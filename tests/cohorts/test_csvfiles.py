@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table, unguard
+from hypoxia_hpc.cohorts.csvfiles import csv_text, read_table
+from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.errors import InputError, MachineError
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)

@@ -429,3 +429,16 @@ def test_the_study_of_small_cell_lung_cancer_has_its_published_numbers() -> None
     assert config.survival.of == "phenotypes"
     assert preset("sclc", {"tile": {"tissue": "otsu"}}).tile.tissue == "otsu"
     assert not preset("hypoxia").phenotypes.make
+
+
+def test_contrastive_training_has_the_numbers_of_the_study_and_its_bounds() -> None:
+    table = preset("sclc").train.contrastive_network
+    assert (table.backbone, table.input_px, table.clusters, table.units) == ("resnet50", 224, 50, 2048)
+    assert (table.contrast[0], table.hue[0], table.saturation[0]) == (0.25, 0.3, 0.3)
+    assert (table.learning_rate, table.epochs) == (0.0005, 100)
+    wrong = {"contrastive_network.crop": "[1.0, 0.0]", "contrastive_network.hue": "[0.3, 0.6]"}
+    wrong |= {"contrastive_network.weights": '"mine.h5"', "contrastive.noise": "[2.0, 2.0]"}  # Keras takes no more
+    for name, value in wrong.items():
+        clustering, entry = name.split(".")
+        with pytest.raises(InputError, match=f"train.{clustering}"):
+            parsed(f"[train.{clustering}]\n{entry} = {value}")

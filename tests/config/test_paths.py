@@ -19,6 +19,7 @@ ENTRIES: dict[str, dict[str, object]] = {
     "tile.regions": {},
     "extract.weights": {"weights_sha256": SHA256},
     "train.finetune.weights": {"weights_sha256": SHA256},
+    "train.contrastive_network.weights": {"weights_sha256": SHA256},
     "train.split_file": {},
     "site.weights": {},
     "site.scratch": {},

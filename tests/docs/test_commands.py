@@ -27,6 +27,7 @@ JOURNEY = "tests/journey/test_journey.py"
 RUN_ELSEWHERE = {
     "make demo": ("tests/journey/conftest.py", ['"-m", "hypoxia_hpc"', '"demo"']),
     "hypoxia-hpc demo small --patients 12": (JOURNEY, ['hypoxia("demo", demo, "--patients", N)']),
+    "hypoxia-hpc demo sclc-demo --study sclc": ("tests/stages/test_demo_sclc.py", ['"demo"', '"--study", "sclc"']),
     "hypoxia-hpc status small/run": (JOURNEY, ['hypoxia("status", demo / "run"']),
     "hypoxia-hpc verify small/run": (JOURNEY, ['hypoxia("verify", demo / "run"']),
     "hypoxia-hpc doctor small/run": (JOURNEY, ['hypoxia("doctor", demo / "run"']),

@@ -20,7 +20,9 @@ from own_package import EXAMPLE, install
 
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped
+from hypoxia_hpc.models.clusterings import saved_clusterings
 from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.pixel_clusterings import clusters_of_tiles
 from hypoxia_hpc.models.tensorboard import FILES, read_events
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.saved import load_model, read_record
@@ -35,6 +37,7 @@ from hypoxia_hpc.stages.demo import write_demo_cohort
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.init import init
+from hypoxia_hpc.stages.phenotypes import phenotypes
 from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import require_splittable, train
@@ -296,6 +299,109 @@ def test_another_rule_of_the_network_asks_for_another_model(tmp_path: Path, monk
     after = {model.name: model.key for model in cohort.planned(folds)}
     assert after["finetune"] != before["finetune"]
     assert after["logistic"] == before["logistic"]  # it goes by its features' keys
+
+
+# --- a network trained to cluster ----------------------------------------------------------------------------------
+
+CLUSTERED = {
+    "backbone": "small",
+    "weights": "random",
+    "input_px": 16,
+    "clusters": 2,
+    "units": 16,
+    "epochs": 1,
+    "batch_size": 64,
+}
+
+
+def make_clustered_run(folder: Path, n_patients: int = 8) -> RunDir:
+    of_pixels = {"clusterings": ["contrastive_network"], "contrastive_network": CLUSTERED}
+    return make_run(folder, n_patients=n_patients, heads=["logistic"], split=[0.5, 0.0, 0.5], **of_pixels)
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """With phenotypes; what is lost between stages is made again."""
+    made = make_clustered_run(tmp_path_factory.mktemp("clustered") / "run")
+    made.config_file.write_text(made.config_file.read_text().replace("seeds = 2", "seeds = 0"))
+    trained(made)
+    shutil.rmtree(made.features("contrastive_network", "S03"))
+    phenotypes(made, progress=NoProgress(), stop=threading.Event())
+    return made
+
+
+def shares_of(run: RunDir) -> pd.DataFrame:
+    return pd.read_csv(run.phenotypes / "slides.csv", index_col="slide_id")
+
+
+def test_clusters_are_those_that_the_network_says_of_the_pixels(clustered: RunDir) -> None:
+    tiles = pd.read_parquet(clustered.phenotypes / "tiles.parquet").groupby("slide_id", observed=True)
+    for slide in clustered.slides():
+        kept = open_features(clustered.features("contrastive_network", slide.slide_id))
+        assert (kept.values.dtype, kept.values.shape[1]) == (np.float32, 2)
+        assert tiles.get_group(slide.slide_id)["cluster"].tolist() == kept.values.argmax(axis=1).tolist()
+    facts = json.loads((clustered.phenotypes / "phenotypes.json").read_text())
+    assert sum(map(len, facts["typical"])) > 0
+    assert not [one for one in verify(clustered) if one.problems]
+
+
+def test_the_same_network_says_the_same_of_single_tiles(clustered: RunDir) -> None:
+    """From pixels, row by row, as other seeds are compared; and from what is kept, as other folds are."""
+    cohort = load_cohort(clustered)
+    arrays = load_model(clustered.model("contrastive_network")).arrays
+    names, rows = ["S02", "S02", "S02", "S00", "S00"], np.array([3, 0, 5, 19, 1])
+    kept = [open_features(clustered.features("contrastive_network", name)).values for name in ("S02", "S00")]
+    expected = [*kept[0].argmax(axis=1)[rows[:3]], *kept[1].argmax(axis=1)[rows[3:]]]
+    assert clusters_of_tiles(cohort, "contrastive_network", arrays, names, rows).tolist() == expected
+    (found,) = saved_clusterings(clustered, clustered, cohort.fold_sets())
+    assert found.clusters.of_tiles(names, rows, np.zeros((5, 8), np.float32)).tolist() == expected
+
+
+def test_outside_slides_get_the_clusters_of_the_frozen_network(clustered: RunDir, tmp_path: Path) -> None:
+    copy = copied(clustered, tmp_path / "run")
+    evaluated(copy)
+    outside = make_clustered_run(tmp_path / "outside", n_patients=4)
+    predict(outside, copy, progress=NoProgress(), stop=threading.Event())
+    found = shares_of(outside)
+    assert len(found) == 4
+    assert found.equals(shares_of(clustered).loc[found.index])
+
+
+@pytest.mark.long
+def test_other_folds_and_seeds_are_held_against_it(tmp_path: Path) -> None:
+    made = make_clustered_run(tmp_path / "run")
+    text = made.config_file.read_text().replace("seeds = 2", "seeds = 1").replace("folds = 1", "folds = 2")
+    made.config_file.write_text(text)
+    trained(made)
+    phenotypes(made, progress=NoProgress(), stop=threading.Event())
+    rand = json.loads((made.phenotypes / "phenotypes.json").read_text())["stability"]["rand"]
+    assert list(rand) == ["fold 1", "seed 1"]
+    assert all(-1 <= value < 1 for value in rand.values())
+    assert not list(made.root.glob("checkpoints/phenotypes*"))
+
+
+@pytest.mark.long
+def test_slides_of_test_patients_change_no_byte_of_the_network(clustered: RunDir, tmp_path: Path) -> None:
+    copy = copied(clustered, tmp_path / "run")
+    tested = pd.read_csv(copy.split_file).query("fold == 0 and set == 'test'")["patient_id"].tolist()
+    for slide in copy.slides():
+        if slide.patient_id in tested:
+            for store in (copy.tiles(slide.slide_id), copy.features("small", slide.slide_id)):
+                shutil.rmtree(store)
+            write_slide(copy, slide.slide_id, np.full((N_TILES, PX, PX, 3), 7, dtype=np.uint8))
+    shutil.rmtree(copy.root / "models")
+    train(copy, progress=NoProgress(), stop=threading.Event())
+    names = [copy.model("contrastive_network"), clustered.model("contrastive_network")]
+    contents = [read_record(folder).content for folder in names]
+    assert contents[0] == contents[1]
+
+
+def test_tiles_without_pixels_and_a_name_that_is_taken_are_refused_by_run_toml() -> None:
+    asked = {"train": {"clusterings": ["contrastive_network"]}}
+    with pytest.raises(InputError, match=r'clusterings has .*contrastive_network.*pixels = "store"'):
+        preset("hypoxia", {**asked, "tile": {"pixels": "none"}})
+    with pytest.raises(InputError, match=r"where the clustering .*contrastive_network.* keeps its own"):
+        preset("hypoxia", {**asked, "extract": {"name": "contrastive_network"}})
 
 
 @pytest.mark.long

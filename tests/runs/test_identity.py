@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from feature_runs import NAME, D, make_run, write_slide
 
-from hypoxia_hpc.cohorts.tables import read_slides
+from hypoxia_hpc.cohorts.slide_table import read_slides
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide

@@ -10,7 +10,8 @@ import pytest
 
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.stages.demo import demo_config, has_trained_weights, write_demo_cohort
+from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort
+from hypoxia_hpc.workers.demo_cohorts import has_trained_weights
 
 
 def write(folder: Path, *, trained: bool) -> tuple[Path, Path]:

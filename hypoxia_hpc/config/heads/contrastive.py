@@ -9,7 +9,7 @@ from pydantic import Field
 from hypoxia_hpc.config.base import Table
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
-Noise = Annotated[float, Field(ge=0, le=10)]
+Noise = Annotated[float, Field(ge=0, le=1)]
 
 
 class ContrastiveTable(Table):

@@ -8,6 +8,7 @@ from typing import Literal
 from hypoxia_hpc.config.base import Table
 from hypoxia_hpc.config.heads.fields import Balance
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
+from hypoxia_hpc.config.heads.network import NetworkTable
 from hypoxia_hpc.config.outcome import OutcomeKind
 
 
@@ -35,7 +36,13 @@ class DeclaredHead:
 
 @dataclass(frozen=True, kw_only=True)
 class DeclaredClustering:
-    """A clustering as run.toml knows it; ``loss_over`` as of a head."""
+    """A clustering as run.toml knows it; ``inputs`` and ``loss_over`` as of a head, but the table of one on pixels is
+    any `NetworkTable`."""
 
     table: type[Table]
+    inputs: Literal["features", "pixels"] = "features"
     loss_over: str = "tile"
+
+    def __post_init__(self) -> None:
+        if self.inputs == "pixels" and not issubclass(self.table, NetworkTable):
+            raise TypeError(f"a clustering on pixels has a NetworkTable, and {self.table.__name__} is none")

@@ -6,20 +6,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hypoxia_hpc.config.base import NETWORK_PATTERN, SHA256_PATTERN, Table
 from hypoxia_hpc.config.heads.fields import BALANCE_DESCRIPTION, PATIENCE_DESCRIPTION, Balance
-from hypoxia_hpc.config.paths import WeightsPath, check_weights_hash
+from hypoxia_hpc.config.heads.network import NetworkTable
 
 
-class FinetuneTable(Table):
+class FinetuneTable(NetworkTable):
     """[train.finetune]: a whole network on tiles: a new top on the frozen base first, then all of it."""
 
-    backbone: str = Field("resnet50", pattern=NETWORK_PATTERN, description="network, named as in [extract]")
-    weights: WeightsPath = Field("imagenet", description="what it begins with, as in [extract]")
-    weights_sha256: str | None = Field(
-        None, pattern=SHA256_PATTERN, description="SHA-256 of the file when weights is a path"
-    )
-    input_px: int = Field(224, ge=16, le=4096, description="side that tiles are resized to, on the device")
     frozen_epochs: int = Field(4, ge=0, le=100000, description="passes over the training tiles with the base frozen")
     unfrozen_epochs: int = Field(0, ge=0, le=100000, description="passes after those, with nothing frozen")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description='"sgd" (momentum 0.9, Nesterov) or "adamw"')
@@ -29,15 +22,11 @@ class FinetuneTable(Table):
         "constant",
         description='"one-cycle": up and down in each of the two phases; "step": a tenth after each third of it',
     )
-    batch_size: int = Field(200, ge=2, le=65536, description="tiles per step")
     flips: bool = Field(True, description="mirror tiles and turn them by quarters, at random")
     colour_jitter: float = Field(
         0.0, ge=0, le=1, description="largest random change of brightness, contrast and saturation"
     )
     stain_jitter: float = Field(0.0, ge=0, le=1, description="largest random change of haematoxylin and eosin")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description='"bfloat16": mixed precision, weights stay float32'
-    )
     balance: Balance = Field("sample", description=BALANCE_DESCRIPTION)
     patience: int | None = Field(None, ge=1, le=100000, description=PATIENCE_DESCRIPTION)
 
@@ -45,5 +34,4 @@ class FinetuneTable(Table):
     def _trains_at_all(self) -> FinetuneTable:
         if self.frozen_epochs + self.unfrozen_epochs == 0:
             raise ValueError("frozen_epochs and unfrozen_epochs are both 0: nothing would be trained")
-        check_weights_hash(self.weights, self.weights_sha256)
         return self

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from hypoxia_hpc.config.heads.attention import AttentionTable
 from hypoxia_hpc.config.heads.contrastive import ContrastiveTable
+from hypoxia_hpc.config.heads.contrastive_network import ContrastiveNetworkTable
 from hypoxia_hpc.config.heads.declared import DeclaredClustering, DeclaredHead
 from hypoxia_hpc.config.heads.deep_kmeans import DeepKMeansTable
 from hypoxia_hpc.config.heads.finetune import FinetuneTable
@@ -50,6 +51,9 @@ _CLUSTERINGS: Mapping[str, DeclaredClustering] = {
         loss_over="tile; the autoencoder alone first, then the distance to the clusters is added, and the loss jumps",
     ),
     "contrastive": DeclaredClustering(table=ContrastiveTable, loss_over="batch of tiles"),
+    "contrastive_network": DeclaredClustering(
+        table=ContrastiveNetworkTable, inputs="pixels", loss_over="batch of tiles"
+    ),
     "kmeans": DeclaredClustering(table=KMeansTable),
     "mini_batch_kmeans": DeclaredClustering(table=MiniBatchKMeansTable),
 }
@@ -65,6 +69,8 @@ def unfit_head(head: DeclaredHead) -> str:
 
 def unfit_clustering(clustering: DeclaredClustering) -> str:
     """Why a clustering of another package cannot be used; empty where it can."""
+    if clustering.inputs == "pixels":
+        return "is on pixels, and a clustering of another package is on features"
     return _without_code(clustering, ("train", "predictor", "n_clusters"), CLUSTERING)
 
 
@@ -97,8 +103,8 @@ def declared(name: str) -> DeclaredHead | DeclaredClustering:
 
 
 def is_on_pixels(name: str) -> bool:
-    """Is this a head that is trained on the pixels of tiles?"""
-    return name in HEADS and HEADS[name].inputs == "pixels"
+    """Is this a head or clustering that is trained on the pixels of tiles?"""
+    return (name in HEADS or name in CLUSTERINGS) and declared(name).inputs == "pixels"
 
 
 def loss_over(name: str) -> str:

@@ -76,11 +76,11 @@ def known_files(names: Sequence[str]) -> list[tuple[str, KnownFile]]:
 
 
 def needed_tables(config: RunConfig) -> list[ExtractTable]:
-    """The networks that a run uses, and where their weights come from: that of [extract], and those that fine-tuning
-    starts from."""
-    finetuned = [config.train.table_of(head) for head in config.train.pixel_heads]
-    of_finetuned = [table.model_dump(include={"backbone", "weights", "weights_sha256"}) for table in finetuned]
-    return [config.extract, *(ExtractTable(**one) for one in of_finetuned)]
+    """The networks that a run uses, and where their weights come from: that of [extract], and those that training on
+    pixels starts from."""
+    trained = [config.train.table_of(name) for name in config.train.on_pixels]
+    starts = [table.model_dump(include={"backbone", "weights", "weights_sha256"}) for table in trained]
+    return [config.extract, *(ExtractTable(**one) for one in starts)]
 
 
 def imagenet_networks(config: RunConfig) -> list[str]:

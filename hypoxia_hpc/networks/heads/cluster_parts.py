@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.data.rows import Rows
 from hypoxia_hpc.records import Float32Array, Int64Array
 
 if TYPE_CHECKING:
@@ -20,11 +19,11 @@ PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and ever
 ClusterOf = Callable[[Float32Array], Int64Array]
 
 
-def require_enough_tiles(name: str, clusters: int, train: Rows) -> None:
+def require_enough_tiles(name: str, clusters: int, n_tiles: int) -> None:
     """``name`` is that of the clustering in [train]. Raises InputError where there are fewer tiles than clusters."""
-    if len(train) < clusters:
+    if n_tiles < clusters:
         raise InputError(
-            f"{len(train)} training tiles make no {clusters} clusters",
+            f"{n_tiles} training tiles make no {clusters} clusters",
             remedy=f"set [train.{name}] clusters to fewer than there are training tiles",
         )
 

@@ -77,7 +77,7 @@ def train_deep_kmeans(
     """
     start_keras().backend.clear_session()
     with opened_rows(TrainingData(data.train, (), data.feature_length)) as (train, none):
-        require_enough_tiles("deep_kmeans", table.clusters, train)
+        require_enough_tiles("deep_kmeans", table.clusters, len(train))
         standard = standard_arrays(train, none)
         program = _Program(table, train, standard, seed)
         history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)

@@ -49,13 +49,14 @@ class Head(DeclaredHead):
 class Clustering(DeclaredClustering):
     """A clustering of tiles: what run.toml says of it, and its code.
 
-    ``train``: as of a head on features. ``predictor``: (table, arrays, feature_length) -> feature vectors float32
-    (n, d) to the number of the cluster of each, int64 (n,). ``n_clusters``: how many there are. ``shapes``: as of a
-    head; a clustering has nothing to do with the outcome.
+    ``train``: as of a head on features; of the one on pixels `contrastive_network.train_contrastive_network`.
+    ``predictor``: (table, arrays, feature_length) -> feature vectors float32 (n, d) to the number of the cluster of
+    each, int64 (n,); None of one on pixels, whose probabilities are kept as features are. ``n_clusters``: how many
+    there are. ``shapes``: as of a head; a clustering has nothing to do with the outcome.
     """
 
     train: Callable[..., TrainedHead]
-    predictor: Callable[[Any, Any, int], Callable[[Float32Array], Int64Array]]
     n_clusters: Callable[[Any], int]
+    predictor: Callable[[Any, Any, int], Callable[[Float32Array], Int64Array]] | None = None
     shapes: ShapesOf | None = None
     cost: CostOf | None = None

@@ -116,7 +116,7 @@ def _cost(table: AnyKMeansTable, size: CohortSize, seconds: float, held_bytes: f
 def _clustered(name: str, table: AnyKMeansTable, data: TrainingData, centres_of: FindCentres) -> TrainedHead:
     """Centres, numbered by their training tiles, the largest first. No history: there is no loss by the epoch."""
     with opened_rows(TrainingData(data.train, (), data.feature_length)) as (train, none):
-        require_enough_tiles(name, table.clusters, train)
+        require_enough_tiles(name, table.clusters, len(train))
         standard = standard_arrays(train, none)
         centres = centres_of(train, standard)
         found = (_nearest(_standardised(batch.values, standard), centres) for batch in rows_in_order(train))

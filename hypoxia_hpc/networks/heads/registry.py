@@ -29,6 +29,11 @@ from hypoxia_hpc.networks.heads.contrastive import (
     n_contrastive_clusters,
     train_contrastive,
 )
+from hypoxia_hpc.networks.heads.contrastive_network import (
+    contrastive_network_cost,
+    n_network_clusters,
+    train_contrastive_network,
+)
 from hypoxia_hpc.networks.heads.deep_kmeans import (
     cluster_predictor,
     deep_kmeans_cost,
@@ -124,6 +129,13 @@ _CLUSTERINGS = {
         n_clusters=n_contrastive_clusters,
         shapes=contrastive_shapes,
         cost=contrastive_cost,
+    ),
+    "contrastive_network": _joined(
+        Clustering,
+        "contrastive_network",
+        train=train_contrastive_network,
+        n_clusters=n_network_clusters,
+        cost=contrastive_network_cost,
     ),
     "kmeans": _joined(Clustering, "kmeans", train=train_kmeans, cost=kmeans_cost, **_KMEANS),
     "mini_batch_kmeans": _joined(

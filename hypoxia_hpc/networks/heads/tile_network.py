@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     import keras
 
 LEAST_PROBABILITY = 1e-7  # as Keras clips them in its cross-entropy
+
+
+class PredictingNetwork(Protocol):
+    """``predicting`` says something of tiles, uint8 (b, tile_px, tile_px, 3); ``base`` is a part of it."""
+
+    @property
+    def base(self) -> keras.Model: ...
+
+    @property
+    def predicting(self) -> keras.Model: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +134,8 @@ def standardise(network: TileNetwork, pixels: UInt8Array, batch_size: int) -> No
     network.scale.assign(scale.astype(np.float32))
 
 
-def predict(network: TileNetwork, read: ReadTiles, n: int, batch_size: int) -> Float32Array:
-    """Probabilities of all classes, float32 (n, k), of the ``n`` tiles that ``read(start, stop)`` gives."""
+def predict(network: PredictingNetwork, read: ReadTiles, n: int, batch_size: int) -> Float32Array:
+    """Probabilities of all classes or clusters, float32 (n, k), of the ``n`` tiles that ``read(start, stop)`` gives."""
     return _in_batches(network.predicting, read, n, batch_size)
 
 
@@ -152,12 +162,12 @@ def _in_batches(model: keras.Model, read: ReadTiles, n: int, batch_size: int) ->
     return np.concatenate(parts)
 
 
-def weights_of(network: TileNetwork) -> Arrays:
+def weights_of(network: PredictingNetwork) -> Arrays:
     """All weights, by their number."""
     return {f"{index:05d}": np.asarray(weight) for index, weight in enumerate(network.predicting.get_weights())}
 
 
-def set_weights(network: TileNetwork, arrays: Arrays) -> None:
+def set_weights(network: PredictingNetwork, arrays: Arrays) -> None:
     """Put trained weights in. Raises ValueError where they are those of another network."""
     network.predicting.set_weights([arrays[name] for name in sorted(arrays)])
     settle_constants(network.base)
