@@ -158,6 +158,8 @@ def _climb(scaled: Float64Array, steps: Steps, ridge: float) -> tuple[Float64Arr
             if np.isfinite(reached) and reached >= penalised - 1e-9 * abs(penalised):
                 break
             move = move / 2
+        if not np.isfinite(reached):
+            raise NoFitError("hazards become too large or too small for numbers to hold")
         at, penalised = at + move, reached
         if np.abs(at).max(initial=0.0) > SEPARATED:
             raise NoFitError("the columns separate those with the event from those without: the hazard grows for ever")
@@ -178,6 +180,14 @@ def _derivatives(scaled: Float64Array, steps: Steps, at: Float64Array) -> tuple[
     """Log likelihood, score (k,) and information (k, k)."""
     hazard_log = scaled @ at
     hazard = np.exp(hazard_log - hazard_log.max())
+    # Hazards may be too small for floats: the likelihood is no number then, and the step is halved.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _derivatives_at(hazard_log, hazard, scaled, steps)
+
+
+def _derivatives_at(
+    hazard_log: Float64Array, hazard: Float64Array, scaled: Float64Array, steps: Steps
+) -> tuple[float, Float64Array, Float64Array]:
     sums = sums_at_events(hazard, scaled, steps)
     dead = scaled[steps.dead]
     likelihood = float((hazard_log[steps.dead] - hazard_log.max() - sums.log_at_risk).sum())

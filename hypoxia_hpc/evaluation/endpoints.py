@@ -21,6 +21,7 @@ from hypoxia_hpc.evaluation.prognosis import (
     interaction,
     measured,
     of_subgroup,
+    one_group,
     optimism_of,
     watch_of,
 )
@@ -168,6 +169,9 @@ def _with_sets(
                 **measured(patients, risk, frozen.signature, frozen.watch, rules.confidence),
                 **_beside(source, rows, patients, risk, frozen, table, rules),
             }
+            if why := one_group(name, risk, frozen.signature.cut, is_frozen=name != DISCOVERY):
+                content["sets"][name]["one_group"] = why
+                content["notes"].append(why)
     return Assessed(content, risks, frozen)
 
 

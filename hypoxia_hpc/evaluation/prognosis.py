@@ -89,6 +89,22 @@ def measured(patients: Followed, risk: Float64Array, signature: Signature, watch
     }
 
 
+def one_group(name: str, risk: Float64Array, cut: float, *, is_frozen: bool) -> str:
+    """Why the patients of the set ``name`` are all on one side of the cut, as a sentence; empty where they are not.
+    ``is_frozen``: the cut is that of other patients."""
+    is_high = risk > cut
+    if not len(risk) or 0 < int(is_high.sum()) < len(risk):
+        return ""
+    empty, side = ("lower", "above") if is_high.all() else ("higher", "at or below")
+    said = f"{name}: no patient is in the group with {empty} risk, so there is nothing to compare"
+    if is_frozen:
+        return f"{said}: all risks are {side} the cut of discovery, {cut:.3g}"
+    return (
+        f"{said}: {int((risk == cut).sum())} of {len(risk)} have the same risk, {cut:.3g}, which is the cut, and only "
+        "a risk above it is called higher; a smaller [survival] cut may part them"
+    )
+
+
 def counts(patients: Followed) -> Json:
     """Patients, events, and the median time that they were followed."""
     followed = median_follow_up(patients.time.tolist(), np.asarray(patients.event).tolist())

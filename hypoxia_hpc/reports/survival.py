@@ -163,7 +163,8 @@ def _figure(one: Json) -> str:
 def _curves(endpoint: str, found: Json, content: Json) -> Iterator[tuple[Figure, AtRisk]]:
     for set_name, one in found["sets"].items():
         groups = {name: one["groups"][name] for name in GROUPS}  # a JSON file has them by name
-        lines = [_line(GROUPS[name], group, place + 1) for place, (name, group) in enumerate(groups.items())]
+        drawn_groups = [(place, name) for place, name in enumerate(groups, 1) if groups[name]["patients"]]
+        lines = [_line(GROUPS[name], groups[name], place) for place, name in drawn_groups]
         name = f"survival-{stem(endpoint)}-{stem(set_name)}"
         frame = Frame(f"{endpoint} ({content['time_unit']})", "share without the event", xlim=None, ylim=(-0.02, 1.02))
         sizes = "; ".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -80,11 +80,17 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
 
 @dataclass(frozen=True, slots=True)
 class _Used:
-    """What another run's survival.json leaves for this one: by endpoint, in their order."""
+    """What another run's survival.json leaves for this one: by endpoint, in the order of its [survival] times."""
 
     key: str
     of: str
     endpoints: Mapping[str, Frozen]
+
+    def of_times(self, times: Sequence[str]) -> list[Frozen]:
+        """For columns of times: those of the same names; where one has another name, all go by their order."""
+        if set(times) <= set(self.endpoints):
+            return [self.endpoints[name] for name in times]
+        return list(self.endpoints.values())[: len(times)]
 
 
 def _assessed(
@@ -103,7 +109,7 @@ def _assessed(
             if used is None:
                 found[name] = discover(inputs.source, inputs.sets, table, number, confidence, seed)
             else:
-                frozen = list(used.endpoints.values())[number]
+                frozen = used.of_times(table.times)[number]
                 found[name] = apply(inputs.source, inputs.sets, table, number, confidence, frozen)
             progress.item(1)
     finally:
@@ -126,7 +132,8 @@ def _frozen(model_run: RunDir) -> _Used:
     if record is None:
         raise NotReadyError(f"{model_run.survival / SURVIVAL_FILE} is not there, or damaged", remedy=remedy)
     try:
-        endpoints = {name: _frozen_of(one) for name, one in record["endpoints"].items()}
+        # Not in the order of the file, which is that of the alphabet.
+        endpoints = {str(name): _frozen_of(record["endpoints"][name]) for name in record["settings"]["times"]}
         return _Used(record["key"], str(record["of"]), endpoints)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{model_run.survival / SURVIVAL_FILE} is damaged: {error!r}"

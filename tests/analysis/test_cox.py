@@ -204,3 +204,19 @@ def test_hypoxia_and_survival_in_lung_adenocarcinoma(shared_data: Callable[[str]
     assert fit.coefficients[1] == pytest.approx(0.1763586, abs=1e-7)
     statistic = concordance_statistic(time, event, fit.risk(values), np.arange(fit.n))
     assert point(statistic, fit.n)[0] == pytest.approx(0.6140, abs=5e-5)
+
+
+def test_hazards_that_floats_cannot_hold_end_in_words() -> None:
+    """Columns with a few values far away, times that follow them: no warning, a fit or a sentence."""
+    ends = set()
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        values = generator.normal(size=(int(generator.integers(4, 40)), 3)) ** 9
+        time, event = np.exp(-np.clip(values[:, 0], -50, 50)) + 0.01, generator.random(len(values)) < 0.7
+        try:
+            fit = fit_cox(time, event.astype(int), values)
+            ends.add("fit")
+            assert np.isfinite(fit.coefficients).all()
+        except NoFitError as error:
+            ends.add(str(error).partition(":")[0])
+    assert len(ends) > 1

@@ -17,6 +17,7 @@ from hypoxia_hpc.cli.text.survival import survival_text
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Json
+from hypoxia_hpc.reports.survival import survival_parts
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.prognosis import is_survival_current, read_inputs, survival_key
 from hypoxia_hpc.stages.survival import survival
@@ -241,6 +242,94 @@ def test_patients_without_slides_or_follow_up_are_named(tmp_path: Path) -> None:
         "time of 0: not watched at all": ["P006"],
         "no value of a column": ["P008"],
     }
+
+
+def of_columns(root: Path, patients: pd.DataFrame, settings: str = "") -> RunDir:
+    return make_run(root, patients, None, f'of = "columns"\ncolumns = ["arm"]\nbootstrap = 20\n{settings}')
+
+
+def grouped_cohort(share: float, n: int = 120) -> pd.DataFrame:
+    """Patients of whom ``share`` have the arm that dies earlier."""
+    generator = np.random.default_rng(3)
+    is_high = np.arange(n) < share * n
+    patients, _ = cohort(n, 13)
+    dies = generator.exponential(np.where(is_high, 5, 40))
+    return patients.assign(arm=np.where(is_high, "none", "drug"), time=np.round(dies + 0.1, 2), event=1)
+
+
+def test_a_group_that_is_empty_is_said(tmp_path: Path) -> None:
+    """Most patients have the highest risk there is, so that the median is it: no one is above."""
+    run = of_columns(tmp_path / "run", grouped_cohort(0.8))
+    content = done(run)
+    found = content["endpoints"]["time"]
+    discovery = found["sets"]["discovery"]
+    assert discovery["groups"]["high"]["patients"] == 0
+    assert "no patient is in the group with higher risk" in discovery["one_group"]
+    assert f"of {discovery['patients']} have the same risk" in discovery["one_group"]
+    assert discovery["one_group"] in found["notes"] and f"note: {discovery['one_group']}" in survival_text(content)
+    (part,) = survival_parts(content)
+    assert any("a smaller [survival] cut may part them" in sentence for sentence in part.sentences)
+    assert [label for label, _ in part.curves[0][0].legend] == ["lower risk"]
+    smaller = done(of_columns(tmp_path / "other", grouped_cohort(0.8), "cut = 0.1\n"))["endpoints"]["time"]
+    assert "one_group" not in smaller["sets"]["discovery"] and smaller["sets"]["discovery"]["log_rank"]["p"] < 0.01
+
+
+def test_patients_outside_who_are_all_on_one_side_are_said(tmp_path: Path) -> None:
+    run = of_columns(tmp_path / "run", grouped_cohort(0.4))
+    done(run)
+    for share, side in ((1.0, "all risks are above the cut"), (0.0, "all risks are at or below the cut")):
+        found = done(of_columns(tmp_path / f"{share}", grouped_cohort(share)), run)["endpoints"]["time"]
+        assert side in found["sets"]["external"]["one_group"]
+
+
+def test_one_event_and_none(tmp_path: Path) -> None:
+    """Nothing can be fitted, and nothing is lost: curves and counts are there, and why there is no signature."""
+    patients, shares = cohort(60, 14)
+    patients["event"] = 0
+    none = done(make_run(tmp_path / "none", patients, shares))["endpoints"]["time"]
+    assert (none["signature"], none["why"]) == (None, "no patient had the event")
+    patients["event"] = [1, *[0] * 59]
+    run = make_run(tmp_path / "one", patients, shares)
+    one = done(run)["endpoints"]["time"]
+    assert one["signature"] is None and one["why"]
+    assert sum(each["patients"] for each in one["sets"].values()) == 60
+    outside = done(make_run(tmp_path / "outside", *cohort(40, 15)), run)["endpoints"]["time"]
+    assert outside["signature"] is None and outside["why"] == one["why"]
+
+
+def test_two_endpoints_have_a_signature_each_and_are_frozen_in_their_order(tmp_path: Path) -> None:
+    """Disease-free survival goes by the other cluster, and patients without its time have overall survival."""
+    settings = 'times = ["time", "dfs"]\nevents = ["event", "relapse"]\n'
+
+    def two(n: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        patients, shares = cohort(n, seed, hazards=(9.0, 0.0))
+        free = 20 * np.random.default_rng(seed).exponential(np.exp(-9.0 * shares["cluster_1"]))
+        table: Any = patients.assign(dfs=np.round(free + 0.1, 2), relapse=1).astype({"dfs": object})
+        table.loc[:4, "dfs"] = ""
+        return table, shares
+
+    run = make_run(tmp_path / "run", *two(200, 16), SETTINGS + settings)
+    content = done(run)
+    overall, free = content["endpoints"].values()
+    assert list(content["endpoints"]) == ["time", "dfs"]
+    assert "cluster_0" in overall["signature"]["columns"] and "cluster_1" in free["signature"]["columns"]
+    assert overall["signature"] != free["signature"]
+    assert [sum(each["patients"] for each in one["sets"].values()) for one in (overall, free)] == [200, 195]
+    assert len(free["left_out"]["no dfs"]) == 5
+    assert [part.endpoint for part in survival_parts(content)] == ["time", "dfs"]
+    outside = done(make_run(tmp_path / "outside", *two(120, 17), SETTINGS + settings), run)["endpoints"]
+    for name, found in outside.items():
+        assert found["signature"] == content["endpoints"][name]["signature"]
+        assert found["sets"]["external"]["log_rank"]["p"] < 0.05
+    renamed = two(120, 17)[0].rename(columns={"time": "os", "event": "died", "dfs": "pfs"})
+    settings = 'times = ["os", "pfs"]\nevents = ["died", "relapse"]\n'
+    by_order = done(make_run(tmp_path / "renamed", renamed, two(120, 17)[1], SETTINGS + settings), run)["endpoints"]
+    assert [by_order[name]["signature"] for name in ("os", "pfs")] == [overall["signature"], free["signature"]]
+    settings = 'times = ["time", "dfs"]\nevents = ["event", "relapse"]\n'
+    with pytest.raises(InputError, match="times has 2 endpoints, and the signatures are of 1"):
+        single = make_run(tmp_path / "single", *cohort(120, 18))
+        done(single)
+        done(make_run(tmp_path / "outside", *two(120, 17), SETTINGS + settings), single)
 
 
 @pytest.mark.long
