@@ -84,7 +84,7 @@ def test_a_chain_waits_for_a_job_of_the_user_and_is_cancelled_alone(cluster: Clu
     assert "--after 999999" in done.stderr
 
 
-@pytest.mark.long  # half a minute: squeue waits for it; recorded answers: tests/monitoring/test_status.py
+@pytest.mark.long  # 98 s on two busy cores; recorded answers: tests/monitoring/test_status.py
 def test_without_the_controller_what_waits_has_not_failed(cluster: Cluster, run: Path) -> None:
     hypoxia = partial(command, cluster)
     transfer = cluster.sbatch("--hold", "--output=/dev/null", "--wrap=true")

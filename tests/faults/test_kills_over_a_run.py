@@ -14,6 +14,7 @@ from subprocess import TimeoutExpired
 import pytest
 from fault_runs import (
     LIMIT_SECONDS,
+    change_setting,
     committed,
     copy_parts,
     copy_run,
@@ -51,6 +52,17 @@ TWENTY: Plan = (
 )
 DAY_SECONDS = 24 * 60 * 60
 MANY = 1000  # kills
+MADE_BEFORE = ("tiles", "features", "receipts/tile", "receipts/extract")
+FINETUNE = (
+    ("train", "heads", '["finetune"]'),
+    ("train", "clusterings", "[]"),
+    ("train.finetune", "backbone", '"vgg16"'),
+    ("train.finetune", "weights", '"random"'),
+    ("train.finetune", "input_px", "32"),
+    ("train.finetune", "frozen_epochs", "2"),
+    ("train.finetune", "unfrozen_epochs", "2"),
+    ("train.finetune", "batch_size", "16"),
+)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +115,38 @@ def test_a_thousand_kills_change_no_byte(untouched: Path, whole: Path, tmp_path:
         shutil.rmtree(run)
         n_runs += 1
     print(f"{n_kills:,} kills over {n_runs:,} runs")  # noqa: T201 - for the log that is kept
+
+
+@pytest.mark.long
+def test_a_demo_that_is_killed_goes_on(tmp_path: Path) -> None:
+    """While it writes slides, before it has a run, and while the run is at work."""
+    undisturbed, killed = (tmp_path / name / "demo" for name in ("undisturbed", "killed"))
+    for folder in (undisturbed, killed):
+        folder.parent.mkdir()
+    finish(start("demo", undisturbed, "--patients", "12"))
+    delays, n_kills = random.Random(12), 0
+    while not is_finished(start("demo", killed, "--patients", "12"), delays.uniform(0, 1 + 2 * n_kills)):
+        n_kills += 1
+    assert n_kills > 3
+    assert digests(killed / "run") == digests(undisturbed / "run")
+    found, expected = (
+        {file.name: file.read_bytes() for file in (one / "slides").iterdir()} for one in (killed, undisturbed)
+    )
+    assert {name: found.get(name) for name in expected} == expected
+
+
+@pytest.mark.long
+def test_fine_tuning_that_is_killed_goes_on(whole: Path, tmp_path: Path) -> None:
+    runs = [copy_run(whole, tmp_path / name / "run", MADE_BEFORE) for name in ("undisturbed", "killed")]
+    for run in runs:
+        for table, entry, value in FINETUNE:
+            change_setting(run, table, entry, value)
+    finish(start("train", runs[0]))
+    delays, n_kills = random.Random(7), 0
+    while not is_finished(start("train", runs[1]), delays.uniform(1, 4 + n_kills)):
+        n_kills += 1
+    assert n_kills > 2
+    assert of(digests(runs[1]), "models/") == of(digests(runs[0]), "models/")
 
 
 def is_finished(process: Process, seconds: float) -> bool:
