@@ -830,3 +830,65 @@ def barlow_twins(one, other, off_diagonal):
             crossed = math.fsum(x * y for x, y in zip(left, right, strict=True)) / len(left)
             total += (crossed - 1) ** 2 if i == j else off_diagonal * crossed**2
     return total
+
+
+# --- stain -------------------------------------------------------------------------------------------------------
+
+
+def density(level, white, added=0):
+    """Natural logarithm of how much darker than the bare glass a gray level is; 0 counts as 1."""
+    return -math.log(max(level + added, 1) / white)
+
+
+def is_stained(pixel, white, least, glass):
+    """No background by the tiling rule, and each channel dense enough."""
+    return gray(*pixel) < glass and all(density(level, w) >= least for level, w in zip(pixel, white, strict=True))
+
+
+def macenko(pixels, white, added=0):
+    """Directions (3, 2) of Macenko et al. 2009 for uint8 (n, 3), by NumPy's covariance, angles and percentiles."""
+    densities = np.array([[density(level, w, added) for level, w in zip(one, white, strict=True)] for one in pixels])
+    plane = np.linalg.eigh(np.cov(densities.T))[1][:, 1:]
+    plane *= np.sign(densities.mean(axis=0) @ plane)
+    angles = np.arctan2(densities @ plane[:, 0], densities @ plane[:, 1])
+    ends = [plane @ [np.sin(angle), np.cos(angle)] for angle in np.percentile(angles, [1, 99])]
+    return np.stack(sorted(ends, key=lambda end: -end[0]), axis=1)
+
+
+def strongest(pixels, white, directions, added=0):
+    """The 99th percentile of both concentrations by least squares."""
+    densities = [[density(level, w, added) for level, w in zip(one, white, strict=True)] for one in pixels]
+    return np.percentile(np.linalg.lstsq(directions, np.transpose(densities), rcond=None)[0], 99, axis=1)
+
+
+def restained_pixel(pixel, source, target):
+    """A pixel's concentrations in the source's dyes, scaled, in the target's dyes and light; float, 0 to 255."""
+    own = [density(level, white) for level, white in zip(pixel, source.white, strict=True)]
+    concentrations = np.linalg.lstsq(source.directions, own, rcond=None)[0]
+    scaled = [
+        c * there / here for c, here, there in zip(concentrations, source.strongest, target.strongest, strict=True)
+    ]
+    light = [white * math.exp(-float(row @ scaled)) for white, row in zip(target.white, target.directions, strict=True)]
+    return [min(255.0, level) for level in light]
+
+
+def sparse_code(point, directions, sparsity):
+    """The two concentrations, none negative, with the least cost: the best of both dyes, one alone, and neither."""
+
+    def cost(codes):
+        missed = point - codes @ directions
+        return missed @ missed / 2 + sparsity * sum(codes)
+
+    both = np.linalg.solve(directions @ directions.T, directions @ point - sparsity)
+    alone = [max(float(one @ point) - sparsity, 0.0) for one in directions]
+    tried = [np.array(codes) for codes in (both, (alone[0], 0.0), (0.0, alone[1]), (0.0, 0.0)) if min(codes) >= 0]
+    return min(tried, key=cost)
+
+
+def lab(red, green, blue):
+    """CIE L*a*b* of an sRGB colour, by the formulas of IEC 61966-2-1 and CIE 15; white is that of D65."""
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (red / 255, green / 255, blue / 255)]
+    rows = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+    shares = [sum(m * v for m, v in zip(row, linear, strict=True)) / sum(row) for row in rows]
+    x, y, z = (s ** (1 / 3) if s > (6 / 29) ** 3 else s * (29 / 6) ** 2 / 3 + 4 / 29 for s in shares)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)

@@ -26,7 +26,7 @@ LONGEST = 200
 def families() -> dict[str, tuple[click.Command, ...]]:
     """The verbs under their headings."""
     return {
-        "Make a run": (paths.demo, making.init, making.labels),
+        "Make a run": (paths.demo, making.init, making.labels, making.normalise),
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
         "On a cluster": (

@@ -1,4 +1,4 @@
-"""Verbs that make what a run begins with: init, labels."""
+"""Verbs that make what a run begins with: init, labels, normalise."""
 
 from __future__ import annotations
 
@@ -155,6 +155,50 @@ def labels(scores: Path, rule: str, score_column: str | None, output: Path | Non
         committed_file(output, text.encode())
         say_blocks(labels_text(made))
         say(f"wrote {output}")
+    return 0
+
+
+METHODS_HELP = (
+    "macenko: by the plane of the optical densities; vahadane: by sparse concentrations; reinhard: mean and spread of "
+    "L*a*b*, needs --to; published: Macenko's as it is passed on, glass included."
+)
+
+
+@click.command(short_help="One image in the stain of another one.")
+@click.argument("image", type=click.Path(path_type=Path, dir_okay=False), metavar="IMAGE")
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png")
+@click.option(
+    "--method",
+    default="macenko",
+    show_default=True,
+    type=click.Choice(["macenko", "vahadane", "reinhard", "published"]),
+    help=METHODS_HELP,
+)
+@click.option(
+    "--to",
+    "reference",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="IMAGE",
+    help="Image whose stain it gets; without it, the published reference.",
+)
+@click.option(
+    "--glass",
+    default=220,
+    show_default=True,
+    type=click.IntRange(1, 255),
+    help="A pixel this light or lighter is glass (the tiling rule's white): it stays, and no fit goes by it.",
+)
+def normalise(image: Path, output: Path, method: str, reference: Path | None, glass: int) -> int:
+    """An image of tissue stained with haematoxylin and eosin (PNG, JPEG, TIFF) in the stain of a reference.
+
+    The dyes are fitted on the tissue of the image alone, and shown. A fit that cannot be right (no tissue, one dye,
+    dyes over 45 degrees from haematoxylin or eosin, ink) changes nothing: exit code 2, and the reason.
+    """
+    from hypoxia_hpc.cli.text.normalise import normalised_text
+    from hypoxia_hpc.stages.normalise import normalise_file
+
+    say_blocks(normalised_text(normalise_file(image, output, method, reference, glass)))
+    say(f"wrote {output}")
     return 0
 
 

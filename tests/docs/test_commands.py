@@ -44,6 +44,10 @@ RUN_ELSEWHERE = {
         NOT_RUN,
         ["`pip install` of `recipes/login.lock`"],
     ),
+    "hypoxia-hpc normalise IMAGE.png OUT.png --to REFERENCE.png": (
+        "tests/stages/test_normalise.py",
+        ['hypoxia("normalise", images / "one.png", out, "--to"'],
+    ),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),
