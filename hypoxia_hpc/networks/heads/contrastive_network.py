@@ -83,7 +83,7 @@ def build_contrastive(
     ``seed``."""
     keras = start_keras()
     _follow_faster(base)
-    heads = _heads(table, int(base.output_shape[-1]), seed)
+    heads = heads_of(table, int(base.output_shape[-1]), seed)
     pixels = keras.Input((tile_px, tile_px, 3), dtype="uint8", name="pixels")
     drawn = [{name: keras.Input(shape, name=f"{view}_{name}") for name, shape in VIEW_SHAPES.items()} for view in VIEWS]
     resized = resize(pixels, tile_px, table.input_px)
@@ -96,7 +96,7 @@ def build_contrastive(
         for number, (numbers, noise) in enumerate(zip(drawn, table.noise, strict=True))
     ]
     inputs = {"pixels": pixels, **{one.name: one for numbers in drawn for one in numbers.values()}}
-    training = keras.Model(inputs, _loss_layer()(*(seen(view) for view in views)))
+    training = keras.Model(inputs, loss_layer()(*(seen(view) for view in views)))
     predicting = keras.Model(pixels, seen(resized)["cluster"])
     predicting.compile(jit_compile=compiler(xla=False) != "none")
     return ContrastiveNetwork(base, training, predicting)
@@ -117,7 +117,7 @@ def train_contrastive_network(
     tiles, the largest first. Raises InputError where there are fewer tiles than clusters, and as ``fit``."""
     n_tiles = sum(source.n for source in train)
     require_enough_tiles("contrastive_network", table.clusters, n_tiles)
-    program = _Program(table, network, train, seed, curves)
+    program = ContrastiveTraining(table, network, train, seed, curves)
     history = fit(program, checkpoints, on_epoch=on_epoch, stop=stop)
     found = (_clusters_of(network, source, program.batch_size) for source in train)
     _number_anew(network, largest_first(found, table.clusters))
@@ -174,7 +174,7 @@ def contrastive_network_cost(table: ContrastiveNetworkTable, size: CohortSize) -
     return HeadCost(train, Cost(LOAD_SECONDS, 1, 0.0))
 
 
-def _heads(table: ContrastiveNetworkTable, length: int, seed: int) -> keras.Model:
+def heads_of(table: ContrastiveNetworkTable, length: int, seed: int) -> keras.Model:
     """Features (b, d) -> themselves, "instance" (b, 128) and "cluster" (b, k)."""
     features = start_keras().Input((length,))
     instance = instance_head(features, table.units, seed, table.precision)
@@ -182,7 +182,7 @@ def _heads(table: ContrastiveNetworkTable, length: int, seed: int) -> keras.Mode
     return start_keras().Model(features, {"features": features, "instance": instance, "cluster": cluster})
 
 
-def _loss_layer() -> keras.layers.Layer:
+def loss_layer() -> keras.layers.Layer:
     """What both views gave -> the loss, once for each tile."""
     keras = start_keras()
 
@@ -219,7 +219,7 @@ def _number_anew(network: ContrastiveNetwork, order: Int64Array) -> None:
     output.set_weights([weight[..., order] for weight in output.get_weights()])
 
 
-class _Program:
+class ContrastiveTraining:
     """What `fit` trains."""
 
     patience = None

@@ -88,7 +88,7 @@ def test_killed_in_a_step_it_goes_on_to_the_same_bytes(
 ) -> None:
     """A checkpoint before every step; the process falls over in one of the second epoch. Noise, statistics of batches
     and moments go on where they were."""
-    steps, step = [0], contrastive_network._Program.step
+    steps, step = [0], contrastive_network.ContrastiveTraining.step
 
     class Fell(BaseException):
         pass
@@ -99,7 +99,7 @@ def test_killed_in_a_step_it_goes_on_to_the_same_bytes(
             raise Fell
         return step(self, epoch, number, batch)
 
-    monkeypatch.setattr(contrastive_network._Program, "step", falling)
+    monkeypatch.setattr(contrastive_network.ContrastiveTraining, "step", falling)
     with pytest.raises(Fell):
         trained(tmp_path, minutes=1e-9)
     _, head = trained(tmp_path, minutes=1e-9)
