@@ -8,6 +8,7 @@ a user would. So both are looked at first.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import threading
@@ -23,6 +24,7 @@ TOO_FEW = """error: this user may have {:,} processes and threads (ulimit -u), t
 remedy: raise the limit, end other processes of yours here, or set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1
 """
 THREADS = "OPENBLAS_NUM_THREADS"
+_COUNT = re.compile(r"[0-9]{1,6}")
 
 
 def main() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
     processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     wanted = os.environ.get(THREADS, "")
     # NumPy and SciPy bring an OpenBLAS each; a thread of pyarrow and one process come on top.
-    n_threads = 2 * (int(wanted) if wanted.isdecimal() else len(os.sched_getaffinity(0)))
+    n_threads = 2 * (int(wanted) if _COUNT.fullmatch(wanted) else len(os.sched_getaffinity(0)))
     if processes != resource.RLIM_INFINITY and not can_start(n_threads):
         _refuse(TOO_FEW.format(processes, n_threads))
     from hypoxia_hpc.cli.app import main as run

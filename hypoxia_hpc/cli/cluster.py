@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hypoxia_hpc.cli.options import JSON, RUN, STOP, existing_run, say_blocks, say_json
+from hypoxia_hpc.cli.options import JSON, RUN, STOP, JobId, existing_run, say_blocks, say_json
 from hypoxia_hpc.cli.terminal import say, tell
 
 
@@ -18,12 +18,12 @@ from hypoxia_hpc.cli.terminal import say, tell
 @click.option("--from", "first", default="", metavar="STAGE", help="Send nothing that comes before it.")
 @click.option("--upto", "last", default="", metavar="STAGE", help="Send nothing that comes after it.")
 @click.option(
-    *("--after", "after"),
-    type=click.IntRange(1, 10**18),
+    "--after",
+    type=JobId(),
     metavar="JOBID",
-    help="Begin when this job, say a transfer of the slides, has ended well.",
+    help="Begin when this job, say a transfer of the slides, has ended well; JOBID_INDEX: an element of an array.",
 )
-def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: int | None) -> int:
+def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: str | None) -> int:
     """All stages of the study as SLURM jobs: tile and extract as arrays, then train, evaluate and report.
 
     \b
@@ -49,7 +49,7 @@ def submit(run: Path, dry_run: bool, retry: bool, first: str, last: str, after: 
     from hypoxia_hpc.stages.submit import submit as submit_plan
 
     run_dir = existing_run(run)
-    part = Part(first, last, "" if after is None else str(after))
+    part = Part(first, last, after or "")
     plan = plan_submission(run_dir, retry=retry, part=part, only_to_show=dry_run)
     for note in plan.notes:
         tell(f"note: {note}")

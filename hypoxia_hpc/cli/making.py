@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hypoxia_hpc.cli.asked import asked_outcome
-from hypoxia_hpc.cli.options import RUN, STOP, progress, say_blocks
+from hypoxia_hpc.cli.options import RUN, STOP, Whole, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
@@ -185,7 +185,7 @@ METHODS_HELP = (
     "--glass",
     default=220,
     show_default=True,
-    type=click.IntRange(1, 255),
+    type=Whole(1, 255),
     help="A pixel this light or lighter is glass (the tiling rule's white): it stays, and no fit goes by it.",
 )
 def normalise(image: Path, output: Path, method: str, reference: Path | None, glass: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -22,6 +23,38 @@ STOP = threading.Event()
 RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), metavar="RUN")
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 Command = TypeVar("Command", bound=Callable[..., Any])
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+_JOB = re.compile(r"[1-9][0-9]{0,17}(_[0-9]{1,9})?")
+
+
+class Whole(click.IntRange):
+    """A whole number in the digits 0-9. Python takes 1_000, blanks and digits of other scripts, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not _WHOLE.fullmatch(value):
+            self.fail(f"{value!r} is not a whole number; write it in the digits 0-9 alone", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in the digits 0-9, with a decimal point. Python takes 1_000, blanks and nan, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            self.fail(f"{value!r} is not a number; write it in the digits 0-9, with a decimal point", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class JobId(click.types.StringParamType):
+    """A job of SLURM, or one element of an array."""
+
+    name = "jobid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not _JOB.fullmatch(value):
+            self.fail(f"{value!r} is no job; write JOBID, or JOBID_INDEX for one element of an array", param, ctx)
+        return value
 
 
 def per_slide(command: Command) -> Command:
@@ -35,7 +68,7 @@ def per_slide(command: Command) -> Command:
             metavar="FILE",
             help="Only the slides named in FILE, one id a line.",
         ),
-        click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Worker processes."),
+        click.option("--workers", type=Whole(1, 1024), metavar="N", help="Worker processes."),
         click.option("--mpi", is_flag=True, help="Deal the slides to the ranks of this MPI job (mpiexec, srun)."),
         click.option("--retry", is_flag=True, help="Try quarantined slides again."),
     ]

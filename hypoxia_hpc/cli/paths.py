@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hypoxia_hpc.cli.exits import worst
-from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks, trained_run
+from hypoxia_hpc.cli.options import RUN, STOP, Number, Whole, existing_run, progress, say_blocks, trained_run
 from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import notes_text
@@ -118,15 +118,15 @@ def run_all(run: Path) -> int:
     type=click.Choice(["hypoxia", "sclc"]),
     help="hypoxia: is the tumour hypoxic? sclc: which tissue phenotypes go with survival?",
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of everything.")
+@click.option("--seed", default=1, show_default=True, type=Whole(0, 2**31 - 1), help="Seed of everything.")
 @click.option(
     "--difference",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="hypoxia: how much larger nuclei and their distance are in hypoxic tumours (logarithm); 0 plants nothing.",
 )
 @click.option(
     "--patients",
-    type=click.IntRange(12, 1000),
+    type=Whole(12, 1000),
     help="Synthetic patients; 60 of hypoxia, 100 of sclc, which makes half as many for its outside cohort.",
 )
 def demo(folder: Path, study: str, seed: int, difference: float | None, patients: int | None) -> int:

@@ -83,7 +83,7 @@ def read_scores(path: Path, rule: LabelRule = "type-median", column: str | None 
 
 def _is_score(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell)) and "_" not in cell
+        return math.isfinite(float(cell)) and cell.isascii() and "_" not in cell
     except ValueError:
         return False
 

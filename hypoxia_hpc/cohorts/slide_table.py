@@ -20,6 +20,8 @@ COLUMNS = ("slide_id", "path", "patient_id", "cost", "mpp", "name")
 MPP_RULE = f"a resolution of a slide, {FINEST_MPP:g} to {COARSEST_MPP:g} µm per pixel"
 _SLIDE_ID, _MD5 = re.compile(NAME_PATTERN, re.ASCII), re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _COUNT = re.compile(r"\d{1,18}", re.ASCII)
+# Python takes 0_5, blanks and digits of other scripts, too.
+_NUMBER = re.compile(r"[0-9.,eE+-]+")
 
 
 def read_slides(path: Path) -> tuple[Slide, ...]:
@@ -88,7 +90,7 @@ def is_slide_id(text: str) -> bool:
 def is_mpp(text: str) -> bool:
     """Whether the text is a resolution in µm per pixel that a scanner of slides may have (see `sane_mpp`)."""
     try:
-        return sane_mpp(float(plain_number(text))) is not None
+        return _NUMBER.fullmatch(text) is not None and sane_mpp(float(plain_number(text))) is not None
     except ValueError:
         return False
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from hypoxia_hpc.errors import MachineError
+from hypoxia_hpc.errors import MachineError, NotReadyError, some
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
-from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.slurm.resources import table_of
@@ -28,10 +28,28 @@ class Remaining:
     stages: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def within(self, chosen: Collection[str]) -> Remaining:
-        """What of it belongs to these stages."""
+    def within(self, chosen: Sequence[str], *, after_job: bool = False) -> Remaining:
+        """What of it belongs to these stages, in their order. Raises NotReadyError where the first of them needs what
+        is to do and not among them, unless it begins ``after_job``, which may do it."""
+        if not after_job:
+            self._require_ready(chosen[0])
         slides = {stage: ids for stage, ids in self.slides.items() if stage in chosen}
         return replace(self, slides=slides, stages=tuple(stage for stage in self.stages if stage in chosen))
+
+    def _require_ready(self, first: str) -> None:
+        """A stage that sees the whole cohort needs all before it, one that goes slide by slide some slides."""
+        before = [stage.name for stage in way_to(first)[:-1]]
+        todo = {stage: ids for stage in before if (ids := self.slides.get(stage))}
+        own, untouched = self.slides.get(first, frozenset()), frozenset[str]().union(*todo.values())
+        lacking = [f"{stage}: {some(len(ids), 'slide')} to do" for stage, ids in todo.items()]
+        lacking += [f"{stage}: to do" for stage in before if stage in self.stages]
+        if lacking and (stage_named(first).unit == "cohort" or (own and own <= untouched)):
+            raise NotReadyError(
+                f"{first} cannot be done yet, for what it needs is not there and not sent",
+                offending=lacking,
+                remedy=f"send them, too (--from {lacking[0].partition(':')[0]}); if a job makes them, wait for it "
+                "(--after JOBID)",
+            )
 
 
 def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remaining:

@@ -37,6 +37,7 @@ _OUT_OF_MEMORY = re.compile(
     r"RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
     r"|can't allocate memory"
 )
+_THREADS = re.compile(r"[1-9][0-9]{0,5}")
 _DEVICE_LOST = re.compile(
     r"CUDA_ERROR_(?!OUT_OF_MEMORY)|CUDA error: (?!out of memory)|uncorrectable ECC|GPU is lost|fallen off the bus"
     r"|CU(BLAS|DNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|NOT_INITIALIZED)"
@@ -211,7 +212,7 @@ def threads_per_operation() -> int:
     ``tf.config.threading.get_intra_op_parallelism_threads`` says 0 for both.
     """
     configured = os.environ.get(THREAD_VARIABLES[backend_name()], "")
-    return int(configured) if configured.isdigit() and int(configured) else len(os.sched_getaffinity(0))
+    return int(configured) if _THREADS.fullmatch(configured) else len(os.sched_getaffinity(0))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from hypoxia_hpc.config import SlurmTable
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.slurm.resources import (
@@ -60,7 +60,7 @@ def cut_short(wanted: int, request: JobRequest, table: SlurmTable) -> str:
     where = _named(request.partition or os.environ.get("SBATCH_PARTITION"))
     return (
         f"{request.stage} may take {wanted} min, and {where} allows {request.minutes}: it is stopped in time and "
-        f"requeued, at most {table.most_requeues} times; what is done stays done"
+        f"requeued, at most {some(table.most_requeues, 'time')}; what is done stays done"
     )
 
 

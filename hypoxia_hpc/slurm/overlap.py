@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.runs.stages import stage_named
 from hypoxia_hpc.slurm.chain import Job
 from hypoxia_hpc.slurm.resources import Array
@@ -41,8 +42,9 @@ def waiting_notes(jobs: Sequence[Job]) -> Iterator[str]:
         if _follows(job, before) and not job.is_beside:
             stage, need = job.request.stage, before.request.stage
             yield (
-                f"{stage} begins when all of {need} has ended, for {need} has {before.request.of} parts and {stage} "
-                f"{job.request.of}: hours and most_elements in [site.slurm.{need}] and [site.slurm.{stage}] set them"
+                f"{stage} begins when all of {need} has ended, for {need} has {some(before.request.of, 'part')} and "
+                f"{stage} {job.request.of}: hours and most_elements in [site.slurm.{need}] and [site.slurm.{stage}] "
+                "set them"
             )
 
 

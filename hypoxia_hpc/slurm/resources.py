@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.config.slurm import Memory
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.costs import StageCost
 from hypoxia_hpc.runs.rates import Figure
@@ -168,8 +169,8 @@ def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str
         )
     elif hours > most:
         yield (
-            f"{stage} may take {hours:,.0f} h on {table.cpus} cores, and {most:g} h are asked for: it is stopped in "
-            f"time and requeued, at most {table.most_requeues} times; what is done stays done"
+            f"{stage} may take {hours:,.0f} h on {some(table.cpus, 'core')}, and {most:g} h are asked for: it is "
+            f"stopped in time and requeued, at most {some(table.most_requeues, 'time')}; what is done stays done"
         )
     if table.gres:
         yield f"no GPU was measured: the time of {stage} is that of CPU cores, and should be far less on {table.gres}"

@@ -68,13 +68,15 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     Raises:
         InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
             no time; ranks that srun cannot start; a part that names no stage; patients whom ``train`` would refuse.
+        NotReadyError: a part whose first stage needs what is not done.
         MachineError: weights that are not here, where there is no image that may have them; no program to run.
     """
     run = RunDir(Path(os.path.realpath(run.root)))
     config, slides, root = run.config(), run.slides(), run.root
     chosen = part.of([stage.name for stage in stages()])
     table = config.site.slurm
-    work = remaining(run, retry=retry, only_to_show=only_to_show).within(chosen)
+    work = remaining(run, retry=retry, only_to_show=only_to_show)
+    work = work.within(chosen, after_job=bool(part.after))
     image = _image(table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))
     refuse_unusable(root, [] if image is None else [str(root), *folders], table)
@@ -97,7 +99,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    notes = (*work.notes, *unseen, *taught, *cut, *waiting_notes(jobs), *of_costs)
+    notes = (*work.notes, *_no_image(image, only_to_show), *unseen, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
 
@@ -214,6 +216,14 @@ def _image(table: SlurmTable) -> Path | None:
     return Path(os.path.normpath(table.image)) if table.image is not None else None
 
 
+def _no_image(image: Path | None, only_to_show: bool) -> tuple[str, ...]:
+    if image is None or not only_to_show or os.path.exists(image):  # noqa: PTH110 - a folder on the way that may not be entered is no error
+        return ()
+    return (
+        f"[site.slurm] image {image} is not there: submit refuses to send this; build or copy it, or mend run.toml",
+    )
+
+
 def _program() -> str:
     program = Path(sys.executable).with_name(PROGRAM)
     if not program.exists():
@@ -278,7 +288,7 @@ def _silent(said: str, first: str = "") -> MachineError:
 def _in_words(request: JobRequest) -> str:
     where = f" in partition {request.partition}" if request.partition else ""
     gres = f" and {request.gres}" if request.gres else ""
-    cores = f"{some(request.nodes, 'node')}, {request.ranks} x {request.cpus} cores"
+    cores = f"{some(request.nodes, 'node')}, {request.ranks} x {some(request.cpus, 'core')}"
     memory = "" if request.memory == "none" else f", {request.memory_mb / 1000:g} GB a node"
     return f"{cores}{memory}{gres} for {request.minutes} min{where}"
 

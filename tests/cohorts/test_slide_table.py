@@ -65,6 +65,12 @@ def test_every_wrong_slide_is_named(table):
     ]
 
 
+@pytest.mark.parametrize("mpp", ["0_5", "nan", "\u0660.5", "0. 5", "5" * 5000])
+def test_no_resolution(table, mpp):
+    with pytest.raises(InputError, match="1 wrong cell"):
+        read_slides(table(f"slide_id,path,patient_id,cost,mpp\na,a.svs,p,0,{mpp}\n"))
+
+
 def test_every_missing_column_is_named(table):
     with pytest.raises(InputError) as caught:
         read_slides(table("slide_id\na\n"))

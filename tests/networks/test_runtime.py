@@ -93,6 +93,7 @@ def test_threads_are_those_of_the_environment() -> None:
     assert python(code, **unset) == f"{len(os.sched_getaffinity(0))} 3"
     variable = runtime.THREAD_VARIABLES[backend_name()]
     assert python(code, **(unset | {variable: "2"})) == "2 2"  # what the user says goes first
+    assert python(code, **(unset | {variable: "\u00b2"})).split()[0] == f"{len(os.sched_getaffinity(0))}"
 
 
 # In a process of its own: another test may have set a seed here.

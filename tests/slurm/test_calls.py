@@ -107,6 +107,11 @@ def test_a_throttle_holds_over_elements_that_are_beside() -> None:
     assert [call.most for call in calls] == [3, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("after", ["5", "5_3"])
+def test_the_chain_waits_for_a_job_or_an_element_of_an_array(after: str) -> None:
+    assert f"--dependency=afterok:{after}" in next(plan_of(job_of("tile"), after=after).commands())
+
+
 def test_a_stretch_of_the_stages() -> None:
     assert Part().of(STAGES) == STAGES
     assert Part("extract", "train").of(STAGES) == ("extract", "train")

@@ -90,6 +90,20 @@ def test_a_part_of_the_chain(tiled: Path, submit: Callable[..., subprocess.Compl
     assert "--from training" in refused.stderr and "tile, extract, train" in refused.stderr
 
 
+def test_a_part_that_needs_what_is_not_done_is_not_sent(
+    tiled: Path, untouched: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    for run, first, lacking in (
+        (untouched, "extract", f"tile: {N_SLIDES + 1} slides"),
+        (tiled, "train", "extract: 8 slides"),
+    ):
+        refused = submit(run, "--dry-run", "--from", first)
+        assert (refused.returncode, refused.stdout) == (5, ""), first
+        assert f"{first} cannot be done yet" in refused.stderr and f"- {lacking} to do" in refused.stderr
+        assert "remedy: " in refused.stderr and "--after JOBID" in refused.stderr
+    assert stages(sent(submit(untouched, "--dry-run", "--from", "train", "--after", "5_3").stdout)) == CHAIN[2:]
+
+
 def test_jobs_know_the_run_by_its_real_path(
     tiled: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
@@ -161,9 +175,11 @@ def test_without_slurm_or_image_it_says_so_and_writes_nothing(
     assert done.returncode == 4
     assert "sbatch is not on this machine" in done.stderr and "--dry-run" in done.stderr
     change_setting(run, "site.slurm", "image", '"../no such.sif"')
-    done = submit(run)
-    assert done.returncode == 4
-    assert str(tmp_path / "no such.sif") in done.stderr
+    for options, code in (((), 4), (("--dry-run",), 0)):
+        done = submit(run, *options)
+        assert done.returncode == code
+        assert done.stderr.count(str(tmp_path / "no such.sif")) == 1
+    assert stages(sent(done.stdout)) == CHAIN
     assert not (run / "slurm").exists()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.words import ranges, table
+from hypoxia_hpc.errors import some
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.status import StageStatus
@@ -21,9 +22,9 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
         part = f"{ranges(request.elements)} of {request.of}" if request.elements is not None else "1 job"
         most = f", {request.throttle} at once" if request.throttle is not None and request.elements is not None else ""
         where = (
-            f"{request.ranks} ranks x {request.cpus} cores on {request.nodes} nodes"
+            f"{request.ranks} ranks x {some(request.cpus, 'core')} on {some(request.nodes, 'node')}"
             if request.ranks > 1
-            else f"{request.cpus} cores"
+            else some(request.cpus, "core")
         )
         gres = f", {request.gres}" if request.gres else ""
         memory = (
