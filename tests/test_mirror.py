@@ -59,6 +59,7 @@ TESTED_IN = {
     "evaluation.prognosis": "stages/test_survival.py",
     "evaluation.signature": "stages/test_survival.py",
     "runs.prognosis": "stages/test_survival.py",
+    "runs.made_by": "models/test_makers.py",
     "reports.remark": "reports/test_survival.py",
     "cohorts.textfiles": "cohorts/test_csvfiles.py",
     "config": "config/test_config.py",

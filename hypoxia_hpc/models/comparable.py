@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypoxia_hpc.config import ExtractTable, RunConfig, Table, TileTable
 from hypoxia_hpc.config.toml import toml_value
 from hypoxia_hpc.errors import InputError, some_names
-from hypoxia_hpc.networks.heads.saved import SavedModel
+from hypoxia_hpc.networks.heads.saved import ModelRecord, SavedModel
 from hypoxia_hpc.records import Json
 
 # Which part of a slide is used; compared where both runs use a part.
@@ -46,10 +46,15 @@ def config_for_other_slides(config: RunConfig) -> tuple[RunConfig, tuple[str, ..
     return config.model_copy(update={"tile": tile, "train": train}), tuple(notes)
 
 
-def regions_note(of_tiles: Json, models: Mapping[str, Sequence[SavedModel]], run: str) -> str:
+def records_of(models: Mapping[str, Sequence[SavedModel]]) -> dict[str, ModelRecord]:
+    """What each head was trained on; the models of its folds are of the same run.toml."""
+    return {head: first.record for head, (first, *_) in models.items()}
+
+
+def regions_note(of_tiles: Json, models: Mapping[str, ModelRecord], run: str) -> str:
     """Where the models were trained on another part of slides than these are predicted by: the sentence that says so;
     else empty. ``of_tiles``: of this run, as ``tile_spec`` makes it; ``run``: its folder."""
-    within = [name for name, (first, *_) in models.items() if first.record.tile_spec.get("regions")]
+    within = [name for name, record in models.items() if record.tile_spec.get("regions")]
     whole = [name for name in models if name not in within]
     if within and not of_tiles["regions"]:
         return (
@@ -71,25 +76,31 @@ def _trained(names: Sequence[str]) -> str:
     return f"{some_names(names)} {'was' if len(names) == 1 else 'were'} trained"
 
 
-def refuse_other_features(
-    of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]], runs: Runs
-) -> None:
+def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, ModelRecord], runs: Runs) -> None:
     """Raises InputError naming every entry in which a run's features differ from those of a model's training. Where
     ``extract_spec`` has no weights, since they are not on this machine, those are not compared."""
     differences = list(_differences(of_tiles, extract_spec, models))
-    if not differences:
-        return
-    trained: dict[tuple[str, str, str], list[str]] = {}  # models of which a difference is true
+    if differences:
+        raise InputError(
+            "these features are made otherwise than those the models were trained on",
+            offending=_sentences(differences),
+            remedy=_remedy(differences, runs),
+        )
+
+
+def _sentences(differences: Sequence[_Difference]) -> list[str]:
+    """Each difference once, with the models that it is true of."""
+    trained: dict[tuple[str, str, str], list[str]] = {}
     for one in differences:
         trained.setdefault((one.place, _shown(one.ours), _shown(one.theirs)), []).append(one.model)
-    raise InputError(
-        "these features are made otherwise than those the models were trained on",
-        offending=[
-            f"{place}: {ours} here, {theirs} where {_trained(names)}"
-            for (place, ours, theirs), names in trained.items()
-        ],
-        remedy=_remedy(differences, runs),
-    )
+    return [
+        f"{place}: {ours} here, {theirs} where {_trained(names)}" for (place, ours, theirs), names in trained.items()
+    ]
+
+
+def differing_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, ModelRecord]) -> list[str]:
+    """What `refuse_other_features` names, a sentence each."""
+    return _sentences(list(_differences(of_tiles, extract_spec, models)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +118,8 @@ class _Difference:
         return f"[{self.table}] {self.entry}"
 
 
-def _differences(
-    of_tiles: Json, extract_spec: Json, models: Mapping[str, Sequence[SavedModel]]
-) -> Iterator[_Difference]:
-    for name, (first, *_) in models.items():  # those of the other folds are of the same run.toml
-        record = first.record
+def _differences(of_tiles: Json, extract_spec: Json, models: Mapping[str, ModelRecord]) -> Iterator[_Difference]:
+    for name, record in models.items():
         by_regions = bool(of_tiles["regions"] and record.tile_spec.get("regions"))
         unknown = {"weights_digest"} - extract_spec.keys()
         skipped = {*OF_SLIDES, *OF_RUNS, *(() if by_regions else OF_REGIONS), *unknown}

@@ -24,8 +24,8 @@ from hypoxia_hpc.runs.cohort import FITTED, Cohort
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.identity import in_both
 from hypoxia_hpc.runs.keys import predict_key
+from hypoxia_hpc.runs.made_by import USED
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
-from hypoxia_hpc.runs.survey import USED
 
 STAGE = "predict"
 TRAINED = "trained"

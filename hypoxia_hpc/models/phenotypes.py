@@ -43,6 +43,7 @@ from hypoxia_hpc.reading import MOST_TABLE_BYTES, UnfitFileError, read_json, sha
 from hypoxia_hpc.records import Features, Float32Array, Float64Array, Int64Array, Json
 from hypoxia_hpc.runs.cohort import Cohort, Planned
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import write_frozen_keys
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.layout import content_digest
@@ -189,11 +190,13 @@ def write_composition(folder: Path, tables: ClusterTables, owners: Mapping[str, 
     return patients
 
 
-def keep_frozen_phenotypes(cohort: Cohort, tables: ClusterTables) -> None:
-    """Commit RUN/phenotypes/ of slides of which another run's clustering says the clusters. Raises MachineError."""
+def keep_frozen_phenotypes(cohort: Cohort, tables: ClusterTables, keys: Mapping[str, str]) -> None:
+    """Commit RUN/phenotypes/ of slides of which another run's clustering says the clusters; ``keys``: its key by its
+    name. Raises MachineError."""
     owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
     with committing_directory(cohort.run.phenotypes, lambda _: False) as folder:
         write_composition(folder, tables, owners)
+        write_frozen_keys(folder, folder / PATIENTS_FILE, keys)
 
 
 def composition_digest(folder: Path) -> str:

@@ -16,6 +16,7 @@ from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
@@ -26,7 +27,6 @@ from hypoxia_hpc.runs.survey import (
     CohortProgress,
     Survey,
     cohort_progress,
-    is_predicted,
     own_receipt,
     survey_run,
 )

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +30,7 @@ from hypoxia_hpc.reading import (
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import patients_with_slides, sets_by_fold
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import MadeBy, is_predicted, keys_of, made_by
 from hypoxia_hpc.runs.split import split_of_run
 
 SURVIVAL_RULE = 1
@@ -44,26 +45,48 @@ class Inputs:
     source: Source
     sets: tuple[str, ...]
     digest: Json
+    made_by: MadeBy
 
 
-def read_inputs(run: RunDir, config: RunConfig, of: str, *, is_outside: bool = False) -> Inputs:
-    """``of``: what risks are made of, as [survival] says it. ``is_outside``: patients of another cohort than the one
-    that the signature was made on; they are all of the set ``external``.
+class Applied(NamedTuple):
+    """A signature of another run: what its phenotypes or predictions were ``made_by``, and that run as a ``word`` of a
+    command."""
+
+    made_by: MadeBy
+    word: str
+
+
+def read_inputs(run: RunDir, config: RunConfig, of: str, applied: Applied | None = None) -> Inputs:
+    """``of``: what risks are made of, as [survival] says it. ``applied``: with the signature of another cohort; these
+    patients are all of the set ``external`` then.
 
     Raises InputError for columns that patients.csv lacks and where no split can be made, NotReadyError where phenotypes
     or predictions are not there or damaged.
     """
     table, wanted = read_columns(run.patients_file), config.survival
+    maker = made_by(run, config, of)
+    if applied is not None:
+        maker = MadeBy(applied.made_by.head, keys_of(run, of, list(applied.made_by.keys)))
     columns = (*wanted.times, *wanted.events, *wanted.covariates)
     _require_columns(run, table, config)
     patient_ids = tuple(table["patient_id"])
     cells = {name: tuple(table[name]) for name in dict.fromkeys(columns)}
-    shares = _shares(run, patient_ids) if of == "phenotypes" else None
-    said = _said(run, config, patient_ids) if of == "predictions" else None
-    sets = (EXTERNAL,) * len(patient_ids) if is_outside else _sets(run, config, patient_ids)
+    remedy = _remedy(run, of, applied)
+    shares = _shares(run, patient_ids, remedy) if of == "phenotypes" else None
+    said = _said(run, config, patient_ids, maker.head, remedy) if of == "predictions" else None
+    sets = (EXTERNAL,) * len(patient_ids) if applied is not None else _sets(run, config, patient_ids)
     digest: Json = {"cells": {name: list(one) for name, one in cells.items()}, "ids": list(patient_ids)}
     digest |= {"sets": list(sets), "file": None if (file := _file(run, of)) is None else _sha(file)}
-    return Inputs(Source(patient_ids, cells, shares, said), sets, digest)
+    if maker.keys:
+        digest["made_by"] = dict(maker.keys)
+    return Inputs(Source(patient_ids, cells, shares, said), sets, digest, maker)
+
+
+def _remedy(run: RunDir, of: str, applied: Applied | None) -> str:
+    """The command that makes phenotypes or predictions of these patients."""
+    if applied is not None or is_predicted(run):
+        return f"hypoxia-hpc predict {run.word} --model {applied.word if applied is not None else 'MODEL_RUN'}"
+    return f"hypoxia-hpc {'phenotypes' if of == 'phenotypes' else 'evaluate'} {run.word}"
 
 
 def survival_key(config: RunConfig, inputs: Inputs, used: str = "") -> str:
@@ -84,8 +107,9 @@ def is_of_present(run: RunDir, config: RunConfig, record: Json) -> bool:
     another one?"""
     of = str(record["of"]) if record["used"] else config.survival.of
     try:
-        inputs = read_inputs(run, config, of, is_outside=bool(record["used"]))
-    except HypoxiaError:
+        applied = Applied(maker_of(record), "MODEL_RUN") if record["used"] else None
+        inputs = read_inputs(run, config, of, applied)
+    except (HypoxiaError, KeyError):
         return False
     return bool(record["key"] == survival_key(config, inputs, str(record["used"])))
 
@@ -103,6 +127,12 @@ def read_survival(run: RunDir) -> Json | None:
 def content_of(record: Json) -> str:
     """SHA-256 (hex) of all that survival.json says; it stands beside that as ``content``."""
     return hashlib.sha256(canonical_json({**record, "content": ""}).encode()).hexdigest()
+
+
+def maker_of(record: Json) -> MadeBy:
+    """What the phenotypes or predictions that survival.json is of were made by. Raises KeyError where it does not say,
+    as those of older versions."""
+    return MadeBy(str(record["made_by"]["head"]), dict(record["made_by"]["models"]))
 
 
 def missing_columns(run: RunDir, config: RunConfig) -> list[str]:
@@ -152,53 +182,53 @@ def _sha(file: Path) -> str | None:
         return None
 
 
-def _read(run: RunDir, of: str, verb: str, text: Sequence[str]) -> pd.DataFrame:
+def _read(run: RunDir, of: str, text: Sequence[str], remedy: str) -> pd.DataFrame:
     file = _file(run, of)
     try:
         with open_plain(Path(file or ""), MOST_PREDICTIONS_BYTES) as opened:
             return pd.read_csv(opened, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={})
     except (FileNotFoundError, NotADirectoryError):
         problem = f"{file} does not exist, and [survival] of = {of!r} goes by it"
-        raise NotReadyError(problem, remedy=f"hypoxia-hpc {verb} {run.word}") from None
+        raise NotReadyError(problem, remedy=remedy) from None
     except (UnfitFileError, ValueError) as error:
-        raise _damaged(file, str(error), run, verb) from None
+        raise _damaged(file, str(error), remedy) from None
 
 
-def _damaged(file: Path | None, why: str, run: RunDir, verb: str) -> NotReadyError:
-    return NotReadyError(f"{file} is damaged: {why[:200]}", remedy=f"hypoxia-hpc {verb} {run.word}")
+def _damaged(file: Path | None, why: str, remedy: str) -> NotReadyError:
+    return NotReadyError(f"{file} is damaged: {why[:200]}", remedy=remedy)
 
 
-def _shares(run: RunDir, patient_ids: Sequence[str]) -> pd.DataFrame:
+def _shares(run: RunDir, patient_ids: Sequence[str], remedy: str) -> pd.DataFrame:
     """n_tiles and shares of each patient, NaN for those without."""
-    table = _read(run, "phenotypes", "phenotypes", ("patient_id",))
+    table = _read(run, "phenotypes", ("patient_id",), remedy)
     file, clusters = _file(run, "phenotypes"), clusters_of(table)
     try:
         indexed = table.set_index(table["patient_id"].map(unguard))[["n_tiles", *clusters]].astype("float64")
     except (KeyError, ValueError) as error:
-        raise _damaged(file, str(error), run, "phenotypes") from None
+        raise _damaged(file, str(error), remedy) from None
     sums = indexed[clusters].sum(axis=1)
     if len(clusters) < 2 or indexed.index.has_duplicates or ((sums - 1).abs() > SUM_SLACK).any():
-        raise _damaged(
-            file, "shares of two clusters or more that sum to 1 are needed, a row a patient", run, "phenotypes"
-        )
+        raise _damaged(file, "shares of two clusters or more that sum to 1 are needed, a row a patient", remedy)
     return indexed.reindex(list(patient_ids))
 
 
-def _said(run: RunDir, config: RunConfig, patient_ids: Sequence[str]) -> pd.DataFrame:
-    """What the model of [survival] says of each patient: of cross-validated ones, the model that did not see it."""
-    table = _read(run, "predictions", "evaluate", ("model", "set", "id"))
+def _said(run: RunDir, config: RunConfig, patient_ids: Sequence[str], model: str, remedy: str) -> pd.DataFrame:
+    """What the model of this head says of each patient: of cross-validated ones, the model that did not see it; of
+    those of another cohort, all of them."""
+    table = _read(run, "predictions", ("model", "set", "id"), remedy)
     outputs = list(outcome_of(config.outcome).outputs)
-    model = config.survival.model or config.train.heads[0]
+    is_crossed = config.train.n_folds > 1 and not is_predicted(run)
     try:
         own = table[table["model"] == model]
-        own = own[own["set"] == "test"] if config.train.n_folds > 1 else own
+        own = own[own["set"] == "test"] if is_crossed else own
         values = own.set_index(own["id"].map(unguard))[outputs].astype("float64")
     except (KeyError, ValueError) as error:
-        raise _damaged(_file(run, "predictions"), str(error), run, "evaluate") from None
+        raise _damaged(_file(run, "predictions"), str(error), remedy) from None
     if values.empty:
         there = ", ".join(sorted(set(table["model"].map(str))))
         raise InputError(
-            f"[survival] model = {model!r} has no predictions here; these have: {there}", remedy="name one of them"
+            f"[survival] model = {model!r} has no predictions in {run.predictions}; these have: {there}",
+            remedy="name one of them",
         )
     means: Any = values.groupby(level=0).mean()
     return pd.DataFrame(means.reindex(list(patient_ids)))

@@ -14,8 +14,8 @@ from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Json, Patient, Receipt, Slide
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_survival_current
-from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import (
     SlideState,
@@ -29,8 +29,6 @@ from hypoxia_hpc.runs.state import (
 
 # Opening a file takes a millisecond on a network file system, and waits for nothing else.
 STATE_READERS = 16
-# The entry of metrics.json that says whose models predicted.
-USED = "predicted_with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +166,6 @@ def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:
         shown = shown and _is_newer(run.report_file, run.survival / SURVIVAL_FILE)
     once = {"evaluate": evaluated, "survival": survived, "report": shown}
     return {"train": (trained, n_models), **{name: (int(is_done), 1) for name, is_done in once.items()}}, ""
-
-
-def is_predicted(run: RunDir) -> bool:
-    """Are predictions there that were made with the models of another run?"""
-    if run.model("").is_dir():
-        return False
-    return read_receipt(run.receipts("predict"), COHORT, "cohort") is not None or USED in (run.metrics() or {})
 
 
 def _is_newer(file: Path, than: Path) -> bool:

@@ -19,7 +19,7 @@ from hypoxia_hpc.evaluation.outside import (
     trained_on_warning,
 )
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
-from hypoxia_hpc.models.comparable import Runs, refuse_other_features, regions_note
+from hypoxia_hpc.models.comparable import Runs, records_of, refuse_other_features, regions_note
 from hypoxia_hpc.models.facts import facts_of_predicted, read_training
 from hypoxia_hpc.models.judging import called, said_of, write_metrics
 from hypoxia_hpc.models.outputs import saved_models
@@ -43,9 +43,9 @@ from hypoxia_hpc.records import Json, ModelsUsed
 from hypoxia_hpc.runs.cohort import Cohort, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
+from hypoxia_hpc.runs.made_by import USED, is_predicted, made_by
 from hypoxia_hpc.runs.receipts import timed_receipt
 from hypoxia_hpc.runs.state import run_spec, spec_without_weights
-from hypoxia_hpc.runs.survey import USED, is_predicted
 
 STAGE = "predict"
 
@@ -73,7 +73,7 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
         )
     config, runs = run.config(), Runs(run.word, model_run.word)
-    of_tiles, models = tile_spec(config.tile), saved_models(model_run)
+    of_tiles, models = tile_spec(config.tile), records_of(saved_models(model_run))
     try:
         spec = run_spec(config)
     except HypoxiaError:  # weights that are missing do not matter where those of another network are needed
@@ -107,7 +107,8 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     models = saved_models(model_run)
     cohort = load_cohort(run)
     of_tiles = tile_spec(cohort.config.tile)
-    refuse_other_features(of_tiles, cohort.spec, models, Runs(run.word, model_run.word))
+    records = records_of(models)
+    refuse_other_features(of_tiles, cohort.spec, records, Runs(run.word, model_run.word))
     refuse_other_outcome(run, model_run, cohort.patients)
     if not cohort.done:
         raise NotReadyError(
@@ -118,7 +119,7 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     chosen = _chosen(model_run, models)
     keys: Mapping[str, str] = chosen.used["models"]
     root = model_run.root.absolute()
-    used = ModelsUsed(root.name, dict(keys), regions_note(of_tiles, models, run.word), str(root))
+    used = ModelsUsed(root.name, dict(keys), regions_note(of_tiles, records, run.word), str(root))
     with timed_receipt(run.receipts(STAGE), next(iter(keys.values())), used):
         patients, metrics = _predict(cohort, model_run, chosen, measures, progress, stop)
     return Outside(patients, measures.said_of_patients, metrics)
@@ -149,7 +150,7 @@ def _predict(
     content["unchecked"] = [*unchecked(chosen, known, lacking), *content["unchecked"]]
     digest = write_predictions(run.predictions, predictions, made.clusters)
     if made.clusters is not None:
-        keep_frozen_phenotypes(cohort, made.clusters)
+        keep_frozen_phenotypes(cohort, made.clusters, made_by(model_run, model_run.config(), "phenotypes").keys)
     return predictions.patients, write_metrics(run, key_of_predictions(cohort, chosen.used), digest, content)
 
 

@@ -33,12 +33,13 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
+from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_survival
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, run_spec
-from hypoxia_hpc.runs.survey import Survey, is_predicted, survey_run
+from hypoxia_hpc.runs.survey import Survey, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slurm.spent import spent_of_run
 from hypoxia_hpc.stores.attributes import (

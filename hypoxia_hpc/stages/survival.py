@@ -18,6 +18,7 @@ from hypoxia_hpc.evaluation.candidates import candidates_of
 from hypoxia_hpc.evaluation.endpoints import Assessed, Frozen, apply, discover
 from hypoxia_hpc.evaluation.prognosis import Watch
 from hypoxia_hpc.evaluation.signature import NUMBERS, signature_of
+from hypoxia_hpc.models.makers import refuse_other_makers
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
@@ -26,8 +27,10 @@ from hypoxia_hpc.runs.prognosis import (
     HAZARDS_FILE,
     RISKS_FILE,
     SURVIVAL_FILE,
+    Applied,
     Inputs,
     content_of,
+    maker_of,
     read_inputs,
     read_survival,
     require_asked,
@@ -52,7 +55,8 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
     columns and their cut. Writes survival/.
 
     Raises:
-        InputError: [survival] does not say what to do, columns that are missing, times or events that are none.
+        InputError: [survival] does not say what to do, columns that are missing, times or events that are none;
+            phenotypes or predictions by other models than those of ``model_run``, or of other tiles or features.
         NotReadyError: phenotypes or predictions that are not there, a ``model_run`` without signatures.
         Stopped: on request.
     """
@@ -61,7 +65,9 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
     if frozen is None:
         require_asked(run, config.survival)
     of = config.survival.of if frozen is None else frozen.of
-    inputs = read_inputs(run, config, of, is_outside=frozen is not None)
+    inputs = read_inputs(run, config, of, None if frozen is None else frozen.applied)
+    if model_run is not None and frozen is not None:
+        refuse_other_makers(run, inputs.made_by, model_run, frozen.applied.made_by)
     key = survival_key(config, inputs, "" if frozen is None else frozen.key)
     held = read_survival(run)
     if held is not None and held["key"] == key:
@@ -71,6 +77,7 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
         content: Json = {"schema": 1, "key": key, "of": of, "time_unit": config.survival.time_unit}
         content |= {"cut": config.survival.cut, "settings": config.survival.model_dump(mode="json")}
         content |= {"model_run": "" if model_run is None else model_run.root.absolute().name}
+        content["made_by"] = {"head": inputs.made_by.head, "models": dict(inputs.made_by.keys)}
         content |= {"used": "" if frozen is None else frozen.key, "confidence": config.evaluate.confidence}
         content["endpoints"] = {name: {**one.content, **_as_json(one.frozen)} for name, one in found.items()}
         content["content"] = content_of(content)
@@ -84,6 +91,7 @@ class _Used:
 
     key: str
     of: str
+    applied: Applied
     endpoints: Mapping[str, Frozen]
 
     def of_times(self, times: Sequence[str]) -> list[Frozen]:
@@ -134,7 +142,7 @@ def _frozen(model_run: RunDir) -> _Used:
     try:
         # Not in the order of the file, which is that of the alphabet.
         endpoints = {str(name): _frozen_of(record["endpoints"][name]) for name in record["settings"]["times"]}
-        return _Used(record["key"], str(record["of"]), endpoints)
+        return _Used(record["key"], str(record["of"]), Applied(maker_of(record), model_run.word), endpoints)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         problem = f"{model_run.survival / SURVIVAL_FILE} is damaged: {error!r}"
         raise NotReadyError(problem, remedy=f"delete {model_run.survival}, then {remedy}") from None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hypoxia_hpc.config import RunConfig, TanhTable, parse_config, preset
+from hypoxia_hpc.config import RunConfig, parse_config, preset
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models.comparable import Runs, config_for_other_slides, refuse_other_features, regions_note
-from hypoxia_hpc.networks.heads.saved import ModelRecord, SavedModel
+from hypoxia_hpc.networks.heads.saved import ModelRecord
 from hypoxia_hpc.runs.keys import extract_spec, tile_spec
 
 RUNS = Runs("new", "'old run'")
@@ -25,16 +24,15 @@ def config(**tables: object) -> RunConfig:
     return preset("hypoxia", tables)
 
 
-def models(*trained: tuple[str, RunConfig, str]) -> dict[str, list[SavedModel]]:
+def models(*trained: tuple[str, RunConfig, str]) -> dict[str, ModelRecord]:
     found = {}
     for name, of, digest in trained:
         tiles, features = specs(of, digest)
         empty: dict[str, Any] = {}
-        record = ModelRecord(
+        found[name] = ModelRecord(
             head="tanh", key="k", settings=empty, seed=0, feature_length=2, tile_spec=tiles, extract_spec=features,
             sets={}, history={}, compute={}, software={},
         )  # fmt: skip
-        found[name] = [SavedModel(record, TanhTable(), {}, Path())]
     return found
 
 

@@ -27,6 +27,7 @@ from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import made_by
 from hypoxia_hpc.runs.stages import stage_named, stages_of
 from hypoxia_hpc.runs.state import is_current, run_spec
 from hypoxia_hpc.runs.survey import survey_run
@@ -165,6 +166,8 @@ def test_outside_slides_get_the_same_clusters_frozen(run: RunDir, tmp_path: Path
     predict(outside, run, progress=NoProgress(), stop=threading.Event())
     for name in FILES[:2]:
         assert (outside.phenotypes / name).read_bytes() == (run.phenotypes / name).read_bytes()
+    ours, theirs = (made_by(one, run.config(), "phenotypes") for one in (outside, run))
+    assert ours == theirs and list(ours.keys) == ["kmeans.fold0"]
 
 
 def test_typical_tiles_are_shown_with_their_own_pixels(tmp_path: Path) -> None:

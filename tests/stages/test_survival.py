@@ -3,7 +3,6 @@ and nothing that is fitted sees patients of test."""
 
 from __future__ import annotations
 
-import csv
 import json
 import threading
 from pathlib import Path
@@ -12,57 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from survival_runs import SETTINGS, cohort, done, make_run
 
 from hypoxia_hpc.cli.text.survival import survival_text
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.reports.survival import survival_parts
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.prognosis import is_survival_current, read_inputs, survival_key
+from hypoxia_hpc.runs.receipts import COHORT, write_receipt
 from hypoxia_hpc.stages.survival import survival
-
-SETTINGS = 'of = "phenotypes"\nbootstrap = 20\n'
-
-
-def cohort(n: int, seed: int, *, hazards: tuple[float, float] = (9.0, -9.0)) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """patients.csv, and shares of five clusters, of which the first two change the hazard and the last is nearly
-    empty. Clusters are of 200 tiles."""
-    generator = np.random.default_rng(seed)
-    draws = generator.dirichlet([2, 2, 4, 1, 0.003], n)
-    shares = np.array([generator.multinomial(200, each) for each in draws]) / 200
-    risk = shares[:, 0] * hazards[0] + shares[:, 1] * hazards[1]
-    dies, leaves = 20 * generator.exponential(np.exp(-risk), n), 30 * generator.exponential(1.5, n) + 1
-    names = [f"P{number:03d}" for number in range(n)]
-    patients = pd.DataFrame(
-        {
-            "patient_id": names,
-            "label": np.arange(n) % 2,
-            "time": np.round(np.minimum(dies, leaves) + 0.1, 2),
-            "event": (dies <= leaves).astype(int),
-            "stage": generator.choice(["I", "II", "III"], n),
-            "arm": generator.choice(["drug", "none"], n),
-            "age": generator.integers(40, 80, n),
-        }
-    )
-    clusters = {f"cluster_{number}": shares[:, number] for number in range(5)}
-    return patients, pd.DataFrame({"patient_id": names, "n_tiles": 200, **clusters})
-
-
-def make_run(root: Path, patients: pd.DataFrame, shares: pd.DataFrame | None, settings: str = SETTINGS) -> RunDir:
-    (root / "phenotypes").mkdir(parents=True, exist_ok=True)
-    (root / "run.toml").write_text(f"[train]\nsplit = [0.5, 0.2, 0.3]\n[survival]\n{settings}", encoding="utf-8")
-    rows = [(f"S{name}", f"{name}.svs", name, 1) for name in patients["patient_id"]]
-    with (root / "slides.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("slide_id", "path", "patient_id", "cost"), *rows])
-    patients.to_csv(root / "patients.csv", index=False)
-    if shares is not None:
-        shares.to_csv(root / "phenotypes" / "patients.csv", index=False)
-    return RunDir(root)
-
-
-def done(run: RunDir, model_run: RunDir | None = None) -> Json:
-    return survival(run, model_run=model_run, progress=NoProgress(), stop=threading.Event()).content
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +164,15 @@ def test_survival_by_what_a_model_predicts(tmp_path: Path) -> None:
     said.assign(n_tiles=9).to_csv(run.predictions / "patients.csv", index=False)
     found = done(run)["endpoints"]["time"]
     assert found["signature"]["columns"] == ["probability"] and found["hazards"][0]["coefficient"] > 0
+    outside = make_run(tmp_path / "outside", patients, None, 'of = "predictions"\n')
+    outside.config_file.write_text(outside.config_file.read_text().replace("[train]", "[train]\nfolds = 3"))
+    with pytest.raises(NotReadyError, match="does not exist") as error:
+        done(outside, run)
+    assert error.value.remedy == f"hypoxia-hpc predict {outside.word} --model {run.word}"
+    outside.predictions.mkdir()
+    said.assign(n_tiles=9, set="external").to_csv(outside.predictions / "patients.csv", index=False)
+    write_receipt(outside.receipts("predict"), Receipt(COHORT, "done", "key", of="cohort"))
+    assert done(outside, run)["endpoints"]["time"]["sets"]["external"]["patients"] == 150, "of all folds together"
 
 
 @pytest.mark.parametrize("settings", ['of = "phenotypes"\n', 'of = "predictions"\n'])
