@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from hypoxia_hpc.config.base import Table, Word
 from hypoxia_hpc.config.paths import IsPath
+from hypoxia_hpc.config.slurm_words import host_list, mail_types
 
 Memory = Literal["per-node", "per-cpu", "none"]
+Hosts = Annotated[Word, AfterValidator(host_list)]
+# The libraries alone take as much.
+LEAST_MEMORY_GB = 0.5
 
 
 class _Place(Table):
@@ -25,7 +29,9 @@ class _Project(Table):
     qos: Word | None = Field(None, description="quality of service")
     partition: Word | None = Field(None, description="partition of stages that need no GPU")
     gres: Word | None = Field(None, description='what extract and train ask for, as "gpu:1"; default: no GPU')
-    memory_gb: float | None = Field(None, gt=0, le=65536, description="memory of one rank; default: by its workers")
+    memory_gb: float | None = Field(
+        None, ge=LEAST_MEMORY_GB, le=65536, description="memory of one rank; default: by its workers"
+    )
 
 
 class _Further(Table):
@@ -33,11 +39,13 @@ class _Further(Table):
 
     constraint: Word | None = Field(None, description='features that nodes must have, as "gpu" or "a100|h100"')
     reservation: Word | None = Field(None, description="reservation to run in")
-    exclude: Word | None = Field(None, description='nodes never to use, as "n[01-04]"')
-    nodelist: Word | None = Field(None, description="nodes that each job has to get")
+    exclude: Hosts | None = Field(None, description='nodes never to use, as "n[01-04]"')
+    nodelist: Hosts | None = Field(None, description="nodes that each job has to get")
     licenses: Word | None = Field(None, description='licences that each job takes, as "scratch" for a file system')
     nice: int | None = Field(None, ge=0, le=2147483645, description="by how much to lower the priority")
-    mail_type: Word | None = Field(None, description='when to send mail, as "END,FAIL"')
+    mail_type: Annotated[Word, AfterValidator(mail_types)] | None = Field(
+        None, description='when to send mail, as "END,FAIL"'
+    )
     mail_user: Word | None = Field(None, description="where to send mail; default: who submits")
     comment: Word | None = Field(None, description="comment of each job, where a site asks for one")
     export: Word | None = Field(
@@ -106,6 +114,21 @@ class SlurmTable(_Further, _Sizes):
             if nodes > ranks:
                 where = f"{name}: " if name else ""
                 raise ValueError(f"{where}nodes = {nodes} needs as many ranks or more, and ranks = {ranks}")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_is_asked_for(self) -> SlurmTable:
+        """A table may say how much for others than itself: [site.slurm] for its stages."""
+        own = {name: self.own(name) for name in type(self).model_fields}
+        ways = {name: table.get("memory", self.memory) for name, table in own.items()}
+        reached = {way for name, way in ways.items() if "memory_gb" not in own[name]}
+        dropped = [f"{name}: " for name, way in ways.items() if "memory_gb" in own[name] and way == "none"]
+        dropped += [""] if self.memory_gb is not None and reached == {"none"} else []
+        if dropped:
+            raise ValueError(
+                f'{dropped[0]}memory_gb asks for memory, and memory = "none" asks for none: leave one of them out, or '
+                'choose memory = "per-node" or "per-cpu"'
+            )
         return self
 
     def own(self, stage: str) -> dict[str, Any]:

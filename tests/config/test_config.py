@@ -242,6 +242,40 @@ def test_a_rendered_configuration_is_read_as_the_same(
         assert key_of(again, table) == key_of(config, table)
 
 
+MEMORY_AND_NONE = 'asks for memory, and memory = "none" asks for none'
+
+
+@pytest.mark.parametrize(
+    ("slurm", "said"),
+    [
+        ('memory = "none"\nmemory_gb = 8', f"- site.slurm: memory_gb {MEMORY_AND_NONE}"),
+        ('tile = {memory = "none", memory_gb = 8}', f"- site.slurm: tile: memory_gb {MEMORY_AND_NONE}"),
+        ('memory = "none"\ntrain = {memory_gb = 8}', f"- site.slurm: train: memory_gb {MEMORY_AND_NONE}"),
+        ("memory_gb = 1e-9", "memory_gb = 1e-09: must be greater than or equal to 0.5"),
+        ("tile = {memory_gb = 0.4}", "site.slurm.tile.memory_gb = 0.4: must be greater than or equal to 0.5"),
+        ('exclude = "n[1"', """site.slurm.exclude = "n[1": must be names of nodes"""),
+        ('train = {nodelist = "n1, n2"}', """site.slurm.train.nodelist = "n1, n2": must be names of nodes"""),
+        ('mail_type = "nope"', """site.slurm.mail_type = "nope": must be of NONE, BEGIN, END"""),
+    ],
+)
+def test_what_sbatch_would_refuse_or_drop_is_refused_when_it_is_read(slurm: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parsed(f"[site.slurm]\n{slurm}")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "slurm",
+    [
+        'memory_gb = 8\ntile = {memory = "none"}',
+        'memory = "none"\nmemory_gb = 8\nextract = {memory = "per-cpu"}',
+        'memory = "none"\ntrain = {memory = "per-node", memory_gb = 8}',
+    ],
+)
+def test_memory_may_be_for_some_stages_alone(slurm: str) -> None:
+    parsed(f"[site.slurm]\n{slurm}")
+
+
 def test_a_grid_is_every_combination_and_is_read_again() -> None:
     config = parsed("[train.search.funnel]\nmomentum = [0.8, 0.9]\nunits = [[8, 4], [2]]")
     assert config.train.search.points("funnel") == [
