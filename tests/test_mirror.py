@@ -112,7 +112,6 @@ TESTED_IN = {
     "models.training_job": "stages/test_train.py",
     "monitoring.checks": "monitoring/test_doctor.py",
     "monitoring.remaining": "stages/test_submit.py",
-    "monitoring.verify": "stages/test_train.py",
     "networks.backbones.applications": "networks/backbones/test_resolve.py",
     "networks.backbones.fetch": "networks/backbones/test_check.py",
     "networks.backbones.hdf5_weights": "networks/backbones/test_weights.py",

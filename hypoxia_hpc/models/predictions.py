@@ -277,7 +277,7 @@ def write_predictions(
 
     Returns their :func:`predictions_digest`.
     """
-    with committing_directory(folder, lambda _: False) as made:
+    with committing_directory(folder, lambda _: False, sealed=False) as made:
         for name, table in ((SLIDES_FILE, predictions.slides), (PATIENTS_FILE, predictions.patients)):
             (made / name).write_text(csv_text(table.drop(columns="patient_id")), encoding="utf-8")
         predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")

@@ -72,7 +72,7 @@ def report(run: RunDir, *, others: Sequence[RunDir] = (), progress: Progress, st
     beside = tuple(_collected(other, progress, stop, with_thumbnails=False) for other in others)
     files = report_files(dataclasses.replace(data, others=beside))
     # As a whole: no file of an earlier report stays.
-    with committing_directory(run.report_file.parent, lambda _: False) as folder:
+    with committing_directory(run.report_file.parent, lambda _: False, sealed=False) as folder:
         for name, content in files.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)

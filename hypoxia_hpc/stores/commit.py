@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hypoxia_hpc.errors import MachineError
+from hypoxia_hpc.stores.sealing import seal
 
 RUN_FILE = "run.toml"
 DAY_SECONDS = 24 * 60 * 60
@@ -96,13 +97,16 @@ def committing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def committing_directory(target: Path, is_same: Callable[[Path], bool]) -> Iterator[Path]:
+def committing_directory(target: Path, is_same: Callable[[Path], bool], *, sealed: bool = True) -> Iterator[Path]:
     """Yield an empty folder to fill; when the block ends well it becomes ``target``, otherwise it vanishes.
 
-    ``is_same`` as in :func:`commit_directory`. Raises MachineError, for the block's own OSErrors too.
+    ``is_same`` as in :func:`commit_directory`. ``sealed``: with SHA256SUMS of all files; off where another document
+    says what was written. Raises MachineError, for the block's own OSErrors too.
     """
     with temporary_directory(target) as folder, machine_errors(target):
         yield folder
+        if sealed:
+            seal(folder)
         commit_directory(folder, target, is_same)
 
 

@@ -38,7 +38,7 @@ def write_features(target: Path, values: NDArray[Any], xy: Int64Array, attribute
     if xy.dtype != np.int64 or xy.shape != (len(values), 2):
         raise ValueError(f"xy must be int64 ({len(values)}, 2), got {xy.dtype} {xy.shape}")
     check_attributes(attributes)
-    with committing_directory(target, lambda there: store_key(there) == attributes["key"]) as folder:
+    with committing_directory(target, lambda there: store_key(there) == attributes["key"], sealed=False) as folder:
         hashes = {
             f"features/{RULE.chunk_name}": _write_shard(folder / "features", values),
             **write_array_document(folder, "features", RULE, values.dtype.name, values.shape),

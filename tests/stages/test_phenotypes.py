@@ -22,6 +22,7 @@ from hypoxia_hpc.config import KMeansTable, TileTable, preset, render_config
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models import phenotypes as models_phenotypes
 from hypoxia_hpc.models.galleries import strips
+from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.kmeans import kmeans_predictor
 from hypoxia_hpc.networks.heads.saved import load_model
 from hypoxia_hpc.progress import NoProgress
@@ -111,9 +112,14 @@ def test_what_is_there_is_found_and_what_is_damaged_is_made_again(run: RunDir, t
     assert not made(copy).fresh
     states = survey_run(copy, run_spec).features
     assert is_current(copy, stage_named("phenotypes"), states)
-    (copy.phenotypes / "patients.csv").write_text("patient_id\n")
-    assert made(copy).fresh
-    assert contents(copy) == contents(run)
+    for name in ("patients.csv", "sample.csv"):
+        (copy.phenotypes / name).write_text("patient_id\n")
+        assert made(copy).fresh
+        assert contents(copy) == contents(run)
+    (copy.receipts("phenotypes") / "cohort.json").unlink()
+    assert not made(copy).fresh
+    assert is_current(copy, stage_named("phenotypes"), states), "a kill before the receipt costs nothing"
+    assert not [one for one in verify(copy) if one.path == "phenotypes" and one.problems]
 
 
 def test_stopped_between_seeds_it_goes_on_to_the_same_bytes(

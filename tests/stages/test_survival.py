@@ -15,6 +15,7 @@ from survival_runs import SETTINGS, cohort, done, make_run
 
 from hypoxia_hpc.cli.text.survival import survival_text
 from hypoxia_hpc.errors import InputError, NotReadyError
+from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.reports.survival import survival_parts
@@ -75,6 +76,7 @@ def test_tables_for_other_programs(planted: tuple[RunDir, Json]) -> None:
     assert set(hazards["model"]) == {"alone", "together"} and set(curves["group"]) == {"low", "high"}
     assert len(risks) == 400 and set(risks["set"]) == {"discovery", "test"}
     assert json.loads((run.survival / "survival.json").read_text()) == content
+    assert not [one for one in verify(run) if one.path == "survival" and one.problems]
 
 
 def test_again_it_is_not_done_twice_and_a_changed_time_is_noticed(planted: tuple[RunDir, Json], tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def save_model(folder: Path, record: ModelRecord, arrays: Arrays) -> None:
     """Commit a model's folder, all or nothing; equal models give equal bytes. Raises MachineError."""
     from safetensors.numpy import save
 
-    with committing_directory(folder, lambda target: model_key(target) == record.key) as made:
+    with committing_directory(folder, lambda target: model_key(target) == record.key, sealed=False) as made:
         data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         sealed = record.model_copy(update={"content": hashlib.sha256(data).hexdigest()})
         (made / ARRAYS_FILE).write_bytes(data)
