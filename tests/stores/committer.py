@@ -36,7 +36,9 @@ def commit_features(target: Path, key: str) -> None:
 
 
 def commit_folder(target: Path, key: str) -> None:
-    with committing_directory(target, lambda there: (there / "inner" / "key").read_text() == key) as folder:
+    with committing_directory(
+        target, lambda there: (there / "inner" / "key").read_text() == key, sealed=False
+    ) as folder:
         (folder / "inner").mkdir()
         (folder / "inner" / "key").write_text(key)
         (folder / "weights").write_bytes(key.encode() * 1000)
