@@ -123,6 +123,7 @@ TESTED_IN = {
     "models.galleries": "stages/test_phenotypes.py",
     "models.phenotypes": "stages/test_phenotypes.py",
     "models.reported_phenotypes": "reports/test_phenotypes.py",
+    "reports.composition": "reports/test_phenotypes.py",
     "networks.data.bags": "networks/heads/test_attention.py",
     "networks.data.batches": "networks/data/test_rows.py",
     "networks.data.shuffling": "networks/data/test_rows.py",

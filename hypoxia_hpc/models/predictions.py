@@ -304,16 +304,16 @@ def predictions_digest(folder: Path) -> str | None:
 
 
 @contextmanager
-def reading_predictions(file: Path) -> Iterator[BinaryIO]:
-    """A table of predictions/, opened. Raises NotReadyError for what is wrong with it, where the block that takes its
-    values finds it; MachineError."""
+def reading_predictions(file: Path, verb: str = "evaluate") -> Iterator[BinaryIO]:
+    """A table of predictions/, or of what another verb makes, opened. Raises NotReadyError for what is wrong with it,
+    where the block that takes its values finds it; MachineError."""
     try:
         with machine_errors(file), open_plain(file, MOST_PREDICTIONS_BYTES) as opened:
             yield opened
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise NotReadyError(
             f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}",
-            remedy=f"hypoxia-hpc evaluate {shlex.quote(str(file.absolute().parent.parent))}",
+            remedy=f"hypoxia-hpc {verb} {shlex.quote(str(file.absolute().parent.parent))}",
         ) from None
 
 

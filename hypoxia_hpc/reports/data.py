@@ -62,10 +62,19 @@ class ClusterShares:
 
 
 @dataclass(frozen=True, slots=True)
+class RisksShown:
+    """The risk of each patient who has one, of one endpoint; above ``cut`` it is called higher."""
+
+    endpoint: str
+    by_patient: Mapping[str, float]
+    cut: float
+
+
+@dataclass(frozen=True, slots=True)
 class PhenotypesShown:
     """``facts``: content of phenotypes.json. ``shares`` (n, k) of the tiles of patients; ``pictures``: of each cluster
     its typical tiles (JPEG), None where there are none; ``places`` (m, 2) and ``clusters`` (m,) of training tiles on
-    two principal components."""
+    two principal components; ``risks``: of the survival stage, where it made a signature."""
 
     facts: Json
     patient_ids: tuple[str, ...]
@@ -73,6 +82,7 @@ class PhenotypesShown:
     pictures: tuple[bytes | None, ...]
     places: Float64Array
     clusters: Int64Array
+    risks: RisksShown | None = None
 
 
 @dataclass(frozen=True, slots=True)

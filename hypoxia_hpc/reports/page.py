@@ -93,7 +93,7 @@ def _drawings(data: ReportData) -> Drawings:
         training,
         tuple(table for table in tables if table is not None),
         named,
-        () if shown_clusters is None else tuple(phenotype_figures(shown_clusters)),
+        tuple(phenotype_figures(data)),
         () if shown_clusters is None else tuple(typical_pictures(shown_clusters)),
         survival_parts(data.survival),
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hypoxia_hpc.records import Float64Array
-from hypoxia_hpc.reports.data import PhenotypesShown
+from hypoxia_hpc.reports.composition import composition_figure
+from hypoxia_hpc.reports.data import PhenotypesShown, ReportData
 from hypoxia_hpc.reports.figures import Figure
-from hypoxia_hpc.reports.plots import Frame, cloud_plot, shares_plot
+from hypoxia_hpc.reports.plots import Frame, cloud_plot
 from hypoxia_hpc.reports.text import count_of
 
 ENRICHED = 0.05  # a corrected p-value below this is shown
@@ -68,21 +69,12 @@ def _remarks(shown: PhenotypesShown, number: int) -> Iterator[str]:
             yield f"more in {one['column']} {one['highest']} (corrected p {one['corrected']:.2g})"
 
 
-def phenotype_figures(shown: PhenotypesShown) -> Iterator[Figure]:
-    """Composition of patients, and the picture of training tiles."""
-    order = np.lexsort((-shown.shares.max(axis=1), shown.shares.argmax(axis=1)))
-    shares = shown.shares[order]
-    names = tuple(f"cluster_{number}" for number in range(shares.shape[1]))
-    yield Figure(
-        "composition",
-        "Composition of patients",
-        shares_plot("composition", Frame("cluster", "patient", None, None, (6.4, 4.0), has_whole_x=True), shares),
-        f"Shares of the tiles of {count_of(len(shares), 'patient')} in {count_of(len(names), 'cluster')}, darker where "
-        "larger; patients sorted by their largest cluster",
-        ("patient_id", *names),
-        tuple((shown.patient_ids[place], *row) for place, row in zip(order.tolist(), shares.tolist(), strict=True)),
-        note="A row for each patient, darker where more of the tiles are; sorted by the largest cluster.",
-    )
+def phenotype_figures(data: ReportData) -> Iterator[Figure]:
+    """Composition of patients, and the picture of training tiles; none without phenotypes."""
+    shown = data.phenotypes
+    if shown is None:
+        return
+    yield composition_figure(shown, data.patients, data.outcome)
     yield Figure(
         "components",
         "Training tiles on their first two principal components",

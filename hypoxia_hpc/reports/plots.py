@@ -22,6 +22,7 @@ from hypoxia_hpc.reports.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1b2330", "#5b6675", "#d9dee5"
@@ -37,6 +38,8 @@ DASHES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
 MARKERS = ("o", "D", "s", "^", "v")
 RATIO_TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 100, 1000)
 LONGEST_LABEL, INCHES_PER_LETTER = 28, 0.085
+# Of a composition: rows that have their names, and how large its parts are.
+MOST_ROW_NAMES, RISK_INCHES, INCHES_PER_ROW, MOST_INCHES, BLOCKS_INCHES = 52, 0.75, 0.17, 9.0, 5.5
 LINE: Mapping[str, Any] = MappingProxyType({"linewidth": 2, "markersize": 4})
 _RC = {"svg.hashsalt": "hypoxia_hpc", "svg.fonttype": "none", "font.size": 10.0, "axes.linewidth": 0.8}
 BACKGROUND, LEGEND = "patch_1", "legend_1"  # ids that matplotlib gives them
@@ -170,14 +173,79 @@ def cloud_plot(name: str, frame: Frame, places: Float64Array, groups: Int64Array
     return _drawn(figure, name)
 
 
-def shares_plot(name: str, frame: Frame, shares: Float64Array) -> Drawn:
-    """Shares (n, k) in 0..1 as a picture: a row for each of n, darker where larger."""
-    figure, axes = _canvas(frame)
-    darkest = max(float(shares.max(initial=0)), 0.01)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=darkest, aspect="auto", interpolation="nearest")
-    axes.set(yticks=[])
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """What stands above the columns of a composition: ``names`` and numbers of columns of the blocks, from the left;
+    ``risks`` of the first columns, (n,) or (0,), and the ``cut`` between low and high ones."""
+
+    names: tuple[tuple[str, int], ...]
+    risks: Float64Array
+    cut: float | None = None
+
+
+def composition_plot(name: str, xlabel: str, shares: Float64Array, blocks: Blocks) -> Drawn:
+    """Shares (k, n) in 0..1 as a picture: a row for each of k clusters, a column for each of n patients, the deeper the
+    colour the larger; blocks of columns apart, and their risks above them."""
+    k, n = shares.shape
+    tall = (RISK_INCHES, max(1.6, min(INCHES_PER_ROW * k, MOST_INCHES)))[0 if len(blocks.risks) else 1 :]
+    figure = _blank((7.2, sum(tall) + 0.9))
+    grid = figure.add_gridspec(len(tall), 2, height_ratios=tall, width_ratios=(40, 1))
+    axes = _axes(figure, Frame(xlabel, "cluster", (0.5, n + 0.5), (k, 0), has_whole_x=True), grid=grid[-1, 0])
+    extent = (0.5, n + 0.5, k, 0)
+    image = axes.imshow(shares, cmap=_deeper(), vmin=0, aspect="auto", interpolation="none", extent=extent)
+    image.set_clim(vmax=max(float(shares.max(initial=0)), 0.01))
+    step = -(-k // MOST_ROW_NAMES)
+    axes.set(yticks=np.arange(0, k, step) + 0.5, yticklabels=range(0, k, step))
+    axes.tick_params(axis="y", labelsize=8, length=0)
     axes.grid(visible=False)
+    _scale(figure, figure.add_subplot(grid[-1, 1], facecolor="none"), image)
+    top = _risk_curve(figure, blocks, grid=grid[0, 0], sharex=axes) if len(tall) > 1 else axes
+    _name_blocks(axes, top, blocks.names)
     return _drawn(figure, name)
+
+
+def _deeper() -> Colormap:
+    """Of one colour, from transparent: white paper and a dark page both show through where a share is 0."""
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    return ListedColormap([(*to_rgb(SERIES[1]), alpha) for alpha in np.linspace(0, 1, 256)])
+
+
+def _risk_curve(figure: Figure, blocks: Blocks, **place: Any) -> Axes:
+    axes = _axes(figure, Frame("", "risk", None, None), **place)
+    places = np.arange(1, len(blocks.risks) + 1)
+    axes.plot(places, blocks.risks, color=SERIES[2], linewidth=1.5)
+    if blocks.cut is not None:
+        axes.axhline(blocks.cut, color=MUTED, linewidth=0.9, linestyle=DASHES[4])
+    axes.tick_params(labelbottom=False, labelsize=8)
+    axes.locator_params(axis="y", nbins=3)
+    axes.grid(visible=False, axis="x")
+    return axes
+
+
+def _scale(figure: Figure, axes: Axes, image: Any) -> None:
+    """What a colour stands for."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    bar = figure.colorbar(image, cax=axes, ticks=MaxNLocator(5), format=FuncFormatter(lambda x, _: f"{100 * x:.3g} %"))
+    axes.tick_params(color=RULE, labelcolor=MUTED, labelsize=8)
+    bar.outline.set_edgecolor(RULE)
+    bar.set_label("share of a patient's tiles", color=INK)
+
+
+def _name_blocks(axes: Axes, top: Axes, names: Sequence[tuple[str, int]]) -> None:
+    """Lines between the blocks of columns, and above them the names of those that are wide enough."""
+    ends = np.cumsum([n for _, n in names]).tolist()
+    for each in {axes, top}:
+        for end in ends[:-1]:
+            each.axvline(end + 0.5, color=INK, linewidth=0.8)
+    for end, (word, n) in zip(ends, names, strict=True):
+        label = f"{_short(word)} ({n:,})"
+        if word and n / ends[-1] * BLOCKS_INCHES > len(label) * INCHES_PER_LETTER:
+            top.annotate(
+                label, (end - (n - 1) / 2, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points",
+                ha="center", color=MUTED, fontsize=8, parse_math=False,
+            )  # fmt: skip
 
 
 def matrix_plot(name: str, frame: Frame, names: Sequence[str], counts: Sequence[Sequence[int]]) -> Drawn:
@@ -208,13 +276,25 @@ def _short(name: str) -> str:
 
 
 def _canvas(frame: Frame) -> tuple[Figure, Axes]:
+    figure = _blank(frame.size)
+    return figure, _axes(figure, frame)
+
+
+def _blank(size: tuple[float, float]) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+
+    with rc_context(_RC):
+        return Figure(figsize=size, layout="constrained", facecolor="white")
+
+
+def _axes(figure: Figure, frame: Frame, **place: Any) -> Axes:
+    """The project's axes: names, limits, quiet lines. ``place``: in a figure of several."""
+    from matplotlib import rc_context
     from matplotlib.ticker import MaxNLocator
 
     with rc_context(_RC):
-        figure = Figure(figsize=frame.size, layout="constrained", facecolor="white")
-        axes = figure.add_subplot(facecolor="none")
+        axes: Axes = figure.add_subplot(place.pop("grid", 111), facecolor="none", **place)
     axes.grid(visible=True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(color=RULE, labelcolor=MUTED)
@@ -233,7 +313,7 @@ def _canvas(frame: Frame) -> tuple[Figure, Axes]:
         axes.text(
             *one.at, one.word, color=MUTED, size=9, rotation=one.angle, rotation_mode="anchor", ha="center"
         )  # fmt: skip
-    return figure, axes
+    return axes
 
 
 def _drawn(figure: Figure, name: str) -> Drawn:

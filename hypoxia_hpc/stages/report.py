@@ -89,6 +89,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
     patients = patients_with_slides(survey.slides, survey.patients)
     metrics = _metrics(survey)
     n_thumbnails = config.report.thumbnails if with_thumbnails else 0
+    survival = _survival(run, config)
     spent, why_not_spent = spent_of_run(run)
     return ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
@@ -108,14 +109,14 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         outcome=outcome,
         settings=config.model_dump(mode="json"),
         clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
-        phenotypes=phenotypes_of(run),
+        phenotypes=phenotypes_of(run, survival),
         searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
         models_note=_sentence(_models_used(run).note),
         spent=spent,
         why_not_spent=why_not_spent,
-        survival=_survival(run, config),
+        survival=survival,
     )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from report_data import make_full_report, page_of
 
 from hypoxia_hpc.models.phenotypes import composition_digest
 from hypoxia_hpc.models.reported_phenotypes import phenotypes_of
-from hypoxia_hpc.reports.data import PhenotypesShown
+from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.reports.composition import patient_order
+from hypoxia_hpc.reports.data import PhenotypesShown, ReportData, RisksShown
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures
+from hypoxia_hpc.reports.plots import Blocks, composition_plot
 from hypoxia_hpc.runs.directory import RunDir
 
 FACTS: dict[str, Any] = {
@@ -50,11 +57,52 @@ def test_each_cluster_has_a_row_with_what_to_be_careful_with() -> None:
     assert [row.picture for row in rows] == ["phenotypes/0000.jpg", "", ""]
 
 
-def test_patients_are_sorted_by_their_largest_cluster_and_the_table_has_their_names() -> None:
-    composition, components = phenotype_figures(shown())
-    assert [row[0] for row in composition.rows] == ["P2", "P1"]
-    assert composition.columns == ("patient_id", "cluster_0", "cluster_1", "cluster_2")
+def of(phenotypes: PhenotypesShown) -> ReportData:
+    return dataclasses.replace(make_full_report(), phenotypes=phenotypes)
+
+
+def test_columns_of_the_composition_go_by_risk_and_those_without_one_are_behind() -> None:
+    risks = RisksShown("os_months", {"P2": -0.5, "P1": 1.5}, 0.25)
+    several = dataclasses.replace(shown(), patient_ids=("P0", "P1", "P2"), shares=np.eye(3), risks=risks)
+    composition, components = phenotype_figures(of(several))
+    assert composition.columns == ("patient_id", "group", "risk", "cluster_0", "cluster_1", "cluster_2")
+    assert composition.rows == (
+        ("P2", "lower risk", -0.5, 0.0, 0.0, 1.0),
+        ("P1", "higher risk", 1.5, 0.0, 1.0, 0.0),
+        ("P0", "no risk", "", 1.0, 0.0, 0.0),
+    )
+    assert "by their risk (os_months), the lowest on the left, those without one on the right." in composition.note
+    assert "3 patients (columns) in 3 clusters (rows)" in composition.note
+    assert "share of a patient's tiles" in composition.drawn.document and ">risk<" in composition.drawn.document
     assert len(components.rows) == 12
+
+
+def test_without_risks_they_go_by_label_or_by_name() -> None:
+    by_label = patient_order(("P1", "P2", "P0", "P3"), None, {"P1": "normoxic", "P2": "hypoxic", "P0": "normoxic"})
+    assert by_label.places == (1, 2, 0, 3)
+    assert by_label.blocks == (("hypoxic", 1), ("normoxic", 2), ("no label", 1))
+    assert by_label.by == "by label, as no survival stage gave them a risk"
+    elsewhere = RisksShown("os", {"P9": 1.0}, 0.0)
+    for risks in (None, elsewhere):
+        by_name = patient_order(("P2", "P1"), risks, {"P1": ""})
+        assert (by_name.places, by_name.blocks, by_name.risks) == ((1, 0), (("", 2),), ())
+        assert by_name.by == "by name, as neither risk nor label is known"
+
+
+def images_of(document: str) -> list[UInt8Array]:
+    """The pictures in a plot, RGBA."""
+    found = re.findall(r"data:image/png;base64,([^\"]+)", document)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(one))).convert("RGBA")) for one in found]
+
+
+def test_every_share_of_hundreds_of_patients_is_a_cell_of_its_own() -> None:
+    rng = np.random.default_rng(1)
+    shares = rng.dirichlet(np.ones(6), 400).T
+    drawn = composition_plot("composition", "patient", shares, Blocks((("", 400),), np.zeros(0)))
+    cells = next(one for one in images_of(drawn.document) if one.shape[:2] == shares.shape)
+    opaque = cells[..., 3] / 255
+    assert np.abs(opaque - shares / shares.max()).max() < 0.01
+    assert len(drawn.document) < 60_000
 
 
 def test_the_section_says_how_far_to_trust_clusters_and_escapes_what_comes_from_tables() -> None:
@@ -72,7 +120,7 @@ def test_the_section_says_how_far_to_trust_clusters_and_escapes_what_comes_from_
 
 def test_a_run_shows_its_phenotypes_unless_the_tables_beside_them_are_others(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    assert phenotypes_of(run) is None
+    assert phenotypes_of(run, {}) is None
     run.phenotypes.mkdir()
     for name, text in (
         ("patients.csv", "patient_id,n_tiles,cluster_0,cluster_1,cluster_2\n007,10,0.5,0.5,0.0\n"),
@@ -82,10 +130,17 @@ def test_a_run_shows_its_phenotypes_unless_the_tables_beside_them_are_others(tmp
         (run.phenotypes / name).write_text(text)
     facts = {**FACTS, "tables": composition_digest(run.phenotypes)}
     (run.phenotypes / "phenotypes.json").write_text(json.dumps(facts))
-    found = phenotypes_of(run)
+    found = phenotypes_of(run, {})
     assert found is not None
     assert found.patient_ids == ("007",)
     assert found.shares.tolist() == [[0.5, 0.5, 0.0]]
     assert found.pictures == (None, None, None)
+    run.survival.mkdir()
+    (run.survival / "patients.csv").write_text(
+        "endpoint,patient_id,set,risk,group\ndfs,007,test,9.5,high\nos,007,test,0.5,high\n"
+    )
+    endpoints = {"dfs": {"signature": None}, "os": {"signature": {"cut": 0.25}}}
+    found = phenotypes_of(run, {"endpoints": endpoints, "settings": {"times": ["dfs", "os"]}})
+    assert found is not None and found.risks == RisksShown("os", {"007": 0.5}, 0.25)
     (run.phenotypes / "patients.csv").write_text("patient_id\n")
-    assert phenotypes_of(run) is None
+    assert phenotypes_of(run, {}) is None
