@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
+UInt64Array = NDArray[np.uint64]
 AnyArray = NDArray[Any]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

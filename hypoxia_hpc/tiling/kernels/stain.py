@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from hypoxia_hpc.machine.compiling import kernel
-from hypoxia_hpc.records import Float64Array, Int64Array, UInt8Array
+from hypoxia_hpc.records import Float64Array, Int64Array, UInt8Array, UInt64Array
 
 FIELD_BITS = 21
 FIELD = (1 << FIELD_BITS) - 1
@@ -104,18 +104,24 @@ def quantile_of_counts(counts: Int64Array, share: float) -> float:
 
 
 @kernel()
-def recolour(pixels: UInt8Array, sums: Int64Array, colours: UInt8Array, glass: int, out: UInt8Array) -> None:
-    """New colours of uint8 (n, 3) into ``out``: those that stand in ``colours``, uint8 (2**14,), at the upper bits of
-    a pixel's three sums. Pixels that the tiling rule calls background are copied (``glass`` 256: none is)."""
-    shift = FIELD_BITS - TABLE_BITS
+def recolour(pixels: UInt8Array, fields: UInt64Array, colours: UInt8Array, glass: int, out: UInt8Array) -> None:
+    """New colours of uint8 (n, 3) into ``out``, which may be the same: those that stand in ``colours``, uint8 (2**14,),
+    at the upper bits of a pixel's three sums, by ``fields``, uint64 (256, 3): with a sign a place would be checked.
+    Pixels that the tiling rule calls background are copied (``glass`` 256: none is)."""
+    mask, shift = np.uint64((1 << TABLE_BITS) - 1), FIELD_BITS - TABLE_BITS
+    shift_red, shift_green = np.uint64(shift), np.uint64(shift + FIELD_BITS)
+    shift_blue = np.uint64(shift + 2 * FIELD_BITS)
+    glass_from = np.uint32((glass << 16) - 32768)  # of Pillow's gray before it is shifted
     for i in range(pixels.shape[0]):
         red, green, blue = pixels[i, 0], pixels[i, 1], pixels[i, 2]
-        place = sums[red, 0] + sums[green, 1] + sums[blue, 2]
-        new_red = colours[(place & FIELD) >> shift]
-        new_green = colours[((place >> FIELD_BITS) & FIELD) >> shift]
-        new_blue = colours[place >> (2 * FIELD_BITS + shift)]
+        place = fields[red, 0] + fields[green, 1] + fields[blue, 2]
+        gray = np.uint32(19595) * np.uint32(red) + np.uint32(38470) * np.uint32(green)
+        gray += np.uint32(7471) * np.uint32(blue)
+        new_red = colours[(place >> shift_red) & mask]
+        new_green = colours[(place >> shift_green) & mask]
+        new_blue = colours[place >> shift_blue]
         # Both are there, and one is chosen by a mask: a branch that goes by noise costs twice the whole of it.
-        old = np.uint8(0) - np.uint8(is_glass(np.int32(red), np.int32(green), np.int32(blue), glass))
+        old = np.uint8(0) - np.uint8(gray >= glass_from)
         out[i, 0] = new_red ^ ((new_red ^ red) & old)
         out[i, 1] = new_green ^ ((new_green ^ green) & old)
         out[i, 2] = new_blue ^ ((new_blue ^ blue) & old)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hypoxia_hpc.records import Float64Array, Int64Array, UInt8Array
+from hypoxia_hpc.records import Float64Array, UInt8Array, UInt64Array
 from hypoxia_hpc.tiling.kernels.stain import FIELD_BITS, TABLE_BITS, recolour
 from hypoxia_hpc.tiling.stain.density import as_pixels, density_table, weighted_sums
 from hypoxia_hpc.tiling.stain.stains import Stains
@@ -18,9 +18,9 @@ MOST_LOGARITHM = 10.0  # of light, far beyond 255
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """What ``recolour`` reads: fields of a pixel's three sums, int64 (256, 3), and their colours, uint8 (2**14,)."""
+    """What ``recolour`` reads: fields of a pixel's three sums, uint64 (256, 3), and their colours, uint8 (2**14,)."""
 
-    fields: Int64Array
+    fields: UInt64Array
     colours: UInt8Array
 
 
@@ -41,9 +41,9 @@ def mixing(source: Stains, target: Stains) -> Float64Array:
 
 @dataclass(frozen=True, slots=True)
 class NewLight:
-    """Fields of a pixel's three sums, int64 (256, 3), and the light that each place of their table means, float64."""
+    """Fields of a pixel's three sums, uint64 (256, 3), and the light that each place of their table means, float64."""
 
-    fields: Int64Array
+    fields: UInt64Array
     light: Float64Array
 
 
@@ -53,7 +53,7 @@ def new_light(matrix: Float64Array, densities: Float64Array, white: Float64Array
     light = MIDDLES * -sums.step  # in place from here: larger arrays would come from new pages each time
     light -= sums.low
     np.minimum(light, MOST_LOGARITHM, out=light)
-    return NewLight(sums.fields, np.exp(light, out=light))
+    return NewLight(sums.fields.astype(np.uint64), np.exp(light, out=light))
 
 
 def recoloured(rgb: UInt8Array, new: Colours, glass: int) -> UInt8Array:
