@@ -50,12 +50,12 @@ def tile() -> UInt8Array:
 
 
 def macenko(rgb: UInt8Array) -> UInt8Array:
-    stains = fit_published(rgb).stains
+    stains = fit_published(rgb).found
     return published(rgb, _found(stains))
 
 
 def vahadane(rgb: UInt8Array) -> UInt8Array:
-    return recoloured(rgb, colours(_found(fit_vahadane(rgb, WHITE, GLASS).stains), REFERENCE), GLASS)
+    return recoloured(rgb, colours(_found(fit_vahadane(rgb, WHITE, GLASS).found), REFERENCE), GLASS)
 
 
 def dictionary_directions(rgb: UInt8Array) -> np.ndarray:
@@ -86,7 +86,7 @@ def _found(stains: Stains | None) -> Stains:
 
 def applying(rgb: UInt8Array) -> dict[str, Work]:
     """Application alone, and the bound, each ``REPEATS`` times."""
-    new = colours(_found(fit_macenko(rgb, WHITE, GLASS).stains), REFERENCE)
+    new = colours(_found(fit_macenko(rgb, WHITE, GLASS).found), REFERENCE)
     pixels, out = rgb.reshape(-1, 3), np.empty((TILE_PX**2, 3), np.uint8)
 
     def repeated(work: Work) -> Work:
@@ -117,7 +117,7 @@ def whole(rgb: UInt8Array) -> dict[str, Work]:
 
 def main() -> None:
     rgb = tile()
-    ours, theirs = _found(fit_vahadane(rgb, WHITE, GLASS).stains).directions, dictionary_directions(rgb)
+    ours, theirs = _found(fit_vahadane(rgb, WHITE, GLASS).found).directions, dictionary_directions(rgb)
     apart = [angle_degrees(ours[:, dye], theirs[:, dye]) for dye in range(2)]
     for work in (*applying(rgb).values(), *whole(rgb).values()):
         work()  # compiled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 UInt64Array = NDArray[np.uint64]
+Paint = Callable[[UInt8Array], None]  # changes pixels in place, uint8 (..., 3), C-contiguous
 AnyArray = NDArray[Any]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

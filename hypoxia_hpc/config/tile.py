@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import ADDED, Fraction, Table, Word
 from hypoxia_hpc.config.paths import LocalPath
+from hypoxia_hpc.config.stain import StainTable
 
 # Of level 0 of a slide, µm per pixel. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have
 # 352.8 µm/px (72 dpi), 84.7 (300), 42.3 (600) or 21.2 (1,200); a scanner of whole slides has 10 at most.
@@ -65,3 +66,13 @@ class TileTable(Table):
     codec: Literal["none", "lz4", "zstd", "jpeg"] = Field(
         "none", description='how the store packs pixels; "jpeg" (quality 90) changes them'
     )
+    stain: StainTable = Field(StainTable(), json_schema_extra=ADDED)
+
+    @model_validator(mode="after")
+    def _keeps_the_pixels_that_it_changes(self) -> TileTable:
+        if self.stain.method != "none" and self.pixels == "none":
+            raise ValueError(
+                '[tile.stain] changes the pixels of tiles, so a store must have them: set [tile] pixels = "store", or '
+                '[tile.stain] method = "none"'
+            )
+        return self

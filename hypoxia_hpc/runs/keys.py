@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple
+from pathlib import Path
 
 from hypoxia_hpc.cohorts.dealing import Member
 from hypoxia_hpc.config import (
@@ -20,6 +21,7 @@ from hypoxia_hpc.config import (
     stage_key,
 )
 from hypoxia_hpc.records import Json, Label, Slide
+from hypoxia_hpc.tiling.reference_digest import reference_digest
 from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
 
 TILE_RULE = 2
@@ -42,23 +44,32 @@ def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> st
     path = regions_path(table, slide.slide_id)
     regions = f"{regions_digest(path)}:rule-{REGIONS_RULE}" if path is not None else ""
     inputs = {"fingerprint": slide_fingerprint, "mpp": slide.mpp, "regions": regions}
-    return stage_key("tile", TILE_RULE, _keyed(table), inputs)
+    return stage_key("tile", TILE_RULE, tile_entries(table), inputs)
 
 
 def tile_spec(table: TileTable) -> Json:
     """What makes tiles of two runs comparable: the [tile] table without what changes no tile, or how it is kept."""
-    kept = table.keyed(exclude={"regions", "screen", "max_unreadable", "pixels", "codec"})
+    kept = {
+        name: value
+        for name, value in tile_entries(table).items()
+        if name not in ("screen", "max_unreadable", "pixels", "codec")
+    }
     lossy = table.codec == "jpeg" and table.pixels == "store"
     return {**kept, "regions": table.regions is not None, "screen_fast": table.screen == "fast", "lossy": lossy}
 
 
 def unread_tile_key(table: TileTable, slide: Slide, reason: str) -> str:
     """Key of the quarantine of a slide that cannot be read: it holds until the reason changes."""
-    return stage_key("tile", TILE_RULE, _keyed(table), {"fingerprint": f"unread: {reason}", "mpp": slide.mpp})
+    return stage_key("tile", TILE_RULE, tile_entries(table), {"fingerprint": f"unread: {reason}", "mpp": slide.mpp})
 
 
-def _keyed(table: TileTable) -> Json:
-    return table.keyed(exclude={"regions"})
+def tile_entries(table: TileTable) -> Json:
+    """The [tile] table as keys and stores have it: without the folder of regions, and the reference of a stain by its
+    SHA-256 ("" where it cannot be read)."""
+    entries = table.keyed(exclude={"regions"})
+    if table.stain.reference is not None:
+        entries["stain"] = {**entries["stain"], "reference": reference_digest(Path(table.stain.reference))}
+    return entries
 
 
 def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json:

@@ -48,7 +48,7 @@ def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool
     made = read_tile_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if made is not None and made.key == _key_of(table, slide, made.slide.fingerprint):
-        reader, remarks = made.plan.reader, made.slide.remarks
+        reader, remarks = made.plan.reader, made.remarks
         return SlideState(slide, "tile", "done", made.key, receipt, reader, remarks=remarks)
     if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
         return SlideState(slide, "tile", "quarantined", receipt.key, receipt)

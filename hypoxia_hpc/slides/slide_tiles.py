@@ -13,6 +13,7 @@ from hypoxia_hpc.records import Float32Array, Int64Array, Slide, TileCounts, Til
 from hypoxia_hpc.slides.masks import Masks, all_masked, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
+from hypoxia_hpc.slides.slide_stain import SlideStain, slide_stain
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
@@ -22,13 +23,15 @@ from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, Cut
 
 @dataclass(frozen=True, slots=True)
 class SlideTiles:
-    """The plan of a slide, how it was read, and what became of each tile. ``xy_l0`` int64 (n, 2) and ``background``
-    float32 (n,) in 0..1 are of the n tiles that are kept, in reading order; ``threads`` is how many cut them."""
+    """The plan of a slide, how it was read, what became of each tile, and of the stain (None: none is normalised).
+    ``xy_l0`` int64 (n, 2) and ``background`` float32 (n,) in 0..1 are of the n tiles that are kept, in reading order;
+    ``threads`` is how many cut them."""
 
     planned: SlidePlan
     masks: Masks
     cut: Cut
     threads: int
+    stain: SlideStain | None
 
     @property
     def plan(self) -> TilePlan:
@@ -72,13 +75,15 @@ def cut_slide(
         BUFFERS.clear()
     masks = tile_masks(opened, plan, table, planned.selected)
     selected = masks.selected & ~masks.screened_background
+    stain = slide_stain(opened, planned, selected, table, slide.slide_id)
     sources = opened.sources(plan, reading, selected, threads)
-    cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick)
+    paint = stain.paint if stain else None
+    cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick, paint)
     cut.states[masks.selected & masks.screened_background] = BACKGROUND
     _refuse_unreadable(slide, cut, reading, plan, table)
     if not cut.kept.any():
         raise _no_tissue(_counts(cut), plan, table)
-    return SlideTiles(planned, masks, cut, len(sources))
+    return SlideTiles(planned, masks, cut, len(sources), stain)
 
 
 def _rule(table: TileTable) -> CutRule:

@@ -18,8 +18,8 @@ MOST_LINKS = 40
 
 
 def needed_folders(config: RunConfig, slides: Sequence[Slide]) -> set[Path]:
-    """The folders that exist of those that an image must see to open the site file and every slide, weight file and
-    regions file."""
+    """The folders that exist of those that an image must see to open the site file and every slide, weight file,
+    regions file and reference of a stain."""
     paths = [slide.path for slide in slides]
     paths += [file for file in [site_file()] if file is not None]
     for named in _named(config):
@@ -36,6 +36,8 @@ def _named(config: RunConfig) -> Iterator[Path]:
             yield weights
     if config.tile.regions is not None:
         yield Path(config.tile.regions)
+    if config.tile.stain.reference is not None:
+        yield Path(config.tile.stain.reference)
 
 
 def _entries(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import NativeTiles, Pyramid, Slide, SlideSource, TilePlan, TileWork
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.keys import slide_tile_key, unread_tile_key
+from hypoxia_hpc.runs.keys import slide_tile_key, tile_entries, unread_tile_key
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
@@ -46,6 +46,10 @@ def tile(
     pool = min(workers or config.site.workers or allocation.cores, max(1, len(slides)))
     if config.tile.regions:
         _note_unused(run, config.tile, progress)
+    if config.tile.stain.method != "none":
+        from hypoxia_hpc.slides.slide_stain import stain_target
+
+        stain_target(config.tile)  # what is wrong with the reference is no fault of any slide
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
         return work_through(
@@ -125,7 +129,7 @@ class TileStage:
             tiles.threads,
             turbojpeg.library() is not None,
             NativeTiles(tiles.cut.blocks_read, blocks.rows * blocks.columns),
-            attributes.slide.remarks,
+            attributes.remarks,
         )
 
     def _attributes(self, slide: Slide, pyramid: Pyramid, tiles: SlideTiles, key: str) -> TileAttributes:
@@ -136,12 +140,13 @@ class TileStage:
         return TileAttributes(
             key,
             _header(slide, pyramid, tiles.plan),
-            self.table.keyed(exclude={"regions"}),
+            tile_entries(self.table),
             _plan_record(tiles),
             tiles.counts,
             regions_digest(regions) if regions else "",
             tiles.planned.classes or {},
             {"hypoxia_hpc": __version__, "numpy": np.__version__, **openslide_versions(), **codec_versions()},
+            tiles.stain.record if tiles.stain else {},
         )
 
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hypoxia_hpc.records import Json, TileCounts
 from hypoxia_hpc.stores.integrity import store_attributes
-from hypoxia_hpc.tiling.remarks import remarks
+from hypoxia_hpc.tiling.remarks import UNTRUSTED_STAIN, remarks
 
 Kind = TypeVar("Kind")
 
@@ -70,7 +70,8 @@ class PlanRecord:
 @dataclass(frozen=True, slots=True)
 class TileAttributes:
     """Of a tile store. ``spec`` is the [tile] table, ``regions`` the SHA-256 of the regions file ("" without one), in
-    which each class has as many annotations as ``region_classes`` says ("" is no class)."""
+    which each class has as many annotations as ``region_classes`` says ("" is no class). ``stain``: what the fit of
+    [tile.stain] has found and what the tiles were given; not written where none is asked for."""
 
     key: str
     slide: SlideHeader = field(default_factory=SlideHeader)
@@ -80,9 +81,17 @@ class TileAttributes:
     regions: str = ""
     region_classes: Mapping[str, int] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
+    stain: Json = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The kinds of what is odd about the slide and its tiles."""
+        return (*self.slide.remarks, *((UNTRUSTED_STAIN,) if self.stain.get("why_not") else ()))
 
     def as_json(self) -> Json:
         entries = asdict(self)
+        if not self.stain:
+            del entries["stain"]
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
         if self.slide.images == 1:
             del entries["slide"]["images"]

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.records import Int64Array, Paint, UInt8Array
 from hypoxia_hpc.tiling.kernels import assembly, blocks, state
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.planes import PACKED
@@ -138,6 +138,7 @@ def cut_tiles(
     selected: NDArray[np.bool_],
     new_tile: Callable[[], UInt8Array],
     tick: Callable[[int], None] = lambda tiles: None,
+    paint: Paint | None = None,
 ) -> Cut:
     """Decide every tile of a grid, and put the pixels of the kept ones, in reading order, where ``new_tile`` says.
 
@@ -149,13 +150,14 @@ def cut_tiles(
         selected: bool (n,); a tile that is not selected is MASKED, and no block is read for it.
         new_tile: called once for each kept tile, gives uint8 (tile_px, tile_px, 3), C-contiguous, to be filled.
         tick: called now and then with the number of tiles decided since the last call.
+        paint: changes a kept tile in place, once it is decided and filled, in the thread that cuts it.
 
     Raises:
         SlideError: ``native-tile-too-large`` where the blocks of one tile exceed the memory, and what sources raise.
     """
     states = np.where(selected, state.UNDECIDED, state.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
     strips = [
-        _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources))
+        _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources), paint)
         for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
     ]
     helpers = [_Helper(strip) for strip in strips[1:]] if grid.rows else []
@@ -222,12 +224,13 @@ class _Strip:
         columns: slice,
         states: UInt8Array,
         pool_bytes: int,
+        paint: Paint | None,
     ) -> None:
         self.shape = states.shape
         self.grid = replace(grid, columns=states.shape[1])
         self.cut = Cut(states.flatten(), np.zeros(states.size, dtype=np.int64))
         of_blocks = replace(source.grid, left=source.grid.left - columns.start * grid.side)
-        self._cutter = _Cutter(source, of_blocks, self.grid, rule, pool_bytes)
+        self._cutter = _Cutter(source, of_blocks, self.grid, rule, pool_bytes, paint)
         self._row = 0
 
     def cut_row(self, new_tile: Callable[[], UInt8Array]) -> int:
@@ -271,9 +274,16 @@ class _Helper:
 
 class _Cutter:
     def __init__(
-        self, source: BlockSource, of_blocks: BlockGrid, grid: TileGrid, rule: CutRule, pool_bytes: int
+        self,
+        source: BlockSource,
+        of_blocks: BlockGrid,
+        grid: TileGrid,
+        rule: CutRule,
+        pool_bytes: int,
+        paint: Paint | None = None,
     ) -> None:
         self._source = source
+        self._paint = paint
         self._grid = grid
         layout = _layout(of_blocks, grid)
         self._block_columns = layout.block_columns
@@ -325,9 +335,15 @@ class _Cutter:
     def _assemble(self, row: int, new_tile: Callable[[], UInt8Array]) -> None:
         arrays, rgb_shape = self._arrays, self._rgb_shape
         if not self._averaging:
-            assembly.assemble_tile(*arrays, row, new_tile().reshape(rgb_shape))
+            tile = new_tile()
+            assembly.assemble_tile(*arrays, row, tile.reshape(rgb_shape))
         elif assembly.average_tile(*arrays, row, self._square, self._reduced):
-            assembly.unpack_tile(self._reduced, new_tile().reshape(rgb_shape))
+            tile = new_tile()
+            assembly.unpack_tile(self._reduced, tile.reshape(rgb_shape))
+        else:
+            return
+        if self._paint is not None:
+            self._paint(tile)
 
 
 def _layout(of_blocks: BlockGrid, grid: TileGrid) -> Layout:

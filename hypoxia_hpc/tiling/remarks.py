@@ -11,6 +11,7 @@ from hypoxia_hpc.tiling.plan import MPP_AT_1X, sane_mpp
 MOST_DOUBT = 0.15
 
 CONTRADICTION, TWO_MPP, LARGEST = "mpp-contradicts-power", "mpp-said-twice", "largest-of-several-images"
+UNTRUSTED_STAIN = "stain-not-trusted"
 FIRST_PLACE = "an OME-XML counts before the tags of resolution, and these before PerkinElmer's XML"
 # In the order in which they are said.
 SENTENCES = {
@@ -19,6 +20,8 @@ SENTENCES = {
     TWO_MPP: f"slides whose file says µm/px in two places, more than {100 * MOST_DOUBT:g} % apart: {FIRST_PLACE}; "
     "where it is wrong, give the slide its mpp in slides.csv",
     LARGEST: "slides whose file has several images of full resolution: the largest counts",
+    UNTRUSTED_STAIN: "slides whose stain cannot be right as it was fitted (one dye, ink, not haematoxylin and eosin): "
+    "their tiles keep their colours",
 }
 
 

@@ -54,7 +54,7 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
         'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
         'regions (no default), regions_rule = "include", region_classes = [], '
         'regions_missing = "quarantine", min_region = 0.5, max_unreadable = 0.01, '
-        'pixels = "store", codec = "none"'
+        'pixels = "store", codec = "none", [stain]'
     )
 
 
@@ -411,6 +411,7 @@ def test_every_entry_of_a_table_enters_its_key() -> None:
         "max_unreadable": (0.02,),
         "pixels": ("none",),
         "codec": ("lz4", "zstd", "jpeg"),
+        "stain": ({"method": "macenko"}, {"method": "vahadane"}, {"untrusted": "quarantine"}),
     }
     assert set(changes) == set(TileTable.model_fields)
     tables = [

@@ -21,6 +21,7 @@ ENTRIES: dict[str, dict[str, object]] = {
     "train.finetune.weights": {"weights_sha256": SHA256},
     "train.contrastive_network.weights": {"weights_sha256": SHA256},
     "train.split_file": {},
+    "tile.stain.reference": {"method": "macenko"},
     "site.weights": {},
     "site.scratch": {},
     "site.slurm.image": {},

@@ -70,6 +70,7 @@ OTHER: dict[str, Any] = {
     "outcome.event": "died",
     "tile.default_mpp": 0.25,
     "tile.region_classes": ["Tumor"],
+    "tile.stain.reference": "other.png",
     "extract.name": "other",
     "extract.backbone": "vgg16",
     "extract.weights": "other.weights.h5",
@@ -117,6 +118,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "cohort": (),
     "outcome": (*MODELS, "evaluate"),
     "tile": ("tile",),
+    "tile.stain": ("tile",),
     "extract": ("extract",),
     **{f"train.{name}": (name,) for name in MODELS},
     **{f"train.search.{name}": (name,) for name in MODELS},
@@ -264,6 +266,8 @@ def test_an_entry_changes_the_keys_that_it_must_and_no_other(name: str) -> None:
         raw["train"]["heads"].remove("finetune")
     if name == "train.repeats":
         raw["train"]["folds"] = 2
+    if name == "tile.stain.reference":  # by its content: tests/slides/test_slide_stain.py
+        raw["tile"] = {"stain": {"method": "macenko"}}
     before = parse_config(raw, source="run.toml")
     *tables, last = name.split(".")
     inner = raw

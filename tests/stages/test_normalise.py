@@ -48,8 +48,8 @@ def test_two_renderings_of_one_tissue_come_together(
     assert np.corrcoef(here.mean(1), now.mean(1))[0, 1] > 0.95
     if isinstance(made.target, Stains):
         again = fit_macenko(made.image, made.target.white, GLASS)
-        assert again.stains is not None
-        assert angle_degrees(again.stains.directions[:, 0], OTHER.directions[:, 0]) < 6
+        assert again.found is not None
+        assert angle_degrees(again.found.directions[:, 0], OTHER.directions[:, 0]) < 6
 
 
 def test_the_command_shows_what_was_fitted_and_writes_no_second_time(

@@ -21,7 +21,7 @@ STRONG = 0.99  # the quantile that stands for the strongest concentration
 LEAST_PIXELS = 100
 
 
-def fit_macenko(rgb: UInt8Array, white: Float64Array, glass: int) -> Fit:
+def fit_macenko(rgb: UInt8Array, white: Float64Array, glass: int) -> Fit[Stains]:
     """The dyes of the tissue in uint8 (..., 3), where the bare glass has the light ``white``, float64 (3,), and what
     has gray ``glass`` (1 to 256) or more is background."""
     densities = density_table(white)

@@ -1,19 +1,62 @@
-"""The methods of stain normalisation by their names: fit an image and a reference, give the one the other's colours."""
+"""The methods of stain normalisation by their names: how tissue is fitted, and how pixels get a reference's colours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Float64Array, UInt8Array
-from hypoxia_hpc.tiling.stain.density import light_of_glass
+from hypoxia_hpc.records import Float64Array, Paint, UInt8Array
+from hypoxia_hpc.tiling.kernels.lab import move_lab
+from hypoxia_hpc.tiling.kernels.stain import recolour
+from hypoxia_hpc.tiling.stain.density import as_pixels, light_of_glass
 from hypoxia_hpc.tiling.stain.macenko import fit_macenko
 from hypoxia_hpc.tiling.stain.published import REFERENCE, fit_published, published
-from hypoxia_hpc.tiling.stain.recolouring import colours, recoloured
-from hypoxia_hpc.tiling.stain.reinhard import LabFit, LabMoments, fit_reinhard, moved
-from hypoxia_hpc.tiling.stain.stains import Fit, Stains
+from hypoxia_hpc.tiling.stain.recolouring import colours
+from hypoxia_hpc.tiling.stain.reinhard import LabMoments, fit_reinhard, moving
+from hypoxia_hpc.tiling.stain.stains import Fit, Found, Stains
 from hypoxia_hpc.tiling.stain.vahadane import fit_vahadane
+
+PUBLISHED = "published"  # of whole images alone: it changes glass, too
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Found]):
+    """``fit(rgb, white, glass)`` of the tissue in uint8 (..., 3), bare glass having the light ``white``, float64 (3,);
+    ``paint(source, target, glass)`` makes what gives pixels fitted as ``source`` the colours of ``target``. What has
+    gray ``glass`` (1 to 255) or more is glass and stays. ``usual``: the target where no reference is named."""
+
+    fit: Callable[[UInt8Array, Float64Array, int], Fit[Found]]
+    paint: Callable[[Found, Found, int], Paint]
+    usual: Found | None
+
+
+def _paint_dyes(source: Stains, target: Stains, glass: int) -> Paint:
+    new = colours(source, target)
+
+    def paint(rgb: UInt8Array) -> None:
+        pixels = as_pixels(rgb)
+        recolour(pixels, new.fields, new.colours, glass, pixels)
+
+    return paint
+
+
+def _paint_moments(source: LabMoments, target: LabMoments, glass: int) -> Paint:
+    factor, added = moving(source, target)
+
+    def paint(rgb: UInt8Array) -> None:
+        pixels = as_pixels(rgb)
+        move_lab(pixels, factor, added, glass, pixels)
+
+    return paint
+
+
+METHODS: Mapping[str, Method[Any]] = {
+    "macenko": Method(fit_macenko, _paint_dyes, REFERENCE),
+    "vahadane": Method(fit_vahadane, _paint_dyes, REFERENCE),
+    "reinhard": Method(fit_reinhard, _paint_moments, None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,74 +69,49 @@ class Normalised:
 
 
 def normalised(rgb: UInt8Array, method: str, reference: UInt8Array | None, glass: int) -> Normalised:
-    """uint8 (..., 3) in the colours of a reference, uint8 (..., 3), by a method of ``METHODS``.
+    """uint8 (..., 3) in the colours of a reference, uint8 (..., 3), by a method of ``METHODS`` or ``PUBLISHED``.
 
     Without a reference, dyes and their strengths are the published ones (``tiling.stain.published``); Reinhard's
     method needs one. What has gray ``glass`` (1 to 255) or more is glass and stays, but for ``published``, which
     changes it too. Raises InputError where a fit is not trusted, naming what was fitted and why.
     """
-    return METHODS[method](rgb, reference, glass)
+    if method == PUBLISHED:
+        return _published(rgb, reference)
+    target = target_of(method, reference, glass)
+    source = _require("the image", METHODS[method].fit(rgb, light_of_glass(rgb, glass), glass))
+    image = rgb.copy()
+    METHODS[method].paint(source, target, glass)(image)
+    return Normalised(image, source, target)
 
 
-def _macenko(rgb: UInt8Array, reference: UInt8Array | None, glass: int) -> Normalised:
-    return _by_dyes(fit_macenko, rgb, reference, glass)
-
-
-def _vahadane(rgb: UInt8Array, reference: UInt8Array | None, glass: int) -> Normalised:
-    return _by_dyes(fit_vahadane, rgb, reference, glass)
-
-
-def _by_dyes(
-    fit: Callable[[UInt8Array, Float64Array, int], Fit], rgb: UInt8Array, reference: UInt8Array | None, glass: int
-) -> Normalised:
-    source = _dyes("the image", fit(rgb, light_of_glass(rgb, glass), glass))
-    target = REFERENCE
+def target_of(method: str, reference: UInt8Array | None, glass: int) -> Any:
+    """What a method of ``METHODS`` gives to images: the fit of a reference, uint8 (..., 3), or its usual one. Raises
+    InputError where it has none, and where the fit is not trusted."""
+    chosen = METHODS[method]
     if reference is not None:
-        target = _dyes("the reference", fit(reference, light_of_glass(reference, glass), glass))
-    return Normalised(recoloured(rgb, colours(source, target), glass), source, target)
-
-
-def _reinhard(rgb: UInt8Array, reference: UInt8Array | None, glass: int) -> Normalised:
-    if reference is None:
+        return _require("the reference", chosen.fit(reference, light_of_glass(reference, glass), glass))
+    if chosen.usual is None:
         raise InputError(
-            "Reinhard's method takes its colours from an image", remedy="name one with --to, or another --method"
+            f"{method.capitalize()}'s method takes its colours from an image",
+            remedy="name one with --to, or another --method",
         )
-    target = _moments("the reference", fit_reinhard(reference, light_of_glass(reference, glass), glass))
-    source = _moments("the image", fit_reinhard(rgb, light_of_glass(rgb, glass), glass))
-    return Normalised(moved(rgb, source, target, glass), source, target)
+    return chosen.usual
 
 
-def _published(rgb: UInt8Array, reference: UInt8Array | None, glass: int) -> Normalised:
+def _published(rgb: UInt8Array, reference: UInt8Array | None) -> Normalised:
     if reference is not None:
         raise InputError(
             "the published normalisation has a reference of its own", remedy="leave out --to, or name another --method"
         )
-    source = _dyes("the image", fit_published(rgb))
+    source = _require("the image", fit_published(rgb))
     return Normalised(published(rgb, source), source, REFERENCE)
 
 
-METHODS: Mapping[str, Callable[[UInt8Array, UInt8Array | None, int], Normalised]] = {
-    "macenko": _macenko,
-    "vahadane": _vahadane,
-    "reinhard": _reinhard,
-    "published": _published,
-}
-
-
-def _dyes(what: str, fit: Fit) -> Stains:
-    if fit.stains is None:
-        raise _not_trusted(what, fit.why_not)
-    return fit.stains
-
-
-def _moments(what: str, fit: LabFit) -> LabMoments:
-    if fit.moments is None:
-        raise _not_trusted(what, fit.why_not)
-    return fit.moments
-
-
-def _not_trusted(what: str, why_not: str) -> InputError:
-    return InputError(
-        f"{what} cannot be normalised, it stays as it is: {why_not}",
-        remedy="take a part with tissue stained by haematoxylin and eosin, without ink",
-    )
+def _require(what: str, fit: Fit[Found]) -> Found:
+    """What was found. Raises InputError where it is not trusted, with the reason."""
+    if fit.found is None:
+        raise InputError(
+            f"{what} cannot be normalised, it stays as it is: {fit.why_not}",
+            remedy="take a part with tissue stained by haematoxylin and eosin, without ink",
+        )
+    return fit.found

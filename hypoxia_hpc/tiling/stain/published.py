@@ -25,7 +25,7 @@ REFERENCE = Stains(
 )
 
 
-def fit_published(rgb: UInt8Array) -> Fit:
+def fit_published(rgb: UInt8Array) -> Fit[Stains]:
     """The dyes of uint8 (..., 3); whatever they are, they are trusted."""
     densities = density_table(WHITE, ADDED)
     tissue = stained(rgb, densities, NO_GLASS)

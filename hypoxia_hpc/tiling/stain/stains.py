@@ -7,6 +7,7 @@ Beer and Lambert: a pixel is ``white · exp(-directions @ concentrations)``, cha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -35,11 +36,14 @@ class Stains:
     white: Float64Array
 
 
+Found = TypeVar("Found")
+
+
 @dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Generic[Found]):
     """What a fit has found, or None and the reason why it is not trusted."""
 
-    stains: Stains | None
+    found: Found | None
     why_not: str
 
 
@@ -49,7 +53,7 @@ def angle_degrees(one: Float64Array, other: Float64Array) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def trusted(stains: Stains) -> Fit:
+def trusted(stains: Stains) -> Fit[Stains]:
     """The fit, unless something speaks against it: its dyes lie over 45 degrees from those of H&E, cannot be separated,
     or one of them is not there."""
     reason = _why_not(stains)

@@ -17,7 +17,7 @@ SPARSITY = 0.02
 ROUNDS, SETTLED = 200, 1e-5  # some 20 rounds on planted dyes, 60 on real images
 
 
-def fit_vahadane(rgb: UInt8Array, white: Float64Array, glass: int) -> Fit:
+def fit_vahadane(rgb: UInt8Array, white: Float64Array, glass: int) -> Fit[Stains]:
     """The dyes of the tissue in uint8 (..., 3), where the bare glass has the light ``white``, float64 (3,), and what
     has gray ``glass`` (1 to 256) or more is background. Every n-th pixel counts: equal pixels have equal dyes."""
     densities = density_table(white)

@@ -15,11 +15,11 @@ from hypoxia_hpc.tiling.stain.stains import angle_degrees
 def test_planted_dyes_are_found_whatever_else_is_glass() -> None:
     for glass in (0.0, 0.5, 0.98):
         fit = fit_macenko(dyed(glass=glass), WHITE, GLASS)
-        assert fit.stains is not None, fit.why_not
+        assert fit.found is not None, fit.why_not
         for dye in range(2):
-            assert angle_degrees(fit.stains.directions[:, dye], SLIDE.directions[:, dye]) < 4
+            assert angle_degrees(fit.found.directions[:, dye], SLIDE.directions[:, dye]) < 4
         # Some degrees between two dyes that lie 45 apart are a quarter of the paler one's strength.
-        assert fit.stains.strongest == pytest.approx(SLIDE.strongest, rel=0.3)
+        assert fit.found.strongest == pytest.approx(SLIDE.strongest, rel=0.3)
 
 
 def test_dyes_and_strengths_are_those_of_the_twin() -> None:
@@ -27,9 +27,9 @@ def test_dyes_and_strengths_are_those_of_the_twin() -> None:
     densities = density_table(WHITE)
     tissue = stained(rgb, densities, GLASS)
     fit = fit_macenko(rgb, WHITE, GLASS)
-    assert fit.stains is not None
+    assert fit.found is not None
     expected = naive.macenko(tissue.pixels.tolist(), WHITE)
-    assert fit.stains.directions == pytest.approx(expected, abs=2e-3)
+    assert fit.found.directions == pytest.approx(expected, abs=2e-3)
     found = strongest_concentrations(tissue.pixels, densities, expected)
     assert found == pytest.approx(naive.strongest(tissue.pixels.tolist(), WHITE, expected), abs=3e-3)
 
@@ -47,4 +47,4 @@ def test_dyes_and_strengths_are_those_of_the_twin() -> None:
 )
 def test_what_is_no_tissue_is_not_trusted(rgb: np.ndarray, reason: str) -> None:
     fit = fit_macenko(rgb, WHITE, GLASS)
-    assert fit.stains is None and reason in fit.why_not
+    assert fit.found is None and reason in fit.why_not

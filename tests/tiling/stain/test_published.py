@@ -16,7 +16,7 @@ def test_the_published_pictures_are_reproduced_within_one_gray_level(
 ) -> None:
     """Some percent of the pixels differ by one: quantiles and colours come from tables here."""
     rgb = _pixels(shared_data("stain/example1.png"))
-    source = fit_published(rgb).stains
+    source = fit_published(rgb).found
     assert source is not None
     for alone, name in ((None, "norm1"), ("haematoxylin", "norm1_H"), ("eosin", "norm1_E")):
         difference = np.abs(published(rgb, source, alone).astype(int) - _pixels(shared_data(f"stain/{name}.png")))

@@ -24,17 +24,17 @@ def test_every_colour_is_that_of_the_twin_within_a_gray_level(source: Stains, ta
 def test_glass_stays_and_tissue_gets_the_dyes_of_the_reference() -> None:
     rgb = dyed()
     fit = fit_macenko(rgb, WHITE, GLASS)
-    assert fit.stains is not None
-    out = recoloured(rgb, colours(fit.stains, OTHER), GLASS)
+    assert fit.found is not None
+    out = recoloured(rgb, colours(fit.found, OTHER), GLASS)
     is_glass = np.array([naive.gray(*pixel) >= GLASS for pixel in rgb.reshape(-1, 3).tolist()]).reshape(rgb.shape[:2])
     assert is_glass.mean() > 0.15
     assert np.array_equal(out[is_glass], rgb[is_glass])
     again = fit_macenko(out, OTHER.white, GLASS)
-    assert again.stains is not None
-    assert again.stains.directions == pytest.approx(
+    assert again.found is not None
+    assert again.found.directions == pytest.approx(
         OTHER.directions / np.linalg.norm(OTHER.directions, axis=0), abs=0.05
     )
-    assert again.stains.strongest == pytest.approx(OTHER.strongest, rel=0.05)
+    assert again.found.strongest == pytest.approx(OTHER.strongest, rel=0.05)
 
 
 def test_no_sum_leaves_its_field() -> None:

@@ -12,7 +12,7 @@ WHITE, STRONGEST = np.full(3, 240.0), np.array([2.0, 1.0])
 
 def test_dyes_of_the_books_are_trusted_in_their_order_alone() -> None:
     directions = ordered(RUIFROK)
-    assert trusted(Stains(directions, STRONGEST, WHITE)).stains is not None
+    assert trusted(Stains(directions, STRONGEST, WHITE)).found is not None
     assert np.linalg.norm(directions, axis=0) == pytest.approx(1.0)
     for mixed in (RUIFROK[:, ::-1], -RUIFROK, RUIFROK * [-3.0, 2.0]):
         assert ordered(mixed) == pytest.approx(directions)
@@ -30,7 +30,7 @@ def test_dyes_of_the_books_are_trusted_in_their_order_alone() -> None:
 )
 def test_what_speaks_against_a_fit_is_said(directions: np.ndarray, strongest: np.ndarray, reason: str) -> None:
     fit = trusted(Stains(directions, strongest, WHITE))
-    assert fit.stains is None and reason in fit.why_not
+    assert fit.found is None and reason in fit.why_not
 
 
 def test_angles_are_in_degrees() -> None:

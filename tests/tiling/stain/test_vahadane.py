@@ -14,10 +14,10 @@ from hypoxia_hpc.tiling.stain.vahadane import fit_vahadane, sparse_codes, sparse
 def test_planted_dyes_are_found_the_same_each_time() -> None:
     fit = fit_vahadane(dyed(), WHITE, GLASS)
     again = fit_vahadane(dyed(), WHITE, GLASS)
-    assert fit.stains is not None and again.stains is not None, fit.why_not
-    assert np.array_equal(fit.stains.directions, again.stains.directions)
+    assert fit.found is not None and again.found is not None, fit.why_not
+    assert np.array_equal(fit.found.directions, again.found.directions)
     for dye in range(2):
-        assert angle_degrees(fit.stains.directions[:, dye], SLIDE.directions[:, dye]) < 5
+        assert angle_degrees(fit.found.directions[:, dye], SLIDE.directions[:, dye]) < 5
 
 
 def test_codes_are_those_of_trying_all_cases() -> None:
@@ -35,4 +35,4 @@ def test_what_has_no_two_dyes_is_not_trusted() -> None:
     assert sparse_directions(one_dye) is None
     assert "stained pixels" in fit_vahadane(np.full((9, 9, 3), 255, np.uint8), WHITE, GLASS).why_not
     black = fit_vahadane(np.zeros((50, 50, 3), np.uint8), WHITE, GLASS)
-    assert black.stains is None and black.why_not
+    assert black.found is None and black.why_not
