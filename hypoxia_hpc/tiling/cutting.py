@@ -160,6 +160,13 @@ def cut_tiles(
         _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources), paint)
         for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
     ]
+    _cut_in_strips(strips, grid, new_tile, tick)
+    return _joined(strips)
+
+
+def _cut_in_strips(
+    strips: Sequence[_Strip], grid: TileGrid, new_tile: Callable[[], UInt8Array], tick: Callable[[int], None]
+) -> None:
     helpers = [_Helper(strip) for strip in strips[1:]] if grid.rows else []
     try:
         for row in range(grid.rows):
@@ -172,7 +179,6 @@ def cut_tiles(
             helper.close()
         for strip in strips:
             strip.close()
-    return _joined(strips)
 
 
 def _joined(strips: Sequence[_Strip]) -> Cut:
