@@ -141,6 +141,23 @@ def most_typical(features: Float64Array, clusters: Int64Array, k: int, most: int
     return found
 
 
+def varied_slides(shares: Float64Array, patients: Sequence[str], groups: Mapping[str, str], most: int) -> list[int]:
+    """Places of at most ``most`` slides, of the clusters in which their tiles are (shares (n, k)), one a patient: from
+    each group of patients in turn the slide whose tiles are spread over most clusters (by entropy)."""
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    waiting: dict[str, list[int]] = {}
+    for place in np.argsort((shares * logs).sum(axis=1), kind="stable").tolist():
+        waiting.setdefault(groups.get(patients[place], ""), []).append(place)
+    chosen: list[int] = []
+    while any(waiting.values()) and len(chosen) < most:
+        for name in sorted(waiting):
+            shown = {patients[place] for place in chosen}
+            waiting[name] = [place for place in waiting[name] if patients[place] not in shown]
+            if waiting[name] and len(chosen) < most:
+                chosen.append(waiting[name].pop(0))
+    return chosen
+
+
 def principal_components(features: Float64Array) -> Float64Array:
     """Tiles (n, d) on the two directions in which they differ most, (n, 2); the largest entry of each direction is
     positive. Zeros where there are fewer than two tiles."""

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from hypoxia_hpc.analysis.phenotypes import varied_slides
+from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.cohorts.textfiles import unguard
-from hypoxia_hpc.models.phenotypes import PATIENTS_FILE, PICTURED_TILES, PICTURES, SAMPLE_FILE, read_facts
+from hypoxia_hpc.models.phenotypes import (
+    PATIENTS_FILE,
+    PICTURED_TILES,
+    PICTURES,
+    SAMPLE_FILE,
+    SLIDES_FILE,
+    TILES_FILE,
+    read_facts,
+)
 from hypoxia_hpc.models.predictions import reading_predictions
+from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.reading import UnfitFileError, read_plain
-from hypoxia_hpc.records import Json
-from hypoxia_hpc.reports.data import PhenotypesShown, RisksShown
+from hypoxia_hpc.records import Json, Label
+from hypoxia_hpc.reports.data import PhenotypesShown, RisksShown, SlideMap
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.prognosis import RISKS_FILE
+from hypoxia_hpc.stores.attributes import read_tile_attributes
 
 MOST_PICTURE_BYTES = 10_000_000
+MOST_MAPS = 4
+STAGE = "phenotypes"
 
 
-def phenotypes_of(run: RunDir, survival: Json) -> PhenotypesShown | None:
-    """``survival``: the content of survival.json, which has their risks. None where there are none, or they are
-    damaged, or of another run's clusters. Raises NotReadyError, MachineError for tables that cannot be read."""
+def phenotypes_of(run: RunDir, survival: Json, labels: Mapping[str, Label | None]) -> PhenotypesShown | None:
+    """``survival``: the content of survival.json, which has the risks; ``labels``: of patients. None where there are
+    no phenotypes, or they are damaged, or of another run's clusters. Raises NotReadyError, MachineError for tables that
+    cannot be read."""
     facts = read_facts(run)
     if facts is None:
         return None
@@ -28,6 +44,7 @@ def phenotypes_of(run: RunDir, survival: Json) -> PhenotypesShown | None:
         patients = pd.read_csv(opened, dtype={"patient_id": str})
     with reading_predictions(run.phenotypes / SAMPLE_FILE) as opened:
         sample = pd.read_csv(opened, nrows=PICTURED_TILES)
+    risks = _risks(run, survival)
     return PhenotypesShown(
         facts,
         tuple(unguard(name) for name in patients["patient_id"]),
@@ -35,8 +52,55 @@ def phenotypes_of(run: RunDir, survival: Json) -> PhenotypesShown | None:
         tuple(_picture(run.phenotypes / PICTURES / f"{number:04d}.jpg") for number in range(facts["clusters"])),
         sample[["component_1", "component_2"]].to_numpy(dtype="float64"),
         sample["cluster"].to_numpy(dtype="int64"),
-        _risks(run, survival),
+        risks,
+        tuple(_maps(run, _groups(run, risks, labels))),
     )
+
+
+def _groups(run: RunDir, risks: RisksShown | None, labels: Mapping[str, Label | None]) -> dict[str, str]:
+    """Of each patient of whom it is known: lower or higher risk, without risks the class."""
+    outcome = run.outcome()
+    if risks is not None:
+        return {name: f"{'higher' if one > risks.cut else 'lower'} risk" for name, one in risks.by_patient.items()}
+    if not isinstance(outcome, NamedClasses):
+        return {}
+    return {name: outcome.shown(label) for name, label in labels.items() if label is not None}
+
+
+def _maps(run: RunDir, groups: Mapping[str, str]) -> Iterator[SlideMap]:
+    """Of a few slides, those whose tile stores are there."""
+    if not (run.phenotypes / TILES_FILE).exists():
+        return
+    with reading_predictions(run.phenotypes / SLIDES_FILE, STAGE) as opened:
+        slides = pd.read_csv(opened, dtype={"slide_id": str, "patient_id": str})
+        shares = slides.filter(regex=r"^cluster_\d+$").to_numpy(dtype="float64")
+        slide_ids, owners = ([unguard(one) for one in slides[name]] for name in ("slide_id", "patient_id"))
+    chosen = [place for place in varied_slides(shares, owners, groups, MOST_MAPS) if is_slide_id(slide_ids[place])]
+    tiles = _tiles_of(run, [slide_ids[place] for place in chosen])
+    for place in chosen:
+        made = read_tile_attributes(run.tiles(slide_ids[place]))
+        of_slide = tiles[tiles["slide_id"] == slide_ids[place]]
+        if made is not None and (made.plan.side_l0 or 0) >= 1 and len(of_slide):
+            yield SlideMap(
+                slide_ids[place],
+                groups.get(owners[place], ""),
+                of_slide[["x_l0", "y_l0"]].to_numpy(dtype="int64"),
+                of_slide["cluster"].to_numpy(dtype="int64"),
+                float(made.plan.side_l0 or 0),
+                made.slide.mpp,
+            )
+
+
+def _tiles_of(run: RunDir, slide_ids: Sequence[str]) -> pd.DataFrame:
+    """Rows of tiles.parquet. Raises NotReadyError where it is damaged."""
+    with reading_predictions(run.phenotypes / TILES_FILE, STAGE) as opened:
+        try:
+            tiles = pd.read_parquet(opened, filters=[("slide_id", "in", list(slide_ids))])
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise ValueError(str(error)) from None  # of Arrow, for what is no Parquet
+        return tiles.astype({"slide_id": str})
 
 
 def _risks(run: RunDir, survival: Json) -> RisksShown | None:

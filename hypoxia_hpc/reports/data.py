@@ -71,10 +71,24 @@ class RisksShown:
 
 
 @dataclass(frozen=True, slots=True)
+class SlideMap:
+    """Where tiles of a slide lie: top left ``xy_l0`` int64 (n, 2) and ``side_l0`` (1 or more) in level 0 pixels of
+    ``mpp`` µm (None: not known), and the cluster of each (n,). ``group``: of its patient, "" where none is known."""
+
+    slide_id: str
+    group: str
+    xy_l0: Int64Array
+    clusters: Int64Array
+    side_l0: float
+    mpp: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PhenotypesShown:
     """``facts``: content of phenotypes.json. ``shares`` (n, k) of the tiles of patients; ``pictures``: of each cluster
     its typical tiles (JPEG), None where there are none; ``places`` (m, 2) and ``clusters`` (m,) of training tiles on
-    two principal components; ``risks``: of the survival stage, where it made a signature."""
+    two principal components; ``risks``: of the survival stage, where it made a signature; ``maps``: of some
+    slides."""
 
     facts: Json
     patient_ids: tuple[str, ...]
@@ -83,6 +97,7 @@ class PhenotypesShown:
     places: Float64Array
     clusters: Int64Array
     risks: RisksShown | None = None
+    maps: tuple[SlideMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from hypoxia_hpc.reports.composition import composition_figure
 from hypoxia_hpc.reports.data import PhenotypesShown, ReportData
 from hypoxia_hpc.reports.figures import Figure
 from hypoxia_hpc.reports.plots import Frame, cloud_plot
+from hypoxia_hpc.reports.slide_maps import map_figures
 from hypoxia_hpc.reports.text import count_of
 
 ENRICHED = 0.05  # a corrected p-value below this is shown
@@ -70,7 +71,7 @@ def _remarks(shown: PhenotypesShown, number: int) -> Iterator[str]:
 
 
 def phenotype_figures(data: ReportData) -> Iterator[Figure]:
-    """Composition of patients, and the picture of training tiles; none without phenotypes."""
+    """Composition of patients, the picture of training tiles, clusters on slides; none without phenotypes."""
     shown = data.phenotypes
     if shown is None:
         return
@@ -84,6 +85,7 @@ def phenotype_figures(data: ReportData) -> Iterator[Figure]:
         tuple((int(one), *place) for one, place in zip(shown.clusters, shown.places.tolist(), strict=True)),
         note="The eight largest clusters in colours, the others in gray.",
     )
+    yield from map_figures(shown.maps)
 
 
 def rand_range(shown: PhenotypesShown) -> Float64Array:

@@ -353,11 +353,12 @@ def _attributes(attributes: dict[str, str], ids: dict[str, str]) -> Iterator[tup
             for declaration in value.split(";"):
                 style, _, setting = declaration.partition(":")
                 if style.strip() != "font-family":
-                    yield style.strip(), _themed(setting.strip())
+                    yield style.strip(), themed(setting.strip())
         else:
             yield _NAMESPACES.sub("", key), re.sub(r"#([\w-]+)", lambda hit: f"#{ids[hit[1]]}", " ".join(value.split()))
 
 
-def _themed(setting: str) -> str:
+def themed(setting: str) -> str:
+    """A colour of the palette as the page's variable; what is none stays."""
     variable = _VARIABLES.get(setting.lower())
     return setting if variable is None else f"var(--{variable}, {setting})"

@@ -89,7 +89,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
     patients = patients_with_slides(survey.slides, survey.patients)
     metrics = _metrics(survey)
     n_thumbnails = config.report.thumbnails if with_thumbnails else 0
-    survival = _survival(run, config)
+    survival, labels = _survival(run, config), {name: patient.label for name, patient in patients.items()}
     spent, why_not_spent = spent_of_run(run)
     return ReportData(
         title="/".join(run.root.absolute().parts[-2:]),
@@ -108,8 +108,8 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         max_thumbnails=config.report.thumbnails,
         outcome=outcome,
         settings=config.model_dump(mode="json"),
-        clusters=clusters_of(run, config, {name: patient.label for name, patient in patients.items()}),
-        phenotypes=phenotypes_of(run, survival),
+        clusters=clusters_of(run, config, labels),
+        phenotypes=phenotypes_of(run, survival, labels),
         searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),

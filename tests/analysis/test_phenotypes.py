@@ -17,6 +17,7 @@ from hypoxia_hpc.analysis.phenotypes import (
     one_hospital,
     principal_components,
     rand_with,
+    varied_slides,
 )
 
 
@@ -101,3 +102,14 @@ def test_the_picture_shows_the_directions_in_which_tiles_differ_most() -> None:
     assert abs(np.corrcoef(shown[:, 1], features[:, 3])[0, 1]) > 0.99
     assert np.array_equal(shown, principal_components(features))
     assert principal_components(features[:1]).tolist() == [[0, 0]]
+
+
+def test_slides_of_most_clusters_are_shown_one_a_patient_from_each_group_in_turn() -> None:
+    even, two, one = [0.25] * 4, [0.5, 0.5, 0, 0], [1.0, 0, 0, 0]
+    shares = np.array([even, even, two, one, two, even])
+    patients = ["A", "A", "B", "C", "D", "E"]
+    groups = {"A": "high", "B": "high", "C": "low", "D": "low"}
+    assert varied_slides(shares, patients, groups, 10) == [5, 0, 4, 2, 3]
+    assert varied_slides(shares, patients, groups, 3) == [5, 0, 4]
+    assert varied_slides(shares, patients, {}, 2) == [0, 5]
+    assert varied_slides(np.zeros((0, 4)), [], {}, 2) == []

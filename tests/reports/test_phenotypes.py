@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 from PIL import Image
 from report_data import make_full_report, page_of
 
+from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.models.phenotypes import composition_digest
 from hypoxia_hpc.models.reported_phenotypes import phenotypes_of
 from hypoxia_hpc.records import UInt8Array
@@ -23,6 +27,7 @@ from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures
 from hypoxia_hpc.reports.plots import Blocks, composition_plot
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.tiles import new_tile_store
 
 FACTS: dict[str, Any] = {
     "clusters": 3,
@@ -120,7 +125,8 @@ def test_the_section_says_how_far_to_trust_clusters_and_escapes_what_comes_from_
 
 def test_a_run_shows_its_phenotypes_unless_the_tables_beside_them_are_others(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    assert phenotypes_of(run, {}) is None
+    run.config_file.write_text(render_config(preset("hypoxia")))
+    assert phenotypes_of(run, {}, {}) is None
     run.phenotypes.mkdir()
     for name, text in (
         ("patients.csv", "patient_id,n_tiles,cluster_0,cluster_1,cluster_2\n007,10,0.5,0.5,0.0\n"),
@@ -130,17 +136,33 @@ def test_a_run_shows_its_phenotypes_unless_the_tables_beside_them_are_others(tmp
         (run.phenotypes / name).write_text(text)
     facts = {**FACTS, "tables": composition_digest(run.phenotypes)}
     (run.phenotypes / "phenotypes.json").write_text(json.dumps(facts))
-    found = phenotypes_of(run, {})
+    found = phenotypes_of(run, {}, {})
     assert found is not None
     assert found.patient_ids == ("007",)
     assert found.shares.tolist() == [[0.5, 0.5, 0.0]]
     assert found.pictures == (None, None, None)
+    assert found.maps == (), "nothing says where tiles lie"
+    tiles = pd.DataFrame({"slide_id": ["S", "S", "T"], "x_l0": [0, 448, 0], "y_l0": 0, "cluster": [0, 1, 2]})
+    tiles.to_parquet(run.phenotypes / "tiles.parquet")
+    with new_tile_store(run.tiles("S"), 8) as store:
+        store.new_tile()[:] = 0
+        plan, slide = {"side_l0": 448.0}, {"mpp": 0.25}
+        store.commit(np.zeros((1, 2), np.int64), np.zeros(1, np.float32), {"key": "k", "plan": plan, "slide": slide})
+    found = phenotypes_of(run, {}, {"007": 1})
+    assert found is not None
+    (on_slide,) = found.maps
+    assert (on_slide.slide_id, on_slide.group, on_slide.side_l0, on_slide.mpp) == ("S", "hypoxic", 448.0, 0.25)
+    assert (on_slide.xy_l0.tolist(), on_slide.clusters.tolist()) == ([[0, 0], [448, 0]], [0, 1])
+    (run.phenotypes / "tiles.parquet").write_bytes(b"PAR1")
+    with pytest.raises(NotReadyError, match=r"tiles.parquet is damaged.*"):
+        phenotypes_of(run, {}, {})
+    tiles.to_parquet(run.phenotypes / "tiles.parquet")
     run.survival.mkdir()
     (run.survival / "patients.csv").write_text(
         "endpoint,patient_id,set,risk,group\ndfs,007,test,9.5,high\nos,007,test,0.5,high\n"
     )
     endpoints = {"dfs": {"signature": None}, "os": {"signature": {"cut": 0.25}}}
-    found = phenotypes_of(run, {"endpoints": endpoints, "settings": {"times": ["dfs", "os"]}})
+    found = phenotypes_of(run, {"endpoints": endpoints, "settings": {"times": ["dfs", "os"]}}, {})
     assert found is not None and found.risks == RisksShown("os", {"007": 0.5}, 0.25)
     (run.phenotypes / "patients.csv").write_text("patient_id\n")
-    assert phenotypes_of(run, {}) is None
+    assert phenotypes_of(run, {}, {}) is None
