@@ -52,7 +52,7 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     from hypoxia_hpc.models.comparable import config_for_other_slides
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.stages.init import init as init_run
-    from hypoxia_hpc.stages.predict import refuse_other_run, refuse_unfit_models
+    from hypoxia_hpc.stages.predict import begin_predictions, refuse_other_run, refuse_unfit_models
     from hypoxia_hpc.tiling.remarks import SENTENCES
 
     other = trained_run(model_run)
@@ -69,19 +69,24 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     run_dir = existing_run(run)
     if note := refuse_other_run(run_dir, other):
         tell(f"note: {note}")
+    begin_predictions(run_dir, other)
     return frozen_path(run_dir, other)
 
 
 def frozen_path(run_dir: RunDir, other: RunDir) -> int:
     """Everything that the frozen models of another run say of this one; the exit code."""
-    from hypoxia_hpc.stages.predict import predict as predict_stage
-
     with set_aside(run_dir.root) as aside:
         codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract")]
-        done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
-        say(spaced(predictions_text(done)))
-        _frozen_survival(run_dir, other)
+        _predict(run_dir, other)
         return worst([*codes, of_cohort(stage_named("report"), run_dir)])
+
+
+def _predict(run_dir: RunDir, other: RunDir) -> None:
+    from hypoxia_hpc.stages.predict import predict as predict_stage
+
+    done = predict_stage(run_dir, other, progress=progress(), stop=STOP)
+    say(spaced(predictions_text(done)))
+    _frozen_survival(run_dir, other)
 
 
 def _frozen_survival(run_dir: RunDir, other: RunDir) -> None:
@@ -103,8 +108,35 @@ def _frozen_survival(run_dir: RunDir, other: RunDir) -> None:
 @click.command(name="run")
 @RUN
 def run_all(run: Path) -> int:
-    """All stages of the study, here, in their order."""
-    return whole_path(existing_run(run))
+    """All stages of the study, here, in their order.
+
+    A run that `predict` made goes on with the frozen models of its other run; nothing is trained in it.
+    """
+    from hypoxia_hpc.runs.made_by import is_predicted
+
+    run_dir = existing_run(run)
+    return predicted_path(run_dir) if is_predicted(run_dir) else whole_path(run_dir)
+
+
+def predicted_path(run_dir: RunDir) -> int:
+    """What is left to do in a run that models of another one predicted; the exit code."""
+    from hypoxia_hpc.models.outside import left_to_predict
+    from hypoxia_hpc.runs.made_by import model_run_of, used_of
+    from hypoxia_hpc.stages.predict import refuse_other_run
+
+    other = model_run_of(run_dir)
+    say(f"{run_dir.root} is predicted with frozen models, those of {used_of(run_dir).model_run}: none is trained here")
+    if other is not None and (note := refuse_other_run(run_dir, other)):
+        tell(f"note: {note}")
+    with set_aside(run_dir.root) as aside:
+        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract")]
+        is_left = left_to_predict(run_dir, other)
+        if other is not None and is_left:
+            _predict(run_dir, other)
+        elif other is not None:
+            say("predict: nothing to do")
+            _frozen_survival(run_dir, other)
+        return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
 
 @click.command(short_help="The whole path on a small synthetic cohort, offline.")

@@ -58,7 +58,12 @@ def stage_verb(stage: Stage) -> click.Command:
         return click.command(name=stage.name, help=stage.help)(RUN(per_slide(do)))
 
     def do_cohort(run: Path) -> int:
-        return of_cohort(stage, existing_run(run))
+        from hypoxia_hpc.runs.made_by import OF_OWN_MODELS, refuse_predicted
+
+        run_dir = existing_run(run)
+        if stage.name in OF_OWN_MODELS:
+            refuse_predicted(run_dir, stage.name)
+        return of_cohort(stage, run_dir)
 
     def do_report(run: Path, others: Sequence[Path]) -> int:
         return of_cohort(stage, existing_run(run), others=[existing_run(other) for other in others])

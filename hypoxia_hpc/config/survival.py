@@ -31,7 +31,8 @@ class SurvivalTable(Table):
         min_length=1,
         max_length=8,
         strict=False,
-        description="columns with the time of follow-up, one for each endpoint (overall, disease-free)",
+        description="columns with the time of follow-up, one for each endpoint (overall, disease-free); where neither "
+        'times nor events are named: those of an [outcome] of kind "survival"',
         json_schema_extra=ADDED,
     )
     events: tuple[ColumnName, ...] = Field(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 
@@ -19,15 +18,13 @@ from hypoxia_hpc.evaluation.warnings import Warned
 from hypoxia_hpc.models.predictions import Predictions, predictions_digest
 from hypoxia_hpc.models.reference import UNLIKE, distance_table, read_reference, unlike_sentence
 from hypoxia_hpc.networks.heads.saved import model_key
-from hypoxia_hpc.records import Float64Array, Json, ModelsUsed, Patient, Slide
-from hypoxia_hpc.runs.cohort import FITTED, Cohort
+from hypoxia_hpc.records import Float64Array, Json, Patient, Slide
+from hypoxia_hpc.runs.cohort import FITTED, Cohort, load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.identity import in_both
 from hypoxia_hpc.runs.keys import predict_key
-from hypoxia_hpc.runs.made_by import USED
-from hypoxia_hpc.runs.receipts import COHORT, read_receipt
+from hypoxia_hpc.runs.made_by import USED, keys_of, made_by, model_run_of
 
-STAGE = "predict"
 TRAINED = "trained"
 
 
@@ -167,11 +164,22 @@ def out_of_date(cohort: Cohort) -> tuple[str, str]:
     """Why the predictions of a run with models of another one are not of its present slides, labels and those models,
     empty where they are; and the command that makes them anew."""
     run = cohort.run
-    receipt = read_receipt(run.receipts(STAGE), COHORT, "cohort")
-    details = None if receipt is None else receipt.details
-    model_run = RunDir(Path(details.path)) if isinstance(details, ModelsUsed) and details.path else None
+    model_run = model_run_of(run)
     remedy = f"hypoxia-hpc predict {run.word} --model {'MODEL_RUN' if model_run is None else model_run.word}"
     return _stale(cohort, run.metrics(), model_run), remedy
+
+
+def left_to_predict(run: RunDir, model_run: RunDir | None) -> bool:
+    """Has ``predict`` anything to do in a run that it predicted before, whose slides have features? ``model_run``: None
+    where it is not there any more. Raises NotReadyError where it is needed then, or slides have no features."""
+    why, remedy = out_of_date(load_cohort(run))
+    if model_run is None and why:
+        problem = f"the predictions of {run.root} are out of date ({why}), and the run of their models is not there"
+        raise NotReadyError(problem, remedy=remedy)
+    if model_run is None or why:
+        return bool(why)
+    clustering = made_by(model_run, model_run.config(), "phenotypes").keys
+    return keys_of(run, "phenotypes", list(clustering)) != clustering
 
 
 def _stale(cohort: Cohort, metrics: Json | None, model_run: RunDir | None) -> str:

@@ -16,7 +16,7 @@ from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.made_by import is_predicted
+from hypoxia_hpc.runs.made_by import OF_OWN_MODELS, is_predicted
 from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
@@ -35,8 +35,6 @@ from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.tiling.remarks import by_kind
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
-# Stages that a run has no part in which was predicted with models of another one.
-OF_OWN_MODELS = ("train", "evaluate")
 FEATURES = "extract"  # the stage whose spec a machine may not know
 
 

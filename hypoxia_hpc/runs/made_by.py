@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.config import RunConfig, canonical_json
+from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, UnfitFileError, read_json, sha256_of
-from hypoxia_hpc.records import Json
+from hypoxia_hpc.records import Json, ModelsUsed
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 
 # The entry of metrics.json that says whose models predicted.
 USED = "predicted_with"
+# Stages that a run has no part in which was predicted with models of another one.
+OF_OWN_MODELS = ("train", "evaluate", "phenotypes")
 # Beside phenotypes that another run's clustering made.
 FROZEN_FILE = "frozen.json"
 
@@ -34,6 +37,30 @@ def is_predicted(run: RunDir) -> bool:
     if run.model("").is_dir():
         return False
     return read_receipt(run.receipts("predict"), COHORT, "cohort") is not None or USED in (run.metrics() or {})
+
+
+def used_of(run: RunDir) -> ModelsUsed:
+    """The models of another run that predicted here; none where that is not known."""
+    receipt = read_receipt(run.receipts("predict"), COHORT, "cohort")
+    return receipt.details if receipt is not None and isinstance(receipt.details, ModelsUsed) else ModelsUsed()
+
+
+def model_run_of(run: RunDir) -> RunDir | None:
+    """The run whose models predicted here; None where it is not known, or not there any more."""
+    path = used_of(run).path
+    return RunDir(Path(path)) if path and RunDir(Path(path)).config_file.exists() else None
+
+
+def refuse_predicted(run: RunDir, stage: str) -> None:
+    """Raises InputError for a run that models of another one predicted: models of its own would mix with these."""
+    if is_predicted(run):
+        used = used_of(run)
+        raise InputError(
+            f"{run.root} was predicted with the models of {used.model_run or 'another run'}, and {stage} is for runs "
+            "that have models of their own",
+            remedy=f"hypoxia-hpc run {run.word} goes on with the predictions; to train models of its own, delete "
+            f"{run.predictions}, {run.metrics_file} and {run.receipts('predict')} before",
+        )
 
 
 def made_by(run: RunDir, config: RunConfig, of: str) -> MadeBy:

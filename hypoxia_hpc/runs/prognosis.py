@@ -97,9 +97,11 @@ def survival_key(config: RunConfig, inputs: Inputs, used: str = "") -> str:
 
 
 def is_survival_current(run: RunDir, config: RunConfig) -> bool:
-    """Is survival/ of the present tables and run.toml?"""
+    """Is survival/ of the present tables and run.toml? By a signature of its own, but in a run that was predicted with
+    models of another one, where a frozen one is what is asked for."""
     record = read_survival(run)
-    return record is not None and not record["used"] and is_of_present(run, config, record)
+    is_asked = record is not None and (not record["used"] or is_predicted(run))
+    return record is not None and is_asked and is_of_present(run, config, record)
 
 
 def is_of_present(run: RunDir, config: RunConfig, record: Json) -> bool:

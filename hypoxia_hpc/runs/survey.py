@@ -155,7 +155,8 @@ def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:
         planned = cohort.planned(folds)
     except HypoxiaError as error:
         shown = run.report_file.exists() and (is_predicted(run) or not run.metrics_file.exists())
-        todo = {"train": (0, n_models), "evaluate": (0, 1), "survival": (0, 1)}
+        survived = is_predicted(run) and is_survival_current(run, survey.config)
+        todo = {"train": (0, n_models), "evaluate": (0, 1), "survival": (int(survived), 1)}
         return {**todo, "report": (int(shown), 1)}, error.problem
     trained = sum(model_key(run.model(model.name)) == model.key for model in planned)
     metrics = run.metrics()

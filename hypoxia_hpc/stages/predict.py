@@ -39,12 +39,12 @@ from hypoxia_hpc.models.predicting import predict_features
 from hypoxia_hpc.models.predictions import TRAINING_FILE, Predictions, write_predictions
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, ModelsUsed
+from hypoxia_hpc.records import Json, ModelsUsed, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, load_cohort, model_names
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import tile_spec
-from hypoxia_hpc.runs.made_by import USED, is_predicted, made_by
-from hypoxia_hpc.runs.receipts import timed_receipt
+from hypoxia_hpc.runs.made_by import USED, is_predicted, made_by, used_of
+from hypoxia_hpc.runs.receipts import COHORT, timed_receipt, write_receipt
 from hypoxia_hpc.runs.state import run_spec, spec_without_weights
 
 STAGE = "predict"
@@ -81,6 +81,14 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
         raise
     refuse_other_features(of_tiles, spec, models, runs)
     return regions_note(of_tiles, models, run.word)
+
+
+def begin_predictions(run: RunDir, model_run: RunDir) -> None:
+    """Say in the run whose models are to predict here, so that `run` goes on with it whatever ends this command."""
+    root = model_run.root.absolute()
+    if used_of(run).path != str(root):
+        used = ModelsUsed(root.name, path=str(root))
+        write_receipt(run.receipts(STAGE), Receipt(COHORT, "done", "", details=used, of="cohort"))
 
 
 def refuse_unfit_models(model_run: RunDir) -> None:

@@ -23,7 +23,7 @@ from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
-from hypoxia_hpc.records import Json, ModelsUsed, Receipt, Slide
+from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.reports.content import flow_steps, left_out_of
 from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
 from hypoxia_hpc.reports.page import report_files
@@ -33,7 +33,7 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
-from hypoxia_hpc.runs.made_by import is_predicted
+from hypoxia_hpc.runs.made_by import is_predicted, used_of
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_survival
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
@@ -113,7 +113,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
         remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
-        models_note=_sentence(_models_used(run).note),
+        models_note=_sentence(used_of(run).note),
         spent=spent,
         why_not_spent=why_not_spent,
         survival=survival,
@@ -314,13 +314,6 @@ def _computes(run: RunDir, name: str, states: Sequence[SlideState]) -> Iterator[
             yield attributes.compute.as_json()
 
 
-def _models_used(run: RunDir) -> ModelsUsed:
-    """The models of another run that predicted here; none where there was none."""
-    predicted = read_receipt(run.receipts("predict"), COHORT, "cohort")
-    used = None if predicted is None else predicted.details
-    return used if isinstance(used, ModelsUsed) else ModelsUsed()
-
-
 def _survival(run: RunDir, config: RunConfig) -> Json:
     """survival.json; empty where there is none. Raises NotReadyError where it is damaged, or of other tables."""
     if not (run.survival / SURVIVAL_FILE).exists():
@@ -348,7 +341,7 @@ def _provenance(
     keys = {f"train {head}": record.key for head, record in records.items()}
     if "key" in metrics:
         keys["evaluate"] = str(metrics["key"])
-    used = _models_used(run)
+    used = used_of(run)
     keys |= {f"{name}, trained in {used.model_run}": key for name, key in used.models.items()}
     compute = {name: str(value) for record in records.values() for name, value in record.compute.items()}
     installed = {one.name.lower() for one in importlib.metadata.distributions()}

@@ -27,6 +27,7 @@ from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.costs import StageCost, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import OF_OWN_MODELS, refuse_predicted
 from hypoxia_hpc.runs.stages import stages
 from hypoxia_hpc.runs.trainable import refuse_untrainable
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
@@ -83,6 +84,8 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
+    if set(OF_OWN_MODELS) & set(work.stages):
+        refuse_predicted(run, "submit")
     if "train" in work.stages:
         refuse_untrainable(run)
     costs = _cohort_costs(run, config, slides, work)

@@ -22,6 +22,7 @@ from hypoxia_hpc.models.makers import refuse_other_makers
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.prognosis import (
     CURVES_FILE,
     HAZARDS_FILE,
@@ -55,21 +56,25 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
     columns and their cut. Writes survival/.
 
     Raises:
-        InputError: [survival] does not say what to do, columns that are missing, times or events that are none;
+        InputError: [survival] does not say what to do, in an outside cohort a frozen signature's result that would be
+            replaced; columns that are missing, times or events that are none;
             phenotypes or predictions by other models than those of ``model_run``, or of other tiles or features.
         NotReadyError: phenotypes or predictions that are not there, a ``model_run`` without signatures.
         Stopped: on request.
     """
     config = run.config()
     frozen = None if model_run is None else _frozen(model_run)
+    held = read_survival(run)
     if frozen is None:
         require_asked(run, config.survival)
+        if note := _other_columns(config):
+            progress.note(note)
+        _refuse_to_replace(run, held)
     of = config.survival.of if frozen is None else frozen.of
     inputs = read_inputs(run, config, of, None if frozen is None else frozen.applied)
     if model_run is not None and frozen is not None:
         refuse_other_makers(run, inputs.made_by, model_run, frozen.applied.made_by)
     key = survival_key(config, inputs, "" if frozen is None else frozen.key)
-    held = read_survival(run)
     if held is not None and held["key"] == key:
         return Survived(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
@@ -83,6 +88,30 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
         content["content"] = content_of(content)
         _write(run, content, found, inputs)
     return Survived(content, fresh=True)
+
+
+def _other_columns(config: RunConfig) -> str:
+    """Where [outcome] and [survival] name different columns: the sentence that says so, else empty."""
+    outcome, table = config.outcome, config.survival
+    endpoints = list(zip(table.times, table.events, strict=True))
+    if outcome.kind != "survival" or outcome.columns in endpoints:
+        return ""
+    said = "; ".join(f"{time} and {event}" for time, event in endpoints)
+    return (
+        f"[survival] goes by {said}, and [outcome], which the split and the models go by, by "
+        f"{' and '.join(outcome.columns)}; for the same, take times and events out of [survival]"
+    )
+
+
+def _refuse_to_replace(run: RunDir, held: Json | None) -> None:
+    """What a frozen signature says of an outside cohort is not lost to one that is made on that cohort."""
+    if held is not None and held["used"] and is_predicted(run):
+        raise InputError(
+            f"{run.survival} has what the frozen signature of {held['model_run']} says of these patients, and a "
+            "signature made on them would take its place",
+            remedy=f"for the frozen one: hypoxia-hpc survival {run.word} --model MODEL_RUN; for one of their own, "
+            f"delete {run.survival} before",
+        )
 
 
 @dataclass(frozen=True, slots=True)

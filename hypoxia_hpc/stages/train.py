@@ -40,6 +40,7 @@ from hypoxia_hpc.runs.cohort import (
     sets_by_fold,
 )
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import refuse_predicted
 from hypoxia_hpc.runs.receipts import write_receipt
 from hypoxia_hpc.runs.split import keep_split
 from hypoxia_hpc.runs.trainable import refuse_shared_slides, refuse_untrainable
@@ -64,10 +65,11 @@ def train(run: RunDir, *, progress: Progress, stop: threading.Event) -> Trained:
         NotReadyError: slides without features, damaged stores.
         MachineError: Keras has no backend here, or does not see a GPU that this process was given; what a network to
             be fine-tuned begins with cannot be had.
-        InputError: a cohort that cannot be split, of which a set lost a class to quarantine, or in which one slide
-            is under two patients; features that are no numbers.
+        InputError: a run that models of another one predicted; a cohort that cannot be split, of which a set lost a
+            class to quarantine, or in which one slide is under two patients; features that are no numbers.
         Stopped: on request; the model under way goes on from its checkpoint next time.
     """
+    refuse_predicted(run, STAGE)
     cohort = load_cohort(run)
     refuse_shared_slides(cohort)
     split = cohort.split()

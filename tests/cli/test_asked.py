@@ -96,6 +96,7 @@ def test_survival(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = init(manifest, rows, "--outcome", "survival", "--time-column", "months", "--event-column", "died")
     table = run.config().outcome
     assert (table.kind, table.time, table.event) == ("survival", "months", "died")
+    assert (run.config().survival.times, run.config().survival.events) == (("months",), ("died",))
     assert [each.label for each in run.patients()] == [(10, 1), (3.5, 0), (7, 0), None, (2, 1), None]
     lines = said(capsys)
     assert ["all", "6", "4", "2", "7", "2"] in lines

@@ -27,6 +27,26 @@ def test_what_run_toml_says_stays() -> None:
     assert parse_config({"outcome": {"kind": "survival"}}, source="run.toml").train.attention.batch_size == 32
 
 
+@pytest.mark.parametrize(
+    ("survival", "columns"),
+    [
+        ({}, ("months", "died")),
+        ({"of": "phenotypes"}, ("months", "died")),
+        ({"times": ["os"]}, ("os", "event")),
+        ({"events": ["os_status"]}, ("time", "os_status")),
+        ({"times": ["os"], "events": ["os_status"]}, ("os", "os_status")),
+    ],
+)
+def test_survival_goes_by_the_columns_of_the_outcome_where_it_names_none(
+    survival: dict[str, object], columns: tuple[str, str]
+) -> None:
+    outcome = {"kind": "survival", "time": "months", "event": "died"}
+    table = parse_config({"outcome": outcome, "survival": survival}, source="run.toml").survival
+    assert (table.times, table.events) == ((columns[0],), (columns[1],))
+    other = parse_config({"outcome": {**outcome, "kind": "binary"}, "survival": survival}, source="run.toml").survival
+    assert (other.times[0] == "months", other.events[0] == "died") == (False, False)
+
+
 @pytest.mark.parametrize("raw", [{}, {"outcome": "survival"}, {"outcome": {"kind": ["survival"]}}, {"outcome": {}}])
 def test_what_names_no_kind_changes_nothing(raw: dict[str, object]) -> None:
     assert defaults_of(raw) == {}

@@ -14,10 +14,12 @@ from hypoxia_hpc.cli.exits import tell_end
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.heads.saved import RECORD_FILE, ModelRecord
+from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec, tile_spec
 from hypoxia_hpc.runs.made_by import FROZEN_FILE, made_by, write_frozen_keys
-from hypoxia_hpc.runs.prognosis import is_of_present, read_survival
+from hypoxia_hpc.runs.prognosis import is_of_present, is_survival_current, read_survival
+from hypoxia_hpc.runs.receipts import COHORT, write_receipt
 
 NAME = "deep_kmeans"
 KEYS = {NAME: "a" * 64}
@@ -62,6 +64,19 @@ def test_the_same_clustering_serves_and_another_is_refused_with_both_keys(model:
         done(run, model)
     assert error.value.offending == (f"model {NAME}: key {'b' * 12} here, key {'a' * 12} where the signature was made",)
     assert f"hypoxia-hpc predict {run.word} --model {model.word}" in error.value.remedy
+    assert (run.survival / "survival.json").read_bytes() == before
+
+
+def test_a_frozen_result_of_a_predicted_run_is_kept_and_counts_as_done(model: RunDir, tmp_path: Path) -> None:
+    run = outside(tmp_path / "run")
+    done(run, model)
+    assert not is_survival_current(run, run.config()), "of a run that may have a signature of its own"
+    write_receipt(run.receipts("predict"), Receipt(COHORT, "done", "key", of="cohort"))
+    assert is_survival_current(run, run.config())
+    before = (run.survival / "survival.json").read_bytes()
+    with pytest.raises(InputError, match="would take its place") as error:
+        done(run)
+    assert f"hypoxia-hpc survival {run.word} --model MODEL_RUN" in error.value.remedy
     assert (run.survival / "survival.json").read_bytes() == before
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from feature_runs import NAME, make_run, write_slide
 
+from hypoxia_hpc.cli.app import app
 from hypoxia_hpc.config import render_config
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.monitoring.status import run_status
@@ -22,7 +23,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, slide_tile_key, tile_spec
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.stages.evaluate import evaluate
-from hypoxia_hpc.stages.predict import Outside, predict, refuse_other_run
+from hypoxia_hpc.stages.predict import Outside, begin_predictions, predict, refuse_other_run
 from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.features import open_features, write_features
@@ -268,6 +269,50 @@ def test_a_training_run_has_to_be_evaluated_with_its_present_models(trained: Run
     with pytest.raises(NotReadyError, match="does not say which model leads") as caught:
         predicted(run, model)
     assert caught.value.remedy == f"hypoxia-hpc evaluate {model.word}"
+
+
+def command(*words: object) -> int:
+    return int(app([*map(str, words)], standalone_mode=False) or 0)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run` where slides are done, without workers, and a report without its figures."""
+    monkeypatch.setattr("hypoxia_hpc.cli.paths.by_slide", lambda *_: 0)
+    monkeypatch.setattr("hypoxia_hpc.stages.report.report_files", lambda _: {"index.html": b"</html>"})
+
+
+def test_a_predicted_run_goes_on_with_the_models_of_the_other_one(
+    trained: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str], brief: None
+) -> None:
+    """Its patients have labels, and nothing is trained."""
+    run = outside(tmp_path / "new", n=6)
+    begin_predictions(run, trained)  # and then it was killed
+    assert stages_of(run) == {"tile": (6, 0), "extract": (6, 0), "predict": (0, 1), "report": (0, 1)}
+    assert command("run", run.root) == 0
+    assert "those of run: none is trained here" in capsys.readouterr().out
+    before = run.metrics_file.read_bytes(), run.metrics_file.stat().st_ino
+    assert command("run", run.root) == 0
+    assert "predict: nothing to do" in capsys.readouterr().out
+    assert (run.metrics_file.read_bytes(), run.metrics_file.stat().st_ino) == before
+    assert stages_of(run) == {"tile": (6, 0), "extract": (6, 0), "predict": (1, 0), "report": (1, 0)}
+    for verb in ("train", "evaluate", "phenotypes", "submit"):
+        with pytest.raises(InputError, match=f"{verb} is for runs that have models of their own") as error:
+            command(verb, run.root, *(["--dry-run"] if verb == "submit" else []))
+        assert f"hypoxia-hpc run {run.word} goes on" in error.value.remedy
+    assert not run.model("").exists() and not run.split_file.exists()
+
+
+def test_without_the_other_run_what_is_predicted_stays(trained: RunDir, tmp_path: Path, brief: None) -> None:
+    model = RunDir(shutil.copytree(trained.root, tmp_path / "model"))
+    run = outside(tmp_path / "new", n=6)
+    predicted(run, model)
+    shutil.rmtree(model.root)
+    assert command("run", run.root) == 0
+    run.patients_file.write_text(run.patients_file.read_text().replace("Q00,0", "Q00,1"))
+    with pytest.raises(NotReadyError, match=r"changed since.* the run of their models is not there") as error:
+        command("run", run.root)
+    assert error.value.remedy == f"hypoxia-hpc predict {run.word} --model MODEL_RUN"
 
 
 def test_what_would_be_taken_for_something_else_is_refused(trained: RunDir, tmp_path: Path) -> None:

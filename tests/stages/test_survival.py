@@ -177,6 +177,24 @@ def test_survival_by_what_a_model_predicts(tmp_path: Path) -> None:
     assert done(outside, run)["endpoints"]["time"]["sets"]["external"]["patients"] == 150, "of all folds together"
 
 
+def test_columns_other_than_those_of_the_outcome_are_said(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Noting(NoProgress):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    patients = cohort(40, 10)[0].assign(months=7.0, died=1)
+    run = of_columns(tmp_path / "run", patients)
+    outcome = '[outcome]\nkind = "survival"\ntime = "months"\nevent = "died"\n'
+    run.config_file.write_text(outcome + run.config_file.read_text())
+    found = survival(run, progress=Noting(), stop=threading.Event()).content
+    assert said == [] and survival_text(found).startswith("months (months; died says whether the event came)")
+    run.config_file.write_text(run.config_file.read_text() + 'times = ["time"]\nevents = ["event"]\n')
+    survival(run, progress=Noting(), stop=threading.Event())
+    assert len(said) == 1 and "[survival] goes by time and event, and [outcome], which" in said[0]
+
+
 @pytest.mark.parametrize("settings", ['of = "phenotypes"\n', 'of = "predictions"\n'])
 def test_what_is_not_there_yet_is_named(tmp_path: Path, settings: str) -> None:
     run = make_run(tmp_path / "run", cohort(40, 8)[0], None, settings)

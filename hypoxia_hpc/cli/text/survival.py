@@ -18,7 +18,9 @@ def survival_text(content: Json) -> str:
 
 
 def _endpoint(name: str, found: Json, content: Json) -> Iterator[str]:
-    yield f"{name} ({content['time_unit']})"
+    settings = content["settings"]
+    event = settings["events"][settings["times"].index(name)]
+    yield f"{name} ({content['time_unit']}; {event} says whether the event came)"
     for why, ids in found["left_out"].items():
         yield f"note: left out, {why}: {some(len(ids), 'patient')} ({some_names(ids)})"
     for note in found["notes"]:
