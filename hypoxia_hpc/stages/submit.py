@@ -84,10 +84,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     refuse_unknown_mpi(table)
     program = _program() if image is None else PROGRAM
     max_size, limits = slurm_limits()
-    if set(OF_OWN_MODELS) & set(work.stages):
-        refuse_predicted(run, "submit")
-    if "train" in work.stages:
-        refuse_untrainable(run)
+    _refuse_unfit(run, work.stages)
     costs = _cohort_costs(run, config, slides, work)
     usual = [*_slide_requests(run, slides, work, table), *_cohort_requests(costs, table)]
     wanted, taught = _learned(usual, sent_jobs(run))
@@ -104,6 +101,14 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
     notes = (*work.notes, *_no_image(image, only_to_show), *unseen, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
+
+
+def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
+    """Raises InputError where one of these stages would refuse the run, hours later."""
+    if set(OF_OWN_MODELS) & set(wanted):
+        refuse_predicted(run, "submit")
+    if "train" in wanted:
+        refuse_untrainable(run)
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:
