@@ -14,6 +14,10 @@ from hypoxia_hpc.records import AnyArray, Float64Array
 DEPENDENT = 1e-6
 
 
+NO_FIT = "has no fit by itself: it separates those with the event from those without"
+NO_EVENT = "has no fit by itself: no patient had the event"
+
+
 class Screened(NamedTuple):
     """``kept``: places of the columns that are fitted together, rising. ``dropped``: by place, why one is not.
     ``alone``: each column fitted by itself, NaN where it cannot be."""
@@ -67,7 +71,7 @@ def screen(
                 "are needed"
             )
         elif not np.isfinite(alone.p_values[place]):
-            dropped[place] = "has no fit by itself: it separates those with the event from those without"
+            dropped[place] = NO_FIT if np.any(np.asarray(event) == 1) else NO_EVENT
         elif place >= always and alone.p_values[place] > most_p:
             dropped[place] = f"p = {alone.p_values[place]:.3g} by itself, above {most_p:g}"
     left = [place for place in range(len(names)) if place not in dropped]

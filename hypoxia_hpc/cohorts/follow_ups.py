@@ -3,6 +3,7 @@ Pure."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,7 +18,9 @@ from hypoxia_hpc.records import Float64Array, Int64Array
 UNITS: Mapping[str, float] = {"days": 365.25, "weeks": 365.25 / 7, "months": 12.0, "years": 1.0}
 MOST_YEARS = 100
 # A follow-up this many times as long as the median is probably in another unit than the others.
-MOST_MEDIANS = 50
+MOST_MEDIANS = 20
+# As tables write a whole number beside cells that are empty.
+_WHOLE = re.compile(r"(\d+)[.,]0+")
 _EVENT = (
     "dead",
     "deceased",
@@ -57,14 +60,19 @@ class Words(NamedTuple):
     events: Sequence[str]
     censored: Sequence[str]
 
+    def plain(self) -> Words:
+        """With 1 for 1.0."""
+        return self._replace(events=[*map(_plain, self.events)], censored=[*map(_plain, self.censored)])
+
 
 def follow_ups(patient_ids: Sequence[str], times: Sequence[str], events: Sequence[str], words: Words) -> FollowUps:
     """The follow-up of each patient, from cells of text without blanks around them.
 
     Patients without time or event, and those with a time of 0 (who were not watched at all), are left out. Raises
     InputError with every time that is no number, is negative, or longer than a century; and with every word of the
-    events that [survival] does not name.
+    events that [survival] does not name. An event of 1.0 is one of 1.
     """
+    events, words = [_plain(cell) for cell in events], words.plain()
     _refuse_unknown_words(events, words)
     numbers = [_number(cell) for cell in plain_numbers(times, ",")]
     _refuse_wrong_times(patient_ids, times, numbers, words)
@@ -83,6 +91,11 @@ def follow_ups(patient_ids: Sequence[str], times: Sequence[str], events: Sequenc
     usable = ~np.any(list(without.values()), axis=0)
     event = np.array([int(cell in words.events) for cell in events], dtype=np.int64)
     return FollowUps(np.where(usable, time, np.nan), event, left_out, tuple(_notes(time[usable], words)))
+
+
+def _plain(word: str) -> str:
+    whole = _WHOLE.fullmatch(word)
+    return whole[1] if whole else word
 
 
 def _number(cell: str | None) -> float | None:

@@ -74,7 +74,7 @@ def _patient_table(
         f"{path} has {some(len(offending), 'wrong entry')}",
         offending,
         f"give each patient one row with {' and '.join(columns)}, or nothing where it is not known; what they mean is "
-        "in [outcome] of run.toml",
+        f"in [outcome] of run.toml{outcome.hint}",
     )
     return table.reset_index(drop=True), labels
 

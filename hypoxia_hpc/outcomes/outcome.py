@@ -38,6 +38,11 @@ class Outcome(ABC):
         """The label in a row's cells of ``table.columns``, None where they are empty. Raises ValueError with the rule
         that they break, to be put behind the cells: "is not 0, 1 or empty"."""
 
+    @property
+    def hint(self) -> str:
+        """How to mend cells that `parse` refuses, to be put behind a sentence; empty where its rule says it all."""
+        return ""
+
     def known(self, label: Label) -> tuple[float | int, ...]:
         """A label as the values of the columns of ``label_types``."""
         return (label,) if isinstance(label, (int, float)) else tuple(label)

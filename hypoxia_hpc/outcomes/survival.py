@@ -42,6 +42,13 @@ class Survival(Outcome):
         rule = f"is not a time of 0 to {LONGEST:g} in {self.table.time}"
         return Followed(number_in(time, 0.0, LONGEST, rule), EVENTS[event])
 
+    @property
+    def hint(self) -> str:
+        return (
+            f"; {self.table.event} is 1 for the event and 0 for censored: where it has 2 and 1, or words as DECEASED "
+            "and LIVING, write 1 and 0 in their place"
+        )
+
     def shown(self, label: Label) -> str:
         followed = followed_of(label)
         return f"{followed.time:.6g} {'event' if followed.event else 'censored'}"

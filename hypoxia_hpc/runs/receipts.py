@@ -74,6 +74,13 @@ def _details(extra: Json) -> Details | None:
     return None if kind is None else fitting(kind, extra)
 
 
+def keep_receipt(folder: Path, key: str) -> None:
+    """The receipt of a result of the cohort that is there: written where a kill came between the two, with no time."""
+    receipt = read_receipt(folder, COHORT, "cohort")
+    if receipt is None or receipt.key != key:
+        write_receipt(folder, Receipt(COHORT, "done", key, of="cohort"))
+
+
 @contextmanager
 def timed_receipt(folder: Path, key: str, details: Details | None = None) -> Iterator[None]:
     """Write a ``done`` receipt of the cohort with the seconds of the block, when it ends well."""

@@ -46,7 +46,7 @@ from hypoxia_hpc.runs.cohort import (
 )
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import phenotypes_key
-from hypoxia_hpc.runs.receipts import COHORT, read_receipt, timed_receipt
+from hypoxia_hpc.runs.receipts import keep_receipt, timed_receipt
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.sealing import seal_problems
@@ -75,7 +75,8 @@ def phenotypes(run: RunDir, *, progress: Progress, stop: threading.Event) -> Phe
     models = _trained(cohort, folds)
     key = _key(cohort, folds, models)
     if (held := read_facts(run)) is not None and held["key"] == key and not seal_problems(run.phenotypes):
-        _keep_receipt(run, key)
+        keep_receipt(run.receipts(STAGE), key)
+        forget_seeds(cohort, models[0])
         return Phenotyped(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
         make_probabilities(run, run, [state.slide for state in cohort.done], progress=progress, stop=stop)
@@ -86,14 +87,6 @@ def phenotypes(run: RunDir, *, progress: Progress, stop: threading.Event) -> Phe
         facts = _written(cohort, found[0], others, tables, sample, key, progress)
         forget_seeds(cohort, models[0])
     return Phenotyped(facts, fresh=True)
-
-
-def _keep_receipt(run: RunDir, key: str) -> None:
-    """A kill may come between the result and its receipt, by which the stage is judged."""
-    receipt = read_receipt(run.receipts(STAGE), COHORT, "cohort")
-    if receipt is None or receipt.key != key:
-        with timed_receipt(run.receipts(STAGE), key):
-            pass
 
 
 def expected_key(run: RunDir, features: Sequence[SlideState]) -> str:

@@ -37,8 +37,9 @@ from hypoxia_hpc.runs.prognosis import (
     require_asked,
     survival_key,
 )
-from hypoxia_hpc.runs.receipts import timed_receipt
+from hypoxia_hpc.runs.receipts import keep_receipt, timed_receipt
 from hypoxia_hpc.stores.commit import committing_directory
+from hypoxia_hpc.stores.sealing import seal_problems
 
 STAGE = "survival"
 
@@ -75,7 +76,8 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
     if model_run is not None and frozen is not None:
         refuse_other_makers(run, inputs.made_by, model_run, frozen.applied.made_by)
     key = survival_key(config, inputs, "" if frozen is None else frozen.key)
-    if held is not None and held["key"] == key:
+    if held is not None and held["key"] == key and not seal_problems(run.survival):
+        keep_receipt(run.receipts(STAGE), key)
         return Survived(held, fresh=False)
     with timed_receipt(run.receipts(STAGE), key):
         found = _assessed(inputs, config, frozen, progress, stop)

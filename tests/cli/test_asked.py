@@ -185,6 +185,8 @@ def test_a_table_that_is_wrong(
     with pytest.raises(InputError, match=message) as caught:
         init(manifest, rows, *options)
     assert (list(caught.value.offending), caught.value.exit_code) == (offending, 2)
+    is_of_events = options == SURVIVAL and "missing" not in offending[0]
+    assert ("write 1 and 0 in their place" in caught.value.remedy) == is_of_events
     assert not (manifest.parent / "run").exists(), "nothing is made"
 
 

@@ -27,6 +27,14 @@ def test_words_that_are_explained() -> None:
     assert read(["1", "2", "3"], ["dead", "0:LIVING", "1:DECEASED"], words).event.tolist() == [1, 0, 1]
 
 
+def test_whole_numbers_may_have_decimals() -> None:
+    """As pandas writes them beside empty cells."""
+    found = read(["1", "2", "3", "4"], ["1.0", "0.0", "", "0,0"])
+    assert found.event[[0, 1, 3]].tolist() == [1, 0, 0] and found.left_out == {"no event": ["P2"]}
+    words = PLAIN._replace(events=("2.0",), censored=("1",))
+    assert read(["1", "2"], ["2", "1.0"], words).event.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("events", "remedy"),
     [
@@ -53,5 +61,5 @@ def test_units() -> None:
     with pytest.raises(InputError, match="more than 100 years, the times being months; the other 1 are shorter"):
         read(["12", "3650"], ["1", "1"])
     assert read(["3650"], ["1"], PLAIN._replace(unit="days")).time[0] == 3650
-    assert "units are mixed" in read(["12", "20", "15", "9", "900"], ["1"] * 5).notes[0]
+    assert "units are mixed" in read(["12", "20", "15", "9", "456"], ["1"] * 5).notes[0], "days among months"
     assert read(["12", "20", "15", "9", "70"], ["1"] * 5).notes == ()

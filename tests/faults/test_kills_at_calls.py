@@ -14,12 +14,14 @@ import pytest
 from fault_runs import LIMIT_SECONDS, change_setting, copy_parts, copy_run, digests, names, of, start, start_fresh
 
 KILLED = -signal.SIGKILL
+WITHOUT_RECEIPT = ("receipts/train", "receipts/evaluate")
 ONE = "TCGA-ZZ-0003-01Z-00-DX1"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage: its options, what it reads, the folders and files it commits, and the heads where they are not all."""
+    """A stage: its options, what it reads, the folders and files it commits, the heads where they are not all, and
+    entries of run.toml that it needs and that the undisturbed run has not."""
 
     name: str
     options: tuple[str, ...]
@@ -27,6 +29,7 @@ class Stage:
     folders: tuple[str, ...]
     files: tuple[str, ...]
     heads: tuple[str, ...] = ()
+    asked: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def makes(self) -> tuple[str, ...]:
@@ -86,6 +89,31 @@ EVALUATE = Stage(
     ("reference.npy", "metrics.json", "receipts/evaluate/cohort.json"),
 )
 EVALUATE_ONE = replace(EVALUATE, heads=("logistic",))  # the same calls, in a third of the time
+PHENOTYPES = Stage(
+    "phenotypes",
+    (),
+    TRAIN.reads + TRAIN.makes,
+    ("phenotypes",),
+    ("receipts/phenotypes/cohort.json",),
+    asked=(("phenotypes", "seeds", "2"),),
+)
+# A signature of twelve patients is none that anybody would believe; its bytes are what counts here.
+SURVIVAL = Stage(
+    "survival",
+    (),
+    (),
+    ("survival",),
+    ("receipts/survival/cohort.json",),
+    asked=(
+        ("survival", "of", '"columns"'),
+        ("survival", "columns", '["age"]'),
+        ("survival", "screen_p", "1.0"),
+        ("survival", "least_carriers", "2.0"),
+        ("survival", "events_per_column", "2.0"),
+        ("survival", "bootstrap", "20"),
+        ("survival", "folds", "2"),
+    ),
+)
 REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, ("report",), ())
 
 
@@ -99,6 +127,8 @@ REPORT = Stage("report", (), EVALUATE.reads + EVALUATE.makes, ("report",), ())
         pytest.param(TRAIN, marks=pytest.mark.long),
         EVALUATE_ONE,
         pytest.param(EVALUATE, marks=pytest.mark.long),
+        SURVIVAL,
+        pytest.param(PHENOTYPES, marks=pytest.mark.long),  # of its receipt and seeds: stages/test_phenotypes.py
         pytest.param(REPORT, marks=pytest.mark.long),  # a folder, committed as that of tile is
     ],
     ids=str,
@@ -140,7 +170,7 @@ def kill_everywhere(
 ) -> None:
     undisturbed = ready_for(stage, whole, other, folder / "0")
     assert run_killed(undisturbed, stage.arguments(undisturbed), 0) == 0
-    if stage != EVALUATE_ONE:  # metrics of fewer heads are others
+    if stage != EVALUATE_ONE and not stage.asked:  # metrics of fewer heads are others
         assert digests(undisturbed) == of(digests(whole), *stage.reads, *stage.makes)
     calls = (undisturbed.parent / "calls-0").read_text().splitlines()
     check_calls(stage, undisturbed, calls, other is not None)
@@ -171,10 +201,21 @@ def ready_for(stage: Stage, whole: Path, other: Path | None, folder: Path) -> Pa
     run = copy_run(whole, folder / "run", stage.reads)
     if other is not None:
         copy_parts(other, run, stage.makes)
+    if stage.asked:
+        add_follow_up(run / "patients.csv")
+    for table, entry, value in stage.asked:
+        change_setting(run, table, entry, value)
     if stage.heads:
         change_setting(run, "train", "heads", json.dumps(stage.heads))
         change_setting(run, "train", "clusterings", "[]")
     return run
+
+
+def add_follow_up(patients: Path) -> None:
+    """Columns that no key of what is made before goes by."""
+    header, *rows = patients.read_text().splitlines()
+    made = [f"{row},{40 - 2 * number},{int(number != 3)},{50 + number}" for number, row in enumerate(rows)]
+    patients.write_text("\n".join([f"{header},time,event,age", *made]) + "\n")
 
 
 def check_calls(stage: Stage, run: Path, calls: list[str], is_there: bool) -> None:
@@ -202,12 +243,12 @@ def check_all_or_nothing(stage: Stage, run: Path, undisturbed: Path, other: Path
 
 
 def check_finished(run: Path, undisturbed: Path) -> None:
-    """The bytes of an undisturbed run and nothing beside it, but for leftovers; of train and evaluate the receipt may
-    be missing: how long a killed process took is not known."""
+    """The bytes of an undisturbed run and nothing beside it, but for leftovers; of train and evaluate the receipt
+    may be missing: how long a killed process took is not known."""
     assert digests(run) == digests(undisturbed)
     missing = names(undisturbed) - names(run)
     assert names(run) <= names(undisturbed)
-    assert all(name.startswith(("receipts/train", "receipts/evaluate")) for name in missing), missing
+    assert all(name.startswith(WITHOUT_RECEIPT) for name in missing), missing
     check_page(run)
 
 

@@ -276,6 +276,7 @@ def test_one_event_and_none(tmp_path: Path) -> None:
     patients["event"] = 0
     none = done(make_run(tmp_path / "none", patients, shares))["endpoints"]["time"]
     assert (none["signature"], none["why"]) == (None, "no patient had the event")
+    assert none["screen"][0]["why"].endswith("no patient had the event")
     patients["event"] = [1, *[0] * 59]
     run = make_run(tmp_path / "one", patients, shares)
     one = done(run)["endpoints"]["time"]
