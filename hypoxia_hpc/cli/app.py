@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypoxia_hpc.cli import checking, cluster, making, paths
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
-from hypoxia_hpc.cli.terminal import begin_streams, end_streams, tell
+from hypoxia_hpc.cli.terminal import begin_streams, end_streams, lost_reader, tell
 from hypoxia_hpc.runs.stages import registry, stages
 
 # Of a sentence in the list of verbs, in letters: it wraps, and is not cut.
@@ -48,6 +49,16 @@ class Verbs(click.Group):
         if found is None and cmd_name in registry().useless:
             ctx.fail(f"the stage {cmd_name!r} of an installed package cannot be used: {registry().useless[cmd_name]}")
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """At a broken pipe click ends without a word; that is right for its own pages alone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+            if frame.f_globals["__name__"].startswith("click."):
+                raise
+            return tell_end(error)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for heading, family in families().items():
@@ -107,5 +118,9 @@ def _exit_code() -> int:
 
         with machine_errors(Path.cwd()):
             return int(app(standalone_mode=False) or 0)
+    except SystemExit:  # so ends click where nobody reads its page of help
+        if lost_reader(sys.stdout):
+            return 0
+        raise
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the border of the program
         return tell_end(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -49,6 +50,15 @@ def _give_up(stream: TextIO, error: OSError) -> None:
 
 def _lead_nowhere(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def lost_reader(stream: TextIO) -> bool:
+    """Whether nobody reads the stream any more (head has enough of a help page); from then on it leads nowhere."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    if is_lost := bool(poll.poll(0)):
+        _lead_nowhere(stream)
+    return is_lost
 
 
 def begin_streams() -> None:

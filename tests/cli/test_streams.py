@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 
 from hypoxia_hpc.__main__ import LEAST_ADDRESS_BYTES
+from hypoxia_hpc.cli.app import app
 from hypoxia_hpc.cli.exits import tell_end
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.runs.directory import RunDir
@@ -54,6 +57,29 @@ def test_the_work_goes_on_without_streams(run: Path) -> None:
         code, expected = LINES[line]
         assert (process.returncode, "Traceback" in said) == (code, False), f"{line}: {said}"
         assert expected in said, line
+
+
+def test_a_page_of_help_that_nobody_reads_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    pages = (["--help"], ["tile", "--help"])
+    started = [subprocess.Popen([*COMMAND, *page], stdout=writer, stderr=subprocess.PIPE) for page in pages]
+    os.close(writer)
+    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 2
+
+
+def test_a_pipe_that_breaks_at_work_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """click takes every broken pipe for one that nobody reads, and ends with 1 and without a word."""
+
+    @click.command
+    def breaks() -> None:
+        raise BrokenPipeError(errno.EPIPE, "a worker has gone")
+
+    monkeypatch.setattr("hypoxia_hpc.cli.app.families", lambda: {"": (breaks,)})
+    assert app(["breaks"], standalone_mode=False) == 1
+    assert "a worker has gone" in capsys.readouterr().err
 
 
 def test_the_note_of_a_lost_log_stands_in_the_log_once_it_has_room_and_never_among_results(tmp_path: Path) -> None:
