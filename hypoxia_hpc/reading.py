@@ -87,6 +87,15 @@ def read_plain(path: Path, most_bytes: int, *, follow: bool = True) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size)
 
 
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing where there is no such folder. Raises OSError where it may not be
+    listed: ``Path.glob`` passes over that, and nothing is found where everything is."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def sha256_of(path: Path, most_bytes: int, *, follow: bool = True) -> str:
     """SHA-256 (hex) of a regular file. Raises as :func:`open_plain`."""
     with open_plain(path, most_bytes, follow=follow) as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
 import os
 import time
@@ -14,7 +15,19 @@ import pytest
 from test_layers import MODULES
 
 from hypoxia_hpc import reading
-from hypoxia_hpc.reading import UnfitFileError, open_plain, read_counts, read_json, read_plain, read_toml, sha256_of
+from hypoxia_hpc.reading import (
+    UnfitFileError,
+    listed,
+    open_plain,
+    read_counts,
+    read_json,
+    read_plain,
+    read_toml,
+    sha256_of,
+)
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slurm.queue import sent_jobs
+from hypoxia_hpc.workers.heartbeat import read_heartbeats
 
 # Modules that open files by other means, and why that is safe.
 OTHERS = {
@@ -31,6 +44,8 @@ OTHERS = {
     "workers.scratch": "folders, to lock them",
     "cli.terminal": "/dev/null",
     "stages.demo": "a slide of this package, and one that this process made",
+    "stages.demo_sclc": "a table that this process made",
+    "workers.demo_cohorts": "a slide that this process made",
     "networks.backbones.hdf5_weights": "after `refuse_unfit`",
     "networks.backbones.weights": "`refuse_unfit`: HDF5 and safetensors know the end of a file",
     "networks.backbones.loading": "after `refuse_unfit`",
@@ -183,3 +198,22 @@ def test_looking_for_long_keys_takes_no_time(tmp_path: Path, content: str) -> No
     except UnfitFileError as error:
         assert "joined by dots" not in error.problem
     assert time.process_time() - started < 1
+
+
+def test_a_folder_is_listed_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").touch()
+    assert listed(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert listed(tmp_path / "none") == listed(tmp_path / "a") == listed(tmp_path / "a" / "none") == []
+
+    def refuse(path: object) -> list[str]:
+        raise PermissionError(errno.EACCES, "no", str(path))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for read in (
+        lambda: listed(tmp_path),
+        lambda: sent_jobs(RunDir(tmp_path)),
+        lambda: read_heartbeats(RunDir(tmp_path)),
+    ):
+        with pytest.raises(PermissionError):
+            read()

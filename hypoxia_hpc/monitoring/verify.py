@@ -11,6 +11,7 @@ from hypoxia_hpc.models.phenotypes import FACTS_FILE, read_facts
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reference import is_kept
 from hypoxia_hpc.networks.heads.sound import load_sound_model
+from hypoxia_hpc.reading import listed
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.prognosis import read_survival
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
@@ -30,9 +31,10 @@ class Verified:
 
 def everything_to_verify(run: RunDir) -> list[Path]:
     """Every tile store, feature store and model below a run, split.csv, metrics.json, phenotypes/ and survival/, in
-    order."""
-    stores = [*run.root.glob("tiles/*.zarr"), *run.root.glob("features/*/*.zarr")]
-    models = [path for path in run.root.glob("models/*") if not path.name.startswith(".")]
+    order. Raises OSError for a folder that may not be listed."""
+    holding = [run.root / "tiles", *listed(run.root / "features")]
+    stores = [path for folder in holding for path in listed(folder) if path.suffix == ".zarr"]
+    models = [path for path in listed(run.model("")) if not path.name.startswith(".")]
     split = [run.split_file] if run.split_file.exists() else []
     results = [run.metrics_file] if run.metrics_file.exists() else []
     results += [folder for folder in (run.phenotypes, run.survival) if folder.exists()]
@@ -75,7 +77,7 @@ def _folder_problems(run: RunDir, folder: Path) -> list[str]:
     """Of phenotypes/ or survival/: its files, and its receipt."""
     try:
         problems = seal_problems(folder)
-    except OSError as error:
+    except NotADirectoryError as error:
         return [str(error)]
     stage = "predict" if folder == run.phenotypes and not (folder / FACTS_FILE).exists() else folder.name
     receipt = read_receipt(run.receipts(stage), COHORT, "cohort")

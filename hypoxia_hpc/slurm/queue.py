@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.machine.programs import query_program
-from hypoxia_hpc.reading import read_counts
+from hypoxia_hpc.reading import listed, read_counts
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.logs import is_submission
@@ -106,8 +106,9 @@ class FailedJob:
 
 
 def sent_jobs(run: RunDir) -> list[Sent]:
-    """What was submitted for a run, oldest first; files that describe no job are left out."""
-    entries = [_entry(file) for file in (run.root / "slurm" / "jobs").glob("*.json")]
+    """What was submitted for a run, oldest first; files that describe no job are left out. Raises OSError for what may
+    not be read."""
+    entries = [_entry(file) for file in listed(run.root / "slurm" / "jobs") if file.suffix == ".json"]
     dated = [(str(entry.get("submitted")), one) for entry in entries if (one := _sent(entry)) is not None]
     return [one for _, one in sorted(dated, key=lambda pair: (pair[0], int(pair[1].job_id)))]
 

@@ -44,16 +44,18 @@ _DAMAGE = (ValueError, RecursionError, FileNotFoundError, NotADirectoryError)
 
 
 def check_store(store: Path) -> list[str]:
-    """What is wrong with a tile or feature store, its whole content read and compared; an empty list if it is sound."""
-    try:
-        attributes = read_attributes(store)
-        kinds = (tile_arrays(attributes), FEATURE_ARRAYS)
-        problems = min((store_problems(store, rules) for rules in kinds), key=len)
-        if problems:
-            return problems
-        written, found = attributes["content"], content_of(store)
-    except (*_DAMAGE, OSError) as error:
-        return [str(error)]
+    """What is wrong with a tile or feature store, its whole content read and compared; an empty list if it is sound.
+    Raises MachineError where it cannot be read here: what may be sound is not to be deleted."""
+    with machine_errors(store):
+        try:
+            attributes = read_attributes(store)
+            kinds = (tile_arrays(attributes), FEATURE_ARRAYS)
+            problems = min((store_problems(store, rules) for rules in kinds), key=len)
+            if problems:
+                return problems
+            written, found = attributes["content"], content_of(store)
+        except _DAMAGE as error:
+            return [str(error)]
     return [] if found == written else [f"content is {found}, written was {written}"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,15 @@ def _differences(folder: Path, written: dict[str, str]) -> Iterator[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    """All that is below a folder and no folder, but the sums, in order. Links are not followed."""
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    """All that is below a folder and no folder, but the sums, in order. Links are not followed. Raises OSError."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    found = [
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder, onerror=stop)
+        for name in (*files, *folders)
+        if name in files or Path(parent, name).is_symlink()
+    ]
     return sorted(name for name in (path.relative_to(folder).as_posix() for path in found) if name != SUMS_FILE)

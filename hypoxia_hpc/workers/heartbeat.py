@@ -21,7 +21,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from hypoxia_hpc.errors import MachineError, Stopped
-from hypoxia_hpc.reading import read_counts
+from hypoxia_hpc.reading import listed, read_counts
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.commit import committed_file
 from hypoxia_hpc.workers.allocation import Allocation
@@ -83,8 +83,10 @@ _HEARTBEAT = TypeAdapter(Heartbeat)
 
 
 def read_heartbeats(run: RunDir) -> list[Heartbeat]:
-    """What every process wrote last, in order of the files' names; damaged and foreign files are left out."""
-    found = (_read(path) for path in sorted(run.running.glob("*.json")) if not path.name.startswith("."))
+    """What every process wrote last, in order of the files' names; damaged and foreign files are left out. Raises
+    OSError for a folder that may not be listed."""
+    files = (path for path in listed(run.running) if path.suffix == ".json" and not path.name.startswith("."))
+    found = map(_read, files)
     return [one for one in found if one is not None]
 
 

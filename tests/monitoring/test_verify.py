@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +79,24 @@ def test_frozen_clusters_of_outside_slides_have_the_receipt_of_predict(run: RunD
     assert problems(run) == {"phenotypes": "receipts/predict/cohort.json is missing or damaged"}
     write_receipt(run.receipts("predict"), Receipt(COHORT, "done", "k", of="cohort"))
     assert problems(run) == {}
+
+
+@pytest.mark.parametrize("name", ["tiles", "features", "features/x", "models", "phenotypes", "phenotypes/typical"])
+def test_a_folder_that_may_not_be_listed_is_not_passed_over(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its stores would be missing from what is called sound."""
+    (run.root / name).mkdir(parents=True, exist_ok=True)
+    for function in ("listdir", "scandir"):
+        monkeypatch.setattr(os, function, refusing(getattr(os, function), run.root / name))
+    with pytest.raises(PermissionError):
+        list(verify(run))
+
+
+def refusing(function: Callable[[Any], Any], folder: Path) -> Callable[[Any], Any]:
+    def refuse(path: Any) -> Any:
+        if Path(path) == folder:
+            raise PermissionError(errno.EACCES, "no", str(path))
+        return function(path)
+
+    return refuse

@@ -1,5 +1,6 @@
 """Stores damaged by hand: always found, never a crash, never a wrong pixel."""
 
+import errno
 import itertools
 import json
 import os
@@ -13,7 +14,7 @@ import naive
 import numpy as np
 import pytest
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import MachineError, SlideError
 from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.integrity import check_store, content_of, store_key
@@ -375,3 +376,20 @@ def test_harm_after_opening_is_found_by_the_next_reading(tile_store: Path, harm:
     with pytest.raises(SlideError) as caught:
         read_pixels(tiles, 0, 8)
     assert caught.value.reason == "damaged-store"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_what_cannot_be_read_here_is_not_called_damaged(
+    tile_store: Path, feature_store: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Who hears of damage deletes the store."""
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise OSError(number, os.strerror(number), "file")
+
+    for step in ("read_plain", "sha256_of"):
+        with monkeypatch.context() as failing:
+            failing.setattr(f"hypoxia_hpc.stores.integrity.{step}", refuse)
+            for store in (tile_store, feature_store):
+                with pytest.raises(MachineError, match=os.strerror(number)):
+                    check_store(store)
