@@ -17,6 +17,7 @@ from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
 from hypoxia_hpc.cli.terminal import begin_streams, end_streams, lost_reader, tell
+from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.runs.stages import registry, stages
 
 # Of a sentence in the list of verbs, in letters: it wraps, and is not cut.
@@ -112,11 +113,21 @@ def _use_utf8() -> None:
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:  # deleted, or on a file system that is gone
+        raise MachineError(
+            f"the working directory is not there any more ({error.strerror})",
+            remedy="cd to one that is there, then run the same command again",
+        ) from None
+
+
 def _exit_code() -> int:
     try:
         from hypoxia_hpc.stores.commit import machine_errors
 
-        with machine_errors(Path.cwd()):
+        with machine_errors(_working_directory()):
             return int(app(standalone_mode=False) or 0)
     except SystemExit:  # so ends click where nobody reads its page of help
         if lost_reader(sys.stdout):

@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-# What the shell does with the streams of ``tile``, its exit code, and what of it can be read then.
+# What the shell does with streams and the working directory, the exit code, and what of it can be read then.
 LINES = {
     "hypoxia tile $RUN 2>&-": (3, "1 quarantined"),
     "hypoxia tile $RUN 2>/dev/full": (3, "1 quarantined"),
@@ -47,6 +47,7 @@ LINES = {
     "hypoxia tile $RUN >/dev/full 2>&1": (4, ""),
     "hypoxia --nothing 2>/dev/full": (2, ""),
     "hypoxia --help <&- >&- 2>&-": (0, ""),
+    "mkdir $RUN/g; cd $RUN/g; rmdir $RUN/g; hypoxia status $RUN": (4, "the working directory is not there any more"),
 }
 
 
