@@ -79,7 +79,7 @@ def test_the_demo_finds_what_was_planted(seed: int, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     said = done.stdout.rpartition("What was planted, and what was found")[2]
-    assert "some 12 images/s on two cores" in done.stdout
+    assert "not on pixels: contrastive training of the whole network" in done.stdout
     cohorts = re.findall(r"(?m)^(?:first|outside) cohort +([\d.]+) +([\d.]+)$", said)
     assert [float(rand) >= 0.8 and float(points) <= 3 for rand, points in cohorts] == [True, True]
     assert len(re.findall(r"(?m)^(?:crowded nuclei|fibres) .* yes$", said)) == 2

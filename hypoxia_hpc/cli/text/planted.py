@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FROZEN_FEATURES = (
     "clusters are trained on frozen features, not on pixels: contrastive training of the whole network, as the study "
-    "does it, makes some 12 images/s on two cores"
+    "does it, is for a GPU"
 )
 
 
