@@ -25,7 +25,8 @@ MOST_COST_MS = 10**11  # of a slide in slides.csv: three years of a core
 @dataclass(frozen=True, slots=True)
 class Slide:
     """One row of ``slides.csv``. ``path`` is absolute, ``cost`` the expected milliseconds of one core to tile
-    it, ``mpp`` the manifest's micrometres per level 0 pixel or None, ``name`` the original name for display."""
+    it, ``mpp`` the manifest's micrometres per level 0 pixel or None, ``name`` the original name for display. Of a
+    patient whose images lie in folders, ``path`` is their folder and ``images`` are paths below it, with ``/``."""
 
     slide_id: str
     path: Path
@@ -33,6 +34,7 @@ class Slide:
     cost: int
     mpp: float | None = None
     name: str = ""
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class NativeTiles:
 @dataclass(frozen=True, slots=True)
 class TileWork:
     """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there. ``remarks``: the
-    kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`)."""
+    kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`). ``note`` is for the user, at once."""
 
     counts: TileCounts = field(default_factory=TileCounts)
     reader: str = ""
@@ -166,6 +168,7 @@ class TileWork:
     turbojpeg: bool = False
     native_tiles: NativeTiles = field(default_factory=NativeTiles)
     remarks: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

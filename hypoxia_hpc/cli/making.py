@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hypoxia_hpc.cli.asked import asked_outcome
+from hypoxia_hpc.cli.asked_source import asked_source
 from hypoxia_hpc.cli.options import RUN, STOP, Whole, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
@@ -25,6 +26,11 @@ POSITIVE_HELP = "Which of two classes is the positive one, by name."
 TIME_HELP = "Column of --patients with the time of follow-up; of survival.  [time]"
 EVENT_HELP = "Column of --patients with 1 (event) or 0 (censored); of survival.  [event]"
 PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
+
+
+IMAGES_HELP = "Folder of images (PNG, JPEG, TIFF) in place of slides; all images of a patient together."
+IMAGES_TABLE_HELP = "Whose images they are: patient_ID,Path[,Label,training_set]; without it, the pattern."
+PATTERN_HELP = "How paths below --images are made, of {patient} {series} {label} {image}.  [{patient}/{image}]"
 
 
 OUTCOME_EXAMPLES = """\b
@@ -49,11 +55,15 @@ class StudyOption(click.Option):
 @click.option("--study", cls=StudyOption, default="hypoxia", show_default=True, metavar="NAME")
 @click.option(
     "--slides",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="DIR|CSV",
     help="Folder of slides, or a manifest.",
 )
+@click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help=IMAGES_HELP)
+@click.option("--images-table", type=click.Path(path_type=Path), metavar="CSV", help=IMAGES_TABLE_HELP)
+@click.option("--images-pattern", metavar="PATTERN", help=PATTERN_HELP)
+@click.option("--path-column", metavar="C", help="Column of --images-table with the path of an image.  [Path]")
+@click.option("--set-column", metavar="C", help="Column of it with TRAIN, VALID or TEST.  [training_set]")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="FILE", help="Table of hypoxia scores.")
 @click.option("--rule", default="type-median", show_default=True, help="Label rule for --scores (see labels).")
 @click.option("--score-column", metavar="C", help=SCORE_HELP)
@@ -74,7 +84,6 @@ class StudyOption(click.Option):
 def init(
     run: Path,
     study: str,
-    slides: Path,
     rule: str,
     split: Path | None,
     samples: tuple[str, ...],
@@ -82,7 +91,7 @@ def init(
     is_update: bool,
     **others: Any,
 ) -> int:
-    """Make a run directory: run.toml, slides.csv, patients.csv.
+    """Make a run directory: run.toml, slides.csv, patients.csv; of images in folders also images.csv.
 
     A manifest is a CSV with a column path and, where known, slide_id, patient_id, mpp, site, md5, label, tumour_type; a
     manifest, sample sheet or metadata JSON of GDC works too. Patients are read from --patient-column, else patient_id,
@@ -96,17 +105,18 @@ def init(
     from hypoxia_hpc.stages.init import update as update_run
 
     asked = {name: others.pop(name) for name in ("kind", "classes", "positive", "time", "event")}
-    known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **others}
+    source = asked_source({**others, "samples": samples, "preparations": preparations})
     changes = _changes(samples, preparations, split) | asked_outcome(**asked, scores=others["scores"])
+    known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **source.others}
     if not is_update:
-        made = init_run(RunDir(run), preset(study, changes), slides, split=split, **known)
-    elif changes:
+        made = init_run(RunDir(run), preset(study, changes | source.changes), source.folder, split=split, **known)
+    elif changes | source.changes:
         raise InputError(
             "--update changes no entry of run.toml",
-            remedy="edit run.toml; leave out --sample, --preparation, --split and the options of the outcome",
+            remedy="edit run.toml; leave out --sample, --preparation, --split, --images and the options of the outcome",
         )
     else:
-        made = update_run(RunDir(run), slides, **known)
+        made = update_run(RunDir(run), source.folder, **known)
     say_blocks(made_text(made, run))
     if (why := why_untrainable(RunDir(run))) is not None:
         tell(f"note: train would refuse this run as it is: {why}")

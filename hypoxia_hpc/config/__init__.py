@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.search import SearchTable as SearchTable
     from hypoxia_hpc.config.site import SiteTable as SiteTable
     from hypoxia_hpc.config.slurm import SlurmTable as SlurmTable
+    from hypoxia_hpc.config.source import SourceTable as SourceTable
     from hypoxia_hpc.config.studies.registry import STUDIES as STUDIES
     from hypoxia_hpc.config.studies.study import Study as Study
     from hypoxia_hpc.config.tile import TileTable as TileTable
@@ -78,6 +79,7 @@ _HOMES = {
     "SearchTable": "search",
     "SiteTable": "site",
     "SlurmTable": "slurm",
+    "SourceTable": "source",
     "Study": "studies.study",
     "Table": "base",
     "TanhTable": "heads.tanh",

@@ -16,6 +16,7 @@ from hypoxia_hpc.config.outcome import OutcomeKind, OutcomeTable
 from hypoxia_hpc.config.phenotypes import PhenotypesTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
+from hypoxia_hpc.config.source import SourceTable
 from hypoxia_hpc.config.studies.registry import STUDIES, USELESS_STUDIES
 from hypoxia_hpc.config.survival import SurvivalTable
 from hypoxia_hpc.config.tile import TileTable
@@ -35,6 +36,7 @@ class RunConfig(Table):
     """The whole of run.toml."""
 
     study: StudyName = Field("hypoxia", description="preset that the defaults come from")
+    source: SourceTable = SourceTable()
     cohort: CohortTable = CohortTable()
     outcome: OutcomeTable = OutcomeTable()
     tile: TileTable = TileTable()
@@ -50,6 +52,20 @@ class RunConfig(Table):
     def _models_on_pixels_have_them_and_a_name(self) -> RunConfig:
         for name in self.train.on_pixels:
             self._require_pixels_and_a_name(name)
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_tiled_as_they_can_be(self) -> RunConfig:
+        tile = self.tile
+        wrong = [
+            f'{name} = "{getattr(tile, name)}"'
+            for name, fits in (("pixels", "store"), ("tissue", "none"))
+            if getattr(tile, name) != fits
+        ]
+        wrong += ["regions"] if tile.regions is not None else []
+        wrong += ["stain"] if tile.stain.method != "none" else []
+        if self.source.kind == "folders" and wrong:
+            raise ValueError(f'[tile] {", ".join(wrong)}: not for [source] kind = "folders"; remove it')
         return self
 
     @model_validator(mode="after")

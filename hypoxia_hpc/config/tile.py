@@ -66,6 +66,25 @@ class TileTable(Table):
     codec: Literal["none", "lz4", "zstd", "jpeg"] = Field(
         "none", description='how the store packs pixels; "jpeg" (quality 90) changes them'
     )
+    large_images: Literal["cut", "resize"] = Field(
+        "cut",
+        description='of images in folders, one that is no smaller than a tile: "cut" into whole tiles, or "resize" to '
+        "one",
+        json_schema_extra=ADDED,
+    )
+    small_images: Literal["stretch", "pad"] = Field(
+        "stretch",
+        description='how an image becomes one tile, where it is smaller or is not cut: "stretch" to its sides; "pad" '
+        "keeps its proportions and fills up",
+        json_schema_extra=ADDED,
+    )
+    pad_value: int = Field(
+        255,
+        ge=0,
+        le=255,
+        description='gray level that "pad" fills up with; it counts neither as background nor as tissue',
+        json_schema_extra=ADDED,
+    )
     stain: StainTable = Field(StainTable(), json_schema_extra=ADDED)
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from hypoxia_hpc.records import ExtractWork, Float32Array, Json, Slide, Tiles, U
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key
 from hypoxia_hpc.runs.state import tile_state
-from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.slides.reread import ReadPixels, slide_pixels
 from hypoxia_hpc.stores.attributes import Compute, FeatureAttributes, compute_of, tile_attributes
 from hypoxia_hpc.stores.features import open_features, write_features
@@ -138,7 +138,7 @@ def require_tiled_slide(slide: Slide, tiles: Tiles) -> None:
     """Raises SlideError where the slide is not there (``slide-gone``), or is not the one that these tiles were cut from
     (``slide-changed``)."""
     try:
-        present = fingerprint(slide.path)
+        present = fingerprint_of(slide)
     except SlideError as error:
         raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
     if present != tile_attributes(tiles.attributes).slide.fingerprint:

@@ -15,13 +15,14 @@ from hypoxia_hpc.errors import HypoxiaError, SlideError, some, some_names
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring import checks
 from hypoxia_hpc.monitoring.checks import Check, Verdict
-from hypoxia_hpc.monitoring.foreseen import foresee
+from hypoxia_hpc.monitoring.foreseen import foresee, foresee_images
 from hypoxia_hpc.monitoring.sums import Compared, compared_md5
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.state import run_spec
 from hypoxia_hpc.slides.companions import companions
+from hypoxia_hpc.slides.image_files import quiet
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, coarse_level
 from hypoxia_hpc.slides.planning import SlidePlan
 from hypoxia_hpc.tiling.remarks import places_doubt, resolution_doubt, size_doubt
@@ -66,7 +67,8 @@ def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
     with ThreadPoolExecutor(HEADER_READERS) as readers:
         sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
         yield checks.scratch(config.site, run.root, sizes)
-        yield from readers.map(partial(_slide, config.tile), slides)
+        with quiet():
+            yield from readers.map(partial(_slide, config.tile), slides)
         if md5:
             yield from _sums(slides, read_md5(run.slides_file), readers)
 
@@ -108,6 +110,8 @@ def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
 
 
 def _size(slide: Slide) -> int:
+    if slide.images:  # they are read where they lie
+        return 0
     try:
         return sum(file.stat().st_size for file in {slide.path, *companions(slide.path)})
     except (OSError, SlideError):  # its header says why
@@ -117,6 +121,8 @@ def _size(slide: Slide) -> int:
 def _slide(table: TileTable, slide: Slide) -> Check:
     name = f"slide {slide.slide_id}"
     try:
+        if slide.images:
+            return _images(table, slide)
         found = foresee(slide, table)
     except SlideError as error:
         return Check(name, "bad", error.problem, slide.slide_id, error.reason, error.remedy)
@@ -128,6 +134,15 @@ def _slide(table: TileTable, slide: Slide) -> Check:
     ]
     odd = [one for one in (found.damage, coarse_doubt(pyramid, plan, table), *_doubts(pyramid, plan)) if one]
     return Check(name, "note" if odd else "ok", "; ".join(said + odd), slide.slide_id)
+
+
+def _images(table: TileTable, slide: Slide) -> Check:
+    """Of a patient whose images lie in folders. Raises SlideError where the patient will be quarantined."""
+    found = foresee_images(slide, table)
+    said = f"{some(len(slide.images), 'image')}, {some(found.n_tiles, 'tile')} planned"
+    if found.left_out:
+        said += f"; {len(found.left_out):,} cannot be read and will be left out: {some_names(found.left_out)}"
+    return Check(f"slide {slide.slide_id}", "note" if found.left_out else "ok", said, slide.slide_id)
 
 
 def _tiles_text(planned: SlidePlan) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.machine.disks import Mount, Room, free_room, mount_of, quota_room
-from hypoxia_hpc.monitoring.foreseen import foresee
+from hypoxia_hpc.monitoring.foreseen import planned_tiles as planned_of
 from hypoxia_hpc.monitoring.remaining import cohort_stages
 from hypoxia_hpc.networks.backbones.work import WORK
 from hypoxia_hpc.networks.heads.cost import CohortSize
@@ -174,7 +174,7 @@ def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts
     unread: dict[str, str] = {}
     for slide in sample(slides if known is None else todo):
         try:
-            plans.append((foresee(slide, table).planned.n_selected, slide.cost))
+            plans.append((planned_of(slide, table), slide.cost))
         except SlideError as error:
             unread[slide.slide_id] = error.reason
     if known is not None:

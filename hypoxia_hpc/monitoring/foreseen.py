@@ -12,9 +12,11 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, Slide
 from hypoxia_hpc.runs.keys import slide_tile_key
-from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.fingerprint import fingerprint_of
+from hypoxia_hpc.slides.image_files import image_header
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
+from hypoxia_hpc.tiling.image_cutting import n_tiles_of
 
 # Tiles of a slide that are tried: the first, that in the middle and the last of those that are looked at.
 TRIED = 3
@@ -38,12 +40,43 @@ def foresee(slide: Slide, table: TileTable) -> Foreseen:
     Raises:
         SlideError: what ``tile`` will quarantine the slide for.
     """
-    slide_tile_key(table, slide, fingerprint(slide.path))
+    slide_tile_key(table, slide, fingerprint_of(slide))
     with opened_slide(slide.path) as opened:
         planned = plan_slide(opened, slide, table)
         beyond = _beyond_end(opened, slide.path, planned, table)
         undecoded = _undecoded(opened, slide.path, planned, table)
         return Foreseen(opened.pyramid, planned, beyond or undecoded)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeseenImages:
+    """Of a patient's images, how many tiles they become before background is dropped, and which will be left out, as
+    "path: reason"."""
+
+    n_tiles: int
+    left_out: tuple[str, ...]
+
+
+def foresee_images(slide: Slide, table: TileTable) -> ForeseenImages:
+    """Look at the headers of a patient's images. Raises SlideError where ``tile`` will quarantine the patient for what
+    these and the files say."""
+    slide_tile_key(table, slide, fingerprint_of(slide))
+    n_tiles, left_out = 0, {}
+    for image in slide.images:
+        try:
+            header = image_header(slide.path / image)
+        except SlideError as error:
+            left_out[image] = error
+        else:
+            n_tiles += n_tiles_of(header.width, header.height, table)
+    if len(left_out) == len(slide.images):
+        raise next(iter(left_out.values()))
+    return ForeseenImages(n_tiles, tuple(f"{image}: {error.reason}" for image, error in left_out.items()))
+
+
+def planned_tiles(slide: Slide, table: TileTable) -> int:
+    """Tiles that ``tile`` will look at. Raises SlideError as :func:`foresee`."""
+    return foresee_images(slide, table).n_tiles if slide.images else foresee(slide, table).planned.n_selected
 
 
 def _beyond_end(opened: OpenedSlide, path: Path, planned: SlidePlan, table: TileTable) -> str:

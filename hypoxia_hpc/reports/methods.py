@@ -62,10 +62,13 @@ def _cohort(data: ReportData, kind: Kind) -> str:
     by_class = _by_class(data)
     counts = ", ".join(f"{n:,} {name}" for name, n in by_class.items())
     counts = f" ({counts})" if len(by_class) > 1 else ""
-    return (
-        f"{count_of(len(data.slides), 'whole-slide image')} of {count_of(len(data.patients), 'patient')} were taken; "
-        f"{count_of(labelled, 'patient')} with a label{counts}."
-    )
+    patients = count_of(len(data.patients), "patient")
+    of = "Images" if _of_images(data) else count_of(len(data.slides), "whole-slide image")
+    return f"{of} of {patients} were taken; {count_of(labelled, 'patient')} with a label{counts}."
+
+
+def _of_images(data: ReportData) -> bool:
+    return bool(data.settings.get("source", {}).get("kind") == "folders")
 
 
 def _by_class(data: ReportData) -> dict[str, int]:
@@ -77,9 +80,14 @@ def _tiles(data: ReportData, kind: Kind) -> str:
     tile = data.settings["tile"]
     totals = slide_totals(data.slides)
     share, side = f"{100 * tile['max_background']:g} %", f"{tile['tile_px']} x {tile['tile_px']} pixels"
+    how = f"Slides were cut without overlap into tiles of {side} at {tile['mpp']:g} µm per pixel"
+    if _of_images(data):
+        whole = (
+            "Images were" if tile["large_images"] == "resize" else f"Images of at least {side} were cut; others were"
+        )
+        how = f"{whole} {'padded' if tile['small_images'] == 'pad' else 'stretched'} to one tile of {side}"
     return (
-        f"Slides were cut without overlap into tiles of {side} at {tile['mpp']:g} µm per "
-        f"pixel; tiles of which more than {share} is background (luminance of {tile['white']} or "
+        f"{how}; tiles of which more than {share} is background (luminance of {tile['white']} or "
         f"more) were left out, {thousands(totals.kept)} of {thousands(totals.planned)} were kept."
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hypoxia_hpc.cohorts.images import with_images
 from hypoxia_hpc.cohorts.slide_table import read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
 from hypoxia_hpc.config.paths import with_paths
@@ -45,6 +46,11 @@ class RunDir:
     @property
     def patients_file(self) -> Path:
         return self.root / "patients.csv"
+
+    @property
+    def images_file(self) -> Path:
+        """Only a run that starts from images in folders has it."""
+        return self.root / "images.csv"
 
     @property
     def flow_file(self) -> Path:
@@ -119,7 +125,9 @@ class RunDir:
         return outcome_of(self.config().outcome)
 
     def slides(self) -> tuple[Slide, ...]:
-        return read_slides(self.slides_file)
+        """The rows of slides.csv, with their images where the run starts from folders. Raises InputError."""
+        slides = read_slides(self.slides_file)
+        return with_images(slides, self.images_file) if self.images_file.exists() else slides
 
     def patients(self) -> tuple[Patient, ...]:
         """The rows of patients.csv; none where the run has no such file."""

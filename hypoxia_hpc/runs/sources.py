@@ -31,9 +31,11 @@ from hypoxia_hpc.slides.fingerprint import fingerprint
 class Sources:
     """Where slides and labels come from. ``patient_column`` may be one of the manifest and of the table of labels,
     ``label_column`` is one of ``patients`` or of the manifest, ``score_column`` one of ``scores``. ``include`` and
-    ``exclude``: see :func:`is_selected`."""
+    ``exclude``: see :func:`is_selected`. Where [source] says folders, ``slides`` is the folder of images, and
+    ``images_table`` says whose they are."""
 
     slides: Path
+    images_table: Path | None = None
     scores: Path | None = None
     patients: Path | None = None
     patient_column: str | None = None
@@ -65,7 +67,7 @@ def joined_cohort(
     """Read all of it. ``there``: the slides that the run has, which keep their ids. Raises InputError for whatever is
     wrong, MachineError."""
     _refuse_at_odds(sources, outcome)
-    labels, known = _known(sources, outcome)
+    labels, known = known_labels(sources, outcome)
     found = find_slides(sources, outcome)
     paths = [*(each.path for each in found.candidates), *(each.path for each in there)]
     patient_ids = None if known is None else list(known["patient_id"])
@@ -76,8 +78,21 @@ def joined_cohort(
         root=common_folder(paths) if there else found.root,
         taken=[each.slide_id for each in there],
     )
-    if patient_ids is not None:
-        _refuse_strangers(slides, patient_ids, there)
+    return joined_to(slides, found, labels, known, outcome, there)
+
+
+def joined_to(
+    slides: SlideTable,
+    found: Found,
+    labels: HypoxiaLabels | None,
+    known: pd.DataFrame | None,
+    outcome: Outcome,
+    there: Sequence[KnownSlide] = (),
+) -> Joined:
+    """Slides and what tables of labels know of their patients (`known_labels`), or else the manifest. Raises
+    InputError."""
+    if known is not None:
+        _refuse_strangers(slides, list(known["patient_id"]), there)
     said = patients_said(slides.said, outcome) if known is None else None
     table = _with_slides(slides, known if said is None else said, outcome)
     patients = patients_in(table, outcome)
@@ -103,7 +118,7 @@ def _refuse_strangers(slides: SlideTable, known: Sequence[str], there: Sequence[
         )
 
 
-def _known(sources: Sources, outcome: Outcome) -> tuple[HypoxiaLabels | None, pd.DataFrame | None]:
+def known_labels(sources: Sources, outcome: Outcome) -> tuple[HypoxiaLabels | None, pd.DataFrame | None]:
     """What tables of labels know of patients. Raises InputError, also where scores are not what is asked for."""
     if sources.patients is not None:
         column = _own(sources.patients, sources.patient_column)

@@ -15,7 +15,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import Stage, stages_of
-from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
 
@@ -71,7 +71,7 @@ def _key_of(table: TileTable, slide: Slide, made_of: str) -> str:
 
 def _key_of_slide(table: TileTable, slide: Slide) -> str:
     try:
-        return slide_tile_key(table, slide, fingerprint(slide.path))
+        return slide_tile_key(table, slide, fingerprint_of(slide))
     except SlideError as error:
         return unread_tile_key(table, slide, error.reason)
 

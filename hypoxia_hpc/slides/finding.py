@@ -50,7 +50,7 @@ def find_below(folder: Path, include: Sequence[str] = (), exclude: Sequence[str]
     begin with a dot are passed over, and a series whose headers name several patients is left out. Raises MachineError,
     and InputError where there is none, or copies of a series are of two patients."""
     with machine_errors(folder):
-        files = sorted(_files_below(folder))
+        files = sorted(files_below(folder))
     chosen = [file for file in files if is_selected(file.relative_to(folder), include, exclude)]
     idle = _idle([file.relative_to(folder) for file in files], include, exclude)
     series, others = _dicom_series(chosen)
@@ -116,7 +116,7 @@ def nbytes_of(path: Path) -> int | None:
         return None
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Every file below, through symbolic links too, each folder once. Raises OSError."""
 
     def stop(error: OSError) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.reading import UnfitFileError
+from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.reading import MOST_SLIDE_BYTES, UnfitFileError, open_plain
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.dicom import may_be_dicom
 
 END_BYTES = 2**20
 BLOCK_BYTES = 64 * 2**10
 N_BLOCKS = 16
+# An image up to this size is read whole. The number of the rule is raised where the same images become other tiles.
+WHOLE_BYTES = 4 * 2**20
+IMAGES_RULE = b"images 1"
 NO_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
 
 
@@ -37,6 +42,40 @@ def fingerprint(path: Path) -> str:
         for file in others:
             digest.update(f"{file.name}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def fingerprint_of(slide: Slide) -> str:
+    """The fingerprint of a slide's file; of a patient whose images lie in folders one of their paths below the folder,
+    their order and content, where an image that cannot be read counts as such. Files of up to 4 MiB count whole.
+
+    Raises:
+        SlideError: as `fingerprint`; ``missing-file`` where none of the images is there.
+    """
+    if not slide.images:
+        return fingerprint(slide.path)
+    digest = hashlib.sha256(IMAGES_RULE)
+    known = [_add_image(digest, slide.path, image) for image in slide.images]
+    if not any(known):
+        n = some(len(known), "image")
+        problem = f"none of {n} of patient {slide.patient_id} can be read below {slide.path}"
+        raise SlideError("missing-file", problem, remedy="bring them back, or mend path in slides.csv")
+    return digest.hexdigest()
+
+
+def _add_image(digest: hashlib._Hash, folder: Path, image: str) -> bool:
+    """Whether there is such a file, and it may be read."""
+    digest.update(f"\0{image}\0".encode(errors="surrogateescape"))
+    try:
+        with slide_errors(folder / image), open_plain(folder / image, MOST_SLIDE_BYTES) as file:
+            size = os.fstat(file.fileno()).st_size
+            digest.update(f"{size}\n".encode())
+            for offset, length in _ranges(size) if size > WHOLE_BYTES else [(0, size)]:
+                file.seek(offset)
+                digest.update(file.read(length))
+    except SlideError as error:
+        digest.update(f"unread: {error.reason}".encode())
+        return False
+    return True
 
 
 def _add_sample(digest: hashlib._Hash, path: Path) -> None:

@@ -3,47 +3,196 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.reading import read_plain
+from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.reading import open_plain, read_plain
 from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.slides.decoders import MOST_SCANS, START_OF_SCAN
+from hypoxia_hpc.slides.fingerprint import slide_errors
+from hypoxia_hpc.tiling.kernels.packed import composite_on_white
 
 MOST_IMAGE_BYTES = 2**30
 MOST_IMAGE_PX = 100_000_000
 FORMATS = ("PNG", "JPEG", "TIFF")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+# Of Pillow: what 8 bits of red, green and blue, or of gray, are made of without a choice that somebody has to make.
+COLOURS, GRAYS = ("RGB", "RGBA", "P", "PA"), ("1", "L", "LA")
+DEEP_GRAYS = ("I;16", "I;16L", "I;16B", "I;16N")
+BITS, PHOTOMETRIC, PLANAR = 258, 262, 284
+# What Pillow raises for files that are damaged.
+_ROTTEN = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError),
+    *(EOFError, struct.error, Image.DecompressionBombError),
+)
+REMEDY = "write it as PNG, JPEG or TIFF with 8 bits for each of red, green and blue"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """What the first bytes of an image say: its format, its sides in pixels before it is turned as its EXIF says, and
+    the bytes of its file."""
+
+    format: str
+    width: int
+    height: int
+    nbytes: int
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of Pillow: of damaged tags that are not used, and of sizes that are within the limit here.
+    It changes what all threads of the process show, so it goes around them."""
+    with warnings.catch_warnings():
+        for kind in (UserWarning, Image.DecompressionBombWarning):
+            warnings.simplefilter("ignore", kind)
+        yield
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Read the header of an image. Raises SlideError as :func:`decoded_image` does, and ``missing-file``,
+    ``no-permission``; what only its pixels tell is not known yet."""
+    with _file_errors(path), open_plain(path, MOST_IMAGE_BYTES) as file, _opened(file) as image:
+        return ImageHeader(str(image.format), *image.size, path.stat().st_size)
+
+
+def read_pixels(path: Path) -> UInt8Array:
+    """The pixels of an image as :func:`decoded_image` has them. Raises as that, ``missing-file``, ``no-permission``."""
+    with _file_errors(path):
+        return decoded_image(read_plain(path, MOST_IMAGE_BYTES))
+
+
+def decoded_image(data: bytes) -> UInt8Array:
+    """uint8 (height, width, 4), turned as its EXIF says: red, green, blue, and a byte that means nothing. Gray is three
+    times the same, of 16 bits the upper 8 count, what is transparent stands on white.
+
+    Raises:
+        SlideError: ``not-an-image``, ``unreadable`` (its pixels do not decode), ``image-too-large`` (more than 100
+            million pixels), ``not-supported`` (CMYK, floating point), ``several-images``.
+    """
+    with _opened(io.BytesIO(data)) as image:
+        if image.format == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS:
+            raise SlideError("unreadable", f"a JPEG of more than {MOST_SCANS} scans", remedy=REMEDY)
+        try:
+            image.load()
+            return _pixels(ImageOps.exif_transpose(image), _TiffTags.of(image))
+        except _ROTTEN as error:
+            problem = f"its pixels do not decode: {error}"
+            raise SlideError("unreadable", problem, remedy="fetch the file again, or leave it out") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _TiffTags:
+    """What Pillow leaves to its caller of gray with more than 8 bits; of other formats, what they always have."""
+
+    bits: int = 16
+    is_white_zero: bool = False
+    is_planar: bool = False
+
+    @classmethod
+    def of(cls, image: Image.Image) -> _TiffTags:
+        tags = getattr(image, "tag_v2", {})
+        bits = max(tags.get(BITS, (16,)))
+        return cls(bits, tags.get(PHOTOMETRIC) == 0, tags.get(PLANAR) == 2)
+
+
+def _pixels(image: Image.Image, tags: _TiffTags) -> UInt8Array:
+    width, height = image.size
+    if image.mode in DEEP_GRAYS:
+        gray = (np.asarray(image).astype(np.uint16) >> (tags.bits - 8)).astype(np.uint8)
+        return np.repeat((255 - gray if tags.is_white_zero else gray)[..., None], 4, axis=2)
+    clear = image.has_transparency_data
+    raw = image.convert("RGBA").tobytes() if clear else image.convert("RGB").tobytes("raw", "RGBX")
+    pixels = np.frombuffer(bytearray(raw), dtype=np.uint8).reshape(height, width, 4)
+    if clear:
+        composite_on_white(pixels)
+    return pixels
+
+
+@contextmanager
+def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(str(error)) from None
+    except _ROTTEN:
+        raise SlideError("not-an-image", "no PNG, JPEG or TIFF image", remedy=REMEDY) from None
+    with image:
+        try:
+            _require_fit(image)
+        except _ROTTEN as error:
+            raise SlideError("not-an-image", f"its header cannot be read: {error}", remedy=REMEDY) from None
+        yield image
+
+
+def _require_fit(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MOST_IMAGE_PX:
+        raise _too_large(f"{width:,} x {height:,} pixels, at most {MOST_IMAGE_PX:,} are read at once")
+    if image.mode not in (*COLOURS, *GRAYS, *DEEP_GRAYS):
+        raise SlideError(
+            "not-supported", f"neither gray nor red, green and blue (Pillow's mode {image.mode})", remedy=REMEDY
+        )
+    tags = _TiffTags.of(image)
+    if image.mode in COLOURS and tags.bits > 8 and tags.is_planar:
+        problem = "16 bits, red, green and blue in planes of their own"
+        raise SlideError("not-supported", problem, remedy=REMEDY)
+    if image.format == "TIFF" and _has_another(image):
+        raise SlideError("several-images", "several images of one size in the file", remedy="write each to a file")
+
+
+def _too_large(problem: str) -> SlideError:
+    return SlideError("image-too-large", problem, remedy="cut it into parts, or take it as a slide (--slides)")
+
+
+def _has_another(image: Image.Image) -> bool:
+    """Whether the second page of a TIFF is as large as its first, so that nothing says which is meant."""
+    first = image.size
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    second = image.size
+    image.seek(0)
+    return first == second
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Errors of the file system as SlideErrors, and the path before what is wrong with the image."""
+    try:
+        with slide_errors(path):
+            yield
+    except SlideError as error:
+        told = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
+        remedy = error.remedy.replace("slides.csv", "images.csv")
+        raise SlideError(error.reason, told, remedy=remedy) from None
 
 
 def read_image(path: Path) -> UInt8Array:
-    """uint8 (height, width, 3), turned as its EXIF says; what is transparent stands on white. Raises InputError for
-    what is no such image, has more than 100 million pixels, is gray, or has more than 8 bits a channel."""
-    from PIL import Image, ImageOps
-
+    """uint8 (height, width, 3) of an image in colour, as :func:`decoded_image` has it. Raises InputError for what is no
+    such image, has more than 100 million pixels, is gray, or has more than 8 bits a channel."""
     data = read_plain(path, MOST_IMAGE_BYTES)
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is the one that counts
-            _require_colours(path, image.size, image.mode)
-            image.load()
-            turned = ImageOps.exif_transpose(image).convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        remedy = "write it as PNG, JPEG or TIFF with 8 bits for each of red, green and blue"
-        raise InputError(f"{path} is no image that can be read: {error}", remedy=remedy) from error
-    on_white = Image.new("RGBA", turned.size, "white")
-    on_white.alpha_composite(turned)
-    return np.array(on_white.convert("RGB"))
+        with quiet():
+            with _opened(io.BytesIO(data)) as image:
+                _require_colours(path, image.mode)
+            return np.ascontiguousarray(decoded_image(data)[..., :3])
+    except SlideError as error:
+        raise InputError(f"{path} is no image that can be read: {error.problem}", remedy=error.remedy) from error
 
 
-def _require_colours(path: Path, size: tuple[int, int], mode: str) -> None:
-    if size[0] * size[1] > MOST_IMAGE_PX:
-        raise InputError(
-            f"{path} has {size[0]:,} x {size[1]:,} pixels, at most {MOST_IMAGE_PX:,} are read at once",
-            remedy="cut out a part of it",
-        )
-    if mode not in ("RGB", "RGBA", "P"):
+def _require_colours(path: Path, mode: str) -> None:
+    if mode not in COLOURS:
         raise InputError(
             f"{path} has no 8 bits for each of red, green and blue (Pillow's mode {mode})",
             remedy="write it in colour, with 8 bits a channel",

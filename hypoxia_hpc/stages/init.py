@@ -29,6 +29,8 @@ from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.reading import UnfitFileError, read_plain
 from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.image_cohort import OTHER_PATIENT as OF_OTHER_PATIENT
+from hypoxia_hpc.runs.image_cohort import ImageCohort, equal_images, image_cohort, image_costs
 from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
 from hypoxia_hpc.runs.split import split_rule
 from hypoxia_hpc.slides.copies import equal_files
@@ -46,6 +48,7 @@ REFUSED = (
     "slides that tile puts in quarantine as they are, {reason}; hypoxia-hpc doctor says of each what is wrong and what "
     "to do"
 )
+NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
     "these slides out of the run delete their rows in slides.csv"
@@ -56,7 +59,8 @@ EXCLUDED = (
 class Initialised:
     """What init made: slides and patients as they were joined, what the tables of a run that grew got (``slides`` and
     ``patients`` of it, None for a new one), and what is odd about slides that are used all the same, as sentences with
-    the ids of the slides. ``patients`` are those of the run, ``flow`` is how it came to them."""
+    the ids of the slides. ``patients`` are those of the run, ``flow`` is how it came to them.
+    ``n_images``: of a run on images in folders."""
 
     joined: Joined
     patients: tuple[Patient, ...]
@@ -65,6 +69,7 @@ class Initialised:
     flow: Flow
     remarks: Mapping[str, tuple[str, ...]]
     grown: tuple[Grown, Grown] | None = None
+    n_images: int = 0
 
     def notes(self, *, without: Collection[str] = ()) -> tuple[str, ...]:
         """What the user should know, a sentence each: what was left out, what is not used, what is odd. ``without``:
@@ -128,13 +133,15 @@ def init(
         MachineError: disk or permission.
         Stopped: on request.
     """
+    if config.source.kind == "folders":
+        return _init_images(run, config, Sources(slides, **sources), split, progress, stop)
     outcome = outcome_of(config.outcome)
     joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome)
     priced, odd = _examined(joined.slides.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),
         run.patients_file: patients_csv(joined.table),
-        **_given_split(run, config, split, joined.patients, outcome),
+        **_given_split(run, config, None if split is None else read_given(split), str(split), joined.patients),
         **_records(run, joined, joined.flow),
         # Last, since a run.toml is what makes a folder a run directory.
         run.config_file: render_config(config),
@@ -142,6 +149,58 @@ def init(
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
     _write(files)
     return Initialised(joined, joined.patients, outcome, len(priced), joined.flow, odd)
+
+
+def _init_images(
+    run: RunDir,
+    config: RunConfig,
+    sources: Sources,
+    split: Path | None,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Initialised:
+    """The same for images in folders: a row of slides.csv for each patient, and images.csv."""
+    cohort = image_cohort(sources, config.source, outcome_of(config.outcome), has_sets=split is None)
+    joined = cohort.joined
+    costs, odd = _examined_images(cohort, progress or NoProgress(), stop or threading.Event())
+    given = None if split is None else read_given(split)
+    if cohort.sets:
+        given = pd.DataFrame(
+            [(name, 0, one) for name, one in cohort.sets.items()], columns=["patient_id", "fold", "set"]
+        )
+        named = {"split_file": run.given_split_file.name, "folds": 1, "repeats": 1}
+        config = config.model_copy(update={"train": config.train.model_copy(update=named)})
+    slides = joined.slides.slides
+    files = {
+        run.slides_file: slides_csv(slides.assign(cost=[costs[slide_id] for slide_id in slides["slide_id"]])),
+        run.images_file: cohort.images_csv(),
+        run.patients_file: patients_csv(joined.table),
+        **_given_split(run, config, given, str(split or sources.images_table), joined.patients),
+        **_records(run, joined, joined.flow),
+        run.config_file: render_config(config),
+    }
+    _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
+    _write(files)
+    outcome, n = outcome_of(config.outcome), len(cohort.rows)
+    return Initialised(joined, joined.patients, outcome, len(slides), joined.flow, odd, n_images=n)
+
+
+def _examined_images(
+    cohort: ImageCohort, progress: Progress, stop: threading.Event
+) -> tuple[Mapping[str, int], dict[str, tuple[str, ...]]]:
+    """What each patient costs to tile, by slide id, and what is odd about which images. Raises Stopped."""
+    progress.begin("init", len(cohort.rows), len(cohort.rows), "header")
+    try:
+        costs = image_costs(cohort, lambda: progress.item(1), stop)
+    finally:
+        progress.end()
+    odd = {
+        f"images that cannot be read, {reason}, and that tile leaves out": names
+        for reason, names in costs.refused.items()
+    }
+    odd["files that the pattern does not fit"] = cohort.others
+    odd[OF_OTHER_PATIENT] = equal_images(cohort, stop)
+    return costs.cost, {sentence: names for sentence, names in odd.items() if names}
 
 
 def update(
@@ -159,6 +218,7 @@ def update(
     more; MachineError, Stopped.
     """
     config, outcome = run.config(), run.outcome()
+    _require_slides(config)
     run.slides(), run.patients()  # whatever is wrong with them is said before anything is added
     there = read_columns(run.slides_file)
     known = _known_slides(run, there)
@@ -182,6 +242,12 @@ def update(
     files = {run.slides_file: slides_csv(table), run.patients_file: patients_csv(grown_table.table)}
     _write({**files, **_records(run, joined, flow)})
     return Initialised(joined, patients, outcome, len(table), flow, odd, (grown, grown_table))
+
+
+def _require_slides(config: RunConfig) -> None:
+    if config.source.kind == "folders":
+        problem = "--update adds slides, and this run is of images in folders"
+        raise InputError(problem, remedy="make a new run with all images")
 
 
 def _without_labelled(joined: Joined, patients: Sequence[Patient]) -> Joined:
@@ -215,13 +281,13 @@ def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:
 
 
 def _given_split(
-    run: RunDir, config: RunConfig, split: Path | None, patients: Sequence[Patient], outcome: Outcome
+    run: RunDir, config: RunConfig, given: pd.DataFrame | None, source: str, patients: Sequence[Patient]
 ) -> dict[Path, str]:
     """The user's split as it is kept in the run. Raises InputError where it is none of this cohort."""
-    if split is None:
+    if given is None:
         return {}
-    given = read_given(split)
-    given_split(given, members_of(patients, outcome=outcome), split_rule(config.train, outcome), str(split))
+    outcome = outcome_of(config.outcome)
+    given_split(given, members_of(patients, outcome=outcome), split_rule(config.train, outcome), source)
     return {run.given_split_file: split_csv(given)}
 
 

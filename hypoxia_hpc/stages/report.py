@@ -14,6 +14,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped, some_names
+from hypoxia_hpc.models.contact_sheets import contact_sheet
 from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
@@ -23,7 +24,7 @@ from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
-from hypoxia_hpc.records import Json, Receipt, Slide
+from hypoxia_hpc.records import Json, Receipt, Slide, Tiles, UInt8Array
 from hypoxia_hpc.reports.content import flow_steps, left_out_of
 from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
 from hypoxia_hpc.reports.page import report_files
@@ -252,16 +253,23 @@ def _thumbnail(run: RunDir, slide: Slide, missing: dict[str, list[str]]) -> byte
     """None where the slide or its store can no longer be read: added to ``missing``, the report is still made."""
     try:
         tiles = open_tiles(run.tiles(slide.slide_id))
-        with opened_slide(slide.path) as opened:
-            pixels = opened.read_thumbnail(THUMBNAIL_PX)
+        made = tile_attributes(tiles.attributes)
+        pixels = _seen(slide, tiles, made)
     except SlideError as error:
         missing.setdefault(error.reason, []).append(slide.slide_id)
         return None
-    made = tile_attributes(tiles.attributes)
     if made.slide.size_l0 is None or made.plan.side_l0 is None:
         missing.setdefault("their tile stores do not say where tiles lie", []).append(slide.slide_id)
         return None
     return draw_kept_tiles(pixels, made.slide.size_l0, tiles.xy, made.plan.side_l0)
+
+
+def _seen(slide: Slide, tiles: Tiles, made: TileAttributes) -> UInt8Array:
+    """The whole slide or all images of a patient, small. Raises SlideError."""
+    if slide.images and made.slide.size_l0 is not None:
+        return contact_sheet(tiles, made.slide.size_l0, THUMBNAIL_PX)
+    with opened_slide(slide.path) as opened:
+        return opened.read_thumbnail(THUMBNAIL_PX)
 
 
 def _quarantined(state: SlideState) -> QuarantinedSlide:

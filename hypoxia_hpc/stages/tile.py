@@ -17,7 +17,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import NativeTiles, Pyramid, Slide, SlideSource, TilePlan, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, tile_entries, unread_tile_key
-from hypoxia_hpc.slides.fingerprint import fingerprint
+from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
@@ -83,7 +83,7 @@ class TileStage:
 
     def key(self, slide: Slide) -> str:
         try:
-            return slide_tile_key(self.table, slide, fingerprint(slide.path))
+            return slide_tile_key(self.table, slide, fingerprint_of(slide))
         except SlideError:
             from hypoxia_hpc.runs.state import tile_state
 
@@ -97,7 +97,7 @@ class TileStage:
 
     def made_of(self, slide: Slide) -> SlideSource | None:
         try:
-            return SlideSource(fingerprint(slide.path))
+            return SlideSource(fingerprint_of(slide))
         except SlideError:
             return None
 
@@ -107,6 +107,10 @@ class TileStage:
         return len(open_tiles(self.target(slide)).xy)
 
     def make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork:
+        if slide.images:
+            from hypoxia_hpc.slides.image_stores import make_image_store
+
+            return make_image_store(slide, self.table, self.target(slide), key, tick, threads=self.threads)
         with staged(slide.path, self.scratch) as path:
             return self._make(replace(slide, path=path), key, tick)
 
@@ -158,7 +162,7 @@ def _header(slide: Slide, pyramid: Pyramid, plan: TilePlan) -> SlideHeader:
         plan.mpp_source,
         pyramid.vendor,
         pyramid.objective_power,
-        fingerprint(slide.path),
+        fingerprint_of(slide),
         pyramid.images,
         pyramid.other_mpp,
     )

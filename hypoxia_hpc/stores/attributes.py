@@ -20,6 +20,8 @@ from hypoxia_hpc.stores.integrity import store_attributes
 from hypoxia_hpc.tiling.remarks import UNTRUSTED_STAIN, remarks
 
 Kind = TypeVar("Kind")
+# ``mpp_source`` of images in folders: no resolution is known or used, a pixel is a pixel.
+AS_THEY_ARE = "images as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,9 @@ class PlanRecord:
 class TileAttributes:
     """Of a tile store. ``spec`` is the [tile] table, ``regions`` the SHA-256 of the regions file ("" without one), in
     which each class has as many annotations as ``region_classes`` says ("" is no class). ``stain``: what the fit of
-    [tile.stain] has found and what the tiles were given; not written where none is asked for."""
+    [tile.stain] has found and what the tiles were given; not written where none is asked for. ``images``: of a patient
+    whose images lie in folders, an entry each with its place on the sheet, or why it is left out; not written for a
+    slide."""
 
     key: str
     slide: SlideHeader = field(default_factory=SlideHeader)
@@ -82,6 +86,7 @@ class TileAttributes:
     region_classes: Mapping[str, int] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
     stain: Json = field(default_factory=dict)
+    images: tuple[Json, ...] = ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -90,8 +95,9 @@ class TileAttributes:
 
     def as_json(self) -> Json:
         entries = asdict(self)
-        if not self.stain:
-            del entries["stain"]
+        for name in ("stain", "images"):
+            if not entries[name]:
+                del entries[name]
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
         if self.slide.images == 1:
             del entries["slide"]["images"]

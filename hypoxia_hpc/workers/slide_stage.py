@@ -206,7 +206,7 @@ class _Gathered:
         if news.fresh and receipt.status == "quarantined":
             first_line = receipt.detail.partition("\n")[0]
             self._progress.note(f"quarantined {receipt.name}: {receipt.reason}: {first_line}")
-        if news.fresh and isinstance(receipt.details, ExtractWork) and receipt.details.note:
+        if news.fresh and isinstance(receipt.details, ExtractWork | TileWork) and receipt.details.note:
             self._progress.note(f"{receipt.name}: {receipt.details.note}")
         self._progress.item(self._costs[receipt.name])
 

@@ -54,7 +54,7 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
         'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
         'regions (no default), regions_rule = "include", region_classes = [], '
         'regions_missing = "quarantine", min_region = 0.5, max_unreadable = 0.01, '
-        'pixels = "store", codec = "none", [stain]'
+        'pixels = "store", codec = "none", large_images = "cut", small_images = "stretch", pad_value = 255, [stain]'
     )
 
 
@@ -412,6 +412,9 @@ def test_every_entry_of_a_table_enters_its_key() -> None:
         "pixels": ("none",),
         "codec": ("lz4", "zstd", "jpeg"),
         "stain": ({"method": "macenko"}, {"method": "vahadane"}, {"untrusted": "quarantine"}),
+        "large_images": ("resize",),
+        "small_images": ("pad",),
+        "pad_value": (0,),
     }
     assert set(changes) == set(TileTable.model_fields)
     tables = [

@@ -48,6 +48,11 @@ RUN_ELSEWHERE = {
         "tests/stages/test_normalise.py",
         ['hypoxia("normalise", images / "one.png", out, "--to"'],
     ),
+    "hypoxia-hpc init IMAGES_RUN --images IMAGES --images-table key.csv --outcome classes --class LMS --class SS "
+    "--class UPS": (
+        "tests/stages/test_image_folders.py",
+        ['"init", run, "--images", tmp_path / "images", "--images-table", table, "--outcome", "classes"'],
+    ),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from image_folders import PX, write_folder
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.monitoring.foreseen import foresee
+from hypoxia_hpc.monitoring.foreseen import foresee, foresee_images, planned_tiles
 from hypoxia_hpc.records import Slide, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.tile import TileStage
@@ -170,3 +171,15 @@ def test_a_file_that_ends_too_soon(tmp_path: Path, most: float, is_refused: bool
         assert caught.value.reason == "unreadable"
     else:
         assert foresee(Slide("a", path, "p", 1), table).damage == f"{said}: fetch it again"
+
+
+def test_images_in_folders_are_foreseen_from_their_headers(tmp_path: Path) -> None:
+    folder, table = write_folder(tmp_path / "images"), TileTable(tile_px=PX)
+    names = ("B/cut.jpg", "B/palette.png", "B/small.png", "B/text.png")
+    slide = Slide("B", folder, "B", 1, images=names)
+    found = foresee_images(slide, table)
+    assert (found.n_tiles, found.left_out) == (402, ("B/text.png: not-an-image",))
+    assert planned_tiles(slide, table) == found.n_tiles
+    with pytest.raises(SlideError) as caught:
+        planned_tiles(Slide("B", folder, "B", 1, images=("B/text.png",)), table)
+    assert caught.value.reason == "not-an-image"

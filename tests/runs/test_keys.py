@@ -64,6 +64,12 @@ BASE: dict[str, Any] = {
 OTHER: dict[str, Any] = {
     "cohort.samples": ["tumour", "normal"],
     "cohort.preparations": ["diagnostic"],
+    "source.pattern": "{patient}/{series}/{image}",
+    "source.patient_column": "case",
+    "source.path_column": "file",
+    "source.label_column": "kind",
+    "source.set_column": "part",
+    "source.valid_column": "held_out",
     "outcome.column": "subtype",
     "outcome.classes": ["wild type", "mutant"],
     "outcome.time": "months",
@@ -71,6 +77,7 @@ OTHER: dict[str, Any] = {
     "tile.default_mpp": 0.25,
     "tile.region_classes": ["Tumor"],
     "tile.stain.reference": "other.png",
+    "tile.pad_value": 0,
     "extract.name": "other",
     "extract.backbone": "vgg16",
     "extract.weights": "other.weights.h5",
@@ -115,6 +122,7 @@ OTHER: dict[str, Any] = {
 UNSAID: dict[type, Any] = {int: 3, float: 0.5, str: "other"}
 # What an entry changes directly, where that is not what its table does.
 TABLES: dict[str, tuple[str, ...]] = {
+    "source": (),
     "cohort": (),
     "outcome": (*MODELS, "evaluate"),
     "tile": ("tile",),

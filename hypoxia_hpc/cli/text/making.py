@@ -44,7 +44,8 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
     if made.grown is not None:
         added = [some(len(grown.added), kind) for grown, kind in zip(made.grown, ("slide", "patient"), strict=True)]
         yield f"added: {added[0]} and {added[1]}; all rows stay"
-    slides, patients = some(made.n_slides, "slide"), some(len(made.patients), "patient")
+    slides = some(made.n_images, "image") if made.n_images else some(made.n_slides, "slide")
+    patients = some(len(made.patients), "patient")
     word = shlex.quote(str(run))
     yield (
         f"{run}: {slides} of {patients}, {labelled} with a label. "

@@ -157,4 +157,9 @@ def average_rectangle(band: PackedArray, left: int, width: int, out: PackedArray
 def most_background_px(tile_px: int, max_background: float) -> int:
     """Most background pixels of a kept tile: floor(max_background · tile_px²), for the decimal number that was written
     (0.47 of 20² pixels are 188, though 0.47 * 20 * 20 is 187.99999999999997)."""
-    return math.floor(Fraction(str(max_background)) * tile_px**2)
+    return most_background_of(tile_px**2, max_background)
+
+
+def most_background_of(n_px: int, max_background: float) -> int:
+    """The same of a tile that has ``n_px`` pixels of an image, the others filled up."""
+    return math.floor(Fraction(str(max_background)) * n_px)

@@ -1,0 +1,213 @@
+"""What a run on images in folders is made of: a row of slides.csv for each patient, images.csv, and who said which
+set."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
+
+import pandas as pd
+
+from hypoxia_hpc.cohorts.csvfiles import csv_text
+from hypoxia_hpc.cohorts.flow import Step
+from hypoxia_hpc.cohorts.images import COLUMNS, ImageRow, read_key_table, rows_by_pattern, sets_of
+from hypoxia_hpc.cohorts.joining import SlideTable
+from hypoxia_hpc.cohorts.naming import unique_slide_ids
+from hypoxia_hpc.config.source import SourceTable
+from hypoxia_hpc.config.text_paths import is_there, spellings, text_of_path
+from hypoxia_hpc.errors import InputError, SlideError, Stopped
+from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.records import MOST_COST_MS
+from hypoxia_hpc.runs.sources import Joined, Sources, joined_to, known_labels
+from hypoxia_hpc.slides.copies import equal_files
+from hypoxia_hpc.slides.finding import Found, files_below, is_selected
+from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet
+from hypoxia_hpc.stores.commit import machine_errors
+
+OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
+# As for slides (slides/costs.py): JPEG costs by the byte, the rest by the pixel; and each file some time of its own.
+MS_A_MB_JPEG, MS_A_MPX_JPEG, MS_A_MPX, MS_A_FILE = 28.0, 3.0, 10.0, 0.3
+MEGA = 1_000_000
+READERS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCohort:
+    """``rows``: the images, each with the slide id of its patient in ``slide_ids``, by patient and path. ``others``:
+    files that the pattern does not fit."""
+
+    joined: Joined
+    rows: tuple[ImageRow, ...]
+    slide_ids: Mapping[str, str]
+    others: tuple[str, ...]
+
+    @property
+    def sets(self) -> dict[str, str]:
+        """The set of each patient of whom the table says one."""
+        return sets_of(self.rows)
+
+    def images_csv(self) -> str:
+        """The text of images.csv."""
+        cells = [(self.slide_ids[row.patient_id], row.path, row.series) for row in self.rows]
+        return csv_text(pd.DataFrame(cells, columns=list(COLUMNS)).sort_values("slide_id", kind="stable"))
+
+
+def image_cohort(sources: Sources, names: SourceTable, outcome: Outcome, *, has_sets: bool = True) -> ImageCohort:
+    """Find the images, whose they are and what is known of the patients. ``has_sets`` off: what the table says of sets
+    is not read. Raises InputError for whatever is wrong, MachineError."""
+    folder = sources.slides.absolute()
+    if not folder.is_dir():
+        raise InputError(f"--images {sources.slides} is no folder", remedy="give the folder that the images lie below")
+    _refuse_at_odds(sources)
+    found, rows, others = _found(sources, folder, names, has_sets=has_sets)
+    labels, known = known_labels(sources, outcome)
+    patients = sorted({row.patient_id for row in rows})
+    ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in patients])
+    slide_ids = dict(zip(patients, ids, strict=True))
+    table = _slide_table(rows, slide_ids, folder, None if known is None else list(known["patient_id"]))
+    return ImageCohort(joined_to(table, found, labels, known, outcome), tuple(rows), slide_ids, tuple(others))
+
+
+def _refuse_at_odds(sources: Sources) -> None:
+    if sources.scores is not None and sources.patients is not None:
+        raise InputError("--scores and --patients both give labels", remedy="give one of them")
+    if sources.images_table is not None and (sources.include or sources.exclude):
+        raise InputError(
+            "--include and --exclude choose files of a folder, and --images-table names each image",
+            remedy="leave these rows out of the table",
+        )
+
+
+def _found(
+    sources: Sources, folder: Path, names: SourceTable, *, has_sets: bool
+) -> tuple[Found, list[ImageRow], list[str]]:
+    if sources.images_table is not None:
+        rows = read_key_table(sources.images_table, folder, names, has_sets=has_sets)
+        placed = [replace(row, path=_as_spelt(folder, row.path)) for row in rows]
+        if not any(is_there(folder / row.path) for row in placed):
+            raise InputError(
+                f"no image of {sources.images_table} is there below {folder}",
+                offending=[row.path for row in placed],
+                remedy="give --images the folder that the paths of the table begin in",
+            )
+        return Found([], {}, 0, root=folder), _in_order(placed), []
+    with machine_errors(folder):
+        files = sorted(file.relative_to(folder).as_posix() for file in files_below(folder))
+    chosen = [file for file in files if is_selected(PurePath(file), sources.include, sources.exclude)]
+    images = [file for file in chosen if PurePath(file).suffix.lower() in SUFFIXES and file.isprintable()]
+    skipped = Counter(PurePath(file).suffix.lower() or "no suffix" for file in sorted(set(chosen) - set(images)))
+    if not images:
+        raise InputError(
+            f"no image (PNG, JPEG, TIFF) below {folder}",
+            offending=[f"{kind}: {n:,}" for kind, n in sorted(skipped.items())],
+            remedy="give the folder that the images lie below; slides are given by --slides",
+        )
+    rows, others = rows_by_pattern(images, names.pattern)
+    return Found([], dict(skipped), len(files) - len(chosen), root=folder), _in_order(rows), others
+
+
+def _as_spelt(folder: Path, path: str) -> str:
+    """The path with its accents as the file has them, where there is one."""
+    return next((text for text in spellings(path) if is_there(folder / text)), path)
+
+
+def _in_order(rows: Sequence[ImageRow]) -> list[ImageRow]:
+    return sorted(rows, key=lambda row: (row.patient_id, row.series, _natural(row.path)))
+
+
+def _natural(path: str) -> tuple[list[list[tuple[int, str]]], str]:
+    """Numbers in names by their value: image 2 before image 10."""
+    runs = [_runs(part) for part in PurePosixPath(path).parts]
+    return [[(int(run), "") if run.isdecimal() else (-1, run) for run in part] for part in runs], path
+
+
+def _runs(text: str) -> list[str]:
+    """The text as runs of digits and of others."""
+    found: list[str] = []
+    for char in text:
+        if found and found[-1].isdecimal() == char.isdecimal():
+            found[-1] += char
+        else:
+            found.append(char)
+    return found
+
+
+def _slide_table(
+    rows: Sequence[ImageRow], slide_ids: Mapping[str, str], folder: Path, known: Sequence[str] | None
+) -> SlideTable:
+    n_images = Counter(row.patient_id for row in rows)
+    cells = [(slide_ids[name], text_of_path(folder), name, 0, float("nan"), "", name) for name in slide_ids]
+    slides = pd.DataFrame(cells, columns=["slide_id", "path", "patient_id", "cost", "mpp", "site", "name"])
+    said = [(row.patient_id, slide_ids[row.patient_id], row.label, "") for row in rows]
+    there = set(n_images)
+    return SlideTable(
+        slides=slides.sort_values("slide_id", ignore_index=True),
+        said=pd.DataFrame(said, columns=["patient_id", "slide_id", "label", "tumour_type"]),
+        dropped=(),
+        missing=(),
+        assumed=(),
+        unlabelled=() if known is None else tuple(sorted(there - set(known))),
+        without_slide=() if known is None else tuple(sorted(set(known) - there)),
+        steps=(Step("found", len(there), len(there)), Step("in the run", len(there), len(there))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCosts:
+    """``cost`` of each patient by slide id, in milliseconds of a core. ``refused``: images that tile will leave out, by
+    the reason that is known before their pixels are read."""
+
+    cost: Mapping[str, int]
+    refused: Mapping[str, tuple[str, ...]]
+
+
+def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> ImageCosts:
+    """Look at the header of every image, many at a time; ``counted`` is called for each. Raises Stopped."""
+    folder = cohort.joined.found.root or Path()
+
+    def look(row: ImageRow) -> ImageHeader | SlideError | None:
+        try:
+            return None if stop.is_set() else image_header(folder / row.path)
+        except SlideError as error:
+            return error
+
+    cost: Counter[str] = Counter()
+    refused: dict[str, list[str]] = {}
+    with quiet(), ThreadPoolExecutor(READERS) as readers:
+        for row, found in zip(cohort.rows, readers.map(look, cohort.rows), strict=True):
+            counted()
+            if isinstance(found, SlideError):
+                refused.setdefault(found.reason, []).append(row.path)
+            elif found is not None:
+                cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found))
+    if stop.is_set():
+        raise Stopped("stopped on request while reading headers", remedy="run the same command again")
+    costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
+    return ImageCosts(costs, {reason: tuple(paths) for reason, paths in sorted(refused.items())})
+
+
+def _milliseconds(header: ImageHeader) -> float:
+    mpx, megabytes = header.width * header.height / MEGA, header.nbytes / MEGA
+    by_content = MS_A_MB_JPEG * megabytes + MS_A_MPX_JPEG * mpx if header.format == "JPEG" else MS_A_MPX * mpx
+    return MS_A_FILE + by_content
+
+
+def equal_images(cohort: ImageCohort, stop: threading.Event) -> tuple[str, ...]:
+    """Images of several patients with equal files, as ``a = b``."""
+    folder = cohort.joined.found.root or Path()
+    files = [(folder / row.path, _size(folder / row.path)) for row in cohort.rows]
+    groups = [[cohort.rows[place] for place in places] for places in equal_files(files, stop)]
+    return tuple(
+        " = ".join(row.path for row in group) for group in groups if len({row.patient_id for row in group}) > 1
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

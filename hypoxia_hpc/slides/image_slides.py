@@ -1,0 +1,167 @@
+"""The images of a patient to tiles: read, cut or made one tile each, judged, in the order of images.csv.
+
+Only the reader is another one than for slides: tiles go where ``new_tile`` says, and stores are the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.records import Float32Array, Int64Array, Json, Slide, TileCounts, UInt8Array
+from hypoxia_hpc.slides.image_files import quiet, read_pixels
+from hypoxia_hpc.tiling.image_cutting import ImageTiles, image_tiles, sheet
+
+# Read ahead of the one whose tiles are written, a thread; each holds its pixels.
+AHEAD = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CutImage:
+    """What became of an image: its sides in pixels as it is shown, its tiles; or why it cannot be read."""
+
+    path: str
+    width: int = 0
+    height: int = 0
+    fit: str = ""
+    columns: int = 0
+    rows: int = 0
+    kept: int = 0
+    reason: str = ""
+    problem: str = ""
+
+    def as_json(self, place: tuple[int, int]) -> Json:
+        """As tile stores have it; ``place`` is that of its first tile on the sheet."""
+        if self.reason:
+            return {"path": self.path, "reason": self.reason, "problem": self.problem}
+        return {
+            "path": self.path,
+            "px": [self.width, self.height],
+            "fit": self.fit,
+            "tiles": [self.columns, self.rows],
+            "place": list(place),
+            "kept": self.kept,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PatientTiles:
+    """The tiles of a patient, image by image, in each row by row. ``xy`` int64 (n, 2) is the top left of each on the
+    sheet, in pixels of tiles, ``size`` the sheet's (width, height); ``background`` float32 (n,) in 0..1."""
+
+    images: tuple[CutImage, ...]
+    places: tuple[tuple[int, int], ...]
+    size: tuple[int, int]
+    xy: Int64Array
+    background: Float32Array
+    counts: TileCounts
+
+    @property
+    def left_out(self) -> tuple[CutImage, ...]:
+        """Images that cannot be read."""
+        return tuple(each for each in self.images if each.reason)
+
+    def records(self) -> list[Json]:
+        """One entry an image, for the store."""
+        return [each.as_json(place) for each, place in zip(self.images, self.places, strict=True)]
+
+
+def cut_images(
+    slide: Slide,
+    table: TileTable,
+    new_tile: Callable[[], UInt8Array],
+    tick: Callable[[int], None] = lambda tiles: None,
+    *,
+    threads: int = 1,
+) -> PatientTiles:
+    """Cut all images of a patient. ``new_tile`` is called once for each kept tile, in their order, and gives uint8
+    (px, px, 3) to be filled; ``tick`` with the number of tiles decided. An image that cannot be read is left out.
+
+    Raises:
+        SlideError: ``unreadable`` where no image can be read, ``no-tissue`` where no tile is kept.
+    """
+    images: list[CutImage] = []
+    kept_at: list[Int64Array] = []
+    background: list[Float32Array] = []
+    with quiet():
+        for path, found in _each_image(slide, table, threads):
+            if isinstance(found, SlideError):
+                images.append(CutImage(path, reason=found.reason, problem=found.problem))
+                continue
+            size, tiles = found
+            at = np.argwhere(tiles.kept)
+            for row, column in at.tolist():
+                tiles.put(row, column, new_tile())
+            images.append(CutImage(path, *size, tiles.fit, tiles.columns, tiles.rows, len(at)))
+            kept_at.append(at[:, ::-1])
+            background.append(tiles.background[tiles.kept])
+            tick(tiles.kept.size)
+    _require_tiles(slide, table, images)
+    return _placed(images, kept_at, np.concatenate(background), table.tile_px)
+
+
+def _placed(
+    images: Sequence[CutImage], kept_at: Sequence[Int64Array], background: Float32Array, px: int
+) -> PatientTiles:
+    places = sheet([(each.columns, each.rows) for each in images])
+    read = [(each, place) for each, place in zip(images, places, strict=True) if not each.reason]
+    xy = np.concatenate([(at + place) * px for at, (_, place) in zip(kept_at, read, strict=True)])
+    width = max(left + each.columns for each, (left, _) in read)
+    height = max(top + each.rows for each, (_, top) in read)
+    planned, n_left_out = sum(each.columns * each.rows for each in images), len(images) - len(read)
+    counts = TileCounts(planned + n_left_out, len(xy), planned - len(xy), n_left_out)
+    return PatientTiles(
+        tuple(images), tuple(places), (width * px, height * px), xy.astype(np.int64), background, counts
+    )
+
+
+Read = tuple[tuple[int, int], ImageTiles]
+
+
+def _each_image(slide: Slide, table: TileTable, threads: int) -> Iterator[tuple[str, Read | SlideError]]:
+    """The tiles of each image, in order, ``threads`` of them made at once and one more ready."""
+    with ThreadPoolExecutor(threads, "image") as pool:
+        ahead: deque[tuple[str, Future[Read | SlideError]]] = deque()
+        try:
+            for image in slide.images:
+                ahead.append((image, pool.submit(_read, slide, image, table)))
+                if len(ahead) > threads + AHEAD:
+                    path, found = ahead.popleft()
+                    yield path, found.result()
+            for path, found in ahead:
+                yield path, found.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(slide: Slide, image: str, table: TileTable) -> Read | SlideError:
+    try:
+        pixels = read_pixels(slide.path / image)
+    except SlideError as error:
+        return error
+    return (pixels.shape[1], pixels.shape[0]), image_tiles(pixels, table)
+
+
+def _require_tiles(slide: Slide, table: TileTable, images: Sequence[CutImage]) -> None:
+    """Raises SlideError where no image was read, or no tile kept."""
+    read = [each for each in images if not each.reason]
+    if not read:
+        raise SlideError(
+            "unreadable",
+            f"none of {some(len(images), 'image')} of patient {slide.patient_id} can be read; the first: "
+            f"{images[0].problem}",
+            remedy="fetch the files again, or leave the patient out",
+        )
+    if not any(each.kept for each in read):
+        raise SlideError(
+            "no-tissue",
+            f"none of {some(sum(each.columns * each.rows for each in read), 'tile')} of {some(len(read), 'image')} has "
+            f"at most {table.max_background:.0%} background (pixels with gray level {table.white} or more)",
+            remedy="look at the images; if they show tissue, raise [tile] max_background",
+        )

@@ -1,0 +1,83 @@
+"""Images in folders as a cohort: a row for each patient, their order, their cost, and what is odd about them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_folders import CLASSES, tissue, write_cohort
+from PIL import Image
+
+from hypoxia_hpc.cohorts.images import read_images
+from hypoxia_hpc.config import OutcomeTable, SourceTable
+from hypoxia_hpc.errors import InputError, Stopped
+from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
+from hypoxia_hpc.runs.image_cohort import equal_images, image_cohort, image_costs
+from hypoxia_hpc.runs.sources import Sources
+
+BY_SERIES = SourceTable(kind="folders", pattern="{patient}/{series}/{image}")
+
+
+def write(folder: Path, *names: str) -> Path:
+    for seed, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tissue(seed)).save(folder / name)
+    return folder
+
+
+def test_images_come_by_series_and_number(tmp_path: Path) -> None:
+    names = ("P.1/T2w/I-10.png", "P.1/T2w/I-9.png", "P.1/FLAIR/I-2.png", "q 2/T2w/I-1.png", ".hidden/T2w/I-1.png")
+    cohort = image_cohort(Sources(write(tmp_path / "images", *names)), BY_SERIES, BINARY)
+    (tmp_path / "images.csv").write_text(cohort.images_csv())
+    assert read_images(tmp_path / "images.csv") == {
+        "P.1": ("P.1/FLAIR/I-2.png", "P.1/T2w/I-9.png", "P.1/T2w/I-10.png"),
+        "q-2": ("q 2/T2w/I-1.png",),
+    }
+    slides = cohort.joined.slides.slides
+    assert slides[["slide_id", "patient_id", "name"]].to_numpy().tolist() == [["P.1"] * 3, ["q-2", "q 2", "q 2"]]
+
+
+def test_labels_and_sets_come_from_the_table(tmp_path: Path) -> None:
+    outcome = outcome_of(OutcomeTable(kind="classes", classes=CLASSES))
+    sources = Sources(tmp_path / "images", images_table=write_cohort(tmp_path / "images"))
+    cohort = image_cohort(sources, SourceTable(kind="folders"), outcome)
+    assert {each.patient_id: each.label for each in cohort.joined.patients}["P5"] == 2
+    assert (len(cohort.rows), cohort.sets["P0"], cohort.sets["P6"], cohort.sets["P9"]) == (24, "train", "valid", "test")
+    binary = (tmp_path / "key.csv").read_text().replace("tile_0_1.png,LMS", "tile_0_1.png,SS")
+    (tmp_path / "key.csv").write_text(binary)
+    with pytest.raises(InputError) as caught:
+        image_cohort(sources, SourceTable(kind="folders"), outcome)
+    assert caught.value.offending == ("patient P0: label LMS, SS",)
+
+
+def test_costs_grow_with_the_pixels_and_bad_headers_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "images", "A/1.png", "B/1.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), dtype=np.uint8)).save(folder / "B/1.png")
+    (folder / "A" / "2.png").write_text("no image")
+    cohort = image_cohort(Sources(folder), SourceTable(kind="folders"), BINARY)
+    seen: list[int] = []
+    costs = image_costs(cohort, lambda: seen.append(1), threading.Event())
+    assert len(seen) == 3
+    assert costs.cost["B"] > costs.cost["A"] >= 1
+    assert costs.refused == {"not-an-image": ("A/2.png",)}
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        image_costs(cohort, lambda: None, stop)
+
+
+def test_equal_images_of_several_patients_are_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "images", "A/1.png", "A/2.png", "B/1.png")
+    for copy in ("A/3.png", "B/2.png"):
+        (folder / copy).write_bytes((folder / "A" / "1.png").read_bytes())
+    cohort = image_cohort(Sources(folder), SourceTable(kind="folders"), BINARY)
+    assert equal_images(cohort, threading.Event()) == ("A/1.png = A/3.png = B/2.png",)
+
+
+def test_a_path_is_found_whatever_the_form_of_its_accents(tmp_path: Path) -> None:
+    folder = write(tmp_path / "images", "Mu\u0308ller.png")
+    (tmp_path / "key.csv").write_text("patient_ID,Path\nA,M\u00fcller.png\n", encoding="utf-8")
+    cohort = image_cohort(Sources(folder, images_table=tmp_path / "key.csv"), SourceTable(kind="folders"), BINARY)
+    assert [row.path for row in cohort.rows] == ["Mu\u0308ller.png"]

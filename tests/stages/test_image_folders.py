@@ -1,0 +1,173 @@
+"""A run on images in folders, by the command line: the same stores, shares, receipts and results as for slides."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fault_runs import change_setting
+from image_folders import CLASSES, PX, write_cohort, write_folder
+
+from hypoxia_hpc.config import load_config
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.attributes import read_tile_attributes
+
+Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def stores(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in (run / "tiles").rglob("*") if path.is_file()}
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(table.read_text().splitlines()))
+
+
+def small_tiles(run: Path, *settings: tuple[str, str, str]) -> None:
+    for setting in (("tile", "tile_px", str(PX)), ("site", "workers", "1"), *settings):
+        change_setting(run, *setting)
+
+
+def test_images_are_tiled_as_slides_are(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    """Corrupt images are named and left out, a patient without tissue is quarantined, shares make the same stores."""
+    images, run, shared = write_folder(tmp_path / "images"), tmp_path / "run", tmp_path / "shared"
+    done = hypoxia("init", run, "--images", images)
+    assert done.returncode == 0, done.stderr
+    small_tiles(run)
+    shutil.copytree(run, shared)
+    assert "images that cannot be read, not-an-image, and that tile leaves out: 1 (B/text.png)" in done.stdout
+    assert "files passed over, by suffix or kind: 1 (.txt 1)" in done.stdout
+    rows = rows_of(run / "slides.csv")
+    assert [(row["slide_id"], row["patient_id"], row["path"]) for row in rows] == [
+        (name, name, str(images)) for name in "ABC"
+    ]
+    assert RunDir(run).slides()[0].images == ("A/deep.tif", "A/2.png", "A/10.png")
+    done = hypoxia("tile", run)
+    assert done.returncode == 3, done.stderr
+    assert "B: 2 of 4 images cannot be read and are left out (B/cut.jpg: unreadable, B/text.png" in done.stderr
+    receipt = json.loads((run / "receipts" / "tile" / "C.json").read_bytes())
+    assert (receipt["status"], receipt["reason"]) == ("quarantined", "no-tissue")
+    for share in ("0/2", "1/2"):
+        assert hypoxia("tile", shared, "--share", share).returncode in (0, 3)
+    assert stores(run) == stores(shared)
+    made = read_tile_attributes(run / "tiles" / "B.zarr")
+    assert made is not None
+    assert [image.get("reason", "") for image in made.images] == ["unreadable", "", "", "not-an-image"]
+    assert len(list((run / "tiles" / "B.zarr").rglob("*"))) + 1 <= 14
+    again = hypoxia("tile", run)
+    assert "0 done now, 2 done before" in again.stdout + again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give --slides or --images"),
+        (("--slides", "{images}", "--images", "{images}"), "both given"),
+        (("--images", "{none}"), "is no folder"),
+        (("--images", "{empty}"), "no image (PNG, JPEG, TIFF)"),
+        (("--images", "{images}", "--images-pattern", "{{image}}"), "source.pattern"),
+        (("--images", "{images}", "--images-table", "{key}"), "Path '../x.png' is no path below"),
+        (("--images", "{images}", "--images-table", "{gone}"), "no image of"),
+        (("--images", "{images}", "--sample", "tumour"), "--sample: not with --images"),
+        (("--slides", "{images}", "--images-table", "{key}"), "--images-table: not with --slides"),
+        (("--images", "{images}", "--images-table", "{labels}", *["--class", "LMS", "--class", "SS"]), "'UPS'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_made(
+    tmp_path: Path, hypoxia: Hypoxia, arguments: tuple[str, ...], said: str
+) -> None:
+    places = {name: tmp_path / name for name in ("images", "none", "empty", "key", "gone", "labels")}
+    write_folder(places["images"])
+    places["empty"].mkdir()
+    places["key"].write_text("patient_ID,Path\nA,../x.png\n")
+    places["gone"].write_text("patient_ID,Path\nA,x.png\n")
+    places["labels"].write_text("patient_ID,Path,Label\nA,A/2.png,LMS\nB,B/small.png,UPS\n")
+    done = hypoxia("init", tmp_path / "run", *(word.format(**places) for word in arguments))
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "remedy: " in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def with_sets(tmp_path: Path, hypoxia: Hypoxia) -> Path:
+    """A run with TRAIN, VALID and TEST by a key table, nothing done yet."""
+    table = write_cohort(tmp_path / "images")
+    classes = [word for name in CLASSES for word in ("--class", name)]
+    run = tmp_path / "run"
+    done = hypoxia(
+        "init", run, "--images", tmp_path / "images", "--images-table", table, "--outcome", "classes", *classes
+    )
+    assert done.returncode == 0, done.stderr
+    assert "24 images of 12 patients, 12 with a label" in done.stdout
+    return run
+
+
+def test_the_sets_of_a_key_table_are_kept(with_sets: Path, hypoxia: Hypoxia) -> None:
+    config = load_config(with_sets / "run.toml")
+    assert (config.source.kind, config.train.split_file, config.train.folds) == ("folders", "given_split.csv", 1)
+    rows = rows_of(with_sets / "given_split.csv")
+    assert {row["patient_id"]: row["set"] for row in rows}["P11"] == "test"
+    assert sum(row["set"] == "train" for row in rows) == 6
+    done = hypoxia("init", with_sets, "--slides", with_sets.parent / "images", "--update")
+    assert (done.returncode, "make a new run" in done.stderr) == (2, True)
+
+
+@pytest.mark.long
+def test_the_whole_path(with_sets: Path, hypoxia: Hypoxia) -> None:
+    settings = (
+        ("extract", "name", '"small"'),
+        ("extract", "backbone", '"vgg16"'),
+        ("extract", "weights", '"random"'),
+        ("tile", "tile_px", "32"),
+        ("train", "heads", '["logistic"]'),
+        ("evaluate", "bootstrap", "100"),
+    )
+    small_tiles(with_sets, *settings)
+    done = hypoxia("run", with_sets)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((with_sets / "metrics.json").read_bytes())
+    assert set(metrics["models"]["logistic"]) >= {"train", "valid", "test"}
+    page = (with_sets / "report" / "index.html").read_text()
+    assert "Images of 12 patients were taken" in page
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "pattern", "n"),
+    [("crc_val_he_7k_70", "{label}___{patient}", 70), ("kather2016", "{label}/{patient}", 24)],
+)
+def test_real_tiles_with_cross_validation(
+    name: str, pattern: str, n: int, tmp_path: Path, hypoxia: Hypoxia, shared_data: Callable[[str], Path]
+) -> None:
+    folder = shared_data(f"tiles/{name}")
+    files = [path for path in folder.rglob("*.*") if path.is_file()]
+    labels = sorted({path.name.split("___")[0] if "___" in pattern else path.parent.name for path in files})
+    classes = [word for label in labels for word in ("--class", label)]
+    run = tmp_path / "run"
+    options = ("--images", folder, "--images-pattern", pattern, "--outcome", "classes", *classes)
+    done = hypoxia("init", run, *options)
+    assert (done.returncode, f"{n} images of {n} patients" in done.stdout) == (0, True), done.stderr
+    settings = (
+        ("tile", "tile_px", "64"),
+        ("tile", "max_background", "1.0"),
+        ("tile", "large_images", '"resize"'),
+        ("extract", "name", '"small"'),
+        ("extract", "backbone", '"vgg16"'),
+        ("extract", "weights", '"random"'),
+        ("train", "heads", '["logistic"]'),
+        ("train", "folds", "3"),
+        ("train", "split", "[0.34, 0.33, 0.33]"),
+        ("evaluate", "bootstrap", "100"),
+    )
+    for setting in settings:
+        change_setting(run, *setting)
+    done = hypoxia("run", run)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((run / "metrics.json").read_bytes())["models"]["logistic"]["test"]["patient"]
+    assert measured
