@@ -119,7 +119,7 @@ def test_nothing_that_is_fitted_sees_patients_of_test(planted: tuple[RunDir, Jso
     patients.loc[tested, ["time", "event"]] = patients.loc[order, ["time", "event"]].to_numpy()
     shares.iloc[tested, 2:] = shares.iloc[order[::-1], 2:].to_numpy()
     other = done(make_run(tmp_path / "run", patients, shares))["endpoints"]["time"]
-    for name in ("screen", "hazards", "signature", "watch", "optimism", "cross_fitted"):
+    for name in ("candidates", "screen", "hazards", "signature", "watch", "optimism", "cross_fitted"):
         assert other[name] == content["endpoints"]["time"][name]
     assert other["sets"]["test"]["log_rank"] != content["endpoints"]["time"]["sets"]["test"]["log_rank"]
 
@@ -137,6 +137,26 @@ def test_a_frozen_signature_on_another_cohort(planted: tuple[RunDir, Json], tmp_
 
 def outside_without(tmp_path: Path) -> RunDir:
     return make_run(tmp_path / "without", *cohort(40, 4))
+
+
+def test_nothing_that_is_fitted_sees_outside_patients(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
+    """Their times, events and shares are dealt anew among them: columns and the cluster that is left out, signature,
+    cut and horizons have the same bytes, and in the run that they are of no file has another one."""
+    run = planted[0]
+    before = {file.name: file.read_bytes() for file in run.survival.iterdir()}
+    patients, shares = cohort(60, 21)
+    order = np.random.default_rng(0).permutation(60)
+    first = done(make_run(tmp_path / "first", patients, shares), run)
+    patients[["time", "event"]] = patients.loc[order, ["time", "event"]].to_numpy()
+    shares.iloc[:, 2:] = shares.iloc[order[::-1], 2:].to_numpy()
+    second = done(make_run(tmp_path / "second", patients, shares), run)
+    made = [
+        json.dumps([one["endpoints"]["time"][name] for name in ("candidates", "signature", "watch", "spread", "why")])
+        for one in (first, second)
+    ]
+    assert made[0] == made[1] and made[0].count("cut") == 1
+    assert first["endpoints"]["time"]["sets"] != second["endpoints"]["time"]["sets"]
+    assert {file.name: file.read_bytes() for file in run.survival.iterdir()} == before
 
 
 def test_other_clusters_are_refused(planted: tuple[RunDir, Json], tmp_path: Path) -> None:
