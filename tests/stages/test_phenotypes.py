@@ -149,6 +149,29 @@ def test_stopped_between_seeds_it_goes_on_to_the_same_bytes(
     assert not list(copy.root.glob("checkpoints/phenotypes*"))
 
 
+def test_more_clusters_than_tiles_are_refused_and_a_slide_of_one_tile_is_of_one_cluster(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {**TRAIN, "folds": 1}, n_patients=12)
+    slide = run.slides()[0]
+    rewrite(run, slide, np.ones((1, D)))
+    config = run.config()
+    for name in ("kmeans", "mini_batch_kmeans", "deep_kmeans", "contrastive"):
+        table = config.train.table_of(name).model_copy(update={"clusters": 999})
+        changes = {"clusterings": (name,), name: table}
+        run.config_file.write_text(
+            render_config(config.model_copy(update={"train": config.train.model_copy(update=changes)}))
+        )
+        with pytest.raises(InputError, match=r"\d+ training tiles make no 999 clusters") as error:
+            train(run, progress=NoProgress(), stop=threading.Event())
+        assert f"[train.{name}] clusters" in error.value.remedy and error.value.exit_code == 2
+        assert run.model("logistic").is_dir(), "what is trained stays"
+    run.config_file.write_text(render_config(config))
+    train(run, progress=NoProgress(), stop=threading.Event())
+    made(run)
+    of_slide = pd.read_csv(run.phenotypes / "slides.csv").set_index("slide_id").loc[slide.slide_id]
+    assert of_slide["n_tiles"] == 1
+    assert sorted(of_slide[[f"cluster_{number}" for number in range(K)]]) == [0, 0, 1]
+
+
 def test_without_a_clustering_or_a_trained_one_it_says_what_to_do(run: RunDir, tmp_path: Path) -> None:
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run", ignore=shutil.ignore_patterns("models")))
     with pytest.raises(NotReadyError, match="2 of 2 clusterings are not trained"):
