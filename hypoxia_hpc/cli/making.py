@@ -155,6 +155,8 @@ def labels(scores: Path, rule: str, score_column: str | None, output: Path | Non
 
     if output is not None and output.exists() and output.samefile(scores):
         raise InputError(f"-o {output} is the score table itself", remedy="write the labels to another file")
+    if output is not None and output.exists() and not output.is_file():
+        raise InputError(f"-o {output} is no plain file, and a file would take its place", remedy="use > in its stead")
     made = hypoxia_labels(read_scores(scores, _rule(rule), score_column), _rule(rule), score_column)
     text = patients_csv(made.table)
     if output is None:

@@ -1,12 +1,17 @@
-"""Numbers on the command line: what Python reads and a user does not mean is refused, with what to write."""
+"""Numbers and files on the command line: what a user does not mean is refused, with what to write."""
 
 from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
 
 import click
 import pytest
 
 from hypoxia_hpc.cli.app import app
 from hypoxia_hpc.cli.options import JobId, Number, Whole
+from hypoxia_hpc.errors import InputError
 
 
 def test_what_is_taken() -> None:
@@ -48,3 +53,15 @@ def test_no_job(text: str) -> None:
 def test_every_number_of_the_command_line(words: list[str]) -> None:
     with pytest.raises(click.BadParameter, match="write"):
         app(words, standalone_mode=False)
+
+
+def test_labels_take_the_place_of_no_device_or_pipe(tmp_path: Path) -> None:
+    """As root ``-o /dev/null`` would leave a table there."""
+    scores, pipe, link = tmp_path / "scores.txt", tmp_path / "pipe", tmp_path / "null"
+    scores.write_text("patient_id\tBuffa_hypoxia_score_pan_cancer\ttumour_type\nP\t1\tA\n")
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/null")
+    for output in (pipe, link):
+        with pytest.raises(InputError, match="is no plain file"):
+            app(["labels", str(scores), "-o", str(output)], standalone_mode=False)
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink()
