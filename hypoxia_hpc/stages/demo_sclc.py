@@ -139,14 +139,20 @@ def _endpoint(run: RunDir) -> Json:
 
 
 def tiles_found(run: RunDir, mosaics: Sequence[Mosaic]) -> Recovered:
-    """The clusters of tiles against the textures of their places; tiles whose place has no tissue are left out, as
-    nothing is known of them."""
+    """The clusters of tiles against the textures of their places."""
+    tiles = planted_and_found(run, mosaics)
+    n_clusters = max(int(tiles["cluster"].max()) + 1, len(TEXTURES))
+    textures, clusters = (tiles[name].to_numpy(dtype=np.int64) for name in ("texture", "cluster"))
+    return recovered(textures, clusters, tiles["slide_id"].tolist(), len(TEXTURES), n_clusters)
+
+
+def planted_and_found(run: RunDir, mosaics: Sequence[Mosaic]) -> pd.DataFrame:
+    """``slide_id``, ``texture`` (the number of what was planted at its place) and ``cluster`` of each tile; those whose
+    place has no tissue are left out, as nothing is known of them."""
     tiles = pd.read_parquet(run.phenotypes / TILES_FILE)
     of_slide = {Path(slide_file_name(one.patient_id)).stem: one.textures for one in mosaics}
     columns = (tiles[name].to_numpy() // SQUARE_PX for name in ("y_l0", "x_l0"))
     squares = zip(tiles["slide_id"].astype(str), *columns, strict=True)
-    textures = np.array([of_slide[name][row, column] for name, row, column in squares], dtype=np.int64)
-    known, clusters = textures != NO_TISSUE, tiles["cluster"].to_numpy(dtype=np.int64)
-    n_clusters = max(int(clusters.max(initial=0)) + 1, len(TEXTURES))
-    slides = tiles["slide_id"].astype(str).to_numpy()[known].tolist()
-    return recovered(textures[known], clusters[known], slides, len(TEXTURES), n_clusters)
+    tiles["texture"] = [of_slide[name][row, column] for name, row, column in squares]
+    known: pd.DataFrame = tiles.loc[tiles["texture"] != NO_TISSUE, ["slide_id", "texture", "cluster"]]
+    return known

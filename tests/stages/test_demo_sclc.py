@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,8 @@ from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.evaluation.recovery import Effect, Recovered
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.stages.demo_sclc import Found, sclc_config, tiles_found, write_sclc_cohorts
+from hypoxia_hpc.stages.demo_sclc import Found, planted_and_found, sclc_config, tiles_found, write_sclc_cohorts
+from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.synthetic.mixtures import NO_TISSUE, SQUARE_PX, TEXTURES, mosaic_cohort
 from hypoxia_hpc.synthetic.slides import slide_file_name
 
@@ -85,3 +87,28 @@ def test_the_demo_finds_what_was_planted(seed: int, tmp_path: Path) -> None:
     assert len(re.findall(r"(?m)^(?:crowded nuclei|fibres) .* yes$", said)) == 2
     for which in ("discovery, uncorrected", "outside cohort"):
         assert float(re.findall(rf"(?m)^{which} +([\d.e-]+)$", said)[-1]) < 0.05
+
+
+@pytest.mark.long
+def test_each_of_50_clusters_is_of_one_texture(tmp_path: Path) -> None:
+    """Purity of tiles, each cluster taken for the texture that most of its tiles have: 0.9 or more, on
+    frozen features."""
+    quiet: dict[str, Any] = {"progress": NoProgress(), "stop": threading.Event()}
+    first, _ = write_sclc_cohorts(tmp_path, n_patients=24, seed=1, trained=True, workers=2, **quiet)
+    config = sclc_config(1, trained=True)
+    contrastive = config.train.contrastive.model_copy(update={"clusters": 50})
+    changes = {
+        "train": config.train.model_copy(update={"contrastive": contrastive}),
+        "phenotypes": config.phenotypes.model_copy(update={"seeds": 0}),
+    }
+    run = RunDir(tmp_path / "run")
+    init(run, config.model_copy(update=changes), first.slides, patients=first.patients)
+    for verb in ("tile", "extract", "train", "phenotypes"):
+        command = [sys.executable, "-m", "hypoxia_hpc", verb, run.root]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-4000:]
+    tiles = planted_and_found(run, first.mosaics)
+    table = pd.crosstab(tiles["cluster"], tiles["texture"]).to_numpy()
+    purity = table.max(axis=1).sum() / table.sum()
+    assert len(table) > len(TEXTURES)
+    assert purity >= 0.9, f"{len(table)} clusters have tiles, {table.sum():,} tiles"
