@@ -116,6 +116,8 @@ OTHER: dict[str, Any] = {
     "survival.subgroups": ["sex"],
     "survival.horizons": [12.0, 60.0],
     "site.slurm.binds": ["/data"],
+    "site.slurm.mail_type": "END",
+    "site.slurm.tile.mail_type": "END",
     "site.slurm.modules": ["apptainer"],
     "site.slurm.mpi": "pmix",
 }
