@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from chains import BROKEN, CHAIN, N_SLIDES, Scheduler, jobs, logs, own, stage
+from chains import BROKEN, CHAIN, N_SLIDES, SITE, Scheduler, jobs, logs, own, stage
 from fault_runs import change_setting, copy_parts, digests, of
 from live_cluster import ENDED
+from sclc_runs import CHAIN as SCLC_CHAIN
+from sclc_runs import make_tiny, write_follow_up
 
 MPI = (
     ("site.slurm", "nodes", "2"),
@@ -120,3 +123,40 @@ def test_a_run_in_the_queue_is_not_sent_twice(scheduler: Scheduler) -> None:
     finally:
         scheduler.cluster.scontrol("update", "partitionname=normal", "state=up")
         scheduler.cancel(*sent.values())
+
+
+@pytest.mark.long
+def test_the_sclc_study_with_training_from_pixels_ends_in_the_same_bytes(scheduler: Scheduler) -> None:
+    """From init to the report, clusters trained on the pixels of tiles."""
+    reference, run = (new_sclc_run(scheduler, name) for name in ("sclc-reference", "sclc-chain"))
+    # On one core, as jobs have it: the order in which a network's gradients are summed may hang on the threads.
+    inside = ["taskset", "--cpu-list", "0", "apptainer", "exec", "--bind", scheduler.cluster.folder, scheduler.image]
+    done = scheduler.cluster.run([*inside, "hypoxia-hpc", "run", reference], timeout=1200)
+    assert done.returncode == 3, done.stdout + done.stderr  # the broken slide
+    sent = scheduler.submit(run)
+    assert tuple(sent) == SCLC_CHAIN
+    states = scheduler.wait(sent, 900)
+    assert {*states.values()} == {"COMPLETED"}, f"{states}\n{logs(run)}"
+    made = digests(run)
+    assert made == digests(reference), logs(run)
+    for name in ("models/contrastive_network/", "features/contrastive_network/", "phenotypes/", "survival/"):
+        assert of(made, name)
+    assert (run / "report" / "index.html").stat().st_size > 100_000
+    told = scheduler.status(run)
+    assert all(one["todo"] == 0 for one in told["stages"]), told
+
+
+def new_sclc_run(scheduler: Scheduler, name: str) -> Path:
+    """A run of the cohort that init made for the study, tiny, the user's own."""
+    cohort, run = scheduler.untouched.parent, scheduler.cluster.folder / name
+    patients = scheduler.cluster.folder / f"{name}.csv"
+    write_follow_up(cohort / "patients.csv", patients)
+    own(scheduler.cluster, patients)
+    options = ("--study", "sclc", "--slides", cohort / "slides", "--patients", patients)
+    done = scheduler.hypoxia("init", run, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    make_tiny(run)
+    for table, entry, value in (*SITE, ("site.slurm", "image", f'"{scheduler.image}"')):
+        change_setting(run, table, entry, value)
+    own(scheduler.cluster, run)
+    return run
