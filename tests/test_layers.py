@@ -61,6 +61,7 @@ HOMES = {
     "mpi4py": {"workers.mpi"},
     "tensorboardX": {"models.tensorboard"},
     "jinja2": {"reports"},
+    "umap": {"analysis.embedding"},
     "matplotlib": {"reports"},
     "click": {"cli"},
     "rich": {"cli.terminal", "cli.text.words"},

@@ -249,12 +249,14 @@ def _say_random(trained: bool) -> None:
 
 def whole_path(run_dir: RunDir) -> int:
     """Every stage that the run has a use for; the exit code."""
+    from hypoxia_hpc.analysis.embedding import require_umap
     from hypoxia_hpc.runs.state import run_spec
     from hypoxia_hpc.stages.train import require_splittable
 
     config = run_dir.config()
     has_labels = any(patient.label is not None for patient in run_dir.patients())
-    run_spec(config)  # missing weights are an error before hours of tiling
+    run_spec(config)  # missing weights are an error before hours of tiling, and so is a missing library
+    require_umap(config.phenotypes.picture if config.phenotypes.make else "")
     if has_labels:
         require_splittable(run_dir)
     with set_aside(run_dir.root) as aside:

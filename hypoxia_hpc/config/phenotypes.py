@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from hypoxia_hpc.config.base import Fraction, Table
+from hypoxia_hpc.config.base import ADDED, Fraction, Table
 
 
 class PhenotypesTable(Table):
@@ -18,3 +20,8 @@ class PhenotypesTable(Table):
     )
     near_empty: Fraction = Field(0.001, description="a cluster with a smaller share of all tiles is named near-empty")
     gallery: int = Field(12, ge=0, le=100, description="most typical tiles that are shown of each cluster")
+    picture: Literal["pca", "umap"] = Field(
+        "pca",
+        description="training tiles on a plane: by principal components, or by UMAP, which needs the extra `umap`",
+        json_schema_extra=ADDED,
+    )

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.analysis.colours import evenly_spaced
+from hypoxia_hpc.analysis.embedding import UMAP, umap_places
 from hypoxia_hpc.analysis.phenotypes import (
     Agreement,
     agreement,
@@ -53,6 +54,8 @@ FACTS_FILE, SAMPLE_FILE, PICTURES = "phenotypes.json", "sample.csv", "typical"
 # Training tiles that clusterings are compared on, and typical ones chosen from; all are in memory.
 SAMPLE_TILES = 20_000
 PICTURED_TILES = 800
+# Columns of sample.csv by [phenotypes] picture.
+AXES = {"pca": ("component_1", "component_2"), UMAP: ("umap_1", "umap_2")}
 
 
 # Slide and row of some tiles, and their features -> the cluster of each, int64 (n,).
@@ -283,18 +286,22 @@ def stability_facts(clusters: Int64Array, others: Mapping[str, Int64Array], k: i
     }
 
 
-def pictured(sample: Sample, values: Float64Array, clusters: Int64Array) -> pd.DataFrame:
-    """Some tiles of the sample on its first two principal components; ``values``: `standardised`."""
+def pictured(
+    sample: Sample, values: Float64Array, clusters: Int64Array, picture: str = "pca", seed: int = 0
+) -> pd.DataFrame:
+    """Some tiles of the sample on its first two principal components, or by UMAP with a seed; ``values``:
+    `standardised`."""
     chosen = evenly_spaced(len(clusters), PICTURED_TILES)
-    places = principal_components(values)[chosen]
+    places = umap_places(values[chosen], seed) if picture == UMAP else principal_components(values)[chosen]
+    first, second = AXES[picture]
     return pd.DataFrame(
         {
             "slide_id": [sample.slide_ids[number] for number in chosen.tolist()],
             "x_l0": sample.xy[chosen, 0],
             "y_l0": sample.xy[chosen, 1],
             "cluster": clusters[chosen],
-            "component_1": places[:, 0],
-            "component_2": places[:, 1],
+            first: places[:, 0],
+            second: places[:, 1],
         }
     )
 

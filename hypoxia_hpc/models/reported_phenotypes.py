@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
+from hypoxia_hpc.analysis.embedding import UMAP
 from hypoxia_hpc.analysis.phenotypes import varied_slides
 from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.models.phenotypes import (
+    AXES,
     PATIENTS_FILE,
     PICTURED_TILES,
     PICTURES,
@@ -45,15 +48,17 @@ def phenotypes_of(run: RunDir, survival: Json, labels: Mapping[str, Label | None
     with reading_predictions(run.phenotypes / SAMPLE_FILE) as opened:
         sample = pd.read_csv(opened, nrows=PICTURED_TILES)
     risks = _risks(run, survival)
+    picture: Literal["pca", "umap"] = "umap" if AXES[UMAP][0] in sample else "pca"
     return PhenotypesShown(
         facts,
         tuple(unguard(name) for name in patients["patient_id"]),
         patients.filter(regex=r"^cluster_\d+$").to_numpy(dtype="float64"),
         tuple(_picture(run.phenotypes / PICTURES / f"{number:04d}.jpg") for number in range(facts["clusters"])),
-        sample[["component_1", "component_2"]].to_numpy(dtype="float64"),
+        sample[list(AXES[picture])].to_numpy(dtype="float64"),
         sample["cluster"].to_numpy(dtype="int64"),
         risks,
         tuple(_maps(run, _groups(run, risks, labels))),
+        picture,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
@@ -86,9 +87,9 @@ class SlideMap:
 @dataclass(frozen=True, slots=True)
 class PhenotypesShown:
     """``facts``: content of phenotypes.json. ``shares`` (n, k) of the tiles of patients; ``pictures``: of each cluster
-    its typical tiles (JPEG), None where there are none; ``places`` (m, 2) and ``clusters`` (m,) of training tiles on
-    two principal components; ``risks``: of the survival stage, where it made a signature; ``maps``: of some
-    slides."""
+    its typical tiles (JPEG), None where there are none; ``places`` (m, 2) and ``clusters`` (m,) of training tiles on a
+    plane, by principal components or UMAP (``picture``); ``risks``: of the survival stage, where it made a signature;
+    ``maps``: of some slides."""
 
     facts: Json
     patient_ids: tuple[str, ...]
@@ -98,6 +99,7 @@ class PhenotypesShown:
     clusters: Int64Array
     risks: RisksShown | None = None
     maps: tuple[SlideMap, ...] = ()
+    picture: Literal["pca", "umap"] = "pca"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,15 @@ from hypoxia_hpc.reports.plots import Frame, cloud_plot
 from hypoxia_hpc.reports.slide_maps import map_figures
 from hypoxia_hpc.reports.text import count_of
 
+# By [phenotypes] picture: title, how it is made, and what its axes are called.
+PLANES = {
+    "pca": (
+        "Training tiles on their first two principal components",
+        "on the two directions in which features differ most",
+        "component",
+    ),
+    "umap": ("Training tiles by UMAP", "by UMAP: those with like features lie near each other", "UMAP"),
+}
 ENRICHED = 0.05  # a corrected p-value below this is shown
 
 
@@ -76,16 +85,23 @@ def phenotype_figures(data: ReportData) -> Iterator[Figure]:
     if shown is None:
         return
     yield composition_figure(shown, data.patients, data.outcome)
-    yield Figure(
-        "components",
-        "Training tiles on their first two principal components",
-        cloud_plot("components", Frame("component 1", "component 2", None, None), shown.places, shown.clusters),
-        f"{count_of(len(shown.places), 'training tile')} on the two directions in which features differ most",
-        ("cluster", "component_1", "component_2"),
-        tuple((int(one), *place) for one, place in zip(shown.clusters, shown.places.tolist(), strict=True)),
-        note="The eight largest clusters in colours, the others in gray.",
-    )
+    yield _plane(shown)
     yield from map_figures(shown.maps)
+
+
+def _plane(shown: PhenotypesShown) -> Figure:
+    """Training tiles in the colours of the largest clusters."""
+    title, how, axis = PLANES[shown.picture]
+    drawn = cloud_plot("components", Frame(f"{axis} 1", f"{axis} 2", None, None), shown.places, shown.clusters)
+    return Figure(
+        "components",
+        title,
+        drawn,
+        f"{count_of(len(shown.places), 'training tile')} {how}",
+        ("cluster", f"{axis.lower()}_1", f"{axis.lower()}_2"),
+        tuple((int(one), *place) for one, place in zip(shown.clusters, shown.places.tolist(), strict=True)),
+        note="The first eight clusters in colours, the others in gray.",
+    )
 
 
 def rand_range(shown: PhenotypesShown) -> Float64Array:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from hypoxia_hpc.analysis.embedding import require_umap
 from hypoxia_hpc.cohorts.flow import Flow, LeftOut, left_out
 from hypoxia_hpc.cohorts.given_split import given_split, read_given
 from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
@@ -133,6 +134,7 @@ def init(
         MachineError: disk or permission.
         Stopped: on request.
     """
+    require_umap(config.phenotypes.picture)
     if config.source.kind == "folders":
         return _init_images(run, config, Sources(slides, **sources), split, progress, stop)
     outcome = outcome_of(config.outcome)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hypoxia_hpc.analysis.embedding import require_umap
 from hypoxia_hpc.analysis.phenotypes import most_typical
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError
@@ -66,11 +67,12 @@ def phenotypes(run: RunDir, *, progress: Progress, stop: threading.Event) -> Phe
     """Assign every tile, compose slides and patients, say what the clusters are; write phenotypes/.
 
     Raises:
-        InputError: [train] has no clustering.
+        InputError: [train] has no clustering, or umap-learn is not installed and asked for.
         NotReadyError: slides without features, a clustering that is not trained on the present cohort, damaged stores.
         Stopped: on request; a clustering under way goes on from its checkpoint next time.
     """
     cohort = load_cohort(run)
+    require_umap(cohort.config.phenotypes.picture)
     folds = cohort.fold_sets()
     models = _trained(cohort, folds)
     key = _key(cohort, folds, models)
@@ -161,7 +163,8 @@ def _written(
     owners = {state.slide.slide_id: state.slide.patient_id for state in cohort.done}
     with committing_directory(cohort.run.phenotypes, lambda _: False) as folder:
         patients = write_composition(folder, tables, owners)
-        pictured(sample, values, clusters).to_csv(folder / SAMPLE_FILE, index=False, lineterminator="\n")
+        shown = pictured(sample, values, clusters, table.picture, cohort.config.train.seed)
+        shown.to_csv(folder / SAMPLE_FILE, index=False, lineterminator="\n")
         typical = most_typical(values, clusters, k, table.gallery)
         facts = {
             "schema": 1,

@@ -62,6 +62,13 @@ def test_each_cluster_has_a_row_with_what_to_be_careful_with() -> None:
     assert [row.picture for row in rows] == ["phenotypes/0000.jpg", "", ""]
 
 
+def test_a_picture_by_umap_says_so() -> None:
+    _, plane = phenotype_figures(of(dataclasses.replace(shown(), picture="umap")))
+    assert plane.title == "Training tiles by UMAP"
+    assert plane.columns == ("cluster", "umap_1", "umap_2")
+    assert ">UMAP 1<" in plane.drawn.document
+
+
 def of(phenotypes: PhenotypesShown) -> ReportData:
     return dataclasses.replace(make_full_report(), phenotypes=phenotypes)
 
