@@ -22,6 +22,7 @@ from hypoxia_hpc.slides.slide_tiles import SlideTiles, cut_slide
 from hypoxia_hpc.stores.tiles import read_pixels
 
 OF_STORES = ("pixels", "codec")
+OF_IMAGES = ("large_images", "small_images", "pad_value")
 
 
 class PixelRows(Protocol):
@@ -74,9 +75,10 @@ def tile(slide: Slide | str | PathLike[str], *, threads: int | None = None, **se
         threads: Threads that decode, 1 or more. Default: one for each core. Their number changes no pixel.
         **settings: Entries of the [tile] table of run.toml: ``tile_px`` (299), ``mpp`` (0.5), ``max_background``
             (0.25), ``white`` (220), ``default_mpp``, ``reduce``, ``screen``, ``tissue``, ``min_tissue``, ``regions``,
-            ``regions_rule``, ``region_classes``, ``regions_missing``, ``min_region`` and ``max_unreadable``. Not
-            ``pixels`` and ``codec``, which say how a store keeps tiles. ``regions`` is a folder with a file <name of
-            the slide>.geojson.
+            ``regions_rule``, ``region_classes``, ``regions_missing``, ``min_region``, ``max_unreadable`` and
+            ``stain``, a dictionary of [tile.stain]. Not ``pixels`` and ``codec``, which say how a store keeps tiles,
+            nor ``large_images``, ``small_images`` and ``pad_value``, which are of images in folders. ``regions`` is a
+            folder with a file <name of the slide>.geojson.
 
     Returns:
         The tiles that are kept, one or more.
@@ -109,6 +111,11 @@ def tile_table(settings: dict[str, Any]) -> TileTable:
     if wrong:
         raise InputError(
             f"hx.tile does not take {', '.join(wrong)}, which say how a store keeps tiles", remedy="leave them out"
+        )
+    wrong = [name for name in OF_IMAGES if name in settings]
+    if wrong:
+        raise InputError(
+            f"hx.tile does not take {', '.join(wrong)}, which are of images in folders", remedy="leave them out"
         )
     return with_paths(parse_config({"tile": settings}, source="hx.tile").tile, Path(), "hx.tile")
 

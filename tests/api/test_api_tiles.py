@@ -71,6 +71,7 @@ def test_regions_lie_in_a_folder(real_slide: Path, tmp_path: Path, monkeypatch: 
         ({"tile_px": 3}, "tile.tile_px = 3: must be greater than or equal to 16"),
         ({"mpp": "1"}, 'tile.mpp = "1": must be a number'),
         ({"pixels": "none", "codec": "jpeg"}, "hx.tile does not take pixels, codec"),
+        ({"pad_value": 0}, "hx.tile does not take pad_value, which are of images"),
         ({"threads": 0}, "threads = 0: must be 1 or more"),
         ({"regions": "~no-user/x"}, "hx.tile names '~no-user/x', and ~no-user is no user's home"),
     ],
