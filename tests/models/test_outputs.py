@@ -34,7 +34,7 @@ def test_probabilities_of_class_1_are_given(tmp_path: Path) -> None:
     assert said["probability"].tolist() == [0.75] * 5
 
 
-def test_the_first_damaged_store_names_all_and_who_makes_them_again(tmp_path: Path) -> None:
+def test_the_first_damaged_store_names_all_and_what_makes_them_again(tmp_path: Path) -> None:
     run = run_with_probabilities(tmp_path / "run")
     for name in ("a", "c"):
         shard = run.features("finetune", name) / "features" / "c.0.0"
@@ -46,4 +46,4 @@ def test_the_first_damaged_store_names_all_and_who_makes_them_again(tmp_path: Pa
     paths = [str(run.features("finetune", name)) for name in ("a", "c")]
     assert [item.partition(": ")[0] for item in caught.value.offending] == paths
     assert all(item.count(path) == 1 for item, path in zip(caught.value.offending, paths, strict=True))
-    assert "evaluate" in caught.value.remedy
+    assert "the same command" in caught.value.remedy
