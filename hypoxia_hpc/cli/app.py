@@ -129,7 +129,7 @@ def _exit_code() -> int:
 
         with machine_errors(_working_directory()):
             return int(app(standalone_mode=False) or 0)
-    except SystemExit:  # so ends click where nobody reads its page of help
+    except SystemExit:  # click ends so where its page of help is not read
         if lost_reader(sys.stdout):
             return 0
         raise

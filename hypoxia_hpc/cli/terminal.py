@@ -53,7 +53,7 @@ def _lead_nowhere(stream: TextIO) -> None:
 
 
 def lost_reader(stream: TextIO) -> bool:
-    """Whether nobody reads the stream any more (head has enough of a help page); from then on it leads nowhere."""
+    """Whether the stream is not read any more (head has enough of a help page); from then on it leads nowhere."""
     poll = select.poll()
     poll.register(stream.fileno(), 0)
     if is_lost := bool(poll.poll(0)):

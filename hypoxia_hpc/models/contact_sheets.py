@@ -7,7 +7,7 @@ import numpy as np
 from hypoxia_hpc.records import Tiles, UInt8Array
 from hypoxia_hpc.stores.tiles import read_pixels
 
-# Of a patient with more, the first are shown; read so many at once.
+# Of a patient with more, the first are shown; this number is read at once.
 MOST_TILES, AT_ONCE = 1024, 64
 WHITE = 255
 

@@ -60,7 +60,7 @@ def test_the_work_goes_on_without_streams(run: Path) -> None:
         assert expected in said, line
 
 
-def test_a_page_of_help_that_nobody_reads_is_no_error() -> None:
+def test_a_page_of_help_that_is_not_read_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     pages = (["--help"], ["tile", "--help"])
@@ -72,7 +72,7 @@ def test_a_page_of_help_that_nobody_reads_is_no_error() -> None:
 def test_a_pipe_that_breaks_at_work_is_not_passed_over(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """click takes every broken pipe for one that nobody reads, and ends with 1 and without a word."""
+    """click takes every broken pipe for one that is not read, and ends with 1 and without a word."""
 
     @click.command
     def breaks() -> None:
