@@ -168,6 +168,7 @@ def run_command(
 
 def fork_workers() -> None:
     fork = multiprocessing.get_context("fork")
+    # It asks its own `multiprocessing` for a context, a name that mypy does not count among what it exports.
     processes.multiprocessing.get_context = lambda _: fork  # type: ignore[attr-defined]
     processes.serve = partial(serve_alone, processes.serve)
 

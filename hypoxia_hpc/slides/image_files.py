@@ -25,7 +25,7 @@ MOST_IMAGE_BYTES = 2**30
 MOST_IMAGE_PX = 100_000_000
 FORMATS = ("PNG", "JPEG", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-# Of Pillow: what 8 bits of red, green and blue, or of gray, are made of without a choice that somebody has to make.
+# Pillow's names of images that become 8 bits of red, green and blue, or of gray, in one way alone.
 COLOURS, GRAYS = ("RGB", "RGBA", "P", "PA"), ("1", "L", "LA")
 DEEP_GRAYS = ("I;16", "I;16L", "I;16B", "I;16N")
 BITS, PHOTOMETRIC, PLANAR = 258, 262, 284

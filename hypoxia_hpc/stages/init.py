@@ -196,10 +196,7 @@ def _examined_images(
         costs = image_costs(cohort, lambda: progress.item(1), stop)
     finally:
         progress.end()
-    odd = {
-        f"images that cannot be read, {reason}, and that tile leaves out": names
-        for reason, names in costs.refused.items()
-    }
+    odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}
     odd["files that the pattern does not fit"] = cohort.others
     odd[OF_OTHER_PATIENT] = equal_images(cohort, stop)
     return costs.cost, {sentence: names for sentence, names in odd.items() if names}
