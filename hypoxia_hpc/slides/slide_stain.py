@@ -58,16 +58,13 @@ class Sample:
 
 def slide_stain(
     opened: OpenedSlide, planned: SlidePlan, selected: NDArray[np.bool_], table: TileTable, slide_id: str
-) -> SlideStain | None:
-    """Fit the stain of a slide as [tile.stain] says, on tiles among the selected ones, bool (n,); None where none is
-    to be normalised.
+) -> SlideStain:
+    """Fit the stain of a slide by the method of [tile.stain], on tiles among the selected ones, bool (n,).
 
     Raises:
         SlideError: ``no-stain`` where the fit is not trusted and such slides are quarantined; what sources raise.
         InputError: the reference cannot be read, or its fit is not trusted.
     """
-    if table.stain.method == "none":
-        return None
     method, target = METHODS[table.stain.method], stain_target(table)
     sample = sample_tissue(opened, planned, selected, table)
     pixels = np.concatenate(sample.tiles) if sample.tiles else np.empty((0, 1, 3), np.uint8)

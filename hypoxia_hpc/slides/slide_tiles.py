@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,12 +14,14 @@ from hypoxia_hpc.records import Float32Array, Int64Array, Slide, TileCounts, Til
 from hypoxia_hpc.slides.masks import Masks, all_masked, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
-from hypoxia_hpc.slides.slide_stain import SlideStain, slide_stain
 from hypoxia_hpc.slides.sources import Reading
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.packed import most_background_px
 from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, CutRule
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.slides.slide_stain import SlideStain
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,11 @@ def cut_slide(
         BUFFERS.clear()
     masks = tile_masks(opened, plan, table, planned.selected)
     selected = masks.selected & ~masks.screened_background
-    stain = slide_stain(opened, planned, selected, table, slide.slide_id)
+    stain = None
+    if table.stain.method != "none":
+        from hypoxia_hpc.slides.slide_stain import slide_stain  # its kernels, for those alone who ask for them
+
+        stain = slide_stain(opened, planned, selected, table, slide.slide_id)
     sources = opened.sources(plan, reading, selected, threads)
     paint = stain.paint if stain else None
     cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick, paint)
