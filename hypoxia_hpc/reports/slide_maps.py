@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from xml.sax.saxutils import escape
 
 import numpy as np
 
 from hypoxia_hpc.records import Int64Array
 from hypoxia_hpc.reports.data import SlideMap
 from hypoxia_hpc.reports.figures import Figure
-from hypoxia_hpc.reports.plots import SERIES, Drawn, series_of, themed
+from hypoxia_hpc.reports.plots import INK, SERIES, Drawn, series_of, themed
 from hypoxia_hpc.reports.text import count_of
 
 MOST_CELLS = 12_000  # of a picture; slides with more tiles are drawn coarser
 OTHERS = "other clusters"
 GRAY = 0.35  # how opaque those are
+LINES_A_SIDE, LETTER = 24, 0.6  # of the legend: lines beside the longer side; width of a letter by its height
 
 
 def map_figures(maps: Sequence[SlideMap]) -> Iterator[Figure]:
@@ -29,7 +31,7 @@ def map_figures(maps: Sequence[SlideMap]) -> Iterator[Figure]:
         yield Figure(
             f"map-{number}",
             f"Clusters on {one.slide_id}",
-            map_drawn(cells, np.array([series.get(cluster, 0) for cluster in clusters.tolist()])),
+            map_drawn(cells, np.array([series.get(cluster, 0) for cluster in clusters.tolist()]), legend),
             f"Tiles of {one.slide_id} where they lie, in the colours of their clusters: {many}",
             ("x_l0", "y_l0", "cluster"),
             tuple((*place, cluster) for place, cluster in zip(one.xy_l0.tolist(), one.clusters.tolist(), strict=True)),
@@ -74,12 +76,11 @@ def coarser(cells: Int64Array, clusters: Int64Array, most: int = MOST_CELLS) -> 
     return found[first, :2], found[first, 2]
 
 
-def map_drawn(cells: Int64Array, series: Int64Array) -> Drawn:
+def map_drawn(cells: Int64Array, series: Int64Array, legend: Sequence[tuple[str, int]] = ()) -> Drawn:
     """Squares at cells (n, 2), column and row, which come row by row, in the colours of their series (n,). Neighbours
-    in a row with one colour are one rectangle."""
+    in a row with one colour are one rectangle. The file has the ``legend`` beside them, which the page has itself."""
     paths = [(number, _path(cells[series == number])) for number in sorted(set(series.tolist()))]
     width, height = (cells.max(axis=0) + 1).tolist()
-    box = f'viewBox="0 0 {width} {height}" shape-rendering="crispEdges"'
     inline, document = (
         "".join(
             f'<path fill="{colour(SERIES[number])}" fill-opacity="{1 if number else GRAY}" d="{path}"></path>'
@@ -87,10 +88,27 @@ def map_drawn(cells: Int64Array, series: Int64Array) -> Drawn:
         )
         for colour in (themed, str)
     )
+    key, key_width, key_height = _key(legend, width, max(width, height) / LINES_A_SIDE)
+    box, whole = (width, height), (width + key_width, max(height, key_height))
+    inline_box, document_box = (f'viewBox="0 0 {x:g} {y:g}" shape-rendering="crispEdges"' for x, y in (box, whole))
     return Drawn(
-        f'<svg class="plot map" {box} aria-hidden="true">{inline}</svg>',
-        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{document}</svg>',
+        f'<svg class="plot map" {inline_box} aria-hidden="true">{inline}</svg>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {document_box}>{document}{key}</svg>',
     )
+
+
+def _key(legend: Sequence[tuple[str, int]], left: float, line: float) -> tuple[str, float, float]:
+    """A square and a name, one below the other, beside what is ``left`` wide; how much wider and how high that is.
+    ``line``: from one to the next."""
+    size, gap = 0.7 * line, left + line
+    entries = "".join(
+        f'<rect x="{gap:g}" y="{number * line:g}" width="{size:g}" height="{size:g}" fill="{SERIES[series]}" '
+        f'fill-opacity="{1 if series else GRAY}"></rect><text x="{gap + line:g}" y="{number * line + size:g}" '
+        f'font-size="{size:g}" font-family="sans-serif" fill="{INK}">{escape(label)}</text>'
+        for number, (label, series) in enumerate(legend)
+    )
+    letters = max((len(label) for label, _ in legend), default=0)
+    return entries, (2 * line + letters * LETTER * size if legend else 0), len(legend) * line
 
 
 def _path(cells: Int64Array) -> str:

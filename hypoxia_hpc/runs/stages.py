@@ -47,9 +47,10 @@ class Stage:
     ``key``: the function that tells the key which the receipt of a current result has, for stages that are judged by
     their receipts. Slide by slide: ``(run, slide_state) -> str``, the state in the stage it needs; else ``(run,
     feature_states) -> str``, of the receipt ``cohort``. None in `STAGES` alone: `runs.state` and `monitoring.status`
-    look at the results themselves. ``labelled``: there is nothing to do for it where no patient has a label.
-    ``asked``: the entry of run.toml, as ``phenotypes.make``, that has to be true for `run` and `submit` to do it; its
-    own verb does it in any case.
+    look at the results themselves. ``result``: the JSON file below RUN whose entry ``key`` has to say the same as the
+    receipt, if any. ``labelled``: there is nothing to do for it where no patient has a label. ``asked``: the entry of
+    run.toml, as ``phenotypes.make``, that has to be true for `run` and `submit` to do it; its own verb does it in any
+    case.
 
     ``worker_modules``: of one that goes slide by slide, what its worker processes import in any case. The first of them
     is started before run.toml is read, and imports these meanwhile.
@@ -65,6 +66,7 @@ class Stage:
     work: str
     help: str
     key: str | None = None
+    result: str = ""
     labelled: bool = False
     cost: str | None = None
     asked: str = ""
@@ -181,6 +183,7 @@ STAGES = (
         "again with other seeds and folds, and whether they follow the tumour or the hospital. [phenotypes] make = "
         "true makes it a part of `run` and `submit`; `predict` gives outside slides the same clusters.",
         key="hypoxia_hpc.stages.phenotypes:expected_key",
+        result="phenotypes/phenotypes.json",
         labelled=True,
         cost="hypoxia_hpc.runs.costs:phenotypes_cost",
         asked="phenotypes.make",

@@ -10,6 +10,7 @@ from typing import Literal
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
 from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
+from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key, extract_spec, slide_tile_key, unread_tile_key
@@ -122,10 +123,25 @@ def _added_state(run: RunDir, stage: Stage, before: SlideState) -> SlideState:
 
 
 def is_current(run: RunDir, stage: Stage, features: Sequence[SlideState]) -> bool:
-    """Does the receipt of a stage that sees the whole cohort say that its result is that of these features?
+    """Do the receipt and the result of a stage that sees the whole cohort say that they are of these features?
     Raises what ``stage.expected_key`` does."""
     receipt = read_receipt(run.receipts(stage.name), COHORT, "cohort")
-    return receipt is not None and receipt.status == "done" and receipt.key == stage.expected_key(run, features)
+    if (
+        receipt is None
+        or receipt.status != "done"
+        or (stage.result and _key_in(run.root / stage.result) != receipt.key)
+    ):
+        return False
+    return receipt.key == stage.expected_key(run, features)
+
+
+def _key_in(file: Path) -> str | None:
+    """What a JSON file says that its key is; None where it says nothing."""
+    try:
+        found = read_json(file)
+    except (OSError, ValueError):
+        return None
+    return str(found.get("key")) if isinstance(found, dict) else None
 
 
 def run_spec(config: RunConfig) -> Json:

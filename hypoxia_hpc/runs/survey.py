@@ -16,7 +16,7 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_survival_current
-from hypoxia_hpc.runs.stages import stages_of
+from hypoxia_hpc.runs.stages import stage_named, stages_of
 from hypoxia_hpc.runs.state import (
     SlideState,
     added_states,
@@ -141,9 +141,29 @@ def cohort_progress(survey: Survey) -> CohortProgress:
                 done[stage.name] = int(ready and is_current(run, stage, features)), 1
             except HypoxiaError as error:
                 done[stage.name], failing[stage.name] = (0, 1), error.problem
+    if survey.config.survival.of == "phenotypes" and done.get("phenotypes") == (0, 1):
+        done["survival"] = 0, 1  # it is of phenotypes that are made anew
     in_order = {stage.name: done[stage.name] for stage in asked}
     is_unknown = survey.unknown is not None and problem == survey.unknown.problem
     return CohortProgress(in_order, problem, is_unknown, failing)
+
+
+def phenotypes_doubt(run: RunDir) -> str:
+    """Why phenotypes/ of a run's own clustering may not be of its present slides, models and run.toml, in a sentence;
+    empty where it is. Raises InputError for bad tables."""
+    survey = survey_run(run)
+    problem = "" if survey.unknown is None else survey.unknown.problem
+    try:
+        if not problem and is_current(run, stage_named("phenotypes"), survey.features):
+            return ""
+    except HypoxiaError as error:
+        problem = error.problem
+    if problem:
+        return f"it cannot be said here whether {run.phenotypes} is of the present slides and run.toml: {problem}"
+    return (
+        f"{run.phenotypes} is not of the present slides, models and run.toml, and what follows goes by it; to make it "
+        f"anew: hypoxia-hpc phenotypes {run.word}"
+    )
 
 
 def _built_in(survey: Survey) -> tuple[dict[str, tuple[int, int]], str]:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from hypoxia_hpc.analysis.embedding import UMAP, require_umap
 from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.config.site_file import site_file
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, some
@@ -99,7 +100,17 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    notes = (*work.notes, *_no_image(image, only_to_show), *unseen, *taught, *cut, *waiting_notes(jobs), *of_costs)
+    library = _no_umap(config.phenotypes.picture, image) if "phenotypes" in work.stages else ()
+    notes = (
+        *work.notes,
+        *_no_image(image, only_to_show),
+        *library,
+        *unseen,
+        *taught,
+        *cut,
+        *waiting_notes(jobs),
+        *of_costs,
+    )
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
 
@@ -109,6 +120,18 @@ def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
         refuse_predicted(run, "submit")
     if "train" in wanted:
         refuse_untrainable(run)
+
+
+def _no_umap(picture: str, image: Path | None) -> tuple[str, ...]:
+    """Do the jobs have the library that [phenotypes] picture goes by? Raises InputError where it is known that not."""
+    if image is None:
+        require_umap(picture)
+    if image is None or picture != UMAP:
+        return ()
+    return (
+        f'[phenotypes] picture = "umap" goes by umap-learn, and images of `hypoxia-hpc image` have no such package: '
+        f'where {image} is one of them, the stage phenotypes will end with 2; picture = "pca" needs nothing',
+    )
 
 
 def submit(run: RunDir, plan: Plan) -> Iterator[SentJob]:

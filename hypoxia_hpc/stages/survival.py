@@ -38,6 +38,7 @@ from hypoxia_hpc.runs.prognosis import (
     survival_key,
 )
 from hypoxia_hpc.runs.receipts import keep_receipt, timed_receipt
+from hypoxia_hpc.runs.survey import phenotypes_doubt
 from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.sealing import seal_problems
 
@@ -71,6 +72,8 @@ def survival(run: RunDir, *, model_run: RunDir | None = None, progress: Progress
         if note := _other_columns(config):
             progress.note(note)
         _refuse_to_replace(run, held)
+        if config.survival.of == "phenotypes" and not is_predicted(run) and (doubt := phenotypes_doubt(run)):
+            progress.note(doubt)
     of = config.survival.of if frozen is None else frozen.of
     inputs = read_inputs(run, config, of, None if frozen is None else frozen.applied)
     if model_run is not None and frozen is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -36,6 +37,19 @@ def test_every_tile_is_drawn_once_in_its_colour() -> None:
     expected = {(int(x), int(y)): SERIES[one] for (x, y), one in zip(cells, series, strict=True)}
     assert drawn_cells(drawn.document) == expected
     assert set(drawn_cells(drawn.inline).values()) == {f"var(--series-{n}, {SERIES[n]})" for n in range(4)}
+
+
+def test_the_file_has_its_legend_beside_the_slide_and_escapes_it() -> None:
+    cells = np.array([[0, 0], [1, 0]])
+    drawn = map_drawn(cells, np.array([1, 0]), (("cluster <1>", 1), ("other clusters", 0)))
+    root = ElementTree.fromstring(drawn.document)  # noqa: S314 - made here
+    texts = [one for one in root if one.tag.endswith("text")]
+    assert [one.text for one in texts] == ["cluster <1>", "other clusters"]
+    assert [one.get("fill") for one in root if one.tag.endswith("rect")] == [SERIES[1], SERIES[0]]
+    _, _, width, height = map(float, str(root.get("viewBox")).split())
+    assert all(2 < float(str(one.get("x"))) < width and 0 < float(str(one.get("y"))) <= height for one in texts)
+    assert "<text" not in drawn.inline
+    assert 'viewBox="0 0 2 1"' in map_drawn(cells, np.array([1, 0])).document
 
 
 def naive_coarser(cells: Int64Array, clusters: Int64Array, factor: int) -> dict[tuple[int, int], int]:

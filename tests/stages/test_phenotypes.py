@@ -31,7 +31,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.made_by import made_by
 from hypoxia_hpc.runs.stages import stage_named, stages_of
 from hypoxia_hpc.runs.state import is_current, run_spec
-from hypoxia_hpc.runs.survey import survey_run
+from hypoxia_hpc.runs.survey import phenotypes_doubt, survey_run
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.phenotypes import Phenotyped, phenotypes
 from hypoxia_hpc.stages.predict import predict
@@ -111,7 +111,7 @@ def test_what_is_there_is_found_and_what_is_damaged_is_made_again(run: RunDir, t
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
     assert not made(copy).fresh
     states = survey_run(copy, run_spec).features
-    assert is_current(copy, stage_named("phenotypes"), states)
+    assert is_current(copy, stage_named("phenotypes"), states) and not phenotypes_doubt(copy)
     for name in ("patients.csv", "sample.csv"):
         (copy.phenotypes / name).write_text("patient_id\n")
         assert made(copy).fresh
@@ -120,6 +120,17 @@ def test_what_is_there_is_found_and_what_is_damaged_is_made_again(run: RunDir, t
     assert not made(copy).fresh
     assert is_current(copy, stage_named("phenotypes"), states), "a kill before the receipt costs nothing"
     assert not [one for one in verify(copy) if one.path == "phenotypes" and one.problems]
+
+
+def test_what_is_gone_or_of_other_settings_is_not_done(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    text = copy.config_file.read_text()
+    copy.config_file.write_text(text.replace("\ngallery = ", "\ngallery = 2 #"))
+    assert "is not of the present slides, models and run.toml" in phenotypes_doubt(copy)
+    copy.config_file.write_text(text)
+    (copy.phenotypes / "phenotypes.json").unlink()
+    assert not is_current(copy, stage_named("phenotypes"), survey_run(copy, run_spec).features)
+    assert f"hypoxia-hpc phenotypes {copy.word}" in phenotypes_doubt(copy)
 
 
 def test_stopped_between_seeds_it_goes_on_to_the_same_bytes(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from fault_runs import change_setting, copy_run, finish, make_cohort, start
 
+from hypoxia_hpc.analysis import embedding
 from hypoxia_hpc.config import SlurmTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
@@ -21,6 +22,7 @@ from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
 from hypoxia_hpc.slurm.limits import in_time, remedy_for
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.slurm.resources import JobRequest
+from hypoxia_hpc.stages.submit import _no_umap
 
 N_SLIDES = 8
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
@@ -102,6 +104,17 @@ def test_a_part_that_needs_what_is_not_done_is_not_sent(
         assert f"{first} cannot be done yet" in refused.stderr and f"- {lacking} to do" in refused.stderr
         assert "remedy: " in refused.stderr and "--after JOBID" in refused.stderr
     assert stages(sent(submit(untouched, "--dry-run", "--from", "train", "--after", "5_3").stdout)) == CHAIN[2:]
+
+
+def test_a_picture_by_umap_needs_its_library_where_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Path("/images/cpu.sif")
+    assert _no_umap("umap", None) == _no_umap("pca", image) == ()
+    (note,) = _no_umap("umap", image)
+    assert f"where {image} is one of them" in note
+    monkeypatch.setattr(embedding, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="umap-learn, which is not installed here"):
+        _no_umap("umap", None)
+    assert _no_umap("pca", None) == ()
 
 
 def test_jobs_know_the_run_by_its_real_path(
