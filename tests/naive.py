@@ -455,6 +455,18 @@ def recoloured(tile: NDArray[np.uint8], colour: NDArray[np.float32]) -> NDArray[
     return np.asarray(image)
 
 
+def cut_out(tile: NDArray[np.float32], square: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One tile (px, px, 3): what lies between top, left, bottom and right, shares of its side, in its mean colour."""
+    side, mean = len(tile), tile.mean(axis=(0, 1), dtype=np.float64)
+    top, left, bottom, right = square.tolist()
+    result = tile.copy()
+    for y in range(side):
+        for x in range(side):
+            if top <= (y + 0.5) / side < bottom and left <= (x + 0.5) / side < right:
+                result[y, x] = mean
+    return result
+
+
 # --- attention ---------------------------------------------------------------------------------------------------
 
 

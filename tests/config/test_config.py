@@ -146,6 +146,10 @@ def test_a_value_of_another_type_or_range_is_named_with_its_key(text: str, named
         ('[train.finetune]\nbackbone = "hf-hub:MahmoodLab/uni"', 'weights = "FILE.safetensors"'),
         ("[train.finetune]\nweights = 'a.h5'\nweights_sha256 = 'A'", "that sha256sum FILE prints"),
         ("[site.slurm]\naccount = 'a\tb'", "must be one line"),
+        (
+            "[train.finetune]\ncolour_jitter = 0.2\nlight_jitter = 0.1",
+            "and so does light_jitter = 0.1: set one of them",
+        ),
     ],
 )
 def test_mistakes_are_told_in_plain_words(text: str, item: str) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 from hypoxia_hpc.networks.runtime import start_keras
 from hypoxia_hpc.records import Float32Array, Float64Array
 
-SYMMETRY, STAIN, COLOUR = "symmetry", "stain", "colour"
+SYMMETRY, STAIN, COLOUR, CUTOUT = "symmetry", "stain", "colour", "cutout"
 # What one tile's random numbers look like.
-SHAPES: Mapping[str, tuple[int, ...]] = {SYMMETRY: (3,), STAIN: (2, 2), COLOUR: (3,)}
+SHAPES: Mapping[str, tuple[int, ...]] = {SYMMETRY: (3,), STAIN: (2, 2), COLOUR: (3,), CUTOUT: (4,)}
 # Optical density of haematoxylin and of eosin in red, green, blue: Ruifrok & Johnston 2001 (Anal. Quant. Cytol. Histol.
 # 23:291), in the values that scikit-image's rgb_from_hed gives of it.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
@@ -28,11 +28,15 @@ LUMA = np.array([[0.299], [0.587], [0.114]], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Strengths:
-    """The largest changes: mirror and turn or not; colour and stain in 0..1, 0 for no change."""
+    """The largest changes: mirror and turn or not; colour and stain in 0..1, 0 for no change; ``light`` is of
+    brightness and contrast alone, where ``colour`` is 0. ``cutout``: the side of the square that is painted over, as a
+    share of the tile's, 0..1."""
 
     flips: bool
     colour: float
     stain: float
+    light: float = 0.0
+    cutout: float = 0.0
 
 
 def draws(strengths: Strengths, n: int, seed: int, step: int) -> dict[str, Float32Array]:
@@ -40,7 +44,8 @@ def draws(strengths: Strengths, n: int, seed: int, step: int) -> dict[str, Float
 
     ``symmetry`` (n, 3): 0 or 1 for mirrored across, mirrored down, transposed: each of the square's eight symmetries
     as often. ``stain`` (n, 2, 2): factor in 1 ± strength and shift in ± strength (optical density) of haematoxylin
-    and eosin. ``colour`` (n, 3): factors in 1 ± strength of brightness, contrast, saturation.
+    and eosin. ``colour`` (n, 3): factors in 1 ± strength of brightness, contrast, saturation. ``cutout`` (n, 4): top,
+    left, bottom, right of a square as shares of the tile's side; its centre is in the tile, a part of it may not be.
     """
     rng = np.random.default_rng([seed, step, 0, 1])  # apart from the order of the tiles, [seed, epoch, window]
     uniform = rng.random((n, 10), dtype=np.float32)
@@ -53,6 +58,12 @@ def draws(strengths: Strengths, n: int, seed: int, step: int) -> dict[str, Float
         drawn[STAIN][:, 0] += 1
     if strengths.colour:
         drawn[COLOUR] = 1 + np.float32(strengths.colour) * around_zero[:, 7:]
+    elif strengths.light:
+        drawn[COLOUR] = 1 + np.float32(strengths.light) * around_zero[:, 7:] * np.array([1, 1, 0], dtype=np.float32)
+    if strengths.cutout:
+        centres = rng.random((n, 2), dtype=np.float32)  # last: with it and without it the other numbers are the same
+        half = np.float32(strengths.cutout / 2)
+        drawn[CUTOUT] = np.concatenate([centres - half, centres + half], axis=1)
     return drawn
 
 
@@ -64,6 +75,8 @@ def augment(pixels: Any, drawn: Mapping[str, Any]) -> Any:
         pixels = _restained(pixels, drawn[STAIN])
     if COLOUR in drawn:
         pixels = _recoloured(pixels, drawn[COLOUR])
+    if CUTOUT in drawn:
+        pixels = _cut_out(pixels, drawn[CUTOUT])
     return pixels
 
 
@@ -133,3 +146,15 @@ def _recoloured(pixels: Any, colour: Any) -> Any:
     pixels = ops.clip(mean + contrast * (pixels - mean), 0.0, 255.0)
     gray = ops.tensordot(pixels, LUMA, axes=1)
     return ops.clip(gray + saturation * (pixels - gray), 0.0, 255.0)
+
+
+def _cut_out(pixels: Any, square: Any) -> Any:
+    """Pixels whose centres are in the square get the tile's mean colour (DeVries & Taylor 2017, arXiv 1708.04552, where
+    they become the mean of the data set)."""
+    ops = start_keras().ops
+    centres = (np.arange(pixels.shape[1], dtype=np.float32) + np.float32(0.5)) / np.float32(pixels.shape[1])
+    rows, columns = (
+        ops.logical_and(square[:, side, None] <= centres, square[:, side + 2, None] > centres) for side in range(2)
+    )
+    inside = ops.logical_and(rows[:, :, None], columns[:, None, :])[..., None]
+    return ops.where(inside, ops.mean(pixels, axis=(1, 2), keepdims=True), pixels)

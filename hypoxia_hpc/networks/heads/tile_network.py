@@ -90,7 +90,7 @@ def build_network(
 
 
 def strengths(table: FinetuneTable) -> Strengths:
-    return Strengths(table.flips, table.colour_jitter, table.stain_jitter)
+    return Strengths(table.flips, table.colour_jitter, table.stain_jitter, table.light_jitter, table.cutout)
 
 
 def _in_inference_mode(base: keras.Model) -> keras.layers.Layer:

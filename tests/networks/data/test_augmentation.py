@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import naive
 import numpy as np
 import pytest
 from PIL import Image
 
 from hypoxia_hpc.networks.data import augmentation
-from hypoxia_hpc.networks.data.augmentation import COLOUR, STAIN, STAINS, SYMMETRY, Strengths, augment, draws, resize
+from hypoxia_hpc.networks.data.augmentation import (
+    COLOUR,
+    CUTOUT,
+    STAIN,
+    STAINS,
+    SYMMETRY,
+    Strengths,
+    augment,
+    draws,
+    resize,
+)
 from hypoxia_hpc.networks.runtime import start_keras
 
 # Keras 3.15's own conversion of PyTorch's tensors to NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 
 N, PX = 16, 20
-FULL = Strengths(flips=True, colour=1.0, stain=1.0)
+FULL = Strengths(flips=True, colour=1.0, stain=1.0, cutout=0.9)
 
 
 def augmented(pixels: np.ndarray, drawn: dict[str, np.ndarray]) -> np.ndarray:
@@ -74,6 +86,41 @@ def test_recolours_as_pillow(stained: np.ndarray) -> None:
     assert np.abs(twin - stained.astype(np.float32)).mean() > 10
 
 
+def test_light_is_brightness_and_contrast_alone(stained: np.ndarray) -> None:
+    """The same numbers as of colour, without its third."""
+    light = draws(Strengths(flips=False, colour=0, stain=0, light=0.5), N, seed=3, step=0)
+    colour = draws(Strengths(flips=False, colour=0.5, stain=0), N, seed=3, step=0)
+    assert list(light) == [COLOUR]
+    assert np.array_equal(light[COLOUR][:, :2], colour[COLOUR][:, :2]) and (light[COLOUR][:, 2] == 1).all()
+    ratios = augmented(stained.astype(np.float32), {COLOUR: np.array([[0.5, 1, 1]] * N, np.float32)}) / stained
+    assert np.allclose(ratios, 0.5, atol=1e-4)
+
+
+def test_cuts_out_as_the_twin(noise: np.ndarray) -> None:
+    """Squares in the middle and over the edges; a third of the side is a ninth of the area where none of it is lost."""
+    pixels = noise.astype(np.float32)
+    drawn = draws(Strengths(flips=False, colour=0, stain=0, cutout=0.3), N, seed=3, step=0)
+    assert list(drawn) == [CUTOUT]
+    drawn[CUTOUT][:3] = [[0.2, 0.3, 0.5, 0.6], [-0.2, -0.2, 0.1, 0.1], [0.9, 0.5, 1.2, 0.8]]
+    twin = np.array([naive.cut_out(tile, square) for tile, square in zip(pixels, drawn[CUTOUT], strict=True)])
+    found = augmented(pixels, drawn)
+    assert np.allclose(found, twin, atol=1e-3)
+    changed = (found != pixels).any(axis=-1).sum(axis=(1, 2))
+    assert changed[:3].tolist() == [36, 4, 12]
+    assert changed.min() > 0 and changed.max() <= 36
+
+
+def test_cutout_leaves_the_other_numbers_as_they_are() -> None:
+    """A run without it has the tiles that it had before there was one."""
+    strengths = Strengths(flips=True, colour=0.2, stain=0.05)
+    with_it = draws(dataclasses.replace(strengths, cutout=0.3), N, seed=5, step=7)
+    squares = with_it.pop(CUTOUT)
+    without = draws(strengths, N, seed=5, step=7)
+    assert with_it.keys() == without.keys() and all(np.array_equal(with_it[name], without[name]) for name in without)
+    centres = (squares[:, :2] + squares[:, 2:]) / 2
+    assert np.allclose(squares[:, 2:] - squares[:, :2], 0.3) and centres.min() >= 0 and centres.max() < 1
+
+
 @pytest.mark.parametrize(("tile_px", "input_px"), [(299, 224), (75, 32), (20, 33), (64, 16)])
 def test_resizes_as_pillow(tile_px: int, input_px: int) -> None:
     tiles = np.random.default_rng(0).integers(0, 256, (2, tile_px, tile_px, 3), dtype=np.uint8)
@@ -88,7 +135,7 @@ def test_the_same_size_and_strength_0_change_nothing(noise: np.ndarray) -> None:
     pixels = noise.astype(np.float32)
     assert np.array_equal(start_keras().ops.convert_to_numpy(resize(noise, PX, PX)), pixels)
     assert draws(Strengths(flips=False, colour=0, stain=0), N, seed=0, step=0) == {}
-    least = draws(Strengths(flips=False, colour=1e-9, stain=1e-9), N, seed=0, step=0)
+    least = draws(Strengths(flips=False, colour=1e-9, stain=1e-9, cutout=1e-9), N, seed=0, step=0)
     assert np.allclose(augmented(pixels, least), pixels, atol=1e-4)
 
 
@@ -111,7 +158,7 @@ def test_numbers_are_those_of_seed_and_step_alone() -> None:
 
 
 def test_numbers_are_spread_over_their_ranges() -> None:
-    drawn = draws(Strengths(flips=True, colour=0.2, stain=0.05), 4000, seed=0, step=0)
+    drawn = draws(Strengths(flips=True, colour=0.2, stain=0.05, cutout=0.3), 4000, seed=0, step=0)
     assert {name: array.shape[1:] for name, array in drawn.items()} == dict(augmentation.SHAPES)
     codes = drawn[SYMMETRY] @ [1, 2, 4]
     assert np.bincount(codes.astype(int)).min() > 400
@@ -119,6 +166,7 @@ def test_numbers_are_spread_over_their_ranges() -> None:
         (0.8, 1.2, drawn[COLOUR]),
         (0.95, 1.05, drawn[STAIN][:, 0]),
         (-0.05, 0.05, drawn[STAIN][:, 1]),
+        (-0.15, 0.85, drawn[CUTOUT][:, :2]),
     ):
         assert np.allclose(numbers.min(axis=0), low, atol=(high - low) / 100)
         assert np.allclose(numbers.max(axis=0), high, atol=(high - low) / 100)

@@ -47,6 +47,7 @@ TABLE = FinetuneTable(
     batch_size=16,
     colour_jitter=0.1,
     stain_jitter=0.05,
+    cutout=0.2,
 )
 
 
