@@ -92,6 +92,8 @@ TESTED_IN = {
     "config.survival": "config/test_config.py",
     "config.source": "config/test_image_paths.py",
     "slides.image_stores": "slides/test_image_slides.py",
+    "slides.image_reading": "slides/test_image_slides.py",
+    "slides.stain_fit": "slides/test_slide_stain.py",
     "models.contact_sheets": "slides/test_image_slides.py",
     "cli.asked_source": "stages/test_image_folders.py",
     "config.run": "config/test_config.py",

@@ -63,7 +63,6 @@ class RunConfig(Table):
             if getattr(tile, name) != fits
         ]
         wrong += ["regions"] if tile.regions is not None else []
-        wrong += ["stain"] if tile.stain.method != "none" else []
         if self.source.kind == "folders" and wrong:
             raise ValueError(f'[tile] {", ".join(wrong)}: not for [source] kind = "folders"; remove it')
         return self

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from hypoxia_hpc.errors import SlideError, some
@@ -53,13 +54,30 @@ def fingerprint_of(slide: Slide) -> str:
     """
     if not slide.images:
         return fingerprint(slide.path)
-    digest = hashlib.sha256(IMAGES_RULE)
-    known = [_add_image(digest, slide.path, image) for image in slide.images]
-    if not any(known):
-        n = some(len(known), "image")
+    states = tuple(_state(slide.path / image) for image in slide.images)
+    if (digest := _of_images(slide.path, slide.images, states)) is None:
+        n = some(len(slide.images), "image")
         problem = f"none of {n} of patient {slide.patient_id} can be read below {slide.path}"
         raise SlideError("missing-file", problem, remedy="bring them back, or mend path in slides.csv")
-    return digest.hexdigest()
+    return digest
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes with the file; empty where there is none."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@lru_cache(maxsize=1)
+def _of_images(folder: Path, images: tuple[str, ...], states: tuple[tuple[int, ...], ...]) -> str | None:
+    """Once for images of these ``states``: the key of a store is made of it, and the store holds it, too. None where
+    none of them can be read."""
+    digest = hashlib.sha256(IMAGES_RULE)
+    known = [_add_image(digest, folder, image) for image in images]
+    return digest.hexdigest() if any(known) else None
 
 
 def _add_image(digest: hashlib._Hash, folder: Path, image: str) -> bool:

@@ -5,21 +5,21 @@ Only the reader is another one than for slides: tiles go where ``new_tile`` says
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, some
 from hypoxia_hpc.records import Float32Array, Int64Array, Json, Slide, TileCounts, UInt8Array
-from hypoxia_hpc.slides.image_files import quiet, read_pixels
-from hypoxia_hpc.tiling.image_cutting import ImageTiles, image_tiles, sheet
+from hypoxia_hpc.slides.image_files import quiet
+from hypoxia_hpc.slides.image_reading import each_image
+from hypoxia_hpc.tiling.image_cutting import sheet
 
-# Read ahead of the one whose tiles are written, a thread; each holds its pixels.
-AHEAD = 1
+if TYPE_CHECKING:
+    from hypoxia_hpc.slides.stain_fit import SlideStain
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class CutImage:
 @dataclass(frozen=True, slots=True)
 class PatientTiles:
     """The tiles of a patient, image by image, in each row by row. ``xy`` int64 (n, 2) is the top left of each on the
-    sheet, in pixels of tiles, ``size`` the sheet's (width, height); ``background`` float32 (n,) in 0..1."""
+    sheet, in pixels of tiles, ``size`` the sheet's (width, height); ``background`` float32 (n,) in 0..1; ``stain`` is
+    None where none is normalised."""
 
     images: tuple[CutImage, ...]
     places: tuple[tuple[int, int], ...]
@@ -61,6 +62,7 @@ class PatientTiles:
     xy: Int64Array
     background: Float32Array
     counts: TileCounts
+    stain: SlideStain | None
 
     @property
     def left_out(self) -> tuple[CutImage, ...]:
@@ -84,30 +86,46 @@ def cut_images(
     (px, px, 3) to be filled; ``tick`` with the number of tiles decided. An image that cannot be read is left out.
 
     Raises:
-        SlideError: ``unreadable`` where no image can be read, ``no-tissue`` where no tile is kept.
+        SlideError: ``unreadable`` where no image can be read, ``no-tissue`` where no tile is kept, ``no-stain`` as
+            ``fitted_stain``.
     """
+    stain = _stain(slide, table, threads) if table.stain.method != "none" else None
+    paint = stain.paint if stain else None
     images: list[CutImage] = []
     kept_at: list[Int64Array] = []
     background: list[Float32Array] = []
     with quiet():
-        for path, found in _each_image(slide, table, threads):
+        for path, found in each_image(slide.path, slide.images, table, threads):
             if isinstance(found, SlideError):
                 images.append(CutImage(path, reason=found.reason, problem=found.problem))
                 continue
             size, tiles = found
             at = np.argwhere(tiles.kept)
             for row, column in at.tolist():
-                tiles.put(row, column, new_tile())
+                tiles.put(row, column, new_tile(), paint)
             images.append(CutImage(path, *size, tiles.fit, tiles.columns, tiles.rows, len(at)))
             kept_at.append(at[:, ::-1])
             background.append(tiles.background[tiles.kept])
             tick(tiles.kept.size)
     _require_tiles(slide, table, images)
-    return _placed(images, kept_at, np.concatenate(background), table.tile_px)
+    return _placed(images, kept_at, np.concatenate(background), table.tile_px, stain)
+
+
+def _stain(slide: Slide, table: TileTable, threads: int) -> SlideStain | None:
+    """None too where there is no tissue to fit, and so no tile."""
+    from hypoxia_hpc.slides.image_stain import sample_images  # its kernels, for those alone who ask for them
+    from hypoxia_hpc.slides.stain_fit import fitted_stain
+
+    sample = sample_images(slide, table, threads)
+    return fitted_stain(sample, table, slide.slide_id) if sample.tiles else None
 
 
 def _placed(
-    images: Sequence[CutImage], kept_at: Sequence[Int64Array], background: Float32Array, px: int
+    images: Sequence[CutImage],
+    kept_at: Sequence[Int64Array],
+    background: Float32Array,
+    px: int,
+    stain: SlideStain | None,
 ) -> PatientTiles:
     places = sheet([(each.columns, each.rows) for each in images])
     read = [(each, place) for each, place in zip(images, places, strict=True) if not each.reason]
@@ -117,35 +135,8 @@ def _placed(
     planned, n_left_out = sum(each.columns * each.rows for each in images), len(images) - len(read)
     counts = TileCounts(planned + n_left_out, len(xy), planned - len(xy), n_left_out)
     return PatientTiles(
-        tuple(images), tuple(places), (width * px, height * px), xy.astype(np.int64), background, counts
+        tuple(images), tuple(places), (width * px, height * px), xy.astype(np.int64), background, counts, stain
     )
-
-
-Read = tuple[tuple[int, int], ImageTiles]
-
-
-def _each_image(slide: Slide, table: TileTable, threads: int) -> Iterator[tuple[str, Read | SlideError]]:
-    """The tiles of each image, in order, ``threads`` of them made at once and one more ready."""
-    with ThreadPoolExecutor(threads, "image") as pool:
-        ahead: deque[tuple[str, Future[Read | SlideError]]] = deque()
-        try:
-            for image in slide.images:
-                ahead.append((image, pool.submit(_read, slide, image, table)))
-                if len(ahead) > threads + AHEAD:
-                    path, found = ahead.popleft()
-                    yield path, found.result()
-            for path, found in ahead:
-                yield path, found.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _read(slide: Slide, image: str, table: TileTable) -> Read | SlideError:
-    try:
-        pixels = read_pixels(slide.path / image)
-    except SlideError as error:
-        return error
-    return (pixels.shape[1], pixels.shape[0]), image_tiles(pixels, table)
 
 
 def _require_tiles(slide: Slide, table: TileTable, images: Sequence[CutImage]) -> None:

@@ -11,7 +11,7 @@ import PIL
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import some, some_names
-from hypoxia_hpc.records import Slide, TileWork
+from hypoxia_hpc.records import Json, Slide, TileWork
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.slides.image_slides import PatientTiles, cut_images
 from hypoxia_hpc.stores.attributes import AS_THEY_ARE, PlanRecord, SlideHeader, TileAttributes
@@ -21,23 +21,26 @@ READER = "images"
 
 
 def make_image_store(
-    slide: Slide, table: TileTable, target: Path, key: str, tick: Callable[[int], None], *, threads: int
+    slide: Slide, table: TileTable, target: Path, key: str, spec: Json, tick: Callable[[int], None], *, threads: int
 ) -> TileWork:
-    """Cut the images of a patient into a tile store of this key. Raises SlideError as `cut_images`, MachineError."""
+    """Cut the images of a patient into a tile store of this key, with ``spec`` for the table. Raises SlideError as
+    `cut_images`, InputError as `fitted_stain`, MachineError."""
     with new_tile_store(target, table.tile_px, codec=table.codec, pixels=table.pixels) as store:
         tiles = cut_images(slide, table, store.new_tile, tick, threads=threads)
-        store.commit(tiles.xy, tiles.background, _attributes(slide, table, tiles, key).as_json())
-    return TileWork(tiles.counts, READER, threads, note=_note(tiles))
+        attributes = _attributes(slide, table.tile_px, spec, tiles, key)
+        store.commit(tiles.xy, tiles.background, attributes.as_json())
+    return TileWork(tiles.counts, READER, threads, remarks=attributes.remarks, note=_note(tiles))
 
 
-def _attributes(slide: Slide, table: TileTable, tiles: PatientTiles, key: str) -> TileAttributes:
+def _attributes(slide: Slide, px: int, spec: Json, tiles: PatientTiles, key: str) -> TileAttributes:
     return TileAttributes(
         key,
         SlideHeader(slide.slide_id, tiles.size, None, AS_THEY_ARE, fingerprint=fingerprint_of(slide)),
-        table.keyed(exclude={"regions"}),
-        PlanRecord(READER, downsample=1.0, scale=1.0, side_level=table.tile_px, side_l0=float(table.tile_px)),
+        spec,
+        PlanRecord(READER, downsample=1.0, scale=1.0, side_level=px, side_l0=float(px)),
         tiles.counts,
         software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pillow": PIL.__version__},
+        stain=tiles.stain.record if tiles.stain else {},
         images=tuple(tiles.records()),
     )
 

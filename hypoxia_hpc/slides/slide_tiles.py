@@ -21,7 +21,7 @@ from hypoxia_hpc.tiling.kernels.packed import most_background_px
 from hypoxia_hpc.tiling.kernels.state import BACKGROUND, MASKED, UNREADABLE, CutRule
 
 if TYPE_CHECKING:
-    from hypoxia_hpc.slides.slide_stain import SlideStain
+    from hypoxia_hpc.slides.stain_fit import SlideStain
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,10 @@ def cut_slide(
     selected = masks.selected & ~masks.screened_background
     stain = None
     if table.stain.method != "none":
-        from hypoxia_hpc.slides.slide_stain import slide_stain  # its kernels, for those alone who ask for them
+        from hypoxia_hpc.slides.slide_stain import sample_tissue  # its kernels, for those alone who ask for them
+        from hypoxia_hpc.slides.stain_fit import fitted_stain
 
-        stain = slide_stain(opened, planned, selected, table, slide.slide_id)
+        stain = fitted_stain(sample_tissue(opened, planned, selected, table), table, slide.slide_id)
     sources = opened.sources(plan, reading, selected, threads)
     paint = stain.paint if stain else None
     cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick, paint)

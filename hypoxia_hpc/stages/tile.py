@@ -47,7 +47,7 @@ def tile(
     if config.tile.regions:
         _note_unused(run, config.tile, progress)
     if config.tile.stain.method != "none":
-        from hypoxia_hpc.slides.slide_stain import stain_target
+        from hypoxia_hpc.slides.stain_fit import stain_target
 
         stain_target(config.tile)  # what is wrong with the reference is no fault of any slide
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
@@ -110,7 +110,8 @@ class TileStage:
         if slide.images:
             from hypoxia_hpc.slides.image_stores import make_image_store
 
-            return make_image_store(slide, self.table, self.target(slide), key, tick, threads=self.threads)
+            spec, target = tile_entries(self.table), self.target(slide)
+            return make_image_store(slide, self.table, target, key, spec, tick, threads=self.threads)
         with staged(slide.path, self.scratch) as path:
             return self._make(replace(slide, path=path), key, tick)
 

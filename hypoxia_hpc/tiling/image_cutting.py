@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.records import Int64Array, Paint, UInt8Array
 from hypoxia_hpc.tiling.kernels.assembly import unpack_tile
 from hypoxia_hpc.tiling.kernels.packed import count_background, most_background_of
 
@@ -27,12 +27,14 @@ Fit = Literal["cut", "stretch", "pad"]
 @dataclass(frozen=True, slots=True)
 class ImageTiles:
     """The tiles of one image, row by row: ``columns`` by ``rows`` of them. ``packed`` uint32 (rows · px, columns · px);
-    ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels; ``kept`` bool (rows, columns)."""
+    ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels; ``kept`` bool (rows, columns);
+    ``own`` are the rows and columns of a tile that are not filled up."""
 
     fit: Fit
     packed: NDArray[np.uint32]
     background: NDArray[np.float32]
     kept: NDArray[np.bool_]
+    own: tuple[slice, slice] = (slice(None), slice(None))
 
     @property
     def rows(self) -> int:
@@ -42,11 +44,21 @@ class ImageTiles:
     def columns(self) -> int:
         return self.kept.size // len(self.kept)
 
-    def put(self, row: int, column: int, out: UInt8Array) -> None:
-        """Write the pixels of one tile to ``out``, uint8 (px, px, 3), C-contiguous."""
+    @property
+    def px(self) -> int:
+        """The side of a tile in pixels."""
+        return len(self.packed) // self.rows
+
+    def put(self, row: int, column: int, out: UInt8Array, paint: Paint | None = None) -> None:
+        """Write the pixels of one tile to ``out``, uint8 (px, px, 3), C-contiguous; those of the image in the colours
+        that ``paint`` gives them."""
         px = len(out)
         tile = self.packed[row * px : (row + 1) * px, column * px : (column + 1) * px]
         unpack_tile(np.ascontiguousarray(tile), out.reshape(px, 3 * px))
+        if paint is not None:
+            own = np.ascontiguousarray(out[self.own])
+            paint(own)
+            out[self.own] = own
 
 
 def fit_of(width: int, height: int, table: TileTable) -> Fit:
@@ -74,12 +86,19 @@ def image_tiles(pixels: UInt8Array, table: TileTable) -> ImageTiles:
     inner = _resized(pixels, _inner_size(width, height, px) if fit == "pad" else (px, px))
     own = inner.view("<u4")[..., 0]
     counted = np.array([[count_background(own, 0, own.shape[1], table.white)]], dtype=np.int64)
-    return _judged(fit, _padded(inner, px, table.pad_value).view("<u4")[..., 0], counted, own.size, table)
+    padded = _padded(inner, px, table.pad_value).view("<u4")[..., 0]
+    return replace(_judged(fit, padded, counted, own.size, table), own=_inner_place(own.shape, px))
 
 
 def _judged(fit: Fit, packed: NDArray[np.uint32], light: Int64Array, n_px: int, table: TileTable) -> ImageTiles:
     kept = light <= most_background_of(n_px, table.max_background)
     return ImageTiles(fit, packed, (light / n_px).astype(np.float32), kept)
+
+
+def _inner_place(shape: tuple[int, ...], px: int) -> tuple[slice, slice]:
+    """The rows and columns in the middle of a tile."""
+    top, left = (px - shape[0]) // 2, (px - shape[1]) // 2
+    return slice(top, top + shape[0]), slice(left, left + shape[1])
 
 
 def _inner_size(width: int, height: int, px: int) -> tuple[int, int]:
@@ -98,12 +117,10 @@ def _resized(pixels: UInt8Array, size: tuple[int, int]) -> UInt8Array:
 
 
 def _padded(inner: UInt8Array, px: int, value: int) -> UInt8Array:
-    height, width = inner.shape[:2]
-    if (height, width) == (px, px):
+    if inner.shape[:2] == (px, px):
         return inner
     whole = np.full((px, px, 4), value, dtype=np.uint8)
-    top, left = (px - height) // 2, (px - width) // 2
-    whole[top : top + height, left : left + width] = inner
+    whole[_inner_place(inner.shape[:2], px)] = inner
     return whole
 
 

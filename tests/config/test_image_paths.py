@@ -56,9 +56,7 @@ def test_a_pattern_that_says_too_little_is_refused(pattern: str) -> None:
     assert "source.pattern" in caught.value.offending[0]
 
 
-@pytest.mark.parametrize(
-    "tile", [{"pixels": "none"}, {"tissue": "otsu"}, {"regions": "drawn"}, {"stain": {"method": "macenko"}}]
-)
+@pytest.mark.parametrize("tile", [{"pixels": "none"}, {"tissue": "otsu"}, {"regions": "drawn"}])
 def test_what_only_slides_have_is_not_for_images(tile: dict[str, object]) -> None:
     parse_config({"tile": tile}, source="run.toml")
     with pytest.raises(InputError) as caught:

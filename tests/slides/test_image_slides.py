@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,12 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.models.contact_sheets import contact_sheet
 from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides import fingerprint
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.slides.image_slides import PatientTiles, cut_images
 from hypoxia_hpc.slides.image_stores import make_image_store
+from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.attributes import AS_THEY_ARE, read_tile_attributes
 from hypoxia_hpc.stores.integrity import check_store
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
@@ -67,7 +71,7 @@ def test_threads_change_nothing(folder: Path, threads: int) -> None:
 def test_a_store_says_what_became_of_each_image(folder: Path, tmp_path: Path) -> None:
     slide = Slide("B", folder, "B", 1, images=OF_B)
     ticks: list[int] = []
-    work = make_image_store(slide, TABLE, tmp_path / "B.zarr", "key", ticks.append, threads=1)
+    work = make_image_store(slide, TABLE, tmp_path / "B.zarr", "key", {}, ticks.append, threads=1)
     tiles = open_tiles(tmp_path / "B.zarr")
     made = read_tile_attributes(tmp_path / "B.zarr")
     assert made is not None
@@ -84,6 +88,20 @@ def test_a_store_says_what_became_of_each_image(folder: Path, tmp_path: Path) ->
     assert (work.counts.planned, work.counts.kept, work.counts.unreadable, sum(ticks)) == (5, 2, 3, 2)
     assert all(name in work.note for name in ("B/cut.jpg: unreadable", "B/text.png", "B/gone.png: missing-file"))
     assert read_pixels(tiles, 0, 2).shape == (2, PX, PX, 3)
+
+
+def test_the_content_of_images_is_read_once_for_the_key_and_the_store(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    add = fingerprint._add_image
+    monkeypatch.setattr(fingerprint, "_add_image", lambda *a: (hashed.append(a[2]), add(*a))[1])
+    work, slide = TileStage(RunDir(tmp_path), TABLE), Slide("A", folder, "A", 1, images=OF_A[:2])
+    work.make(slide, work.key(slide), lambda tiles: None)
+    assert hashed == list(OF_A[:2])
+    os.utime(folder / OF_A[0])  # perhaps another image now
+    work.key(slide)
+    assert hashed == list(OF_A[:2]) * 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,7 @@ def test_a_fingerprint_is_of_content_and_names_not_of_place_or_time(folder: Path
 
 def test_the_sheet_shows_each_tile_at_its_place(folder: Path, tmp_path: Path) -> None:
     slide = Slide("A", folder, "A", 1, images=OF_A)
-    make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", lambda tiles: None, threads=1)
+    make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", {}, lambda tiles: None, threads=1)
     tiles, made = open_tiles(tmp_path / "A.zarr"), read_tile_attributes(tmp_path / "A.zarr")
     assert made is not None
     assert made.slide.size_l0 is not None
