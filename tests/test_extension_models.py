@@ -69,7 +69,7 @@ def test_a_study_of_another_package_makes_a_run_with_its_head(extended: Extended
     ):
         said = extended.says("init", run, "--study", study, "--slides", slides, code=2)
         assert why in said
-        assert "choose one of: hypoxia, plain, sclc" in said
+        assert "choose one of: hypoxia, plain, sarcoma, sclc" in said
     extended.says("init", run, "--study", "plain", "--slides", slides)
     config = tomllib.loads((run / "run.toml").read_text())
     assert (config["study"], config["train"]["heads"], config["train"]["clusterings"]) == ("plain", ["means"], [])

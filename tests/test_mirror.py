@@ -103,6 +103,7 @@ TESTED_IN = {
     "config.stain": "slides/test_slide_stain.py",
     "config.studies.registry": "config/test_config.py",
     "config.studies.hypoxia": "config/test_config.py",
+    "config.studies.sarcoma": "config/test_config.py",
     "config.studies.sclc": "config/test_config.py",
     "config.studies.study": "config/test_config.py",
     "config.tile": "config/test_config.py",

@@ -473,6 +473,19 @@ def test_the_study_of_small_cell_lung_cancer_has_its_published_numbers() -> None
     assert not preset("hypoxia").phenotypes.make
 
 
+def test_the_study_of_sarcomas_has_its_published_numbers() -> None:
+    config = preset("sarcoma")
+    assert (config.outcome.kind, config.outcome.classes) == ("classes", ("DDLPS", "LMS", "MFS", "SS", "UPS"))
+    assert (config.tile.tile_px, config.extract.backbone) == (1024, "densenet121")
+    assert config.train.heads == ("tanh", "logistic", "attention", "finetune")
+    table = config.train.finetune
+    assert (table.backbone, table.weights, table.input_px, table.batch_size) == ("densenet121", "imagenet", 1024, 5)
+    assert (table.frozen_epochs, table.unfrozen_epochs) == (25, 25)
+    assert (table.learning_rate, table.unfrozen_learning_rate, table.schedule) == (1e-4, 1e-4, "one-cycle")
+    assert table.flips and table.light_jitter and table.cutout and not table.colour_jitter
+    assert table.balance == "weight"
+
+
 def test_contrastive_training_has_the_numbers_of_the_study_and_its_bounds() -> None:
     table = preset("sclc").train.contrastive_network
     assert (table.backbone, table.input_px, table.clusters, table.units) == ("resnet50", 224, 50, 2048)
