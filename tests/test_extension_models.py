@@ -69,7 +69,7 @@ def test_a_study_of_another_package_makes_a_run_with_its_head(extended: Extended
     ):
         said = extended.says("init", run, "--study", study, "--slides", slides, code=2)
         assert why in said
-        assert "choose one of: hypoxia, plain, sarcoma, sclc" in said
+        assert "choose one of: hypoxia, mgmt, plain, sarcoma, sclc" in said
     extended.says("init", run, "--study", "plain", "--slides", slides)
     config = tomllib.loads((run / "run.toml").read_text())
     assert (config["study"], config["train"]["heads"], config["train"]["clusterings"]) == ("plain", ["means"], [])
@@ -78,7 +78,7 @@ def test_a_study_of_another_package_makes_a_run_with_its_head(extended: Extended
 
 def test_run_toml_lists_the_head_and_its_settings(extended: Extended) -> None:
     text = (extended.run / "run.toml").read_text()
-    assert "models to train: tanh, funnel, logistic, linear, attention, finetune, means" in text
+    assert "models to train: tanh, funnel, relu, logistic, linear, attention, finetune, means" in text
     assert "[train.means]  # along the difference of the means of both classes." in text
     assert "sharpness = 1.0" in text
 
@@ -130,7 +130,7 @@ def test_a_head_that_is_of_no_use_is_told_where_it_is_named(extended: Extended) 
         "study": "example-heads 1.0 (example_heads:PLAIN) is of type Study, not a Head of",
         "bare": "(example_heads:BARE) is of type DeclaredHead without train, predictor: name a Head of",
         "no-name": "adds 'no-name': use letters, digits, underscores",
-        "nothing": "must be 'tanh', 'funnel', 'logistic', 'linear', 'attention', 'finetune' or 'means'",
+        "nothing": "must be 'tanh', 'funnel', 'relu', 'logistic', 'linear', 'attention', 'finetune' or 'means'",
     }
     code = (
         "import sys; from hypoxia_hpc.config import parse_config\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from hypoxia_hpc.cli.options import RUN, STOP, Whole, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.config import RunConfig
 
 SCORE_HELP = "Column of the scores, as Winter_hypoxia_score_pan_cancer.  [Buffa]"
 SPLIT_HELP = "A split of yours: patient_id, set (train, valid, test)[, fold]; kept in RUN, used as it is."
@@ -109,7 +112,9 @@ def init(
     changes = _changes(samples, preparations, split) | asked_outcome(**asked, scores=others["scores"])
     known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **source.others}
     if not is_update:
-        made = init_run(RunDir(run), preset(study, changes | source.changes), source.folder, split=split, **known)
+        config = preset(study, changes | source.changes)
+        _require_images(config, others["slides"])
+        made = init_run(RunDir(run), config, source.folder, split=split, **known)
     elif changes | source.changes:
         raise InputError(
             "--update changes no entry of run.toml",
@@ -225,6 +230,14 @@ def _changes(samples: tuple[str, ...], preparations: tuple[str, ...], split: Pat
         folds = read_given(split)["fold"].nunique()
         changes["train"] = {"split_file": "given_split.csv", "folds": folds}
     return changes
+
+
+def _require_images(config: RunConfig, slides: Path | None) -> None:
+    if config.source.kind == "folders" and slides is not None:
+        raise InputError(
+            f"the study {config.study} is of images in folders, and --slides names slides",
+            remedy=f"hypoxia-hpc init RUN --study {config.study} --images DIR",
+        )
 
 
 def _rule(rule: str) -> Any:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.config.heads.network import NetworkTable as NetworkTable
     from hypoxia_hpc.config.heads.registry import CLUSTERINGS as CLUSTERINGS
     from hypoxia_hpc.config.heads.registry import HEADS as HEADS
+    from hypoxia_hpc.config.heads.relu import ReluTable as ReluTable
     from hypoxia_hpc.config.heads.tanh import TanhTable as TanhTable
     from hypoxia_hpc.config.keys import canonical_json as canonical_json
     from hypoxia_hpc.config.keys import stage_key as stage_key
@@ -73,6 +74,7 @@ _HOMES = {
     "NetworkTable": "heads.network",
     "OutcomeTable": "outcome",
     "PhenotypesTable": "phenotypes",
+    "ReluTable": "heads.relu",
     "ReportTable": "report",
     "RunConfig": "run",
     "STUDIES": "studies.registry",

@@ -18,6 +18,7 @@ from hypoxia_hpc.cohorts.scores import HypoxiaLabels, LabelRule, hypoxia_labels,
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.cohorts.textfiles import refuse
 from hypoxia_hpc.config.cohort import CohortTable
+from hypoxia_hpc.config.studies.registry import STUDIES
 from hypoxia_hpc.errors import InputError, SlideError, some_names
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
@@ -59,6 +60,16 @@ class Joined:
     found: Found
     flow: Flow
     unused: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def with_columns_of_study(sources: Sources, study: str) -> Sources:
+    """With the columns of the table of labels that the study was published with, where --patients has them and no
+    others are asked for. Raises InputError for a table that cannot be read."""
+    if sources.patients is None:
+        return sources
+    theirs = {"patient_column": STUDIES[study].patient_column, "label_column": STUDIES[study].label_column}
+    asked = {name: column for name, column in theirs.items() if column and getattr(sources, name) is None}
+    return replace(sources, **{name: column for name, column in asked.items() if _own(sources.patients, column)})
 
 
 def joined_cohort(

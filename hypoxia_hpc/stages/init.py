@@ -32,7 +32,7 @@ from hypoxia_hpc.records import Json, Patient
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.image_cohort import OTHER_PATIENT as OF_OTHER_PATIENT
 from hypoxia_hpc.runs.image_cohort import ImageCohort, equal_images, image_cohort, image_costs
-from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort
+from hypoxia_hpc.runs.sources import Joined, Sources, grown_flow, joined_cohort, with_columns_of_study
 from hypoxia_hpc.runs.split import split_rule
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.costs import Header, read_headers
@@ -135,10 +135,11 @@ def init(
         Stopped: on request.
     """
     require_umap(config.phenotypes.picture)
+    given = with_columns_of_study(Sources(slides, **sources), config.study)
     if config.source.kind == "folders":
-        return _init_images(run, config, Sources(slides, **sources), split, progress, stop)
+        return _init_images(run, config, given, split, progress, stop)
     outcome = outcome_of(config.outcome)
-    joined = joined_cohort(Sources(slides, **sources), config.cohort, outcome)
+    joined = joined_cohort(given, config.cohort, outcome)
     priced, odd = _examined(joined.slides.slides, config.tile, progress or NoProgress(), stop or threading.Event())
     files = {
         run.slides_file: slides_csv(priced),

@@ -176,8 +176,8 @@ def test_a_folder_without_run_toml_is_no_run(tmp_path: Path) -> None:
 
 
 def test_an_unknown_study_is_answered_with_the_presets() -> None:
-    with pytest.raises(InputError, match="'mgmt' is not one") as caught:
-        preset("mgmt")
+    with pytest.raises(InputError, match="'lungs' is not one") as caught:
+        preset("lungs")
     assert "hypoxia" in caught.value.remedy
 
 
@@ -484,6 +484,18 @@ def test_the_study_of_sarcomas_has_its_published_numbers() -> None:
     assert (table.learning_rate, table.unfrozen_learning_rate, table.schedule) == (1e-4, 1e-4, "one-cycle")
     assert table.flips and table.light_jitter and table.cutout and not table.colour_jitter
     assert table.balance == "weight"
+
+
+def test_the_mgmt_study_has_its_published_numbers() -> None:
+    config = preset("mgmt")
+    assert (config.source.kind, config.source.pattern) == ("folders", "{patient}/{series}/{image}")
+    assert config.outcome.classes == ("unmethylated", "methylated")
+    assert (config.tile.tile_px, config.tile.large_images, config.tile.max_background) == (224, "resize", 1.0)
+    assert (config.extract.backbone, config.extract.weights) == ("vgg16", "imagenet")
+    assert (config.train.heads, config.train.clusterings) == (("relu", "attention"), ())
+    table = config.train.relu
+    assert (table.units, table.learning_rate, table.batch_size) == ((128, 64, 32, 16), 0.0005, 32)
+    assert not config.evaluate.image_split, "the figure of a split over images is shown on request"
 
 
 def test_contrastive_training_has_the_numbers_of_the_study_and_its_bounds() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypoxia_hpc.config import OutcomeTable, SourceTable
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
 from hypoxia_hpc.runs.image_cohort import equal_images, image_cohort, image_costs
-from hypoxia_hpc.runs.sources import Sources
+from hypoxia_hpc.runs.sources import Sources, with_columns_of_study
 
 BY_SERIES = SourceTable(kind="folders", pattern="{patient}/{series}/{image}")
 
@@ -50,6 +51,22 @@ def test_labels_and_sets_come_from_the_table(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         image_cohort(sources, SourceTable(kind="folders"), outcome)
     assert caught.value.offending == ("patient P0: label LMS, SS",)
+
+
+def test_the_columns_of_the_table_that_a_study_was_published_with_are_known(tmp_path: Path) -> None:
+    """As far as a table has them, and no others are asked for."""
+    table = tmp_path / "labels.csv"
+    table.write_text("BraTS21ID,MGMT_value\n00003,1\n00004,0\n")
+    sources = Sources(write(tmp_path / "images", "00003/T2w/1.png", "00004/T2w/1.png"), patients=table)
+    known = with_columns_of_study(sources, "mgmt")
+    outcome = outcome_of(OutcomeTable(classes=("unmethylated", "methylated")))
+    cohort = image_cohort(known, BY_SERIES, outcome)
+    assert {each.patient_id: each.label for each in cohort.joined.patients} == {"00003": 1, "00004": 0}
+    assert with_columns_of_study(sources, "hypoxia") == sources
+    asked = replace(sources, label_column="status")
+    assert with_columns_of_study(asked, "mgmt").label_column == "status"
+    table.write_text("patient_id,label\n00003,1\n")
+    assert with_columns_of_study(sources, "mgmt") == sources
 
 
 def test_costs_grow_with_the_pixels_and_bad_headers_are_named(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_keys_are_those_on_record(name: str) -> None:
 # --- what must change which key ----------------------------------------------------------------------------------
 
 # Everything that has a key of its own, and what is made from it. A change goes all the way down, and no other way.
-FEATURE_MODELS = ("tanh", "funnel", "logistic", "attention", "deep_kmeans")
+FEATURE_MODELS = ("tanh", "funnel", "relu", "logistic", "attention", "deep_kmeans")
 MODELS = (*FEATURE_MODELS, "finetune")
 MADE_FROM = {
     "tile": ("extract", "finetune"),
@@ -54,7 +54,7 @@ SHA256 = "ab" * 32
 BASE: dict[str, Any] = {
     "extract": {"weights": "a.weights.h5", "weights_sha256": SHA256},
     "train": {
-        "heads": ["tanh", "funnel", "logistic", "attention", "finetune"],
+        "heads": ["tanh", "funnel", "relu", "logistic", "attention", "finetune"],
         "finetune": {"weights": "b.weights.h5", "weights_sha256": SHA256},
         "search": {"tanh": {"units": [64, 128]}},
     },
@@ -82,12 +82,13 @@ OTHER: dict[str, Any] = {
     "extract.backbone": "vgg16",
     "extract.weights": "other.weights.h5",
     "extract.weights_sha256": "cd" * 32,
-    "train.heads": ["tanh", "funnel", "attention", "finetune"],
+    "train.heads": ["tanh", "funnel", "relu", "attention", "finetune"],
     "train.clusterings": [],
     "train.split": [0.5, 0.25, 0.25],
     "train.keep_together": "site",
     "train.split_file": "mine.csv",
     "train.funnel.units": [8, 4],
+    "train.relu.units": [8, 4],
     "train.deep_kmeans.units": [64, 32],
     "train.contrastive.dropout": [0.2, 0.2],
     "train.contrastive.noise": [0.2, 0.2],

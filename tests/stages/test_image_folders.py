@@ -75,6 +75,7 @@ def test_images_are_tiled_as_slides_are(tmp_path: Path, hypoxia: Hypoxia) -> Non
         (("--images", "{images}", "--images-table", "{gone}"), "no image of"),
         (("--images", "{images}", "--sample", "tumour"), "--sample: not with --images"),
         (("--slides", "{images}", "--images-table", "{key}"), "--images-table: not with --slides"),
+        (("--slides", "{images}", "--study", "mgmt"), "the study mgmt is of images in folders"),
         (("--images", "{images}", "--images-table", "{labels}", *["--class", "LMS", "--class", "SS"]), "'UPS'"),
     ],
 )

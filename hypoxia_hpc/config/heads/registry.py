@@ -22,6 +22,7 @@ from hypoxia_hpc.config.heads.funnel import FunnelTable
 from hypoxia_hpc.config.heads.kmeans import KMeansTable, MiniBatchKMeansTable
 from hypoxia_hpc.config.heads.linear import LinearTable
 from hypoxia_hpc.config.heads.logistic import LogisticTable
+from hypoxia_hpc.config.heads.relu import ReluTable
 from hypoxia_hpc.config.heads.tanh import TanhTable
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
 from hypoxia_hpc.config.plugins import added
@@ -38,6 +39,7 @@ RESERVED = (
 _HEADS: Mapping[str, DeclaredHead] = {
     "tanh": DeclaredHead(table=TanhTable, outcomes=("binary", "classes")),
     "funnel": DeclaredHead(table=FunnelTable, outcomes=("binary", "score")),
+    "relu": DeclaredHead(table=ReluTable),
     "logistic": DeclaredHead(table=LogisticTable, outcomes=("binary", "classes"), balance="weight"),
     "linear": DeclaredHead(table=LinearTable, outcomes=("score", "survival"), loss_over="patient"),
     "attention": DeclaredHead(

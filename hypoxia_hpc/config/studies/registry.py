@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 from hypoxia_hpc.config.plugins import added
 from hypoxia_hpc.config.studies.hypoxia import HYPOXIA
+from hypoxia_hpc.config.studies.mgmt import MGMT
 from hypoxia_hpc.config.studies.sarcoma import SARCOMA
 from hypoxia_hpc.config.studies.sclc import SCLC
 from hypoxia_hpc.config.studies.study import Study
 
 STUDIES_GROUP = "hypoxia_hpc.studies"
-_STUDIES: Mapping[str, Study] = {one.name: one for one in (HYPOXIA, SCLC, SARCOMA)}
+_STUDIES: Mapping[str, Study] = {one.name: one for one in (HYPOXIA, SCLC, SARCOMA, MGMT)}
 _ADDED = added(STUDIES_GROUP, Study, _STUDIES)
 STUDIES: Mapping[str, Study] = {**_STUDIES, **{one.name: one for one in _ADDED.found.values()}}
 # Why a study that an installed package adds cannot be used, by name.

@@ -1,7 +1,7 @@
-"""The study's two dense heads, trained from feature stores that need not fit in memory.
+"""The dense heads of the studies, trained from feature stores that need not fit in memory.
 
 Features are standardised by mean and standard deviation of the training tiles, which are part of the model; this is
-ours, not the study's. (Raw features have a mean far larger than their spread; BatchNormalization's running mean, which
+ours, not the studies'. (Raw features have a mean far larger than their spread; BatchNormalization's running mean, which
 lags behind the moving weights, then makes a network that ranks well and yet calls every tile the same.)
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.config import FunnelTable, TanhTable
+from hypoxia_hpc.config import FunnelTable, ReluTable, TanhTable
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows, rows_in_order
 from hypoxia_hpc.networks.data.rows import Rows, TrainingData, opened_rows, require_trainable, row_weights
 from hypoxia_hpc.networks.data.standardise import (
@@ -43,7 +43,7 @@ from hypoxia_hpc.records import AnyArray, Float32Array, Float64Array
 if TYPE_CHECKING:
     import keras
 
-DenseTable = TanhTable | FunnelTable
+DenseTable = TanhTable | FunnelTable | ReluTable
 PREDICT_ROWS = 256  # a fixed number, the last batch padded: one trace, and every row is computed alike
 LEAST_PROBABILITY = 1e-7  # as Keras clips them in its cross-entropy
 # Weights, momentum, gradients; of the best epoch and of a checkpoint both of the first two, once more as it is written.
@@ -65,7 +65,7 @@ class _Top:
 
 
 def _top(table: DenseTable, outcome: Outcome) -> _Top:
-    """The study's two tops, and what they are for an outcome that it does not have."""
+    """The tops of the studies, and what they are for an outcome that they do not have."""
     keras = start_keras()
     if isinstance(table, TanhTable):
         n_classes = len(outcome.table.classes)
@@ -73,6 +73,8 @@ def _top(table: DenseTable, outcome: Outcome) -> _Top:
     if outcome.kind == "score":
         return _Top(1, "linear", keras.losses.Huber(delta=HUBER), None, _huber, None)
     accuracy = keras.metrics.BinaryAccuracy("accuracy")
+    if isinstance(table, ReluTable):
+        return _Top(1, "sigmoid", "binary_crossentropy", accuracy, _cross_entropy, _above_half)
     return _Top(1, "sigmoid", "mean_squared_error", accuracy, _squared_error, _above_half)
 
 
@@ -104,12 +106,13 @@ def train_dense(
 
 
 def dense_shapes(table: DenseTable, feature_length: int, outcome: Outcome) -> Shapes:
-    """Kernel and bias of each layer, and behind all but the last the four weights of its normalisation."""
+    """Kernel and bias of each layer, and behind all but the last the four weights of its normalisation, if any."""
     widths = (feature_length, *_hidden(table), _top(table, outcome).units)
+    n_norm = 0 if isinstance(table, ReluTable) else 4
     shapes: list[tuple[int, ...]] = []
     for before, width in itertools.pairwise(widths):
-        shapes += [(before, width), (width,), *[(width,)] * 4]
-    numbered = {f"{index:03d}": (shape, "float32") for index, shape in enumerate(shapes[:-4])}
+        shapes += [(before, width), (width,), *[(width,)] * n_norm]
+    numbered = {f"{index:03d}": (shape, "float32") for index, shape in enumerate(shapes[: len(shapes) - n_norm])}
     return {**standard_shapes(feature_length), **label_shapes(outcome), **numbered}
 
 
@@ -147,21 +150,36 @@ def dense_network(
     """Feature vectors of ``dtype`` (b, d), standardised inside -> what `_top` says, float32 (b, units)."""
     keras = start_keras()
     layers = keras.layers
-    top, is_tanh = _top(table, outcome), isinstance(table, TanhTable)
-    activation = "tanh" if is_tanh else "relu"
+    top = _top(table, outcome)
     features = keras.Input((feature_length,), dtype=dtype)
     hidden = (keras.ops.cast(features, "float32") - standard[MEAN]) / standard[SCALE]
     for number, width in enumerate(_hidden(table)):
-        hidden = layers.BatchNormalization()(layers.Dense(width)(hidden))
-        hidden = layers.Dropout(table.dropout, seed=seed + number)(layers.Activation(activation)(hidden))
+        hidden = _activated(table, layers.Dense(width)(hidden), seed + number)
     network = keras.Model(features, layers.Dense(top.units, activation=top.activation)(hidden))
     network.compile(
-        optimizer=keras.optimizers.SGD(table.learning_rate, momentum=table.momentum, nesterov=not is_tanh),
+        optimizer=_optimizer(table),
         loss=top.loss,
         metrics=[] if top.metric is None else [top.metric],
         jit_compile=compiler(xla=False) == "xla",
     )
     return network
+
+
+def _activated(table: DenseTable, hidden: Any, seed: int) -> Any:
+    """What a hidden layer makes of the outputs of its units."""
+    layers = start_keras().layers
+    if isinstance(table, ReluTable):
+        return layers.Activation("relu")(hidden)
+    activation = layers.Activation("tanh" if isinstance(table, TanhTable) else "relu")
+    return layers.Dropout(table.dropout, seed=seed)(activation(layers.BatchNormalization()(hidden)))
+
+
+def _optimizer(table: DenseTable) -> Any:
+    optimizers = start_keras().optimizers
+    if isinstance(table, ReluTable):
+        return optimizers.RMSprop(table.learning_rate)
+    is_nesterov = not isinstance(table, TanhTable)
+    return optimizers.SGD(table.learning_rate, momentum=table.momentum, nesterov=is_nesterov)
 
 
 class DenseProgram:
@@ -212,8 +230,8 @@ class DenseProgram:
 
 
 def _cross_entropy(probabilities: Float64Array, labels: AnyArray) -> Float64Array:
-    if probabilities.shape[1] == 2:  # from one of them: what a sum that is not quite 1 hides is no loss
-        right = np.where(labels == 1, probabilities[:, 1], 1 - probabilities[:, 1])
+    if probabilities.shape[1] <= 2:  # from the last of them: what a sum that is not quite 1 hides is no loss
+        right = np.where(labels == 1, probabilities[:, -1], 1 - probabilities[:, -1])
     else:
         right = probabilities[np.arange(len(labels)), labels]
     losses: Float64Array = -np.log(np.maximum(right, LEAST_PROBABILITY))

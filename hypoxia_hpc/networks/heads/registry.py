@@ -89,6 +89,7 @@ _DENSE: Mapping[str, Any] = {
 _HEADS = {
     "tanh": _joined(Head, "tanh", **_DENSE),
     "funnel": _joined(Head, "funnel", **_DENSE),
+    "relu": _joined(Head, "relu", **_DENSE),
     "logistic": _joined(
         Head, "logistic", train=train_logistic, predictor=logistic_predictor, shapes=logistic_shapes, cost=logistic_cost
     ),

@@ -1,5 +1,6 @@
 """The dense heads: what they are made of, what they learn, and that a stop anywhere changes nothing."""
 
+import itertools
 import json
 import math
 import threading
@@ -12,7 +13,7 @@ import pytest
 from stopping import StopAt
 from stores_of_rows import cohort, store
 
-from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, TanhTable
+from hypoxia_hpc.config import AttentionTable, Balance, FunnelTable, LogisticTable, ReluTable, TanhTable
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.networks.data import shuffling
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData, opened_rows, row_weights
@@ -27,6 +28,7 @@ LENGTH = 8
 TABLES: dict[str, HeadTable] = {
     "tanh": TanhTable(units=32, epochs=6, batch_size=50, learning_rate=0.02),
     "funnel": FunnelTable(units=(16, 8), epochs=6, batch_size=50),
+    "relu": ReluTable(units=(16, 8), epochs=6, batch_size=50, learning_rate=0.01),
     "logistic": LogisticTable(c=1.0),
 }
 BAGS = AttentionTable(units=8, attention_units=4, epochs=1, batch_size=4, bag_tiles=8, dropout=0.0)
@@ -115,13 +117,32 @@ def test_the_heads_are_those_of_the_study() -> None:
     assert [layer.rate for layer in funnel.layers if hasattr(layer, "rate")] == [0.5] * 4
 
 
-@pytest.mark.parametrize(("head", "activation"), [("tanh", math.tanh), ("funnel", lambda x: max(0.0, x))])
+def test_the_head_of_the_mgmt_study_has_neither_normalisation_nor_dropout() -> None:
+    standard = {MEAN: np.zeros(512, np.float32), SCALE: np.ones(512, np.float32)}
+    relu = dense_network(ReluTable(), standard, 512, "float16", seed=0)
+    widths = [512, 128, 64, 32, 16, 1]
+    shapes = [shape for before, width in itertools.pairwise(widths) for shape in ((before, width), (width,))]
+    assert [tuple(weight.shape) for weight in relu.weights] == shapes
+    assert (type(relu.optimizer).__name__, relu.loss) == ("RMSprop", "binary_crossentropy")
+    assert math.isclose(relu.optimizer.get_config()["learning_rate"], 5e-4, rel_tol=1e-6)
+    assert not [layer for layer in relu.layers if hasattr(layer, "rate")]
+
+
+@pytest.mark.parametrize(
+    ("head", "activation"),
+    [("tanh", math.tanh), ("funnel", lambda x: max(0.0, x)), ("relu", lambda x: max(0.0, x))],
+)
 def test_a_trained_head_predicts_as_its_slow_twin_does(tmp_path: Path, head: str, activation: Any) -> None:
     data = cohort(tmp_path, [60] * 6, LENGTH)
     arrays = train(TABLES[head], data, tmp_path).arrays
     values = np.random.default_rng(4).normal(5, 2, (300, LENGTH)).astype(np.float32)
     found = predictor(TABLES[head], arrays, LENGTH)(values)
     weights = [arrays[name].tolist() for name in sorted(arrays) if name not in (MEAN, SCALE)]
+    if head == "relu":  # as if each layer were normalised to what it is
+        *hidden, kernel, bias = weights
+        pairs = zip(hidden[::2], hidden[1::2], strict=True)
+        same = [(k, b, *([one] * len(b) for one in (1.0, 0.0, 0.0, 1.0 - 1e-3))) for k, b in pairs]
+        weights = [*itertools.chain(*same), kernel, bias]
     for row, probability in zip(values[:20], found, strict=False):
         vector = ((row - arrays[MEAN]) / arrays[SCALE]).tolist()
         assert math.isclose(

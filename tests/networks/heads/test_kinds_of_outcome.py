@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from stores_of_rows import store
 
 from hypoxia_hpc.analysis.pooling import pool_tiles
-from hypoxia_hpc.config import HEADS, AttentionTable, FunnelTable, LinearTable, LogisticTable, TanhTable
+from hypoxia_hpc.config import HEADS, AttentionTable, FunnelTable, LinearTable, LogisticTable, ReluTable, TanhTable
 from hypoxia_hpc.networks.data.rows import TrainingData
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.registry import HeadTable, find_head, head_outputs, train_head
@@ -23,6 +23,7 @@ from hypoxia_hpc.stores.features import open_features
 TABLES: dict[str, HeadTable] = {
     "tanh": TanhTable(units=16, epochs=8, batch_size=60, learning_rate=0.02),
     "funnel": FunnelTable(units=(16, 8), epochs=8, batch_size=60, dropout=0.1, balance="weight"),
+    "relu": ReluTable(units=(16, 8), epochs=8, batch_size=60, learning_rate=0.005),
     "logistic": LogisticTable(c=0.1),
     "linear": LinearTable(penalty=0.1),
     "attention": AttentionTable(

@@ -20,6 +20,7 @@ from hypoxia_hpc.config import (
     KMeansTable,
     LogisticTable,
     MiniBatchKMeansTable,
+    ReluTable,
     Table,
     TanhTable,
 )
@@ -36,6 +37,7 @@ LENGTH = 8
 TABLES: dict[str, Table] = {
     "tanh": TanhTable(units=6, epochs=1, batch_size=50),
     "funnel": FunnelTable(units=(6, 4), epochs=1, batch_size=50),
+    "relu": ReluTable(units=(6, 4), epochs=1, batch_size=50),
     "logistic": LogisticTable(c=1.0),
     "attention": AttentionTable(units=6, attention_units=4, epochs=1, batch_size=4, bag_tiles=8),
     "deep_kmeans": DeepKMeansTable(clusters=2, units=(6,), code=3, pretrain_epochs=1, epochs=1, batch_size=50),
