@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     "--slides",
     type=click.Path(path_type=Path),
     metavar="DIR|CSV",
-    help="Make RUN of these slides first, with the [tile] and [extract] tables of OTHER_RUN, but for regions and "
-    "default_mpp, which belong to its slides.",
+    help="Make RUN of these slides first (of a folder of images, where OTHER_RUN is a run on images), with the [tile] "
+    "and [extract] tables of OTHER_RUN, but for regions and default_mpp, which belong to its slides.",
 )
 def predict(run: Path, model_run: Path, slides: Path | None) -> int:
     """The frozen models of another run on new slides; no labels needed.

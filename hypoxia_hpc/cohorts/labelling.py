@@ -37,11 +37,12 @@ def said_of(outcome: Outcome) -> tuple[str, ...]:
     return ("label", "tumour_type") if len(outcome.table.columns) == 1 else ("tumour_type",)
 
 
-def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY) -> pd.DataFrame | None:
+def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY, *, of_images: bool = False) -> pd.DataFrame | None:
     """patient_id, the outcome's column and, where any is known, tumour_type of each patient, by what a manifest says of
-    its slides; None where it says neither. ``said``: patient_id, slide_id, label, tumour_type of each slide.
+    its slides; None where it says neither. ``said``: patient_id, slide_id, label, tumour_type of each slide, or, with
+    ``of_images``, of each image in a folder, by its table or path.
 
-    Raises InputError with every patient whose slides have different labels or tumour types.
+    Raises InputError with every patient whose slides or images have different labels or tumour types.
     """
     columns = outcome.table.columns
     names = [name for name in said_of(outcome) if said[name].str.strip().any()]
@@ -50,15 +51,16 @@ def patients_said(said: pd.DataFrame, outcome: Outcome = BINARY) -> pd.DataFrame
     labels = plain_labels(said["label"]) if outcome == BINARY else said["label"].str.strip()
     rows = said.assign(label=labels, tumour_type=said["tumour_type"].str.strip())
     found = {name: {str(each): _values(mine) for each, mine in rows.groupby("patient_id")[name]} for name in names}
+    what, where = ("images", "the table or the paths of images") if of_images else ("slides", "the manifest")
     refuse(
-        "patients whose slides have different values in the manifest",
+        f"patients whose {what} have different values in {where}",
         [
             f"patient {patient_id}: {name} {some_names(values)}"
             for name, by_patient in found.items()
             for patient_id, values in by_patient.items()
             if len(values) > 1
         ],
-        "give all slides of a patient one value, or leave the cell empty",
+        f"give all {what} of a patient one value, or leave it empty",
     )
     patient_ids = sorted(set(rows["patient_id"]))
     theirs = {name: [_only(by_patient[each]) for each in patient_ids] for name, by_patient in found.items()}

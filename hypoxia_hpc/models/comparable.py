@@ -17,6 +17,7 @@ OF_REGIONS = ("regions_rule", "region_classes", "min_region")
 # What a slide is taken for of which something is missing, and names that change no feature.
 OF_SLIDES = ("regions", "regions_missing", "default_mpp")
 OF_RUNS = ("name", "batch_size")
+SOURCES = {"slides": "slides", "folders": "images in folders"}
 TABLES: Mapping[str, type[Table]] = {"tile": TileTable, "extract": ExtractTable}
 
 
@@ -74,6 +75,18 @@ def _models(names: Sequence[str]) -> str:
 
 def _trained(names: Sequence[str]) -> str:
     return f"{some_names(names)} {'was' if len(names) == 1 else 'were'} trained"
+
+
+def refuse_other_source(config: RunConfig, model_config: RunConfig, runs: Runs) -> None:
+    """Raises InputError where one of two runs starts from slides and the other from images in folders, which say no µm
+    per pixel."""
+    here, there = (SOURCES[each.source.kind] for each in (config, model_config))
+    if here != there:
+        raise InputError(
+            f"{runs.run} is a run on {here}, and the models of {runs.model_run} were trained on {there}: nothing says "
+            "that a pixel of both is as large",
+            remedy=f"take models of a run on {here}, or make a run on {there} ([source] kind)",
+        )
 
 
 def refuse_other_features(of_tiles: Json, extract_spec: Json, models: Mapping[str, ModelRecord], runs: Runs) -> None:

@@ -69,7 +69,8 @@ def image_cohort(sources: Sources, names: SourceTable, outcome: Outcome, *, has_
     ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in patients])
     slide_ids = dict(zip(patients, ids, strict=True))
     table = _slide_table(rows, slide_ids, folder, None if known is None else list(known["patient_id"]))
-    return ImageCohort(joined_to(table, found, labels, known, outcome), tuple(rows), slide_ids, tuple(others))
+    joined = joined_to(table, found, labels, known, outcome, of_images=True)
+    return ImageCohort(joined, tuple(rows), slide_ids, tuple(others))
 
 
 def _refuse_at_odds(sources: Sources) -> None:

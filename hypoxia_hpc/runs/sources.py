@@ -99,12 +99,14 @@ def joined_to(
     known: pd.DataFrame | None,
     outcome: Outcome,
     there: Sequence[KnownSlide] = (),
+    *,
+    of_images: bool = False,
 ) -> Joined:
-    """Slides and what tables of labels know of their patients (`known_labels`), or else the manifest. Raises
-    InputError."""
+    """Slides and what tables of labels know of their patients (`known_labels`), or else the manifest (``of_images``: a
+    table of images, or their paths). Raises InputError."""
     if known is not None:
         _refuse_strangers(slides, list(known["patient_id"]), there)
-    said = patients_said(slides.said, outcome) if known is None else None
+    said = patients_said(slides.said, outcome, of_images=of_images) if known is None else None
     table = _with_slides(slides, known if said is None else said, outcome)
     patients = patients_in(table, outcome)
     has_labels = known is not None or any(each.label is not None for each in patients)

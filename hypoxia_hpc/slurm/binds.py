@@ -18,9 +18,10 @@ MOST_LINKS = 40
 
 
 def needed_folders(config: RunConfig, slides: Sequence[Slide]) -> set[Path]:
-    """The folders that exist of those that an image must see to open the site file and every slide, weight file,
-    regions file and reference of a stain."""
+    """The folders that exist of those that an image must see to open the site file and every slide, image of a patient,
+    weight file, regions file and reference of a stain."""
     paths = [slide.path for slide in slides]
+    paths += [slide.path / image for slide in slides for image in slide.images]
     paths += [file for file in [site_file()] if file is not None]
     for named in _named(config):
         paths += _entries(named)

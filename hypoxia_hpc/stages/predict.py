@@ -19,7 +19,7 @@ from hypoxia_hpc.evaluation.outside import (
     trained_on_warning,
 )
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
-from hypoxia_hpc.models.comparable import Runs, records_of, refuse_other_features, regions_note
+from hypoxia_hpc.models.comparable import Runs, records_of, refuse_other_features, refuse_other_source, regions_note
 from hypoxia_hpc.models.facts import facts_of_predicted, read_training
 from hypoxia_hpc.models.judging import called, said_of, write_metrics
 from hypoxia_hpc.models.outputs import saved_models
@@ -64,8 +64,8 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
     """What is to be said before slides are tiled: what makes predictions less comparable with those of the training
     run, else empty. Reads no slide.
 
-    Raises InputError where this run has models of its own, or its features are, or would be, made otherwise than in
-    training.
+    Raises InputError where this run has models of its own, starts from images and the other from slides or the other
+    way round, or its features are, or would be, made otherwise than in training.
     """
     if run.model("").is_dir() or (run.metrics_file.exists() and not is_predicted(run)):
         raise InputError(
@@ -73,6 +73,7 @@ def refuse_other_run(run: RunDir, model_run: RunDir) -> str:
             remedy=f"hypoxia-hpc predict NEW --slides DIR --model {model_run.word}",
         )
     config, runs = run.config(), Runs(run.word, model_run.word)
+    refuse_other_source(config, model_run.config(), runs)
     of_tiles, models = tile_spec(config.tile), records_of(saved_models(model_run))
     try:
         spec = run_spec(config)
@@ -107,16 +108,17 @@ def predict(run: RunDir, model_run: RunDir, *, progress: Progress, stop: threadi
     """Predict every patient of ``run`` as the training run uses its models; write predictions/ and metrics.json.
 
     Raises:
-        InputError: tiles or features are made otherwise than those the models were trained on, labels of another
-            outcome.
+        InputError: one run is on slides and the other on images, tiles or features are made otherwise than those the
+            models were trained on, labels of another outcome.
         NotReadyError: slides without features, models missing or damaged, a training run that was not evaluated.
         Stopped: on request.
     """
-    models = saved_models(model_run)
+    models, runs = saved_models(model_run), Runs(run.word, model_run.word)
+    refuse_other_source(run.config(), model_run.config(), runs)
     cohort = load_cohort(run)
     of_tiles = tile_spec(cohort.config.tile)
     records = records_of(models)
-    refuse_other_features(of_tiles, cohort.spec, records, Runs(run.word, model_run.word))
+    refuse_other_features(of_tiles, cohort.spec, records, runs)
     refuse_other_outcome(run, model_run, cohort.patients)
     if not cohort.done:
         raise NotReadyError(

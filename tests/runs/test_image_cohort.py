@@ -48,7 +48,7 @@ def test_labels_and_sets_come_from_the_table(tmp_path: Path) -> None:
     assert (len(cohort.rows), cohort.sets["P0"], cohort.sets["P6"], cohort.sets["P9"]) == (24, "train", "valid", "test")
     binary = (tmp_path / "key.csv").read_text().replace("tile_0_1.png,LMS", "tile_0_1.png,SS")
     (tmp_path / "key.csv").write_text(binary)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="whose images have different values in the table or the paths") as caught:
         image_cohort(sources, SourceTable(kind="folders"), outcome)
     assert caught.value.offending == ("patient P0: label LMS, SS",)
 

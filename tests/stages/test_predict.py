@@ -325,6 +325,14 @@ def test_what_would_be_taken_for_something_else_is_refused(trained: RunDir, tmp_
     weightless = {"backbone": "vgg16", "weights": "imagenet"}
     (tmp_path / "weights").mkdir()
     config = run.config()
+    of_images = {"source": {"kind": "folders"}, "tile": {"pixels": "store"}}
+    images = config.model_copy(
+        update={name: getattr(config, name).model_copy(update=of_images[name]) for name in of_images}
+    )
+    run.config_file.write_text(render_config(images))
+    for refuse in (refuse_other_run, predicted):
+        with pytest.raises(InputError, match=r"is a run on images in folders, and the models of .* trained on slides"):
+            refuse(run, trained)
     site = config.site.model_copy(update={"weights": str(tmp_path / "weights")})
     extract = config.extract.model_copy(update=weightless)
     run.config_file.write_text(render_config(config.model_copy(update={"site": site, "extract": extract})))

@@ -15,8 +15,9 @@ import pytest
 from fault_runs import change_setting, copy_run, finish, make_cohort, start
 
 from hypoxia_hpc.analysis import embedding
-from hypoxia_hpc.config import SlurmTable
+from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
 from hypoxia_hpc.slurm.limits import in_time, remedy_for
@@ -237,6 +238,16 @@ def test_folders_of_links_to_links_and_of_links_among_the_folders(tmp_path: Path
     assert folders_on_the_way([base / "cohort" / "a.svs"]) == set(ways)
     (base / "loop").symlink_to("loop")
     assert folders_on_the_way([base / "loop" / "a.svs"]) == {base, base / "loop"}
+
+
+def test_images_that_are_links_out_of_their_folder_are_seen(tmp_path: Path) -> None:
+    for name in ("images/P", "pool"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "pool" / "1.png").touch()
+    (tmp_path / "images" / "P" / "1.png").symlink_to(tmp_path / "pool" / "1.png")
+    slide = Slide("P", tmp_path / "images", "P", 1, images=("P/1.png",))
+    config = RunConfig.model_validate({"extract": {"weights": "random"}})
+    assert needed_folders(config, [slide]) >= {tmp_path / "images" / "P", tmp_path / "pool"}
 
 
 def test_a_link_to_links_can_be_opened_where_only_what_is_bound_is_seen(
