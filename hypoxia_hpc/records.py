@@ -22,11 +22,21 @@ Json = dict[str, Any]
 MOST_COST_MS = 10**11  # of a slide in slides.csv: three years of a core
 
 
+class ImagePart(NamedTuple):
+    """What images.csv says of an image beside its path: its series, the plane of its slices ("" where the run does not
+    go by series), and which slices of a file that has several, ``[first, stop)``, or None for a file of one."""
+
+    series: str = ""
+    plane: str = ""
+    slices: tuple[int, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Slide:
     """One row of ``slides.csv``. ``path`` is absolute, ``cost`` the expected milliseconds of one core to tile
     it, ``mpp`` the manifest's micrometres per level 0 pixel or None, ``name`` the original name for display. Of a
-    patient whose images lie in folders, ``path`` is their folder and ``images`` are paths below it, with ``/``."""
+    patient whose images lie in folders, ``path`` is their folder and ``images`` are paths below it, with ``/``;
+    ``parts`` say what else is known of each."""
 
     slide_id: str
     path: Path
@@ -35,6 +45,7 @@ class Slide:
     mpp: float | None = None
     name: str = ""
     images: tuple[str, ...] = ()
+    parts: tuple[ImagePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

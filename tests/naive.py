@@ -35,6 +35,20 @@ def background_px(pixels: NDArray[np.uint8], white: int) -> int:
     return sum(gray(*pixel[:3]) >= white for row in pixels.tolist() for pixel in row)
 
 
+def gray_of_series(values: list[list[float]], low: float, high: float) -> list[list[int]]:
+    """The slices of a series, each a list of pixels, from black to white between two percentiles of what is not
+    zero."""
+    order = sorted(Fraction(value) for one in values for value in one if value != 0)
+    black, white = (order[half_up(Fraction(str(q)) / 100 * (len(order) - 1))] for q in (low, high))
+
+    def gray_level(value: Fraction) -> int:
+        if black == white:
+            return 255 if value >= black and value != 0 else 0
+        return half_up(255 * min(max((value - black) / (white - black), Fraction(0)), Fraction(1)))
+
+    return [[gray_level(Fraction(value)) for value in one] for one in values]
+
+
 def jpeg_rgb(luma: int, cb: int, cr: int) -> tuple[int, int, int]:
     """A pixel of libjpeg (jdcolor.c): JFIF's matrix with factors in 1/65536, halves rounded up, cut off at 0 and
     255."""

@@ -64,6 +64,7 @@ TESTED_IN = {
     "cohorts.textfiles": "cohorts/test_csvfiles.py",
     "config": "config/test_config.py",
     "config.base": "config/test_config.py",
+    "config.series": "tiling/test_gray_series.py",
     "config.cohort": "config/test_config.py",
     "config.evaluate": "config/test_config.py",
     "config.extract": "config/test_config.py",

@@ -22,7 +22,7 @@ from hypoxia_hpc.slides.slide_tiles import SlideTiles, cut_slide
 from hypoxia_hpc.stores.tiles import read_pixels
 
 OF_STORES = ("pixels", "codec")
-OF_IMAGES = ("large_images", "small_images", "pad_value")
+OF_IMAGES = ("large_images", "small_images", "pad_value", "series")
 
 
 class PixelRows(Protocol):
@@ -77,8 +77,8 @@ def tile(slide: Slide | str | PathLike[str], *, threads: int | None = None, **se
             (0.25), ``white`` (220), ``default_mpp``, ``reduce``, ``screen``, ``tissue``, ``min_tissue``, ``regions``,
             ``regions_rule``, ``region_classes``, ``regions_missing``, ``min_region``, ``max_unreadable`` and
             ``stain``, a dictionary of [tile.stain]. Not ``pixels`` and ``codec``, which say how a store keeps tiles,
-            nor ``large_images``, ``small_images`` and ``pad_value``, which are of images in folders. ``regions`` is a
-            folder with a file <name of the slide>.geojson.
+            nor ``large_images``, ``small_images``, ``pad_value`` and ``series``, which are of images in folders.
+            ``regions`` is a folder with a file <name of the slide>.geojson.
 
     Returns:
         The tiles that are kept, one or more.

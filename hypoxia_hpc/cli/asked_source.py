@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hypoxia_hpc.records import Json
 
 SINGULAR = ("samples", "preparations")  # --sample and --preparation may be given several times
-READ_HERE = ("slides", "images", *SINGULAR)
+OF_SERIES = ("series", "middle")
+READ_HERE = ("slides", "images", *SINGULAR, *OF_SERIES)
 OPTIONS = {"images_pattern": "pattern", "path_column": "path_column", "set_column": "set_column"}
 
 
@@ -38,7 +39,8 @@ def asked_source(options: Mapping[str, Any]) -> AskedSource:
             remedy="--slides DIR|CSV for slides, --images DIR for images in folders",
         )
     if slides is not None:
-        _refuse(given | {name: options[name] for name in ("images_table",) if options[name]}, "--slides")
+        wrong = {name: options[name] for name in ("images_table", *OF_SERIES) if options[name]}
+        _refuse(given | wrong, "--slides")
         return AskedSource(slides, {}, others)
     assert images is not None  # noqa: S101 - one of them is given
     _refuse({name: options[name] for name in ("samples", "preparations") if options[name]}, "--images")
@@ -49,7 +51,14 @@ def asked_source(options: Mapping[str, Any]) -> AskedSource:
         others |= {"label_column": options["label_column"] if options["patients"] else None}
     else:
         _refuse({name: given[name] for name in ("path_column", "set_column") if name in given}, "no --images-table")
-    return AskedSource(images, {"source": {"kind": "folders", **own}}, others)
+    return AskedSource(images, {"source": {"kind": "folders", **own, **_of_series(options)}}, others)
+
+
+def _of_series(options: Mapping[str, Any]) -> Json:
+    """--series and --middle as entries of [source]."""
+    modes = {"image_mode": list(options["series"])} if options["series"] else {}
+    middle = {"patient_mode": "middle", "middle": options["middle"]} if options["middle"] else {}
+    return modes | middle
 
 
 def _columns_of_table(options: Mapping[str, Any]) -> Json:

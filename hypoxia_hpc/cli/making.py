@@ -34,6 +34,8 @@ PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
 IMAGES_HELP = "Folder of images (PNG, JPEG, TIFF) in place of slides; all images of a patient together."
 IMAGES_TABLE_HELP = "Whose images they are: patient_ID,Path[,Label,training_set]; without it, the pattern."
 PATTERN_HELP = "How paths below --images are made, of {patient} {series} {label} {image}.  [{patient}/{image}]"
+SERIES_HELP = "A series of slices that is taken, as FLAIR. Repeatable, in this order.  [all]"
+MIDDLE_HELP = "Slices that are taken from the middle of each series.  [all]"
 
 
 OUTCOME_EXAMPLES = """\b
@@ -65,6 +67,8 @@ class StudyOption(click.Option):
 @click.option("--images", type=click.Path(path_type=Path), metavar="DIR", help=IMAGES_HELP)
 @click.option("--images-table", type=click.Path(path_type=Path), metavar="CSV", help=IMAGES_TABLE_HELP)
 @click.option("--images-pattern", metavar="PATTERN", help=PATTERN_HELP)
+@click.option("--series", multiple=True, metavar="NAME", help=SERIES_HELP)
+@click.option("--middle", type=Whole(1, 100_000), metavar="N", help=MIDDLE_HELP)
 @click.option("--path-column", metavar="C", help="Column of --images-table with the path of an image.  [Path]")
 @click.option("--set-column", metavar="C", help="Column of it with TRAIN, VALID or TEST.  [training_set]")
 @click.option("--scores", type=click.Path(path_type=Path), metavar="FILE", help="Table of hypoxia scores.")

@@ -5,6 +5,7 @@ Without pandas where ``images.csv`` is read: every worker of ``tile`` starts wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,9 +16,13 @@ from hypoxia_hpc.config.image_paths import below, parsed_path
 from hypoxia_hpc.config.source import SourceTable
 from hypoxia_hpc.config.text_paths import composed
 from hypoxia_hpc.errors import InputError, some, some_names
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import ImagePart, Slide
 
 COLUMNS = ("slide_id", "path", "series")
+# Only a run that goes by series has them.
+SERIES_COLUMNS = ("plane", "slices")
+PLANES = ("", "unknown", "axial", "coronal", "sagittal")
+_SLICES = re.compile(r"(\d{1,6})-(\d{1,6})", re.ASCII)
 # What a column of sets and fastai's column of validation say, by the names of our sets.
 SETS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid"}
 SETS |= {"test": "test", "testing": "test"}
@@ -27,7 +32,8 @@ VALID = {"true": "valid", "1": "valid", "1.0": "valid", "false": "train", "0": "
 @dataclass(frozen=True, slots=True)
 class ImageRow:
     """An image: the patient, its path below the folder of images (with ``/``), and as far as it is known its series,
-    what [outcome] asks of the patient, and the patient's set (train, valid, test); ``line`` of the table, 0 without."""
+    what [outcome] asks of the patient, and the patient's set (train, valid, test); ``line`` of the table, 0 without.
+    ``plane`` and ``slices`` as in `ImagePart`."""
 
     patient_id: str
     path: str
@@ -35,6 +41,8 @@ class ImageRow:
     label: str = ""
     set: str = ""
     line: int = 0
+    plane: str = ""
+    slices: tuple[int, int] | None = None
 
 
 def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bool = True) -> list[ImageRow]:
@@ -45,7 +53,9 @@ def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bo
     set, an image in several rows, and what `refuse_contradictions` refuses.
     """
     table = read_rows(
-        path, (names.patient_column, names.path_column), (names.label_column, names.set_column, names.valid_column)
+        path,
+        (names.patient_column, names.path_column),
+        (names.label_column, names.set_column, names.valid_column, names.series_column),
     )
     patients = [plain_patient_id(cell) for cell in _cells(table, names.patient_column)]
     paths = [below(cell, folder) for cell in _cells(table, names.path_column)]
@@ -63,10 +73,15 @@ def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bo
     ]
     remedy = "mend these rows; paths are relative to the folder that --images names, and stay below it"
     refuse(f"{path} has {some(len(offending) + len(strange), 'wrong cell')}", [*offending, *strange], remedy)
-    labels = _cells(table, names.label_column)
+    labels, series = _cells(table, names.label_column), _cells(table, names.series_column)
+    refuse(
+        f"{path}: {names.series_column} that is not printable",
+        [f"line {line}" for line, cell in zip(table.lines, series, strict=True) if not cell.isprintable()],
+        "mend these rows",
+    )
     rows = [
-        ImageRow(name, found, "", label, of_set, line)
-        for (line, name, _, found), label, of_set in zip(cells, labels, sets, strict=True)
+        ImageRow(name, found, of_series, label, of_set, line)
+        for (line, name, _, found), label, of_set, of_series in zip(cells, labels, sets, series, strict=True)
         if found is not None
     ]
     refuse_contradictions(rows, str(path))
@@ -161,22 +176,42 @@ def sets_of(rows: Sequence[ImageRow]) -> dict[str, str]:
     return {row.patient_id: row.set for row in rows if row.set}
 
 
-def read_images(path: Path) -> Mapping[str, tuple[str, ...]]:
-    """images.csv: paths below the folder of images, by slide id, in the order of the table. Raises InputError for a
-    path that leaves the folder, and as `read_rows`."""
-    table = read_rows(path, COLUMNS[:2], COLUMNS[2:])
-    found: dict[str, list[str]] = {}
+def read_images(path: Path) -> Mapping[str, tuple[tuple[str, ImagePart], ...]]:
+    """images.csv: paths below the folder of images, and what is said of each, by slide id, in the order of the table.
+    Raises InputError for a path that leaves the folder, a plane or slices that are none, and as `read_rows`."""
+    table = read_rows(path, COLUMNS[:2], (*COLUMNS[2:], *SERIES_COLUMNS))
+    found: dict[str, list[tuple[str, ImagePart]]] = {}
     offending = []
-    for line, slide_id, cell in zip(
-        table.lines, _cells(table, "slide_id"), map(unguard, table.cells("path")), strict=True
+    columns = [_cells(table, name) for name in ("slide_id", "series", *SERIES_COLUMNS)]
+    for line, cell, slide_id, series, plane, slices in zip(
+        table.lines, map(unguard, table.cells("path")), *columns, strict=True
     ):
         image = below(cell, Path("/")) if not cell.startswith("/") else None
+        is_part = plane in PLANES and (not slices or _slices(slices) is not None)
         if image is None:
             offending.append(f"line {line}: path {cell!r} is no path below a folder")
+        elif not is_part:
+            offending.append(f"line {line}: plane {plane!r}, slices {slices!r}: give {_RULE}")
         else:
-            found.setdefault(slide_id, []).append(image)
+            found.setdefault(slide_id, []).append((image, ImagePart(series, plane, _slices(slices))))
     refuse(f"{path} has {some(len(offending), 'wrong cell')}", offending, "mend these rows, or make the run again")
     return {slide_id: tuple(images) for slide_id, images in found.items()}
+
+
+_RULE = f"{', '.join(PLANES[1:])}, and the first and last slice as 0-154"
+
+
+def _slices(cell: str) -> tuple[int, int] | None:
+    """``0-154`` as [0, 155); None for what is no such text."""
+    found = _SLICES.fullmatch(cell)
+    if found is None or int(found[1]) > int(found[2]):
+        return None
+    return int(found[1]), int(found[2]) + 1
+
+
+def slices_cell(slices: tuple[int, int] | None) -> str:
+    """Slices as images.csv has them: the first and the last, empty for a file of one."""
+    return "" if slices is None else f"{slices[0]}-{slices[1] - 1}"
 
 
 def with_images(slides: Sequence[Slide], path: Path) -> tuple[Slide, ...]:
@@ -187,4 +222,9 @@ def with_images(slides: Sequence[Slide], path: Path) -> tuple[Slide, ...]:
         [slide.slide_id for slide in slides if slide.slide_id not in images],
         "delete their rows in slides.csv, or make the run again",
     )
-    return tuple(replace(slide, images=images[slide.slide_id]) for slide in slides)
+    return tuple(_with(slide, images[slide.slide_id]) for slide in slides)
+
+
+def _with(slide: Slide, images: Sequence[tuple[str, ImagePart]]) -> Slide:
+    paths, parts = zip(*images, strict=True)
+    return replace(slide, images=paths, parts=parts)

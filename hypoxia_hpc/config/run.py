@@ -65,6 +65,10 @@ class RunConfig(Table):
         wrong += ["regions"] if tile.regions is not None else []
         if self.source.kind == "folders" and wrong:
             raise ValueError(f'[tile] {", ".join(wrong)}: not for [source] kind = "folders"; remove it')
+        if self.source.kind != "folders" and tile.series.is_on:
+            raise ValueError('[tile.series] is for images in folders: set scale = "none"')
+        if tile.stain.method != "none" and tile.series.is_on:
+            raise ValueError("[tile.series] is for gray slices, [tile.stain] for stained tissue: remove one of them")
         return self
 
     @model_validator(mode="after")

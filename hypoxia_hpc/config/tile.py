@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from hypoxia_hpc.config.base import ADDED, Fraction, Table, Word
 from hypoxia_hpc.config.paths import LocalPath
+from hypoxia_hpc.config.series import SeriesTable
 from hypoxia_hpc.config.stain import StainTable
 
 # Of level 0 of a slide, µm per pixel. Light cannot resolve a hundredth of a µm. Tags that mean a printer's dots have
@@ -86,6 +87,7 @@ class TileTable(Table):
         json_schema_extra=ADDED,
     )
     stain: StainTable = Field(StainTable(), json_schema_extra=ADDED)
+    series: SeriesTable = Field(SeriesTable(), json_schema_extra=ADDED)
 
     @model_validator(mode="after")
     def _keeps_the_pixels_that_it_changes(self) -> TileTable:

@@ -13,7 +13,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Pyramid, Slide
 from hypoxia_hpc.runs.keys import slide_tile_key
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
-from hypoxia_hpc.slides.image_files import image_header
+from hypoxia_hpc.slides.image_files import GRAY_MODES, MODES, image_header
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
 from hypoxia_hpc.tiling.image_cutting import n_tiles_of
@@ -64,7 +64,7 @@ def foresee_images(slide: Slide, table: TileTable) -> ForeseenImages:
     n_tiles, left_out = 0, {}
     for image in slide.images:
         try:
-            header = image_header(slide.path / image)
+            header = image_header(slide.path / image, GRAY_MODES if table.series.is_on else MODES)
         except SlideError as error:
             left_out[image] = error
         else:

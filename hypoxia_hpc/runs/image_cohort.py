@@ -7,25 +7,34 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 import pandas as pd
 
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.flow import Step
-from hypoxia_hpc.cohorts.images import COLUMNS, ImageRow, read_key_table, rows_by_pattern, sets_of
+from hypoxia_hpc.cohorts.image_series import chosen_series
+from hypoxia_hpc.cohorts.images import (
+    COLUMNS,
+    SERIES_COLUMNS,
+    ImageRow,
+    read_key_table,
+    rows_by_pattern,
+    sets_of,
+    slices_cell,
+)
 from hypoxia_hpc.cohorts.joining import SlideTable
 from hypoxia_hpc.cohorts.naming import unique_slide_ids
 from hypoxia_hpc.config.source import SourceTable
 from hypoxia_hpc.config.text_paths import is_there, spellings, text_of_path
 from hypoxia_hpc.errors import InputError, SlideError, Stopped
 from hypoxia_hpc.outcomes.outcome import Outcome
-from hypoxia_hpc.records import MOST_COST_MS
+from hypoxia_hpc.records import MOST_COST_MS, Json
 from hypoxia_hpc.runs.sources import Joined, Sources, joined_to, known_labels
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.finding import Found, files_below, is_selected
-from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet
+from hypoxia_hpc.slides.image_files import GRAY_MODES, MODES, SUFFIXES, ImageHeader, image_header, quiet
 from hypoxia_hpc.stores.commit import machine_errors
 
 OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
@@ -38,12 +47,15 @@ READERS = 32
 @dataclass(frozen=True, eq=False)
 class ImageCohort:
     """``rows``: the images, each with the slide id of its patient in ``slide_ids``, by patient and path. ``others``:
-    files that the pattern does not fit."""
+    files that the pattern does not fit. ``missing``: patients without a series that is asked for, by its name;
+    ``without``: patients who are left out since they have none of them."""
 
     joined: Joined
     rows: tuple[ImageRow, ...]
     slide_ids: Mapping[str, str]
     others: tuple[str, ...]
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
     @property
     def sets(self) -> dict[str, str]:
@@ -51,9 +63,25 @@ class ImageCohort:
         return sets_of(self.rows)
 
     def images_csv(self) -> str:
-        """The text of images.csv."""
-        cells = [(self.slide_ids[row.patient_id], row.path, row.series) for row in self.rows]
-        return csv_text(pd.DataFrame(cells, columns=list(COLUMNS)).sort_values("slide_id", kind="stable"))
+        """The text of images.csv. Its columns on planes and slices are there where a row has one."""
+        cells = [
+            (self.slide_ids[row.patient_id], row.path, row.series, row.plane, slices_cell(row.slices))
+            for row in self.rows
+        ]
+        table = pd.DataFrame(cells, columns=[*COLUMNS, *SERIES_COLUMNS]).sort_values("slide_id", kind="stable")
+        by_series = any(row.plane or row.slices for row in self.rows)
+        return csv_text(table if by_series else table[list(COLUMNS)])
+
+    def left_out(self) -> list[Json]:
+        """Series and patients that are not in the run, as entries of receipts/init/cohort.json."""
+        found: list[Json] = [
+            {"kind": "series", "reason": f"no series {name}", "names": list(names)}
+            for name, names in self.missing.items()
+        ]
+        if self.without:
+            reason = "none of the series that image_mode asks for"
+            found.append({"kind": "patient", "reason": reason, "names": list(self.without)})
+        return found
 
 
 def image_cohort(sources: Sources, names: SourceTable, outcome: Outcome, *, has_sets: bool = True) -> ImageCohort:
@@ -63,14 +91,16 @@ def image_cohort(sources: Sources, names: SourceTable, outcome: Outcome, *, has_
     if not folder.is_dir():
         raise InputError(f"--images {sources.slides} is no folder", remedy="give the folder that the images lie below")
     _refuse_at_odds(sources)
-    found, rows, others = _found(sources, folder, names, has_sets=has_sets)
+    found, all_rows, others = _found(sources, folder, names, has_sets=has_sets)
+    chosen = chosen_series(all_rows, names)
+    rows = [replace(row, plane=names.orientation) for row in chosen.rows] if names.by_series else list(chosen.rows)
     labels, known = known_labels(sources, outcome)
     patients = sorted({row.patient_id for row in rows})
     ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in patients])
     slide_ids = dict(zip(patients, ids, strict=True))
     table = _slide_table(rows, slide_ids, folder, None if known is None else list(known["patient_id"]))
     joined = joined_to(table, found, labels, known, outcome, of_images=True)
-    return ImageCohort(joined, tuple(rows), slide_ids, tuple(others))
+    return ImageCohort(joined, tuple(rows), slide_ids, tuple(others), chosen.missing, chosen.without)
 
 
 def _refuse_at_odds(sources: Sources) -> None:
@@ -160,35 +190,61 @@ def _slide_table(
 @dataclass(frozen=True, slots=True)
 class ImageCosts:
     """``cost`` of each patient by slide id, in milliseconds of a core. ``refused``: images that tile will leave out, by
-    the reason that is known before their pixels are read."""
+    the reason that is known before their pixels are read. ``mixed``: series with slices of several sizes, for which
+    tile will quarantine the patient."""
 
     cost: Mapping[str, int]
     refused: Mapping[str, tuple[str, ...]]
+    mixed: tuple[str, ...] = ()
 
 
-def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> ImageCosts:
-    """Look at the header of every image, many at a time; ``counted`` is called for each. Raises Stopped."""
+def image_costs(
+    cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event, *, in_series: bool = False
+) -> ImageCosts:
+    """Look at the header of every image, many at a time; ``counted`` is called for each. ``in_series``: they are slices
+    of series. Raises Stopped."""
+    headers = _headers(cohort, counted, stop, GRAY_MODES if in_series else MODES)
+    cost: Counter[str] = Counter()
+    refused: dict[str, list[str]] = {}
+    for row, found in zip(cohort.rows, headers, strict=True):
+        if isinstance(found, SlideError):
+            refused.setdefault(found.reason, []).append(row.path)
+        else:
+            cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found))
+    costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
+    mixed = _mixed_series(cohort.rows, headers) if in_series else ()
+    return ImageCosts(costs, {reason: tuple(paths) for reason, paths in sorted(refused.items())}, mixed)
+
+
+def _headers(
+    cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event, modes: Sequence[str]
+) -> list[ImageHeader | SlideError]:
     folder = cohort.joined.found.root or Path()
 
     def look(row: ImageRow) -> ImageHeader | SlideError | None:
         try:
-            return None if stop.is_set() else image_header(folder / row.path)
+            return None if stop.is_set() else image_header(folder / row.path, modes)
         except SlideError as error:
             return error
 
-    cost: Counter[str] = Counter()
-    refused: dict[str, list[str]] = {}
+    headers = []
     with quiet(), ThreadPoolExecutor(READERS) as readers:
-        for row, found in zip(cohort.rows, readers.map(look, cohort.rows), strict=True):
+        for found in readers.map(look, cohort.rows):
             counted()
-            if isinstance(found, SlideError):
-                refused.setdefault(found.reason, []).append(row.path)
-            elif found is not None:
-                cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found))
+            if found is not None:
+                headers.append(found)
     if stop.is_set():
         raise Stopped("stopped on request while reading headers", remedy="run the same command again")
-    costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
-    return ImageCosts(costs, {reason: tuple(paths) for reason, paths in sorted(refused.items())})
+    return headers
+
+
+def _mixed_series(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:
+    """Series with slices of several sizes, as ``P1 FLAIR: 240 x 240, 512 x 512``."""
+    sizes: dict[tuple[str, str], dict[str, None]] = {}
+    for row, found in zip(rows, headers, strict=True):
+        if isinstance(found, ImageHeader):
+            sizes.setdefault((row.patient_id, row.series), {})[f"{found.width} x {found.height}"] = None
+    return tuple(f"{' '.join(name).strip()}: {', '.join(those)}" for name, those in sizes.items() if len(those) > 1)
 
 
 def _milliseconds(header: ImageHeader) -> float:

@@ -43,7 +43,9 @@ def slide_tile_key(table: TileTable, slide: Slide, slide_fingerprint: str) -> st
     cannot be read; that counts by its content, not by the folder it lies in."""
     path = regions_path(table, slide.slide_id)
     regions = f"{regions_digest(path)}:rule-{REGIONS_RULE}" if path is not None else ""
-    inputs = {"fingerprint": slide_fingerprint, "mpp": slide.mpp, "regions": regions}
+    inputs: Json = {"fingerprint": slide_fingerprint, "mpp": slide.mpp, "regions": regions}
+    if table.series.is_on:
+        inputs["parts"] = [list(part) for part in slide.parts]
     return stage_key("tile", TILE_RULE, tile_entries(table), inputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,12 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 # Pillow's names of images that become 8 bits of red, green and blue, or of gray, in one way alone.
 COLOURS, GRAYS = ("RGB", "RGBA", "P", "PA"), ("1", "L", "LA")
 DEEP_GRAYS = ("I;16", "I;16L", "I;16B", "I;16N")
+MODES = (*COLOURS, *GRAYS, *DEEP_GRAYS)
+# Of gray slices, which are scaled: 32 bits and floating point, too.
+GRAY_MODES = (*MODES, "I", "F")
 BITS, PHOTOMETRIC, PLANAR = 258, 262, 284
 # What Pillow raises for files that are damaged.
-_ROTTEN = (
+ROTTEN = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError),
     *(EOFError, struct.error, Image.DecompressionBombError),
 )
@@ -58,16 +61,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def image_header(path: Path) -> ImageHeader:
+def image_header(path: Path, modes: Sequence[str] = MODES) -> ImageHeader:
     """Read the header of an image. Raises SlideError as :func:`decoded_image` does, and ``missing-file``,
-    ``no-permission``; what only its pixels tell is not known yet."""
-    with _file_errors(path), open_plain(path, MOST_IMAGE_BYTES) as file, _opened(file) as image:
+    ``no-permission``; what only its pixels tell is not known yet. ``modes``: Pillow's names of pixels that are read."""
+    with image_errors(path), open_plain(path, MOST_IMAGE_BYTES) as file, opened_image(file, modes) as image:
         return ImageHeader(str(image.format), *image.size, path.stat().st_size)
 
 
 def read_pixels(path: Path) -> UInt8Array:
     """The pixels of an image as :func:`decoded_image` has them. Raises as that, ``missing-file``, ``no-permission``."""
-    with _file_errors(path):
+    with image_errors(path):
         return decoded_image(read_plain(path, MOST_IMAGE_BYTES))
 
 
@@ -79,19 +82,19 @@ def decoded_image(data: bytes) -> UInt8Array:
         SlideError: ``not-an-image``, ``unreadable`` (its pixels do not decode), ``image-too-large`` (more than 100
             million pixels), ``not-supported`` (CMYK, floating point), ``several-images``.
     """
-    with _opened(io.BytesIO(data)) as image:
+    with opened_image(io.BytesIO(data)) as image:
         if image.format == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS:
             raise SlideError("unreadable", f"a JPEG of more than {MOST_SCANS} scans", remedy=REMEDY)
         try:
             image.load()
-            return _pixels(ImageOps.exif_transpose(image), _TiffTags.of(image))
-        except _ROTTEN as error:
+            return _pixels(ImageOps.exif_transpose(image), TiffTags.of(image))
+        except ROTTEN as error:
             problem = f"its pixels do not decode: {error}"
             raise SlideError("unreadable", problem, remedy="fetch the file again, or leave it out") from None
 
 
 @dataclass(frozen=True, slots=True)
-class _TiffTags:
+class TiffTags:
     """What Pillow leaves to its caller of gray with more than 8 bits; of other formats, what they always have."""
 
     bits: int = 16
@@ -99,13 +102,13 @@ class _TiffTags:
     is_planar: bool = False
 
     @classmethod
-    def of(cls, image: Image.Image) -> _TiffTags:
+    def of(cls, image: Image.Image) -> TiffTags:
         tags = getattr(image, "tag_v2", {})
         bits = max(tags.get(BITS, (16,)))
         return cls(bits, tags.get(PHOTOMETRIC) == 0, tags.get(PLANAR) == 2)
 
 
-def _pixels(image: Image.Image, tags: _TiffTags) -> UInt8Array:
+def _pixels(image: Image.Image, tags: TiffTags) -> UInt8Array:
     width, height = image.size
     if image.mode in DEEP_GRAYS:
         gray = (np.asarray(image).astype(np.uint16) >> (tags.bits - 8)).astype(np.uint8)
@@ -119,30 +122,31 @@ def _pixels(image: Image.Image, tags: _TiffTags) -> UInt8Array:
 
 
 @contextmanager
-def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
+def opened_image(file: IO[bytes], modes: Sequence[str] = MODES) -> Iterator[Image.Image]:
+    """An image whose header is sound and whose pixels are of one of these modes, not decoded yet. Raises SlideError."""
     try:
         image = Image.open(file, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_large(str(error)) from None
-    except _ROTTEN:
+    except ROTTEN:
         raise SlideError("not-an-image", "no PNG, JPEG or TIFF image", remedy=REMEDY) from None
     with image:
         try:
-            _require_fit(image)
-        except _ROTTEN as error:
+            _require_fit(image, modes)
+        except ROTTEN as error:
             raise SlideError("not-an-image", f"its header cannot be read: {error}", remedy=REMEDY) from None
         yield image
 
 
-def _require_fit(image: Image.Image) -> None:
+def _require_fit(image: Image.Image, modes: Sequence[str]) -> None:
     width, height = image.size
     if width * height > MOST_IMAGE_PX:
         raise _too_large(f"{width:,} x {height:,} pixels, at most {MOST_IMAGE_PX:,} are read at once")
-    if image.mode not in (*COLOURS, *GRAYS, *DEEP_GRAYS):
+    if image.mode not in modes:
         raise SlideError(
             "not-supported", f"neither gray nor red, green and blue (Pillow's mode {image.mode})", remedy=REMEDY
         )
-    tags = _TiffTags.of(image)
+    tags = TiffTags.of(image)
     if image.mode in COLOURS and tags.bits > 8 and tags.is_planar:
         problem = "16 bits, red, green and blue in planes of their own"
         raise SlideError("not-supported", problem, remedy=REMEDY)
@@ -167,7 +171,7 @@ def _has_another(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
+def image_errors(path: Path) -> Iterator[None]:
     """Errors of the file system as SlideErrors, and the path before what is wrong with the image."""
     try:
         with slide_errors(path):
@@ -184,7 +188,7 @@ def read_image(path: Path) -> UInt8Array:
     data = read_plain(path, MOST_IMAGE_BYTES)
     try:
         with quiet():
-            with _opened(io.BytesIO(data)) as image:
+            with opened_image(io.BytesIO(data)) as image:
                 _require_colours(path, image.mode)
             return np.ascontiguousarray(decoded_image(data)[..., :3])
     except SlideError as error:

@@ -42,13 +42,19 @@ def _attributes(slide: Slide, px: int, spec: Json, tiles: PatientTiles, key: str
         software={"hypoxia_hpc": __version__, "numpy": np.__version__, "pillow": PIL.__version__},
         stain=tiles.stain.record if tiles.stain else {},
         images=tuple(tiles.records()),
+        series=tuple(one.as_json() for one in tiles.series),
     )
 
 
 def _note(tiles: PatientTiles) -> str:
-    """Which images are left out, and why; empty where none is."""
+    """Which images are left out and why, and how many slices of each series are near-empty; empty where none is."""
     found = tiles.left_out
-    if not found:
-        return ""
     named = some_names([f"{each.path}: {each.reason}" for each in found])
-    return f"{len(found):,} of {some(len(tiles.images), 'image')} cannot be read and are left out ({named})"
+    left_out = f"{len(found):,} of {some(len(tiles.images), 'image')} cannot be read and are left out ({named})"
+    near_empty = [
+        f"{one.name or 'no name'} {len(one.near_empty):,} of {len(one.slices):,}"
+        for one in tiles.series
+        if one.near_empty
+    ]
+    said = [left_out] if found else []
+    return "; ".join([*said, *([f"near-empty slices left out: {some_names(near_empty)}"] if near_empty else [])])

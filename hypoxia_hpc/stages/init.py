@@ -50,6 +50,7 @@ REFUSED = (
     "to do"
 )
 NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
+MIXED_SERIES = "series with slices of several sizes, for which tile puts the patient in quarantine"
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
     "these slides out of the run delete their rows in slides.csv"
@@ -165,7 +166,8 @@ def _init_images(
     """The same for images in folders: a row of slides.csv for each patient, and images.csv."""
     cohort = image_cohort(sources, config.source, outcome_of(config.outcome), has_sets=split is None)
     joined = cohort.joined
-    costs, odd = _examined_images(cohort, progress or NoProgress(), stop or threading.Event())
+    in_series = config.tile.series.is_on
+    costs, odd = _examined_images(cohort, in_series, progress or NoProgress(), stop or threading.Event())
     given = None if split is None else read_given(split)
     if cohort.sets:
         given = pd.DataFrame(
@@ -179,7 +181,7 @@ def _init_images(
         run.images_file: cohort.images_csv(),
         run.patients_file: patients_csv(joined.table),
         **_given_split(run, config, given, str(split or sources.images_table), joined.patients),
-        **_records(run, joined, joined.flow),
+        **_records(run, joined, joined.flow, cohort.left_out()),
         run.config_file: render_config(config),
     }
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
@@ -189,15 +191,18 @@ def _init_images(
 
 
 def _examined_images(
-    cohort: ImageCohort, progress: Progress, stop: threading.Event
+    cohort: ImageCohort, in_series: bool, progress: Progress, stop: threading.Event
 ) -> tuple[Mapping[str, int], dict[str, tuple[str, ...]]]:
     """What each patient costs to tile, by slide id, and what is odd about which images. Raises Stopped."""
     progress.begin("init", len(cohort.rows), len(cohort.rows), "header")
     try:
-        costs = image_costs(cohort, lambda: progress.item(1), stop)
+        costs = image_costs(cohort, lambda: progress.item(1), stop, in_series=in_series)
     finally:
         progress.end()
     odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}
+    odd[MIXED_SERIES] = costs.mixed
+    odd |= {f"patients without series {name}": patients for name, patients in cohort.missing.items()}
+    odd["patients with none of the series, who are left out"] = cohort.without
     odd["files that the pattern does not fit"] = cohort.others
     odd[OF_OTHER_PATIENT] = equal_images(cohort, stop)
     return costs.cost, {sentence: names for sentence, names in odd.items() if names}
@@ -272,11 +277,12 @@ def _excluded(grown: Grown, known: Sequence[KnownSlide], root: Path | None, give
     return tuple(name for name in grown.unnamed if name in left_out)
 
 
-def _records(run: RunDir, joined: Joined, flow: Flow) -> dict[Path, str]:
-    """What was left out on the way."""
+def _records(run: RunDir, joined: Joined, flow: Flow, others: Sequence[Json] = ()) -> dict[Path, str]:
+    """What was left out on the way; ``others`` is what else was."""
+    dropped = [*_left_out(joined.slides, joined.labels), *others]
     return {
         run.flow_file: json.dumps(flow.as_json(), indent=1) + "\n",
-        run.receipts("init") / "cohort.json": json.dumps(_left_out(joined.slides, joined.labels), indent=1),
+        run.receipts("init") / "cohort.json": json.dumps({"dropped": dropped}, indent=1),
     }
 
 
@@ -369,14 +375,14 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def _left_out(table: SlideTable, labels: HypoxiaLabels | None) -> Json:
+def _left_out(table: SlideTable, labels: HypoxiaLabels | None) -> list[Json]:
     groups: dict[str, list[str]] = {}
     for name, reason in table.dropped:
         groups.setdefault(reason, []).append(name)
-    dropped = [{"kind": "slide", "reason": reason, "names": names} for reason, names in groups.items()]
+    dropped: list[Json] = [{"kind": "slide", "reason": reason, "names": names} for reason, names in groups.items()]
     if table.without_slide:
         dropped.append({"kind": "patient", "reason": "no slide", "names": list(table.without_slide)})
     if labels is not None and labels.set_aside:
         reason = "second sample of a patient in the score table"
         dropped.append({"kind": "score row", "reason": reason, "names": list(labels.set_aside)})
-    return {"dropped": dropped}
+    return dropped

@@ -75,7 +75,7 @@ class TileAttributes:
     which each class has as many annotations as ``region_classes`` says ("" is no class). ``stain``: what the fit of
     [tile.stain] has found and what the tiles were given; not written where none is asked for. ``images``: of a patient
     whose images lie in folders, an entry each with its place on the sheet, or why it is left out; not written for a
-    slide."""
+    slide. ``series``: of a patient with series of slices, an entry each with what is black and white in it."""
 
     key: str
     slide: SlideHeader = field(default_factory=SlideHeader)
@@ -87,6 +87,7 @@ class TileAttributes:
     software: Mapping[str, str] = field(default_factory=dict)
     stain: Json = field(default_factory=dict)
     images: tuple[Json, ...] = ()
+    series: tuple[Json, ...] = ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -95,7 +96,7 @@ class TileAttributes:
 
     def as_json(self) -> Json:
         entries = asdict(self)
-        for name in ("stain", "images"):
+        for name in ("stain", "images", "series"):
             if not entries[name]:
                 del entries[name]
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}

@@ -12,11 +12,12 @@ from hypoxia_hpc.cohorts.images import (
     read_key_table,
     rows_by_pattern,
     sets_of,
+    slices_cell,
     with_images,
 )
 from hypoxia_hpc.config import SourceTable
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import ImagePart, Slide
 
 FOLDER = Path("/data/images")
 HEADER = "patient_ID,Path,Label,training_set,is_valid\n"
@@ -95,7 +96,8 @@ def test_a_pattern_finds_patients_and_names_what_does_not_fit() -> None:
 def test_images_csv_is_not_trusted_either(tmp_path: Path) -> None:
     table = tmp_path / "images.csv"
     table.write_text("slide_id,path,series\nB,b/1.png,\nA,'=a.png,\nA,a 2.png,\n")
-    assert read_images(table) == {"B": ("b/1.png",), "A": ("=a.png", "a 2.png")}
+    part = ImagePart()
+    assert read_images(table) == {"B": (("b/1.png", part),), "A": (("=a.png", part), ("a 2.png", part))}
     (slide,) = with_images([Slide("A", FOLDER, "A", 1)], table)
     assert slide.images == ("=a.png", "a 2.png")
     with pytest.raises(InputError, match="no image of slides") as caught:
@@ -103,5 +105,18 @@ def test_images_csv_is_not_trusted_either(tmp_path: Path) -> None:
     assert caught.value.offending == ("C",)
     for path in ("../x.png", "/etc/passwd", "", "a/../../x.png"):
         table.write_text(f"slide_id,path\nA,{path}\n")
+        with pytest.raises(InputError, match="1 wrong cell"):
+            read_images(table)
+
+
+def test_images_csv_says_which_slices_of_which_series(tmp_path: Path) -> None:
+    table = tmp_path / "images.csv"
+    table.write_text("slide_id,path,series,plane,slices\nA,a.nii.gz,FLAIR,axial,60-89\nA,a.png,T1w,unknown,\n")
+    (slide,) = with_images([Slide("A", FOLDER, "A", 1)], table)
+    assert slide.images == ("a.nii.gz", "a.png")
+    assert slide.parts == (ImagePart("FLAIR", "axial", (60, 90)), ImagePart("T1w", "unknown"))
+    assert slices_cell(slide.parts[0].slices) == "60-89"
+    for cells in ("slanted,", "axial,9-3", "axial,-1-3", "axial,1-", "axial,1-9999999"):
+        table.write_text(f"slide_id,path,series,plane,slices\nA,a.nii,FLAIR,{cells}\n")
         with pytest.raises(InputError, match="1 wrong cell"):
             read_images(table)

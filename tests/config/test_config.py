@@ -54,7 +54,8 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
         'reduce = "area", screen = "exact", tissue = "none", min_tissue = 0.5, '
         'regions (no default), regions_rule = "include", region_classes = [], '
         'regions_missing = "quarantine", min_region = 0.5, max_unreadable = 0.01, '
-        'pixels = "store", codec = "none", large_images = "cut", small_images = "stretch", pad_value = 255, [stain]'
+        'pixels = "store", codec = "none", large_images = "cut", small_images = "stretch", pad_value = 255, '
+        "[stain], [series]"
     )
 
 
@@ -419,6 +420,7 @@ def test_every_entry_of_a_table_enters_its_key() -> None:
         "large_images": ("resize",),
         "small_images": ("pad",),
         "pad_value": (0,),
+        "series": ({"scale": "percentiles"}, {"min_content": 0.5}),
     }
     assert set(changes) == set(TileTable.model_fields)
     tables = [

@@ -53,6 +53,11 @@ RUN_ELSEWHERE = {
         "tests/stages/test_image_folders.py",
         ['"init", run, "--images", tmp_path / "images", "--images-table", table, "--outcome", "classes"'],
     ),
+    "hypoxia-hpc init MRI_RUN --images MRI --images-pattern '{patient}/{series}/{image}' --series FLAIR --series T2w "
+    "--middle 20": (
+        "tests/stages/test_image_folders.py",
+        ['"--images-pattern", "{patient}/{series}/{image}"', '"--series", "FLAIR", "--series"', '"--middle", "3"'],
+    ),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),

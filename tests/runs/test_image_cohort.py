@@ -32,7 +32,8 @@ def test_images_come_by_series_and_number(tmp_path: Path) -> None:
     names = ("P.1/T2w/I-10.png", "P.1/T2w/I-9.png", "P.1/FLAIR/I-2.png", "q 2/T2w/I-1.png", ".hidden/T2w/I-1.png")
     cohort = image_cohort(Sources(write(tmp_path / "images", *names)), BY_SERIES, BINARY)
     (tmp_path / "images.csv").write_text(cohort.images_csv())
-    assert read_images(tmp_path / "images.csv") == {
+    found = {name: tuple(path for path, _ in images) for name, images in read_images(tmp_path / "images.csv").items()}
+    assert found == {
         "P.1": ("P.1/FLAIR/I-2.png", "P.1/T2w/I-9.png", "P.1/T2w/I-10.png"),
         "q-2": ("q 2/T2w/I-1.png",),
     }
@@ -98,3 +99,33 @@ def test_a_path_is_found_whatever_the_form_of_its_accents(tmp_path: Path) -> Non
     (tmp_path / "key.csv").write_text("patient_ID,Path\nA,M\u00fcller.png\n", encoding="utf-8")
     cohort = image_cohort(Sources(folder, images_table=tmp_path / "key.csv"), SourceTable(kind="folders"), BINARY)
     assert [row.path for row in cohort.rows] == ["Mu\u0308ller.png"]
+
+
+def test_series_are_taken_as_asked_and_missing_ones_are_named(tmp_path: Path) -> None:
+    names = [f"P1/{series}/I-{number}.png" for series in ("FLAIR", "T1w", "T2w") for number in (1, 2, 3, 10)]
+    folder = write(tmp_path / "images", *names, "P2/FLAIR/I-1.png", "P3/T1w/I-1.png", "P2/T2w/I-1.png")
+    asked = {"image_mode": ["T2w", "FLAIR"], "patient_mode": "middle", "middle": 2, "orientation": "axial"}
+    source = SourceTable.model_validate(BY_SERIES.model_dump() | asked)
+    cohort = image_cohort(Sources(folder), source, BINARY)
+    assert cohort.images_csv().splitlines() == [
+        "slide_id,path,series,plane,slices",
+        *(f"P1,P1/{series}/I-{number}.png,{series},axial," for series in ("T2w", "FLAIR") for number in (2, 3)),
+        "P2,P2/T2w/I-1.png,T2w,axial,",
+        "P2,P2/FLAIR/I-1.png,FLAIR,axial,",
+    ]
+    assert (cohort.missing, cohort.without) == ({}, ("P3",))
+    only = image_cohort(Sources(folder), BY_SERIES.model_copy(update={"image_mode": ("T1w", "FLAIR")}), BINARY)
+    assert only.missing == {"T1w": ("P2",), "FLAIR": ("P3",)}
+    assert [(each["kind"], each["names"]) for each in only.left_out()] == [("series", ["P2"]), ("series", ["P3"])]
+    assert image_cohort(Sources(folder), BY_SERIES, BINARY).images_csv().startswith("slide_id,path,series\n")
+
+
+def test_series_of_two_sizes_are_named_before_they_are_tiled(tmp_path: Path) -> None:
+    folder = write(tmp_path / "images", "A/T1w/1.png", "A/T1w/2.png", "B/T1w/1.png")
+    Image.new("L", (9, 8)).save(folder / "A" / "T1w" / "2.png")
+    Image.new("F", (16, 16)).save(folder / "B" / "T1w" / "2.tif")
+    cohort = image_cohort(Sources(folder), BY_SERIES, BINARY)
+    costs = image_costs(cohort, lambda: None, threading.Event(), in_series=True)
+    assert (costs.mixed, costs.refused) == (("A T1w: 16 x 16, 9 x 8",), {})
+    plain = image_costs(cohort, lambda: None, threading.Event())
+    assert (plain.mixed, plain.refused) == ((), {"not-supported": ("B/T1w/2.tif",)})

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from recorded_keys import CONFIGS, keys_of
 
 from hypoxia_hpc.config import ADDED, CLUSTERINGS, RunConfig, Table, TrainTable, parse_config
-from hypoxia_hpc.records import Patient, Slide
+from hypoxia_hpc.records import ImagePart, Patient, Slide
 from hypoxia_hpc.runs import keys
 from hypoxia_hpc.runs.cohort import Cohort
 from hypoxia_hpc.runs.directory import RunDir
@@ -70,6 +70,8 @@ OTHER: dict[str, Any] = {
     "source.label_column": "kind",
     "source.set_column": "part",
     "source.valid_column": "held_out",
+    "source.series_column": "sequence",
+    "source.image_mode": ["FLAIR"],
     "outcome.column": "subtype",
     "outcome.classes": ["wild type", "mutant"],
     "outcome.time": "months",
@@ -130,6 +132,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "outcome": (*MODELS, "evaluate"),
     "tile": ("tile",),
     "tile.stain": ("tile",),
+    "tile.series": ("tile",),
     "extract": ("extract",),
     **{f"train.{name}": (name,) for name in MODELS},
     **{f"train.search.{name}": (name,) for name in MODELS},
@@ -279,6 +282,8 @@ def test_an_entry_changes_the_keys_that_it_must_and_no_other(name: str) -> None:
         raw["train"]["folds"] = 2
     if name == "tile.stain.reference":  # by its content: tests/slides/test_slide_stain.py
         raw["tile"] = {"stain": {"method": "macenko"}}
+    if name == "tile.series.scale":  # of images alone
+        raw["source"] = {"kind": "folders"}
     before = parse_config(raw, source="run.toml")
     *tables, last = name.split(".")
     inner = raw
@@ -323,6 +328,17 @@ def test_a_rule_changes_the_keys_that_it_must_and_no_other(rule: str, monkeypatc
     before = chain(CONFIG)
     monkeypatch.setattr(keys, rule, getattr(keys, rule) + 1)
     assert changed_keys(before, chain(CONFIG)) == below(RULES[rule])
+
+
+def test_which_slices_of_which_series_count_where_tiles_go_by_them() -> None:
+    """Where they do not, a run of before keeps its key, whatever its images.csv says of series."""
+    slides = [Slide("S", Path("/s"), "P", 1, images=("a.nii",), parts=(part,)) for part in PARTS]
+    by_series = parse_config({"source": {"kind": "folders"}, "tile": {"series": {"scale": "percentiles"}}}, source="x")
+    assert len({keys.slide_tile_key(by_series.tile, slide, "f") for slide in slides}) == len(PARTS)
+    assert len({keys.slide_tile_key(CONFIG.tile, slide, "f") for slide in slides}) == 1
+
+
+PARTS = (ImagePart(), ImagePart("T1w"), ImagePart("T1w", "axial"), ImagePart("T1w", "axial", (0, 3)))
 
 
 def test_no_two_things_have_the_same_key() -> None:

@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fault_runs import change_setting
 from image_folders import CLASSES, PX, write_cohort, write_folder
+from PIL import Image
 
 from hypoxia_hpc.config import load_config
 from hypoxia_hpc.runs.directory import RunDir
@@ -93,6 +95,35 @@ def test_bad_input_is_refused_before_anything_is_made(
     assert said in done.stderr
     assert "remedy: " in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_series_of_slices_are_chosen_scaled_and_counted(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    images, run = tmp_path / "images", tmp_path / "run"
+    for patient, series in (("A", "FLAIR"), ("A", "T1w"), ("B", "FLAIR"), ("C", "T2w")):
+        (images / patient / series).mkdir(parents=True)
+        for number in range(1, 5):
+            level = 0 if number == 2 else 1000 - 10 * number
+            slice_of = np.full((PX, PX), level, dtype=np.uint16) + np.arange(PX, dtype=np.uint16) * (level > 0)
+            Image.fromarray(slice_of).save(images / patient / series / f"{number}.png")
+    asked = ("--images-pattern", "{patient}/{series}/{image}", "--series", "FLAIR", "--series", "T1w", "--middle", "3")
+    done = hypoxia("init", run, "--images", images, *asked)
+    assert done.returncode == 0, done.stderr
+    assert "patients without series T1w: 1 (B)" in done.stdout
+    assert "patients with none of the series, who are left out: 1 (C)" in done.stdout
+    assert "9 images of 2 patients" in done.stdout
+    small_tiles(run, ("tile.series", "scale", '"percentiles"'), ("tile", "max_background", "1.0"))
+    done = hypoxia("tile", run)
+    assert done.returncode == 0, done.stderr
+    assert "A: near-empty slices left out: FLAIR 1 of 3, T1w 1 of 3" in done.stderr
+    made = read_tile_attributes(run / "tiles" / "A.zarr")
+    assert made is not None
+    assert [(one["series"], one["plane"], one["slices"]) for one in made.series] == [
+        ("FLAIR", "unknown", 3),
+        ("T1w", "unknown", 3),
+    ]
+    dropped = json.loads((run / "receipts" / "init" / "cohort.json").read_bytes())["dropped"]
+    assert {"kind": "series", "reason": "no series T1w", "names": ["B"]} in dropped
+    assert "0 done now, 2 done before" in hypoxia("tile", run).stdout
 
 
 @pytest.fixture

@@ -1,0 +1,145 @@
+"""The slices of a patient's series, one series after the other: read, on one scale, near-empty ones named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError, some_names
+from hypoxia_hpc.records import ImagePart, Json, Slide
+from hypoxia_hpc.slides.gray_images import read_gray
+from hypoxia_hpc.tiling.gray_series import Scale, as_colour, content_of, scaled, series_scale
+from hypoxia_hpc.tiling.image_cutting import ImageTiles, image_tiles
+
+MIXED = "mixed-series"
+Gray = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSlice:
+    """A slice of a series, or why its file cannot be read. ``number`` of a file of several, else None; ``size`` is
+    (width, height) in pixels, ``content`` the share of its pixels that show something; without ``tiles`` it is
+    near-empty."""
+
+    path: str
+    series: str
+    number: int | None = None
+    size: tuple[int, int] = (0, 0)
+    content: float = 0.0
+    tiles: ImageTiles | None = None
+    error: SlideError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSeries:
+    """A series of a patient: its slices in their order, and the scale that they have in common."""
+
+    name: str
+    plane: str
+    scale: Scale
+    slices: tuple[SeriesSlice, ...]
+
+    @property
+    def near_empty(self) -> tuple[SeriesSlice, ...]:
+        return tuple(one for one in self.slices if one.tiles is None and one.error is None)
+
+    def as_json(self) -> Json:
+        """As tile stores have it."""
+        return {
+            "series": self.name,
+            "plane": self.plane,
+            "slices": len(self.slices),
+            "near_empty": len(self.near_empty),
+            "black": self.scale.low,
+            "white": self.scale.high,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An image file with the slices that were read of it, in their order, and the number of the first."""
+
+    path: str
+    first: int | None = None
+    pixels: tuple[Gray, ...] = ()
+    error: SlideError | None = None
+
+
+def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSeries]:
+    """Each series of a patient, ``threads`` files and slices at once. Raises SlideError ``mixed-series`` where slices
+    of one series differ in size or plane."""
+    images = list(zip(slide.images, slide.parts or [ImagePart()] * len(slide.images), strict=True))
+    with ThreadPoolExecutor(threads, "series") as pool:
+        try:
+            for name, group in groupby(images, key=lambda image: image[1].series):
+                those = list(group)
+                planes = list(dict.fromkeys(part.plane for _, part in those))
+                if len(planes) > 1:
+                    raise _mixed(slide, name, f"slices of several planes: {', '.join(planes)}")
+                files = list(pool.map(partial(_read, slide.path), *zip(*those, strict=True)))
+                yield _series(slide, table, name, planes[0], files, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(folder: Path, image: str, part: ImagePart) -> _File:
+    try:
+        return _File(image, None, (read_gray(folder / image),))
+    except SlideError as error:
+        return _File(image, error=error)
+
+
+def _series(
+    slide: Slide, table: TileTable, name: str, plane: str, files: Sequence[_File], pool: ThreadPoolExecutor
+) -> ReadSeries:
+    pixels = [one for file in files for one in file.pixels]
+    _require_one_size(slide, name, files)
+    scale = series_scale(pixels, table.series) if pixels else Scale(0.0, 0.0)
+    made = iter(list(pool.map(partial(_made, scale, table), pixels)))
+    slices = []
+    for file in files:
+        if file.error is not None:
+            slices.append(SeriesSlice(file.path, name, error=file.error))
+        for place, one in enumerate(file.pixels):
+            content, tiles = next(made)
+            number = None if file.first is None else file.first + place
+            slices.append(SeriesSlice(file.path, name, number, (one.shape[1], one.shape[0]), content, tiles))
+    return ReadSeries(name, plane, scale, tuple(slices))
+
+
+def _made(scale: Scale, table: TileTable, pixels: Gray) -> tuple[float, ImageTiles | None]:
+    """The share of content of a slice, and its tiles where that is enough."""
+    gray = scaled(pixels, scale)
+    content = content_of(gray, table.series)
+    enough = content >= table.series.min_content
+    return content, image_tiles(as_colour(np.ascontiguousarray(gray)), table) if enough else None
+
+
+def _require_one_size(slide: Slide, name: str, files: Sequence[_File]) -> None:
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for file in files:
+        for one in file.pixels:
+            sizes.setdefault((one.shape[1], one.shape[0]), []).append(file.path)
+    if len(sizes) > 1:
+        said = [
+            f"{width} x {height} px: {some_names(list(dict.fromkeys(paths)))}"
+            for (width, height), paths in sizes.items()
+        ]
+        raise _mixed(slide, name, f"slices of several sizes: {'; '.join(said)}")
+
+
+def _mixed(slide: Slide, name: str, problem: str) -> SlideError:
+    return SlideError(
+        MIXED,
+        f"series {name!r} of patient {slide.patient_id} has {problem}",
+        remedy="give each series slices of one kind, or leave the series out by [source] image_mode",
+    )

@@ -1,0 +1,78 @@
+"""Series of gray slices: one scale for each, near-empty slices left out, what does not belong together refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from image_folders import PX
+from PIL import Image
+
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.records import ImagePart, Slide
+from hypoxia_hpc.slides.image_stores import make_image_store
+from hypoxia_hpc.slides.series_slides import read_series
+from hypoxia_hpc.stores.attributes import read_tile_attributes
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+
+SERIES = {"scale": "percentiles", "low_percentile": 0.0, "high_percentile": 100.0}
+TABLE = TileTable.model_validate({"tile_px": PX, "max_background": 1.0, "series": SERIES})
+NAMES = ("T1w/1.png", "T1w/2.png", "T1w/3.png", "T2w/1.png", "T2w/gone.png")
+PARTS = tuple(ImagePart(name.split("/")[0], "unknown") for name in NAMES)
+
+
+def slices(folder: Path) -> Path:
+    """Of two series, 16 bits: T1w to 4,000 with an empty slice, T2w to 60,000."""
+    for series in ("T1w", "T2w"):
+        (folder / series).mkdir(parents=True)
+    ramp = np.arange(1, PX * PX + 1, dtype=np.uint16).reshape(PX, PX)
+    Image.fromarray(np.zeros((PX, PX), dtype=np.uint16)).save(folder / "T1w" / "1.png")
+    Image.fromarray(ramp * 15).save(folder / "T1w" / "2.png")
+    Image.fromarray(ramp * 5).save(folder / "T1w" / "3.png")
+    Image.fromarray(ramp * 230).save(folder / "T2w" / "1.png")
+    return folder
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_store_has_one_scale_a_series_and_names_what_is_left_out(tmp_path: Path, threads: int) -> None:
+    slide = Slide("A", slices(tmp_path / "A"), "A", 1, images=NAMES, parts=PARTS)
+    work = make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", {}, lambda tiles: None, threads=threads)
+    pixels = read_pixels(open_tiles(tmp_path / "A.zarr"), 0, 3)
+    assert [int(one.max()) for one in pixels] == [255, 85, 255]
+    assert (pixels == pixels[..., :1]).all(), "gray to three channels"
+    made = read_tile_attributes(tmp_path / "A.zarr")
+    assert made is not None
+    assert [(one["series"], one["black"], one["white"], one["near_empty"]) for one in made.series] == [
+        ("T1w", 5.0, 3840.0, 1),
+        ("T2w", 230.0, 58880.0, 0),
+    ]
+    assert [one.get("near_empty") or one.get("reason") or one["place"] for one in made.images] == [
+        True,
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        "missing-file",
+    ]
+    assert (work.counts.planned, work.counts.kept, work.counts.background, work.counts.unreadable) == (5, 3, 1, 1)
+    assert "T2w/gone.png: missing-file" in work.note
+    assert "near-empty slices left out: T1w 1 of 3" in work.note
+
+
+def test_slices_of_two_sizes_or_planes_are_refused_by_name(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "A")
+    planes = (*PARTS[:2], ImagePart("T1w", "sagittal"), *PARTS[3:])
+    with pytest.raises(SlideError, match="series 'T1w' of patient A has slices of several planes: unknown, sagittal"):
+        list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=planes), TABLE, 1))
+    Image.fromarray(np.ones((PX, PX + 1), dtype=np.uint16)).save(folder / "T1w" / "3.png")
+    with pytest.raises(SlideError, match=r"'T1w' .*16 x 16 px: T1w/1.png, T1w/2.png; 17 x 16 px: T1w/3.png") as caught:
+        list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=PARTS), TABLE, 1))
+    assert caught.value.reason == "mixed-series"
+
+
+def test_a_patient_of_near_empty_slices_alone_is_quarantined(tmp_path: Path) -> None:
+    slide = Slide("A", slices(tmp_path / "A"), "A", 1, images=NAMES[:1], parts=PARTS[:1])
+    with pytest.raises(SlideError, match="none of 1 slice shows") as caught:
+        make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", {}, lambda tiles: None, threads=1)
+    assert caught.value.reason == "no-tissue"
