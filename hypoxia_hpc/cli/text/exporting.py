@@ -1,0 +1,28 @@
+"""What ``export`` prints."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.errors import some, some_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hypoxia_hpc.stages.export import Exported
+
+
+def exported_text(made: Exported, run: Path) -> Iterator[str]:
+    """What is in the folder, and what is not."""
+    there = f", of which {made.n_there:,} were there" if made.n_there else ""
+    yield f"{made.folder}: {some(made.n_slides, 'slide')}{there}"
+    if made.model:
+        yield f"tiles are classed by {made.model}, as the more probable class (operating points are of patients)"
+    for reason in sorted({reason for _, reason in made.left_out}):
+        names = [slide_id for slide_id, one in made.left_out if one == reason]
+        yield f"left out, {reason}: {some(len(names), 'slide')} ({some_names(names)})"
+    if made.todo:
+        yield f"not done yet, so not in it: {some(len(made.todo), 'slide')} ({some_names(made.todo)})"
+        yield f"remedy: hypoxia-hpc run {shlex.quote(str(run))}, then the same command again"

@@ -1,0 +1,1 @@
+"""What a run has, in the formats of other tools: a file for each format."""

@@ -1,0 +1,212 @@
+"""export: tiles, features and predictions of a run -> files in the format of another tool."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from hypoxia_hpc.config import canonical_json
+from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
+from hypoxia_hpc.exports.registry import FORMATS
+from hypoxia_hpc.exports.slide import Format, SlideExport
+from hypoxia_hpc.models.said_of_tiles import (
+    at_places,
+    called_classes,
+    model_for_classes,
+    names_of_classes,
+    said_of_tiles,
+)
+from hypoxia_hpc.outcomes.registry import outcome_of
+from hypoxia_hpc.progress import Progress
+from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, read_json, sha256_of
+from hypoxia_hpc.records import Json
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
+from hypoxia_hpc.stores.attributes import tile_attributes
+from hypoxia_hpc.stores.commit import committed_file, committing_file
+from hypoxia_hpc.stores.features import FeatureRows
+from hypoxia_hpc.stores.tiles import open_tiles
+
+RECORD = "export.json"
+# Tables of predictions are read for this many slides at a time.
+SLIDES_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """``folder`` has ``n_slides``, and had the files of ``n_there`` of them before. ``left_out``: slides that have no
+    place in the format or are in quarantine, with the reason; ``todo``: those that are not tiled or have no features
+    yet. ``model``: by whose calls tiles are classed, "" by none."""
+
+    folder: Path
+    n_slides: int
+    n_there: int
+    left_out: tuple[tuple[str, str], ...]
+    todo: tuple[str, ...]
+    model: str
+
+
+def export(
+    run: RunDir, name: str, folder: Path | None, *, model: str = "", progress: Progress, stop: threading.Event
+) -> Exported:
+    """Write every slide that is done in the format called ``name`` below ``folder`` (default RUN/exports/NAME). What is
+    there already, of the same tiles, features and predictions, stays.
+
+    Raises:
+        InputError: a format that is not known or whose library is not installed, a model without predictions, a folder
+            with other files, images in folders where the format has places on a slide.
+        NotReadyError: no slide is done; predictions that are damaged.
+        MachineError: weights that are not here, so that it is not known which features are current.
+        Stopped: on request; given again, it goes on.
+    """
+    survey = survey_run(run)
+    work = _work(run, survey, name, folder, model)
+    states = _states(survey, work.format)
+    done = [one for one in states if one.status == "done"]
+    for note in (*_doubts(survey), work.format.note()):
+        if note:
+            progress.note(note)
+    written: dict[str, Json] = {}
+    left_out = [(one.slide.slide_id, _reason(one)) for one in states if one.status == "quarantined"]
+    progress.begin(f"export {name}", len(done), len(done), "slide")
+    try:
+        for start in range(0, len(done), SLIDES_AT_ONCE):
+            group = done[start : start + SLIDES_AT_ONCE]
+            said = said_of_tiles(run, [one.slide.slide_id for one in group], outcome_of(survey.config.outcome))
+            for state in group:
+                if stop.is_set():
+                    raise Stopped("stopped on request", remedy="run the same command again to go on")
+                try:
+                    written[state.slide.slide_id] = _write(work, state, said.get(state.slide.slide_id))
+                except SlideError as error:
+                    left_out.append((state.slide.slide_id, error.reason))
+                progress.item(1)
+    finally:
+        progress.end()
+        if written:
+            _keep_record(work, written)
+    n_there = sum(work.before.get(slide_id) is entry for slide_id, entry in written.items())
+    todo = tuple(one.slide.slide_id for one in states if one.status == "todo")
+    return Exported(work.folder, len(written), n_there, tuple(left_out), todo, work.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An export: what is to be written where. ``before``: the slides of the folder's record, each with its key and its
+    files; ``said_key``: of what is said of tiles."""
+
+    run: RunDir
+    survey: Survey
+    format: Format
+    folder: Path
+    model: str
+    before: Json
+    said_key: str
+
+
+def _work(run: RunDir, survey: Survey, name: str, folder: Path | None, model: str) -> _Work:
+    if name not in FORMATS:
+        raise InputError(f"--to {name} is no format; these are: {', '.join(FORMATS)}", remedy="name one of them")
+    chosen = FORMATS[name]
+    if chosen.library and find_spec(chosen.library) is None:
+        raise InputError(
+            f"--to {name} goes by the Python package {chosen.library}, which is not installed here",
+            remedy=f"pip install 'hypoxia-hpc[{chosen.library}]'",
+        )
+    if chosen.has_places and any(slide.images for slide in survey.slides):
+        raise InputError(
+            f"--to {name} has places on a slide, and the tiles of {run.root} are of images in folders, which have none",
+            remedy="take a format without: csv, parquet, anndata",
+        )
+    if chosen.has_features and survey.unknown is not None:
+        raise survey.unknown
+    target = run.root / "exports" / name if folder is None else folder
+    called_by = model_for_classes(run, outcome_of(survey.config.outcome), model)
+    files = (run.metrics_file, run.phenotypes / "SHA256SUMS")
+    said_key = ":".join(sha256_of(file, MOST_PREDICTIONS_BYTES) if file.exists() else "" for file in files)
+    return _Work(run, survey, chosen, target, called_by, _slides_there(target, name), said_key)
+
+
+def _slides_there(folder: Path, name: str) -> Json:
+    """What the record of an export says. Raises InputError for a folder with other files."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return {}
+    try:
+        record = read_json(folder / RECORD)
+        if record["format"] == name and isinstance(record["slides"], dict):
+            return dict(record["slides"])
+        is_of = f"an export in the format {record['format']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        is_of = "files, and no record of an export"
+    raise InputError(f"{folder} has {is_of}", remedy="name a new or empty folder")
+
+
+def _states(survey: Survey, chosen: Format) -> Sequence[SlideState]:
+    states = survey.features if chosen.has_features else survey.tiles
+    if not any(one.status == "done" for one in states):
+        what, verb = ("features", "extract") if chosen.has_features else ("tiles", "tile")
+        raise NotReadyError(f"no slide of {survey.run.root} has {what}", remedy=f"hypoxia-hpc {verb} {survey.run.word}")
+    return states
+
+
+def _reason(state: SlideState) -> str:
+    return state.receipt.reason if state.receipt is not None else ""
+
+
+def _doubts(survey: Survey) -> tuple[str, ...]:
+    """What is exported and not of the present run: predictions and phenotypes that are there and out of date."""
+    progress = cohort_progress(survey)
+    there = {"evaluate": survey.run.predictions, "phenotypes": survey.run.phenotypes}
+    return tuple(
+        f"{folder} is not known to be of the present slides, models and run.toml; it is exported as it is"
+        for stage, folder in there.items()
+        if folder.exists() and progress.done.get(stage, (1, 1)) != (1, 1)
+    )
+
+
+def _write(work: _Work, state: SlideState, said: pd.DataFrame | None) -> Json:
+    """The entry of a slide in the record; its files are there then. Raises SlideError for a slide without a place in
+    the format, or a damaged store."""
+    key = ":".join((state.key, work.said_key, work.model))
+    held = work.before.get(state.slide.slide_id)
+    if isinstance(held, dict) and held.get("key") == key and _are_there(work.folder, held.get("files")):
+        return held
+    files = list(work.format.files(_opened(work, state, said), work.folder.absolute()))
+    for name, write in files:
+        with committing_file(work.folder / name) as path:
+            write(path)
+    return {"key": key, "files": [name for name, _ in files]}
+
+
+def _are_there(folder: Path, files: object) -> bool:
+    return isinstance(files, list) and bool(files) and all((folder / str(name)).is_file() for name in files)
+
+
+def _opened(work: _Work, state: SlideState, said: pd.DataFrame | None) -> SlideExport:
+    """Raises SlideError for a damaged store."""
+    slide_id, table = state.slide.slide_id, work.survey.config.extract
+    tiles = open_tiles(work.run.tiles(slide_id))
+    outcome = outcome_of(work.survey.config.outcome)
+    of_tiles = at_places(said, tiles.xy)
+    return SlideExport(
+        state.slide,
+        tile_attributes(tiles.attributes),
+        tiles.xy,
+        of_tiles,
+        called_classes(of_tiles, work.model, outcome),
+        names_of_classes(outcome),
+        table.name,
+        FeatureRows(work.run.features(table.name, slide_id)) if work.format.has_features else None,
+    )
+
+
+def _keep_record(work: _Work, written: Json) -> None:
+    """What is in the folder now; files of slides that are not of the run any more stay, and stand in it."""
+    record = {"schema": 1, "format": work.format.name, "slides": {**work.before, **written}}
+    committed_file(work.folder / RECORD, canonical_json(record).encode())
