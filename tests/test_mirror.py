@@ -104,6 +104,7 @@ TESTED_IN = {
     "slides.image_stores": "slides/test_image_slides.py",
     "slides.image_reading": "slides/test_image_slides.py",
     "slides.stain_fit": "slides/test_slide_stain.py",
+    "slides.stain_reference": "runs/test_cohort_stain.py",
     "models.contact_sheets": "slides/test_image_slides.py",
     "cli.asked_source": "stages/test_image_folders.py",
     "config.run": "config/test_config.py",

@@ -29,6 +29,8 @@ class IsPath:
 LocalPath = Annotated[str, Field(min_length=1), IsPath()]
 NodePath = Annotated[str, Field(min_length=1), IsPath(on_node=True)]
 WEIGHTS_WORDS = ("imagenet", "random")
+COHORT = "cohort"  # of [tile.stain] reference
+ReferencePath = Annotated[str, Field(min_length=1), IsPath(words=(COHORT,))]
 WeightsPath = Annotated[str, Field(min_length=1), IsPath(words=WEIGHTS_WORDS)]
 
 AnyTable = TypeVar("AnyTable", bound=Table)

@@ -13,6 +13,7 @@ from hypoxia_hpc.config.evaluate import EvaluateTable, PoolingKind
 from hypoxia_hpc.config.extract import ExtractTable
 from hypoxia_hpc.config.heads.registry import HEADS
 from hypoxia_hpc.config.outcome import OutcomeKind, OutcomeTable
+from hypoxia_hpc.config.paths import COHORT
 from hypoxia_hpc.config.phenotypes import PhenotypesTable
 from hypoxia_hpc.config.report import ReportTable
 from hypoxia_hpc.config.site import SiteTable
@@ -69,6 +70,15 @@ class RunConfig(Table):
             raise ValueError('[tile.series] is for images in folders: set scale = "none"')
         if tile.stain.method != "none" and tile.series.is_on:
             raise ValueError("[tile.series] is for gray slices, [tile.stain] for stained tissue: remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _training_patients_are_known_where_tiles_need_them(self) -> RunConfig:
+        if self.tile.stain.reference == COHORT and self.train.split_file is None:
+            raise ValueError(
+                '[tile.stain] reference = "cohort" is fitted on training patients, which have to be known before tiles '
+                "are made: name a table of patient_id and set as [train] split_file (init --split)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hypoxia_hpc.cohorts.images import with_images
 from hypoxia_hpc.cohorts.slide_table import read_slides
 from hypoxia_hpc.config import RunConfig, canonical_json, load_config
-from hypoxia_hpc.config.paths import with_paths
+from hypoxia_hpc.config.paths import COHORT, with_paths
 from hypoxia_hpc.evaluation.shape import has_shape
 from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Patient, Slide
@@ -59,6 +59,11 @@ class RunDir:
     @property
     def given_split_file(self) -> Path:
         return self.root / "given_split.csv"
+
+    @property
+    def stain_file(self) -> Path:
+        """What the stain of slides is made, where the cohort's own is asked for."""
+        return self.root / "stain.json"
 
     @property
     def split_file(self) -> Path:
@@ -115,8 +120,13 @@ class RunDir:
         return self.root / "running"
 
     def config(self) -> RunConfig:
-        """run.toml, the paths in it made absolute: a relative one is relative to the run directory."""
-        return with_paths(load_config(self.config_file), self.root)
+        """run.toml, the paths in it made absolute: a relative one is relative to the run directory. The reference of
+        stain that a cohort agrees on is a file of it."""
+        config = with_paths(load_config(self.config_file), self.root)
+        if config.tile.stain.reference != COHORT:
+            return config
+        stain = config.tile.stain.model_copy(update={"reference": str(self.stain_file.absolute())})
+        return config.model_copy(update={"tile": config.tile.model_copy(update={"stain": stain})})
 
     def outcome(self) -> Outcome:
         """What run.toml asks of a patient."""

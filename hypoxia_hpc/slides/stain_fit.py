@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import InputError, SlideError
+from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float64Array, Int64Array, Json, Paint, UInt8Array
-from hypoxia_hpc.slides.image_files import read_image
+from hypoxia_hpc.slides.stain_reference import numbers_of, stain_target
 from hypoxia_hpc.tiling.kernels.packed import most_background_of
 from hypoxia_hpc.tiling.kernels.stain import glass_pixels
 from hypoxia_hpc.tiling.stain.density import LEAST_GLASS, USUAL_LIGHT
-from hypoxia_hpc.tiling.stain.methods import METHODS, target_of
+from hypoxia_hpc.tiling.stain.methods import METHODS
+from hypoxia_hpc.tiling.stain.stains import Fit
 
 # Of kept tiles that a fit goes by: 44 tiles of 299 px.
 SAMPLE_PX = 4_000_000
@@ -64,6 +62,12 @@ def n_sampled(table: TileTable) -> int:
     return max(1, SAMPLE_PX // table.tile_px**2)
 
 
+def fit_of(sample: Sample, table: TileTable) -> Fit[Any]:
+    """The stain of a sample by the method of [tile.stain]."""
+    pixels = np.concatenate([tile.reshape(-1, 3) for tile in sample.tiles] or [np.empty((0, 3), np.uint8)])
+    return METHODS[table.stain.method].fit(pixels, sample.white(), table.white)
+
+
 def fitted_stain(sample: Sample, table: TileTable, slide_id: str) -> SlideStain:
     """The stain of a sample by the method of [tile.stain], and what gives it that of the reference.
 
@@ -72,35 +76,14 @@ def fitted_stain(sample: Sample, table: TileTable, slide_id: str) -> SlideStain:
         InputError: the reference cannot be read, or its fit is not trusted.
     """
     method, target = METHODS[table.stain.method], stain_target(table)
-    pixels = np.concatenate([tile.reshape(-1, 3) for tile in sample.tiles] or [np.empty((0, 3), np.uint8)])
-    fit = method.fit(pixels, sample.white(), table.white)
+    fit = fit_of(sample, table)
     if fit.found is None and table.stain.untrusted == "quarantine":
         raise SlideError(
             "no-stain",
             f"{slide_id} has no stain that can be trusted: {fit.why_not}",
             remedy='look at it; [tile.stain] untrusted = "keep" takes it with its colours as they are',
         )
-    record = {"tiles": len(sample.tiles), "found": _numbers(fit.found), "given": _numbers(target)}
+    record = {"tiles": len(sample.tiles), "found": numbers_of(fit.found), "given": numbers_of(target)}
     if fit.found is None:
         return SlideStain(None, record | {"why_not": fit.why_not})
     return SlideStain(method.paint(fit.found, target, table.white), record)
-
-
-def stain_target(table: TileTable) -> Any:
-    """What the slides of a run get: the fit of [tile.stain]'s reference, or the published dyes. Raises InputError as
-    ``read_image`` does, and where the fit of the reference is not trusted."""
-    return _target(table.stain.method, table.stain.reference, table.white)
-
-
-@cache
-def _target(method: str, reference: str | None, glass: int) -> Any:
-    try:
-        return target_of(method, None if reference is None else read_image(Path(reference)), glass)
-    except (InputError, OSError) as error:
-        remedy = "name an image of tissue stained by haematoxylin and eosin, without ink"
-        raise InputError(f"[tile.stain] reference = {reference}: {error}", remedy=remedy) from error
-
-
-def _numbers(found: Any) -> Mapping[str, Any] | None:
-    """The arrays of a fit as lists."""
-    return None if found is None else {name: values.tolist() for name, values in asdict(found).items()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import NativeTiles, Pyramid, Slide, SlideSource, TilePlan, TileWork
@@ -47,14 +47,23 @@ def tile(
     if config.tile.regions:
         _note_unused(run, config.tile, progress)
     if config.tile.stain.method != "none":
-        from hypoxia_hpc.slides.stain_fit import stain_target
-
-        stain_target(config.tile)  # what is wrong with the reference is no fault of any slide
+        _require_reference(run, config, progress, stop)
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
         return work_through(
             STAGE, slides, work, workers=pool, retry=retry, progress=progress, stop=stop, allocation=allocation
         )
+
+
+def _require_reference(run: RunDir, config: RunConfig, progress: Progress, stop: threading.Event) -> None:
+    """Make the cohort's, where that is asked for; what is wrong with a reference is no fault of any slide."""
+    from hypoxia_hpc.slides.stain_reference import stain_target
+
+    if config.tile.stain.reference == str(run.stain_file.absolute()):
+        from hypoxia_hpc.runs.cohort_stain import keep_cohort_stain
+
+        keep_cohort_stain(run, config, progress, stop)
+    stain_target(config.tile)
 
 
 def _note_unused(run: RunDir, table: TileTable, progress: Progress) -> None:

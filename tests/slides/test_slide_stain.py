@@ -19,7 +19,7 @@ from hypoxia_hpc.records import Slide, Tiles
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, tile_spec
 from hypoxia_hpc.runs.state import tile_state
-from hypoxia_hpc.slides.stain_fit import stain_target
+from hypoxia_hpc.slides.stain_reference import stain_target
 from hypoxia_hpc.stages.tile import TileStage, tile
 from hypoxia_hpc.stores.attributes import tile_attributes
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
+
+import numpy as np
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Float64Array, Paint, UInt8Array
@@ -14,8 +16,8 @@ from hypoxia_hpc.tiling.stain.density import as_pixels, light_of_glass
 from hypoxia_hpc.tiling.stain.macenko import fit_macenko
 from hypoxia_hpc.tiling.stain.published import REFERENCE, fit_published, published
 from hypoxia_hpc.tiling.stain.recolouring import colours
-from hypoxia_hpc.tiling.stain.reinhard import LabMoments, fit_reinhard, moving
-from hypoxia_hpc.tiling.stain.stains import Fit, Found, Stains
+from hypoxia_hpc.tiling.stain.reinhard import LabMoments, fit_reinhard, median_moments, moving
+from hypoxia_hpc.tiling.stain.stains import Fit, Found, Stains, median_stains
 from hypoxia_hpc.tiling.stain.vahadane import fit_vahadane
 
 PUBLISHED = "published"  # of whole images alone: it changes glass, too
@@ -25,11 +27,14 @@ PUBLISHED = "published"  # of whole images alone: it changes glass, too
 class Method(Generic[Found]):
     """``fit(rgb, white, glass)`` of the tissue in uint8 (..., 3), bare glass having the light ``white``, float64 (3,);
     ``paint(source, target, glass)`` makes what gives pixels fitted as ``source`` the colours of ``target``. What has
-    gray ``glass`` (1 to 255) or more is glass and stays. ``usual``: the target where no reference is named."""
+    gray ``glass`` (1 to 255) or more is glass and stays. ``usual``: the target where no reference is named.
+    ``median`` of several fits; ``example`` of one."""
 
     fit: Callable[[UInt8Array, Float64Array, int], Fit[Found]]
     paint: Callable[[Found, Found, int], Paint]
     usual: Found | None
+    median: Callable[[Sequence[Found]], Found]
+    example: Found
 
 
 def _paint_dyes(source: Stains, target: Stains, glass: int) -> Paint:
@@ -53,9 +58,9 @@ def _paint_moments(source: LabMoments, target: LabMoments, glass: int) -> Paint:
 
 
 METHODS: Mapping[str, Method[Any]] = {
-    "macenko": Method(fit_macenko, _paint_dyes, REFERENCE),
-    "vahadane": Method(fit_vahadane, _paint_dyes, REFERENCE),
-    "reinhard": Method(fit_reinhard, _paint_moments, None),
+    "macenko": Method(fit_macenko, _paint_dyes, REFERENCE, median_stains, REFERENCE),
+    "vahadane": Method(fit_vahadane, _paint_dyes, REFERENCE, median_stains, REFERENCE),
+    "reinhard": Method(fit_reinhard, _paint_moments, None, median_moments, LabMoments(np.zeros(3), np.ones(3))),
 }
 
 

@@ -3,7 +3,10 @@ al. 2001, "Color transfer between images"; there in the space l-alpha-beta)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from hypoxia_hpc.records import Float64Array, UInt8Array
 from hypoxia_hpc.tiling.kernels.lab import lab_moments
@@ -31,6 +34,13 @@ def fit_reinhard(rgb: UInt8Array, white: Float64Array, glass: int) -> Fit[LabMom
     if moments.deviation.min() < LEAST_SPREAD:
         return Fit(None, "its tissue has one colour alone")
     return Fit(moments, "")
+
+
+def median_moments(found: Sequence[LabMoments]) -> LabMoments:
+    """The median of each number of several."""
+    return LabMoments(
+        np.median([one.mean for one in found], axis=0), np.median([one.deviation for one in found], axis=0)
+    )
 
 
 def moving(source: LabMoments, target: LabMoments) -> tuple[Float64Array, Float64Array]:

@@ -6,6 +6,7 @@ Beer and Lambert: a pixel is ``white · exp(-directions @ concentrations)``, cha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -71,6 +72,14 @@ def _why_not(stains: Stains) -> str:
     if apart < LEAST_DEGREES_APART:
         return f"its two dyes lie {apart:.1f} degrees apart, at least {LEAST_DEGREES_APART:.0f} are needed"
     return ""
+
+
+def median_stains(found: Sequence[Stains]) -> Stains:
+    """The median of each number of several, the directions of length 1 again."""
+    directions, strongest, white = (
+        np.median([getattr(one, name) for one in found], axis=0) for name in ("directions", "strongest", "white")
+    )
+    return Stains(ordered(directions), strongest, white)
 
 
 def ordered(directions: Float64Array) -> Float64Array:
