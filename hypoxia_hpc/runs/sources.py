@@ -67,9 +67,12 @@ def with_columns_of_study(sources: Sources, study: str) -> Sources:
     others are asked for. Raises InputError for a table that cannot be read."""
     if sources.patients is None:
         return sources
-    theirs = {"patient_column": STUDIES[study].patient_column, "label_column": STUDIES[study].label_column}
-    asked = {name: column for name, column in theirs.items() if column and getattr(sources, name) is None}
-    return replace(sources, **{name: column for name, column in asked.items() if _own(sources.patients, column)})
+    patient, label = STUDIES[study].patient_column, STUDIES[study].label_column
+    return replace(
+        sources,
+        patient_column=sources.patient_column or _own(sources.patients, patient or None),
+        label_column=sources.label_column or _own(sources.patients, label or None),
+    )
 
 
 def joined_cohort(
