@@ -48,7 +48,17 @@ SETTINGS = (
     ("site", "workers", "1"),
 )
 # What has to have the same bytes; receipts and the report hold times.
-PROMISED = ("tiles/", "features/", "models/", "predictions/", "phenotypes/", "survival/", "split.csv", "metrics.json")
+PROMISED = (
+    "tiles/",
+    "features/",
+    "models/",
+    "predictions/",
+    "phenotypes/",
+    "survival/",
+    "split.csv",
+    "stain.json",
+    "metrics.json",
+)
 LIMIT_SECONDS = 240
 # With AVX-512 oneDNN sums in the same order whatever the threads; without, 23 of 18,432 float16 values had another last
 # bit with 16 threads, and features are promised to a cosine only.

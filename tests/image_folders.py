@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from dyed import OTHER, SLIDE, dyed
 from numpy.typing import NDArray
 from PIL import Image
 
+from hypoxia_hpc.config import parse_config, render_config
+
 PX = 16
+STAINED_PX = 40
 CLASSES = ("LMS", "SS", "UPS")
 
 
@@ -51,3 +55,25 @@ def write_cohort(folder: Path, n_patients: int = 12) -> Path:
     table = folder.parent / "key.csv"
     table.write_text("\n".join(rows) + "\n")
     return table
+
+
+def write_stained_run(run: Path) -> Path:
+    """A run directory of which nothing is done, each patient an image: A, B and C are in training and can be fitted, G,
+    of a single green, cannot, T is in test and V in validation. Tiles get the cohort's own stain."""
+    (run / "images").mkdir(parents=True)
+    for seed, name in enumerate("ABCTV"):
+        Image.fromarray(dyed(OTHER if name in "AT" else SLIDE, seed=seed)).save(run / "images" / f"{name}.png")
+    green = np.full((STAINED_PX, STAINED_PX, 3), (60, 160, 70), np.uint8)
+    green += np.random.default_rng(0).integers(0, 9, green.shape, np.uint8)
+    Image.fromarray(green).save(run / "images" / "G.png")
+    sets = {"A": "train", "B": "train", "C": "train", "G": "train", "T": "test", "V": "valid"}
+    for name, (header, row) in {
+        "slides.csv": ("slide_id,path,patient_id,cost", "{0},images,{0},1"),
+        "images.csv": ("slide_id,path", "{0},{0}.png"),
+        "split.csv": ("patient_id,set", "{0},{1}"),
+    }.items():
+        (run / name).write_text("\n".join([header, *(row.format(*each) for each in sets.items())]) + "\n")
+    tile = {"tile_px": STAINED_PX, "max_background": 0.5, "stain": {"method": "macenko", "reference": "cohort"}}
+    changes = {"source": {"kind": "folders"}, "tile": tile, "train": {"split_file": "split.csv"}}
+    (run / "run.toml").write_text(render_config(parse_config(changes, source="run.toml")))
+    return run

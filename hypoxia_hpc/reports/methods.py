@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.content import CountRow, count_names, set_counts, slide_totals
@@ -88,7 +89,23 @@ def _tiles(data: ReportData, kind: Kind) -> str:
         how = f"{whole} {'padded' if tile['small_images'] == 'pad' else 'stretched'} to one tile of {side}"
     return (
         f"{how}; tiles of which more than {share} is background (luminance of {tile['white']} or "
-        f"more) were left out, {thousands(totals.kept)} of {thousands(totals.planned)} were kept."
+        f"more) were left out, {thousands(totals.kept)} of {thousands(totals.planned)} were kept.{_stain(data)}"
+    )
+
+
+def _stain(data: ReportData) -> str:
+    """A sentence on the colours that tiles were given, where they were given any."""
+    table = data.settings["tile"].get("stain", {})
+    if table.get("method", "none") == "none":
+        return ""
+    reference = table["reference"]
+    to = "the published reference" if reference is None else "one image"
+    to = "the median of training slides" if PurePath(reference or "").suffix == ".json" else to
+    kept = "was left out" if table["untrusted"] == "quarantine" else "kept its colours"
+    of = "patient" if _of_images(data) else "slide"
+    return (
+        f" Their stain was normalised by the method of {table['method'].capitalize()}, fitted on the tissue of each "
+        f"{of}, to {to}; what had no stain that could be trusted {kept}."
     )
 
 

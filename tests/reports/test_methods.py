@@ -45,6 +45,24 @@ def test_cross_validation_whole_groups_and_a_given_split_are_said(full_report: R
 
 
 @pytest.mark.parametrize(
+    ("stain", "words"),
+    [
+        ({"method": "none"}, None),
+        ({"method": "macenko", "reference": None}, "of Macenko, fitted on the tissue of each slide, to the published"),
+        ({"method": "reinhard", "reference": "/a/b.png", "untrusted": "quarantine"}, "to one image; what had no stain"),
+        ({"method": "vahadane", "reference": "/run/stain.json"}, "to the median of training slides; what had no stain"),
+    ],
+)
+def test_the_stain_that_tiles_were_given_is_said(
+    full_report: ReportData, stain: dict[str, str | None], words: str | None
+) -> None:
+    tile = {**full_report.settings["tile"], "stain": {"untrusted": "keep", **stain}}
+    data = dataclasses.replace(full_report, settings={**full_report.settings, "tile": tile})
+    said = methods_paragraph(data, KINDS["binary"])
+    assert words in said if words else "stain" not in said
+
+
+@pytest.mark.parametrize(
     ("pooling", "words"),
     [
         ("mean", "is the mean over all tiles of"),

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dyed import GLASS, OTHER, SLIDE, dyed
+from dyed import GLASS, SLIDE, dyed
+from image_folders import write_stained_run
 from PIL import Image
 
-from hypoxia_hpc.config import TileTable, parse_config, render_config
+from hypoxia_hpc.config import TileTable, parse_config
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
@@ -27,37 +28,10 @@ from hypoxia_hpc.tiling.stain.density import light_of_glass
 from hypoxia_hpc.tiling.stain.macenko import fit_macenko
 from hypoxia_hpc.tiling.stain.stains import median_stains
 
-PX = 40
-SETS = {"A": "train", "B": "train", "C": "train", "G": "train", "T": "test", "V": "valid"}
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on images: a patient is one image; three can be fitted, G shows a single green; nothing done."""
-    run = tmp_path_factory.mktemp("cohort") / "run"
-    (run / "images").mkdir(parents=True)
-    for seed, name in enumerate("ABCTV"):
-        Image.fromarray(dyed(OTHER if name in "AT" else SLIDE, seed=seed)).save(run / "images" / f"{name}.png")
-    green = np.full((PX, PX, 3), (60, 160, 70), np.uint8)
-    Image.fromarray(green + np.random.default_rng(0).integers(0, 9, green.shape, np.uint8)).save(run / "images/G.png")
-    rows = {"slides.csv": ["slide_id,path,patient_id,cost"], "images.csv": ["slide_id,path"]}
-    rows["split.csv"] = ["patient_id,set"]
-    for name, of_set in SETS.items():
-        rows["slides.csv"].append(f"{name},images,{name},1")
-        rows["images.csv"].append(f"{name},{name}.png")
-        rows["split.csv"].append(f"{name},{of_set}")
-    for name, lines in rows.items():
-        (run / name).write_text("\n".join(lines) + "\n")
-    config = parse_config(
-        {
-            "source": {"kind": "folders"},
-            "tile": {"tile_px": PX, "max_background": 0.5, "stain": {"method": "macenko", "reference": "cohort"}},
-            "train": {"split_file": "split.csv"},
-        },
-        source="run.toml",
-    )
-    (run / "run.toml").write_text(render_config(config))
-    return run
+    return write_stained_run(tmp_path_factory.mktemp("cohort") / "run")
 
 
 @pytest.fixture
