@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import numpy as np
 from forks import SERVER, Fresh, Process, fork
@@ -141,6 +142,17 @@ def kill_group(process: Process) -> None:
     """SIGKILL for the process and all its workers, which must still be at work."""
     os.killpg(process.pid, signal.SIGKILL)
     finish(process, -signal.SIGKILL)
+
+
+def is_finished(process: Process, seconds: float) -> bool:
+    """Whether it ends well within this number of seconds; if not, it is killed. It may end between the two."""
+    try:
+        code = process.wait(seconds)
+    except TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait(LIMIT_SECONDS)
+    assert code in (0, -signal.SIGKILL), process.log.read_text(errors="replace")[-3000:]
+    return code == 0
 
 
 def copy_parts(source: Path, to: Path, parts: Sequence[str]) -> None:

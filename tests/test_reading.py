@@ -45,7 +45,7 @@ OTHERS = {
     "cli.terminal": "/dev/null",
     "stages.demo": "a slide of this package, and one that this process made",
     "stages.demo_sclc": "a table that this process made",
-    "workers.demo_cohorts": "a slide that this process made",
+    "workers.demo_cohorts": "a slide or an image that this process made",
     "networks.backbones.hdf5_weights": "after `refuse_unfit`",
     "networks.backbones.weights": "`refuse_unfit`: HDF5 and safetensors know the end of a file",
     "networks.backbones.loading": "after `refuse_unfit`",

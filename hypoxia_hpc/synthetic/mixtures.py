@@ -8,7 +8,6 @@ patient's stain is a little stronger or weaker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -127,20 +126,21 @@ def render_mosaic(mosaic: Mosaic) -> UInt8Array:
     pixels = background(rng, ROWS * SQUARE_PX, COLUMNS * SQUARE_PX)
     for row, column in np.argwhere(mosaic.textures != NO_TISSUE):
         square = np.s_[row * SQUARE_PX : (row + 1) * SQUARE_PX, column * SQUARE_PX : (column + 1) * SQUARE_PX]
-        pixels[square] = _square(rng, TEXTURES[mosaic.textures[row, column]], stains)
+        pixels[square] = textured(rng, TEXTURES[mosaic.textures[row, column]], stains, SQUARE_PX)
     return pixels
 
 
-def _square(rng: np.random.Generator, texture: Texture, stains: Sequence[float] | Float64Array) -> UInt8Array:
-    shape = (SQUARE_PX, SQUARE_PX)
-    light = gaussian_filter(BACKGROUND_GRAY * np.exp(-_density(rng, texture, stains)), (0.6, 0.6, 0), truncate=3)
-    light += SENSOR_SD * rng.standard_normal((*shape, 1), dtype=np.float32)
+def textured(rng: np.random.Generator, texture: Texture, stains: Float64Array, px: int) -> UInt8Array:
+    """Tissue of one texture, uint8 RGB (px, px, 3); ``stains`` (2,): how strong haematoxylin and eosin are, 1 for as in
+    the texture."""
+    density = _density(rng, texture, stains, (px, px))
+    light = gaussian_filter(BACKGROUND_GRAY * np.exp(-density), (0.6, 0.6, 0), truncate=3)
+    light += SENSOR_SD * rng.standard_normal((px, px, 1), dtype=np.float32)
     return to_uint8(light)
 
 
-def _density(rng: np.random.Generator, texture: Texture, stains: Sequence[float] | Float64Array) -> Float32Array:
-    """Optical density of both stains, float32 (SQUARE_PX, SQUARE_PX, 3)."""
-    shape = (SQUARE_PX, SQUARE_PX)
+def _density(rng: np.random.Generator, texture: Texture, stains: Float64Array, shape: tuple[int, int]) -> Float32Array:
+    """Optical density of both stains, float32 (height, width, 3)."""
     chromatin = 1 + gaussian_filter(rng.standard_normal(shape, dtype=np.float32), 1.2)
     drawn = nuclei(rng, shape, texture.spacing_px, texture.radius)
     haematoxylin = 0.08 + texture.haematoxylin * chromatin * drawn

@@ -1,4 +1,4 @@
-"""What the demos share: slides written by several processes, a folder that keeps to one cohort, and their network."""
+"""What the demos share: slides or images written by several processes, a folder for one cohort, and their network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from hypoxia_hpc.records import Json
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 from hypoxia_hpc.workers.pool import FailedItem, deal
 
-STAGE = "demo slides"
 MOST_SHOWN = 200  # characters of what a folder was made from
 
 # The study's own weights cannot be had offline. Those of this network come with a Python package; without it, the
@@ -34,11 +33,16 @@ def has_trained_weights() -> bool:
 
 
 def write_slides(
-    jobs: Mapping[Path, Callable[[Path], None]], workers: int, progress: Progress, stop: threading.Event
+    jobs: Mapping[Path, Callable[[Path], None]],
+    workers: int,
+    progress: Progress,
+    stop: threading.Event,
+    *,
+    noun: str = "slide",
 ) -> None:
-    """Write the slides that are not there yet, each by its function, which child processes can be given. Raises
-    MachineError, Stopped."""
-    progress.begin(STAGE, len(jobs), len(jobs), "slide")
+    """Write the slides that are not there yet, each by its function, which child processes can be given; ``noun``: what
+    they are called. Raises MachineError, Stopped."""
+    progress.begin(f"demo {noun}s", len(jobs), len(jobs), noun)
     try:
         todo = [(target, write) for target, write in jobs.items() if not target.exists()]
         for _ in range(len(jobs) - len(todo)):

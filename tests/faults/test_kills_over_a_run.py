@@ -6,11 +6,9 @@ import os
 import random
 import re
 import shutil
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import TimeoutExpired
 
 import pytest
 from fault_runs import (
@@ -21,6 +19,7 @@ from fault_runs import (
     copy_run,
     digests,
     finish,
+    is_finished,
     kill_group,
     leftovers_in,
     names,
@@ -152,17 +151,6 @@ def test_fine_tuning_that_is_killed_goes_on(whole: Path, tmp_path: Path) -> None
         n_kills += 1
     assert n_kills > 2
     assert of(digests(runs[1]), "models/") == of(digests(runs[0]), "models/")
-
-
-def is_finished(process: Process, seconds: float) -> bool:
-    """Whether it ends well within this number of seconds; if not, it is killed. It may end between the two."""
-    try:
-        code = process.wait(seconds)
-    except TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait(LIMIT_SECONDS)
-    assert code in (0, -signal.SIGKILL), process.log.read_text(errors="replace")[-3000:]
-    return code == 0
 
 
 def check_run(run: Path, whole: Path) -> None:
