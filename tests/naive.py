@@ -622,6 +622,28 @@ def auc_p(labels, scores):
     return float(min(Fraction(1), 2 * Fraction(min(tails), len(everyone))))
 
 
+def class_auc_p(labels, scores):
+    """Two-sided p of the mean of the areas of each class against the rest, ``scores`` (n, K): every way to give the
+    labels to the patients, twice the smaller tail. Exact fractions."""
+
+    def mean_area(given):
+        return sum(_area_of(given, [row[number] for row in scores], number) for number in range(len(scores[0])))
+
+    found, everyone = mean_area(labels), [mean_area(given) for given in sorted(set(itertools.permutations(labels)))]
+    tails = (sum(each <= found for each in everyone), sum(each >= found for each in everyone))
+    return float(min(Fraction(1), 2 * Fraction(min(tails), len(everyone))))
+
+
+def _area_of(labels, scores, number):
+    pairs = [
+        (2 * (score > other) + (score == other))
+        for label, score in zip(labels, scores, strict=True)
+        for rest, other in zip(labels, scores, strict=True)
+        if label == number and rest != number
+    ]
+    return Fraction(sum(pairs), 2 * len(pairs))
+
+
 def clustered_auc_variance(rows):
     """Obuchowski's 1997 variance of the area of rows (unit, label, score), by her formulas, unit by unit."""
     ones, zeros = ([(u, s) for u, label, s in rows if label == one] for one in (1, 0))

@@ -34,7 +34,7 @@ class Baseline:
 
 # By their names in tables. To add one: a line here, and its columns in the facts.
 BASELINES: Mapping[str, Baseline] = {
-    MAJORITY: Baseline("how often each class occurs", "the larger class", (), are_groups=True),
+    MAJORITY: Baseline("how often each class occurs", "the commonest class", (), are_groups=True),
     "tumour-type": Baseline("the tumour type", "tumour type alone", (TYPE,), are_groups=True),
     "site": Baseline("the site", "site alone", (SITE,), are_groups=True),
     "tumour-type-and-site": Baseline("tumour type and site", "tumour type and site", (TYPE, SITE), are_groups=True),

@@ -10,10 +10,11 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.baselines import fitted_on_values, group_shares
 from hypoxia_hpc.analysis.calibration import without_sampling
+from hypoxia_hpc.analysis.chance import Chance, class_auc_chance
 from hypoxia_hpc.analysis.classes import class_auc_statistic
 from hypoxia_hpc.analysis.measures import class_intervals
 from hypoxia_hpc.analysis.metrics import Interval
-from hypoxia_hpc.analysis.rows import Ids, Statistic, class_counts
+from hypoxia_hpc.analysis.rows import Ids, Statistic, class_counts, grouped
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating, Seen
 from hypoxia_hpc.records import AnyArray, Float64Array, Int64Array, Json
@@ -72,6 +73,12 @@ class ClassMeasures(Measures):
 
     def strata(self, rows: pd.DataFrame, codes: Int64Array, n_units: int) -> Float64Array:
         return class_counts(rows["label"].to_numpy(dtype=np.int64), codes, n_units, len(self.outcome.outputs))
+
+    def chance(self, rows: pd.DataFrame, said: Sequence[str], units: Ids | None) -> Chance:
+        """By exchanging labels, where patients are independent; else as `Measures.chance`."""
+        if grouped(units) is not None or self.folds > 1:
+            return super().chance(rows, said, units)
+        return class_auc_chance(*_columns(rows, said), seed=self.table.seed)
 
 
 def _columns(rows: pd.DataFrame, said: Sequence[str]) -> tuple[AnyArray, Float64Array]:

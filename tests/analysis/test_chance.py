@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from hypoxia_hpc.analysis import chance
-from hypoxia_hpc.analysis.chance import auc_chance, holm, least_p, rank_sum_ways, verdict
+from hypoxia_hpc.analysis.chance import auc_chance, class_auc_chance, holm, least_p, rank_sum_ways, verdict
 
 
 @settings(max_examples=40)
@@ -48,6 +48,32 @@ def test_permutations_at_random_agree_with_all_of_them(monkeypatch):
     assert random.p == pytest.approx(exact.p, abs=4 * np.sqrt(exact.p / chance.PERMUTATIONS))
     assert auc_chance(labels, scores, seed=1) != random
     assert auc_chance(labels, scores) == random
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_classes_agree_with_every_permutation_with_ties(seed):
+    generator = np.random.default_rng(seed)
+    labels = np.array([0, 1, 2, 0, 1, 2, 1])
+    scores = np.round(generator.random((7, 3)) + 0.3 * np.eye(3)[labels], 1)
+    expected = naive.class_auc_p(labels.tolist(), scores.tolist())
+    found = class_auc_chance(labels, scores)
+    assert found.method == "permutation"
+    assert found.p == pytest.approx(expected, abs=8 * np.sqrt(expected / chance.PERMUTATIONS))
+    assert class_auc_chance(labels, scores) == found
+
+
+def test_few_patients_of_five_classes_are_enough_where_all_are_right():
+    """20 of 20 patients: the interval of the mean area, by the 4 of a class, holds 1/2."""
+    labels = np.arange(20) % 5
+    assert class_auc_chance(labels, np.eye(5)[labels]).p == pytest.approx(2 / (1 + chance.PERMUTATIONS))
+    assert class_auc_chance(labels, np.full((20, 5), 0.2)).p == 1
+    assert class_auc_chance(labels % 4, np.eye(5)[labels]) == chance.Chance(1.0, "none")
+
+
+def test_no_signal_of_five_classes_is_rarely_called_one():
+    generator = np.random.default_rng(0)
+    found = [class_auc_chance(np.arange(15) % 5, generator.random((15, 5))).p for _ in range(40)]
+    assert np.mean(np.array(found) < 0.05) <= 0.15
 
 
 def test_within_groups_labels_are_exchanged_within_them():

@@ -107,6 +107,19 @@ def test_calls_say_what_they_go_by() -> None:
     assert KINDS["score"].call_rule(make_report_of("score"), "linear") == ""
 
 
+def test_curves_of_classes_have_their_areas_with_intervals() -> None:
+    data = make_report_of("classes")
+    names = data.outcome.table.classes
+    areas = {f"roc_auc_{n}": {"value": 0.9 - n / 10, "low": 0.5, "high": 0.95, "n": 40} for n in range(len(names))}
+    figure, *_ = KINDS["classes"].figures(
+        replace(data, metrics={"models": {"linear": {"test": {"patient": areas}}}}), "linear"
+    )
+    spans = [f"{name} 0.{9 - n}00 (0.500–0.950)" for n, name in enumerate(names)]  # noqa: RUF001
+    assert [label for label, _ in figure.legend] == spans
+    bare, *_ = KINDS["classes"].figures(replace(data, metrics={}), "linear")
+    assert [label.split()[0] for label, _ in bare.legend] == list(names)
+
+
 def test_confusion_of_several_classes_and_right_calls() -> None:
     matrix = np.array(figures_of("classes")["confusion-linear"].matrix)
     assert matrix.shape == (3, 3) and matrix.sum() == 40

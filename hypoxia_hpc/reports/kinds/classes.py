@@ -11,9 +11,10 @@ from hypoxia_hpc.reports.data import PatientPrediction, ReportData
 from hypoxia_hpc.reports.figures import Figure, legend_of, points
 from hypoxia_hpc.reports.kinds.confusion import confusion_figure
 from hypoxia_hpc.reports.kinds.kind import Kind
-from hypoxia_hpc.reports.lead import test_rows
+from hypoxia_hpc.reports.lead import measured_set, metric, test_rows
 from hypoxia_hpc.reports.plots import SERIES, Frame, Line, Reference, line_plot, series_of
 from hypoxia_hpc.reports.tables import Cell, Column, number
+from hypoxia_hpc.reports.text import fixed, interval
 
 
 class ClassesPage(Kind):
@@ -42,7 +43,7 @@ class ClassesPage(Kind):
     def figures(self, data: ReportData, lead: str) -> list[Figure]:
         rows = test_rows(data)
         curves = _curves(rows[lead], data.outcome.table.classes) if lead in rows else {}
-        drawn = [_roc(curves, lead)] if curves else []
+        drawn = [_roc(data, curves, lead)] if curves else []
         return [*drawn, *(confusion_figure(model, found, data.outcome) for model, found in rows.items())]
 
     def columns(self, outcome: Outcome) -> tuple[Column, ...]:
@@ -66,7 +67,7 @@ def _curves(rows: Sequence[PatientPrediction], classes: Sequence[str]) -> dict[s
     return found
 
 
-def _roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], lead: str) -> Figure:
+def _roc(data: ReportData, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], lead: str) -> Figure:
     frame = Frame(
         "false positive rate", "true positive rate", size=(4.4, 4.1), is_square=True,
         references=(Reference((0, 1), (0, 1), "chance", (0.62, 0.585), 45),),
@@ -74,8 +75,20 @@ def _roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], lead: str) -> Figu
     lines = [
         Line(name, *rates, series_of(index % (len(SERIES) - 1))) for index, (name, rates) in enumerate(curves.items())
     ]
-    alt = f"ROC curves of {lead} for {', '.join(curves)}, each against the rest."
+    areas = _areas(data, lead)
+    alt = f"ROC curves of {lead}, each class against the rest: {', '.join(f'{name} {areas[name]}' for name in curves)}."
     columns = ("class", "false_positive_rate", "true_positive_rate")
     drawn = line_plot("roc", frame, lines)
-    note = f"Model {lead}, each class against all others."
-    return Figure("roc", "ROC curves by class", drawn, alt, columns, points(*curves.items()), note, legend_of(lines))
+    note = f"Model {lead}, each class against all others; with the area and its interval."
+    legend = tuple((f"{name} {areas[name]}", series) for name, series in legend_of(lines))
+    return Figure("roc", "ROC curves by class", drawn, alt, columns, points(*curves.items()), note, legend)
+
+
+def _areas(data: ReportData, lead: str) -> dict[str, str]:
+    """The area of each class against the rest with its interval, as text."""
+    found = {}
+    for number_, name in enumerate(data.outcome.table.classes):
+        area = metric(data.metrics, lead, measured_set(data, lead), "patient", f"roc_auc_{number_}")
+        span = interval(area.get("low"), area.get("high"))
+        found[name] = f"{fixed(area.get('value'))}{f' ({span})' if span else ''}"
+    return found
