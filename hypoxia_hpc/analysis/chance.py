@@ -81,14 +81,17 @@ def class_auc_chance(labels: NDArray[np.integer], probabilities: NDArray[np.floa
         return Chance(1.0, "none")
     # Summed over patients, each in the column of the own class: the mean area, but for a factor and a constant.
     scores = rankdata(probabilities, axis=0) / (counts * (n - counts))
-    rows = np.arange(n)
-    found = scores[rows, labels].sum()
-    generators = np.random.default_rng(seed).spawn(PERMUTATIONS // _BLOCK)
-    drawn = (generator.permuted(np.tile(labels, (_BLOCK, 1)), axis=1) for generator in generators)
-    sums = np.concatenate([scores[rows, shuffled].sum(axis=1) for shuffled in drawn])
+    found, sums = scores[np.arange(n), labels].sum(), _exchanged_sums(scores, np.asarray(labels), seed)
     slack = 1e-9 * abs(found)  # equal sums, in another order, differ by the last bits
     tails = ((1 + np.count_nonzero(side)) / (1 + len(sums)) for side in (sums <= found + slack, sums >= found - slack))
     return Chance(_two_sided(*tails), "permutation")
+
+
+def _exchanged_sums(scores: Float64Array, labels: NDArray[np.integer], seed: int) -> Float64Array:
+    """(PERMUTATIONS,): the sum over rows of the score in the column of a label, labels (n,) exchanged at random."""
+    generators = np.random.default_rng(seed).spawn(PERMUTATIONS // _BLOCK)
+    drawn = (generator.permuted(np.tile(labels, (_BLOCK, 1)), axis=1) for generator in generators)
+    return np.concatenate([scores[np.arange(len(labels)), shuffled].sum(axis=1) for shuffled in drawn])
 
 
 def least_p(n_positive: int, n_negative: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,15 +89,18 @@ def write_sarcoma_cohort(
     refuse_other_content(folder, {"study": "sarcoma", "patients": n_patients, "seed": seed, **weights})
     cohort = SarcomaCohort(folder / "images", folder / "key.csv", folder / "follow_up.csv")
     patients = sarcoma_cohort(n_patients, seed)
-    jobs = {
-        cohort.images / image: partial(write_sarcoma_image, patient=patient, number=number)
-        for patient in patients
-        for number, image in enumerate(patient.images)
-    }
-    write_slides(jobs, workers, progress, stop, noun="image")
+    write_slides(_image_jobs(cohort.images, patients), workers, progress, stop, noun="image")
     committed_file(cohort.key, csv_text(_key_table(patients)).encode())
     committed_file(cohort.follow_up, csv_text(_follow_up(patients)).encode())
     return cohort
+
+
+def _image_jobs(folder: Path, patients: Sequence[SarcomaPatient]) -> dict[Path, Callable[[Path], None]]:
+    return {
+        folder / image: partial(write_sarcoma_image, patient=patient, number=number)
+        for patient in patients
+        for number, image in enumerate(patient.images)
+    }
 
 
 def _key_table(patients: Sequence[SarcomaPatient]) -> pd.DataFrame:
