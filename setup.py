@@ -93,6 +93,7 @@ setup(
         # `export --to anndata`
         "anndata": ["anndata>=0.12,<0.13"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
+        "nifti": ["nibabel>=5.3,<6"],
         "mutants": ["mutmut>=3.8,<4"],
         "test": [
             "anndata>=0.12,<0.13",
@@ -104,6 +105,7 @@ setup(
             "mpich>=5.0,<5.1",
             "mypy>=1.18,<3",
             "myst-parser>=4,<6",
+            "nibabel>=5.3,<6",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "pytest-xdist>=3.6,<4",

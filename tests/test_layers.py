@@ -44,7 +44,8 @@ TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("prog
 # Where each library lives: a room (folder), or a module.
 HOMES = {
     "openslide": {"slides"},
-    "pydicom": {"slides.dicom"},
+    "pydicom": {"slides.dicom", "slides.dicom_slices"},
+    "nibabel": {"slides.nifti"},
     "zarr": {"stores"},
     "google_crc32c": {"stores"},
     "imagecodecs": {"slides", "stores"},

@@ -56,7 +56,6 @@ TESTED_IN = {
         for name in ("anndata_files", "atlaspatch", "clam", "hdf5", "qupath")
     },
     **{f"exports.{name}": "exports/test_formats.py" for name in ("registry", "slide", "stamp", "tables", "trident")},
-    "models.tile_predictions": "stages/test_maps.py",
     "models.said_of_tiles": "stages/test_export.py",
     "evaluation.binary": "evaluation/test_kinds.py",
     "evaluation.classes": "evaluation/test_kinds.py",
@@ -103,6 +102,7 @@ TESTED_IN = {
     "config.survival": "config/test_config.py",
     "config.source": "config/test_image_paths.py",
     "slides.image_stores": "slides/test_image_slides.py",
+    "slides.volumes": "slides/test_nifti.py",
     "slides.image_reading": "slides/test_image_slides.py",
     "slides.stain_fit": "slides/test_slide_stain.py",
     "slides.stain_reference": "runs/test_cohort_stain.py",

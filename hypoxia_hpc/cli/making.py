@@ -31,7 +31,7 @@ EVENT_HELP = "Column of --patients with 1 (event) or 0 (censored); of survival. 
 PREPARATION_HELP = "Take these: diagnostic, frozen. Repeatable.  [both]"
 
 
-IMAGES_HELP = "Folder of images (PNG, JPEG, TIFF) in place of slides; all images of a patient together."
+IMAGES_HELP = "Folder of images (PNG, JPEG, TIFF, DICOM, NIfTI) in place of slides; a patient's together."
 IMAGES_TABLE_HELP = "Whose images they are: patient_ID,Path[,Label,training_set]; without it, the pattern."
 PATTERN_HELP = "How paths below --images are made, of {patient} {series} {label} {image}.  [{patient}/{image}]"
 SERIES_HELP = "A series of slices that is taken, as FLAIR. Repeatable, in this order.  [all]"

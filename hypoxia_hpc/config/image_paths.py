@@ -29,7 +29,8 @@ def parsed_path(pattern: str, path: PurePosixPath) -> dict[str, str] | None:
     text, parts = "", _TOKEN.split(pattern.strip("/"))
     for number, part in enumerate(parts):
         text += f"(?P<{part}>[^/]+?)" if number % 2 else re.escape(part)
-    found = re.fullmatch(text, path.with_suffix("").as_posix())
+    whole = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    found = re.fullmatch(text, whole.with_suffix("").as_posix())
     return None if found is None else found.groupdict()
 
 

@@ -12,10 +12,11 @@ from hypoxia_hpc.config.base import Fraction, Table
 class SeriesTable(Table):
     """[tile.series]: gray slices in series, as of MRI: one scale for each series, near-empty slices left out."""
 
-    scale: Literal["none", "percentiles"] = Field(
+    scale: Literal["none", "percentiles", "window"] = Field(
         "none",
         description='"percentiles": images are gray, and each series of a patient has one scale, from black to white '
-        'between two percentiles of its pixels that are not zero, of all bits; "none": images are as they are',
+        'between two percentiles of its pixels that are not zero, of all bits; "window": that of each DICOM file; '
+        '"none": images are as they are',
     )
     low_percentile: float = Field(1.0, ge=0, le=100, description="what is at or below this percentile becomes black")
     high_percentile: float = Field(99.0, ge=0, le=100, description="what is at or above this percentile becomes white")

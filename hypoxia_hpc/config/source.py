@@ -17,7 +17,7 @@ class SourceTable(Table):
     """[source]: what init starts from, and what the columns of a table of images are called."""
 
     kind: Literal["slides", "folders"] = Field(
-        "slides", description='"folders": PNG, JPEG and TIFF images below a folder (init --images)'
+        "slides", description='"folders": PNG, JPEG, TIFF, DICOM and NIfTI images below a folder (init --images)'
     )
     pattern: str = Field(
         "{patient}/{image}",
@@ -53,6 +53,13 @@ class SourceTable(Table):
         "unknown",
         description="plane of slices whose files say nothing of it (PNG, JPEG, TIFF): it is written to images.csv, and "
         "changes no slice",
+        json_schema_extra=ADDED,
+    )
+
+    plane: Literal["axial", "coronal", "sagittal"] = Field(
+        "axial",
+        description="plane of the slices of a NIfTI volume whose spacings are equal; of others slices lie across the "
+        "largest spacing",
         json_schema_extra=ADDED,
     )
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Pyramid, Slide
+from hypoxia_hpc.records import ImagePart, Pyramid, Slide
 from hypoxia_hpc.runs.keys import slide_tile_key
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
-from hypoxia_hpc.slides.image_files import GRAY_MODES, MODES, image_header
+from hypoxia_hpc.slides.image_files import image_header
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
+from hypoxia_hpc.slides.slice_files import slice_header
 from hypoxia_hpc.tiling.image_cutting import n_tiles_of
 
 # Tiles of a slide that are tried: the first, that in the middle and the last of those that are looked at.
@@ -62,13 +63,15 @@ def foresee_images(slide: Slide, table: TileTable) -> ForeseenImages:
     these and the files say."""
     slide_tile_key(table, slide, fingerprint_of(slide))
     n_tiles, left_out = 0, {}
-    for image in slide.images:
+    for image, part in zip(slide.images, slide.parts or [ImagePart()] * len(slide.images), strict=True):
+        path = slide.path / image
         try:
-            header = image_header(slide.path / image, GRAY_MODES if table.series.is_on else MODES)
+            header = slice_header(path, part.plane) if table.series.is_on else image_header(path)
         except SlideError as error:
             left_out[image] = error
         else:
-            n_tiles += n_tiles_of(header.width, header.height, table)
+            n = 1 if part.slices is None else part.slices[1] - part.slices[0]
+            n_tiles += n * n_tiles_of(header.width, header.height, table)
     if len(left_out) == len(slide.images):
         raise next(iter(left_out.values()))
     return ForeseenImages(n_tiles, tuple(f"{image}: {error.reason}" for image, error in left_out.items()))

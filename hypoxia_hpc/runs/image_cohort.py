@@ -31,10 +31,12 @@ from hypoxia_hpc.config.text_paths import is_there, spellings, text_of_path
 from hypoxia_hpc.errors import InputError, SlideError, Stopped
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import MOST_COST_MS, Json
+from hypoxia_hpc.runs.slice_rows import slice_rows
 from hypoxia_hpc.runs.sources import Joined, Sources, joined_to, known_labels
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.finding import Found, files_below, is_selected
-from hypoxia_hpc.slides.image_files import GRAY_MODES, MODES, SUFFIXES, ImageHeader, image_header, quiet
+from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet
+from hypoxia_hpc.slides.slice_files import is_volume, slice_header
 from hypoxia_hpc.stores.commit import machine_errors
 
 OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
@@ -48,7 +50,8 @@ READERS = 32
 class ImageCohort:
     """``rows``: the images, each with the slide id of its patient in ``slide_ids``, by patient and path. ``others``:
     files that the pattern does not fit. ``missing``: patients without a series that is asked for, by its name;
-    ``without``: patients who are left out since they have none of them."""
+    ``without``: patients who are left out since they have none of them. ``in_series``: the images are slices of
+    series, which is asked for, or has to be, as of DICOM and NIfTI."""
 
     joined: Joined
     rows: tuple[ImageRow, ...]
@@ -56,6 +59,7 @@ class ImageCohort:
     others: tuple[str, ...]
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    in_series: bool = False
 
     @property
     def sets(self) -> dict[str, str]:
@@ -84,23 +88,29 @@ class ImageCohort:
         return found
 
 
-def image_cohort(sources: Sources, names: SourceTable, outcome: Outcome, *, has_sets: bool = True) -> ImageCohort:
+def image_cohort(
+    sources: Sources, names: SourceTable, outcome: Outcome, *, has_sets: bool = True, in_series: bool = False
+) -> ImageCohort:
     """Find the images, whose they are and what is known of the patients. ``has_sets`` off: what the table says of sets
-    is not read. Raises InputError for whatever is wrong, MachineError."""
+    is not read. ``in_series``: images are slices of series, so that DICOM and NIfTI are taken beside PNG, JPEG and
+    TIFF; else only where there are none of these. Raises InputError for whatever is wrong, MachineError."""
     folder = sources.slides.absolute()
     if not folder.is_dir():
         raise InputError(f"--images {sources.slides} is no folder", remedy="give the folder that the images lie below")
     _refuse_at_odds(sources)
-    found, all_rows, others = _found(sources, folder, names, has_sets=has_sets)
+    found, all_rows, others = _found(sources, folder, names, has_sets=has_sets, in_series=in_series)
+    in_series = in_series or any(is_volume(folder / row.path) for row in all_rows)
+    if in_series or names.by_series:
+        all_rows = slice_rows(all_rows, folder, names)
     chosen = chosen_series(all_rows, names)
-    rows = [replace(row, plane=names.orientation) for row in chosen.rows] if names.by_series else list(chosen.rows)
+    rows = list(chosen.rows)
     labels, known = known_labels(sources, outcome)
     patients = sorted({row.patient_id for row in rows})
     ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in patients])
     slide_ids = dict(zip(patients, ids, strict=True))
     table = _slide_table(rows, slide_ids, folder, None if known is None else list(known["patient_id"]))
     joined = joined_to(table, found, labels, known, outcome, of_images=True)
-    return ImageCohort(joined, tuple(rows), slide_ids, tuple(others), chosen.missing, chosen.without)
+    return ImageCohort(joined, tuple(rows), slide_ids, tuple(others), chosen.missing, chosen.without, in_series)
 
 
 def _refuse_at_odds(sources: Sources) -> None:
@@ -114,7 +124,7 @@ def _refuse_at_odds(sources: Sources) -> None:
 
 
 def _found(
-    sources: Sources, folder: Path, names: SourceTable, *, has_sets: bool
+    sources: Sources, folder: Path, names: SourceTable, *, has_sets: bool, in_series: bool
 ) -> tuple[Found, list[ImageRow], list[str]]:
     if sources.images_table is not None:
         rows = read_key_table(sources.images_table, folder, names, has_sets=has_sets)
@@ -130,15 +140,25 @@ def _found(
         files = sorted(file.relative_to(folder).as_posix() for file in files_below(folder))
     chosen = [file for file in files if is_selected(PurePath(file), sources.include, sources.exclude)]
     images = [file for file in chosen if PurePath(file).suffix.lower() in SUFFIXES and file.isprintable()]
+    if in_series or not images:
+        images = sorted([*images, *_volumes(folder, sorted(set(chosen) - set(images)))])
     skipped = Counter(PurePath(file).suffix.lower() or "no suffix" for file in sorted(set(chosen) - set(images)))
     if not images:
         raise InputError(
-            f"no image (PNG, JPEG, TIFF) below {folder}",
+            f"no image (PNG, JPEG, TIFF, DICOM, NIfTI) below {folder}",
             offending=[f"{kind}: {n:,}" for kind, n in sorted(skipped.items())],
             remedy="give the folder that the images lie below; slides are given by --slides",
         )
     rows, others = rows_by_pattern(images, names.pattern)
     return Found([], dict(skipped), len(files) - len(chosen), root=folder), _in_order(rows), others
+
+
+def _volumes(folder: Path, files: Sequence[str]) -> list[str]:
+    """Those of DICOM and NIfTI. Of names without a suffix the first bytes are read."""
+    named = [file for file in files if file.isprintable()]
+    with ThreadPoolExecutor(READERS) as readers:
+        are = readers.map(is_volume, [folder / file for file in named])
+    return [file for file, is_one in zip(named, are, strict=True) if is_one]
 
 
 def _as_spelt(folder: Path, path: str) -> str:
@@ -198,32 +218,31 @@ class ImageCosts:
     mixed: tuple[str, ...] = ()
 
 
-def image_costs(
-    cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event, *, in_series: bool = False
-) -> ImageCosts:
-    """Look at the header of every image, many at a time; ``counted`` is called for each. ``in_series``: they are slices
-    of series. Raises Stopped."""
-    headers = _headers(cohort, counted, stop, GRAY_MODES if in_series else MODES)
+def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> ImageCosts:
+    """Look at the header of every image, many at a time; ``counted`` is called for each. Raises Stopped."""
+    headers = _headers(cohort, counted, stop)
     cost: Counter[str] = Counter()
     refused: dict[str, list[str]] = {}
     for row, found in zip(cohort.rows, headers, strict=True):
         if isinstance(found, SlideError):
             refused.setdefault(found.reason, []).append(row.path)
         else:
-            cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found))
+            n = 1 if row.slices is None else row.slices[1] - row.slices[0]
+            cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found, n))
     costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
-    mixed = _mixed_series(cohort.rows, headers) if in_series else ()
+    mixed = _mixed_series(cohort.rows, headers) if cohort.in_series else ()
     return ImageCosts(costs, {reason: tuple(paths) for reason, paths in sorted(refused.items())}, mixed)
 
 
-def _headers(
-    cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event, modes: Sequence[str]
-) -> list[ImageHeader | SlideError]:
+def _headers(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> list[ImageHeader | SlideError]:
     folder = cohort.joined.found.root or Path()
 
     def look(row: ImageRow) -> ImageHeader | SlideError | None:
         try:
-            return None if stop.is_set() else image_header(folder / row.path, modes)
+            if stop.is_set():
+                return None
+            path = folder / row.path
+            return slice_header(path, row.plane) if cohort.in_series else image_header(path)
         except SlideError as error:
             return error
 
@@ -239,16 +258,21 @@ def _headers(
 
 
 def _mixed_series(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:
-    """Series with slices of several sizes, as ``P1 FLAIR: 240 x 240, 512 x 512``."""
+    """Series with slices of several sizes or planes, as ``P1 FLAIR: 240 x 240 axial, 512 x 512 axial``."""
     sizes: dict[tuple[str, str], dict[str, None]] = {}
     for row, found in zip(rows, headers, strict=True):
         if isinstance(found, ImageHeader):
-            sizes.setdefault((row.patient_id, row.series), {})[f"{found.width} x {found.height}"] = None
+            sizes.setdefault((row.patient_id, row.series), {})[_kind(row, found)] = None
     return tuple(f"{' '.join(name).strip()}: {', '.join(those)}" for name, those in sizes.items() if len(those) > 1)
 
 
-def _milliseconds(header: ImageHeader) -> float:
-    mpx, megabytes = header.width * header.height / MEGA, header.nbytes / MEGA
+def _kind(row: ImageRow, header: ImageHeader) -> str:
+    return f"{header.width} x {header.height} {row.plane}".rstrip()
+
+
+def _milliseconds(header: ImageHeader, n: int) -> float:
+    """``n``: slices that are taken."""
+    mpx, megabytes = n * header.width * header.height / MEGA, header.nbytes / MEGA
     by_content = MS_A_MB_JPEG * megabytes + MS_A_MPX_JPEG * mpx if header.format == "JPEG" else MS_A_MPX * mpx
     return MS_A_FILE + by_content
 

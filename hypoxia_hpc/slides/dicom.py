@@ -61,11 +61,11 @@ def kind_of(path: Path) -> str:
     """What a DICOM file says that it holds (``CT Image Storage``; at the end ``, deflated`` where it is), empty for a
     file that is none. The rest of its header need not be sound."""
     try:
-        if not _begins_as_dicom(path):
+        if not begins_as_dicom(path):
             return ""
-        _ignore_odd_values()
-        meta = _pydicom().filereader.read_file_meta_info(path)
-        is_deflated = meta.get("TransferSyntaxUID") == _pydicom().uid.DeflatedExplicitVRLittleEndian
+        ignore_odd_values()
+        meta = loaded_pydicom().filereader.read_file_meta_info(path)
+        is_deflated = meta.get("TransferSyntaxUID") == loaded_pydicom().uid.DeflatedExplicitVRLittleEndian
         return f"{meta.MediaStorageSOPClassUID.name}{', deflated' if is_deflated else ''}"
     except Exception:  # noqa: BLE001 - as in `read_instance`
         return ""
@@ -88,10 +88,10 @@ def _claimed_matrix(path: Path) -> Matrix | None:
 
 def transfer_syntax_of(path: Path) -> str:
     """Its name. Raises whatever a damaged header leads to."""
-    return str(_pydicom().filereader.read_file_meta_info(path).TransferSyntaxUID.name)
+    return str(loaded_pydicom().filereader.read_file_meta_info(path).TransferSyntaxUID.name)
 
 
-def _pydicom() -> ModuleType:
+def loaded_pydicom() -> ModuleType:
     """pydicom, loaded as a whole by one thread: its modules import each other, so that threads which begin with
     different ones find some that are half made."""
     with _LOADING:
@@ -100,7 +100,7 @@ def _pydicom() -> ModuleType:
     return pydicom
 
 
-def _begins_as_dicom(path: Path) -> bool:
+def begins_as_dicom(path: Path) -> bool:
     """Whether it is a plain file (opening a pipe would wait for ever) with DICOM's mark. Raises OSError."""
     if not path.is_file():
         return False
@@ -155,9 +155,9 @@ _known_folder = lru_cache(maxsize=256)(_read_folder)
 def read_instance(path: Path) -> Instance | None:
     """What the beginning of a file's header says, None where it is no whole-slide DICOM file that can be read."""
     try:
-        if not _begins_as_dicom(path):
+        if not begins_as_dicom(path):
             return None
-        _ignore_odd_values()
+        ignore_odd_values()
         return _instance(path, read_header(path, TAGS, FIRST_TAG_NOT_READ)) if _is_whole_slide(path) else None
     except Exception:  # noqa: BLE001 - a damaged header raises anything; OpenSlide says what is wrong with a slide
         return None
@@ -166,22 +166,22 @@ def read_instance(path: Path) -> Instance | None:
 def _is_whole_slide(path: Path) -> bool:
     """By the first group of the header. A deflated file is none: OpenSlide does not read it, and looking into it would
     inflate all of it, to a thousand times its size."""
-    meta = _pydicom().filereader.read_file_meta_info(path)
-    is_deflated = meta.get("TransferSyntaxUID") == _pydicom().uid.DeflatedExplicitVRLittleEndian
+    meta = loaded_pydicom().filereader.read_file_meta_info(path)
+    is_deflated = meta.get("TransferSyntaxUID") == loaded_pydicom().uid.DeflatedExplicitVRLittleEndian
     return meta.get("MediaStorageSOPClassUID") == WHOLE_SLIDE_IMAGE and not is_deflated
 
 
-def _ignore_odd_values() -> None:
+def ignore_odd_values() -> None:
     """Values that break a rule of DICOM are no reason for a warning: where they matter, the file is no slide, or
     OpenSlide says why it does not read it. Set each time, since both are state of the process that others may set."""
-    pydicom = _pydicom()
+    pydicom = loaded_pydicom()
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def read_header(path: Path, tags: Sequence[str], first_not_read: int) -> FileDataset:
     """Those of some elements that a header has before a tag. Raises whatever a damaged header leads to."""
-    pydicom = _pydicom()
+    pydicom = loaded_pydicom()
     with path.open("rb") as file:
         header: FileDataset = pydicom.filereader.read_partial(
             file,

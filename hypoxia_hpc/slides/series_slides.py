@@ -16,24 +16,26 @@ from numpy.typing import NDArray
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.records import ImagePart, Json, Slide
-from hypoxia_hpc.slides.gray_images import read_gray
+from hypoxia_hpc.slides.slice_files import FileSlices, read_slices
 from hypoxia_hpc.tiling.gray_series import Scale, as_colour, content_of, scaled, series_scale
 from hypoxia_hpc.tiling.image_cutting import ImageTiles, image_tiles
 
 MIXED = "mixed-series"
+NOTHING = FileSlices(())
 Gray = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesSlice:
     """A slice of a series, or why its file cannot be read. ``number`` of a file of several, else None; ``size`` is
-    (width, height) in pixels, ``content`` the share of its pixels that show something; without ``tiles`` it is
-    near-empty."""
+    (width, height) in pixels, ``scale`` what is black and white in it, ``content`` the share of its pixels that show
+    something; without ``tiles`` it is near-empty."""
 
     path: str
     series: str
     number: int | None = None
     size: tuple[int, int] = (0, 0)
+    scale: Scale | None = None
     content: float = 0.0
     tiles: ImageTiles | None = None
     error: SlideError | None = None
@@ -41,11 +43,10 @@ class SeriesSlice:
 
 @dataclass(frozen=True, slots=True)
 class ReadSeries:
-    """A series of a patient: its slices in their order, and the scale that they have in common."""
+    """A series of a patient: its slices in their order."""
 
     name: str
     plane: str
-    scale: Scale
     slices: tuple[SeriesSlice, ...]
 
     @property
@@ -53,24 +54,24 @@ class ReadSeries:
         return tuple(one for one in self.slices if one.tiles is None and one.error is None)
 
     def as_json(self) -> Json:
-        """As tile stores have it."""
+        """As tile stores have it: the lowest black and the highest white, where slices have windows of their own."""
+        scales = [one.scale for one in self.slices if one.scale is not None]
         return {
             "series": self.name,
             "plane": self.plane,
             "slices": len(self.slices),
             "near_empty": len(self.near_empty),
-            "black": self.scale.low,
-            "white": self.scale.high,
+            "black": min((one.low for one in scales), default=None),
+            "white": max((one.high for one in scales), default=None),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """An image file with the slices that were read of it, in their order, and the number of the first."""
+    """An image file with the slices that were read of it, or why there are none."""
 
     path: str
-    first: int | None = None
-    pixels: tuple[Gray, ...] = ()
+    read: FileSlices = NOTHING
     error: SlideError | None = None
 
 
@@ -85,38 +86,45 @@ def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSe
                 planes = list(dict.fromkeys(part.plane for _, part in those))
                 if len(planes) > 1:
                     raise _mixed(slide, name, f"slices of several planes: {', '.join(planes)}")
-                files = list(pool.map(partial(_read, slide.path), *zip(*those, strict=True)))
+                files = list(pool.map(partial(_read, slide.path, table), *zip(*those, strict=True)))
                 yield _series(slide, table, name, planes[0], files, pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _read(folder: Path, image: str, part: ImagePart) -> _File:
+def _read(folder: Path, table: TileTable, image: str, part: ImagePart) -> _File:
     try:
-        return _File(image, None, (read_gray(folder / image),))
+        read = read_slices(folder / image, part)
+        if table.series.scale == "window" and read.window is None:
+            problem = f'{folder / image} has no window of its own, and [tile.series] scale is "window"'
+            raise SlideError("no-window", problem, remedy='set scale = "percentiles"')
     except SlideError as error:
         return _File(image, error=error)
+    return _File(image, read)
 
 
 def _series(
     slide: Slide, table: TileTable, name: str, plane: str, files: Sequence[_File], pool: ThreadPoolExecutor
 ) -> ReadSeries:
-    pixels = [one for file in files for one in file.pixels]
     _require_one_size(slide, name, files)
-    scale = series_scale(pixels, table.series) if pixels else Scale(0.0, 0.0)
-    made = iter(list(pool.map(partial(_made, scale, table), pixels)))
-    slices = []
+    pixels = [one for file in files for one in file.read.slices]
+    own = table.series.scale == "window"
+    common = series_scale(pixels, table.series) if pixels and not own else Scale(0.0, 0.0)
+    scales = [(file.read.window if own else None) or common for file in files for _ in file.read.slices]
+    made = iter(zip(scales, pool.map(partial(_made, table), scales, pixels), strict=True))
+    slices: list[SeriesSlice] = []
     for file in files:
         if file.error is not None:
             slices.append(SeriesSlice(file.path, name, error=file.error))
-        for place, one in enumerate(file.pixels):
-            content, tiles = next(made)
-            number = None if file.first is None else file.first + place
-            slices.append(SeriesSlice(file.path, name, number, (one.shape[1], one.shape[0]), content, tiles))
-    return ReadSeries(name, plane, scale, tuple(slices))
+        for place, one in enumerate(file.read.slices):
+            scale, (content, tiles) = next(made)
+            number = None if file.read.first is None else file.read.first + place
+            size = one.shape[1], one.shape[0]
+            slices.append(SeriesSlice(file.path, name, number, size, scale, content, tiles))
+    return ReadSeries(name, plane, tuple(slices))
 
 
-def _made(scale: Scale, table: TileTable, pixels: Gray) -> tuple[float, ImageTiles | None]:
+def _made(table: TileTable, scale: Scale, pixels: Gray) -> tuple[float, ImageTiles | None]:
     """The share of content of a slice, and its tiles where that is enough."""
     gray = scaled(pixels, scale)
     content = content_of(gray, table.series)
@@ -127,7 +135,7 @@ def _made(scale: Scale, table: TileTable, pixels: Gray) -> tuple[float, ImageTil
 def _require_one_size(slide: Slide, name: str, files: Sequence[_File]) -> None:
     sizes: dict[tuple[int, int], list[str]] = {}
     for file in files:
-        for one in file.pixels:
+        for one in file.read.slices:
             sizes.setdefault((one.shape[1], one.shape[0]), []).append(file.path)
     if len(sizes) > 1:
         said = [

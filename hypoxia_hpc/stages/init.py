@@ -50,7 +50,8 @@ REFUSED = (
     "to do"
 )
 NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
-MIXED_SERIES = "series with slices of several sizes, for which tile puts the patient in quarantine"
+MIXED_SERIES = "series with slices of several sizes or planes, for which tile puts the patient in quarantine"
+SCALED = 'slices of DICOM or NIfTI, of which each series gets one scale ([tile.series] scale = "percentiles")'
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "
     "these slides out of the run delete their rows in slides.csv"
@@ -164,10 +165,12 @@ def _init_images(
     stop: threading.Event | None,
 ) -> Initialised:
     """The same for images in folders: a row of slides.csv for each patient, and images.csv."""
-    cohort = image_cohort(sources, config.source, outcome_of(config.outcome), has_sets=split is None)
+    in_series, outcome = config.tile.series.is_on, outcome_of(config.outcome)
+    cohort = image_cohort(sources, config.source, outcome, has_sets=split is None, in_series=in_series)
     joined = cohort.joined
-    in_series = config.tile.series.is_on
-    costs, odd = _examined_images(cohort, in_series, progress or NoProgress(), stop or threading.Event())
+    costs, odd = _examined_images(cohort, progress or NoProgress(), stop or threading.Event())
+    if cohort.in_series and not in_series:
+        config, odd = _with_scale(config), {SCALED: tuple(row.path for row in cohort.rows), **odd}
     given = None if split is None else read_given(split)
     if cohort.sets:
         given = pd.DataFrame(
@@ -186,17 +189,22 @@ def _init_images(
     }
     _refuse_to_overwrite(run, {path: text.encode() for path, text in files.items()})
     _write(files)
-    outcome, n = outcome_of(config.outcome), len(cohort.rows)
-    return Initialised(joined, joined.patients, outcome, len(slides), joined.flow, odd, n_images=n)
+    return Initialised(joined, joined.patients, outcome, len(slides), joined.flow, odd, n_images=len(cohort.rows))
+
+
+def _with_scale(config: RunConfig) -> RunConfig:
+    """What DICOM and NIfTI have are no values of 8 bits."""
+    series = config.tile.series.model_copy(update={"scale": "percentiles"})
+    return config.model_copy(update={"tile": config.tile.model_copy(update={"series": series})})
 
 
 def _examined_images(
-    cohort: ImageCohort, in_series: bool, progress: Progress, stop: threading.Event
+    cohort: ImageCohort, progress: Progress, stop: threading.Event
 ) -> tuple[Mapping[str, int], dict[str, tuple[str, ...]]]:
     """What each patient costs to tile, by slide id, and what is odd about which images. Raises Stopped."""
     progress.begin("init", len(cohort.rows), len(cohort.rows), "header")
     try:
-        costs = image_costs(cohort, lambda: progress.item(1), stop, in_series=in_series)
+        costs = image_costs(cohort, lambda: progress.item(1), stop)
     finally:
         progress.end()
     odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}

@@ -38,6 +38,7 @@ def test_a_path_stays_below_the_folder(text: str, found: str | None) -> None:
         ("{label}/{patient}", "01_TUMOR/a.tif_Row_1_Col_2.tif", {"patient": "a.tif_Row_1_Col_2"}),
         ("{patient}-{image}", "P1-2-3.png", {"patient": "P1", "image": "2-3"}),
         ("tiles (H&E)/{patient}", "tiles (H&E)/P1.png", {"patient": "P1"}),
+        ("{patient}/{image}_{series}", "P1/x_flair.nii.gz", {"patient": "P1", "series": "flair"}),
         ("{patient}/{image}", "a.png", None),
         ("{patient}/{image}", "P1/x/a.png", None),
         ("{patient}", "P1/a.png", None),

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from image_folders import PX
 from PIL import Image
+from slices_in_files import write_dicom
 
 from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.config.series import SeriesTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import ImagePart, Slide
 from hypoxia_hpc.slides.image_stores import make_image_store
 from hypoxia_hpc.slides.series_slides import read_series
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
+from hypoxia_hpc.tiling.gray_series import Scale
 
 SERIES = {"scale": "percentiles", "low_percentile": 0.0, "high_percentile": 100.0}
 TABLE = TileTable.model_validate({"tile_px": PX, "max_background": 1.0, "series": SERIES})
@@ -69,6 +72,19 @@ def test_slices_of_two_sizes_or_planes_are_refused_by_name(tmp_path: Path) -> No
     with pytest.raises(SlideError, match=r"'T1w' .*16 x 16 px: T1w/1.png, T1w/2.png; 17 x 16 px: T1w/3.png") as caught:
         list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=PARTS), TABLE, 1))
     assert caught.value.reason == "mixed-series"
+
+
+def test_slices_with_windows_of_their_own(tmp_path: Path) -> None:
+    ramp = np.arange(PX * PX, dtype=np.uint16).reshape(PX, PX)
+    for number, centre in ((1, 64), (2, 128)):
+        write_dicom(tmp_path / f"{number}.dcm", ramp, WindowCenter=centre, WindowWidth=2 * centre)
+    write_dicom(tmp_path / "3.dcm", ramp)
+    table = TABLE.model_copy(update={"series": SeriesTable(scale="window")})
+    slide = Slide("A", tmp_path, "A", 1, images=("1.dcm", "2.dcm", "3.dcm"), parts=(ImagePart("T1w"),) * 3)
+    (found,) = read_series(slide, table, 1)
+    assert [one.scale for one in found.slices] == [Scale(0.0, 127.0), Scale(0.0, 255.0), None]
+    assert (found.as_json()["black"], found.as_json()["white"]) == (0.0, 255.0)
+    assert [one.error.reason if one.error else "" for one in found.slices] == ["", "", "no-window"]
 
 
 def test_a_patient_of_near_empty_slices_alone_is_quarantined(tmp_path: Path) -> None:

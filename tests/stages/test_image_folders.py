@@ -14,10 +14,12 @@ import pytest
 from fault_runs import change_setting
 from image_folders import CLASSES, PX, write_cohort, write_folder
 from PIL import Image
+from slices_in_files import volume, write_dicom, write_nifti, write_series
 
 from hypoxia_hpc.config import load_config
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.attributes import read_tile_attributes
+from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -71,7 +73,7 @@ def test_images_are_tiled_as_slides_are(tmp_path: Path, hypoxia: Hypoxia) -> Non
         ((), "give --slides or --images"),
         (("--slides", "{images}", "--images", "{images}"), "both given"),
         (("--images", "{none}"), "is no folder"),
-        (("--images", "{empty}"), "no image (PNG, JPEG, TIFF)"),
+        (("--images", "{empty}"), "no image (PNG, JPEG, TIFF, DICOM, NIfTI)"),
         (("--images", "{images}", "--images-pattern", "{{image}}"), "source.pattern"),
         (("--images", "{images}", "--images-table", "{key}"), "Path '../x.png' is no path below"),
         (("--images", "{images}", "--images-table", "{gone}"), "no image of"),
@@ -124,6 +126,35 @@ def test_series_of_slices_are_chosen_scaled_and_counted(tmp_path: Path, hypoxia:
     dropped = json.loads((run / "receipts" / "init" / "cohort.json").read_bytes())["dropped"]
     assert {"kind": "series", "reason": "no series T1w", "names": ["B"]} in dropped
     assert "0 done now, 2 done before" in hypoxia("tile", run).stdout
+
+
+def test_dicom_and_nifti_are_series_of_slices(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    """Of one volume in both formats, and of a patient whose series has slices of two planes."""
+    images, run = tmp_path / "images", tmp_path / "run"
+    write_series(images / "A" / "T1w", volume())
+    write_nifti(images / "B" / "T1w" / "v.nii.gz", volume(), order=(2, 1, 0), flips=(True, False, True))
+    write_series(images / "C" / "T1w", volume(), "coronal")
+    write_dicom(images / "C" / "T1w" / "0009.dcm", volume()[..., 0], **AXIAL)
+    done = hypoxia("init", run, "--images", images, "--images-pattern", "{patient}/{series}/{image}")
+    assert done.returncode == 0, done.stderr
+    assert 'gets one scale ([tile.series] scale = "percentiles")' in done.stdout
+    assert "C T1w: 5 x 4 axial, 4 x 3 coronal" in done.stdout
+    assert [(row["path"], row["plane"], row["slices"]) for row in rows_of(run / "images.csv")][:4] == [
+        *((f"A/T1w/000{number}.dcm", "axial", "") for number in (3, 2, 1)),
+        ("B/T1w/v.nii.gz", "axial", "0-2"),
+    ]
+    small_tiles(run, ("tile", "max_background", "1.0"), ("tile.series", "min_content", "0.0"))
+    done = hypoxia("tile", run)
+    assert done.returncode == 3, done.stderr
+    assert "quarantined C: mixed-series: series 'T1w' of patient C has slices of several planes" in done.stderr
+    of_a, of_b = (open_tiles(run / "tiles" / f"{name}.zarr") for name in "AB")
+    assert np.array_equal(read_pixels(of_a, 0, 3), read_pixels(of_b, 0, 3))
+    made = read_tile_attributes(run / "tiles" / "B.zarr")
+    assert made is not None
+    assert [image["slice"] for image in made.images] == [0, 1, 2]
+
+
+AXIAL = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0]}
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""What is known of a file of slices (DICOM, NIfTI) before its pixels are read, and what is refused of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypoxia_hpc.errors import SlideError, some
+
+# 512 slices of 512 x 512; as float32 that is 512 MiB.
+MOST_VOXELS = 2**27
+MOST_SIDE = 32_768
+FETCH_AGAIN = "fetch the file again, or leave it out"
+WRITE_ANEW = "write it anew from the original, or leave it out"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeHeader:
+    """``width`` and ``height`` in pixels of each of ``n`` slices as they are seen; ``plane`` "" where the file says
+    nothing of how they lie. ``multiple``: a file of this kind may have several slices. Of DICOM also the ``series`` by
+    its UID, what it is called (``name``), and what its files are ordered by."""
+
+    width: int
+    height: int
+    n: int
+    plane: str
+    multiple: bool = True
+    series: str = ""
+    name: str = ""
+    order: tuple[float, ...] = ()
+
+
+def require_size(width: int, height: int, n: int) -> None:
+    """Raises SlideError for slices that are none, or too many pixels to be read at once."""
+    if min(width, height, n) < 1:
+        problem = f"the header contradicts itself: {some(n, 'slice')} of {width} x {height} pixels"
+        raise SlideError("inconsistent-header", problem, remedy=WRITE_ANEW)
+    if max(width, height) > MOST_SIDE or width * height * n > MOST_VOXELS:
+        problem = (
+            f"{some(n, 'slice')} of {width:,} x {height:,} pixels, at most {MOST_VOXELS:,} pixels are read at once"
+        )
+        raise SlideError("image-too-large", problem, remedy="cut it into parts of fewer slices")
