@@ -940,3 +940,27 @@ def lab(red, green, blue):
     shares = [sum(m * v for m, v in zip(row, linear, strict=True)) / sum(row) for row in rows]
     x, y, z = (s ** (1 / 3) if s > (6 / 29) ** 3 else s * (29 / 6) ** 2 / 3 + 4 / 29 for s in shares)
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+def painted(
+    xy_l0: NDArray[np.int64],
+    side_l0: float,
+    values: NDArray[np.float64],
+    size_l0: tuple[int, int],
+    map_px: int,
+) -> NDArray[np.float64]:
+    """A picture of a slide, pixel by pixel: the mean of the tiles that its middle is in, NaN where it is in none."""
+    scale = map_px / max(size_l0)
+    width, height = (max(1, round(side * scale)) for side in size_l0)
+    found = np.full((height, width), np.nan)
+    for row in range(height):
+        for column in range(width):
+            x, y = (column + 0.5) / scale, (row + 0.5) / scale
+            inside = [
+                value
+                for (left, top), value in zip(xy_l0.tolist(), values.tolist(), strict=True)
+                if left <= x < left + side_l0 and top <= y < top + side_l0 and not np.isnan(value)
+            ]
+            if inside:
+                found[row, column] = sum(inside) / len(inside)
+    return found

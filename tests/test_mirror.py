@@ -56,6 +56,7 @@ TESTED_IN = {
         for name in ("anndata_files", "atlaspatch", "clam", "hdf5", "qupath")
     },
     **{f"exports.{name}": "exports/test_formats.py" for name in ("registry", "slide", "stamp", "tables", "trident")},
+    "models.tile_predictions": "stages/test_maps.py",
     "models.said_of_tiles": "stages/test_export.py",
     "evaluation.binary": "evaluation/test_kinds.py",
     "evaluation.classes": "evaluation/test_kinds.py",

@@ -1,4 +1,4 @@
-"""The verb that takes results elsewhere: export."""
+"""Verbs that show results and take them elsewhere: maps, export."""
 
 from __future__ import annotations
 
@@ -49,3 +49,20 @@ def export(run: Path, name: str, out: Path | None, model: str) -> int:
     if made.todo:
         return EXIT_NOT_READY
     return EXIT_QUARANTINED if made.left_out else 0
+
+
+@click.command(short_help="Heatmaps of predictions and attention on every slide: RUN/maps/.")
+@RUN
+@click.option("--model", default="", metavar="HEAD", help="Whose predictions are drawn.  [the leading one]")
+def maps(run: Path, model: str) -> int:
+    """Heatmaps of predictions and attention on every slide, as PNG: RUN/maps/HEAD/ID.png, ID.attention.png.
+
+    Drawn from the stored predictions alone, in the same colours for a whole cohort; what is no tissue is clear.
+    Pictures of the same predictions that are there already stay.
+    """
+    from hypoxia_hpc.cli.text.exporting import mapped_text
+    from hypoxia_hpc.stages.maps import maps as draw_maps
+
+    made = draw_maps(existing_run(run), model=model, progress=progress(), stop=STOP)
+    say_blocks(mapped_text(made, run))
+    return EXIT_NOT_READY if made.left_out else 0

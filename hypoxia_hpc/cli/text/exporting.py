@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hypoxia_hpc.stages.export import Exported
+    from hypoxia_hpc.stages.maps import Mapped
 
 
 def exported_text(made: Exported, run: Path) -> Iterator[str]:
@@ -26,3 +27,12 @@ def exported_text(made: Exported, run: Path) -> Iterator[str]:
     if made.todo:
         yield f"not done yet, so not in it: {some(len(made.todo), 'slide')} ({some_names(made.todo)})"
         yield f"remedy: hypoxia-hpc run {shlex.quote(str(run))}, then the same command again"
+
+
+def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
+    """How many pictures there are, and where."""
+    there = f", of which {made.n_there:,} were there" if made.n_there else ""
+    yield f"{made.folder}: {some(made.n_maps, 'map')} of {made.model}{there}"
+    if made.left_out:
+        yield f"no map, for want of a tile store: {some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
+        yield f"remedy: hypoxia-hpc tile {shlex.quote(str(run))}, then the same command again"
