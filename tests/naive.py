@@ -567,6 +567,20 @@ def dense_probability(weights, epsilon, activation, vector):
     return 1 / (1 + math.exp(-odds))
 
 
+def late_fusion(tiles):
+    """Probability of each patient: the mean over a series' tiles, and of these the mean of the logits; ``tiles`` are
+    (patient, series, probability)."""
+    found = {}
+    for patient, series, probability in tiles:
+        found.setdefault(patient, {}).setdefault(series, []).append(probability)
+    fused = {}
+    for patient, by_series in found.items():
+        means = [math.fsum(values) / len(values) for values in by_series.values()]
+        logit = math.fsum(math.log(mean / (1 - mean)) for mean in means) / len(means)
+        fused[patient] = 1 / (1 + math.exp(-logit))
+    return fused
+
+
 def logistic_loss(rows, labels, coefficients, intercept, c):
     """Mean of the log loss, each class weighing half, and the penalty: |w|² / (2 c n)."""
     terms = []

@@ -126,6 +126,7 @@ TESTED_IN = {
     "machine.images": "test_installed.py",
     "machine.programs": "slurm/test_queue.py",
     "machine.shipped": "test_installed.py",
+    "models.series": "journey/test_mgmt.py",
     "models.judging": "stages/test_predict.py",
     "models.outside": "stages/test_predict.py",
     "models.pixel_clusterings": "models/test_finetuned.py",

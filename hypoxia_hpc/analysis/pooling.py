@@ -1,10 +1,10 @@
 """From tiles to slides and patients: the mean prediction over all tiles or another statistic of them, or the mean logit
-weighted by attention."""
+weighted by attention; and from several series of a patient's images to one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,20 +14,24 @@ from hypoxia_hpc.config.evaluate import PoolingKind
 from hypoxia_hpc.records import Float64Array, Int64Array
 
 Level = Literal["slide", "patient"]
-ATTENTION = "attention_logit"
+ATTENTION, SERIES = "attention_logit", "series"
 # How a pooled number becomes what is written: a logit a probability, logits of classes probabilities, a number itself.
 Link = Literal["logistic", "softmax", "identity"]
 PROBABILITY = ("probability",)
+# A probability this far from 0 or 1 counts as that far: the logit of 0 would make one series decide alone.
+LEAST_PROBABILITY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
     """What of the tiles' predictions stands for a slide or patient: their mean; their median; the mean of the ``k``
-    largest, of all where there are fewer; or the share of them above ``threshold``."""
+    largest, of all where there are fewer; or the share of them above ``threshold``. ``is_late``: of each series of
+    images by itself, then `fused`."""
 
     kind: PoolingKind = "mean"
     k: int = 10
     threshold: float = 0.5
+    is_late: bool = False
 
 
 MEAN = Pooling()
@@ -50,9 +54,12 @@ def pool_tiles(
     ``tiles`` has one row a tile: slide_id, patient_id, and either ``outputs``, each of which is pooled by ``pooling``
     (a patient's over the tiles of all its slides); or ``attention_logit`` and `logit_names`, one for each output,
     float64 of any size: then the outputs are what ``link`` makes of the weighted mean of the logits. The weights of the
-    tiles are the softmax of the attention logits within the slide or patient. The order of the rows does not matter, to
-    the last bit.
+    tiles are the softmax of the attention logits within the slide or patient. With ``pooling.is_late`` and a column
+    ``series`` the former are pooled by series first. The order of the rows does not matter, to the last bit.
     """
+    if pooling.is_late and SERIES in tiles and ATTENTION not in tiles:
+        by_series = pool_series(tiles, level, outputs, link, pooling)
+        return fused(by_series, ["id", "patient_id"], outputs, link)
     codes, ids = pd.factorize(tiles[f"{level}_id"], sort=True)
     if ATTENTION in tiles:
         attention, logits = _floats(tiles, ATTENTION), logit_names(len(outputs))
@@ -70,6 +77,43 @@ def pool_tiles(
             "n_tiles": n_tiles,
         }
     )
+
+
+def pool_series(
+    tiles: pd.DataFrame, level: Level, outputs: Sequence[str], link: Link, pooling: Pooling
+) -> pd.DataFrame:
+    """`pool_tiles` of the tiles of each ``series`` (a column) by themselves, with that column: one row for each slide
+    or patient and series that it has, by series."""
+    alone = replace(pooling, is_late=False)
+    parts = [
+        pool_tiles(own, level, outputs, link, alone).assign(**{SERIES: str(name)})
+        for name, own in tiles.groupby(SERIES, sort=True, observed=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def fused(by_series: pd.DataFrame, keys: Sequence[str], outputs: Sequence[str], link: Link) -> pd.DataFrame:
+    """Late fusion: one row for each value of ``keys``, in their order, whose ``outputs`` are what ``link`` makes of the
+    mean of the logits over its series; of a score or a log hazard the mean. ``n_tiles`` is the sum; of other columns
+    the first. ``by_series`` as `pool_series` has it."""
+    rows = by_series.sort_values([*keys, SERIES], kind="stable", ignore_index=True)
+    rows[list(outputs)] = _unlinked(rows[list(outputs)].to_numpy(dtype=np.float64), link)
+    whole = rows.groupby(list(keys), sort=False, observed=True, dropna=False)
+    others = [name for name in rows.columns if name not in (*keys, SERIES)]
+    how = {**dict.fromkeys(others, "first"), **dict.fromkeys(outputs, "mean"), "n_tiles": "sum"}
+    pooled = whole[others].agg(how).reset_index()
+    pooled[list(outputs)] = linked(pooled[list(outputs)].to_numpy(dtype=np.float64), link)
+    found: pd.DataFrame = pooled[[name for name in rows.columns if name != SERIES]]
+    return found
+
+
+def _unlinked(values: Float64Array, link: Link) -> Float64Array:
+    """The logits that `linked` makes these of, but for a number that all classes of a row share."""
+    if link == "identity":
+        return values
+    inner = np.clip(values, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    logits: Float64Array = np.log(inner) if link == "softmax" else np.log(inner / (1 - inner))
+    return logits
 
 
 def linked(logits: Float64Array, link: Link) -> Float64Array:

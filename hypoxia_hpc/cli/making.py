@@ -105,7 +105,6 @@ def init(
     else DICOM's PatientID, else the TCGA barcode in the file name. Labels come from --scores or --patients, else from
     the manifest; without any the run serves tile, extract and predict.
     """
-    from hypoxia_hpc.config import preset
     from hypoxia_hpc.runs.directory import RunDir
     from hypoxia_hpc.runs.trainable import why_untrainable
     from hypoxia_hpc.stages.init import init as init_run
@@ -116,8 +115,7 @@ def init(
     changes = _changes(samples, preparations, split) | asked_outcome(**asked, scores=others["scores"])
     known = {"rule": _rule(rule), "progress": progress(), "stop": STOP, **source.others}
     if not is_update:
-        config = preset(study, changes | source.changes)
-        _require_images(config, others["slides"])
+        config = _preset(study, changes | source.changes, others["slides"])
         made = init_run(RunDir(run), config, source.folder, split=split, **known)
     elif changes | source.changes:
         raise InputError(
@@ -236,12 +234,17 @@ def _changes(samples: tuple[str, ...], preparations: tuple[str, ...], split: Pat
     return changes
 
 
-def _require_images(config: RunConfig, slides: Path | None) -> None:
+def _preset(study: str, changes: dict[str, Any], slides: Path | None) -> RunConfig:
+    """Raises InputError as `preset`, and for ``slides`` where the study is of images."""
+    from hypoxia_hpc.config import preset
+
+    config = preset(study, changes)
     if config.source.kind == "folders" and slides is not None:
         raise InputError(
             f"the study {config.study} is of images in folders, and --slides names slides",
             remedy=f"hypoxia-hpc init RUN --study {config.study} --images DIR",
         )
+    return config
 
 
 def _rule(rule: str) -> Any:

@@ -13,7 +13,7 @@ from hypoxia_hpc.cli.stages import by_slide, of_cohort, set_aside
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import notes_text
 from hypoxia_hpc.cli.text.metrics import predictions_text
-from hypoxia_hpc.cli.text.planted import FROZEN_FEATURES, planted_text
+from hypoxia_hpc.cli.text.planted import FROZEN_FEATURES, PLANTED, planted_text
 from hypoxia_hpc.cli.text.words import spaced
 from hypoxia_hpc.errors import InputError, some_names
 from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
@@ -147,21 +147,22 @@ def predicted_path(run_dir: RunDir) -> int:
     "--study",
     default="hypoxia",
     show_default=True,
-    type=click.Choice(["hypoxia", "sclc", "sarcoma"]),
+    type=click.Choice(["hypoxia", "sclc", "sarcoma", "mgmt"]),
     help="hypoxia: is the tumour hypoxic? sclc: which tissue phenotypes go with survival? sarcoma: which of five soft "
-    "tissue sarcomas is it?",
+    "tissue sarcomas is it? mgmt: is the MGMT promoter methylated?",
 )
 @click.option("--seed", default=1, show_default=True, type=Whole(0, 2**31 - 1), help="Seed of everything.")
 @click.option(
     "--difference",
     type=Number(0, 1),
-    help="hypoxia: how much larger nuclei and their distance are in hypoxic tumours (logarithm); 0 plants nothing.",
+    help="hypoxia: how much larger nuclei and their distance are in hypoxic tumours; mgmt: how much brighter the rim "
+    "of methylated ones is (logarithms); 0 plants nothing.",
 )
 @click.option(
     "--patients",
     type=Whole(12, 1000),
-    help="Synthetic patients; 60 of hypoxia, 90 of sarcoma, 100 of sclc, which makes half as many for its outside "
-    "cohort.",
+    help="Synthetic patients; 60 of hypoxia and mgmt, 90 of sarcoma, 100 of sclc, which makes half as many for its "
+    "outside cohort.",
 )
 def demo(folder: Path, study: str, seed: int, difference: float | None, patients: int | None) -> int:
     """Make a small cohort of real slide or image files in DIR and take it down the whole path, offline.
@@ -178,19 +179,24 @@ def demo(folder: Path, study: str, seed: int, difference: float | None, patients
     sarcoma: 90 synthetic patients of five classes with six images each in folders, from three hospitals that stain in
     their own ways; a key table gives class and set. Heads on frozen features, metrics of every class, and survival by
     the predicted class.
+
+    mgmt: 60 synthetic patients with four series of MRI slices, half of them "methylated" by a known difference of the
+    tumour's rim; each series by itself and all of them fused, and what a split over images would have claimed.
     """
     from hypoxia_hpc.workers.demo_cohorts import has_trained_weights
 
     trained = has_trained_weights()
-    if study != "hypoxia" and difference is not None:
+    if study not in ("hypoxia", "mgmt") and difference is not None:
         raise InputError(
-            f"--difference {difference:g} is of the study hypoxia, and --study is {study}",
+            f"--difference {difference:g} is of the studies hypoxia and mgmt, and --study is {study}",
             remedy="leave out --difference",
         )
     if study == "sclc":
         return _demo_sclc(folder, seed, patients, trained=trained)
     if study == "sarcoma":
         return _demo_sarcoma(folder, seed, patients, trained=trained)
+    if study == "mgmt":
+        return _demo_mgmt(folder, seed, difference, patients, trained=trained)
     return _demo_hypoxia(folder, seed, difference, patients, trained=trained)
 
 
@@ -258,6 +264,29 @@ def _demo_sarcoma(folder: Path, seed: int, patients: int | None, *, trained: boo
     say("heads are trained on frozen features: fine-tuning of the whole network, as the study does it, is for a GPU")
     code = whole_path(run_dir)
     say(f"The images are in {cohort.images}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.word}")
+    return code
+
+
+def _demo_mgmt(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
+    from hypoxia_hpc.machine.cores import usable_cores
+    from hypoxia_hpc.stages.demo_mgmt import PATIENTS, mgmt_config, write_mgmt_cohort
+
+    images, labels = write_mgmt_cohort(
+        folder,
+        n_patients=PATIENTS if patients is None else patients,
+        difference=difference,
+        seed=seed,
+        trained=trained,
+        workers=usable_cores(),
+        progress=progress(),
+        stop=STOP,
+    )
+    run_dir = _initialised(folder / "run", mgmt_config(seed, trained=trained), images, labels)
+    _say_random(trained)
+    code = whole_path(run_dir)
+    if difference != 0:
+        say(PLANTED)
+    say(f"The images are in {images}, the run is {run_dir.root}: try hypoxia-hpc status {run_dir.word}")
     return code
 
 

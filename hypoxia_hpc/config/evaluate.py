@@ -41,6 +41,13 @@ class EvaluateTable(Table):
     pooling_threshold: Fraction = Field(
         0.5, description='of a tile\'s probability, for pooling = "share-above"', json_schema_extra=ADDED
     )
+    fusion: Literal["together", "late"] = Field(
+        "together",
+        description='of images in several series: what stands for a patient is pooled from all tiles "together", or '
+        '"late": from each series by itself, and of these the mean of the logits; attention weighs the tiles of all '
+        "series itself",
+        json_schema_extra=ADDED,
+    )
     image_split: bool = Field(
         False,
         description="also say what a split over images would have given, with tiles of the same patients in training "

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
+from hypoxia_hpc.analysis.pooling import SERIES
 from hypoxia_hpc.analysis.probe import Probed
 from hypoxia_hpc.evaluation.baselines import BASELINES, SITE, TYPE, makeable, uninformative
 from hypoxia_hpc.evaluation.claims import (
@@ -24,6 +25,7 @@ from hypoxia_hpc.evaluation.claims import (
 from hypoxia_hpc.evaluation.folds import baselines_within_folds, within_folds
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
+from hypoxia_hpc.evaluation.series import by_series
 from hypoxia_hpc.evaluation.warnings import GROUP_WORDS, Warned, figure_warnings, group_warnings, warnings_of
 from hypoxia_hpc.records import Json
 
@@ -36,7 +38,8 @@ NO_INTERVAL = {"low": None, "high": None}
 class Said:
     """Frames of predictions by level, each row with model, fold, set, patient_id, the label's columns, what the models
     and baselines say, and of slides and patients what `with_calls` adds. ``once``: those of slides and patients with
-    the mean of the folds that tested them, where repeats tested them several times."""
+    the mean of the folds that tested them, where repeats tested them several times; of ``series``, too, where patients
+    have several."""
 
     tiles: pd.DataFrame
     slides: pd.DataFrame
@@ -79,6 +82,7 @@ def content_of(said: Said, context: Context, measures: Measures) -> Json:
         "unchecked": _unchecked(context, by_fold, measures),
     }
     content["unchecked"] += not_measured(lead["model"], content)
+    content |= of_series(said, TEST, measures, context.units)
     if context.n_folds > 1:
         found = content["within_folds"] = within_folds(by_fold, measures, context.units)
         for name, replaced in baselines_within_folds(by_fold, found, measures, context.units).items():
@@ -97,6 +101,12 @@ def _warned(content: Json, heads: Mapping[str, pd.DataFrame], measures: Measures
     groups = groups_among(rows, units)
     of_figure = [] if len(groups) == 1 else figure_warnings(rows, headline, measures, "test patient")
     return [*group_warnings(groups), *of_figure, *warnings_of(content, measures, measures.least_p(rows))]
+
+
+def of_series(said: Said, set_name: str, measures: Measures, units: Units) -> Json:
+    """``series``: what `by_series` finds; nothing where patients have no series."""
+    rows = said.once.get(SERIES)
+    return {} if rows is None else {SERIES: by_series(rows, set_name, measures, units)}
 
 
 def compared_with(

@@ -10,7 +10,15 @@ import pandas as pd
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.baselines import BASELINES, baseline_rows, makeable_outside, uninformative
 from hypoxia_hpc.evaluation.claims import chances
-from hypoxia_hpc.evaluation.content import Said, compared_with, models_of, not_measured, of_groups, rows_by_model
+from hypoxia_hpc.evaluation.content import (
+    Said,
+    compared_with,
+    models_of,
+    not_measured,
+    of_groups,
+    of_series,
+    rows_by_model,
+)
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.warnings import Warned, figure_warnings, outside_warnings
 from hypoxia_hpc.records import Json
@@ -38,6 +46,7 @@ def outside_content(said: Said, lead: Json, facts: pd.DataFrame, measures: Measu
         **of_groups(heads, facts, measures, None),
     }
     content["unchecked"] = not_measured(leading, content)
+    content |= of_series(said, EXTERNAL, measures, None)
     own, least = heads.get(leading), 1.0
     warned: list[Warned] = []
     if own is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from hypoxia_hpc.analysis.chance import least_p
+from hypoxia_hpc.config.studies.study import Ceiling
 from hypoxia_hpc.errors import some, some_names
 from hypoxia_hpc.evaluation.baselines import BASELINES
 from hypoxia_hpc.evaluation.claims import ALPHA
@@ -93,6 +94,24 @@ def figure_warnings(rows: pd.DataFrame, headline: Json, measures: Measures, pati
             Warned("no-interval", f"{figure} has no interval, for they are too few: nothing can be said of the model.")
         ]
     return []
+
+
+def leak_warnings(content: Json, measures: Measures, ceiling: Ceiling | None, set_name: str = "test") -> list[Warned]:
+    """Where the lead model does better than a question of this ``ceiling`` has ever been answered."""
+    lead = content["lead"]["model"]
+    figure = content["models"].get(lead, {}).get(set_name, {}).get("patient", {}).get(measures.headline, {})
+    value = figure.get("value")
+    if ceiling is None or value is None or value <= ceiling.leak_above:
+        return []
+    return [
+        Warned(
+            "probable-leak",
+            f"A {measures.headline_words} of {value:.2f} is a probable leak, not a discovery: it is above "
+            f"{ceiling.leak_above:g}. {ceiling.text} Look for patients under two ids, for scanners, series or numbers "
+            "of images that differ between the classes, and for labels in images or in their names; then test on "
+            "patients of other hospitals.",
+        )
+    ]
 
 
 def _too_few(content: Json, least: float) -> Iterator[Warned]:

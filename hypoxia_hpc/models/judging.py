@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pandas as pd
+
+from hypoxia_hpc.analysis.pooling import SERIES
 from hypoxia_hpc.evaluation.content import Said
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import THRESHOLD, Operating, with_calls
@@ -20,11 +23,13 @@ def called(predictions: Predictions, operating: Mapping[str, Sequence[Operating]
     if not measures.calibrated:
         return predictions
     outcome = measures.outcome
-    slides, patients = (
-        with_calls(rows, operating, outcome.outputs, measures.calibrated, outcome.table.classes)
-        for rows in (predictions.slides, predictions.patients)
-    )
-    return replace(predictions, slides=slides, patients=patients)
+
+    def with_own(rows: pd.DataFrame) -> pd.DataFrame:
+        return with_calls(rows, operating, outcome.outputs, measures.calibrated, outcome.table.classes)
+
+    series = None if predictions.series is None else with_own(predictions.series)
+    slides, patients = with_own(predictions.slides), with_own(predictions.patients)
+    return replace(predictions, slides=slides, patients=patients, series=series)
 
 
 def said_of(predictions: Predictions, measures: Measures) -> Said:
@@ -34,6 +39,9 @@ def said_of(predictions: Predictions, measures: Measures) -> Said:
         level: over_repeats(rows, [name for name in averaged if name in rows])
         for level, rows in (("slide", predictions.slides), ("patient", predictions.patients))
     }
+    if predictions.series is not None:
+        parts = [own for _, own in predictions.series.groupby(SERIES, sort=True)]
+        once[SERIES] = pd.concat([over_repeats(own, [name for name in averaged if name in own]) for own in parts])
     return Said(predictions.tiles, predictions.slides, predictions.patients, once)
 
 

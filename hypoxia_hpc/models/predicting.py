@@ -10,6 +10,7 @@ from hypoxia_hpc.models.clusterings import ClusterTables, ClusterTally, saved_cl
 from hypoxia_hpc.models.finetuned import make_probabilities
 from hypoxia_hpc.models.patient_means import PatientMeans
 from hypoxia_hpc.models.predictions import Predictions, pooling_note, pooling_of, predict_cohort, saved_members
+from hypoxia_hpc.models.series import series_of_run
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Float64Array
 from hypoxia_hpc.runs.cohort import Cohort, FoldSets, by_patient, each_features, listened
@@ -35,10 +36,13 @@ def predict_features(
     members, pooling = saved_members(cohort.run, model_run, folds), pooling_of(config.evaluate)
     tally, means = ClusterTally(saved_clusterings(cohort.run, model_run, folds)), PatientMeans()
     states = by_patient(cohort.done)
+    series_of = series_of_run(cohort.run, [state.slide for state in states])
     progress.begin(stage, len(states), len(states), "slide")
     try:
         features = means.passing(tally.passing(listened(each_features(cohort, states), progress, stop)))
-        predictions = predict_cohort(members, states, features, cohort.patients, model_run.outcome(), pooling)
+        predictions = predict_cohort(
+            members, states, features, cohort.patients, model_run.outcome(), pooling, series_of
+        )
     finally:
         progress.end()
     if note := pooling_note(pooling, predictions):

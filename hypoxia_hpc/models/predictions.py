@@ -13,16 +13,26 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import pandas_dtype
+from pandas.api.types import pandas_dtype, union_categoricals
 
-from hypoxia_hpc.analysis.pooling import ATTENTION, Pooling, attention_weights, pool_tiles
+from hypoxia_hpc.analysis.pooling import (
+    ATTENTION,
+    SERIES,
+    Pooling,
+    attention_weights,
+    fused,
+    pool_series,
+    pool_tiles,
+)
 from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.config import EvaluateTable
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import NotReadyError
+from hypoxia_hpc.evaluation.series import LATE
 from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
+from hypoxia_hpc.models.series import SeriesOf
 from hypoxia_hpc.networks.heads.result import Columns
 from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.outcomes.outcome import Outcome
@@ -37,7 +47,7 @@ from hypoxia_hpc.stores.layout import content_digest
 
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
-TRAINING_FILE = "training.csv"
+TRAINING_FILE, SERIES_FILE = "training.csv", "series.csv"
 PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
 
 
@@ -54,11 +64,14 @@ class Member:
 class Predictions:
     """Three tables of the same models. ``tiles``: `tile_columns`, ``attention`` being what the tile weighs in its
     patient's bag, NaN for models that have none; ``slides`` and ``patients``: `columns_of` and patient_id. Labels are
-    <NA> where it is not known; so is the fold where a row is the mean over the models of all folds."""
+    <NA> where it is not known; so is the fold where a row is the mean over the models of all folds. ``series``: as
+    ``patients``, of each series of their images by itself, with that column, and of all of them fused late (`LATE`);
+    None where there are no series."""
 
     tiles: pd.DataFrame
     slides: pd.DataFrame
     patients: pd.DataFrame
+    series: pd.DataFrame | None = None
 
 
 def columns_of(outcome: Outcome) -> list[str]:
@@ -93,6 +106,7 @@ def predict_cohort(
     patients: Mapping[str, Patient],
     outcome: Outcome,
     pooling: Pooling,
+    series_of: SeriesOf | None = None,
 ) -> Predictions:
     """Every tile through every model, pooled to slides and patients: by ``pooling``, unless the model weighs tiles
     itself. ``features`` of ``states``, in their order, which has the slides of a patient together.
@@ -103,11 +117,12 @@ def predict_cohort(
     """
     found: dict[str, list[Predictions]] = {name: [] for name in models}
     for part in _parts(models, features):
-        base = _base(part, states)
+        base = _base(part, states, series_of)
         for name, members in models.items():
             frames = [base.assign(**_whole(part.said[name, number])) for number in range(len(members))]
             found[name].append(_of_part(name, members, frames, patients, outcome, pooling))
-    return Predictions(*(_joined(models, found, level) for level in ("tiles", "slides", "patients")))
+    levels = ("tiles", "slides", "patients", *(("series",) if series_of is not None else ()))
+    return Predictions(**{level: _joined(models, found, level) for level in levels})
 
 
 @dataclass(slots=True)
@@ -140,7 +155,7 @@ def _whole(said: Sequence[Columns]) -> Columns:
     return {column: np.concatenate([one[column] for one in said]) for column in said[0]}
 
 
-def _base(part: _Part, states: Sequence[SlideState]) -> pd.DataFrame:
+def _base(part: _Part, states: Sequence[SlideState], series_of: SeriesOf | None) -> pd.DataFrame:
     n_tiles = [len(xy) for _, xy in part.slides]
     xy_l0 = np.concatenate([xy for _, xy in part.slides])
     slides = pd.Categorical(
@@ -150,9 +165,13 @@ def _base(part: _Part, states: Sequence[SlideState]) -> pd.DataFrame:
     owners = pd.Categorical(patients, sorted({one.slide.patient_id for one in states}))
     # As categories: 26 million tiles with a string each would take gigabytes.
     rows = np.repeat(np.arange(len(part.slides)), n_tiles)
-    return pd.DataFrame(
+    base = pd.DataFrame(
         {"slide_id": slides.take(rows), "patient_id": owners.take(rows), "x_l0": xy_l0[:, 0], "y_l0": xy_l0[:, 1]}
     )
+    if series_of is None:
+        return base
+    series = union_categoricals([series_of(slide, len(xy)) for slide, xy in part.slides])
+    return base.assign(**{SERIES: series})
 
 
 def _of_part(
@@ -165,7 +184,7 @@ def _of_part(
 ) -> Predictions:
     """``frames``: the tiles of a part as each member sees them."""
     columns, labels = [*columns_of(outcome), "patient_id"], label_columns(patients, outcome)
-    tiles, slides, pooled = [], [], []
+    tiles, slides, pooled, by_series = [], [], [], []
     for member, frame in zip(members, frames, strict=True):
 
         def labelled(rows: pd.DataFrame, member: Member = member) -> pd.DataFrame:
@@ -182,9 +201,20 @@ def _of_part(
         tiles.append(labelled(frame.assign(attention=attention))[tile_columns(outcome)])
         slides.append(labelled(pool_tiles(frame, "slide", outcome.outputs, outcome.link, pooling))[columns])
         pooled.append(labelled(pool_tiles(frame, "patient", outcome.outputs, outcome.link, pooling))[columns])
+        if SERIES in frame:
+            alone = labelled(pool_series(frame, "patient", outcome.outputs, outcome.link, pooling))
+            by_series.append(with_late(alone[[*columns, SERIES]], outcome))
     said = (*outcome.outputs, "attention")
     of_tiles = _once(_of_folds(tiles, SETS[-1:], said), said)
-    return Predictions(of_tiles, _of_folds(slides, SETS, said), _of_folds(pooled, SETS, said))
+    of_series = _of_folds(by_series, SETS, said) if by_series else None
+    return Predictions(of_tiles, _of_folds(slides, SETS, said), _of_folds(pooled, SETS, said), of_series)
+
+
+def with_late(by_series: pd.DataFrame, outcome: Outcome) -> pd.DataFrame:
+    """Patients of one model by series, and behind them each of them once, all series fused late."""
+    keys = ["id", "patient_id"]
+    whole = fused(by_series, keys, outcome.outputs, outcome.link).assign(**{SERIES: LATE})
+    return pd.concat([by_series, whole[by_series.columns]], ignore_index=True)
 
 
 def _once(tiles: pd.DataFrame, said: Sequence[str]) -> pd.DataFrame:
@@ -216,7 +246,7 @@ def over_repeats(pooled: pd.DataFrame, outputs: Sequence[str]) -> pd.DataFrame:
 
 def pooling_of(table: EvaluateTable) -> Pooling:
     """The pooling that [evaluate] asks for."""
-    return Pooling(table.pooling, table.pooling_k, table.pooling_threshold)
+    return Pooling(table.pooling, table.pooling_k, table.pooling_threshold, table.fusion == "late")
 
 
 def pooling_note(pooling: Pooling, predictions: Predictions) -> str:
@@ -262,7 +292,8 @@ def _joined(
     frames: list[pd.DataFrame] = []
     for name in models:
         whole = pd.concat([getattr(part, level) for part in found[name]], ignore_index=True)
-        frames.append(whole if level == "tiles" else whole.sort_values(["fold", "id"], kind="stable"))
+        by = ["fold", "id", *([SERIES] if level == "series" else [])]
+        frames.append(whole if level == "tiles" else whole.sort_values(by, kind="stable"))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -272,14 +303,17 @@ def write_predictions(
     clusters: ClusterTables | None = None,
     training: pd.DataFrame | None = None,
 ) -> str:
-    """Commit patients.csv, slides.csv and tiles.parquet as one folder, with clusters.csv and tile_clusters.parquet
-    where there are clusters, and training.csv where ``training`` is given; equal predictions give equal bytes.
+    """Commit patients.csv, slides.csv and tiles.parquet as one folder, with series.csv where there are series,
+    clusters.csv and tile_clusters.parquet where there are clusters, and training.csv where ``training`` is given; equal
+    predictions give equal bytes.
 
     Returns their :func:`predictions_digest`.
     """
     with committing_directory(folder, lambda _: False, sealed=False) as made:
         for name, table in ((SLIDES_FILE, predictions.slides), (PATIENTS_FILE, predictions.patients)):
             (made / name).write_text(csv_text(table.drop(columns="patient_id")), encoding="utf-8")
+        if predictions.series is not None:
+            (made / SERIES_FILE).write_text(csv_text(predictions.series.drop(columns="patient_id")), encoding="utf-8")
         predictions.tiles.to_parquet(made / TILES_FILE, index=False, compression="zstd")
         if clusters is not None:
             (made / CLUSTERS_FILE).write_text(csv_text(clusters.shares), encoding="utf-8")
@@ -321,6 +355,5 @@ def _digest(folder: Path) -> str:
     names = [PATIENTS_FILE, SLIDES_FILE]
     if (folder / CLUSTERS_FILE).exists() or (folder / TILE_CLUSTERS_FILE).exists():
         names.append(CLUSTERS_FILE)
-    if (folder / TRAINING_FILE).exists():
-        names.append(TRAINING_FILE)
+    names += [name for name in (TRAINING_FILE, SERIES_FILE) if (folder / name).exists()]
     return content_digest({name: sha256_of(folder / name, MOST_PREDICTIONS_BYTES) for name in names})

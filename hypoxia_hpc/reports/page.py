@@ -19,6 +19,7 @@ from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
 from hypoxia_hpc.reports.remark import remark
+from hypoxia_hpc.reports.series import series_table
 from hypoxia_hpc.reports.summary import summarise
 from hypoxia_hpc.reports.survival import SET_COLUMNS, SurvivalPart, survival_parts
 from hypoxia_hpc.reports.tables import DataTable
@@ -33,6 +34,7 @@ PAGE = "index.html"
 SECTIONS = {
     "compared": "Runs",
     "metrics": "Metrics",
+    "series": "Series",
     "patients": "Patients",
     "groups": "Types and sites",
     "survival": "Survival",
@@ -144,6 +146,7 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "call_rule": kind.call_rule(data, lead),
         "probe": content.probe_sentence(data.metrics),
         "metric_tables": {name: content.metric_tables(data, name) for name in ("test", "external", "valid", "train")},
+        "series_table": series_table(data, kind),
         "metric_groups": kind.metric_groups(data),
         "drawings": drawings,
         "cluster_rows": [] if data.phenotypes is None else cluster_rows(data.phenotypes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypoxia_hpc.config import STUDIES
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.data import ReportData
 from hypoxia_hpc.reports.kinds.kind import Kind
@@ -64,11 +65,17 @@ def summarise(data: ReportData, kind: Kind) -> Summary:
         kind.question(data.outcome),
         answer,
         verdict(data.metrics.get("chance", {}), lead),
-        tuple(filter(None, notes)),
+        tuple(filter(None, (*notes, _ceiling(data)))),
         tuple(str(one["text"]) for one in data.metrics.get("warnings", ())),
         tuple(_unchecked(str(one["check"]), str(one["why"])) for one in data.metrics.get("unchecked", ())),
         beside(data, kind, lead, set_name) if found.get("value") is not None else (),
     )
+
+
+def _ceiling(data: ReportData) -> str:
+    """How well the study's question can be answered at all, where that is known."""
+    study = STUDIES.get(data.settings.get("study", ""))
+    return "" if study is None or study.ceiling is None else study.ceiling.text
 
 
 def _unchecked(check: str, why: str) -> str:

@@ -35,7 +35,7 @@ from hypoxia_hpc.runs.slice_rows import slice_rows
 from hypoxia_hpc.runs.sources import Joined, Sources, joined_to, known_labels
 from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.finding import Found, files_below, is_selected
-from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet
+from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet, read_pixels
 from hypoxia_hpc.slides.slice_files import is_volume, slice_header
 from hypoxia_hpc.stores.commit import machine_errors
 
@@ -278,13 +278,32 @@ def _milliseconds(header: ImageHeader, n: int) -> float:
 
 
 def equal_images(cohort: ImageCohort, stop: threading.Event) -> tuple[str, ...]:
-    """Images of several patients with equal files, as ``a = b``."""
+    """Images of several patients with equal files, as ``a = b``; those of one gray level, as empty slices are, show no
+    patient."""
     folder = cohort.joined.found.root or Path()
     files = [(folder / row.path, _size(folder / row.path)) for row in cohort.rows]
     groups = [[cohort.rows[place] for place in places] for places in equal_files(files, stop)]
     return tuple(
-        " = ".join(row.path for row in group) for group in groups if len({row.patient_id for row in group}) > 1
+        _named(group)
+        for group in groups
+        if len({row.patient_id for row in group}) > 1 and not _is_blank(folder / group[0].path)
     )
+
+
+def _named(group: Sequence[ImageRow]) -> str:
+    """Of hundreds, the first of each of two patients."""
+    first = group[0]
+    other = next(row for row in group if row.patient_id != first.patient_id)
+    more = len(group) - 2
+    return f"{first.path} = {other.path}{f' and {more:,} more' if more else ''}"
+
+
+def _is_blank(path: Path) -> bool:
+    try:
+        pixels = read_pixels(path)[..., :3]
+    except SlideError:
+        return False
+    return bool((pixels == pixels[:1, :1]).all())
 
 
 def _size(path: Path) -> int:

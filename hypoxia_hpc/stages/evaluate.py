@@ -11,6 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.analysis.probe import Probed, probe_groups
+from hypoxia_hpc.config import STUDIES
 from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.evaluation.baselines import SITE, baseline_rows, makeable, training_facts
 from hypoxia_hpc.evaluation.content import Context, content_of
@@ -18,6 +19,7 @@ from hypoxia_hpc.evaluation.image_split import image_split, image_split_warning
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.outside import stain_warning
+from hypoxia_hpc.evaluation.warnings import leak_warnings
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
 from hypoxia_hpc.models.facts import facts_of_predicted, kept_together, training_table
 from hypoxia_hpc.models.judging import called, said_of, write_metrics
@@ -66,7 +68,11 @@ def evaluate(run: RunDir, *, progress: Progress, stop: threading.Event) -> Evalu
         measures = measures_of(cohort.outcome, cohort.config.evaluate, cohort.config.train.folds)
         predictions, context = _judged(cohort, folds, made, colours, measures)
         measured = content_of(said_of(predictions, measures), context, measures)
-        measured["warnings"] += map(asdict, stain_warning(stain_doubts(colours), len(slides)))
+        study = STUDIES[cohort.config.study]
+        if study.is_stained:
+            measured["warnings"] += map(asdict, stain_warning(stain_doubts(colours), len(slides)))
+        leaks = leak_warnings(measured, measures, study.ceiling)
+        measured["warnings"] = [*map(asdict, leaks), *measured["warnings"]]
         if cohort.config.evaluate.image_split:
             measured["image_split"] = image_split(
                 *tile_sample(cohort, stage=STAGE, progress=progress, stop=stop), measures

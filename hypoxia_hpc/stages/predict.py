@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
+from hypoxia_hpc.config import STUDIES
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
 from hypoxia_hpc.evaluation.kinds import measures_of
 from hypoxia_hpc.evaluation.measures import Measures
@@ -18,6 +19,7 @@ from hypoxia_hpc.evaluation.outside import (
     stain_warning,
     trained_on_warning,
 )
+from hypoxia_hpc.evaluation.warnings import leak_warnings
 from hypoxia_hpc.models.colours import slide_colours, stain_doubts
 from hypoxia_hpc.models.comparable import Runs, records_of, refuse_other_features, refuse_other_source, regions_note
 from hypoxia_hpc.models.facts import facts_of_predicted, read_training
@@ -154,7 +156,10 @@ def _predict(
     facts = facts_of_predicted(cohort, predictions.patients, colours)
     predictions, lacking = _with_baselines(predictions, facts, model_run, chosen, measures)
     content = outside_content(said_of(predictions, measures), chosen.metrics["lead"], facts, measures)
-    found = [*held.warnings, *trained_on_warning(known or {}), *stain_warning(stain_doubts(colours), len(slides))]
+    study = STUDIES[model_run.config().study]
+    found = [*leak_warnings(content, measures, study.ceiling, EXTERNAL), *held.warnings]
+    found += trained_on_warning(known or {})
+    found += stain_warning(stain_doubts(colours), len(slides)) if study.is_stained else []
     content["warnings"] = [*map(asdict, found), *content["warnings"]]
     content |= {"operating": chosen.metrics["operating"], "reference": held.entry, USED: chosen.used}
     content["unchecked"] = [*unchecked(chosen, known, lacking), *content["unchecked"]]

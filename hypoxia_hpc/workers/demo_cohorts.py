@@ -1,4 +1,5 @@
-"""What the demos share: slides or images written by several processes, a folder for one cohort, and their network."""
+"""What the demos share: slides or folders of images that several processes write, a folder that keeps to one cohort,
+and their network."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from hypoxia_hpc.networks.backbones.resolve import find_network
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import MOST_RECEIPT_BYTES, read_plain
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.stores.commit import committed_file, committing_directory, machine_errors
 from hypoxia_hpc.workers.pool import FailedItem, deal
 
+Job = tuple[Path, Callable[[Path], None]]
 MOST_SHOWN = 200  # characters of what a folder was made from
 
 # The study's own weights cannot be had offline. Those of this network come with a Python package; without it, the
@@ -43,11 +45,29 @@ def write_slides(
     """Write the slides that are not there yet, each by its function, which child processes can be given; ``noun``: what
     they are called. Raises MachineError, Stopped."""
     progress.begin(f"demo {noun}s", len(jobs), len(jobs), noun)
+    _write(jobs, _write_slide, workers, progress, stop)
+
+
+def write_folders(
+    jobs: Mapping[Path, Callable[[Path], None]], workers: int, progress: Progress, stop: threading.Event
+) -> None:
+    """The same for folders of images, a patient's in each: its function fills an empty one."""
+    progress.begin("demo patients", len(jobs), len(jobs), "patient")
+    _write(jobs, _write_folder, workers, progress, stop)
+
+
+def _write(
+    jobs: Mapping[Path, Callable[[Path], None]],
+    work: Callable[[Job, Callable[[int], None]], None],
+    workers: int,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
     try:
         todo = [(target, write) for target, write in jobs.items() if not target.exists()]
         for _ in range(len(jobs) - len(todo)):
             progress.item(1)
-        for event in deal(todo, _write_slide, workers=workers, stop=stop):
+        for event in deal(todo, work, workers=workers, stop=stop):
             if isinstance(event, FailedItem):
                 raise MachineError(f"{event.item[0]} could not be written: {event.detail}", remedy="run it again")
             progress.item(1)
@@ -77,7 +97,13 @@ def refuse_other_content(folder: Path, made_from: Json) -> None:
     committed_file(file, text)
 
 
-def _write_slide(job: tuple[Path, Callable[[Path], None]], _: Callable[[int], None]) -> None:
+def _write_folder(job: Job, _: Callable[[int], None]) -> None:
+    target, write = job
+    with committing_directory(target, lambda _: False, sealed=False) as made:
+        write(made)
+
+
+def _write_slide(job: Job, _: Callable[[int], None]) -> None:
     target, write = job
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / target.name

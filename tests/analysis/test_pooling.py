@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hypoxia_hpc.analysis.pooling import Pooling, attention_weights, pool_tiles
+from hypoxia_hpc.analysis.pooling import SERIES, Pooling, attention_weights, fused, pool_series, pool_tiles
 
 
 def tiles_of(n, seed):
@@ -162,3 +162,50 @@ def test_attention_of_any_size_overflows_nowhere():
     sums = pd.Series(attention_weights(tiles)).groupby(tiles["patient_id"]).sum()
     assert sums.tolist() == pytest.approx([1.0] * len(sums))
     assert len(pool_tiles(tiles[:0], "slide")) == len(attention_weights(tiles[:0])) == 0
+
+
+def series_of(n, seed):
+    tiles = tiles_of(n, seed)
+    return tiles.assign(**{SERIES: [("FLAIR", "T1w", "T2w")[i % 3] for i in range(n)]})
+
+
+def test_late_fusion_is_the_mean_of_the_logits_of_series():
+    """Also where a patient lacks a series, and in any order of the rows."""
+    tiles = series_of(200, 2)
+    tiles = tiles[(tiles["patient_id"] != "p1") | (tiles[SERIES] != "T1w")]
+    late = pool_tiles(tiles, "patient", pooling=Pooling(is_late=True))
+    rows = tiles[["patient_id", SERIES, "probability"]].itertuples(index=False, name=None)
+    expected = naive.late_fusion(rows)
+    assert late["id"].tolist() == sorted(expected)
+    assert late["probability"].tolist() == pytest.approx([expected[name] for name in late["id"]], rel=1e-12)
+    assert late["n_tiles"].tolist() == pool_tiles(tiles, "patient")["n_tiles"].tolist()
+    shuffled = tiles.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(
+        late, pool_tiles(shuffled, "patient", pooling=Pooling(is_late=True)), check_exact=True
+    )
+
+
+def test_series_count_for_nothing_where_they_are_not_asked_for_or_a_model_weighs_tiles():
+    tiles = series_of(90, 4)
+    plain = pool_tiles(tiles.drop(columns=SERIES), "slide")
+    pd.testing.assert_frame_equal(pool_tiles(tiles, "slide"), plain)
+    pd.testing.assert_frame_equal(pool_tiles(tiles.drop(columns=SERIES), "slide", pooling=Pooling(is_late=True)), plain)
+    weighed = tiles.assign(attention_logit=0.5, logit=np.linspace(-2, 2, len(tiles)))
+    both = [pool_tiles(weighed, "patient", pooling=Pooling(is_late=late)) for late in (False, True)]
+    pd.testing.assert_frame_equal(*both)
+
+
+@pytest.mark.parametrize(("link", "expected"), [("softmax", [0.5, 0.5]), ("identity", [0.5, 0.5])])
+def test_what_is_fused_depends_on_what_is_said(link, expected):
+    tiles = pd.DataFrame(
+        {"slide_id": "s", "patient_id": "p", SERIES: ["a", "a", "b"], "one": [1.0, 0.6, 0.2], "other": [0.0, 0.4, 0.8]}
+    )
+    by_series = pool_series(tiles, "patient", ("one", "other"), link, Pooling())
+    assert by_series[["one", "other"]].to_numpy().tolist() == [pytest.approx([0.8, 0.2]), pytest.approx([0.2, 0.8])]
+    found = fused(by_series, ["id"], ("one", "other"), link)
+    assert found[["one", "other"]].to_numpy()[0].tolist() == pytest.approx(expected)
+
+
+def test_a_series_of_which_a_model_is_certain_does_not_decide_alone():
+    tiles = pd.DataFrame({"slide_id": "s", "patient_id": "p", SERIES: ["a", "b"], "probability": [0.0, 1.0]})
+    assert pool_tiles(tiles, "patient", pooling=Pooling(is_late=True))["probability"].tolist() == pytest.approx([0.5])

@@ -493,10 +493,12 @@ def test_the_mgmt_study_has_its_published_numbers() -> None:
     assert (config.source.kind, config.source.pattern) == ("folders", "{patient}/{series}/{image}")
     assert config.outcome.classes == ("unmethylated", "methylated")
     assert (config.tile.tile_px, config.tile.large_images, config.tile.max_background) == (224, "resize", 1.0)
+    assert config.tile.series.scale == "percentiles"
     assert (config.extract.backbone, config.extract.weights) == ("vgg16", "imagenet")
     assert (config.train.heads, config.train.clusterings) == (("relu", "attention"), ())
     table = config.train.relu
     assert (table.units, table.learning_rate, table.batch_size) == ((128, 64, 32, 16), 0.0005, 32)
+    assert config.evaluate.fusion == "late"
     assert not config.evaluate.image_split, "the figure of a split over images is shown on request"
 
 

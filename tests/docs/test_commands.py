@@ -28,6 +28,11 @@ RUN_ELSEWHERE = {
     "make demo": ("tests/journey/conftest.py", ['"-m", "hypoxia_hpc"', '"demo"']),
     "hypoxia-hpc demo small --patients 12": (JOURNEY, ['hypoxia("demo", demo, "--patients", N)']),
     "hypoxia-hpc demo sclc-demo --study sclc": ("tests/stages/test_demo_sclc.py", ['"demo"', '"--study", "sclc"']),
+    "hypoxia-hpc demo mgmt-demo --study mgmt": ("tests/stages/test_demo_mgmt.py", ['"demo"', '"--study", "mgmt"']),
+    "hypoxia-hpc init MGMT_RUN --study mgmt --images MRI --patients train_labels.csv": (
+        "tests/journey/test_mgmt.py",
+        ['"init", run, "--study", "mgmt", "--images", images, "--patients", labels'],
+    ),
     "hypoxia-hpc status small/run": (JOURNEY, ['hypoxia("status", demo / "run"']),
     "hypoxia-hpc verify small/run": (JOURNEY, ['hypoxia("verify", demo / "run"']),
     "hypoxia-hpc doctor small/run": (JOURNEY, ['hypoxia("doctor", demo / "run"']),

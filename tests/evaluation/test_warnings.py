@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from judged import measures, rows_of
 
+from hypoxia_hpc.config import STUDIES
 from hypoxia_hpc.config.outcome import OUTCOME_KINDS
-from hypoxia_hpc.evaluation.warnings import figure_warnings, group_warnings, warnings_of
+from hypoxia_hpc.evaluation.warnings import figure_warnings, group_warnings, leak_warnings, warnings_of
 
 RIGHT: dict[str, Any] = {
     "lead": {"model": "m"},
@@ -37,6 +38,16 @@ RIGHT: dict[str, Any] = {
 
 def found(content: dict[str, Any], least: float = 0.0) -> dict[str, str]:
     return {one.kind: one.text for one in warnings_of(content, measures("binary"), least)}
+
+
+@pytest.mark.parametrize(("value", "n"), [(0.71, 1), (0.70, 0), (None, 0)])
+def test_what_is_better_than_a_question_was_ever_answered_is_a_probable_leak(value: float | None, n: int) -> None:
+    content = {"lead": {"model": "m"}, "models": {"m": {"external": {"patient": {"roc_auc": {"value": value}}}}}}
+    ceiling, judge = STUDIES["mgmt"].ceiling, measures("binary")
+    said = leak_warnings(content, judge, ceiling, "external")
+    assert [one.kind for one in said] == ["probable-leak"] * n
+    assert all("ROC AUC of 0.71 is a probable leak" in one.text and "had 0.56" in one.text for one in said)
+    assert leak_warnings(content, judge, None, "external") == leak_warnings(content, judge, ceiling) == []
 
 
 def test_nothing_is_said_where_all_is_well() -> None:

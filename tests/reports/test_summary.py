@@ -94,6 +94,14 @@ def test_outside_patients_are_called_so(empty_report: ReportData) -> None:
     assert summarise(data, BINARY).answer.endswith("on 24 outside patients, model tanh.")
 
 
+def test_what_a_question_has_been_answered_with_is_said(empty_report: ReportData) -> None:
+    """Whether or not the run found anything."""
+    of_study = dataclasses.replace(empty_report, settings={"study": "mgmt"})
+    (note,) = summarise(of_study, BINARY).notes
+    assert "ROC AUC of about 0.6 on outside patients: the winner of the RSNA-MICCAI challenge had 0.56" in note
+    assert summarise(dataclasses.replace(empty_report, settings={"study": "hypoxia"}), BINARY).notes == ()
+
+
 def test_nothing_is_no_answer(empty_report: ReportData) -> None:
     assert summarise(empty_report, BINARY).answer == "No model has been evaluated on test patients yet."
 

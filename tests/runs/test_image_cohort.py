@@ -91,7 +91,15 @@ def test_equal_images_of_several_patients_are_named(tmp_path: Path) -> None:
     for copy in ("A/3.png", "B/2.png"):
         (folder / copy).write_bytes((folder / "A" / "1.png").read_bytes())
     cohort = image_cohort(Sources(folder), SourceTable(kind="folders"), BINARY)
-    assert equal_images(cohort, threading.Event()) == ("A/1.png = A/3.png = B/2.png",)
+    assert equal_images(cohort, threading.Event()) == ("A/1.png = B/2.png and 1 more",)
+
+
+def test_empty_images_are_of_no_patient(tmp_path: Path) -> None:
+    folder = write(tmp_path / "images", "A/1.png", "B/1.png")
+    for name in ("A/2.png", "B/2.png"):
+        Image.new("I;16", (12, 12)).save(folder / name)
+    cohort = image_cohort(Sources(folder), SourceTable(kind="folders"), BINARY)
+    assert equal_images(cohort, threading.Event()) == ()
 
 
 def test_a_path_is_found_whatever_the_form_of_its_accents(tmp_path: Path) -> None:

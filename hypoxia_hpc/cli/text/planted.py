@@ -1,4 +1,4 @@
-"""What ``demo --study sclc`` shows: what was found against what was planted."""
+"""What demos show of what was planted."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 FROZEN_FEATURES = (
     "clusters are trained on frozen features, not on pixels: contrastive training of the whole network, as the study "
     "does it, is for a GPU"
+)
+PLANTED = (
+    "the difference was planted, and is larger than any that was found in patients: on such a cohort the report's "
+    "warning of a probable leak is to be expected"
 )
 
 
