@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+from simplejpeg import decode_jpeg
 
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.reading import open_plain, read_plain
@@ -31,6 +32,8 @@ DEEP_GRAYS = ("I;16", "I;16L", "I;16B", "I;16N")
 MODES = (*COLOURS, *GRAYS, *DEEP_GRAYS)
 # Of gray slices, which are scaled: 32 bits and floating point, too.
 GRAY_MODES = (*MODES, "I", "F")
+# By position: fast and inexact DCT, fast and inexact upsampling, least height, least width, least reduction.
+ACCURATE = (False, False, 0, 0, 1)
 BITS, PHOTOMETRIC, PLANAR = 258, 262, 284
 # What Pillow raises for files that are damaged.
 ROTTEN = (
@@ -86,11 +89,26 @@ def decoded_image(data: bytes) -> UInt8Array:
         if image.format == "JPEG" and data.count(START_OF_SCAN) > MOST_SCANS:
             raise SlideError("unreadable", f"a JPEG of more than {MOST_SCANS} scans", remedy=REMEDY)
         try:
-            image.load()
-            return _pixels(ImageOps.exif_transpose(image), TiffTags.of(image))
+            pixels = _jpeg_as_it_lies(data, image)
+            if pixels is not None:
+                return pixels
+            ImageOps.exif_transpose(image, in_place=True)
+            return _pixels(image, TiffTags.of(image))
         except ROTTEN as error:
             problem = f"its pixels do not decode: {error}"
             raise SlideError("unreadable", problem, remedy="fetch the file again, or leave it out") from None
+
+
+def _jpeg_as_it_lies(data: bytes, image: Image.Image) -> UInt8Array | None:
+    """The same pixels without Pillow's copies of them; None where it is no JPEG in colour that is sound and is shown as
+    it lies in the file."""
+    if image.format != "JPEG" or image.mode != "RGB" or image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        return None
+    pixels = np.empty((image.height, image.width, 4), dtype=np.uint8)
+    try:
+        return np.asarray(decode_jpeg(data, "RGBX", *ACCURATE, pixels))
+    except ValueError:  # Pillow says what is wrong, or passes over it
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +132,8 @@ def _pixels(image: Image.Image, tags: TiffTags) -> UInt8Array:
         gray = (np.asarray(image).astype(np.uint16) >> (tags.bits - 8)).astype(np.uint8)
         return np.repeat((255 - gray if tags.is_white_zero else gray)[..., None], 4, axis=2)
     clear = image.has_transparency_data
-    raw = image.convert("RGBA").tobytes() if clear else image.convert("RGB").tobytes("raw", "RGBX")
+    wanted = "RGBA" if clear else "RGB"
+    raw = (image if image.mode == wanted else image.convert(wanted)).tobytes("raw", "RGBA" if clear else "RGBX")
     pixels = np.frombuffer(bytearray(raw), dtype=np.uint8).reshape(height, width, 4)
     if clear:
         composite_on_white(pixels)

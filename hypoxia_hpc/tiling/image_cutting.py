@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,19 +22,20 @@ from hypoxia_hpc.tiling.kernels.assembly import unpack_tile
 from hypoxia_hpc.tiling.kernels.packed import count_background, most_background_of
 
 Fit = Literal["cut", "stretch", "pad"]
+WHOLE = (slice(None), slice(None))  # rows and columns of a tile
 
 
 @dataclass(frozen=True, slots=True)
 class ImageTiles:
-    """The tiles of one image, row by row: ``columns`` by ``rows`` of them. ``packed`` uint32 (rows · px, columns · px);
-    ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels; ``kept`` bool (rows, columns);
-    ``own`` are the rows and columns of a tile that are not filled up."""
+    """The tiles of one image, row by row: ``columns`` by ``rows`` of them. ``packed`` uint32 (rows · px, at least
+    columns · px); ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels; ``kept`` bool (rows,
+    columns); ``own`` are the rows and columns of a tile that are not filled up."""
 
     fit: Fit
     packed: NDArray[np.uint32]
     background: NDArray[np.float32]
     kept: NDArray[np.bool_]
-    own: tuple[slice, slice] = (slice(None), slice(None))
+    own: tuple[slice, slice] = WHOLE
 
     @property
     def rows(self) -> int:
@@ -79,7 +80,7 @@ def image_tiles(pixels: UInt8Array, table: TileTable) -> ImageTiles:
     fit, px = fit_of(width, height, table), table.tile_px
     if fit == "cut":
         shape = (height // px, width // px)
-        cut = np.ascontiguousarray(pixels[: shape[0] * px, : shape[1] * px]).view("<u4")[..., 0]
+        cut = np.ascontiguousarray(pixels).view("<u4")[: shape[0] * px, :, 0]
         bands = [cut[row * px : (row + 1) * px] for row in range(shape[0])]
         light = [[count_background(band, column * px, px, table.white) for column in range(shape[1])] for band in bands]
         return _judged(fit, cut, np.array(light, dtype=np.int64).reshape(shape), px * px, table)
@@ -87,12 +88,19 @@ def image_tiles(pixels: UInt8Array, table: TileTable) -> ImageTiles:
     own = inner.view("<u4")[..., 0]
     counted = np.array([[count_background(own, 0, own.shape[1], table.white)]], dtype=np.int64)
     padded = _padded(inner, px, table.pad_value).view("<u4")[..., 0]
-    return replace(_judged(fit, padded, counted, own.size, table), own=_inner_place(own.shape, px))
+    return _judged(fit, padded, counted, own.size, table, _inner_place(own.shape, px))
 
 
-def _judged(fit: Fit, packed: NDArray[np.uint32], light: Int64Array, n_px: int, table: TileTable) -> ImageTiles:
+def _judged(
+    fit: Fit,
+    packed: NDArray[np.uint32],
+    light: Int64Array,
+    n_px: int,
+    table: TileTable,
+    own: tuple[slice, slice] = WHOLE,
+) -> ImageTiles:
     kept = light <= most_background_of(n_px, table.max_background)
-    return ImageTiles(fit, packed, (light / n_px).astype(np.float32), kept)
+    return ImageTiles(fit, packed, (light / n_px).astype(np.float32), kept, own)
 
 
 def _inner_place(shape: tuple[int, ...], px: int) -> tuple[slice, slice]:

@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from image_folders import tissue
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -60,6 +61,21 @@ def test_palettes_transparency_and_turns_are_resolved(tmp_path: Path) -> None:
     exif[0x0112] = 6  # Orientation: turn by 90 degrees to the right
     Image.fromarray(PIXELS).save(tmp_path / "turned.png", exif=exif)
     assert np.array_equal(read_image(tmp_path / "turned.png"), np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("turned", [1, 6])
+@pytest.mark.parametrize("is_progressive", [False, True])
+def test_pixels_of_a_jpeg_are_those_of_pillow(subsampling: int, turned: int, is_progressive: bool) -> None:
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = turned
+    options = {"quality": 80, "subsampling": subsampling, "progressive": is_progressive, "exif": exif}
+    Image.fromarray(tissue(3, 33, 50)).save(file, "JPEG", **options)
+    expected = np.asarray(Image.open(file).convert("RGB"))
+    found = decoded_image(file.getvalue())[..., :3]
+    assert np.array_equal(found, np.rot90(expected, -1) if turned == 6 else expected)
+    with pytest.raises(SlideError, match="do not decode"):
+        decoded_image(file.getvalue()[:-200])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +161,7 @@ def most_background_px(tile_px: int, max_background: float) -> int:
     return most_background_of(tile_px**2, max_background)
 
 
+@lru_cache
 def most_background_of(n_px: int, max_background: float) -> int:
     """The same of a tile that has ``n_px`` pixels of an image, the others filled up."""
     return math.floor(Fraction(str(max_background)) * n_px)
