@@ -65,6 +65,14 @@ RUN_ELSEWHERE = {
     ),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
     "hypoxia-hpc export RUN --to qupath": ("tests/stages/test_export.py", ['hypoxia("export", run.root, "--to"']),
+    "hypoxia-hpc init SARCOMAS --study sarcoma --images IMAGES --images-table key.csv --patients follow_up.csv": (
+        "tests/journey/test_sarcoma.py",
+        ['"--images-table", cohort.key, "--patients", cohort.follow_up', '"init", run, "--study", "sarcoma"'],
+    ),
+    "hypoxia-hpc demo sarcoma-demo --study sarcoma": (
+        "tests/stages/test_demo_sarcoma.py",
+        ['"demo", demo, "--study", "sarcoma"'],
+    ),
     "hypoxia-hpc weights check": ("tests/networks/backbones/test_check.py", ['"weights", "check"']),
     "hypoxia-hpc weights fetch": ("tests/networks/backbones/test_check.py", ['"weights", "fetch"']),
     "hypoxia-hpc site": ("tests/cluster/test_live_submit.py", ['hypoxia("site")']),
