@@ -14,12 +14,15 @@ SLIDE = Stains(np.array([[0.62, 0.12], [0.70, 0.98], [0.35, 0.16]]), np.array([2
 OTHER = Stains(np.array([[0.52, 0.22], [0.74, 0.90], [0.43, 0.38]]), np.array([1.5, 1.0]), np.full(3, 235.0))
 
 
-def dyed(stains: Stains = SLIDE, side: int = 120, seed: int = 0, glass: float = 0.2) -> Any:
-    """Nuclei and stroma, uint8 (side, side, 3): three pixels in ten hold haematoxylin, the others eosin, and a little
-    of the other; the concentrations' 99th percentiles are those of ``stains``. The upper part of it is bare glass."""
+def dyed(
+    stains: Stains = SLIDE, side: int = 120, seed: int = 0, glass: float = 0.2, share_of_nuclei: float = 0.3
+) -> Any:
+    """Nuclei and stroma, uint8 (side, side, 3): ``share_of_nuclei`` of the pixels hold haematoxylin, the others eosin,
+    and a little of the other; the concentrations' 99th percentiles are those of ``stains``. The upper part of it is
+    bare glass."""
     rng = np.random.default_rng(seed)
     n = side * side
-    nuclei = rng.random(n) < 0.3
+    nuclei = rng.random(n) < share_of_nuclei
     weak = rng.gamma(1, 0.05, (2, n))
     strong = 0.15 + rng.gamma((6.0, 4.0), 0.15, (n, 2)).T
     concentrations = np.where([nuclei, ~nuclei], strong, weak)

@@ -12,11 +12,17 @@ from hypoxia_hpc.reports.data import ReportData
 
 def test_results_cohorts_and_only_the_settings_that_differ(full_report: ReportData) -> None:
     train = {**full_report.settings["train"], "seed": 7}
-    settings = {**full_report.settings, "train": train, "site": {**full_report.settings["site"], "workers": 9}}
+    tile = {**full_report.settings["tile"], "stain": {**full_report.settings["tile"]["stain"], "method": "macenko"}}
+    settings = {
+        **full_report.settings,
+        "train": train,
+        "tile": tile,
+        "site": {**full_report.settings["site"], "workers": 9},
+    }
     other = dataclasses.replace(full_report, title="other", settings=settings, patients=full_report.patients[:30])
     found = side_by_side((full_report, other))
     assert found.runs == ("demo", "other")
-    assert found.settings == (("train.seed", ("0", "7")),)
+    assert found.settings == (("tile.stain.method", ("none", "macenko")), ("train.seed", ("0", "7")))
     results = dict(found.results)
     assert results["model"] == ("tanh", "tanh")
     assert results["ROC AUC"] == ("0.93 (0.84–1.00)", "0.93 (0.84–1.00)")  # noqa: RUF001

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dyed import GLASS, dyed
+from dyed import GLASS, OTHER, SLIDE, dyed
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
@@ -25,6 +28,7 @@ from hypoxia_hpc.tiling.stain.methods import METHODS
 from hypoxia_hpc.tiling.stain.stains import Stains
 
 PX = 40
+N_OF_HOSPITAL = 10
 IMAGES = ("large.png", "wide.png", "gone.png")
 TABLE = {"tile_px": PX, "max_background": 0.5, "small_images": "pad", "pad_value": 100}
 
@@ -69,6 +73,33 @@ def test_tiles_are_those_of_before_in_other_colours_and_what_fills_up_stays(
     expected[-1, 10:30] = padded
     assert (expected[-1, :10] == 100).all() and not np.array_equal(expected, pixels(before))
     assert np.array_equal(pixels(after), expected)
+
+
+def accuracy_in_another_hospital(folder: Path, seed: int, **stain: Any) -> float:
+    """Patients of one class have more nuclei. Those of one hospital train a logistic regression on mean and spread of
+    the colours of their tiles, those of another one, with its own stain, are called by it: the share of right calls."""
+    features, labels = [], np.arange(2 * N_OF_HOSPITAL) % 2
+    for number, label in enumerate(labels.tolist()):
+        stains = SLIDE if number < N_OF_HOSPITAL else OTHER
+        name = f"{seed}-{number}.png"
+        image = dyed(stains, 2 * PX, 100 * seed + number, 0.2, 0.45 if label else 0.2)
+        Image.fromarray(image).save(folder / name)
+        tiles = pixels(cut(folder, folder / f"{number}{stain}", (name,), **stain)).reshape(-1, 3)
+        features.append([*tiles.mean(axis=0), *tiles.std(axis=0)])
+    ours, theirs = np.split(np.array(features), 2)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(ours, labels[:N_OF_HOSPITAL])
+    assert model.score(ours, labels[:N_OF_HOSPITAL]) > 0.9
+    return float(model.score(theirs, labels[N_OF_HOSPITAL:]))
+
+
+@pytest.mark.parametrize("seeds", [(0,), pytest.param((1, 2, 3, 4, 5), marks=pytest.mark.long)])
+def test_models_of_one_hospital_call_patients_of_another_better_in_one_stain(
+    tmp_path: Path, seeds: tuple[int, ...]
+) -> None:
+    for seed in seeds:
+        before = accuracy_in_another_hospital(tmp_path, seed)
+        after = accuracy_in_another_hospital(tmp_path, seed, method="macenko")
+        assert before <= 0.6 and after >= 0.9, (seed, before, after)
 
 
 def test_each_image_has_its_part_in_the_sample_and_no_filling(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
