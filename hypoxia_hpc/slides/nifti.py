@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.reading import open_plain
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.slides.gray_images import require_finite
 from hypoxia_hpc.slides.image_files import image_errors
 from hypoxia_hpc.slides.volumes import FETCH_AGAIN, MOST_VOXELS, WRITE_ANEW, VolumeHeader, require_size
@@ -47,6 +48,11 @@ class _Volume:
 def is_nifti(name: str) -> bool:
     """By its suffix."""
     return name.lower().endswith(SUFFIXES)
+
+
+def has_nifti(slides: Sequence[Slide]) -> bool:
+    """Whether any of their images is such a file."""
+    return any(is_nifti(image) for slide in slides for image in slide.images)
 
 
 def require_nibabel() -> None:
@@ -104,9 +110,10 @@ def _volume(file: IO[bytes], plane: str) -> _Volume:
     codes = int(header["sform_code"]), int(header["qform_code"])
     if not any(codes):
         return _Volume(header, shape, 2, backwards=False, view=None)
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)[:3, :3]
-    directions = affine * np.array([[-1.0], [-1.0], [1.0]])  # NIfTI has x to the right and y to the front
     try:
+        with np.errstate(all="ignore"):  # of numbers that cannot be
+            affine = np.asarray(header.get_best_affine(), dtype=np.float64)[:3, :3]
+        directions = affine * np.array([[-1.0], [-1.0], [1.0]])  # NIfTI has x to the right and y to the front
         axes = nearest_axes(directions)
     except ValueError as error:
         problem = f"the header contradicts itself: how its voxels lie ({error})"

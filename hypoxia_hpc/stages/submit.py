@@ -31,6 +31,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.made_by import OF_OWN_MODELS, refuse_predicted
 from hypoxia_hpc.runs.stages import stages
 from hypoxia_hpc.runs.trainable import refuse_untrainable
+from hypoxia_hpc.slides.nifti import has_nifti, require_nibabel
 from hypoxia_hpc.slurm.binds import needed_folders, unseen_binds
 from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
 from hypoxia_hpc.slurm.learning import learned
@@ -101,6 +102,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
     library = _no_umap(config.phenotypes.picture, image) if "phenotypes" in work.stages else ()
+    library += _no_nibabel(run.slides(), image) if "tile" in work.stages and config.tile.series.is_on else ()
     notes = (
         *work.notes,
         *_no_image(image, only_to_show),
@@ -131,6 +133,19 @@ def _no_umap(picture: str, image: Path | None) -> tuple[str, ...]:
     return (
         f'[phenotypes] picture = "umap" goes by umap-learn, and images of `hypoxia-hpc image` have no such package: '
         f'where {image} is one of them, the stage phenotypes will end with 2; picture = "pca" needs nothing',
+    )
+
+
+def _no_nibabel(slides: Sequence[Slide], image: Path | None) -> tuple[str, ...]:
+    """The same for NIfTI files."""
+    if not has_nifti(slides):
+        return ()
+    if image is None:
+        require_nibabel()
+        return ()
+    return (
+        f"NIfTI files are read through nibabel, and images of `hypoxia-hpc image` have no such package: where {image} "
+        "is one of them, the stage tile will end with 2; tile here first, then submit --from extract",
     )
 
 

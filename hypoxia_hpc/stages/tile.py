@@ -48,6 +48,11 @@ def tile(
         _note_unused(run, config.tile, progress)
     if config.tile.stain.method != "none":
         _require_reference(run, config, progress, stop)
+    if config.tile.series.is_on:
+        from hypoxia_hpc.slides.nifti import has_nifti, require_nibabel
+
+        if has_nifti(slides):
+            require_nibabel()
     with staging(scratch_folder(config.site, run.root) if config.site.stage_slides else None) as scratch:
         work = TileStage(run, config.tile, max(1, allocation.cores // pool), scratch)
         return work_through(

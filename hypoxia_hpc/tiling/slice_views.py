@@ -21,6 +21,8 @@ PLANES = ("sagittal", "coronal", "axial")
 # Of each plane the axis along which rows of pixels go down, with its sign, and the axis along which columns go right.
 _SEEN = {"axial": ((1, 1), (0, 1)), "coronal": ((2, -1), (0, 1)), "sagittal": ((2, -1), (1, 1))}
 MOST_OFF = 0.01
+# In mm or as cosines.
+SHORTEST, LONGEST = 1e-6, 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ def nearest_axes(directions: Float64Array) -> list[tuple[int, int]]:
     """Of three directions, the columns of float64 (3, 3), the axis of the patient that each is nearest to, and whether
     it goes along (1) or against it (-1); each axis once, the nearest first. Raises ValueError where they are no
     directions in space: not finite, of no length, or two of them the same."""
-    lengths = np.linalg.norm(directions, axis=0)
-    if not (np.isfinite(directions).all() and (lengths > 0).all()):
+    largest = np.abs(directions).max(axis=0)
+    if not ((largest > SHORTEST) & (largest < LONGEST)).all():
         raise ValueError("a direction of no length, or not finite")
+    lengths = np.linalg.norm(directions, axis=0)
     cosines = directions / lengths
     if abs(np.linalg.det(cosines)) < MOST_OFF:
         raise ValueError("two directions are the same")

@@ -93,6 +93,11 @@ REFUSED = {
     "voxels in the header": (changed("vox_offset", 16), "not-an-image"),
     "voxels far away": (changed("vox_offset", 2**40), "inconsistent-header"),
     "no directions": (changed("srow_x", 0, 0, 0, 0), "inconsistent-header"),
+    "a direction of 3e38 mm": (changed("srow_x", 3e38, 3e38, 3e38), "inconsistent-header"),
+    "a turn that is none": (
+        lambda data: changed("qform_code", 1)(changed("sform_code", 0)(changed("quatern_b", 2)(data))),
+        "inconsistent-header",
+    ),
     "NaN as a direction": (changed("srow_x", np.nan), "inconsistent-header"),
 }
 

@@ -19,11 +19,12 @@ from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.slides import nifti
 from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
 from hypoxia_hpc.slurm.limits import in_time, remedy_for
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.slurm.resources import JobRequest
-from hypoxia_hpc.stages.submit import _no_umap
+from hypoxia_hpc.stages.submit import _no_nibabel, _no_umap
 
 N_SLIDES = 8
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
@@ -116,6 +117,18 @@ def test_a_picture_by_umap_needs_its_library_where_jobs_run(monkeypatch: pytest.
     with pytest.raises(InputError, match="umap-learn, which is not installed here"):
         _no_umap("umap", None)
     assert _no_umap("pca", None) == ()
+
+
+def test_nifti_needs_its_library_where_jobs_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Path("/images/cpu.sif")
+    volumes, pictures = ([Slide("A", Path("/a"), "A", 1, images=(name,))] for name in ("v.nii.gz", "1.png"))
+    assert _no_nibabel(volumes, None) == _no_nibabel(pictures, image) == ()
+    (note,) = _no_nibabel(volumes, image)
+    assert f"where {image} is one of them" in note
+    monkeypatch.setattr(nifti, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="nibabel, which is not installed here"):
+        _no_nibabel(volumes, None)
+    assert _no_nibabel(pictures, None) == ()
 
 
 def test_jobs_know_the_run_by_its_real_path(

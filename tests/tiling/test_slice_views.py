@@ -19,7 +19,7 @@ def test_each_of_the_48_ways_has_its_axes() -> None:
             assert nearest_axes(tilted) == list(zip(order, signs, strict=True))
 
 
-@pytest.mark.parametrize("broken", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3))])
+@pytest.mark.parametrize("broken", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.ones((3, 3)), np.eye(3) * 1e200])
 def test_what_is_no_direction_is_refused(broken: np.ndarray) -> None:
     with pytest.raises(ValueError, match="direction"):
         nearest_axes(broken)
