@@ -51,6 +51,7 @@ PLANE_SHARES = (0.6, 0.2, 0.2)  # axial, coronal, sagittal: sliced across the fi
 N_SLICES = 10
 GAIN = 40_000.0  # gray levels of 16 bits for a brightness of 1, with a gain of 1
 NOISE_SD = 0.02
+SHADE_SD, SHADE_PX = 0.2, 5.0  # how uneven a scanner's light is, and over what distance
 # Test AUC of patients for these is in docs/decisions.md.
 DEFAULT_DIFFERENCE = 0.6
 
@@ -96,9 +97,10 @@ def render_brain(brain: SyntheticBrain) -> dict[str, UInt16Array]:
     tissue, grain = _anatomy(rng)
     curve = float(rng.uniform(-0.5, 0.5))  # of the scanner: how far the middle of the scale is raised
     blur = float(rng.uniform(0.4, 1.1))
+    shade = _shade(rng)
     step = brain.difference / 2 if brain.methylated else -brain.difference / 2
     return {
-        name: _slices(rng, tissue, grain, _levels(contrast, step, curve), blur, brain.n_slices)
+        name: _slices(rng, tissue, grain, _levels(contrast, step, curve), blur, shade, brain.n_slices)
         for name, contrast in SERIES.items()
     }
 
@@ -139,6 +141,13 @@ def _distance(rng: np.random.Generator, places: Sequence[Float32Array], radii: N
     return away
 
 
+def _shade(rng: np.random.Generator) -> Float32Array:
+    """What the coils of the patient's scanner make of even light, float32 (SIDE_PX, SIDE_PX), in all of its images."""
+    noise = gaussian_filter(rng.standard_normal((SIDE_PX, SIDE_PX), dtype=np.float32), SHADE_PX, mode="wrap")
+    shade: Float32Array = np.maximum(1 + np.float32(SHADE_SD) * noise / noise.std(), 0.2)
+    return shade
+
+
 def _field(rng: np.random.Generator, sigma: float) -> Float32Array:
     noise = gaussian_filter(rng.standard_normal((SIDE_PX,) * 3, dtype=np.float32), sigma, mode="wrap")
     field: Float32Array = noise / noise.std()
@@ -151,6 +160,7 @@ def _slices(
     grain: Float32Array,
     levels: Float32Array,
     blur: float,
+    shade: Float32Array,
     n_slices: int,
 ) -> UInt16Array:
     plane = int(rng.choice(3, p=PLANE_SHARES))
@@ -158,7 +168,7 @@ def _slices(
     places = np.linspace(0, SIDE_PX - 1, n_slices).round().astype(np.int64)
     own = np.take(tissue, places, axis=plane).swapaxes(0, plane)
     own_grain = np.take(grain, places, axis=plane).swapaxes(0, plane)
-    light = levels[own] * (1 + np.float32(0.08) * own_grain)
+    light = levels[own] * (1 + np.float32(0.08) * own_grain) * shade
     light = gaussian_filter(light, (0, blur, blur), truncate=3)
     light += NOISE_SD * rng.standard_normal(light.shape, dtype=np.float32)
     light[own == 0] = 0  # as where the skull was taken away
