@@ -80,17 +80,29 @@ def _by_class(data: ReportData) -> dict[str, int]:
 def _tiles(data: ReportData, kind: Kind) -> str:
     tile = data.settings["tile"]
     totals = slide_totals(data.slides)
-    share, side = f"{100 * tile['max_background']:g} %", f"{tile['tile_px']} x {tile['tile_px']} pixels"
+    side = f"{tile['tile_px']} x {tile['tile_px']} pixels"
     how = f"Slides were cut without overlap into tiles of {side} at {tile['mpp']:g} µm per pixel"
     if _of_images(data):
         whole = (
             "Images were" if tile["large_images"] == "resize" else f"Images of at least {side} were cut; others were"
         )
         how = f"{whole} {'padded' if tile['small_images'] == 'pad' else 'stretched'} to one tile of {side}"
-    return (
-        f"{how}; tiles of which more than {share} is background (luminance of {tile['white']} or "
-        f"more) were left out, {thousands(totals.kept)} of {thousands(totals.planned)} were kept.{_stain(data)}"
-    )
+    kept = f"{thousands(totals.kept)} of {thousands(totals.planned)} were kept"
+    return f"{how}; {_left_out(data)}{kept}.{_stain(data)}"
+
+
+def _left_out(data: ReportData) -> str:
+    """Which tiles were, as the beginning of a sentence part; empty where all are kept."""
+    tile = data.settings["tile"]
+    share, series = tile["max_background"], tile.get("series", {})
+    parts = []
+    if series.get("scale", "none") != "none":
+        content = f"{100 * series['min_content']:g} % content"
+        parts.append(f"each series had one scale of gray, and slices with less than {content} were left out")
+    if share < 1:
+        background = f"background (luminance of {tile['white']} or more)"
+        parts.append(f"tiles of which more than {100 * share:g} % is {background} were left out")
+    return "".join(f"{part}, " for part in parts)
 
 
 def _stain(data: ReportData) -> str:
@@ -144,6 +156,8 @@ def _pooling(data: ReportData, kind: Kind) -> str:
         "share-above": f"the share above {table['pooling_threshold']:g} among",
     }[table["pooling"]]
     weighs = "; attention weighs the tiles itself" if "attention" in models_of(data) else ""
+    if table.get("fusion") == "late" and data.metrics.get("series"):
+        return f"A patient's prediction is the mean of the logits of its series, of each {pooled} its tiles{weighs}."
     return f"A patient's prediction is {pooled} all tiles of all slides of the patient{weighs}."
 
 

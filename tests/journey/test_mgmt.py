@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pandas as pd
+import pytest
+from fault_runs import copy_run, digests, finish, is_finished, of, start
 from mgmt_runs import make_tiny, write_cohort
 
 from hypoxia_hpc.analysis.pooling import fused
@@ -35,6 +38,22 @@ def test_from_init_to_the_report(tmp_path: Path, hypoxia: Hypoxia) -> None:
     page = (run / "report" / "index.html").read_text()
     assert 'id="series"' in page and "in a split over images, where the same patients are in training and test" in page
     assert "the winner of the RSNA-MICCAI challenge had 0.56" in page
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    images, labels = write_cohort(tmp_path, 16, 4)
+    whole, delays, n_kills = tmp_path / "whole", random.Random(4), 0
+    made = hypoxia("init", whole, "--study", "mgmt", "--images", images, "--patients", labels)
+    assert made.returncode == 0, made.stderr
+    make_tiny(whole)
+    killed = copy_run(whole, tmp_path / "killed")
+    finish(start("run", whole))
+    while not is_finished(start("run", killed), delays.uniform(0, 1 + n_kills)):
+        n_kills += 1
+    assert n_kills > 3
+    assert digests(killed) == digests(whole)
+    assert of(digests(whole), "predictions/series.csv")
 
 
 def _check_fusion(run: Path) -> None:

@@ -62,6 +62,23 @@ def test_the_stain_that_tiles_were_given_is_said(
     assert words in said if words else "stain" not in said
 
 
+def test_slices_of_series_and_their_fusion_are_said(full_report: ReportData) -> None:
+    tile = {
+        **full_report.settings["tile"],
+        "max_background": 1.0,
+        "series": {"scale": "percentiles", "min_content": 0.01},
+    }
+    evaluate = {**full_report.settings["evaluate"], "fusion": "late"}
+    settings = {**full_report.settings, "tile": tile, "evaluate": evaluate}
+    metrics = {**full_report.metrics, "series": [{"model": "tanh", "series": "T2w", "value": 0.5, "n": 24}]}
+    data = dataclasses.replace(full_report, settings=settings, metrics=metrics)
+    said = methods_paragraph(data, KINDS["binary"])
+    assert "one scale of gray, and slices with less than 1 % content were left out" in said
+    assert "is background" not in said
+    pooled = next(one.answer for one in checklist(data, KINDS["binary"]) if one.number == "12g")
+    assert pooled == "A patient's prediction is the mean of the logits of its series, of each the mean over its tiles."
+
+
 @pytest.mark.parametrize(
     ("pooling", "words"),
     [
