@@ -345,7 +345,7 @@ class _Cutter:
             assembly.assemble_tile(*arrays, row, tile.reshape(rgb_shape))
         elif assembly.average_tile(*arrays, row, self._square, self._reduced):
             tile = new_tile()
-            assembly.unpack_tile(self._reduced, tile.reshape(rgb_shape))
+            assembly.unpack_tile(self._reduced, 0, tile.reshape(rgb_shape))
         else:
             return
         if self._paint is not None:

@@ -28,8 +28,8 @@ WHOLE = (slice(None), slice(None))  # rows and columns of a tile
 @dataclass(frozen=True, slots=True)
 class ImageTiles:
     """The tiles of one image, row by row: ``columns`` by ``rows`` of them. ``packed`` uint32 (rows · px, at least
-    columns · px); ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels; ``kept`` bool (rows,
-    columns); ``own`` are the rows and columns of a tile that are not filled up."""
+    columns · px), C-contiguous; ``background`` float32 (rows, columns), the share 0..1 of an image's own pixels;
+    ``kept`` bool (rows, columns); ``own`` are the rows and columns of a tile that are not filled up."""
 
     fit: Fit
     packed: NDArray[np.uint32]
@@ -54,8 +54,7 @@ class ImageTiles:
         """Write the pixels of one tile to ``out``, uint8 (px, px, 3), C-contiguous; those of the image in the colours
         that ``paint`` gives them."""
         px = len(out)
-        tile = self.packed[row * px : (row + 1) * px, column * px : (column + 1) * px]
-        unpack_tile(np.ascontiguousarray(tile), out.reshape(px, 3 * px))
+        unpack_tile(self.packed[row * px : (row + 1) * px], column * px, out.reshape(px, 3 * px))
         if paint is not None:
             own = np.ascontiguousarray(out[self.own])
             paint(own)

@@ -179,6 +179,8 @@ def average_tile(
 
 
 @kernel()
-def unpack_tile(packed: PackedArray, tile: UInt8Array) -> None:
-    """Unpack uint32 (px, px) into uint8 (px, 3 · px)."""
-    _copy_run(packed.reshape(-1), 0, tile.reshape(-1), 0, packed.size)
+def unpack_tile(band: PackedArray, left: int, tile: UInt8Array) -> None:
+    """Unpack the square at column ``left`` of a C-contiguous band, uint32 (px, width), into uint8 (px, 3 · px)."""
+    pixels, rgb = band.reshape(-1), tile.reshape(-1)
+    for y in range(band.shape[0]):
+        _copy_run(pixels, y * band.shape[1] + left, rgb, y * tile.shape[1], band.shape[0])
