@@ -160,9 +160,11 @@ def _reason(state: SlideState) -> str:
 
 
 def _doubts(survey: Survey) -> tuple[str, ...]:
-    """What is exported and not of the present run: predictions and phenotypes that are there and out of date."""
+    """What is missing, or exported and not of the present run: predictions and phenotypes that are out of date."""
     progress = cohort_progress(survey)
     there = {"evaluate": survey.run.predictions, "phenotypes": survey.run.phenotypes}
+    if not any(folder.exists() for folder in there.values()):
+        return (f"{survey.run.root} has no predictions: places and features alone are exported",)
     return tuple(
         f"{folder} is not known to be of the present slides, models and run.toml; it is exported as it is"
         for stage, folder in there.items()

@@ -136,7 +136,9 @@ def _kinds(run: RunDir, model: str, outcome: Outcome) -> list[_Kind]:
     if _weighs_tiles(run, model):
         most = float(np.log2(MOST_TIMES))
         words = f"1/{MOST_TIMES}", f"{MOST_TIMES} times"
-        found.append(_Kind(ATTENTION, ".attention", Scale(f"attention by its mean, {model}", -most, most, words)))
+        found.append(
+            _Kind(ATTENTION, ".attention", Scale(f"attention, by the slide's mean, {model}", -most, most, words))
+        )
     return found
 
 

@@ -92,7 +92,9 @@ def test_half_done_runs_and_stale_predictions_are_said(run: RunDir, tmp_path: Pa
     shutil.rmtree(copy.root / "features")
     with pytest.raises(NotReadyError, match=r"no slide of .* has features"):
         exported(copy, "clam")
-    assert exported(copy, "qupath").n_slides == len(copy.slides()), "tiles are enough for it"
+    shutil.rmtree(copy.predictions)
+    assert exported(copy, "qupath", notes=notes).n_slides == len(copy.slides()), "tiles are enough for it"
+    assert notes.said[-1] == f"{copy.root} has no predictions: places and features alone are exported"
 
 
 def test_a_stop_loses_nothing(run: RunDir, tmp_path: Path) -> None:
