@@ -97,8 +97,9 @@ def _left_out(data: ReportData) -> str:
     share, series = tile["max_background"], tile.get("series", {})
     parts = []
     if series.get("scale", "none") != "none":
-        content = f"{100 * series['min_content']:g} % content"
-        parts.append(f"each series had one scale of gray, and slices with less than {content} were left out")
+        own = series["scale"] == "window"
+        scale = "each slice had the window of its file" if own else "each series had one scale of gray"
+        parts.append(f"{scale}, and slices with less than {100 * series['min_content']:g} % content were left out")
     if share < 1:
         background = f"background (luminance of {tile['white']} or more)"
         parts.append(f"tiles of which more than {100 * share:g} % is {background} were left out")

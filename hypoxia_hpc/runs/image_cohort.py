@@ -66,6 +66,11 @@ class ImageCohort:
         """The set of each patient of whom the table says one."""
         return sets_of(self.rows)
 
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of all series."""
+        return tuple(sorted({row.series or "no name" for row in self.rows}))
+
     def images_csv(self) -> str:
         """The text of images.csv. Its columns on planes and slices are there where a row has one."""
         cells = [

@@ -170,7 +170,7 @@ def _init_images(
     joined = cohort.joined
     costs, odd = _examined_images(cohort, progress or NoProgress(), stop or threading.Event())
     if cohort.in_series and not in_series:
-        config, odd = _with_scale(config), {SCALED: tuple(row.path for row in cohort.rows), **odd}
+        config, odd = _with_scale(config), {SCALED: cohort.series, **odd}
     given = None if split is None else read_given(split)
     if cohort.sets:
         given = pd.DataFrame(

@@ -75,6 +75,9 @@ def test_slices_of_series_and_their_fusion_are_said(full_report: ReportData) -> 
     said = methods_paragraph(data, KINDS["binary"])
     assert "one scale of gray, and slices with less than 1 % content were left out" in said
     assert "is background" not in said
+    window = {**settings, "tile": {**tile, "series": {"scale": "window", "min_content": 0.01}}}
+    said = methods_paragraph(dataclasses.replace(data, settings=window), KINDS["binary"])
+    assert "each slice had the window of its file, and slices with less than 1 % content" in said
     pooled = next(one.answer for one in checklist(data, KINDS["binary"]) if one.number == "12g")
     assert pooled == "A patient's prediction is the mean of the logits of its series, of each the mean over its tiles."
 

@@ -137,7 +137,7 @@ def test_dicom_and_nifti_are_series_of_slices(tmp_path: Path, hypoxia: Hypoxia) 
     write_dicom(images / "C" / "T1w" / "0009.dcm", volume()[..., 0], **AXIAL)
     done = hypoxia("init", run, "--images", images, "--images-pattern", "{patient}/{series}/{image}")
     assert done.returncode == 0, done.stderr
-    assert 'gets one scale ([tile.series] scale = "percentiles")' in done.stdout
+    assert 'each series gets one scale ([tile.series] scale = "percentiles"): 1 (T1w)' in done.stdout
     assert "C T1w: 5 x 4 axial, 4 x 3 coronal" in done.stdout
     assert [(row["path"], row["plane"], row["slices"]) for row in rows_of(run / "images.csv")][:4] == [
         *((f"A/T1w/000{number}.dcm", "axial", "") for number in (3, 2, 1)),
