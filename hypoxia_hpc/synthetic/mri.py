@@ -52,7 +52,8 @@ N_SLICES = 10
 GAIN = 40_000.0  # gray levels of 16 bits for a brightness of 1, with a gain of 1
 NOISE_SD = 0.02
 SHADE_SD, SHADE_PX = 0.2, 5.0  # how uneven a scanner's light is, and over what distance
-# Test AUC of patients for these is in docs/decisions.md.
+# Test AUC of 24 patients by attention, EfficientNet-Lite0 with ImageNet weights, seed 1: 0.88 of all series, 0.96 of
+# T1wCE, 0.92 of FLAIR, 0.56 of T2w, 0.32 of T1w, which shows nothing of it.
 DEFAULT_DIFFERENCE = 0.6
 
 
