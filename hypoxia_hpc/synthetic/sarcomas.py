@@ -1,9 +1,9 @@
 """Synthetic images of five soft tissue sarcomas in folders, from hospitals that stain in their own ways, with a key
 table that says whose each image is and in which set, and a follow-up of the patients.
 
-The classes differ in texture: how dense and how large nuclei are, fibres, and how pale the tissue is. A patient's own
-tissue is a little off that of the class, so that some classes are alike (UPS and MFS). A hospital changes both stains
-of all of its images; it is drawn apart from the class and the set, so it says nothing of either.
+The classes differ in texture: how dense and how large nuclei are, fibres, contrast. The mean colour of an image is that
+of its hospital and patient, whatever the class. A hospital changes both stains of all of its images; it is drawn apart
+from the class and the set, so it says nothing of either.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.synthetic.fields import BACKGROUND_GRAY, EOSIN, HAEMATOXYLIN, to_uint8
 from hypoxia_hpc.synthetic.mixtures import LONGEST_MONTHS, MEDIAN_MONTHS, Texture, textured
 
 CLASSES: Mapping[str, Texture] = {
@@ -35,6 +36,8 @@ SETS = ("TRAIN", "TEST", "VALID", "TRAIN", "TEST", "TRAIN")
 LEAST_PATIENTS = 3 * len(CLASSES)
 IMAGE_PX = 224
 IMAGES = 6  # of a patient
+# Optical density of each stain, in red, green and blue, that the mean colour of an image goes by.
+MEAN_DENSITY = np.array([0.22 * HAEMATOXYLIN, 0.38 * EOSIN])
 SPACING_SD, EOSIN_SD, STAIN_SD = 0.08, 0.08, 0.05  # natural logarithms, between patients
 
 
@@ -86,4 +89,6 @@ def sarcoma_image(patient: SarcomaPatient, number: int) -> UInt8Array:
     spacing, eosin = np.exp(own.normal(scale=(SPACING_SD, EOSIN_SD)))
     stains = np.array(HOSPITALS[patient.hospital]) * np.exp(own.normal(scale=STAIN_SD, size=2))
     changed = texture._replace(spacing_px=texture.spacing_px * spacing, eosin=texture.eosin * eosin)
-    return textured(np.random.default_rng([patient.seed, number]), changed, stains, IMAGE_PX)
+    pixels = textured(np.random.default_rng([patient.seed, number]), changed, stains, IMAGE_PX).astype(np.float32)
+    colour = BACKGROUND_GRAY * np.exp(-stains @ MEAN_DENSITY)
+    return to_uint8(pixels + (colour - pixels.mean((0, 1))).astype(np.float32))

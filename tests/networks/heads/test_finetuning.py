@@ -326,3 +326,5 @@ def test_every_way_of_training_learns(changes: dict[str, Any], tmp_path: Path) -
 def test_the_smaller_class_weighs_as_much() -> None:
     weights = tile_weights([patient(0, 0, n=30), patient(1, 1, n=10)])
     assert weights == {0: 40 / 60, 1: 2.0}
+    of_three = tile_weights([patient(0, 0, n=20), patient(1, 2, n=20), patient(2, 1, n=10), patient(3, 0, n=10)])
+    assert of_three == pytest.approx({0: 60 / 90, 1: 2.0, 2: 1.0})
