@@ -65,7 +65,7 @@ def test_without_a_difference_patients_give_chance_and_images_do_not(seed: int, 
     """And the report says why."""
     metrics, page = demo(tmp_path, seed, "--difference", "0")
     split = metrics["image_split"]
-    assert split["by_image"] > 0.8 and split["by_patient"] < 0.7
+    assert split["by_image"] > max(0.65, split["by_patient"] + 0.1) and split["by_patient"] < 0.7
     assert all(one["verdict"] != "above" for one in metrics["chance"].values())
     assert "where the same patients are in training and test" in page
     assert "The first figure says nothing of a new patient." in page
