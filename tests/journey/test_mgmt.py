@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
-from fault_runs import copy_run, digests, finish, is_finished, of, start
+from fault_runs import digests, finish, is_finished, of, start
 from mgmt_runs import make_tiny, write_cohort
 
 from hypoxia_hpc.analysis.pooling import fused
@@ -47,7 +48,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path, hypoxia:
     made = hypoxia("init", whole, "--study", "mgmt", "--images", images, "--patients", labels)
     assert made.returncode == 0, made.stderr
     make_tiny(whole)
-    killed = copy_run(whole, tmp_path / "killed")
+    killed = shutil.copytree(whole, tmp_path / "killed")
     finish(start("run", whole))
     while not is_finished(start("run", killed), delays.uniform(0, 1 + n_kills)):
         n_kills += 1
