@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from chains import BROKEN, CHAIN, N_SLIDES, SITE, Scheduler, jobs, logs, own, stage
 from fault_runs import change_setting, copy_parts, digests, of
+from image_folders import write_stained_run
 from live_cluster import ENDED
 from sclc_runs import CHAIN as SCLC_CHAIN
 from sclc_runs import make_tiny, write_follow_up
@@ -160,3 +162,20 @@ def new_sclc_run(scheduler: Scheduler, name: str) -> Path:
         change_setting(run, table, entry, value)
     own(scheduler.cluster, run)
     return run
+
+
+def test_images_in_the_stain_of_their_cohort_are_the_same(scheduler: Scheduler) -> None:
+    """Several elements begin at once, and each may be the one that fits the stain."""
+    folder = scheduler.cluster.folder / "stained"
+    run = write_stained_run(folder / "run")
+    network = (("extract", "backbone", '"vgg16"'), ("extract", "weights", '"random"'))
+    for table, entry, value in (*SITE, *network, ("site.slurm", "image", f'"{scheduler.image}"')):
+        change_setting(run, table, entry, value)
+    shutil.copytree(run, folder / "alone")
+    own(scheduler.cluster, folder)
+    done = scheduler.in_image("tile", folder / "alone")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sent = scheduler.submit(run, "--upto", "tile")
+    assert {*scheduler.wait(sent).values()} == {"COMPLETED"}, logs(run)
+    assert "stain.json" in digests(run)
+    assert digests(run) == digests(folder / "alone"), logs(run)
