@@ -6,7 +6,7 @@ Without pandas where ``images.csv`` is read: every worker of ``tile`` starts wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -61,16 +61,7 @@ def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bo
     paths = [below(cell, folder) for cell in _cells(table, names.path_column)]
     sets, strange = _sets(table, names) if has_sets else ([""] * len(table.rows), [])
     cells = list(zip(table.lines, patients, _cells(table, names.path_column), paths, strict=True))
-    offending = [
-        f"line {line}: {names.patient_column} is empty or not printable"
-        for line, name, *_ in cells
-        if not (name and name.isprintable())
-    ]
-    offending += [
-        f"line {line}: {names.path_column} {cell!r} is no path below the folder of images"
-        for line, _, cell, found in cells
-        if found is None
-    ]
+    offending = list(_wrong_cells(cells, names))
     remedy = "mend these rows; paths are relative to the folder that --images names, and stay below it"
     refuse(f"{path} has {some(len(offending) + len(strange), 'wrong cell')}", [*offending, *strange], remedy)
     labels, series = _cells(table, names.label_column), _cells(table, names.series_column)
@@ -86,6 +77,15 @@ def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bo
     ]
     refuse_contradictions(rows, str(path))
     return rows
+
+
+def _wrong_cells(cells: Iterable[tuple[int, str, str, str | None]], names: SourceTable) -> Iterator[str]:
+    """``cells``: line, patient, path as it is written and as it is below the folder, None where it is none."""
+    for line, name, cell, found in cells:
+        if not (name and name.isprintable()):
+            yield f"line {line}: {names.patient_column} is empty or not printable"
+        if found is None:
+            yield f"line {line}: {names.path_column} {cell!r} is no path below the folder of images"
 
 
 def _cells(table: TextTable, column: str) -> list[str]:

@@ -32,19 +32,21 @@ def patch_attributes(slide: SlideExport, folder: Path) -> dict[str, Any]:
 def _files(slide: SlideExport, folder: Path) -> Iterator[File]:
     name = slide.slide.slide_id
 
-    def patches(path: Path) -> None:
-        with new_hdf5(path) as file:
-            set_attributes(file.create_dataset("coords", data=slide.xy_l0), patch_attributes(slide, folder))
-
-    def bag(path: Path) -> None:
-        with new_hdf5(path) as file:
-            put_features(file, "features", slide, "float32")
-            file.create_dataset("coords", data=slide.xy_l0.astype(np.int32))
-
-    yield f"patches/{name}.h5", patches
-    yield f"h5_files/{name}.h5", bag
+    yield f"patches/{name}.h5", lambda path: _write_places(slide, folder, path)
+    yield f"h5_files/{name}.h5", lambda path: _write_bag(slide, path)
     if _has_torch():
         yield f"pt_files/{name}.pt", lambda path: _save_tensor(slide, path)
+
+
+def _write_places(slide: SlideExport, folder: Path, path: Path) -> None:
+    with new_hdf5(path) as file:
+        set_attributes(file.create_dataset("coords", data=slide.xy_l0), patch_attributes(slide, folder))
+
+
+def _write_bag(slide: SlideExport, path: Path) -> None:
+    with new_hdf5(path) as file:
+        put_features(file, "features", slide, "float32")
+        file.create_dataset("coords", data=slide.xy_l0.astype(np.int32))
 
 
 def _save_tensor(slide: SlideExport, path: Path) -> None:

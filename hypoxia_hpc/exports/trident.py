@@ -28,21 +28,21 @@ def patch_attributes(slide: SlideExport, folder: Path) -> dict[str, Any]:
 
 
 def _files(slide: SlideExport, folder: Path) -> Iterator[File]:
-    name, encoder = slide.slide.slide_id, slide.extractor
-    attributes = patch_attributes(slide, folder)
+    name, attributes = slide.slide.slide_id, patch_attributes(slide, folder)
+    yield f"patches/{name}_patches.h5", lambda path: _write_places(slide, attributes, path)
+    yield f"features_{slide.extractor}/{name}.h5", lambda path: _write_features(slide, folder, attributes, path)
 
-    def patches(path: Path) -> None:
-        with new_hdf5(path) as file:
-            set_attributes(file.create_dataset("coords", data=slide.xy_l0), attributes)
 
-    def features(path: Path) -> None:
-        own = {"name": name, "savetodir": str(folder / f"features_{encoder}"), "encoder": encoder}
-        with new_hdf5(path) as file:
-            set_attributes(put_features(file, "features", slide, "float32"), own)
-            set_attributes(file.create_dataset("coords", data=slide.xy_l0), attributes)
+def _write_places(slide: SlideExport, attributes: dict[str, Any], path: Path) -> None:
+    with new_hdf5(path) as file:
+        set_attributes(file.create_dataset("coords", data=slide.xy_l0), attributes)
 
-    yield f"patches/{name}_patches.h5", patches
-    yield f"features_{encoder}/{name}.h5", features
+
+def _write_features(slide: SlideExport, folder: Path, attributes: dict[str, Any], path: Path) -> None:
+    own = {"name": slide.slide.slide_id, "savetodir": str(folder / f"features_{slide.extractor}")}
+    with new_hdf5(path) as file:
+        set_attributes(put_features(file, "features", slide, "float32"), {**own, "encoder": slide.extractor})
+        set_attributes(file.create_dataset("coords", data=slide.xy_l0), attributes)
 
 
 FORMAT = Format("trident", "TRIDENT: patches/ID_patches.h5, features_NAME/ID.h5", _files)

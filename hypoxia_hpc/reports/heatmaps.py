@@ -62,11 +62,7 @@ def painted(xy_l0: Int64Array, side_l0: float, values: Float64Array, size_l0: tu
     scale = MAP_PX / max(size_l0)
     size = np.array([max(1, round(side * scale)) for side in size_l0])
     known = ~np.isnan(values)
-    # Pixels whose middle is inside: from ceil(begin - 0.5) to, without, ceil(end - 0.5).
-    begins, ends = (np.ceil(corner[known] * scale - 0.5).astype(np.int64) for corner in (xy_l0, xy_l0 + side_l0))
-    # A tile between two middles is in the pixel that its own middle is in.
-    begins = np.where(ends > begins, begins, np.floor((xy_l0[known] + side_l0 / 2) * scale).astype(np.int64))
-    begins, ends = (np.clip(one, 0, size) for one in (begins, np.maximum(ends, begins + 1)))
+    begins, ends = (np.clip(one, 0, size) for one in _spans(xy_l0[known] * scale, side_l0 * scale))
     edges = [np.unique(np.concatenate([[0, size[of]], begins[:, of], ends[:, of]])) for of in (0, 1)]
     corners = [[np.searchsorted(edges[of], one[:, of]) for of in (0, 1)] for one in (begins, ends)]
     shape = (len(edges[1]), len(edges[0]))
@@ -74,6 +70,14 @@ def painted(xy_l0: Int64Array, side_l0: float, values: Float64Array, size_l0: tu
     counts = np.rint(counts)
     means = np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
     return Painted(means, np.diff(edges[1]), np.diff(edges[0]))
+
+
+def _spans(xy: NDArray[np.floating[Any]], side: float) -> tuple[Int64Array, Int64Array]:
+    """The pixels whose middle is in a tile, from and to (without), int64 (n, 2): from ceil(begin - 0.5) to
+    ceil(end - 0.5). A tile between two middles is in the pixel that its own middle is in."""
+    begins, ends = (np.ceil(corner - 0.5).astype(np.int64) for corner in (xy, xy + side))
+    begins = np.where(ends > begins, begins, np.floor(xy + side / 2).astype(np.int64))
+    return begins, np.maximum(ends, begins + 1)
 
 
 def _filled(corners: Sequence[Sequence[Int64Array]], weights: Float64Array, shape: tuple[int, int]) -> Float64Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -81,13 +81,7 @@ def map_drawn(cells: Int64Array, series: Int64Array, legend: Sequence[tuple[str,
     in a row with one colour are one rectangle. The file has the ``legend`` beside them, which the page has itself."""
     paths = [(number, _path(cells[series == number])) for number in sorted(set(series.tolist()))]
     width, height = (cells.max(axis=0) + 1).tolist()
-    inline, document = (
-        "".join(
-            f'<path fill="{colour(SERIES[number])}" fill-opacity="{1 if number else GRAY}" d="{path}"></path>'
-            for number, path in paths
-        )
-        for colour in (themed, str)
-    )
+    inline, document = ("".join(_element(*one, colour) for one in paths) for colour in (themed, str))
     key, key_width, key_height = _key(legend, width, max(width, height) / LINES_A_SIDE)
     box, whole = (width, height), (width + key_width, max(height, key_height))
     inline_box, document_box = (f'viewBox="0 0 {x:g} {y:g}" shape-rendering="crispEdges"' for x, y in (box, whole))
@@ -95,6 +89,10 @@ def map_drawn(cells: Int64Array, series: Int64Array, legend: Sequence[tuple[str,
         f'<svg class="plot map" {inline_box} aria-hidden="true">{inline}</svg>',
         f'<svg xmlns="http://www.w3.org/2000/svg" {document_box}>{document}{key}</svg>',
     )
+
+
+def _element(number: int, path: str, colour: Callable[[str], str]) -> str:
+    return f'<path fill="{colour(SERIES[number])}" fill-opacity="{1 if number else GRAY}" d="{path}"></path>'
 
 
 def _key(legend: Sequence[tuple[str, int]], left: float, line: float) -> tuple[str, float, float]:

@@ -136,6 +136,8 @@ def evaluate_key(
     inputs: Json = {"models": [list(model) for model in models], "rows": sorted(rows)}
     if (asked := stated_outcome(outcome)) is not None:
         inputs["outcome"] = asked
+    if outcome.kind == "classes":
+        inputs["chance"] = "permutations"  # before, by the accuracy's interval
     return stage_key("evaluate", EVALUATE_RULE, table.keyed(), inputs)
 
 

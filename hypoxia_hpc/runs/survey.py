@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_survival_current
-from hypoxia_hpc.runs.stages import stage_named, stages_of
+from hypoxia_hpc.runs.stages import Stage, stage_named, stages_of
 from hypoxia_hpc.runs.state import (
     SlideState,
     added_states,
@@ -130,22 +130,28 @@ def own_receipt(state: SlideState) -> Receipt | None:
 
 def cohort_progress(survey: Survey) -> CohortProgress:
     """What of the stages after the slides is done; what was made of another cohort or run.toml is not."""
-    run, features = survey.run, survey.features
     done, problem = _built_in(survey)
-    ready = bool(features) and all(state.status != "todo" for state in features)
-    failing: dict[str, str] = {}
     asked = stages_of("cohort", survey.config)
-    for stage in asked:
-        if stage.key:
-            try:
-                done[stage.name] = int(ready and is_current(run, stage, features)), 1
-            except HypoxiaError as error:
-                done[stage.name], failing[stage.name] = (0, 1), error.problem
+    found, failing = _by_receipts(survey, [stage for stage in asked if stage.key])
+    done |= found
     if survey.config.survival.of == "phenotypes" and done.get("phenotypes") == (0, 1):
         done["survival"] = 0, 1  # it is of phenotypes that are made anew
     in_order = {stage.name: done[stage.name] for stage in asked}
     is_unknown = survey.unknown is not None and problem == survey.unknown.problem
     return CohortProgress(in_order, problem, is_unknown, failing)
+
+
+def _by_receipts(survey: Survey, asked: Sequence[Stage]) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Of stages that are judged by these: how much is done, and why that cannot be said."""
+    features = survey.features
+    ready = bool(features) and all(state.status != "todo" for state in features)
+    done, failing = {}, {}
+    for stage in asked:
+        try:
+            done[stage.name] = int(ready and is_current(survey.run, stage, features)), 1
+        except HypoxiaError as error:
+            done[stage.name], failing[stage.name] = (0, 1), error.problem
+    return done, failing
 
 
 def phenotypes_doubt(run: RunDir) -> str:

@@ -174,20 +174,24 @@ def _kind(header: Any) -> np.dtype[Any]:
 
 def _voxels(file: IO[bytes], volume: _Volume) -> NDArray[Any]:
     header, kind = volume.header, _kind(volume.header)
-    offset = float(header["vox_offset"])
-    smallest = int(header["sizeof_hdr"])
-    if not smallest <= offset <= MOST_OFFSET or offset != int(offset):
-        problem = f"the header contradicts itself: voxels from byte {offset:g}"
-        raise SlideError("inconsistent-header", problem, remedy=WRITE_ANEW)
     n = volume.shape[0] * volume.shape[1] * volume.shape[2]
     assert n <= MOST_VOXELS  # noqa: S101 - see `_shape`
-    file.seek(int(offset))
+    file.seek(_offset(header))
     data = file.read(n * kind.itemsize)
     if len(data) < n * kind.itemsize:
         problem = f"it ends too soon: {len(data):,} of {n * kind.itemsize:,} bytes of voxels"
         raise SlideError("unreadable", problem, remedy=FETCH_AGAIN)
     voxels = np.frombuffer(data, dtype=kind).reshape(volume.shape, order="F")
     return _scaled(voxels, *_slope(header))
+
+
+def _offset(header: Any) -> int:
+    """Of the first voxel, in bytes."""
+    offset = float(header["vox_offset"])
+    if not int(header["sizeof_hdr"]) <= offset <= MOST_OFFSET or offset != int(offset):
+        problem = f"the header contradicts itself: voxels from byte {offset:g}"
+        raise SlideError("inconsistent-header", problem, remedy=WRITE_ANEW)
+    return int(offset)
 
 
 def _slope(header: Any) -> tuple[float, float]:

@@ -56,12 +56,7 @@ def read_slices(path: Path, part: ImagePart) -> FileSlices:
     `read_gray`, `read_dicom`, `read_nifti`; ``inconsistent-header`` where the file has not that many."""
     if not is_volume(path):
         return FileSlices((read_gray(path),))
-    window = None
-    if is_nifti(path.name):
-        slices = tuple(read_nifti(path, _plane(part.plane)))
-    else:
-        found = read_dicom(path)
-        slices, window = found.slices, found.window
+    slices, window = _of_volume(path, part.plane)
     if part.slices is None:
         return FileSlices(slices, 0 if len(slices) > 1 else None, window)
     first, stop = part.slices
@@ -69,6 +64,14 @@ def read_slices(path: Path, part: ImagePart) -> FileSlices:
         problem = f"{path}: images.csv has slices {first} to {stop - 1} of it, and it has {some(len(slices), 'slice')}"
         raise SlideError("inconsistent-header", problem, remedy="make the run again, if the file is meant")
     return FileSlices(slices[first:stop], first, window)
+
+
+def _of_volume(path: Path, plane: str) -> tuple[tuple[NDArray[Any], ...], Scale | None]:
+    """All slices of a volume, and its own window."""
+    if is_nifti(path.name):
+        return tuple(read_nifti(path, _plane(plane))), None
+    found = read_dicom(path)
+    return found.slices, found.window
 
 
 def _plane(plane: str) -> str:

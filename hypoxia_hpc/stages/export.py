@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,27 +68,18 @@ def export(
     survey = survey_run(run)
     work = _work(run, survey, name, folder, model)
     states = _states(survey, work.format)
-    done = [one for one in states if one.status == "done"]
     for note in (*_doubts(survey), work.format.note()):
         if note:
             progress.note(note)
-    written: dict[str, Json] = {}
     left_out = [(one.slide.slide_id, _reason(one)) for one in states if one.status == "quarantined"]
-    progress.begin(f"export {name}", len(done), len(done), "slide")
+    written: dict[str, Json] = {}
     try:
-        for start in range(0, len(done), SLIDES_AT_ONCE):
-            group = done[start : start + SLIDES_AT_ONCE]
-            said = said_of_tiles(run, [one.slide.slide_id for one in group], outcome_of(survey.config.outcome))
-            for state in group:
-                if stop.is_set():
-                    raise Stopped("stopped on request", remedy="run the same command again to go on")
-                try:
-                    written[state.slide.slide_id] = _write(work, state, said.get(state.slide.slide_id))
-                except SlideError as error:
-                    left_out.append((state.slide.slide_id, error.reason))
-                progress.item(1)
+        for slide_id, entry in _each_written(work, [one for one in states if one.status == "done"], progress, stop):
+            if isinstance(entry, SlideError):
+                left_out.append((slide_id, entry.reason))
+            else:
+                written[slide_id] = entry
     finally:
-        progress.end()
         if written:
             _keep_record(work, written)
     n_there = sum(work.before.get(slide_id) is entry for slide_id, entry in written.items())
@@ -111,6 +102,16 @@ class _Work:
 
 
 def _work(run: RunDir, survey: Survey, name: str, folder: Path | None, model: str) -> _Work:
+    chosen = _format(name, survey)
+    target = run.root / "exports" / name if folder is None else folder
+    called_by = model_for_classes(run, outcome_of(survey.config.outcome), model)
+    files = (run.metrics_file, run.phenotypes / "SHA256SUMS")
+    said_key = ":".join(sha256_of(file, MOST_PREDICTIONS_BYTES) if file.exists() else "" for file in files)
+    return _Work(run, survey, chosen, target, called_by, _slides_there(target, name), said_key)
+
+
+def _format(name: str, survey: Survey) -> Format:
+    """The format of this name. Raises InputError where it does not fit the run, or its library is missing."""
     if name not in FORMATS:
         raise InputError(f"--to {name} is no format; these are: {', '.join(FORMATS)}", remedy="name one of them")
     chosen = FORMATS[name]
@@ -121,16 +122,12 @@ def _work(run: RunDir, survey: Survey, name: str, folder: Path | None, model: st
         )
     if chosen.has_places and any(slide.images for slide in survey.slides):
         raise InputError(
-            f"--to {name} has places on a slide, and the tiles of {run.root} are of images in folders, which have none",
+            f"--to {name} has places on a slide, and {survey.run.root} is of images in folders, which have none",
             remedy="take a format without: csv, parquet, anndata",
         )
     if chosen.has_features and survey.unknown is not None:
         raise survey.unknown
-    target = run.root / "exports" / name if folder is None else folder
-    called_by = model_for_classes(run, outcome_of(survey.config.outcome), model)
-    files = (run.metrics_file, run.phenotypes / "SHA256SUMS")
-    said_key = ":".join(sha256_of(file, MOST_PREDICTIONS_BYTES) if file.exists() else "" for file in files)
-    return _Work(run, survey, chosen, target, called_by, _slides_there(target, name), said_key)
+    return chosen
 
 
 def _slides_there(folder: Path, name: str) -> Json:
@@ -170,6 +167,27 @@ def _doubts(survey: Survey) -> tuple[str, ...]:
         for stage, folder in there.items()
         if folder.exists() and progress.done.get(stage, (1, 1)) != (1, 1)
     )
+
+
+def _each_written(
+    work: _Work, done: Sequence[SlideState], progress: Progress, stop: threading.Event
+) -> Iterator[tuple[str, Json | SlideError]]:
+    """Each slide, when its files are there, with its entry in the record, or with what keeps it out. Raises Stopped."""
+    progress.begin(f"export {work.format.name}", len(done), len(done), "slide")
+    try:
+        for number, state in enumerate(done):
+            if number % SLIDES_AT_ONCE == 0:
+                ids = [one.slide.slide_id for one in done[number : number + SLIDES_AT_ONCE]]
+                said = said_of_tiles(work.run, ids, outcome_of(work.survey.config.outcome))
+            if stop.is_set():
+                raise Stopped("stopped on request", remedy="run the same command again to go on")
+            try:
+                yield state.slide.slide_id, _write(work, state, said.get(state.slide.slide_id))
+            except SlideError as error:
+                yield state.slide.slide_id, error
+            progress.item(1)
+    finally:
+        progress.end()
 
 
 def _write(work: _Work, state: SlideState, said: pd.DataFrame | None) -> Json:

@@ -74,6 +74,7 @@ def maps(run: RunDir, *, model: str = "", progress: Progress, stop: threading.Ev
         NotReadyError: no predictions, or damaged ones.
         Stopped: on request; given again, it goes on.
     """
+    _refuse_images(run)
     chosen = _model(run, model)
     kinds = _kinds(run, chosen, outcome_of(run.config().outcome))
     folder, slides = run.root / "maps" / chosen, run.slides()
@@ -101,12 +102,15 @@ def maps(run: RunDir, *, model: str = "", progress: Progress, stop: threading.Ev
     return Mapped(folder, chosen, n_maps, n_there, tuple(left_out))
 
 
-def _model(run: RunDir, asked: str) -> str:
+def _refuse_images(run: RunDir) -> None:
     if any(slide.images for slide in run.slides()):
         raise InputError(
             f"the tiles of {run.root} are of images in folders, which have no place on a slide",
             remedy="hypoxia-hpc export RUN --to csv has what is said of each tile",
         )
+
+
+def _model(run: RunDir, asked: str) -> str:
     metrics = run.metrics()
     if metrics is None or not (run.predictions / TILES_FILE).exists():
         verb = "predict" if is_predicted(run) else "evaluate"

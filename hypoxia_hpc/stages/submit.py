@@ -92,28 +92,17 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     wanted, taught = _learned(usual, sent_jobs(run))
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
-    jobs = side_by_side(
-        [
-            Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
-            for asked in requests
-        ]
-    )
+    jobs = side_by_side([_job(asked, max_size) for asked in requests])
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    library = _no_umap(config.phenotypes.picture, image) if "phenotypes" in work.stages else ()
-    library += _no_nibabel(run.slides(), image) if "tile" in work.stages and config.tile.series.is_on else ()
-    notes = (
-        *work.notes,
-        *_no_image(image, only_to_show),
-        *library,
-        *unseen,
-        *taught,
-        *cut,
-        *waiting_notes(jobs),
-        *of_costs,
-    )
+    of_image = (*_no_image(image, only_to_show), *_lacking(config, slides, work.stages, image), *unseen)
+    notes = (*work.notes, *of_image, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
+
+
+def _job(asked: JobRequest, max_size: int) -> Job:
+    return Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
 
 
 def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
@@ -122,6 +111,14 @@ def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
         refuse_predicted(run, "submit")
     if "train" in wanted:
         refuse_untrainable(run)
+
+
+def _lacking(
+    config: RunConfig, slides: Sequence[Slide], wanted: Collection[str], image: Path | None
+) -> tuple[str, ...]:
+    """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do."""
+    picture = _no_umap(config.phenotypes.picture, image) if "phenotypes" in wanted else ()
+    return (*picture, *(_no_nibabel(slides, image) if "tile" in wanted and config.tile.series.is_on else ()))
 
 
 def _no_umap(picture: str, image: Path | None) -> tuple[str, ...]:
