@@ -35,8 +35,8 @@ class Scale:
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A picture of rectangles: ``values`` float64 (k, m), NaN where nothing is said, each over so many pixels in height
-    (k,) and width (m,). A slide has few different edges of tiles, and many pixels."""
+    """A picture of rectangles: ``values`` float64 (k, m), NaN where nothing is said, each of a height (k,) and a width
+    (m,) in pixels. A slide has few different edges of tiles, and many pixels."""
 
     values: Float64Array
     heights: Int64Array

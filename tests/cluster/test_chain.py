@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import mgmt_runs
 import pytest
+import sarcoma_runs
 from chains import BROKEN, CHAIN, N_SLIDES, SITE, Scheduler, jobs, logs, own, stage
 from fault_runs import change_setting, copy_parts, digests, of
 from image_folders import write_stained_run
@@ -161,6 +163,42 @@ def new_sclc_run(scheduler: Scheduler, name: str) -> Path:
     for table, entry, value in (*SITE, ("site.slurm", "image", f'"{scheduler.image}"')):
         change_setting(run, table, entry, value)
     own(scheduler.cluster, run)
+    return run
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("study", ["mgmt", "sarcoma"])
+def test_the_studies_on_images_end_in_the_same_bytes(scheduler: Scheduler, study: str) -> None:
+    """From init to the report; the nodes see the folder of images."""
+    folder = scheduler.cluster.folder / study
+    folder.mkdir()
+    run = new_run_on_images(scheduler, study, folder)
+    shutil.copytree(run, folder / "alone")
+    own(scheduler.cluster, folder)
+    done = scheduler.in_image("run", folder / "alone")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sent = scheduler.submit(run)
+    states = scheduler.wait(sent, 900)
+    assert {*states.values()} == {"COMPLETED"}, f"{states}\n{logs(run)}"
+    assert digests(run) == digests(folder / "alone"), logs(run)
+    assert (run / "report" / "index.html").stat().st_size > 100_000
+    told = scheduler.status(run)
+    assert all(one["todo"] == 0 for one in told["stages"]), told
+
+
+def new_run_on_images(scheduler: Scheduler, study: str, folder: Path) -> Path:
+    run = folder / "run"
+    if study == "mgmt":
+        images, labels = mgmt_runs.write_cohort(folder, 16, 3)
+        sources: tuple[str | Path, ...] = ("--images", images, "--patients", labels)
+    else:
+        sources = sarcoma_runs.sources(sarcoma_runs.write_cohort(folder))
+    own(scheduler.cluster, folder)
+    done = scheduler.hypoxia("init", run, "--study", study, *sources)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (mgmt_runs if study == "mgmt" else sarcoma_runs).make_tiny(run)
+    for table, entry, value in (*SITE, ("site.slurm", "image", f'"{scheduler.image}"')):
+        change_setting(run, table, entry, value)
     return run
 
 

@@ -6,33 +6,17 @@ import csv
 import json
 import random
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fault_runs import change_setting, digests, finish, is_finished, start
+from fault_runs import digests, finish, is_finished, start
+from sarcoma_runs import make_tiny, sources, write_cohort
 
-from hypoxia_hpc.progress import NoProgress
-from hypoxia_hpc.stages.demo_sarcoma import SarcomaCohort, write_sarcoma_cohort
-from hypoxia_hpc.synthetic.sarcomas import CLASSES, LEAST_PATIENTS
+from hypoxia_hpc.stages.demo_sarcoma import SarcomaCohort
+from hypoxia_hpc.synthetic.sarcomas import CLASSES
 
 Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
-# Each image is one tile of 32 px, for a network of random weights that is built in a second.
-SETTINGS = (
-    ("tile", "tile_px", "32"),
-    ("tile", "large_images", '"resize"'),
-    ("extract", "name", '"small"'),
-    ("extract", "backbone", '"vgg16"'),
-    ("extract", "weights", '"random"'),
-    ("extract", "batch_size", "16"),
-    ("train", "heads", '["logistic"]'),
-    ("evaluate", "bootstrap", "100"),
-    ("survival", "of", '"predictions"'),
-    ("survival", "bootstrap", "20"),
-    ("survival", "folds", "2"),
-    ("site", "workers", "1"),
-)
 FINETUNE = (
     ("train", "heads", '["logistic", "finetune"]'),
     ("train.finetune", "backbone", '"vgg16"'),
@@ -45,24 +29,13 @@ FINETUNE = (
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> SarcomaCohort:
-    folder = tmp_path_factory.mktemp("sarcoma")
-    return write_sarcoma_cohort(
-        folder,
-        n_patients=LEAST_PATIENTS,
-        seed=1,
-        trained=False,
-        workers=2,
-        progress=NoProgress(),
-        stop=threading.Event(),
-    )
+    return write_cohort(tmp_path_factory.mktemp("sarcoma"))
 
 
 def new_run(run: Path, cohort: SarcomaCohort, *settings: tuple[str, str, str]) -> Path:
     run.parent.mkdir(exist_ok=True)
-    sources = ("--images", cohort.images, "--images-table", cohort.key, "--patients", cohort.follow_up)
-    finish(start("init", run, "--study", "sarcoma", *sources))
-    for setting in (*SETTINGS, *settings):
-        change_setting(run, *setting)
+    finish(start("init", run, "--study", "sarcoma", *sources(cohort)))
+    make_tiny(run, *settings)
     return run
 
 
