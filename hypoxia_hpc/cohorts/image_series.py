@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -14,7 +15,8 @@ from hypoxia_hpc.errors import InputError
 @dataclass(frozen=True, slots=True)
 class ChosenSeries:
     """``rows`` that are taken, by patient and series in their order. ``missing``: patients without a series that is
-    asked for, by its name; ``without``: patients without any of them."""
+    asked for, or else that at least half of all patients have, by its name; ``without``: patients without any
+    of them."""
 
     rows: tuple[ImageRow, ...]
     missing: Mapping[str, tuple[str, ...]]
@@ -35,12 +37,19 @@ def chosen_series(rows: Sequence[ImageRow], source: SourceTable) -> ChosenSeries
     patients = sorted({row.patient_id for row in rows})
     there = {(row.patient_id, row.series) for row in taken}
     with_some = {row.patient_id for row in taken}
-    missing = {name: tuple(one for one in patients if one in with_some and (one, name) not in there) for name in names}
+    usual = names or _usual(there, len(patients))
+    missing = {name: tuple(one for one in patients if one in with_some and (one, name) not in there) for name in usual}
     return ChosenSeries(
         tuple(taken),
         {name: those for name, those in missing.items() if those},
         tuple(one for one in patients if one not in with_some),
     )
+
+
+def _usual(there: Collection[tuple[str, str]], n_patients: int) -> list[str]:
+    """The series that at least half of the patients have; those that have a name."""
+    counts = Counter(series for _, series in there)
+    return sorted(name for name, n in counts.items() if name and 2 * n >= n_patients)
 
 
 def _require_known(rows: Sequence[ImageRow], names: Sequence[str]) -> None:

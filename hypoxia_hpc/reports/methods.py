@@ -133,7 +133,8 @@ def _models(data: ReportData, kind: Kind) -> str:
     names, lead = models_of(data), lead_model(data, kind.headline)
     listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
     chosen = f" {lead[1]}" if lead[1] else ""
-    return f"On these features {count_of(len(names), 'model')} were trained: {listed}.{chosen}"
+    verb = "was" if len(names) == 1 else "were"
+    return f"On these features {count_of(len(names), 'model')} {verb} trained: {listed}.{chosen}"
 
 
 def _split(data: ReportData, kind: Kind) -> str:

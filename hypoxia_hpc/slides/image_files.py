@@ -145,8 +145,8 @@ def opened_image(file: IO[bytes], modes: Sequence[str] = MODES) -> Iterator[Imag
     """An image whose header is sound and whose pixels are of one of these modes, not decoded yet. Raises SlideError."""
     try:
         image = Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_large(str(error)) from None
+    except Image.DecompressionBombError:
+        raise _too_large(f"far more than the {MOST_IMAGE_PX:,} pixels that are read at once") from None
     except ROTTEN:
         raise SlideError("not-an-image", "no PNG, JPEG or TIFF image", remedy=REMEDY) from None
     with image:
@@ -204,7 +204,10 @@ def image_errors(path: Path) -> Iterator[None]:
 def read_image(path: Path) -> UInt8Array:
     """uint8 (height, width, 3) of an image in colour, as :func:`decoded_image` has it. Raises InputError for what is no
     such image, has more than 100 million pixels, is gray, or has more than 8 bits a channel."""
-    data = read_plain(path, MOST_IMAGE_BYTES)
+    try:
+        data = read_plain(path, MOST_IMAGE_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path} does not exist", remedy="check the path") from None
     try:
         with quiet():
             with opened_image(io.BytesIO(data)) as image:

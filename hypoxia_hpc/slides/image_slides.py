@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hypoxia_hpc.config import TileTable
-from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.errors import SlideError, some, some_names
 from hypoxia_hpc.records import Float32Array, Int64Array, Json, Slide, TileCounts, UInt8Array
 from hypoxia_hpc.slides.image_files import quiet
 from hypoxia_hpc.slides.image_reading import each_image
@@ -190,9 +190,9 @@ def _require_tiles(slide: Slide, table: TileTable, images: Sequence[CutImage]) -
     if not read:
         raise SlideError(
             "unreadable",
-            f"none of {some(len(images), 'image')} of patient {slide.patient_id} can be read; the first: "
-            f"{images[0].problem}",
-            remedy="fetch the files again, or leave the patient out",
+            f"none of {some(len(images), 'image')} of patient {slide.patient_id} can be read: "
+            f"{some_names([f'{each.path}: {each.reason}' for each in images])}; the first: {images[0].problem}",
+            remedy="fetch or mend these files, or leave the patient out",
         )
     if all(each.is_near_empty for each in read):
         raise SlideError(

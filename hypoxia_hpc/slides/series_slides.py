@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -83,13 +83,23 @@ def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSe
         try:
             for name, group in groupby(images, key=lambda image: image[1].series):
                 those = list(group)
-                planes = list(dict.fromkeys(part.plane for _, part in those))
-                if len(planes) > 1:
-                    raise _mixed(slide, name, f"slices of several planes: {', '.join(planes)}")
                 files = list(pool.map(partial(_read, slide.path, table), *zip(*those, strict=True)))
-                yield _series(slide, table, name, planes[0], files, pool)
+                plane = _one_plane(slide, name, zip(files, (part.plane for _, part in those), strict=True))
+                yield _series(slide, table, name, plane, files, pool)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _one_plane(slide: Slide, name: str, files: Iterable[tuple[_File, str]]) -> str:
+    """That of the files that can be read, "" where none can. Raises SlideError where they have several."""
+    planes: dict[str, list[str]] = {}
+    for file, plane in files:
+        if file.error is None:
+            planes.setdefault(plane, []).append(file.path)
+    if len(planes) > 1:
+        said = "; ".join(f"{plane}: {some_names(paths)}" for plane, paths in planes.items())
+        raise _mixed(slide, name, f"slices of several planes: {said}")
+    return next(iter(planes), "")
 
 
 def _read(folder: Path, table: TileTable, image: str, part: ImagePart) -> _File:

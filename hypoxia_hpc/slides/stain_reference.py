@@ -40,7 +40,14 @@ def _target(method: str, reference: str | None, digest: str, glass: int) -> Any:
             'name an image of tissue stained by haematoxylin and eosin, without ink; "cohort"; or the stain.json of a '
             "run with this method"
         )
-        raise InputError(f"[tile.stain] reference = {reference}: {error}", remedy=remedy) from error
+        raise InputError(f"[tile.stain] reference = {reference}: {_said(error)}", remedy=remedy) from error
+
+
+def _said(error: InputError | OSError) -> str:
+    """Without a remedy of its own."""
+    if isinstance(error, InputError):
+        return error.problem
+    return "it does not exist" if isinstance(error, FileNotFoundError) else str(error.strerror)
 
 
 def read_numbers(path: Path, method: str) -> Any:
@@ -49,12 +56,11 @@ def read_numbers(path: Path, method: str) -> Any:
     usual = METHODS[method].example
     try:
         record = read_json(path)
+        if (made_by := record["method"]) != method:
+            raise InputError(f"it is of the method {made_by}, and [tile.stain] has {method}")
         found = {name: np.array(record["given"][name], dtype=np.float64) for name in asdict(usual)}
-        made_by = record["method"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"it holds no stain as {method} has it ({type(error).__name__}: {error})") from error
-    if made_by != method:
-        raise InputError(f"it is of the method {made_by}, and [tile.stain] has {method}")
     if any(
         found[name].shape != values.shape or not np.isfinite(found[name]).all()
         for name, values in asdict(usual).items()

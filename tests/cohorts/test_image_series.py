@@ -29,6 +29,19 @@ def test_the_middle_of_files_of_several_slices() -> None:
     }
 
 
+def test_where_none_is_asked_for_a_series_that_most_patients_have_is_missed() -> None:
+    rows = [
+        ImageRow(f"P{number}", "1.png", name)
+        for number in range(4)
+        for name in ("FLAIR", "T1w")
+        if number or name == "FLAIR"
+    ]
+    rows.append(ImageRow("P1", "2.png", "scout"))
+    found = chosen_series(sorted(rows, key=lambda row: (row.patient_id, row.series)), SourceTable())
+    assert dict(found.missing) == {"T1w": ("P0",)} and found.without == () and len(found.rows) == len(rows)
+    assert not chosen_series([ImageRow("P1", "1.png"), ImageRow("P2", "2.png")], SourceTable()).missing
+
+
 def test_a_series_that_no_patient_has_is_refused() -> None:
     with pytest.raises(InputError, match="image_mode") as caught:
         chosen_series(ROWS, SourceTable(image_mode=("T1w", "FLAIR")))

@@ -66,12 +66,26 @@ def test_a_store_has_one_scale_a_series_and_names_what_is_left_out(tmp_path: Pat
 def test_slices_of_two_sizes_or_planes_are_refused_by_name(tmp_path: Path) -> None:
     folder = slices(tmp_path / "A")
     planes = (*PARTS[:2], ImagePart("T1w", "sagittal"), *PARTS[3:])
-    with pytest.raises(SlideError, match="series 'T1w' of patient A has slices of several planes: unknown, sagittal"):
+    with pytest.raises(
+        SlideError, match=r"'T1w' of patient A has slices of several planes: unknown: .*; sagittal: T1w/3"
+    ):
         list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=planes), TABLE, 1))
     Image.fromarray(np.ones((PX, PX + 1), dtype=np.uint16)).save(folder / "T1w" / "3.png")
     with pytest.raises(SlideError, match=r"'T1w' .*16 x 16 px: T1w/1.png, T1w/2.png; 17 x 16 px: T1w/3.png") as caught:
         list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=PARTS), TABLE, 1))
     assert caught.value.reason == "mixed-series"
+
+
+def test_a_slice_that_cannot_be_read_says_nothing_of_its_plane(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "A")
+    (folder / "T1w" / "3.png").write_bytes(b"")
+    planes = tuple(
+        ImagePart(part.series, "unknown" if name == "T1w/3.png" else "axial")
+        for name, part in zip(NAMES, PARTS, strict=True)
+    )
+    first, *_ = read_series(Slide("A", folder, "A", 1, images=NAMES, parts=planes), TABLE, 1)
+    assert first.plane == "axial"
+    assert [one.path for one in first.slices if one.error is not None] == ["T1w/3.png"]
 
 
 def test_slices_with_windows_of_their_own(tmp_path: Path) -> None:

@@ -86,3 +86,8 @@ def test_what_cannot_be_normalised_is_said_and_nothing_written(
 def test_output_is_png(images: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.png"):
         normalise_file(images / "one.png", tmp_path / "out.jpg", "macenko", None, GLASS)
+
+
+def test_an_image_that_is_not_there_is_no_bug(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nope\.png does not exist"):
+        normalise_file(tmp_path / "nope.png", tmp_path / "out.png", "macenko", None, 220)

@@ -20,7 +20,7 @@ def exported_text(made: Exported, run: Path) -> Iterator[str]:
     there = f", of which {made.n_there:,} were there" if made.n_there else ""
     yield f"{made.folder}: {some(made.n_slides, 'slide')}{there}"
     if made.model:
-        yield f"tiles are classed by {made.model}, as the more probable class (operating points are of patients)"
+        yield f"tiles are classed by {made.model}, as the most probable class (operating points are of patients)"
     for reason in sorted({reason for _, reason in made.left_out}):
         names = [slide_id for slide_id, one in made.left_out if one == reason]
         yield f"left out, {reason}: {some(len(names), 'slide')} ({some_names(names)})"
