@@ -18,6 +18,12 @@ from hypoxia_hpc.errors import InputError
 
 # Other names of sets, as other programs write them.
 NAMES = {"training": "train", "val": "valid", "validation": "valid", "testing": "test"}
+OF_FILE = "mend the table, or leave out [train] split_file"
+# Of sets in a table of images.
+OF_IMAGES = (
+    "give patients of TRAIN, VALID and TEST, some of each class in each (is_valid has no TEST); or leave the column of "
+    "sets out, and train makes a split"
+)
 _COUNT = re.compile(r"\d{1,3}", re.ASCII)
 
 
@@ -47,7 +53,9 @@ def read_given(path: Path) -> pd.DataFrame:
     return table[["patient_id", "fold", "set"]].astype({"fold": "int64"}).reset_index(drop=True)
 
 
-def given_split(given: pd.DataFrame, members: Sequence[Member], rule: SplitRule, source: str) -> Split:
+def given_split(
+    given: pd.DataFrame, members: Sequence[Member], rule: SplitRule, source: str, remedy: str = OF_FILE
+) -> Split:
     """A given split of these members: theirs as it says, the unlabelled ones without a set; others are left out.
 
     Raises InputError where it has other folds than the rule, lacks a labelled patient in a fold, has a patient in more
@@ -67,7 +75,7 @@ def given_split(given: pd.DataFrame, members: Sequence[Member], rule: SplitRule,
     offending += [
         f"patient {name} is in the test set of {n} folds" for name, n in sorted(tested.items()) if n > rule.repeats
     ]
-    refuse(f"{source} is no split of this cohort", offending, "mend the table, or leave out [train] split_file")
+    refuse(f"{source} is no split of this cohort", offending, remedy)
     rows = [
         (each.patient_id, fold, sets[fold][each.patient_id] if each.patient_id in labelled else UNLABELLED)
         for fold in folds

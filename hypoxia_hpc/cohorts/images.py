@@ -62,7 +62,8 @@ def read_key_table(path: Path, folder: Path, names: SourceTable, *, has_sets: bo
     sets, strange = _sets(table, names) if has_sets else ([""] * len(table.rows), [])
     cells = list(zip(table.lines, patients, _cells(table, names.path_column), paths, strict=True))
     offending = list(_wrong_cells(cells, names))
-    remedy = "mend these rows; paths are relative to the folder that --images names, and stay below it"
+    of_paths = "; paths are relative to the folder that --images names, and stay below it" if offending else ""
+    remedy = f"mend these rows{of_paths}"
     refuse(f"{path} has {some(len(offending) + len(strange), 'wrong cell')}", [*offending, *strange], remedy)
     labels, series = _cells(table, names.label_column), _cells(table, names.series_column)
     refuse(

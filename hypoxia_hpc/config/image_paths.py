@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 TOKENS = ("patient", "series", "label", "image")
+DRIVE = re.compile(r"[A-Za-z]:")
 _TOKEN = re.compile(r"\{([^{}]*)\}")
 
 
@@ -36,12 +37,13 @@ def parsed_path(pattern: str, path: PurePosixPath) -> dict[str, str] | None:
 
 def below(text: str, folder: Path) -> str | None:
     """A path of a table as a path below ``folder``, with ``/``; None where it leaves the folder or is no path: whatever
-    links there are, ``..`` is never followed. An absolute path has to begin with the folder's own."""
-    path = PurePosixPath(text)
+    links there are, ``..`` is never followed. An absolute path has to begin with the folder's own. A path with
+    backslashes alone is one of Windows."""
+    path = PurePosixPath(text.replace("\\", "/") if "/" not in text else text)
     if path.is_absolute():
         if not path.is_relative_to(folder):
             return None
         path = path.relative_to(folder)
-    if ".." in path.parts or not path.parts or not text.isprintable():
+    if ".." in path.parts or not path.parts or DRIVE.fullmatch(path.parts[0]) or not text.isprintable():
         return None
     return path.as_posix()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from hypoxia_hpc.analysis.embedding import require_umap
 from hypoxia_hpc.cohorts.flow import Flow, LeftOut, left_out
-from hypoxia_hpc.cohorts.given_split import given_split, read_given
+from hypoxia_hpc.cohorts.given_split import OF_FILE, OF_IMAGES, given_split, read_given
 from hypoxia_hpc.cohorts.growing import Grown, grown_patients, grown_slides
 from hypoxia_hpc.cohorts.joining import SlideTable
 from hypoxia_hpc.cohorts.labelling import patients_in
@@ -146,7 +146,7 @@ def init(
     files = {
         run.slides_file: slides_csv(priced),
         run.patients_file: patients_csv(joined.table),
-        **_given_split(run, config, None if split is None else read_given(split), str(split), joined.patients),
+        **_given_split(run, config, None if split is None else read_given(split), str(split), joined.patients, OF_FILE),
         **_records(run, joined, joined.flow),
         # Last, since a run.toml is what makes a folder a run directory.
         run.config_file: render_config(config),
@@ -178,12 +178,12 @@ def _init_images(
         )
         named = {"split_file": run.given_split_file.name, "folds": 1, "repeats": 1}
         config = config.model_copy(update={"train": config.train.model_copy(update=named)})
-    slides = joined.slides.slides
+    slides, source = joined.slides.slides, str(split or sources.images_table)
     files = {
         run.slides_file: slides_csv(slides.assign(cost=[costs[slide_id] for slide_id in slides["slide_id"]])),
         run.images_file: cohort.images_csv(),
         run.patients_file: patients_csv(joined.table),
-        **_given_split(run, config, given, str(split or sources.images_table), joined.patients),
+        **_given_split(run, config, given, source, joined.patients, OF_IMAGES if cohort.sets else OF_FILE),
         **_records(run, joined, joined.flow, cohort.left_out()),
         run.config_file: render_config(config),
     }
@@ -295,13 +295,13 @@ def _records(run: RunDir, joined: Joined, flow: Flow, others: Sequence[Json] = (
 
 
 def _given_split(
-    run: RunDir, config: RunConfig, given: pd.DataFrame | None, source: str, patients: Sequence[Patient]
+    run: RunDir, config: RunConfig, given: pd.DataFrame | None, source: str, patients: Sequence[Patient], remedy: str
 ) -> dict[Path, str]:
     """The user's split as it is kept in the run. Raises InputError where it is none of this cohort."""
     if given is None:
         return {}
     outcome = outcome_of(config.outcome)
-    given_split(given, members_of(patients, outcome=outcome), split_rule(config.train, outcome), source)
+    given_split(given, members_of(patients, outcome=outcome), split_rule(config.train, outcome), source, remedy)
     return {run.given_split_file: split_csv(given)}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fault_runs import change_setting
-from image_folders import CLASSES, PX, write_cohort, write_folder
+from image_folders import CLASSES, PX, tissue, write_cohort, write_folder
 from PIL import Image
 from slices_in_files import volume, write_dicom, write_nifti, write_series
 
@@ -234,3 +234,16 @@ def test_real_tiles_with_cross_validation(
     assert done.returncode == 0, done.stderr
     measured = json.loads((run / "metrics.json").read_bytes())["models"]["logistic"]["test"]["patient"]
     assert measured
+
+
+def test_a_table_without_a_test_set_says_what_it_lacks(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    lines = ["patient_ID,Path,Label,is_valid"]
+    for number in range(6):
+        Image.fromarray(tissue(number)).save(tmp_path / f"{number}.png")
+        lines.append(f"P{number},{number}.png,{CLASSES[number % 2]},{number > 3}")
+    (tmp_path / "key.csv").write_text("\n".join(lines) + "\n")
+    classes = [word for name in CLASSES[:2] for word in ("--class", name)]
+    options = ("--images", tmp_path, "--images-table", tmp_path / "key.csv", *classes)
+    done = hypoxia("init", tmp_path / "run", *options)
+    assert done.returncode == 2
+    assert "set test of fold 0 has no patient" in done.stderr and "is_valid has no TEST" in done.stderr
