@@ -490,7 +490,7 @@ def test_usage(seven: Path, tmp_path: Path, hypoxia: Hypoxia) -> None:
     other_slides = Path(__file__).parents[1] / "hypoxia_hpc" / "slides"
     refused(hypoxia("init", seven, "--slides", other_slides), 2, "would overwrite", str(seven / "slides.csv"))
     refused(hypoxia("init", tmp_path / "run", "--slides", tmp_path / "none"), 2, "none does not exist")
-    refused(hypoxia("init", tmp_path / "run", "--slides", tmp_path, "--study", "mgmt"), 2, "'mgmt'", "hypoxia")
+    refused(hypoxia("init", tmp_path / "run", "--slides", tmp_path, "--study", "lung"), 2, "'lung'", "hypoxia")
     refused(
         hypoxia("init", tmp_path / "run", "--slides", tmp_path, "--rule", "mean"),
         2,
