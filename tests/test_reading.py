@@ -52,6 +52,7 @@ OTHERS = {
     "workers.messages": "text from another rank",
     "models.reference": "bytes that were read",
     "tiling.geojson": "dumps alone",
+    "exports.hdf5": "writes alone",
 }
 READING = {
     *("read_text", "read_bytes", "open", "read_csv", "read_table", "read_parquet", "File", "safe_open"),
