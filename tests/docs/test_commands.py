@@ -67,7 +67,7 @@ RUN_ELSEWHERE = {
     "hypoxia-hpc export RUN --to qupath": ("tests/stages/test_export.py", ['hypoxia("export", run.root, "--to"']),
     "hypoxia-hpc init SARCOMAS --study sarcoma --images IMAGES --images-table key.csv --patients follow_up.csv": (
         "tests/journey/test_sarcoma.py",
-        ['"--images-table", cohort.key, "--patients", cohort.follow_up', '"init", run, "--study", "sarcoma"'],
+        ['"init", run, "--study", "sarcoma", *sources(cohort)'],
     ),
     "hypoxia-hpc demo sarcoma-demo --study sarcoma": (
         "tests/stages/test_demo_sarcoma.py",
