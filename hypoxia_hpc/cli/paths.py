@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +22,8 @@ from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
 if TYPE_CHECKING:
     from hypoxia_hpc.config import RunConfig
     from hypoxia_hpc.runs.directory import RunDir
+
+Cohort = TypeVar("Cohort")
 
 
 @click.command(short_help="Frozen models of another run on new slides; no labels needed.")
@@ -200,19 +203,21 @@ def demo(folder: Path, study: str, seed: int, difference: float | None, patients
     return _demo_hypoxia(folder, seed, difference, patients, trained=trained)
 
 
-def _demo_hypoxia(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
+def _written(
+    write: Callable[..., Cohort], folder: Path, n_patients: int, seed: int, *, trained: bool, **others: Any
+) -> Cohort:
+    """What ``write`` makes of a demo's patients, with progress, on all cores."""
     from hypoxia_hpc.machine.cores import usable_cores
+
+    of_work = {"workers": usable_cores(), "progress": progress(), "stop": STOP}
+    return write(folder, n_patients=n_patients, seed=seed, trained=trained, **of_work, **others)
+
+
+def _demo_hypoxia(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
     from hypoxia_hpc.stages.demo import PATIENTS, demo_config, write_demo_cohort
 
-    slides, patients_file = write_demo_cohort(
-        folder,
-        n_patients=PATIENTS if patients is None else patients,
-        difference=difference,
-        seed=seed,
-        trained=trained,
-        workers=usable_cores(),
-        progress=progress(),
-        stop=STOP,
+    slides, patients_file = _written(
+        write_demo_cohort, folder, patients or PATIENTS, seed, trained=trained, difference=difference
     )
     run_dir = _initialised(folder / "run", demo_config(seed, trained=trained), slides, patients_file)
     _say_random(trained)
@@ -222,18 +227,9 @@ def _demo_hypoxia(folder: Path, seed: int, difference: float | None, patients: i
 
 
 def _demo_sclc(folder: Path, seed: int, patients: int | None, *, trained: bool) -> int:
-    from hypoxia_hpc.machine.cores import usable_cores
     from hypoxia_hpc.stages.demo_sclc import PATIENTS, sclc_config, what_was_found, write_sclc_cohorts
 
-    first, second = write_sclc_cohorts(
-        folder,
-        n_patients=PATIENTS if patients is None else patients,
-        seed=seed,
-        trained=trained,
-        workers=usable_cores(),
-        progress=progress(),
-        stop=STOP,
-    )
+    first, second = _written(write_sclc_cohorts, folder, patients or PATIENTS, seed, trained=trained)
     config = sclc_config(seed, trained=trained)
     run_dir = _initialised(folder / "run", config, first.slides, first.patients)
     outside = _initialised(folder / "outside" / "run", config, second.slides, second.patients)
@@ -246,18 +242,9 @@ def _demo_sclc(folder: Path, seed: int, patients: int | None, *, trained: bool) 
 
 
 def _demo_sarcoma(folder: Path, seed: int, patients: int | None, *, trained: bool) -> int:
-    from hypoxia_hpc.machine.cores import usable_cores
     from hypoxia_hpc.stages.demo_sarcoma import PATIENTS, sarcoma_config, write_sarcoma_cohort
 
-    cohort = write_sarcoma_cohort(
-        folder,
-        n_patients=PATIENTS if patients is None else patients,
-        seed=seed,
-        trained=trained,
-        workers=usable_cores(),
-        progress=progress(),
-        stop=STOP,
-    )
+    cohort = _written(write_sarcoma_cohort, folder, patients or PATIENTS, seed, trained=trained)
     config = sarcoma_config(seed, trained=trained)
     run_dir = _initialised(folder / "run", config, cohort.images, cohort.follow_up, images_table=cohort.key)
     _say_random(trained)
@@ -268,18 +255,10 @@ def _demo_sarcoma(folder: Path, seed: int, patients: int | None, *, trained: boo
 
 
 def _demo_mgmt(folder: Path, seed: int, difference: float | None, patients: int | None, *, trained: bool) -> int:
-    from hypoxia_hpc.machine.cores import usable_cores
     from hypoxia_hpc.stages.demo_mgmt import PATIENTS, mgmt_config, write_mgmt_cohort
 
-    images, labels = write_mgmt_cohort(
-        folder,
-        n_patients=PATIENTS if patients is None else patients,
-        difference=difference,
-        seed=seed,
-        trained=trained,
-        workers=usable_cores(),
-        progress=progress(),
-        stop=STOP,
+    images, labels = _written(
+        write_mgmt_cohort, folder, patients or PATIENTS, seed, trained=trained, difference=difference
     )
     run_dir = _initialised(folder / "run", mgmt_config(seed, trained=trained), images, labels)
     _say_random(trained)

@@ -344,11 +344,20 @@ def reading_predictions(file: Path, verb: str = "evaluate") -> Iterator[BinaryIO
     try:
         with machine_errors(file), open_plain(file, MOST_PREDICTIONS_BYTES) as opened:
             yield opened
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # Arrow's, for what is no Parquet, has no number
         raise NotReadyError(
             f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}",
             remedy=f"hypoxia-hpc {verb} {shlex.quote(str(file.absolute().parent.parent))}",
         ) from None
+
+
+def tiles_of_slides(file: Path, slide_ids: Sequence[str], verb: str = "evaluate") -> pd.DataFrame:
+    """The rows of these slides in a table of tiles. Raises as `reading_predictions`."""
+    with reading_predictions(file, verb) as opened:
+        table = pd.read_parquet(opened, filters=[("slide_id", "in", list(slide_ids))])
+        return table.astype({name: str for name in ("slide_id", "model") if name in table})
 
 
 def _digest(folder: Path) -> str:

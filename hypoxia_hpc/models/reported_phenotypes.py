@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +22,7 @@ from hypoxia_hpc.models.phenotypes import (
     TILES_FILE,
     read_facts,
 )
-from hypoxia_hpc.models.predictions import reading_predictions
+from hypoxia_hpc.models.predictions import reading_predictions, tiles_of_slides
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.reading import UnfitFileError, read_plain
 from hypoxia_hpc.records import Json, Label
@@ -81,7 +81,7 @@ def _maps(run: RunDir, groups: Mapping[str, str]) -> Iterator[SlideMap]:
         shares = slides.filter(regex=r"^cluster_\d+$").to_numpy(dtype="float64")
         slide_ids, owners = ([unguard(one) for one in slides[name]] for name in ("slide_id", "patient_id"))
     chosen = [place for place in varied_slides(shares, owners, groups, MOST_MAPS) if is_slide_id(slide_ids[place])]
-    tiles = _tiles_of(run, [slide_ids[place] for place in chosen])
+    tiles = tiles_of_slides(run.phenotypes / TILES_FILE, [slide_ids[place] for place in chosen], STAGE)
     for place in chosen:
         made = read_tile_attributes(run.tiles(slide_ids[place]))
         of_slide = tiles[tiles["slide_id"] == slide_ids[place]]
@@ -94,18 +94,6 @@ def _maps(run: RunDir, groups: Mapping[str, str]) -> Iterator[SlideMap]:
                 float(made.plan.side_l0 or 0),
                 made.slide.mpp,
             )
-
-
-def _tiles_of(run: RunDir, slide_ids: Sequence[str]) -> pd.DataFrame:
-    """Rows of tiles.parquet. Raises NotReadyError where it is damaged."""
-    with reading_predictions(run.phenotypes / TILES_FILE, STAGE) as opened:
-        try:
-            tiles = pd.read_parquet(opened, filters=[("slide_id", "in", list(slide_ids))])
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise ValueError(str(error)) from None  # of Arrow, for what is no Parquet
-        return tiles.astype({"slide_id": str})
 
 
 def _risks(run: RunDir, survival: Json) -> RisksShown | None:

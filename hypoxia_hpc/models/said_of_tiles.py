@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models import phenotypes
-from hypoxia_hpc.models.predictions import TILES_FILE, reading_predictions
+from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float64Array, Int64Array
@@ -25,27 +24,16 @@ def said_of_tiles(run: RunDir, slide_ids: Sequence[str], outcome: Outcome) -> di
     ``MODEL: OUTPUT``, ``MODEL: attention`` and ``cluster``; float64. Raises NotReadyError for damaged tables."""
     found: dict[str, list[pd.DataFrame]] = {}
     if (run.predictions / TILES_FILE).exists():
-        table = _rows_of(run.predictions / TILES_FILE, slide_ids, "evaluate")
+        table = tiles_of_slides(run.predictions / TILES_FILE, slide_ids, "evaluate")
         columns = [*outcome.outputs, "attention"]
         for (slide_id, model), rows in table.groupby(["slide_id", "model"], sort=False, observed=True):
             said = rows.set_index(PLACE)[columns].astype("float64").dropna(axis=1, how="all")
             found.setdefault(str(slide_id), []).append(said.add_prefix(f"{model}: "))
     if (run.phenotypes / phenotypes.TILES_FILE).exists():
-        table = _rows_of(run.phenotypes / phenotypes.TILES_FILE, slide_ids, "phenotypes")
+        table = tiles_of_slides(run.phenotypes / phenotypes.TILES_FILE, slide_ids, "phenotypes")
         for slide_id, rows in table.groupby("slide_id", sort=False, observed=True):
             found.setdefault(str(slide_id), []).append(rows.set_index(PLACE)[["cluster"]].astype("float64"))
     return {slide_id: pd.concat(parts, axis=1) for slide_id, parts in found.items()}
-
-
-def _rows_of(file: Path, slide_ids: Sequence[str], verb: str) -> pd.DataFrame:
-    with reading_predictions(file, verb) as opened:
-        try:
-            table = pd.read_parquet(opened, filters=[("slide_id", "in", list(slide_ids))])
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise ValueError(str(error)) from None  # of Arrow, for what is no Parquet
-        return table.astype({name: str for name in ("slide_id", "model") if name in table})
 
 
 def at_places(said: pd.DataFrame | None, xy_l0: Int64Array) -> pd.DataFrame:

@@ -24,18 +24,13 @@ def each_slide(run: RunDir, model: str, columns: Sequence[str]) -> Iterator[tupl
     seen: set[str] = set()
     held: pd.DataFrame | None = None
     with reading_predictions(run.predictions / TILES_FILE) as opened:
-        try:
-            for batch in pyarrow.parquet.ParquetFile(opened).iter_batches(ROWS_AT_ONCE, columns=wanted):
-                rows = batch.to_pandas().astype({"model": str, "slide_id": str, **dict.fromkeys(columns, "float64")})
-                rows = rows[rows["model"] == model]
-                held = rows if held is None else pd.concat([held, rows], ignore_index=True)
-                for slide_id, own in _runs(held)[:-1]:
-                    yield _once(slide_id, own, seen)
-                held = _runs(held)[-1][1] if len(held) else None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise ValueError(str(error)) from None  # of Arrow, for what is no Parquet
+        for batch in pyarrow.parquet.ParquetFile(opened).iter_batches(ROWS_AT_ONCE, columns=wanted):
+            rows = batch.to_pandas().astype({"model": str, "slide_id": str, **dict.fromkeys(columns, "float64")})
+            rows = rows[rows["model"] == model]
+            whole = _runs(rows if held is None else pd.concat([held, rows], ignore_index=True))
+            for slide_id, own in whole[:-1]:
+                yield _once(slide_id, own, seen)
+            held = whole[-1][1] if whole else None
         if held is not None:
             yield _once(str(held["slide_id"].iloc[0]), held, seen)
 

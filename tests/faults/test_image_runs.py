@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from fault_runs import LIMIT_SECONDS, digests, finish, log_of, start
 from image_folders import write_stained_run
+from mpi_ranks import MPIEXEC, NEEDS_MPIEXEC
 
-MPIEXEC = Path(sys.executable).with_name("mpiexec")
 N_STORES = 6
 
 
@@ -54,7 +54,7 @@ def by_ranks(run: Path) -> None:
     "tiled",
     [
         by_shares,
-        pytest.param(by_ranks, marks=pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside this Python")),
+        pytest.param(by_ranks, marks=NEEDS_MPIEXEC),
     ],
 )
 def test_several_processes_make_what_one_makes(run: Path, alone: dict[str, str], tiled: Callable[[Path], None]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from fault_runs import check_features, digests, of, start
+from mpi_ranks import MPIEXEC, NEEDS_MPIEXEC
 from waiting import wait_until
 
 from hypoxia_hpc.errors import MachineError
@@ -27,7 +28,6 @@ from hypoxia_hpc.synthetic.slides import slide_file_name, synthetic_cohort, writ
 from hypoxia_hpc.workers.heartbeat import read_heartbeats
 from hypoxia_hpc.workers.mpi import launched_ranks, mpi_library, mpi_name, refuse_lone_ranks
 
-MPIEXEC = Path(sys.executable).with_name("mpiexec")
 DRIVER = Path(__file__).with_name("mpi_driver.py")
 LIMIT_SECONDS = 120
 # From a stop to the end: 4 s on a busy machine, workers that still build their network included.
@@ -49,7 +49,7 @@ GOOD = ("TCGA-ZZ-0003-01Z-00-DX1", "TCGA-ZZ-0004-01Z-00-DX1")
 HOST = platform.node()
 wait_for = partial(wait_until, seconds=LIMIT_SECONDS, pause=0.005)
 
-pytestmark = pytest.mark.skipif(not MPIEXEC.exists(), reason="no mpiexec beside this Python: pip install mpich")
+pytestmark = NEEDS_MPIEXEC
 
 
 @pytest.fixture(scope="module")
