@@ -49,7 +49,7 @@ READERS = 32
 @dataclass(frozen=True, eq=False)
 class ImageCohort:
     """``rows``: the images, each with the slide id of its patient in ``slide_ids``, by patient and path. ``others``:
-    files that the pattern does not fit. ``missing``: patients without a series that is asked for, by its name;
+    files that the pattern does not fit. ``missing``: patients without a series, by its name, as `chosen_series` has it;
     ``without``: patients who are left out since they have none of them. ``in_series``: the images are slices of
     series, which is asked for, or has to be, as of DICOM and NIfTI."""
 

@@ -161,7 +161,7 @@ def _doubts(survey: Survey) -> tuple[str, ...]:
     progress = cohort_progress(survey)
     there = {"evaluate": survey.run.predictions, "phenotypes": survey.run.phenotypes}
     if not any(folder.exists() for folder in there.values()):
-        return (f"{survey.run.root} has no predictions: places and features alone are exported",)
+        return (f"{survey.run.root} has no predictions: no number of a model is exported",)
     return tuple(
         f"{folder} is not known to be of the present slides, models and run.toml; it is exported as it is"
         for stage, folder in there.items()

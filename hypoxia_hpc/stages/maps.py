@@ -24,7 +24,6 @@ from hypoxia_hpc.records import Float64Array
 from hypoxia_hpc.reports.heatmaps import MAP_PX, Scale, heatmap_png, painted
 from hypoxia_hpc.reports.text import one_line
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.commit import committed_file
 
@@ -113,8 +112,11 @@ def _refuse_images(run: RunDir) -> None:
 def _model(run: RunDir, asked: str) -> str:
     metrics = run.metrics()
     if metrics is None or not (run.predictions / TILES_FILE).exists():
-        verb = "predict" if is_predicted(run) else "evaluate"
-        raise NotReadyError(f"{run.root} has no predictions", remedy=f"hypoxia-hpc {verb} {run.word}")
+        raise NotReadyError(
+            f"{run.root} has no predictions",
+            remedy=f"hypoxia-hpc run {run.word}; where no patient has a label, hypoxia-hpc predict {run.word} "
+            "--model TRAINED_RUN",
+        )
     there = sorted(metrics["models"])
     chosen = asked or str(metrics["lead"]["model"] or there[0])
     if chosen not in there or not is_slide_id(chosen):  # it names a folder

@@ -94,7 +94,7 @@ def test_half_done_runs_and_stale_predictions_are_said(run: RunDir, tmp_path: Pa
         exported(copy, "clam")
     shutil.rmtree(copy.predictions)
     assert exported(copy, "qupath", notes=notes).n_slides == len(copy.slides()), "tiles are enough for it"
-    assert notes.said[-1] == f"{copy.root} has no predictions: places and features alone are exported"
+    assert notes.said[-1] == f"{copy.root} has no predictions: no number of a model is exported"
 
 
 def test_a_stop_loses_nothing(run: RunDir, tmp_path: Path) -> None:
