@@ -20,6 +20,7 @@ ROOMS = (
     "__init__",  # what the Python API exports, loaded when it is used
     "api",
     "stages",
+    "viewer",
     "monitoring",
     "models",
     "exports",
