@@ -86,6 +86,12 @@ def write_dicom(path: Path, pixels: NDArray[Any], *, series: str = "1.2.3", **en
     return path
 
 
+def turned(degrees: float) -> list[float]:
+    """The directions of axial slices that are turned about the axis from right to left."""
+    angle = np.deg2rad(degrees)
+    return [1.0, 0.0, 0.0, 0.0, float(np.cos(angle)), float(np.sin(angle))]
+
+
 def write_series(folder: Path, of: NDArray[Any], plane: str = "axial", **entries: Any) -> list[Path]:
     """A file for each slice, named against their order in the patient, which the positions say."""
     axis = ("sagittal", "coronal", "axial").index(plane)

@@ -38,6 +38,7 @@ from hypoxia_hpc.slides.finding import Found, files_below, is_selected
 from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet, read_pixels
 from hypoxia_hpc.slides.slice_files import is_volume, slice_header
 from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.tiling.slice_views import MOST_TURN, Directions, turn_between
 
 OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
 # As for slides (slides/costs.py): JPEG costs by the byte, the rest by the pixel; and each file some time of its own.
@@ -263,16 +264,21 @@ def _headers(cohort: ImageCohort, counted: Callable[[], None], stop: threading.E
 
 
 def _mixed_series(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:
-    """Series with slices of several sizes or planes, as ``P1 FLAIR: 240 x 240 axial, 512 x 512 axial``."""
+    """Series with slices of several sizes or planes, as ``P1 FLAIR: 240 x 240 axial, 512 x 512 axial``, or that are
+    turned against the first one."""
     sizes: dict[tuple[str, str], dict[str, None]] = {}
+    first: dict[tuple[str, str], Directions] = {}
     for row, found in zip(rows, headers, strict=True):
         if isinstance(found, ImageHeader):
-            sizes.setdefault((row.patient_id, row.series), {})[_kind(row, found)] = None
+            name = row.patient_id, row.series
+            first[name] = first.get(name) or found.directions
+            sizes.setdefault(name, {})[_kind(row, found, turn_between(first[name], found.directions))] = None
     return tuple(f"{' '.join(name).strip()}: {', '.join(those)}" for name, those in sizes.items() if len(those) > 1)
 
 
-def _kind(row: ImageRow, header: ImageHeader) -> str:
-    return f"{header.width} x {header.height} {row.plane}".rstrip()
+def _kind(row: ImageRow, header: ImageHeader, turn: float) -> str:
+    is_turned = f" turned by more than {MOST_TURN:g}°" if turn > MOST_TURN else ""
+    return f"{header.width} x {header.height} {row.plane}".rstrip() + is_turned
 
 
 def _milliseconds(header: ImageHeader, n: int) -> float:

@@ -21,9 +21,9 @@ from hypoxia_hpc.reading import open_plain
 from hypoxia_hpc.slides.dicom import begins_as_dicom, ignore_odd_values, loaded_pydicom, may_be_dicom
 from hypoxia_hpc.slides.gray_images import require_finite
 from hypoxia_hpc.slides.image_files import MOST_IMAGE_BYTES, image_errors
-from hypoxia_hpc.slides.volumes import FETCH_AGAIN, WRITE_ANEW, VolumeHeader, require_size
+from hypoxia_hpc.slides.volumes import FETCH_AGAIN, WRITE_ANEW, VolumeHeader, VolumeSlices, require_size
 from hypoxia_hpc.tiling.gray_series import Scale
-from hypoxia_hpc.tiling.slice_views import View, nearest_axes, view_of
+from hypoxia_hpc.tiling.slice_views import MOST_TURN, Directions, View, nearest_axes, turn_between, view_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -34,15 +34,6 @@ PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 ENVELOPE = bytes.fromhex("06092a864886f70d010703")
 MOST_OFF = 0.01
 CONVERT = "convert it to an uncompressed DICOM file (as with gdcmconv --raw), or leave it out"
-
-
-@dataclass(frozen=True, slots=True)
-class DicomSlices:
-    """Slices of a file in their order, each (height, width) as it is seen: of integers as they are stored where the
-    file rescales them by nothing, else of float32; and its own window, None where it has none."""
-
-    slices: tuple[NDArray[Any], ...]
-    window: Scale | None
 
 
 def is_dicom(path: Path) -> bool:
@@ -77,10 +68,11 @@ def dicom_header(path: Path) -> VolumeHeader:
             series=str(header.get("SeriesInstanceUID") or ""),
             name=name if name.isprintable() else "",
             order=(_position(places[0], view), float(header.get("InstanceNumber") or 0)),
+            directions=_directions(places[0], view),
         )
 
 
-def read_dicom(path: Path) -> DicomSlices:
+def read_dicom(path: Path) -> VolumeSlices:
     """The slices of a file. Raises SlideError as `dicom_header`, ``unreadable`` and ``not-finite``."""
     with image_errors(path), _damage():
         data = _dataset(path, with_pixels=True)
@@ -92,7 +84,7 @@ def read_dicom(path: Path) -> DicomSlices:
             require_finite(values)
         order = sorted(range(len(places)), key=lambda number: (_position(places[number], view), number))
         slices = tuple(view.seen(values[number]) if view else values[number] for number in order)
-        return DicomSlices(slices, _window(data))
+        return VolumeSlices(slices, _window(data), _directions(places[0], view))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +171,24 @@ def _numbers(groups: Sequence[Any], sequence: str, name: str, n: int) -> tuple[f
 
 def _view(places: Sequence[_Place]) -> View | None:
     """How all frames are turned; None where the file does not say how they lie. Raises SlideError where they lie in
-    several planes, or the directions are none."""
+    several planes or are turned against each other, or the directions are none."""
     views = list(dict.fromkeys(_view_of(place) for place in places))
     if len(views) > 1:
         planes = ", ".join(view.plane if view else "unknown" for view in views)
         raise SlideError("mixed-series", f"frames that lie in several ways: {planes}", remedy=WRITE_ANEW)
+    first = _directions(places[0], views[0])
+    most = max(turn_between(first, _directions(place, views[0])) for place in places)
+    if most > MOST_TURN:
+        raise SlideError(
+            "mixed-series", f"frames that are turned against the first by up to {most:.0f}°", remedy=WRITE_ANEW
+        )
     return views[0]
+
+
+def _directions(place: _Place, view: View | None) -> Directions:
+    if view is None:
+        return ()
+    return view.directions_seen(np.array(place.directions[3:]), np.array(place.directions[:3]))
 
 
 def _axes(place: _Place) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides.decoders import MOST_SCANS, START_OF_SCAN
 from hypoxia_hpc.slides.fingerprint import slide_errors
 from hypoxia_hpc.tiling.kernels.packed import composite_on_white
+from hypoxia_hpc.tiling.slice_views import Directions
 
 MOST_IMAGE_BYTES = 2**30
 MOST_IMAGE_PX = 100_000_000
@@ -46,12 +47,13 @@ REMEDY = "write it as PNG, JPEG or TIFF with 8 bits for each of red, green and b
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     """What the first bytes of an image say: its format, its sides in pixels before it is turned as its EXIF says, and
-    the bytes of its file."""
+    the bytes of its file; of a slice also how it lies, where its file says that."""
 
     format: str
     width: int
     height: int
     nbytes: int
+    directions: Directions = ()
 
 
 @contextmanager

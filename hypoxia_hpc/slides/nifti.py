@@ -23,8 +23,8 @@ from hypoxia_hpc.reading import open_plain
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.slides.gray_images import require_finite
 from hypoxia_hpc.slides.image_files import image_errors
-from hypoxia_hpc.slides.volumes import FETCH_AGAIN, MOST_VOXELS, WRITE_ANEW, VolumeHeader, require_size
-from hypoxia_hpc.tiling.slice_views import View, nearest_axes, through_plane, view_of
+from hypoxia_hpc.slides.volumes import FETCH_AGAIN, MOST_VOXELS, WRITE_ANEW, VolumeHeader, VolumeSlices, require_size
+from hypoxia_hpc.tiling.slice_views import Directions, View, nearest_axes, through_plane, view_of
 
 SUFFIXES = (".nii", ".nii.gz")
 MOST_FILE_BYTES = 2**32
@@ -36,13 +36,15 @@ KINDS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "floa
 @dataclass(frozen=True, slots=True)
 class _Volume:
     """``axis`` of the voxels is that along which slices are stacked, ``backwards`` where they go against the axis of
-    the patient; ``view`` is None where the file says nothing of how it lies."""
+    the patient; ``view`` is None where the file says nothing of how it lies, else ``directions`` are of the slices as
+    they are seen."""
 
     header: Any
     shape: tuple[int, int, int]
     axis: int
     backwards: bool
     view: View | None
+    directions: Directions = ()
 
 
 def is_nifti(name: str) -> bool:
@@ -73,12 +75,12 @@ def nifti_header(path: Path, plane: str) -> VolumeHeader:
     rows, columns = (size for place, size in enumerate(volume.shape) if place != volume.axis)
     view = volume.view
     width, height = (rows, columns) if view and view.transposed else (columns, rows)
-    return VolumeHeader(width, height, volume.shape[volume.axis], view.plane if view else "")
+    n, plane = volume.shape[volume.axis], view.plane if view else ""
+    return VolumeHeader(width, height, n, plane, directions=volume.directions)
 
 
-def read_nifti(path: Path, plane: str) -> list[NDArray[Any]]:
-    """The slices of a volume from right to left, from front to back or from the feet to the head, each (height, width):
-    of integers as they lie in the file where it scales them by nothing, else of float32. ``plane`` as in
+def read_nifti(path: Path, plane: str) -> VolumeSlices:
+    """The slices of a volume from right to left, from front to back or from the feet to the head. ``plane`` as in
     `nifti_header`. Raises SlideError as that, ``unreadable`` and ``not-finite``."""
     with image_errors(path), _opened(path) as file:
         volume = _volume(file, plane)
@@ -88,7 +90,8 @@ def read_nifti(path: Path, plane: str) -> list[NDArray[Any]]:
             require_finite(one)
     if volume.backwards:
         slices.reverse()
-    return slices if volume.view is None else [volume.view.seen(one) for one in slices]
+    view = volume.view
+    return VolumeSlices(tuple(view.seen(one) if view else one for one in slices), None, volume.directions)
 
 
 @contextmanager
@@ -119,9 +122,11 @@ def _volume(file: IO[bytes], plane: str) -> _Volume:
         problem = f"the header contradicts itself: how its voxels lie ({error})"
         raise SlideError("inconsistent-header", problem, remedy=WRITE_ANEW) from None
     axis = through_plane(np.linalg.norm(directions, axis=0).tolist(), axes, plane)
-    down, right = (axes[place] for place in range(3) if place != axis)
+    down, right = (place for place in range(3) if place != axis)
     through, sign = axes[axis]
-    return _Volume(header, shape, axis, backwards=sign < 0, view=view_of(down, right, through))
+    view = view_of(axes[down], axes[right], through)
+    seen = view.directions_seen(directions[:, down], directions[:, right])
+    return _Volume(header, shape, axis, backwards=sign < 0, view=view, directions=seen)
 
 
 def _header(file: IO[bytes]) -> Any:

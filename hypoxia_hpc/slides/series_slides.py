@@ -19,6 +19,7 @@ from hypoxia_hpc.records import ImagePart, Json, Slide
 from hypoxia_hpc.slides.slice_files import FileSlices, read_slices
 from hypoxia_hpc.tiling.gray_series import Scale, as_colour, content_of, scaled, series_scale
 from hypoxia_hpc.tiling.image_cutting import ImageTiles, image_tiles
+from hypoxia_hpc.tiling.slice_views import MOST_TURN, turn_between
 
 MIXED = "mixed-series"
 NOTHING = FileSlices(())
@@ -77,7 +78,7 @@ class _File:
 
 def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSeries]:
     """Each series of a patient, ``threads`` files and slices at once. Raises SlideError ``mixed-series`` where slices
-    of one series differ in size or plane."""
+    of one series differ in size or plane, or are turned against each other."""
     images = list(zip(slide.images, slide.parts or [ImagePart()] * len(slide.images), strict=True))
     with ThreadPoolExecutor(threads, "series") as pool:
         try:
@@ -85,6 +86,7 @@ def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSe
                 those = list(group)
                 files = list(pool.map(partial(_read, slide.path, table), *zip(*those, strict=True)))
                 plane = _one_plane(slide, name, zip(files, (part.plane for _, part in those), strict=True))
+                _require_one_way(slide, name, files)
                 yield _series(slide, table, name, plane, files, pool)
         finally:
             pool.shutdown(cancel_futures=True)
@@ -100,6 +102,15 @@ def _one_plane(slide: Slide, name: str, files: Iterable[tuple[_File, str]]) -> s
         said = "; ".join(f"{plane}: {some_names(paths)}" for plane, paths in planes.items())
         raise _mixed(slide, name, f"slices of several planes: {said}")
     return next(iter(planes), "")
+
+
+def _require_one_way(slide: Slide, name: str, files: Sequence[_File]) -> None:
+    known = [file for file in files if file.read.directions]
+    turns = [turn_between(known[0].read.directions, file.read.directions) for file in known]
+    off = [f"{file.path}: {turn:.0f}°" for file, turn in zip(known, turns, strict=True) if turn > MOST_TURN]
+    if off:
+        problem = f"slices that are turned by more than {MOST_TURN:g}° against {known[0].path}: {some_names(off)}"
+        raise _mixed(slide, name, problem)
 
 
 def _read(folder: Path, table: TileTable, image: str, part: ImagePart) -> _File:

@@ -17,17 +17,18 @@ from hypoxia_hpc.slides.image_files import SUFFIXES as IMAGE_SUFFIXES
 from hypoxia_hpc.slides.nifti import is_nifti, nifti_header, read_nifti
 from hypoxia_hpc.slides.volumes import VolumeHeader
 from hypoxia_hpc.tiling.gray_series import Scale
-from hypoxia_hpc.tiling.slice_views import PLANES
+from hypoxia_hpc.tiling.slice_views import PLANES, Directions
 
 
 @dataclass(frozen=True, slots=True)
 class FileSlices:
     """Slices that are read of a file, each (height, width), the number of the first where it has several, and the
-    file's own window."""
+    file's own window, and how they lie."""
 
     slices: tuple[NDArray[Any], ...]
     first: int | None = None
     window: Scale | None = None
+    directions: Directions = ()
 
 
 def is_volume(path: Path) -> bool:
@@ -48,7 +49,8 @@ def slice_header(path: Path, plane: str) -> ImageHeader:
     if not is_volume(path):
         return image_header(path, GRAY_MODES)
     found = volume_header(path, _plane(plane))
-    return ImageHeader("NIfTI" if is_nifti(path.name) else "DICOM", found.width, found.height, path.stat().st_size)
+    kind = "NIfTI" if is_nifti(path.name) else "DICOM"
+    return ImageHeader(kind, found.width, found.height, path.stat().st_size, found.directions)
 
 
 def read_slices(path: Path, part: ImagePart) -> FileSlices:
@@ -56,22 +58,15 @@ def read_slices(path: Path, part: ImagePart) -> FileSlices:
     `read_gray`, `read_dicom`, `read_nifti`; ``inconsistent-header`` where the file has not that many."""
     if not is_volume(path):
         return FileSlices((read_gray(path),))
-    slices, window = _of_volume(path, part.plane)
+    found = read_nifti(path, _plane(part.plane)) if is_nifti(path.name) else read_dicom(path)
+    slices = found.slices
     if part.slices is None:
-        return FileSlices(slices, 0 if len(slices) > 1 else None, window)
+        return FileSlices(slices, 0 if len(slices) > 1 else None, found.window, found.directions)
     first, stop = part.slices
     if stop > len(slices):
         problem = f"{path}: images.csv has slices {first} to {stop - 1} of it, and it has {some(len(slices), 'slice')}"
         raise SlideError("inconsistent-header", problem, remedy="make the run again, if the file is meant")
-    return FileSlices(slices[first:stop], first, window)
-
-
-def _of_volume(path: Path, plane: str) -> tuple[tuple[NDArray[Any], ...], Scale | None]:
-    """All slices of a volume, and its own window."""
-    if is_nifti(path.name):
-        return tuple(read_nifti(path, _plane(plane))), None
-    found = read_dicom(path)
-    return found.slices, found.window
+    return FileSlices(slices[first:stop], first, found.window, found.directions)
 
 
 def _plane(plane: str) -> str:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.tiling.gray_series import Scale
+from hypoxia_hpc.tiling.slice_views import Directions
 
 # 512 slices of 512 x 512; as float32 that is 512 MiB.
 MOST_VOXELS = 2**27
@@ -17,7 +22,8 @@ WRITE_ANEW = "write it anew from the original, or leave it out"
 class VolumeHeader:
     """``width`` and ``height`` in pixels of each of ``n`` slices as they are seen; ``plane`` "" where the file says
     nothing of how they lie. ``multiple``: a file of this kind may have several slices. Of DICOM also the ``series`` by
-    its UID, what it is called (``name``), and what its files are ordered by."""
+    its UID, what it is called (``name``), and what its files are ordered by. ``directions`` of the slices as they are
+    seen."""
 
     width: int
     height: int
@@ -27,6 +33,17 @@ class VolumeHeader:
     series: str = ""
     name: str = ""
     order: tuple[float, ...] = ()
+    directions: Directions = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSlices:
+    """Slices of a file in their order, each (height, width) as it is seen: of integers as they are stored where the
+    file rescales them by nothing, else of float32; the file's own window, None where it has none; how they lie."""
+
+    slices: tuple[NDArray[Any], ...]
+    window: Scale | None = None
+    directions: Directions = ()
 
 
 def require_size(width: int, height: int, n: int) -> None:

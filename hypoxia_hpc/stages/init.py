@@ -50,7 +50,7 @@ REFUSED = (
     "to do"
 )
 NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
-MIXED_SERIES = "series with slices of several sizes or planes, for which tile puts the patient in quarantine"
+MIXED_SERIES = "series with slices of several sizes or orientations, for which tile puts the patient in quarantine"
 SCALED = 'slices of DICOM or NIfTI, of which each series gets one scale ([tile.series] scale = "percentiles")'
 EXCLUDED = (
     "slides of the run that --include and --exclude leave out now, which removes nothing: their rows stay; to take "

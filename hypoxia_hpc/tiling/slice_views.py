@@ -21,8 +21,15 @@ PLANES = ("sagittal", "coronal", "axial")
 # Of each plane the axis along which rows of pixels go down, with its sign, and the axis along which columns go right.
 _SEEN = {"axial": ((1, 1), (0, 1)), "coronal": ((2, -1), (0, 1)), "sagittal": ((2, -1), (1, 1))}
 MOST_OFF = 0.01
+# Degrees by which slices of one series may be turned against each other: what scanners round is far below a degree, and
+# the slabs of a spine or the spokes of a radial scan, which lie in other ways, are further apart.
+MOST_TURN = 5.0
 # In mm or as cosines.
 SHORTEST, LONGEST = 1e-6, 1e6
+
+
+# Of a slice: three numbers along the axes of the patient for columns, three for rows; empty where they are not known.
+Directions = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,24 @@ class View:
         turned = pixels.T if self.transposed else pixels
         turned = turned[::-1] if self.flip_rows else turned
         return np.ascontiguousarray(turned[:, ::-1] if self.flip_columns else turned)
+
+    def directions_seen(self, down: Float64Array, right: Float64Array) -> Directions:
+        """Where columns go right and rows go down in the slices as they are seen, of any length; ``down`` and
+        ``right``: in the slices as they lie in their file."""
+        if self.transposed:
+            down, right = right, down
+        signs = np.repeat([-1 if self.flip_columns else 1, -1 if self.flip_rows else 1], 3)
+        return tuple((np.concatenate([right, down]) * signs).tolist())
+
+
+def turn_between(one: Directions, other: Directions) -> float:
+    """Degrees, 0..180, between the directions of two slices, of rows or of columns, whichever is more; 0 where one of
+    them has none."""
+    if not (one and other):
+        return 0.0
+    pairs = ((np.array(one[part]), np.array(other[part])) for part in (slice(3), slice(3, 6)))
+    cosines = [float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) for a, b in pairs]
+    return float(np.degrees(np.arccos(np.clip(min(cosines), -1.0, 1.0))))
 
 
 def nearest_axes(directions: Float64Array) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import MPEG2MPML, JPEG2000Lossless, RLELossless
-from slices_in_files import PATIENT, groups, seen, volume, write_dicom, write_series
+from slices_in_files import PATIENT, groups, seen, turned, volume, write_dicom, write_series
 
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.slides.dicom_slices import dicom_header, is_dicom, read_dicom
@@ -183,6 +183,15 @@ def test_frames_that_lie_in_two_planes_are_refused(tmp_path: Path) -> None:
     pixels = np.ones((3, 8, 8), dtype=np.uint16)
     path = write_dicom(tmp_path / "1.dcm", pixels, PerFrameFunctionalGroupsSequence=frames)
     with pytest.raises(SlideError, match="axial, coronal, sagittal") as caught:
+        dicom_header(path)
+    assert caught.value.reason == "mixed-series"
+
+
+def test_frames_that_are_turned_against_each_other_are_refused(tmp_path: Path) -> None:
+    frames = [groups(PlaneOrientationSequence={"ImageOrientationPatient": turned(angle)}) for angle in (0, 3, 25)]
+    pixels = np.ones((3, 8, 8), dtype=np.uint16)
+    path = write_dicom(tmp_path / "1.dcm", pixels, PerFrameFunctionalGroupsSequence=frames)
+    with pytest.raises(SlideError, match="turned against the first by up to 25°") as caught:
         dicom_header(path)
     assert caught.value.reason == "mixed-series"
 

@@ -23,7 +23,7 @@ def test_each_of_the_48_ways_gives_the_same_slices(tmp_path: Path) -> None:
     for order in itertools.permutations(range(3)):
         for flips in itertools.product((False, True), repeat=3):
             path = write_nifti(tmp_path / "v.nii", of, order=order, flips=flips)
-            slices = read_nifti(path, "axial")
+            slices = read_nifti(path, "axial").slices
             assert all(np.array_equal(*pair) for pair in zip(slices, expected, strict=True)), (order, flips)
             header = nifti_header(path, "axial")
             assert (header.width, header.height, header.n, header.plane) == (*SHAPE, "axial")
@@ -42,7 +42,7 @@ def test_slices_are_those_of_the_plane(
     tmp_path: Path, spacing: tuple[float, float, float], declared: str, plane: str
 ) -> None:
     path = write_nifti(tmp_path / "v.nii.gz", volume(), order=(2, 0, 1), flips=(True, False, True), spacing=spacing)
-    header, slices = nifti_header(path, declared), read_nifti(path, declared)
+    header, slices = nifti_header(path, declared), read_nifti(path, declared).slices
     assert header.plane == plane
     assert (header.height, header.width) == slices[0].shape
     assert all(np.array_equal(*pair) for pair in zip(slices, seen(volume(), plane), strict=True))
@@ -52,17 +52,17 @@ def test_a_volume_that_does_not_say_how_it_lies_is_cut_as_it_is(tmp_path: Path) 
     image = nibabel.Nifti1Image(volume(), None)
     nibabel.save(image, tmp_path / "v.nii")
     assert nifti_header(tmp_path / "v.nii", "coronal").plane == ""
-    assert np.array_equal(np.stack(read_nifti(tmp_path / "v.nii", "coronal"), axis=2), volume())
+    assert np.array_equal(np.stack(read_nifti(tmp_path / "v.nii", "coronal").slices, axis=2), volume())
 
 
 def test_values_are_those_that_the_file_means(tmp_path: Path) -> None:
     path = write_nifti(tmp_path / "v.nii", volume(), kind=nibabel.Nifti2Image)
-    assert np.array_equal(read_nifti(path, "axial"), seen(volume(), "axial"))
+    assert np.array_equal(read_nifti(path, "axial").slices, seen(volume(), "axial"))
     scaled = nibabel.Nifti1Image(volume(), np.diag([-1.0, -1.0, 3.0, 1.0]))
     scaled.header.set_slope_inter(0.5, -3)
     scaled.to_filename(tmp_path / "scaled.nii")
     raw = nibabel.load(tmp_path / "scaled.nii")
-    found = read_nifti(tmp_path / "scaled.nii", "axial")
+    found = read_nifti(tmp_path / "scaled.nii", "axial").slices
     assert found[0].dtype == np.float32
     assert np.array_equal(found, seen(np.asarray(raw.dataobj).astype(np.float32), "axial"))
 

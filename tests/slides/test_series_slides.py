@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from image_folders import PX
 from PIL import Image
-from slices_in_files import write_dicom
+from slices_in_files import turned, volume, write_dicom, write_nifti
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.config.series import SeriesTable
@@ -74,6 +74,35 @@ def test_slices_of_two_sizes_or_planes_are_refused_by_name(tmp_path: Path) -> No
     with pytest.raises(SlideError, match=r"'T1w' .*16 x 16 px: T1w/1.png, T1w/2.png; 17 x 16 px: T1w/3.png") as caught:
         list(read_series(Slide("A", folder, "A", 1, images=NAMES, parts=PARTS), TABLE, 1))
     assert caught.value.reason == "mixed-series"
+
+
+@pytest.mark.parametrize(("degrees", "is_refused"), [(4.9, False), (-5.1, True), (30.0, True), (44.0, True)])
+def test_slices_of_one_plane_that_are_turned_against_each_other_are_refused(
+    tmp_path: Path, degrees: float, is_refused: bool
+) -> None:
+    pixels = np.arange(1, PX * PX + 1, dtype=np.uint16).reshape(PX, PX)
+    for number, angle in enumerate((0.0, degrees)):
+        geometry = {"ImageOrientationPatient": turned(angle), "ImagePositionPatient": [0, 0, number]}
+        write_dicom(tmp_path / f"{number}.dcm", pixels, **geometry)
+    slide = Slide("A", tmp_path, "A", 1, images=("0.dcm", "1.dcm"), parts=(ImagePart("T1w", "axial"),) * 2)
+    if not is_refused:
+        assert len(next(read_series(slide, TABLE, 1)).slices) == 2
+        return
+    with pytest.raises(
+        SlideError, match=rf"turned by more than 5° against 0.dcm: 1.dcm: {abs(degrees):.0f}°"
+    ) as caught:
+        next(read_series(slide, TABLE, 1))
+    assert caught.value.reason == "mixed-series"
+
+
+def test_dicom_and_nifti_of_one_orientation_are_one_series(tmp_path: Path) -> None:
+    """However the voxels lie in their file, mirrored or with axes that change places."""
+    write_dicom(
+        tmp_path / "1.dcm", volume()[..., 0].T, ImageOrientationPatient=turned(0), ImagePositionPatient=[0, 0, 0]
+    )
+    write_nifti(tmp_path / "2.nii", volume(), order=(1, 0, 2), flips=(True, False, True))
+    slide = Slide("A", tmp_path, "A", 1, images=("1.dcm", "2.nii"), parts=(ImagePart("T1w", "axial"),) * 2)
+    assert len(next(read_series(slide, TABLE, 1)).slices) == 4
 
 
 def test_a_slice_that_cannot_be_read_says_nothing_of_its_plane(tmp_path: Path) -> None:

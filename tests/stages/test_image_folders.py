@@ -14,7 +14,7 @@ import pytest
 from fault_runs import change_setting
 from image_folders import CLASSES, PX, tissue, write_cohort, write_folder
 from PIL import Image
-from slices_in_files import volume, write_dicom, write_nifti, write_series
+from slices_in_files import turned, volume, write_dicom, write_nifti, write_series
 
 from hypoxia_hpc.config import load_config
 from hypoxia_hpc.runs.directory import RunDir
@@ -129,14 +129,18 @@ def test_series_of_slices_are_chosen_scaled_and_counted(tmp_path: Path, hypoxia:
 
 
 def test_dicom_and_nifti_are_series_of_slices(tmp_path: Path, hypoxia: Hypoxia) -> None:
-    """Of one volume in both formats, and of a patient whose series has slices of two planes."""
+    """Of one volume in both formats; of patients whose series have slices of two planes, or turned ones."""
     images, run = tmp_path / "images", tmp_path / "run"
     write_series(images / "A" / "T1w", volume())
     write_nifti(images / "B" / "T1w" / "v.nii.gz", volume(), order=(2, 1, 0), flips=(True, False, True))
     write_series(images / "C" / "T1w", volume(), "coronal")
     write_dicom(images / "C" / "T1w" / "0009.dcm", volume()[..., 0], **AXIAL)
+    for number in (1, 2):
+        directions = {"ImageOrientationPatient": turned(10.0 * number), "ImagePositionPatient": [0, 0, number]}
+        write_dicom(images / "D" / "T1w" / f"{number}.dcm", number * volume()[..., 0], **directions)
     done = hypoxia("init", run, "--images", images, "--images-pattern", "{patient}/{series}/{image}")
     assert done.returncode == 0, done.stderr
+    assert "D T1w: 5 x 4 axial, 5 x 4 axial turned by more than 5°" in done.stdout
     assert 'each series gets one scale ([tile.series] scale = "percentiles"): 1 (T1w)' in done.stdout
     assert "C T1w: 5 x 4 axial, 4 x 3 coronal" in done.stdout
     assert [(row["path"], row["plane"], row["slices"]) for row in rows_of(run / "images.csv")][:4] == [
