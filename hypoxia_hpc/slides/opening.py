@@ -22,11 +22,13 @@ from hypoxia_hpc.records import Pyramid, TilePlan, UInt8Array
 from hypoxia_hpc.slides.averaging import MOST_REDUCED, averaged
 from hypoxia_hpc.slides.claims import refuse_absurd
 from hypoxia_hpc.slides.contradictions import contradiction
+from hypoxia_hpc.slides.decoders import JPEG
 from hypoxia_hpc.slides.dicom_images import refuse_contradictions
 from hypoxia_hpc.slides.fingerprint import require_plain_file
 from hypoxia_hpc.slides.judging import judge
 from hypoxia_hpc.slides.layouts import Layout
 from hypoxia_hpc.slides.openslide_reader import (
+    CACHE_BYTES,
     ReopenedSlide,
     native_tile_size,
     open_slide,
@@ -49,6 +51,7 @@ from hypoxia_hpc.slides.sources import (
     unsafe_codestreams,
 )
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
+from hypoxia_hpc.slides.web_tiles import whole_jpeg
 from hypoxia_hpc.slides.windows import averaged_window, read_native_window
 from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips, strips_of
 from hypoxia_hpc.tiling.kernels.packed import composite_on_white
@@ -65,16 +68,17 @@ MOST_SEEN_FACTOR = 32
 
 
 @contextmanager
-def opened_slide(path: Path) -> Iterator[OpenedSlide]:
-    """A slide's header and its readers, closed afterwards. Raises what :func:`open_slide` raises."""
+def opened_slide(path: Path, cache_bytes: int = CACHE_BYTES) -> Iterator[OpenedSlide]:
+    """A slide's header and its readers, closed afterwards. ``cache_bytes``: of decoded native tiles that OpenSlide
+    keeps. Raises what :func:`open_slide` raises."""
     require_plain_file(path)
     refuse_absurd(path)
     with suppress(OSError):  # who opens it says what is wrong
         refuse_contradictions(path)
     judged = judge(path)
-    layout, openslides = judged.layout, open_slide(path, is_settled=judged.is_settled)
+    layout, openslides = judged.layout, open_slide(path, is_settled=judged.is_settled, cache_bytes=cache_bytes)
     with nullcontext() if layout else openslides as handle, path.open("rb") as file:
-        slide = OpenedSlide(path, handle, file.fileno(), layout)
+        slide = OpenedSlide(path, handle, file.fileno(), layout, cache_bytes)
         try:
             yield slide
         finally:
@@ -84,9 +88,11 @@ def opened_slide(path: Path) -> Iterator[OpenedSlide]:
 class OpenedSlide:
     """Made by :func:`opened_slide`. ``pyramid`` is what the header says."""
 
-    def __init__(self, path: Path, handle: OpenSlide | None, descriptor: int, layout: Layout | None) -> None:
+    def __init__(
+        self, path: Path, handle: OpenSlide | None, descriptor: int, layout: Layout | None, cache_bytes: int
+    ) -> None:
         self._path = path
-        self._openslide = None if handle is None else (handle, ReopenedSlide(path, handle))
+        self._openslide = None if handle is None else (handle, ReopenedSlide(path, handle, cache_bytes))
         self._descriptor = descriptor
         self._layout = layout
         self.pyramid: Pyramid = layout.pyramid if layout else read_pyramid(self._handle)
@@ -256,6 +262,24 @@ class OpenedSlide:
                 remedy="fetch the file again",
             ) from None
         return averaged_window(pixels, window)
+
+    def jpeg_tile_size(self) -> tuple[int, int] | None:
+        """Width and height in pixels of level 0's native tiles where they are JPEG that is read natively, else None."""
+        page = self._page_of(0)
+        is_own = page is not None and not isinstance(page, PlainPage) and page.compression == JPEG
+        return (page.tile_width, page.tile_height) if is_own and page else None
+
+    def is_native(self, level: int) -> bool:
+        """Whether a level is read without OpenSlide, which several threads may do at the same time."""
+        return self._page_of(level) is not None
+
+    def own_jpeg(self, level: int, column: int, row: int, side: int) -> bytes | None:
+        """A native tile as a JPEG file (:func:`whole_jpeg`), undecoded; None also where native tiles are no squares of
+        ``side`` pixels."""
+        page = self._page_of(level)
+        if page is None or isinstance(page, PlainPage) or (page.tile_width, page.tile_height) != (side, side):
+            return None
+        return whole_jpeg(self._descriptor, page, row * page.columns + column)
 
     def _read_into(self, level: int, left: int, top: int, out: UInt8Array) -> None:
         """Fill ``out``, uint8 (h, w, 4), with what lies from (left, top) on, all of it on the level."""

@@ -60,9 +60,9 @@ def openslide_versions() -> Json:
 
 
 @contextmanager
-def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
+def open_slide(path: Path, *, is_settled: bool = False, cache_bytes: int = CACHE_BYTES) -> Iterator[OpenSlide]:
     """An OpenSlide handle, closed afterwards. Where it is not settled what the header asks for, the file is opened on
-    trial first, in another process.
+    trial first, in another process. ``cache_bytes``: of decoded native tiles that OpenSlide keeps.
 
     Raises:
         SlideError: ``missing-file``, ``no-permission``, ``not-a-slide``, ``not-supported``, ``not-rgb``,
@@ -94,7 +94,7 @@ def open_slide(path: Path, *, is_settled: bool = False) -> Iterator[OpenSlide]:
         raise SlideError("not-a-slide", f"{path}: {problem}", remedy="fetch the file again, or leave it out") from None
     try:
         with slide_errors(path):
-            slide.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            slide.set_cache(openslide.OpenSlideCache(cache_bytes))
             yield slide
     finally:
         slide.close()
@@ -198,8 +198,9 @@ def _bounds(properties: Mapping[str, str]) -> tuple[int, int, int, int] | None:
 class ReopenedSlide:
     """An OpenSlide handle that is opened again after an error, because a handle fails for ever after its first one."""
 
-    def __init__(self, path: Path, slide: OpenSlide) -> None:
+    def __init__(self, path: Path, slide: OpenSlide, cache_bytes: int = CACHE_BYTES) -> None:
         self._path = path
+        self._cache_bytes = cache_bytes
         self._slide = slide
         self._reopened = 0
 
@@ -217,7 +218,7 @@ class ReopenedSlide:
             return np.array(self._slide.read_region(xy_l0, level, size))
         except openslide.OpenSlideError as error:
             fresh = openslide.OpenSlide(str(self._path))  # if opening fails, the old handle can still be closed
-            fresh.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+            fresh.set_cache(openslide.OpenSlideCache(self._cache_bytes))
             self.close()
             self._slide = fresh
             self._reopened += 1
