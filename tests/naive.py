@@ -978,3 +978,13 @@ def painted(
             if inside:
                 found[row, column] = sum(inside) / len(inside)
     return found
+
+
+def light_of_tiles(image, columns_px, rows_px, whites):
+    """Light pixels of each tile at each white, pixel by pixel; a list for each tile, row by row."""
+    found = []
+    for top, bottom in itertools.pairwise(rows_px):
+        for left, right in itertools.pairwise(columns_px):
+            grays = [gray(*image[y, x, :3].tolist()) for y in range(top, bottom) for x in range(left, right)]
+            found.append([sum(level >= white for level in grays) for white in whites])
+    return found

@@ -57,6 +57,7 @@ TESTED_IN = {
     },
     **{f"exports.{name}": "exports/test_formats.py" for name in ("registry", "slide", "stamp", "tables", "trident")},
     "models.tile_predictions": "stages/test_maps.py",
+    "reports.rendering": "reports/test_page.py",
     "models.said_of_tiles": "stages/test_export.py",
     "evaluation.binary": "evaluation/test_kinds.py",
     "evaluation.classes": "evaluation/test_kinds.py",

@@ -1,4 +1,4 @@
-"""Verbs that show results and take them elsewhere: maps, export."""
+"""Verbs that show results and take them elsewhere: preview, maps, export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from hypoxia_hpc.cli.exits import EXIT_NOT_READY, EXIT_QUARANTINED
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
+from hypoxia_hpc.errors import InputError
 
 
 class FormatOption(click.Option):
@@ -66,3 +67,37 @@ def maps(run: Path, model: str) -> int:
     made = draw_maps(existing_run(run), model=model, progress=progress(), stop=STOP)
     say_blocks(mapped_text(made, run))
     return EXIT_NOT_READY if made.left_out else 0
+
+
+@click.command(short_help="Which tiles would other settings keep? A page with sliders, before or after tiling.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="RUN|SLIDE")
+@click.option("--slide", "wanted", multiple=True, metavar="ID", help="Of RUN: this slide; up to 6.  [6, evenly chosen]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The page.  [RUN/preview.html, or SLIDE.preview.html here]",
+)
+def preview(source: Path, wanted: tuple[str, ...], out: Path | None) -> int:
+    """Which tiles would other settings keep? One page, for any browser, of a run's slides or of one slide file.
+
+    \b
+    Before tiling a cohort:    hypoxia-hpc preview RUN
+    One slide, without a run:  hypoxia-hpc preview slide.svs
+
+    Sliders of white, max_background and min_tissue decide every tile again, in the browser, and the page shows the
+    lines of run.toml to copy. The counts are of a small image of the slide and so are estimates, a few tiles in a
+    hundred off; where RUN is tiled already, the exact counts of its tile stores are used as far as they go, and the
+    page says of how many tiles. Nothing in RUN is changed.
+    """
+    from hypoxia_hpc.cli.text.exporting import previewed_text
+    from hypoxia_hpc.stages.preview import preview_run, preview_slide
+
+    if source.is_dir():
+        made = preview_run(existing_run(source), wanted, out, progress=progress(), stop=STOP)
+    elif wanted:
+        raise InputError(f"--slide is of a run, and {source} is none", remedy="leave out --slide")
+    else:
+        made = preview_slide(source, out, progress=progress(), stop=STOP)
+    say_blocks(previewed_text(made))
+    return EXIT_QUARANTINED if made.left_out else 0

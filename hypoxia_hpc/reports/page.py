@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.errors import some_names
@@ -19,6 +16,7 @@ from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
 from hypoxia_hpc.reports.remark import remark
+from hypoxia_hpc.reports.rendering import code, digest, environment
 from hypoxia_hpc.reports.series import series_table
 from hypoxia_hpc.reports.summary import summarise
 from hypoxia_hpc.reports.survival import SET_COLUMNS, SurvivalPart, survival_parts
@@ -27,7 +25,6 @@ from hypoxia_hpc.reports.tables import DataTable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-HERE = Path(__file__).parent
 PAGE = "index.html"
 # Sections of the page in their order: the name of the template, which is the section's id, and its title in the
 # navigation. A new section is a template and a line here; one whose template makes nothing is left out.
@@ -117,18 +114,18 @@ def _linked(drawings: Drawings) -> Iterator[tuple[str, bytes]]:
 
 def _page(data: ReportData, drawings: Drawings) -> str:
     context = _context(data, drawings)
-    environment = _environment()
-    bodies = {name: environment.get_template(f"{name}.html").render(context).strip() for name in SECTIONS}
+    templates = _environment()
+    bodies = {name: templates.get_template(f"{name}.html").render(context).strip() for name in SECTIONS}
     shown = {name: body for name, body in bodies.items() if body}
-    css, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return environment.get_template("page.html").render(
+    css, script = code("page.css"), code("page.js")
+    return templates.get_template("page.html").render(
         context,
         titles={name: SECTIONS[name] for name in shown},
         bodies=shown,
         css=css,
         script=script,
-        css_hash=_hash(css),
-        script_hash=_hash(script),
+        css_hash=digest(css),
+        script_hash=digest(script),
     )
 
 
@@ -178,28 +175,10 @@ def _by_group(figures: Iterable[Figure]) -> dict[str, list[Figure]]:
     return grouped
 
 
-def _hash(code: str) -> str:
-    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-
-
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"fixed": text.fixed, "thousands": text.thousands, "duration": text.duration}
-    environment.globals |= {name: getattr(text, name) for name in TEXTS}
-    environment.globals |= {"BASELINES": BASELINES, "some_names": some_names, "shown_groups": content.shown_groups}
-    return environment
-
-
-def _finalize(value: object) -> object:
-    """A value that the template prints, before it is escaped: text without control characters (markup is our own)."""
-    return text.clean(value) if type(value) is str else value
+    found = environment()
+    found.filters |= {"fixed": text.fixed, "thousands": text.thousands, "duration": text.duration}
+    found.globals |= {name: getattr(text, name) for name in TEXTS}
+    found.globals |= {"BASELINES": BASELINES, "some_names": some_names, "shown_groups": content.shown_groups}
+    return found

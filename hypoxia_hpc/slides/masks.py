@@ -50,8 +50,10 @@ class Masks:
     record: Json
 
 
-def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool) -> CoarseLevel | None:
-    """The level that shows the whole slide at about COARSE_UM_PER_PX, in at most ``most_px`` pixels and with tiles of
+def coarse_level(
+    pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool, um_per_px: float = COARSE_UM_PER_PX
+) -> CoarseLevel | None:
+    """The level that shows the whole slide at about ``um_per_px``, in at most ``most_px`` pixels and with tiles of
     at least LEAST_TILE_PX; None where there is none.
 
     ``stored``: only levels as they are stored and at least 4 times coarser than the tiles, so that reading one costs
@@ -70,7 +72,7 @@ def coarse_level(pyramid: Pyramid, plan: TilePlan, most_px: int, *, stored: bool
     ]
     return min(
         fit,
-        key=lambda coarse: (abs(math.log(coarse.l0_per_px * plan.mpp / COARSE_UM_PER_PX)), coarse.factor),
+        key=lambda coarse: (abs(math.log(coarse.l0_per_px * plan.mpp / um_per_px)), coarse.factor),
         default=None,
     )
 
@@ -86,13 +88,13 @@ def tile_masks(opened: OpenedSlide, plan: TilePlan, table: TileTable, selected: 
     screened_background = np.zeros(plan.n_tiles, dtype=bool)
     record: Json = {}
     if table.tissue != "none":
-        coarse = _require(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
+        coarse = require_coarse(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
         from hypoxia_hpc.tiling.tissue import (  # scipy, which takes longer to load than to use
             mask_fraction,
             tissue_mask,
         )
 
-        mask = tissue_mask(_see(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
+        mask = tissue_mask(read_coarse(opened, coarse), table.tissue, plan.mpp * coarse.l0_per_px)
         in_tissue = mask_fraction(mask, coarse.l0_per_px, plan.xy_l0, plan.side_l0) >= np.float32(table.min_tissue)
         selected = selected & in_tissue
         record["tissue_level"], record["tissue_factor"] = coarse.level, coarse.factor
@@ -118,7 +120,7 @@ def scanned_px(pyramid: Pyramid) -> tuple[int, int]:
     return pyramid.bounds_l0[2:] if pyramid.bounds_l0 else pyramid.size_l0
 
 
-def _require(coarse: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
+def require_coarse(coarse: CoarseLevel | None, pyramid: Pyramid) -> CoarseLevel:
     if coarse is None:
         raise without_coarse_level(pyramid)
     return coarse
@@ -135,13 +137,13 @@ def without_coarse_level(pyramid: Pyramid) -> SlideError:
     )
 
 
-def _see(opened: OpenedSlide, coarse: CoarseLevel) -> UInt8Array:
+def read_coarse(opened: OpenedSlide, coarse: CoarseLevel) -> UInt8Array:
+    """All of the slide, uint8 (h, w, 3), transparent pixels white. Raises SlideError ``unreadable``."""
     image, unreadable = opened.read_level(coarse.level, coarse.factor)
     if unreadable:
         raise SlideError(
             "unreadable",
-            f"of level {coarse.level}, from which the tissue mask is made, {some(unreadable, 'piece')} cannot be "
-            "decoded",
+            f"of level {coarse.level}, which shows the slide as a whole, {some(unreadable, 'piece')} cannot be decoded",
             remedy="fetch the file again, or leave it out",
         )
     return np.ascontiguousarray(image[..., :3])

@@ -63,6 +63,7 @@ RUN_ELSEWHERE = {
         "tests/stages/test_image_folders.py",
         ['"--images-pattern", "{patient}/{series}/{image}"', '"--series", "FLAIR", "--series"', '"--middle", "3"'],
     ),
+    "hypoxia-hpc preview slide.svs": ("tests/stages/test_preview.py", ['hypoxia("preview", real_slide, "--out"']),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
     "hypoxia-hpc export RUN --to qupath": ("tests/stages/test_export.py", ['hypoxia("export", run.root, "--to"']),
     "hypoxia-hpc init SARCOMAS --study sarcoma --images IMAGES --images-table key.csv --patients follow_up.csv": (

@@ -1,4 +1,4 @@
-"""What ``export`` prints."""
+"""What ``export``, ``maps`` and ``preview`` print."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from hypoxia_hpc.stages.export import Exported
     from hypoxia_hpc.stages.maps import Mapped
+    from hypoxia_hpc.stages.preview import Previewed
 
 
 def exported_text(made: Exported, run: Path) -> Iterator[str]:
@@ -36,3 +37,11 @@ def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
     if made.left_out:
         yield f"no map, for want of a tile store: {some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
         yield f"remedy: hypoxia-hpc tile {shlex.quote(str(run))}, then the same command again"
+
+
+def previewed_text(made: Previewed) -> Iterator[str]:
+    """Where the page is, and what it shows."""
+    of_all = f" of {made.n_slides:,}" if len(made.shown) < made.n_slides else ""
+    yield f"{made.page}: {some(len(made.shown), 'slide')}{of_all} ({some_names(made.shown)}); open it in a browser"
+    for name, why in made.left_out:
+        yield f"not shown: {name}: {why}"
