@@ -172,7 +172,8 @@ class NativeTiles:
 @dataclass(frozen=True, slots=True)
 class TileWork:
     """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there. ``remarks``: the
-    kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`). ``note`` is for the user, at once."""
+    kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`). ``left_out``: images of a patient that are no
+    tiles, by the reason. ``note`` is for the user, at once."""
 
     counts: TileCounts = field(default_factory=TileCounts)
     reader: str = ""
@@ -180,6 +181,7 @@ class TileWork:
     turbojpeg: bool = False
     native_tiles: NativeTiles = field(default_factory=NativeTiles)
     remarks: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
 
 

@@ -202,10 +202,12 @@ def _say_outcome(stage: Stage, outcome: StageOutcome, run: Path) -> int:
 def _remarks(outcome: StageOutcome) -> Iterator[str]:
     """What is odd about slides that ``tile`` cut all the same."""
     from hypoxia_hpc.records import TileWork
-    from hypoxia_hpc.tiling.remarks import by_kind
+    from hypoxia_hpc.tiling.remarks import by_kind, left_out_images
 
-    work = ((receipt.name, receipt.details) for receipt in (*outcome.made, *outcome.found))
-    return remarks_text(by_kind((name, details.remarks) for name, details in work if isinstance(details, TileWork)))
+    receipts = (*outcome.made, *outcome.found)
+    work = [(one.name, one.details) for one in receipts if isinstance(one.details, TileWork)]
+    odd = by_kind((name, details.remarks) for name, details in work)
+    return remarks_text(odd | left_out_images((name, details.left_out) for name, details in work))
 
 
 def _ids_in(file: Path) -> list[str]:

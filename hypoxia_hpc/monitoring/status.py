@@ -21,7 +21,7 @@ from hypoxia_hpc.runs.rates import measured, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, Of, read_receipt, receipt_json
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
 from hypoxia_hpc.runs.stages import stage_named
-from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.state import SlideState, odd_slides
 from hypoxia_hpc.runs.survey import (
     STATE_READERS,
     CohortProgress,
@@ -32,7 +32,6 @@ from hypoxia_hpc.runs.survey import (
 )
 from hypoxia_hpc.slurm.jobs import Jobs, query_jobs, that_matter
 from hypoxia_hpc.slurm.queue import sent_jobs
-from hypoxia_hpc.tiling.remarks import by_kind
 from hypoxia_hpc.workers.heartbeat import Heartbeat, read_heartbeats
 
 FEATURES = "extract"  # the stage whose spec a machine may not know
@@ -132,7 +131,7 @@ def run_status(run: RunDir) -> RunStatus:
     stages = [*by_slide.values(), *_cohort_stages(survey)]
     left = {stage.stage.partition(" ")[0]: todo.get(stage.stage) for stage in stages if stage.todo}
     matter = that_matter(jobs.result(), survey.slides, left)
-    odd = by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles)
+    odd = odd_slides(survey.tiles)
     if unused := unused_regions(survey.config.tile, survey.slides):
         odd[UNUSED] = unused
     return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter, odd)

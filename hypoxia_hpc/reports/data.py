@@ -172,6 +172,18 @@ class FeatureCompute:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutImage:
+    """An image of a patient that is no tiles: its path below the folder of images, which slice of a file of several it
+    is ("" where the file is one image), the reason, and what is wrong in words."""
+
+    patient_id: str
+    path: str
+    slice: str
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where the numbers come from: versions by package, keys by stage, compute by property (of training), run.toml as
     text; and each way in which ``features`` of this name were computed, that of most slides first."""
@@ -193,7 +205,7 @@ class ReportData:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
     beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
     predictions of another run's models less comparable with those of that run. ``survival``: the content of
-    ``survival.json``, empty where there is none."""
+    ``survival.json``, empty where there is none. ``left_out``: images of patients that are no tiles."""
 
     title: str
     metrics: Json
@@ -221,3 +233,4 @@ class ReportData:
     spent: tuple[StageUsage, ...] = ()
     why_not_spent: str = ""
     survival: Json = field(default_factory=dict)
+    left_out: tuple[LeftOutImage, ...] = ()

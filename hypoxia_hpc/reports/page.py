@@ -14,6 +14,7 @@ from hypoxia_hpc.reports.data import ReportData, SlideRow
 from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
+from hypoxia_hpc.reports.left_out import left_out_table
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
 from hypoxia_hpc.reports.remark import remark
 from hypoxia_hpc.reports.rendering import code, digest, environment
@@ -81,6 +82,7 @@ def _drawings(data: ReportData) -> Drawings:
         patient_tables.patient_table(data, kind, lead),
         *patient_tables.group_tables(data, kind, lead),
         patient_tables.unlabelled_table(data, kind, lead),
+        left_out_table(data),
     )
     shown = [row for row in data.slides if row.thumbnail][: data.max_thumbnails]
     # Numbers, for no name of a table becomes a path.

@@ -217,11 +217,12 @@ def _slide_table(
 class ImageCosts:
     """``cost`` of each patient by slide id, in milliseconds of a core. ``refused``: images that tile will leave out, by
     the reason that is known before their pixels are read. ``mixed``: series with slices of several sizes, for which
-    tile will quarantine the patient."""
+    tile will quarantine the patient. ``pooled``: patients whose DICOM files name several patients."""
 
     cost: Mapping[str, int]
     refused: Mapping[str, tuple[str, ...]]
     mixed: tuple[str, ...] = ()
+    pooled: tuple[str, ...] = ()
 
 
 def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> ImageCosts:
@@ -237,7 +238,8 @@ def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threadin
             cost[cohort.slide_ids[row.patient_id]] += round(1000 * _milliseconds(found, n))
     costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
     mixed = _mixed_series(cohort.rows, headers) if cohort.in_series else ()
-    return ImageCosts(costs, {reason: tuple(paths) for reason, paths in sorted(refused.items())}, mixed)
+    by_reason = {reason: tuple(paths) for reason, paths in sorted(refused.items())}
+    return ImageCosts(costs, by_reason, mixed, _pooled(cohort.rows, headers))
 
 
 def _headers(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> list[ImageHeader | SlideError]:
@@ -261,6 +263,14 @@ def _headers(cohort: ImageCohort, counted: Callable[[], None], stop: threading.E
     if stop.is_set():
         raise Stopped("stopped on request while reading headers", remedy="run the same command again")
     return headers
+
+
+def _pooled(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:
+    ids: dict[str, set[str]] = {}
+    for row, found in zip(rows, headers, strict=True):
+        if isinstance(found, ImageHeader) and found.patient:
+            ids.setdefault(row.patient_id, set()).add(found.patient)
+    return tuple(name for name, those in sorted(ids.items()) if len(those) > 1)
 
 
 def _mixed_series(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:

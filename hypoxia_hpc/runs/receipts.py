@@ -56,7 +56,7 @@ def receipt_json(receipt: Receipt) -> Json:
     held = asdict(receipt)
     del held["of"]
     details = held.pop("details") or {}
-    extra = {name: value for name, value in details.items() if value not in (None, "", ())}
+    extra = {name: value for name, value in details.items() if value not in (None, "", (), {})}
     return {"slide_id": held.pop("name"), **held, "extra": extra}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from hypoxia_hpc.runs.stages import Stage, stages_of
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
+from hypoxia_hpc.tiling.remarks import by_kind, left_out_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class SlideState:
     """One slide in one stage. ``key`` is that of the store or quarantine ("" while it is to do), ``stage`` the stage
     that holds the slide up where it is quarantined, ``reader`` what read the slide where its tiles are done, ``tiles``
     the key of its tiles where its features are done, ``problem`` why it is not known where it stands, ``remarks`` what
-    is odd about the slide where its tiles are done."""
+    is odd about the slide where its tiles are done, ``left_out`` how many of a patient's images are no tiles then, by
+    the reason."""
 
     slide: Slide
     stage: str
@@ -37,6 +39,7 @@ class SlideState:
     tiles: str = ""
     problem: str = ""
     remarks: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool = True) -> SlideState:
@@ -49,11 +52,17 @@ def tile_state(run: RunDir, table: TileTable, slide: Slide, *, read_slides: bool
     made = read_tile_attributes(run.tiles(slide.slide_id))
     receipt = read_receipt(run.receipts("tile"), slide.slide_id)
     if made is not None and made.key == _key_of(table, slide, made.slide.fingerprint):
-        reader, remarks = made.plan.reader, made.remarks
-        return SlideState(slide, "tile", "done", made.key, receipt, reader, remarks=remarks)
+        reader, odd = made.plan.reader, made.remarks
+        return SlideState(slide, "tile", "done", made.key, receipt, reader, remarks=odd, left_out=made.left_out)
     if receipt is not None and receipt.status == "quarantined" and _holds(table, slide, receipt, read_slides):
         return SlideState(slide, "tile", "quarantined", receipt.key, receipt)
     return SlideState(slide, "tile", "todo")
+
+
+def odd_slides(tiles: Sequence[SlideState]) -> dict[str, tuple[str, ...]]:
+    """What is odd about slides that are tiled all the same, and which images are no tiles: slides by sentence."""
+    odd = by_kind((one.slide.slide_id, one.remarks) for one in tiles)
+    return odd | left_out_images((one.slide.slide_id, one.left_out) for one in tiles)
 
 
 def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hypoxia_hpc.cohorts.barcodes import without_case
+from hypoxia_hpc.cohorts.placeholders import placeholders
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.reading import open_plain
 from hypoxia_hpc.slides.dicom import begins_as_dicom, ignore_odd_values, loaded_pydicom, may_be_dicom
-from hypoxia_hpc.slides.gray_images import require_finite
 from hypoxia_hpc.slides.image_files import MOST_IMAGE_BYTES, image_errors
 from hypoxia_hpc.slides.volumes import FETCH_AGAIN, WRITE_ANEW, VolumeHeader, VolumeSlices, require_size
 from hypoxia_hpc.tiling.gray_series import Scale
@@ -69,22 +70,21 @@ def dicom_header(path: Path) -> VolumeHeader:
             name=name if name.isprintable() else "",
             order=(_position(places[0], view), float(header.get("InstanceNumber") or 0)),
             directions=_directions(places[0], view),
+            patient=_patient(header),
         )
 
 
 def read_dicom(path: Path) -> VolumeSlices:
-    """The slices of a file. Raises SlideError as `dicom_header`, ``unreadable`` and ``not-finite``."""
+    """The slices of a file. Raises SlideError as `dicom_header`, and ``unreadable``."""
     with image_errors(path), _damage():
         data = _dataset(path, with_pixels=True)
         places = _places(data)
         view = _view(places)
         pixels = _pixels(data).reshape(len(places), int(data.Rows), int(data.Columns))
         values = _values(data, pixels)
-        if values.dtype.kind == "f":
-            require_finite(values)
         order = sorted(range(len(places)), key=lambda number: (_position(places[number], view), number))
         slices = tuple(view.seen(values[number]) if view else values[number] for number in order)
-        return VolumeSlices(slices, _window(data), _directions(places[0], view))
+        return VolumeSlices(slices, _window(data), _directions(places[0], view), _patient(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ def _values(data: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
     slopes, intercepts = np.array([_rescale(groups) for groups in _groups(data)]).T
     if (slopes == 1).all() and not intercepts.any() and pixels.dtype.kind in "iu":
         return pixels
-    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is refused as infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is infinite, and left out
         scaled = pixels.astype(np.float64) * slopes[:, None, None] + intercepts[:, None, None]
         return np.asarray(scaled, dtype=np.float32)
 
@@ -269,6 +269,12 @@ def _rescale(groups: Sequence[Any]) -> tuple[float, float]:
             if one is not None and one.get("RescaleSlope") is not None:
                 return float(one.RescaleSlope), float(one.get("RescaleIntercept") or 0)
     return 1.0, 0.0
+
+
+def _patient(data: Dataset) -> str:
+    """PatientID; "" where it names nobody, as ANONYMOUS does."""
+    found = str(data.get("PatientID") or "").strip()
+    return "" if placeholders([found]) else without_case(found)
 
 
 def _window(data: Dataset) -> Scale | None:

@@ -65,7 +65,8 @@ def require_finite(pixels: NDArray[Any]) -> None:
     """Raises SlideError for pixels that are NaN or infinite, with their number."""
     n_odd = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
     if n_odd:
-        problem = f"{some(n_odd, 'pixel')} of {pixels.size:,} are NaN, infinite or beyond the range of float32"
+        are = "is" if n_odd == 1 else "are"
+        problem = f"{n_odd:,} of {some(pixels.size, 'pixel')} {are} NaN, infinite or beyond the range of float32"
         raise SlideError(NOT_FINITE, problem, remedy="write it anew with a number in each, or leave it out")
 
 

@@ -47,13 +47,14 @@ REMEDY = "write it as PNG, JPEG or TIFF with 8 bits for each of red, green and b
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
     """What the first bytes of an image say: its format, its sides in pixels before it is turned as its EXIF says, and
-    the bytes of its file; of a slice also how it lies, where its file says that."""
+    the bytes of its file; of a slice also how it lies and whose it is, where its file says that."""
 
     format: str
     width: int
     height: int
     nbytes: int
     directions: Directions = ()
+    patient: str = ""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Only the reader is another one than for slides: tiles go where ``new_tile`` says
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -44,6 +45,11 @@ class CutImage:
     content: float = 0.0
 
     @property
+    def name(self) -> str:
+        """Its path, and which slice of a file of several it is."""
+        return self.path if self.number is None else f"{self.path} slice {self.number}"
+
+    @property
     def is_near_empty(self) -> bool:
         """Whether it is read, and shows too little."""
         return not (self.reason or self.fit)
@@ -51,7 +57,8 @@ class CutImage:
     def as_json(self, place: tuple[int, int]) -> Json:
         """As tile stores have it; ``place`` is that of its first tile on the sheet."""
         if self.reason:
-            return {"path": self.path, "reason": self.reason, "problem": self.problem}
+            number = {} if self.number is None else {"slice": self.number}
+            return {"path": self.path, **number, "reason": self.reason, "problem": self.problem}
         found: Json = {"path": self.path, "px": [self.width, self.height]}
         if self.series is not None:
             found |= {"series": self.series, "content": round(self.content, 6)}
@@ -83,6 +90,11 @@ class PatientTiles:
         """Images that cannot be read."""
         return tuple(each for each in self.images if each.reason)
 
+    @property
+    def n_patients(self) -> int:
+        """How many patients its DICOM files name."""
+        return len(frozenset[str]().union(*(one.patients for one in self.series)))
+
     def records(self) -> list[Json]:
         """One entry an image, for the store."""
         return [each.as_json(place) for each, place in zip(self.images, self.places, strict=True)]
@@ -100,8 +112,8 @@ def cut_images(
     (px, px, 3) to be filled; ``tick`` with the number of tiles decided. An image that cannot be read is left out.
 
     Raises:
-        SlideError: ``unreadable`` where no image can be read, ``no-tissue`` where no tile is kept, ``no-stain`` as
-            ``fitted_stain``, ``mixed-series`` as `read_series`.
+        SlideError: where no image can be read the reason of all of them, ``unreadable`` where they have several;
+            ``no-tissue`` where no tile is kept, ``no-stain`` as ``fitted_stain``, ``mixed-series`` as `read_series`.
     """
     stain = _stain(slide, table, threads) if table.stain.method != "none" else None
     paint = stain.paint if stain else None
@@ -147,7 +159,7 @@ def _of_tiles(image: CutImage, size: tuple[int, int], tiles: ImageTiles) -> CutI
 
 def _of_slice(one: SeriesSlice, table: TileTable) -> CutImage:
     if one.error is not None:
-        return CutImage(one.path, reason=one.error.reason, problem=one.error.problem)
+        return CutImage(one.path, reason=one.error.reason, problem=one.error.problem, number=one.number)
     image = CutImage(one.path, series=one.series, number=one.number, content=one.content)
     if one.tiles is not None:
         return _of_tiles(image, one.size, one.tiles)
@@ -188,10 +200,12 @@ def _require_tiles(slide: Slide, table: TileTable, images: Sequence[CutImage]) -
     """Raises SlideError where no image was read, or no tile kept."""
     read = [each for each in images if not each.reason]
     if not read:
+        reasons = Counter(each.reason for each in images)
         raise SlideError(
-            "unreadable",
-            f"none of {some(len(images), 'image')} of patient {slide.patient_id} can be read: "
-            f"{some_names([f'{each.path}: {each.reason}' for each in images])}; the first: {images[0].problem}",
+            next(iter(reasons)) if len(reasons) == 1 else "unreadable",
+            f"none of {some(len(images), 'image')} of patient {slide.patient_id} can be read ("
+            f"{', '.join(f'{reason} {n:,}' for reason, n in reasons.most_common())}): "
+            f"{some_names([f'{each.name}: {each.reason}' for each in images])}; the first: {images[0].problem}",
             remedy="fetch or mend these files, or leave the patient out",
         )
     if all(each.is_near_empty for each in read):

@@ -29,7 +29,14 @@ def make_image_store(
         tiles = cut_images(slide, table, store.new_tile, tick, threads=threads)
         attributes = _attributes(slide, table.tile_px, spec, tiles, key)
         store.commit(tiles.xy, tiles.background, attributes.as_json())
-    return TileWork(tiles.counts, READER, threads, remarks=attributes.remarks, note=_note(tiles))
+    return TileWork(
+        tiles.counts,
+        READER,
+        threads,
+        remarks=attributes.remarks,
+        left_out=attributes.left_out,
+        note=_note(tiles),
+    )
 
 
 def _attributes(slide: Slide, px: int, spec: Json, tiles: PatientTiles, key: str) -> TileAttributes:
@@ -43,18 +50,15 @@ def _attributes(slide: Slide, px: int, spec: Json, tiles: PatientTiles, key: str
         stain=tiles.stain.record if tiles.stain else {},
         images=tuple(tiles.records()),
         series=tuple(one.as_json() for one in tiles.series),
+        patient_ids=tiles.n_patients,
     )
 
 
 def _note(tiles: PatientTiles) -> str:
-    """Which images are left out and why, and how many slices of each series are near-empty; empty where none is."""
+    """Which images cannot be read and why; empty where all can."""
     found = tiles.left_out
-    named = some_names([f"{each.path}: {each.reason}" for each in found])
-    left_out = f"{len(found):,} of {some(len(tiles.images), 'image')} cannot be read and are left out ({named})"
-    near_empty = [
-        f"{one.name or 'no name'} {len(one.near_empty):,} of {len(one.slices):,}"
-        for one in tiles.series
-        if one.near_empty
-    ]
-    said = [left_out] if found else []
-    return "; ".join([*said, *([f"near-empty slices left out: {some_names(near_empty)}"] if near_empty else [])])
+    if not found:
+        return ""
+    named = some_names([f"{each.name}: {each.reason}" for each in found])
+    are = "is" if len(found) == 1 else "are"
+    return f"{len(found):,} of {some(len(tiles.images), 'image')} cannot be read and {are} left out ({named})"

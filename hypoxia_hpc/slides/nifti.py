@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.reading import open_plain
 from hypoxia_hpc.records import Slide
-from hypoxia_hpc.slides.gray_images import require_finite
 from hypoxia_hpc.slides.image_files import image_errors
 from hypoxia_hpc.slides.volumes import FETCH_AGAIN, MOST_VOXELS, WRITE_ANEW, VolumeHeader, VolumeSlices, require_size
 from hypoxia_hpc.tiling.slice_views import Directions, View, nearest_axes, through_plane, view_of
@@ -81,13 +80,11 @@ def nifti_header(path: Path, plane: str) -> VolumeHeader:
 
 def read_nifti(path: Path, plane: str) -> VolumeSlices:
     """The slices of a volume from right to left, from front to back or from the feet to the head. ``plane`` as in
-    `nifti_header`. Raises SlideError as that, ``unreadable`` and ``not-finite``."""
+    `nifti_header`. Raises SlideError as that, and ``unreadable``."""
     with image_errors(path), _opened(path) as file:
         volume = _volume(file, plane)
         voxels = _voxels(file, volume)
         slices = [voxels.take(place, axis=volume.axis) for place in range(volume.shape[volume.axis])]
-        for one in slices if voxels.dtype.kind == "f" else []:
-            require_finite(one)
     if volume.backwards:
         slices.reverse()
     view = volume.view
@@ -211,5 +208,5 @@ def _scaled(voxels: NDArray[Any], slope: float, intercept: float) -> NDArray[Any
     native = voxels.dtype.newbyteorder("=")
     if (slope, intercept) == (1.0, 0.0) and native.kind in "iu":
         return voxels.astype(native)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is refused as infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is infinite, and left out
         return (voxels.astype(np.float64) * slope + intercept).astype(np.float32)

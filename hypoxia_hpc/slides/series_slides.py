@@ -44,11 +44,12 @@ class SeriesSlice:
 
 @dataclass(frozen=True, slots=True)
 class ReadSeries:
-    """A series of a patient: its slices in their order."""
+    """A series of a patient: its slices in their order, and whom its DICOM files name (PatientID)."""
 
     name: str
     plane: str
     slices: tuple[SeriesSlice, ...]
+    patients: frozenset[str] = frozenset()
 
     @property
     def near_empty(self) -> tuple[SeriesSlice, ...]:
@@ -74,6 +75,11 @@ class _File:
     path: str
     read: FileSlices = NOTHING
     error: SlideError | None = None
+
+    @property
+    def sound(self) -> tuple[Gray, ...]:
+        """The slices that can be taken."""
+        return tuple(one for one in self.read.slices if not isinstance(one, SlideError))
 
 
 def read_series(slide: Slide, table: TileTable, threads: int) -> Iterator[ReadSeries]:
@@ -128,21 +134,24 @@ def _series(
     slide: Slide, table: TileTable, name: str, plane: str, files: Sequence[_File], pool: ThreadPoolExecutor
 ) -> ReadSeries:
     _require_one_size(slide, name, files)
-    pixels = [one for file in files for one in file.read.slices]
+    pixels = [one for file in files for one in file.sound]
     own = table.series.scale == "window"
     common = series_scale(pixels, table.series) if pixels and not own else Scale(0.0, 0.0)
-    scales = [(file.read.window if own else None) or common for file in files for _ in file.read.slices]
+    scales = [(file.read.window if own else None) or common for file in files for _ in file.sound]
     made = iter(zip(scales, pool.map(partial(_made, table), scales, pixels), strict=True))
     slices: list[SeriesSlice] = []
     for file in files:
         if file.error is not None:
             slices.append(SeriesSlice(file.path, name, error=file.error))
         for place, one in enumerate(file.read.slices):
-            scale, (content, tiles) = next(made)
             number = None if file.read.first is None else file.read.first + place
+            if isinstance(one, SlideError):
+                slices.append(SeriesSlice(file.path, name, number, error=one))
+                continue
+            scale, (content, tiles) = next(made)
             size = one.shape[1], one.shape[0]
             slices.append(SeriesSlice(file.path, name, number, size, scale, content, tiles))
-    return ReadSeries(name, plane, tuple(slices))
+    return ReadSeries(name, plane, tuple(slices), frozenset(file.read.patient for file in files) - {""})
 
 
 def _made(table: TileTable, scale: Scale, pixels: Gray) -> tuple[float, ImageTiles | None]:
@@ -156,7 +165,7 @@ def _made(table: TileTable, scale: Scale, pixels: Gray) -> tuple[float, ImageTil
 def _require_one_size(slide: Slide, name: str, files: Sequence[_File]) -> None:
     sizes: dict[tuple[int, int], list[str]] = {}
     for file in files:
-        for one in file.read.slices:
+        for one in file.sound:
             sizes.setdefault((one.shape[1], one.shape[0]), []).append(file.path)
     if len(sizes) > 1:
         said = [

@@ -23,7 +23,7 @@ class VolumeHeader:
     """``width`` and ``height`` in pixels of each of ``n`` slices as they are seen; ``plane`` "" where the file says
     nothing of how they lie. ``multiple``: a file of this kind may have several slices. Of DICOM also the ``series`` by
     its UID, what it is called (``name``), and what its files are ordered by. ``directions`` of the slices as they are
-    seen."""
+    seen; ``patient``: whom a DICOM file names, "" where it names nobody."""
 
     width: int
     height: int
@@ -34,16 +34,19 @@ class VolumeHeader:
     name: str = ""
     order: tuple[float, ...] = ()
     directions: Directions = ()
+    patient: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeSlices:
     """Slices of a file in their order, each (height, width) as it is seen: of integers as they are stored where the
-    file rescales them by nothing, else of float32; the file's own window, None where it has none; how they lie."""
+    file rescales them by nothing, else of float32, some of which may be no number; the file's own window, None where it
+    has none; how they lie; whom it names."""
 
     slices: tuple[NDArray[Any], ...]
     window: Scale | None = None
     directions: Directions = ()
+    patient: str = ""
 
 
 def require_size(width: int, height: int, n: int) -> None:

@@ -38,7 +38,7 @@ from hypoxia_hpc.slides.copies import equal_files
 from hypoxia_hpc.slides.costs import Header, read_headers
 from hypoxia_hpc.slides.finding import is_selected, nbytes_of
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
-from hypoxia_hpc.tiling.remarks import by_kind
+from hypoxia_hpc.tiling.remarks import SENTENCES, SEVERAL_PATIENTS, by_kind
 
 SAME_PATIENT = "slides of one patient with files of the same content, whose tiles will count more than once"
 OTHER_PATIENT = (
@@ -208,7 +208,7 @@ def _examined_images(
     finally:
         progress.end()
     odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}
-    odd[MIXED_SERIES] = costs.mixed
+    odd |= {MIXED_SERIES: costs.mixed, SENTENCES[SEVERAL_PATIENTS]: costs.pooled}
     odd |= {f"patients without series {name}": patients for name, patients in cohort.missing.items()}
     odd["patients with none of the series, who are left out"] = cohort.without
     odd["files that the pattern does not fit"] = cohort.others

@@ -26,7 +26,16 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Receipt, Slide, Tiles, UInt8Array
 from hypoxia_hpc.reports.content import flow_steps, left_out_of
-from hypoxia_hpc.reports.data import Curves, Provenance, QuarantinedSlide, ReportData, Search, SlideRow, StageTime
+from hypoxia_hpc.reports.data import (
+    Curves,
+    LeftOutImage,
+    Provenance,
+    QuarantinedSlide,
+    ReportData,
+    Search,
+    SlideRow,
+    StageTime,
+)
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
@@ -39,7 +48,7 @@ from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_surviv
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
-from hypoxia_hpc.runs.state import SlideState, run_spec
+from hypoxia_hpc.runs.state import SlideState, odd_slides, run_spec
 from hypoxia_hpc.runs.survey import Survey, survey_run
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slurm.spent import spent_of_run
@@ -49,10 +58,10 @@ from hypoxia_hpc.stores.attributes import (
     read_feature_attributes,
     read_tile_attributes,
     tile_attributes,
+    why_left_out,
 )
 from hypoxia_hpc.stores.commit import committing_directory
 from hypoxia_hpc.stores.tiles import open_tiles
-from hypoxia_hpc.tiling.remarks import by_kind
 
 STAGE = "report"
 THUMBNAIL_PX = 800
@@ -113,7 +122,8 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         phenotypes=phenotypes_of(run, survival, labels),
         searches=_searches(run, records, outcome),
         random_start=tuple(name for name, record in records.items() if _begins_at_random(record)),
-        remarks=by_kind((one.slide.slide_id, one.remarks) for one in survey.tiles),
+        remarks=odd_slides(survey.tiles),
+        left_out=tuple(_left_out_images(run, survey.tiles)),
         models_note=_sentence(used_of(run).note),
         spent=spent,
         why_not_spent=why_not_spent,
@@ -229,6 +239,16 @@ def _slide_rows(
     for why, names in missing.items():
         progress.note(f"no thumbnail of slides, {why}: {len(names):,} ({some_names(names)})")
     return tuple(rows)
+
+
+def _left_out_images(run: RunDir, tiles: Sequence[SlideState]) -> Iterator[LeftOutImage]:
+    """Images that are no tiles, of the patients with some."""
+    for state in tiles:
+        made = read_tile_attributes(run.tiles(state.slide.slide_id)) if state.left_out else None
+        for image in made.images if made is not None else ():
+            if reason := why_left_out(image):
+                path, number = str(image.get("path", "")), str(image.get("slice", ""))
+                yield LeftOutImage(state.slide.patient_id, path, number, reason, str(image.get("problem", "")))
 
 
 def _slide_row(state: SlideState, tiles: TileAttributes | None, thumbnail: bytes | None) -> SlideRow:

@@ -6,6 +6,7 @@ that was changed by hand, takes the field's default. Only the key decides whethe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hypoxia_hpc.records import Json, TileCounts
 from hypoxia_hpc.stores.integrity import store_attributes
-from hypoxia_hpc.tiling.remarks import UNTRUSTED_STAIN, remarks
+from hypoxia_hpc.tiling.remarks import NEAR_EMPTY, SEVERAL_PATIENTS, UNTRUSTED_STAIN, remarks
 
 Kind = TypeVar("Kind")
 # ``mpp_source`` of images in folders: no resolution is known or used, a pixel is a pixel.
@@ -75,7 +76,8 @@ class TileAttributes:
     which each class has as many annotations as ``region_classes`` says ("" is no class). ``stain``: what the fit of
     [tile.stain] has found and what the tiles were given; not written where none is asked for. ``images``: of a patient
     whose images lie in folders, an entry each with its place on the sheet, or why it is left out; not written for a
-    slide. ``series``: of a patient with series of slices, an entry each with what is black and white in it."""
+    slide. ``series``: of a patient with series of slices, an entry each with what is black and white in it.
+    ``patient_ids``: how many patients the DICOM files of one patient name; not written where it is 0."""
 
     key: str
     slide: SlideHeader = field(default_factory=SlideHeader)
@@ -88,15 +90,22 @@ class TileAttributes:
     stain: Json = field(default_factory=dict)
     images: tuple[Json, ...] = ()
     series: tuple[Json, ...] = ()
+    patient_ids: int = 0
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """The kinds of what is odd about the slide and its tiles."""
-        return (*self.slide.remarks, *((UNTRUSTED_STAIN,) if self.stain.get("why_not") else ()))
+        of_tiles = {UNTRUSTED_STAIN: self.stain.get("why_not"), SEVERAL_PATIENTS: self.patient_ids > 1}
+        return (*self.slide.remarks, *(kind for kind, is_so in of_tiles.items() if is_so))
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many of the images are no tiles, by the reason."""
+        return dict(Counter(reason for one in self.images if (reason := why_left_out(one))))
 
     def as_json(self) -> Json:
         entries = asdict(self)
-        for name in ("stain", "images", "series"):
+        for name in ("stain", "images", "series", "patient_ids"):
             if not entries[name]:
                 del entries[name]
         drawn = {name: entries.pop(name) for name in ("regions", "region_classes")}
@@ -143,6 +152,11 @@ class FeatureAttributes:
 
     def as_json(self) -> Json:
         return {**asdict(self), "compute": self.compute.as_json()}
+
+
+def why_left_out(image: Json) -> str:
+    """The reason why an entry of ``images`` became no tiles; "" where it did."""
+    return str(image.get("reason") or (NEAR_EMPTY if image.get("near_empty") else ""))
 
 
 def tile_attributes(held: Json) -> TileAttributes:

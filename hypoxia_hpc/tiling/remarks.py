@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hypoxia_hpc.records import Pyramid
 from hypoxia_hpc.tiling.plan import MPP_AT_1X, sane_mpp
@@ -11,7 +11,8 @@ from hypoxia_hpc.tiling.plan import MPP_AT_1X, sane_mpp
 MOST_DOUBT = 0.15
 
 CONTRADICTION, TWO_MPP, LARGEST = "mpp-contradicts-power", "mpp-said-twice", "largest-of-several-images"
-UNTRUSTED_STAIN = "stain-not-trusted"
+UNTRUSTED_STAIN, SEVERAL_PATIENTS = "stain-not-trusted", "several-patient-ids"
+NEAR_EMPTY, LEFT_OUT = "near-empty", "images left out"
 FIRST_PLACE = "an OME-XML counts before the tags of resolution, and these before PerkinElmer's XML"
 # In the order in which they are said.
 SENTENCES = {
@@ -22,6 +23,8 @@ SENTENCES = {
     LARGEST: "slides whose file has several images of full resolution: the largest counts",
     UNTRUSTED_STAIN: "slides whose stain cannot be right as it was fitted (one dye, ink, not haematoxylin and eosin): "
     "their tiles keep their colours",
+    SEVERAL_PATIENTS: "patients whose DICOM files have more than one PatientID, and count as one patient's: make sure "
+    "that they are one person's; else sort them into a folder for each patient, and make the run again",
 }
 
 
@@ -78,6 +81,21 @@ def places_doubt(pyramid: Pyramid) -> str:
 def size_doubt(pyramid: Pyramid) -> str:
     """Where the file has other images beside the slide: the sentence; else empty."""
     return f"the largest of {pyramid.images} images in the file" if pyramid.images > 1 else ""
+
+
+def left_out_images(patients: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, tuple[str, ...]]:
+    """From (slide id, images that are no tiles, by the reason) of each patient: those with some, as ``A 3``, by a
+    sentence that has the number of images."""
+    found: dict[str, dict[str, int]] = {}
+    for slide_id, reasons in patients:
+        for reason, n in reasons.items():
+            found.setdefault(reason, {})[slide_id] = n
+    return {
+        f"{LEFT_OUT}, {reason}: {sum(those.values()):,}, of patients": tuple(
+            f"{slide_id} {n:,}" for slide_id, n in those.items()
+        )
+        for reason, those in sorted(found.items())
+    }
 
 
 def by_kind(slides: Iterable[tuple[str, Sequence[str]]]) -> dict[str, tuple[str, ...]]:

@@ -154,7 +154,6 @@ REFUSED = {
         "inconsistent-header",
         "right angle",
     ),
-    "NaN": (rewritten(without(RescaleSlope="1e38", RescaleIntercept="1e39")), "not-finite", "NaN, infinite"),
     "frames that nothing describes": (
         rewritten(without(PerFrameFunctionalGroupsSequence=[groups(), groups()])),
         "inconsistent-header",
@@ -194,6 +193,13 @@ def test_frames_that_are_turned_against_each_other_are_refused(tmp_path: Path) -
     with pytest.raises(SlideError, match="turned against the first by up to 25°") as caught:
         dicom_header(path)
     assert caught.value.reason == "mixed-series"
+
+
+@pytest.mark.parametrize(("said", "patient"), [("P 001", "p-001"), ("ANONYMOUS", ""), ("", ""), (None, "")])
+def test_a_file_says_whose_it_is(tmp_path: Path, said: str | None, patient: str) -> None:
+    entries = {} if said is None else {"PatientID": said}
+    path = write_dicom(tmp_path / "1.dcm", np.ones((2, 2), dtype=np.uint8), **entries)
+    assert dicom_header(path).patient == read_dicom(path).patient == patient
 
 
 def test_what_may_be_dicom(tmp_path: Path) -> None:

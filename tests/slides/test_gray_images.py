@@ -65,4 +65,4 @@ def test_what_is_no_gray_slice_is_refused(name: str) -> None:
     assert caught.value.reason == reason
     assert caught.value.remedy
     if name == "NaN":
-        assert "2 pixels of 4" in caught.value.problem
+        assert "2 of 4 pixels are NaN" in caught.value.problem

@@ -114,15 +114,6 @@ def test_what_is_no_sound_volume_is_refused(tmp_path: Path, name: str) -> None:
     assert caught.value.remedy
 
 
-def test_voxels_that_are_no_numbers_are_refused_by_the_name_of_their_file(tmp_path: Path) -> None:
-    of = volume().astype(np.float32)
-    of[1, 2, 1] = np.nan
-    path = write_nifti(tmp_path / "v.nii.gz", of)
-    with pytest.raises(SlideError, match="NaN") as caught:
-        read_nifti(path, "axial")
-    assert (caught.value.reason, str(path) in caught.value.problem) == ("not-finite", True)
-
-
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what is compressed as much is read as the header says, and that is limited."""
     path = write_nifti(tmp_path / "v.nii", volume())

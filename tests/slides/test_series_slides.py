@@ -19,6 +19,7 @@ from hypoxia_hpc.slides.series_slides import read_series
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 from hypoxia_hpc.tiling.gray_series import Scale
+from hypoxia_hpc.tiling.remarks import SEVERAL_PATIENTS
 
 SERIES = {"scale": "percentiles", "low_percentile": 0.0, "high_percentile": 100.0}
 TABLE = TileTable.model_validate({"tile_px": PX, "max_background": 1.0, "series": SERIES})
@@ -60,7 +61,7 @@ def test_a_store_has_one_scale_a_series_and_names_what_is_left_out(tmp_path: Pat
     ]
     assert (work.counts.planned, work.counts.kept, work.counts.background, work.counts.unreadable) == (5, 3, 1, 1)
     assert "T2w/gone.png: missing-file" in work.note
-    assert "near-empty slices left out: T1w 1 of 3" in work.note
+    assert work.left_out == made.left_out == {"near-empty": 1, "missing-file": 1}
 
 
 def test_slices_of_two_sizes_or_planes_are_refused_by_name(tmp_path: Path) -> None:
@@ -115,6 +116,37 @@ def test_a_slice_that_cannot_be_read_says_nothing_of_its_plane(tmp_path: Path) -
     first, *_ = read_series(Slide("A", folder, "A", 1, images=NAMES, parts=planes), TABLE, 1)
     assert first.plane == "axial"
     assert [one.path for one in first.slices if one.error is not None] == ["T1w/3.png"]
+
+
+def test_a_slice_with_nan_is_left_out_of_its_volume_by_its_number(tmp_path: Path) -> None:
+    of = volume().astype(np.float32)
+    of[1, 2, 1] = np.nan
+    write_nifti(tmp_path / "v.nii", of)
+    slide = Slide("A", tmp_path, "A", 1, images=("v.nii",), parts=(ImagePart("T1w", "axial", (0, 3)),))
+    work = make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", {}, lambda tiles: None, threads=1)
+    assert "1 of 3 images cannot be read and is left out (v.nii slice 1: not-finite)" in work.note
+    made = read_tile_attributes(tmp_path / "A.zarr")
+    assert made is not None
+    assert [(one["slice"], one.get("kept"), one.get("reason")) for one in made.images] == [
+        (0, 1, None),
+        (1, None, "not-finite"),
+        (2, 1, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_odd"), [(("P1", "P2"), True), (("P-1", "p 1"), False), (("P1", "ANONYMOUS"), False)]
+)
+def test_a_patient_of_several_patient_ids_is_pointed_out(tmp_path: Path, ids: tuple[str, str], is_odd: bool) -> None:
+    names = []
+    for number, patient in enumerate(ids):
+        path = write_dicom(tmp_path / f"{number}.dcm", 1 + volume()[..., number], PatientID=patient)
+        names.append(path.name)
+    slide = Slide("A", tmp_path, "A", 1, images=tuple(names), parts=(ImagePart("T1w", "unknown"),) * 2)
+    work = make_image_store(slide, TABLE, tmp_path / "A.zarr", "key", {}, lambda tiles: None, threads=1)
+    assert (SEVERAL_PATIENTS in work.remarks) is is_odd
+    said = (tmp_path / "A.zarr" / "zarr.json").read_text().casefold()
+    assert not any(f'"{patient}"'.casefold() in said for patient in ids), "only their number is kept"
 
 
 def test_slices_with_windows_of_their_own(tmp_path: Path) -> None:

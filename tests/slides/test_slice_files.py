@@ -28,6 +28,21 @@ def test_nifti_and_dicom_of_one_volume_are_the_same_slices(tmp_path: Path) -> No
         read_slices(whole, ImagePart("T1w", "axial", (1, 4)))
 
 
+def test_of_a_volume_only_the_slices_with_pixels_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    of = volume().astype(np.float32)
+    of[1, 2, 1] = np.nan
+    first, second, third = read_slices(write_nifti(tmp_path / "v.nii.gz", of), ImagePart("T1w", "axial")).slices
+    assert isinstance(second, SlideError)
+    assert second.reason == "not-finite"
+    assert f"{tmp_path / 'v.nii.gz'}: 1 of 20 pixels is NaN, infinite" in second.problem
+    assert np.array_equal([first, third], seen(of, "axial")[::2])
+    infinite = write_dicom(tmp_path / "1.dcm", np.ones((2, 2), np.uint8), RescaleSlope="1e38", RescaleIntercept="1e39")
+    found = read_slices(infinite, ImagePart())
+    assert found.first is None
+    assert isinstance(found.slices[0], SlideError)
+    assert "4 of 4 pixels are NaN" in found.slices[0].problem
+
+
 def test_a_header_says_the_sides_of_any_file(tmp_path: Path) -> None:
     Image.new("L", (7, 9)).save(tmp_path / "1.png")
     paths = [

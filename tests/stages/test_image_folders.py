@@ -54,6 +54,8 @@ def test_images_are_tiled_as_slides_are(tmp_path: Path, hypoxia: Hypoxia) -> Non
     done = hypoxia("tile", run)
     assert done.returncode == 3, done.stderr
     assert "B: 2 of 4 images cannot be read and are left out (B/cut.jpg: unreadable, B/text.png" in done.stderr
+    assert "note: images left out, unreadable: 1, of patients: 1 (B 1)" in done.stdout
+    assert "each image left out: report/figures/left_out_images.csv" in done.stdout
     receipt = json.loads((run / "receipts" / "tile" / "C.json").read_bytes())
     assert (receipt["status"], receipt["reason"]) == ("quarantined", "no-tissue")
     for share in ("0/2", "1/2"):
@@ -116,7 +118,9 @@ def test_series_of_slices_are_chosen_scaled_and_counted(tmp_path: Path, hypoxia:
     small_tiles(run, ("tile.series", "scale", '"percentiles"'), ("tile", "max_background", "1.0"))
     done = hypoxia("tile", run)
     assert done.returncode == 0, done.stderr
-    assert "A: near-empty slices left out: FLAIR 1 of 3, T1w 1 of 3" in done.stderr
+    said = "note: images left out, near-empty: 3, of patients: 2 (A 2, B 1)"
+    assert said in done.stdout
+    assert said in hypoxia("status", run).stdout
     made = read_tile_attributes(run / "tiles" / "A.zarr")
     assert made is not None
     assert [(one["series"], one["plane"], one["slices"]) for one in made.series] == [
@@ -136,11 +140,13 @@ def test_dicom_and_nifti_are_series_of_slices(tmp_path: Path, hypoxia: Hypoxia) 
     write_series(images / "C" / "T1w", volume(), "coronal")
     write_dicom(images / "C" / "T1w" / "0009.dcm", volume()[..., 0], **AXIAL)
     for number in (1, 2):
-        directions = {"ImageOrientationPatient": turned(10.0 * number), "ImagePositionPatient": [0, 0, number]}
-        write_dicom(images / "D" / "T1w" / f"{number}.dcm", number * volume()[..., 0], **directions)
+        of_it = {"ImageOrientationPatient": turned(10.0 * number), "PatientID": f"SECRET{number}"}
+        write_dicom(images / "D" / "T1w" / f"{number}.dcm", number * volume()[..., 0], **of_it)
     done = hypoxia("init", run, "--images", images, "--images-pattern", "{patient}/{series}/{image}")
     assert done.returncode == 0, done.stderr
     assert "D T1w: 5 x 4 axial, 5 x 4 axial turned by more than 5°" in done.stdout
+    assert "PatientID" in done.stdout
+    assert "SECRET" not in done.stdout
     assert 'each series gets one scale ([tile.series] scale = "percentiles"): 1 (T1w)' in done.stdout
     assert "C T1w: 5 x 4 axial, 4 x 3 coronal" in done.stdout
     assert [(row["path"], row["plane"], row["slices"]) for row in rows_of(run / "images.csv")][:4] == [

@@ -14,6 +14,7 @@ from hypoxia_hpc.tiling.remarks import (
     TWO_MPP,
     by_kind,
     contradict,
+    left_out_images,
     places_doubt,
     remarks,
     resolution_doubt,
@@ -102,3 +103,12 @@ def test_two_places_that_contradict_each_other_are_said(mpp: float, other: float
     assert doubt == "" or (f"{mpp:g} µm/px" in doubt and f"another place {other:g}" in doubt)
     assert remarks(mpp, "slide", None, 1, other) == ((TWO_MPP,) if doubtful else ())
     assert remarks(mpp, "manifest", None, 1, other) == ()
+
+
+def test_images_that_are_left_out_are_counted_by_their_reasons() -> None:
+    found = left_out_images([("A", {"unreadable": 2, "near-empty": 1_000}), ("B", {}), ("C", {"near-empty": 500})])
+    assert found == {
+        "images left out, near-empty: 1,500, of patients": ("A 1,000", "C 500"),
+        "images left out, unreadable: 2, of patients": ("A 2",),
+    }
+    assert left_out_images([("B", {})]) == {}

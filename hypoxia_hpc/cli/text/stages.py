@@ -64,8 +64,12 @@ def outcome_line(outcome: StageOutcome) -> str:
 def remarks_text(remarks: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """``note: slides whose file has several images: the largest counts: 2 (a, b)``: what is odd about slides that are
     used all the same, with the slides of each sentence."""
+    from hypoxia_hpc.tiling.remarks import LEFT_OUT
+
     for sentence, names in remarks.items():
         yield f"note: {sentence}: {len(names):,} ({some_names(names)})"
+    if any(sentence.startswith(LEFT_OUT) for sentence in remarks):
+        yield "each image left out: report/figures/left_out_images.csv, which hypoxia-hpc report writes"
 
 
 def quarantined_text(
