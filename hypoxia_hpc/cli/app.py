@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import checking, cluster, exporting, making, paths
+from hypoxia_hpc.cli import backbones, checking, cluster, exporting, making, paths
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -36,7 +36,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
             *(cluster.site, cluster.slurm, cluster.image),
         ),
         "Look, and take it elsewhere": (exporting.preview, exporting.maps, exporting.export),
-        "Checks": (checking.doctor, checking.verify, checking.weights),
+        "Checks": (checking.doctor, checking.verify, checking.weights, backbones.backbones),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -109,6 +110,24 @@ def fetch_weights(names: tuple[str, ...], run: Path | None, mirror: str | None) 
     folder = weights_folder(config)
     done = fetch_files(known_files(wanted), folder, mirror=mirror, progress=progress(), stop=STOP)
     say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
+    return 0
+
+
+@weights.command(name="convert")
+@click.argument("source", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("target", type=click.Path(path_type=Path), metavar="OUT.safetensors")
+def convert_weights(source: Path, target: Path) -> int:
+    """Tensors of a file of PyTorch's (.bin, .pt, .pth) as safetensors; a process of its own reads them, and nothing in
+    FILE is executed.
+
+    What it prints goes into run.toml, [extract].
+    """
+    from hypoxia_hpc.networks.backbones.converting import convert
+
+    done = convert(source, target)
+    part = f", from its part {done.part}" if done.part else ""
+    say(f"{target}: {done.n} tensors{part}")
+    say_blocks([f'weights = {json.dumps(str(target.absolute()))}\nweights_sha256 = "{done.sha256}"'])
     return 0
 
 

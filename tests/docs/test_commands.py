@@ -36,6 +36,14 @@ RUN_ELSEWHERE = {
     "hypoxia-hpc status small/run": (JOURNEY, ['hypoxia("status", demo / "run"']),
     "hypoxia-hpc verify small/run": (JOURNEY, ['hypoxia("verify", demo / "run"']),
     "hypoxia-hpc doctor small/run": (JOURNEY, ['hypoxia("doctor", demo / "run"']),
+    "hypoxia-hpc backbones uni2-h": (
+        "tests/networks/backbones/test_foundation_models.py",
+        ['hypoxia("backbones", "virchow2")'],
+    ),
+    "hypoxia-hpc weights convert pytorch_model.bin uni2-h.safetensors": (
+        "tests/networks/backbones/test_converting.py",
+        ['hypoxia("weights", "convert"'],
+    ),
     "make lint": (CI, ["make lint"]),
     "make test": (CI, ["make test-here", "make test-cluster"]),
     "make test-long": (NOT_RUN, ["make test-long"]),

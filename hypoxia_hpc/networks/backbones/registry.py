@@ -129,7 +129,7 @@ def unknown_network(name: str, known: Sequence[str]) -> InputError:
     hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
     return InputError(
         f"[extract] backbone = {name!r} is no network that is known here{hint}",
-        remedy=f"known are {', '.join(known)}; timm:NAME for one of timm",
+        remedy="hypoxia-hpc backbones lists those that are known; timm:NAME for one of timm",
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.networks.backbones import applications, efficientnet_lite, timm_networks
+from hypoxia_hpc.networks.backbones.pathology.registry import MODELS, refuse_not_built
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess
 from hypoxia_hpc.networks.backbones.registry import (
     Network,
@@ -57,19 +58,25 @@ def own_networks() -> dict[str, Network]:
     return {**applications.NETWORKS, **efficientnet_lite.NETWORKS}
 
 
+def known_networks() -> dict[str, Network | TimmNetwork]:
+    """Those, and foundation models of pathology."""
+    return {**own_networks(), **{name: one.network for name, one in MODELS.items()}}
+
+
 def network_names() -> list[str]:
     """Every network that is known here by name; those of timm come on top."""
-    return sorted({*own_networks(), *installed_networks()})
+    return sorted({*known_networks(), *installed_networks()})
 
 
 def find_network(name: str) -> Network | TimmNetwork:
-    """The network of this name: our own, of keras.applications, of an installed package, or of timm. Raises InputError
-    (unknown, known twice, or its module fails), MachineError (what it needs is not installed)."""
+    """The network of this name: our own, of keras.applications, a foundation model, of an installed package, or of
+    timm. Raises InputError (unknown, known twice, or its module fails), MachineError (what it needs is missing)."""
     if name.startswith(timm_networks.PREFIX):
         return timm_networks.timm_network(name.removeprefix(timm_networks.PREFIX))
-    entries, own = installed_networks().get(name, []), own_networks()
+    entries, own = installed_networks().get(name, []), known_networks()
     if not entries:
         if name not in own:
+            refuse_not_built(name)
             raise unknown_network(name, network_names())
         return own[name]
     found = load_entry(name, entries, taken=name in own)

@@ -11,12 +11,14 @@ import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.networks.backbones.hub_keys import HubKeys
 from hypoxia_hpc.networks.backbones.loading import read_tensors
-from hypoxia_hpc.networks.backbones.preprocessing import Preprocess, standardised
+from hypoxia_hpc.networks.backbones.preprocessing import Preprocess, standardised, unchanged
 from hypoxia_hpc.networks.backbones.registry import unfit_tiles
+from hypoxia_hpc.networks.backbones.seen import Channels, Seen
 from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
 from hypoxia_hpc.networks.runtime import backend_name
 
@@ -28,7 +30,8 @@ PREFIX = "timm:"
 # BatchNorm counts its batches here; features do not depend on it.
 UNUSED = ".num_batches_tracked"
 SAVED_BY_TIMM = "name the weights of this network of timm ([extract] backbone), its state_dict saved as safetensors"
-Channels = tuple[float, float, float]
+# What makes the feature: what timm pools, or the class token and behind it the mean of the patches' tokens.
+Tokens = Literal["pooled", "class and mean"]
 
 
 def timm_network(
@@ -45,18 +48,34 @@ def timm_network(
 
 @dataclass(frozen=True, slots=True)
 class TimmNetwork:
-    """A network of timm, with what `registry.Network` has. ``arguments`` go to ``timm.create_model``."""
+    """A network of timm, with what `registry.Network` has. ``arguments`` go to ``timm.create_model``; of them
+    ``mlp_layer`` is a name of timm.layers, and ``norm_eps`` that of LayerNorm.
+
+    A foundation model is ``called`` by a name of its own. It has ``seen`` in place of ``mean`` and ``sd``: tiles of any
+    size become what it sees. ``keys`` are the names in its file where they are not timm's.
+    """
 
     name: str
     arguments: tuple[tuple[str, Any], ...] = ()
     mean: Channels | None = None
     sd: Channels | None = None
     rule: int = 1
+    called: str = ""
+    seen: Seen | None = None
+    tokens: Tokens = "pooled"
+    keys: HubKeys | None = None
     known: ClassVar[None] = None
     suffixes: ClassVar[tuple[str, ...]] = (SAFETENSORS,)
 
     @property
+    def title(self) -> str:
+        """As it stands in [extract] backbone."""
+        return self.called or f"{PREFIX}{self.name}"
+
+    @property
     def preprocess(self) -> Preprocess:
+        if self.seen is not None:
+            return unchanged  # what is resized is standardised after it
         settings = _outline(self).pretrained_cfg
         return standardised(self.mean or settings["mean"], self.sd or settings["std"])
 
@@ -66,7 +85,7 @@ class TimmNetwork:
         runs on another backend)."""
         outline = _outline(self)
         try:
-            shape = _shape_of_features(outline, tile_px)
+            shape = _shape_of_features(self, tile_px)
         except (AssertionError, RuntimeError) as error:
             side = outline.pretrained_cfg["input_size"][-1]
             raise unfit_tiles(name, tile_px, f"says: {error}", f"to {side}, which it was made for") from error
@@ -81,8 +100,8 @@ class TimmNetwork:
         """Preprocessed pixels float32 (b, tile_px, tile_px, 3) -> float32 (b, d), at the precision of Keras' policy."""
         import keras
 
-        module = _features_module(_create(self), keras.config.dtype_policy().compute_dtype)
-        length = _shape_of_features(_outline(self), tile_px)[1]
+        module = _features_module(self, _create(self), keras.config.dtype_policy().compute_dtype)
+        length = _shape_of_features(self, tile_px)[1]
         layer = keras.layers.TorchModuleWrapper(module, name="timm", output_shape=(None, length), dtype="float32")
         # Keras registers the parameters, but not the statistics of BatchNorm. Both share memory with the module.
         layer.moving = [keras.Variable(one, trainable=False) for one in module.buffers() if one.is_floating_point()]
@@ -110,30 +129,40 @@ class TimmNetwork:
         module = _module_of(model)
         shapes = {one: tuple(tensor.shape) for one, tensor in module.state_dict().items()}
         unused = [one for one in shapes if one.endswith(UNUSED)]
-        tensors = read_tensors(path, shapes, name, may_lack=unused, may_have=_classifiers(self), remedy=SAVED_BY_TIMM)
+        named = self.keys.shapes(shapes) if self.keys else shapes
+        may_have = (*_classifiers(self), *(self.keys.ignored if self.keys else ()))
+        tensors = read_tensors(path, named, name, may_lack=unused, may_have=may_have, remedy=_remedy(self))
+        if self.keys:
+            tensors = self.keys.tensors(shapes, tensors)
         found = {one: torch.from_numpy(values) for one, values in tensors.items()}
         module.load_state_dict(found, strict=False)
 
 
-def _require_timm(name: str) -> None:
+def _remedy(network: TimmNetwork) -> str:
+    if not network.called:
+        return SAVED_BY_TIMM
+    return f"name the file that the makers of {network.called} publish, as safetensors"
+
+
+def _require_timm(network: TimmNetwork) -> None:
     missing = [package for package in ("timm", "torch") if importlib.util.find_spec(package) is None]
     if missing:
         raise MachineError(
-            f"timm:{name} needs {' and '.join(missing)}, not installed here",
+            f"{network.title} needs {' and '.join(missing)}, not installed here",
             remedy="pip install 'hypoxia-hpc[timm]'",
         )
     if backend_name() != "torch":
         raise MachineError(
-            f"timm:{name} is a PyTorch network, and Keras runs on {backend_name()} here",
+            f"{network.title} is a PyTorch network, and Keras runs on {backend_name()} here",
             remedy="export KERAS_BACKEND=torch",
         )
 
 
 def _create(network: TimmNetwork) -> torch.nn.Module:
-    _require_timm(network.name)
+    _require_timm(network)
     import timm
 
-    arguments = {"num_classes": 0, **dict(network.arguments)}
+    arguments = {"num_classes": 0, **_objects(dict(network.arguments))}
     try:
         module: torch.nn.Module = timm.create_model(network.name, pretrained=False, **arguments)
     except (RuntimeError, TypeError) as error:
@@ -145,6 +174,18 @@ def _create(network: TimmNetwork) -> torch.nn.Module:
     return module.eval()
 
 
+def _objects(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that timm takes as objects alone, from what describes them."""
+    import timm
+    import torch
+
+    if "mlp_layer" in arguments:
+        arguments["mlp_layer"] = getattr(timm.layers, arguments["mlp_layer"])
+    if "norm_eps" in arguments:
+        arguments["norm_layer"] = functools.partial(torch.nn.LayerNorm, eps=arguments.pop("norm_eps"))
+    return arguments
+
+
 def _alike(name: str) -> list[str]:
     import timm
 
@@ -154,18 +195,30 @@ def _alike(name: str) -> list[str]:
 @functools.lru_cache(maxsize=4)
 def _outline(network: TimmNetwork) -> Any:
     """The network without memory for its weights."""
-    _require_timm(network.name)
+    _require_timm(network)
     import torch
 
     with torch.device("meta"):
         return _create(network)
 
 
-def _shape_of_features(outline: Any, tile_px: int) -> tuple[int, ...]:
+def _shape_of_features(network: TimmNetwork, tile_px: int) -> tuple[int, ...]:
     import torch
 
+    px = network.seen.px if network.seen else tile_px
     with torch.no_grad():
-        return tuple(outline(torch.zeros(1, 3, tile_px, tile_px, device="meta")).shape)
+        return tuple(_features(network, _outline(network), torch.zeros(1, 3, px, px, device="meta")).shape)
+
+
+def _features(network: TimmNetwork, module: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Of standardised pixels (b, 3, px, px)."""
+    import torch
+
+    if network.tokens == "pooled":
+        pooled: torch.Tensor = module(pixels)
+        return pooled
+    tokens = module.forward_features(pixels)
+    return torch.cat([tokens[:, 0], tokens[:, module.num_prefix_tokens :].mean(1)], dim=-1)
 
 
 def _classifiers(network: TimmNetwork) -> tuple[str, ...]:
@@ -177,7 +230,7 @@ def _module_of(model: keras.Model) -> Any:
     return model.get_layer("timm").module.network
 
 
-def _features_module(network: torch.nn.Module, compute_dtype: str) -> torch.nn.Module:
+def _features_module(made: TimmNetwork, network: torch.nn.Module, compute_dtype: str) -> torch.nn.Module:
     """Pixels with their channels last, as Keras has them -> features in float32. At bfloat16 PyTorch's autocast decides
     what is computed in which precision; the weights stay float32."""
     import torch
@@ -189,8 +242,10 @@ def _features_module(network: torch.nn.Module, compute_dtype: str) -> torch.nn.M
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             halved = compute_dtype == "bfloat16"
+            first = pixels.permute(0, 3, 1, 2)
+            seen = made.seen.of(first) if made.seen else first
             with torch.autocast(pixels.device.type, torch.bfloat16, enabled=halved):
-                features: torch.Tensor = self.network(pixels.permute(0, 3, 1, 2))
+                features = _features(made, self.network, seen)
             return features.float()
 
     return Features()

@@ -1,0 +1,1 @@
+"""Foundation models of pathology by name: one file a family, each a table of records."""
