@@ -196,7 +196,7 @@ def test_tiles_too_small_for_the_network_are_refused(name: str, smallest: int) -
 def test_unknown_network_is_told_with_those_it_may_mean() -> None:
     with pytest.raises(InputError, match=r"did you mean efficientnet_v2_s\?") as caught:
         resolve_backbone(random_table("EfficientNetV2S"), PX, None)
-    assert all(name in caught.value.remedy for name in NETWORKS)
+    assert "hypoxia-hpc backbones lists" in caught.value.remedy
     with pytest.raises(InputError, match=r"did you mean resnet50\b"):
         resolve_backbone(random_table("resnet5O"), PX, None)
     with pytest.raises(InputError, match=r"'nonsense' is no network that is known here\n"):
