@@ -51,6 +51,7 @@ TESTED_IN = {
     "cli.text.submission": "stages/test_submit.py",
     "cli.text.survival": "stages/test_survival.py",
     "cli.text.words": "monitoring/test_status.py",
+    "slides.recoloured_slide": "stages/test_normalise.py",
     "tiling.stain.methods": "stages/test_normalise.py",
     **{
         f"exports.{name}": "exports/test_formats.py"

@@ -183,9 +183,9 @@ METHODS_HELP = (
 )
 
 
-@click.command(short_help="One image in the stain of another one.")
-@click.argument("image", type=click.Path(path_type=Path, dir_okay=False), metavar="IMAGE")
-@click.argument("output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png")
+@click.command(short_help="One image or slide in the stain of another one.")
+@click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE|SLIDE")
+@click.argument("output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
 @click.option(
     "--method",
     default="macenko",
@@ -207,16 +207,30 @@ METHODS_HELP = (
     type=Whole(1, 255),
     help="A pixel this light or lighter is glass (the tiling rule's white): it stays, and no fit goes by it.",
 )
-def normalise(image: Path, output: Path, method: str, reference: Path | None, glass: int) -> int:
-    """An image of tissue stained with haematoxylin and eosin (PNG, JPEG, TIFF) in the stain of a reference.
+@click.option("--mpp", type=float, metavar="MPP", help="Of a slide, µm per pixel of OUT.  [0.5]")
+def normalise(image: Path, output: Path, method: str, reference: Path | None, glass: int, mpp: float | None) -> int:
+    """An image of tissue (PNG, JPEG, TIFF) stained with haematoxylin and eosin, or a slide, in another one's stain.
+
+    OUT of an image is a PNG, OUT of a slide a pyramidal TIFF of its whole tiles (OUT.tif).
 
     The dyes are fitted on the tissue of the image alone, and shown. A fit that cannot be right (no tissue, one dye,
     dyes over 45 degrees from haematoxylin or eosin, ink) changes nothing: exit code 2, and the reason.
     """
     from hypoxia_hpc.cli.text.normalise import normalised_text
-    from hypoxia_hpc.stages.normalise import normalise_file
+    from hypoxia_hpc.stages.normalise import SLIDE_MPP, is_of_slide, normalise_file, normalise_slide
 
-    say_blocks(normalised_text(normalise_file(image, output, method, reference, glass)))
+    if is_of_slide(output):
+        mpp = SLIDE_MPP if mpp is None else mpp
+        slide = normalise_slide(image, output, method, reference, glass, mpp, progress=progress(), stop=STOP)
+        say_blocks(normalised_text(slide.source, slide.target))
+        say(f"wrote {output}, {slide.size[0]:,} x {slide.size[1]:,} px")
+        return 0
+    if mpp is not None:
+        raise InputError(
+            "--mpp is of slides, which are written as TIFF", remedy="name the output OUT.tif, or leave it out"
+        )
+    made = normalise_file(image, output, method, reference, glass)
+    say_blocks(normalised_text(made.source, made.target))
     say(f"wrote {output}")
     return 0
 

@@ -80,7 +80,7 @@ def cohort_stain(table: TileTable, slides: Sequence[Slide], key: str, stop: thre
                 "stopped on request while fitting the stain of training slides", remedy="run the command again"
             )
         try:
-            fit = fit_of(_sample(slide, table), table)
+            fit = fit_of(_sample(slide, table), table.stain.method, table.white)
         except SlideError as error:
             left_out[slide.slide_id] = error.reason
             continue

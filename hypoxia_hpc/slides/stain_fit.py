@@ -62,10 +62,10 @@ def n_sampled(table: TileTable) -> int:
     return max(1, SAMPLE_PX // table.tile_px**2)
 
 
-def fit_of(sample: Sample, table: TileTable) -> Fit[Any]:
-    """The stain of a sample by the method of [tile.stain]."""
+def fit_of(sample: Sample, method: str, glass: int) -> Fit[Any]:
+    """The stain of a sample by a method of ``METHODS``; ``glass``: the gray level from which a pixel is background."""
     pixels = np.concatenate([tile.reshape(-1, 3) for tile in sample.tiles] or [np.empty((0, 3), np.uint8)])
-    return METHODS[table.stain.method].fit(pixels, sample.white(), table.white)
+    return METHODS[method].fit(pixels, sample.white(), glass)
 
 
 def fitted_stain(sample: Sample, table: TileTable, slide_id: str) -> SlideStain:
@@ -76,7 +76,7 @@ def fitted_stain(sample: Sample, table: TileTable, slide_id: str) -> SlideStain:
         InputError: the reference cannot be read, or its fit is not trusted.
     """
     method, target = METHODS[table.stain.method], stain_target(table)
-    fit = fit_of(sample, table)
+    fit = fit_of(sample, table.stain.method, table.white)
     if fit.found is None and table.stain.untrusted == "quarantine":
         raise SlideError(
             "no-stain",

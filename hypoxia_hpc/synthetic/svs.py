@@ -22,8 +22,8 @@ THUMBNAIL_DOWNSAMPLE = 8
 LIBRARY = "Aperio Image Library v11.2.1 \r\n"
 
 Tags = dict[int, tuple[str, tuple[int, ...] | bytes]]  # number: (type, values)
-# Types as in struct, "s" for text, "B" for bytes without a meaning of their own.
-TYPE_CODES = {"s": 2, "H": 3, "I": 4, "B": 7}
+# Types as in struct, "s" for text, "B" for bytes without a meaning of their own, "r" for fractions: two numbers each.
+TYPE_CODES = {"s": 2, "H": 3, "I": 4, "r": 5, "B": 7}
 JPEG, YCBCR, CONTIGUOUS = 7, 6, 1
 # Chroma at half the resolution in both directions.
 YCBCR_JPEG: Tags = {259: ("H", (JPEG,)), 262: ("H", (YCBCR,)), 530: ("H", (2, 2))}
@@ -64,7 +64,7 @@ def _size(pixels: UInt8Array) -> str:
 
 
 def _write_tiled(file: BinaryIO, link: int, pixels: UInt8Array, quality: int, description: str) -> int:
-    offsets, counts = write_blocks(file, _tiles(pixels, quality))
+    offsets, counts = write_blocks(file, jpeg_tiles(pixels, quality))
     layout = tiled_layout(offsets, counts) | YCBCR_JPEG
     return write_page(file, link, (pixels.shape[1], pixels.shape[0]), description, layout)
 
@@ -75,7 +75,7 @@ def _write_stripped(file: BinaryIO, link: int, pixels: UInt8Array, quality: int,
     return write_page(file, link, (pixels.shape[1], pixels.shape[0]), description, layout)
 
 
-def _tiles(pixels: UInt8Array, quality: int) -> Iterator[bytes]:
+def jpeg_tiles(pixels: UInt8Array, quality: int) -> Iterator[bytes]:
     """Native tiles row by row; those on the right and lower edge are filled up with the last pixels (no ringing)."""
     height, width = pixels.shape[:2]
     padded = np.pad(pixels, ((0, -height % NATIVE_PX), (0, -width % NATIVE_PX), (0, 0)), mode="edge")
@@ -136,10 +136,11 @@ def write_page(file: BinaryIO, link: int, size: tuple[int, int], description: st
 
 def _write_entry(file: BinaryIO, number: int, kind: str, values: tuple[int, ...] | bytes) -> bytes:
     """The 12 bytes of a tag; what does not fit into its last four is written to the file first."""
-    content = values if isinstance(values, bytes) else struct.pack(f"<{len(values)}{kind}", *values)
+    packed = f"<{len(values)}{'I' if kind == 'r' else kind}"
+    content = values if isinstance(values, bytes) else struct.pack(packed, *values)
     if len(content) > 4:
         content = struct.pack("<I", _write_aligned(file, content))
-    return struct.pack("<HHI4s", number, TYPE_CODES[kind], len(values), content)
+    return struct.pack("<HHI4s", number, TYPE_CODES[kind], len(values) // (2 if kind == "r" else 1), content)
 
 
 def _write_aligned(file: BinaryIO, content: bytes) -> int:

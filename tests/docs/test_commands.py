@@ -57,6 +57,10 @@ RUN_ELSEWHERE = {
         NOT_RUN,
         ["`pip install` of `recipes/login.lock`"],
     ),
+    "hypoxia-hpc normalise SLIDE.svs OUT.tif --to REFERENCE.png": (
+        "tests/stages/test_normalise.py",
+        ['hypoxia("normalise", slide, out, "--to"'],
+    ),
     "hypoxia-hpc normalise IMAGE.png OUT.png --to REFERENCE.png": (
         "tests/stages/test_normalise.py",
         ['hypoxia("normalise", images / "one.png", out, "--to"'],
