@@ -956,6 +956,17 @@ def lab(red, green, blue):
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
+def painted_classes(
+    xy_l0: NDArray[np.int64], side_l0: float, classes: NDArray[np.int64], size_l0: tuple[int, int], map_px: int
+) -> NDArray[np.float64]:
+    """The same of classes: the one that most of those tiles have, of several the lowest."""
+    shares = [
+        painted(xy_l0, side_l0, (classes == one).astype(float), size_l0, map_px) for one in range(classes.max() + 1)
+    ]
+    found = np.stack(shares)
+    return np.where(np.isnan(found[0]), np.nan, np.nan_to_num(found).argmax(axis=0))
+
+
 def painted(
     xy_l0: NDArray[np.int64],
     side_l0: float,

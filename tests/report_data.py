@@ -16,12 +16,16 @@ from hypoxia_hpc.reports.data import (
     CohortPatient,
     Curves,
     FeatureCompute,
+    GalleriesShown,
+    Gallery,
+    GalleryTile,
     PatientPrediction,
     Point,
     Provenance,
     QuarantinedSlide,
     ReportData,
     Search,
+    SlideOutline,
     SlideRow,
     StageTime,
 )
@@ -106,6 +110,16 @@ def _slides(patients: tuple[CohortPatient, ...]) -> tuple[SlideRow, ...]:
     ]
     bad = [SlideRow("DEMO-061", "DEMO-061", "quarantined"), SlideRow("DEMO-062", "DEMO-062", "quarantined")]
     return (*rows[:-1], *bad, rows[-1])
+
+
+def _galleries() -> GalleriesShown:
+    outline = SlideOutline((3840, 2880), np.array([[900, 600], [1200, 600]], dtype=np.int64), 299.0)
+    tiles = (
+        GalleryTile("S1", "P1", 900, 600, "hypoxic 0.99", "normoxic", "hypoxic", "", _thumbnail(1), outline),
+        GalleryTile("<b>S2</b>", "P2", 1200, 600, "hypoxic 0.98", "hypoxic", "hypoxic"),
+    )
+    gallery = Gallery("highest", "Highest probability of hypoxic", "A note.", tiles)
+    return GalleriesShown("tanh", "24 test patients", 3, (gallery,), {"slide-gone": ("<b>S2</b>",)})
 
 
 def _history(head: str, epochs: int, pace: float) -> Curves:
@@ -213,6 +227,7 @@ def make_full_report() -> ReportData:
             Search("logistic", (Point({"c": "0.1"}, 0.8543, 0.5333, is_chosen=True),)),
         ),
         random_start=("finetune",),
+        galleries=_galleries(),
     )
 
 

@@ -58,6 +58,8 @@ TESTED_IN = {
         for name in ("anndata_files", "atlaspatch", "clam", "hdf5", "qupath")
     },
     **{f"exports.{name}": "exports/test_formats.py" for name in ("registry", "slide", "stamp", "tables", "trident")},
+    "models.map_layers": "stages/test_maps.py",
+    "models.tile_galleries": "stages/test_maps.py",
     "models.tile_predictions": "stages/test_maps.py",
     "reports.rendering": "reports/test_page.py",
     "models.said_of_tiles": "stages/test_export.py",

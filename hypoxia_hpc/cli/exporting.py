@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hypoxia_hpc.cli.exits import EXIT_NOT_READY, EXIT_QUARANTINED
 from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
 from hypoxia_hpc.errors import InputError
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.stages.maps import Drawn
 
 
 class FormatOption(click.Option):
@@ -52,19 +56,30 @@ def export(run: Path, name: str, out: Path | None, model: str) -> int:
     return EXIT_QUARANTINED if made.left_out else 0
 
 
-@click.command(short_help="Heatmaps of predictions and attention on every slide: RUN/maps/.")
+@click.command(short_help="Predictions, attention, phenotypes or tissue on every slide, as PNG: RUN/maps/.")
 @RUN
+@click.option(
+    "--of",
+    type=click.Choice(["predictions", "phenotypes", "tissue"]),
+    default="predictions",
+    show_default=True,
+    help="What is drawn.",
+)
 @click.option("--model", default="", metavar="HEAD", help="Whose predictions are drawn.  [the leading one]")
-def maps(run: Path, model: str) -> int:
-    """Heatmaps of predictions and attention on every slide, as PNG: RUN/maps/HEAD/ID.png, ID.attention.png.
+def maps(run: Path, of: Drawn, model: str) -> int:
+    """Maps of every slide as PNG, in the same colours for a whole cohort, drawn from what is stored alone.
 
-    Drawn from the stored predictions alone, in the same colours for a whole cohort; what is no tissue is clear.
-    Pictures of the same predictions that are there already stay.
+    \b
+    --of predictions: RUN/maps/HEAD/ID.png, and ID.attention.png where the model weighs tiles
+    --of phenotypes:  RUN/maps/phenotypes/ID.png, the cluster of each tile
+    --of tissue:      RUN/maps/tissue/ID.png, the kept tiles by the share of them that is tissue
+
+    What is no kept tile is clear. Pictures of the same predictions, phenotypes or tiles that are there stay.
     """
     from hypoxia_hpc.cli.text.exporting import mapped_text
     from hypoxia_hpc.stages.maps import maps as draw_maps
 
-    made = draw_maps(existing_run(run), model=model, progress=progress(), stop=STOP)
+    made = draw_maps(existing_run(run), of=of, model=model, progress=progress(), stop=STOP)
     say_blocks(mapped_text(made, run))
     return EXIT_NOT_READY if made.left_out else 0
 

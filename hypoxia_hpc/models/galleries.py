@@ -11,7 +11,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.models.extraction import require_tiled_slide
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Json, Slide, UInt8Array
+from hypoxia_hpc.records import Json, Slide, Tiles, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides.reread import slide_pixels
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
@@ -34,7 +34,9 @@ def strips(
     unread = []
     for slide_id, numbers in sorted(wanted.items()):
         try:
-            pictures |= _of_slide(run, table, slides[slide_id], sorted(numbers))
+            tiles = open_tiles(run.tiles(slide_id))
+            found = slide_pictures(table, slides[slide_id], tiles, sorted(numbers), SHOWN_PX)
+            pictures |= {(slide_id, row): picture for row, picture in found.items()}
         except SlideError:
             unread.append(slide_id)
     if unread:
@@ -43,31 +45,38 @@ def strips(
     return [_strip([pictures[key] for key in row if key in pictures]) for row in keys]
 
 
-def _of_slide(run: RunDir, table: TileTable, slide: Slide, rows: Sequence[int]) -> Pictures:
-    tiles = open_tiles(run.tiles(slide.slide_id))
+def slide_pictures(
+    table: TileTable, slide: Slide, tiles: Tiles, rows: Sequence[int], side_px: int
+) -> dict[int, UInt8Array]:
+    """The pixels of these tiles of a store, in its order, each made uint8 (side_px, side_px, 3): from the store, or
+    from the slide where it keeps none. Raises SlideError, MachineError."""
     if tiles.pixels is not None:
-        return {(slide.slide_id, row): _small(read_pixels(tiles, row, row + 1)[0]) for row in rows}
+        return {row: _scaled(read_pixels(tiles, row, row + 1)[0], side_px) for row in rows}
     require_tiled_slide(slide, tiles)
     with slide_pixels(slide.path, table, slide.mpp, tiles.xy[list(rows)]) as read:
-        return {(slide.slide_id, row): _small(read(number, number + 1)[0]) for number, row in enumerate(rows)}
+        return {row: _scaled(read(number, number + 1)[0], side_px) for number, row in enumerate(rows)}
 
 
-def _small(pixels: UInt8Array) -> UInt8Array:
+def _scaled(pixels: UInt8Array, side_px: int) -> UInt8Array:
     from PIL import Image
 
-    image = Image.fromarray(pixels).resize((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX)
-    return np.asarray(image)
+    return np.asarray(Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.BOX))
 
 
 def _strip(pictures: Sequence[UInt8Array]) -> bytes | None:
-    from PIL import Image
-
     if not pictures:
         return None
     step = SHOWN_PX + GAP_PX
     strip = np.full((SHOWN_PX, step * len(pictures) - GAP_PX, 3), 255, dtype=np.uint8)
     for number, picture in enumerate(pictures):
         strip[:, number * step : number * step + SHOWN_PX] = picture
+    return jpeg(strip)
+
+
+def jpeg(pixels: UInt8Array) -> bytes:
+    """A picture (height, width, 3) as JPEG."""
+    from PIL import Image
+
     encoded = io.BytesIO()
-    Image.fromarray(strip).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
     return encoded.getvalue()

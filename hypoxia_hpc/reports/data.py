@@ -102,6 +102,56 @@ class PhenotypesShown:
     picture: Literal["pca", "umap"] = "pca"
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class SlideOutline:
+    """A slide of ``size_l0`` (width, height), and where its kept tiles lie: top left ``xy_l0`` int64 (n, 2) and
+    ``side_l0``, in level 0 pixels. Of a patient's images: the sheet that they are laid on."""
+
+    size_l0: tuple[int, int]
+    xy_l0: Int64Array
+    side_l0: float
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryTile:
+    """A tile of a gallery, at ``x_l0``, ``y_l0`` in level 0 pixels (in a patient's images ``image`` names which).
+    ``words``: what is said of it; ``truth`` and ``call`` of its patient, "" where there is none. ``picture``: JPEG,
+    None where the slide or its store cannot be read, which leaves out ``outline`` too where it is the store."""
+
+    slide_id: str
+    patient_id: str
+    x_l0: int
+    y_l0: int
+    words: str
+    truth: str = ""
+    call: str = ""
+    image: str = ""
+    picture: bytes | None = field(default=None, repr=False)
+    outline: SlideOutline | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Tiles in their order, the one that stands out most first. ``note`` is a sentence, or empty."""
+
+    name: str
+    title: str
+    note: str
+    tiles: tuple[GalleryTile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleriesShown:
+    """Of what one ``model`` says of the tiles of some patients (``who``, in words). ``of_patient``: at most so many
+    tiles of a gallery are of one patient. ``unread``: slides without pictures, by the reason."""
+
+    model: str
+    who: str
+    of_patient: int
+    galleries: tuple[Gallery, ...]
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class SlideRow:
     """One slide: tile counts of its store, ``mpp`` in µm per level 0 pixel, ``thumbnail`` as ``draw_kept_tiles`` gives
@@ -205,7 +255,8 @@ class ReportData:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
     beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
     predictions of another run's models less comparable with those of that run. ``survival``: the content of
-    ``survival.json``, empty where there is none. ``left_out``: images of patients that are no tiles."""
+    ``survival.json``, empty where there is none. ``left_out``: images of patients that are no tiles.
+    ``galleries``: tiles that stand out, by the lead model."""
 
     title: str
     metrics: Json
@@ -234,3 +285,4 @@ class ReportData:
     why_not_spent: str = ""
     survival: Json = field(default_factory=dict)
     left_out: tuple[LeftOutImage, ...] = ()
+    galleries: GalleriesShown | None = None

@@ -12,6 +12,7 @@ from hypoxia_hpc.reports import content, methods, patient_tables, text
 from hypoxia_hpc.reports.compare import side_by_side
 from hypoxia_hpc.reports.data import ReportData, SlideRow
 from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
+from hypoxia_hpc.reports.galleries import gallery_pictures, shown_galleries
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.left_out import left_out_table
@@ -36,6 +37,7 @@ SECTIONS = {
     "patients": "Patients",
     "groups": "Types and sites",
     "survival": "Survival",
+    "galleries": "Tiles",
     "training": "Training",
     "clusters": "Clusters",
     "phenotypes": "Phenotypes",
@@ -72,7 +74,8 @@ def report_files(data: ReportData) -> dict[str, bytes]:
     placed, and cleaned of control characters.
     """
     drawings = _drawings(data)
-    return {PAGE: _page(data, drawings).encode(), **dict(_linked(drawings))}
+    pictures = gallery_pictures(data.galleries)
+    return {PAGE: _page(data, drawings).encode(), **dict(_linked(drawings)), **dict(pictures)}
 
 
 def _drawings(data: ReportData) -> Drawings:
@@ -166,6 +169,7 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "survival": drawings.survival,
         "set_columns": SET_COLUMNS,
         "remark": remark(data),
+        "galleries": shown_galleries(data.galleries),
     }
 
 

@@ -44,7 +44,11 @@ def _series(maps: Sequence[SlideMap]) -> Mapping[int, int]:
     """The series whose colour the largest clusters of these slides have."""
     if not maps:
         return {}
-    counts = np.bincount(np.concatenate([one.clusters for one in maps]))
+    return largest_clusters(np.bincount(np.concatenate([one.clusters for one in maps])))
+
+
+def largest_clusters(counts: Int64Array) -> dict[int, int]:
+    """The series whose colour each of the largest clusters has; ``counts`` (k,): their tiles."""
     largest = np.argsort(-counts, kind="stable")[: len(SERIES) - 1].tolist()
     return {cluster: series_of(place) for place, cluster in enumerate(largest) if counts[cluster]}
 
@@ -79,7 +83,7 @@ def coarser(cells: Int64Array, clusters: Int64Array, most: int = MOST_CELLS) -> 
 def map_drawn(cells: Int64Array, series: Int64Array, legend: Sequence[tuple[str, int]] = ()) -> Drawn:
     """Squares at cells (n, 2), column and row, which come row by row, in the colours of their series (n,). Neighbours
     in a row with one colour are one rectangle. The file has the ``legend`` beside them, which the page has itself."""
-    paths = [(number, _path(cells[series == number])) for number in sorted(set(series.tolist()))]
+    paths = [(number, row_path(cells[series == number])) for number in sorted(set(series.tolist()))]
     width, height = (cells.max(axis=0) + 1).tolist()
     inline, document = ("".join(_element(*one, colour) for one in paths) for colour in (themed, str))
     key, key_width, key_height = _key(legend, width, max(width, height) / LINES_A_SIDE)
@@ -109,8 +113,8 @@ def _key(legend: Sequence[tuple[str, int]], left: float, line: float) -> tuple[s
     return entries, (2 * line + letters * LETTER * size if legend else 0), len(legend) * line
 
 
-def _path(cells: Int64Array) -> str:
-    """Of cells sorted by row, then column."""
+def row_path(cells: Int64Array) -> str:
+    """Squares at cells (n, 2), column and row, sorted by row, then column, as the path of an SVG."""
     begins = np.ones(len(cells), dtype=bool)
     begins[1:] = (cells[1:, 1] != cells[:-1, 1]) | (cells[1:, 0] != cells[:-1, 0] + 1)
     starts = np.flatnonzero(begins)

@@ -20,6 +20,7 @@ from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.models.reported_phenotypes import phenotypes_of
+from hypoxia_hpc.models.tile_galleries import galleries_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
@@ -36,6 +37,8 @@ from hypoxia_hpc.reports.data import (
     SlideRow,
     StageTime,
 )
+from hypoxia_hpc.reports.kinds.registry import KINDS
+from hypoxia_hpc.reports.lead import lead_model
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
@@ -80,7 +83,9 @@ def report(run: RunDir, *, others: Sequence[RunDir] = (), progress: Progress, st
     """
     data = _collected(run, progress, stop)
     beside = tuple(_collected(other, progress, stop, with_thumbnails=False) for other in others)
-    files = report_files(dataclasses.replace(data, others=beside))
+    lead, _ = lead_model(data, KINDS[data.outcome.kind].headline)
+    galleries = galleries_of(run, run.config(), data.outcome, lead, data.predictions, progress)
+    files = report_files(dataclasses.replace(data, others=beside, galleries=galleries))
     # As a whole: no file of an earlier report stays.
     with committing_directory(run.report_file.parent, lambda _: False, sealed=False) as folder:
         for name, content in files.items():

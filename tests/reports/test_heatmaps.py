@@ -10,7 +10,19 @@ import pytest
 from PIL import Image
 
 from hypoxia_hpc.reports import heatmaps
-from hypoxia_hpc.reports.heatmaps import CLEAR, COLOURS, STRIP_PX, Painted, Scale, heatmap_png, painted
+from hypoxia_hpc.reports.heatmaps import (
+    CLEAR,
+    COLOURS,
+    STRIP_PX,
+    Legend,
+    Painted,
+    Scale,
+    classes_png,
+    heatmap_png,
+    painted,
+    painted_classes,
+)
+from hypoxia_hpc.reports.plots import SERIES
 
 CHANCE = Scale("probability of hypoxic, tanh", 0, 1, ("0", "1"))
 
@@ -29,6 +41,33 @@ def test_a_pixel_is_the_mean_of_the_tiles_over_its_middle(
     found = picture.spread(picture.values)
     expected = naive.painted(xy, side, values, size, 61)
     assert found == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize(("step", "side"), [(300, 300.0), (150, 300.0), (130, 299.5)])
+def test_a_pixel_has_the_class_of_most_tiles_over_its_middle(
+    step: int, side: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heatmaps, "MAP_PX", 47)
+    rng = np.random.default_rng(step)
+    xy = np.argwhere(rng.random((9, 12)) < 0.6)[:, ::-1] * step
+    classes = rng.integers(0, 4, len(xy))
+    size = (int(xy[:, 0].max() + side + 40), int(xy[:, 1].max() + side))
+    picture = painted_classes(xy, side, classes, size)
+    expected = naive.painted_classes(xy, side, classes, size, 47)
+    assert np.array_equal(picture.spread(picture.values), expected, equal_nan=True)
+
+
+def test_classes_have_the_colours_of_series_and_a_legend() -> None:
+    values = np.array([[0.0, 3.0, np.nan]])
+    picture = Painted(values, np.array([60]), np.array([100, 100, 500]))
+    legend = Legend("phenotypes", ((1, "cluster 4"), (3, "cluster 0"), (0, "other clusters")))
+    image = Image.open(io.BytesIO(classes_png(picture, legend, 10.0)))
+    found, colours = np.asarray(image), np.asarray(image.convert("RGB"))
+    assert (found[:60, 200:] == CLEAR).all()
+    for column, series in ((0, 0), (100, 3)):
+        expected = np.array(list(bytes.fromhex(SERIES[series][1:])))
+        assert (colours[:60, column : column + 100] == expected).all()
+    assert {0, 1, 3} <= set(found[60:].ravel().tolist()) and 2 not in found
 
 
 def test_tiles_smaller_than_a_pixel_are_seen_and_none_leaves_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:

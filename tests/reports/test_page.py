@@ -26,6 +26,7 @@ SECTIONS = [
     "metrics",
     "patients",
     "groups",
+    "galleries",
     "training",
     "clusters",
     "cohort",
@@ -143,7 +144,7 @@ def check_safe(page: Page) -> None:
     names = {name for _, attributes in page.tags for name in attributes}
     assert not {name for name in names if name.startswith("on")} | (names & {"style", "srcset", "action", "xlink:href"})
     targets = page.attributes("src") + page.attributes("href")
-    beside = r"thumbnails/\d{4}\.jpg$|figures/[\w-]+\.(svg|csv)$"
+    beside = r"thumbnails/\d{4}\.jpg$|galleries/\d{4}\.jpg$|figures/[\w-]+\.(svg|csv)$"
     assert all(re.match(rf"#[\w-]+$|data:,$|{beside}", target) for target in targets), targets
     assert all(target[1:] in page.attributes("id") for target in targets if target.startswith("#"))
     assert len(set(page.attributes("id"))) == len(page.attributes("id"))
@@ -168,7 +169,7 @@ def test_every_link_leads_to_a_file_of_the_report(full_files: dict[str, bytes]) 
     linked = {target for target in targets if not target.startswith(("#", "data:"))}
     assert linked == set(files)
     assert all(content for content in files.values())
-    assert {path.partition("/")[0] for path in files} == {"figures", "thumbnails"}
+    assert {path.partition("/")[0] for path in files} == {"figures", "galleries", "thumbnails"}
 
 
 def test_what_a_reader_looks_for_is_on_the_page(full_files: dict[str, bytes]) -> None:
@@ -198,11 +199,12 @@ def test_what_a_reader_looks_for_is_on_the_page(full_files: dict[str, bytes]) ->
 
 
 def test_thumbnails_are_capped_and_shown(full_report: ReportData, full_files: dict[str, bytes]) -> None:
-    images = [attributes for tag, attributes in Page(full_files[PAGE].decode()).tags if tag == "img"]
+    found = [attributes for tag, attributes in Page(full_files[PAGE].decode()).tags if tag == "img"]
+    images = [one for one in found if one["src"].startswith("thumbnails/")]
     assert len(images) == 40 and all(image["loading"] == "lazy" for image in images)
     assert images[0]["alt"] == "Slide DEMO-000-01Z-00-DX1: 42 of 108 tiles kept, drawn on its thumbnail"
     assert full_files[images[0]["src"]] == full_report.slides[0].thumbnail
-    none = Page(page_of(dataclasses.replace(small(full_report), max_thumbnails=0)))
+    none = Page(page_of(dataclasses.replace(small(full_report), max_thumbnails=0, galleries=None)))
     assert "img" not in {tag for tag, _ in none.tags}
 
 

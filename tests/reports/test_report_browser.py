@@ -98,8 +98,8 @@ def test_the_page_loads_without_a_word_on_the_console(shown: Path) -> None:
     dom, console = browse(shown, "--dump-dom")
     assert console == []
     html = shown.read_text(encoding="utf-8")
-    assert dom.count("<section") == html.count("<section") == 13
-    assert dom.count("<svg") == html.count("<svg") and dom.count("<img") == 40
+    assert dom.count("<section") == html.count("<section") == 14
+    assert dom.count("<svg") == html.count("<svg") and dom.count("<img") == 41
     # The test can fail: the same page with three foreign things in it makes the browser refuse each of them.
     foreign = '<main><img src="http://127.0.0.1:9/x.png"><p style="color:red">x</p><script>1</script>'
     other = shown.with_name("foreign.html")

@@ -1,7 +1,8 @@
-"""maps of a run: one of each slide, drawn once for the same predictions."""
+"""maps of a run: one of each slide, drawn once for the same predictions; and galleries of its tiles."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import threading
@@ -16,16 +17,21 @@ from PIL import Image
 
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models import tile_predictions
+from hypoxia_hpc.models.reported import predictions_of
+from hypoxia_hpc.models.tile_galleries import galleries_of
 from hypoxia_hpc.models.tile_predictions import each_slide
 from hypoxia_hpc.progress import NoProgress
+from hypoxia_hpc.reports.data import GalleriesShown
+from hypoxia_hpc.reports.heatmaps import STRIP_PX
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
-from hypoxia_hpc.stages.maps import Mapped, maps
+from hypoxia_hpc.stages.maps import Drawn, Mapped, maps
 from hypoxia_hpc.stages.train import train
+from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 
 
-def mapped(run: RunDir, model: str = "") -> Mapped:
-    return maps(run, model=model, progress=NoProgress(), stop=threading.Event())
+def mapped(run: RunDir, model: str = "", of: Drawn = "predictions") -> Mapped:
+    return maps(run, of=of, model=model, progress=NoProgress(), stop=threading.Event())
 
 
 def evaluated(run: RunDir) -> RunDir:
@@ -92,6 +98,99 @@ def test_scores_are_drawn_on_the_scale_of_the_cohort(tmp_path: Path) -> None:
     run = evaluated(make_planted_run(tmp_path / "score", "score", 1.0, 1, n_patients=40))
     made = mapped(run)
     assert made.n_maps == len(run.slides())
+
+
+def galleries(run: RunDir, model: str = "attention") -> GalleriesShown:
+    outcome, patients = run.outcome(), {one.patient_id: one for one in run.patients()}
+    rows = predictions_of(run, run.config(), outcome, patients)
+    found = galleries_of(run, run.config(), outcome, model, rows, NoProgress())
+    assert found is not None
+    return found
+
+
+def test_the_galleries_have_the_tiles_that_the_predictions_name(run: RunDir) -> None:
+    found = galleries(run)
+    table = pd.read_parquet(run.predictions / "tiles.parquet")
+    own = table[(table["model"] == "attention") & (table["set"] == "test")]
+    by_name = {one.name: one.tiles for one in found.galleries}
+    assert found.who == f"{own['patient_id'].nunique()} test patients"
+    for name, best in (
+        ("highest", own.loc[own["probability"].idxmax()]),
+        ("lowest", own.loc[own["probability"].idxmin()]),
+    ):
+        first = by_name[name][0]
+        assert (first.slide_id, first.x_l0, first.y_l0) == (best["slide_id"], best["x_l0"], best["y_l0"])
+        assert first.words == f"hypoxic {best['probability']:.2f}"
+        patients = [one.patient_id for one in by_name[name]]
+        assert len(patients) == 12 or max(map(patients.count, patients)) == 3
+    n_tiles = own.groupby("patient_id", observed=True).size()
+    weights = own["attention"] * own["patient_id"].astype(str).map(n_tiles.to_dict())
+    assert by_name["attended"][0].words.startswith(f"weight {weights.max():.1f} ×")  # noqa: RUF001
+    assert "attended" not in {one.name for one in galleries(run, "logistic").galleries}
+
+
+def test_tiles_of_slides_that_are_gone_stay_in_the_gallery_without_a_picture(run: RunDir, tmp_path: Path) -> None:
+    """Tiles keep no pixels here, so they would be read from slides, which are not there; of one slide the store has
+    pixels, of another one it is gone."""
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    tiles = {one.slide_id: one for gallery in galleries(copy).galleries for one in gallery.tiles}
+    kept, gone = sorted(tiles)[:2]
+    before = open_tiles(copy.tiles(kept))
+    shutil.rmtree(copy.tiles(gone))
+    shutil.rmtree(copy.tiles(kept))
+    with new_tile_store(copy.tiles(kept), 32, codec="none") as store:
+        for number in range(len(before.xy)):
+            store.new_tile()[:] = 10 * number
+        attributes = {name: value for name, value in before.attributes.items() if name != "content"}
+        store.commit(before.xy, before.background, {**attributes, "spec": {"codec": "none"}})
+    found = galleries(copy)
+    for one in (one for gallery in found.galleries for one in gallery.tiles):
+        assert (one.picture is not None) == (one.slide_id == kept)
+        assert (one.outline is None) == (one.slide_id == gone)
+        if one.picture is not None:
+            row = before.xy.tolist().index([one.x_l0, one.y_l0])
+            with Image.open(io.BytesIO(one.picture)) as image:
+                assert image.size == (224, 224) and abs(np.asarray(image).mean() - 10 * row) < 2
+    assert found.unread["damaged-store"] == [gone] and kept not in found.unread["slide-gone"]
+
+
+def test_tissue_is_drawn_without_predictions_and_anew_where_tiles_are(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    shutil.rmtree(copy.predictions)
+    first, *others = (slide.slide_id for slide in copy.slides())
+    made = mapped(copy, of="tissue")
+    assert (made.what, made.n_maps, made.n_there, made.left_out) == ("tissue", 1 + len(others), 0, ())
+    assert mapped(copy, of="tissue").n_there == 1 + len(others)
+    shutil.rmtree(copy.tiles(first))
+    again = mapped(copy, of="tissue")
+    assert (again.n_maps, again.n_there, again.left_out) == (len(others), 0, (first,))
+    with pytest.raises(InputError, match="--model logistic: tissue are of no model"):
+        mapped(copy, "logistic", of="tissue")
+    shutil.rmtree(copy.root / "tiles")
+    with pytest.raises(NotReadyError, match="has no tiles"):
+        mapped(copy, of="tissue")
+
+
+def test_phenotypes_are_drawn_in_the_colours_of_the_largest_clusters(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    with pytest.raises(NotReadyError, match="has no phenotypes"):
+        mapped(copy, of="phenotypes")
+    table = pd.read_parquet(copy.predictions / "tiles.parquet")
+    table = table[table["model"] == "logistic"][["slide_id", "x_l0", "y_l0"]]
+    # The smaller the number the larger the cluster: the first eight have colours, the ninth is one of the others.
+    sizes = np.maximum(1, len(table) // 2 ** np.arange(1, 10))
+    clusters = np.repeat(np.arange(9), [len(table) - sizes[1:].sum(), *sizes[1:]])[::-1]
+    copy.phenotypes.mkdir()
+    table.assign(cluster=clusters).to_parquet(copy.phenotypes / "tiles.parquet", index=False)
+    made = mapped(copy, of="phenotypes")
+    assert (made.what, made.n_maps) == ("phenotypes", len(copy.slides()))
+    with Image.open(made.folder / f"{table['slide_id'].astype(str).iloc[0]}.png") as image:
+        found = np.asarray(image)
+    assert set(range(9)) <= set(found[-STRIP_PX:].ravel().tolist()), "eight clusters and the others, on every slide"
+    assert 0 in found[:-STRIP_PX], "a tile of the ninth cluster"
+    table.assign(cluster=-1).to_parquet(copy.phenotypes / "tiles.parquet", index=False)
+    with pytest.raises(NotReadyError, match="numbers that are none of clusters"):
+        mapped(copy, of="phenotypes")
 
 
 def test_the_command(run: RunDir, hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> None:
