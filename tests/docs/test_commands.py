@@ -77,6 +77,11 @@ RUN_ELSEWHERE = {
     ),
     "hypoxia-hpc preview slide.svs": ("tests/stages/test_preview.py", ['hypoxia("preview", real_slide, "--out"']),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
+    "hypoxia-hpc maps RUN --of phenotypes": (
+        "tests/stages/test_maps.py",
+        ['hypoxia("maps", run.root, "--of", "phenotypes")'],
+    ),
+    "hypoxia-hpc maps RUN --of tissue": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--of", "tissue")']),
     "hypoxia-hpc export RUN --to qupath": ("tests/stages/test_export.py", ['hypoxia("export", run.root, "--to"']),
     "hypoxia-hpc init SARCOMAS --study sarcoma --images IMAGES --images-table key.csv --patients follow_up.csv": (
         "tests/journey/test_sarcoma.py",

@@ -197,3 +197,7 @@ def test_the_command(run: RunDir, hypoxia: Callable[..., subprocess.CompletedPro
     done = hypoxia("maps", run.root, "--model", "logistic")
     assert done.returncode == 0, done.stderr
     assert f"{run.root / 'maps' / 'logistic'}: {len(run.slides())} maps of logistic" in done.stdout
+    done = hypoxia("maps", run.root, "--of", "tissue")
+    assert f"{run.root / 'maps' / 'tissue'}: {len(run.slides())} maps of tissue" in done.stdout
+    done = hypoxia("maps", run.root, "--of", "phenotypes")
+    assert (done.returncode, "has no phenotypes" in done.stderr) == (5, True)
