@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import backbones, checking, cluster, exporting, making, paths
+from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -28,7 +28,7 @@ LONGEST = 200
 def families() -> dict[str, tuple[click.Command, ...]]:
     """The verbs under their headings."""
     return {
-        "Make a run": (paths.demo, making.init, making.labels, making.normalise),
+        "Make a run": (paths.demo, making.init, making.labels, making.normalise, importing.import_features),
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
         "On a cluster": (

@@ -79,7 +79,7 @@ def predict(run: Path, model_run: Path, slides: Path | None) -> int:
 def frozen_path(run_dir: RunDir, other: RunDir) -> int:
     """Everything that the frozen models of another run say of this one; the exit code."""
     with set_aside(run_dir.root) as aside:
-        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract")]
+        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract", run_dir.config())]
         _predict(run_dir, other)
         return worst([*codes, of_cohort(stage_named("report"), run_dir)])
 
@@ -132,7 +132,7 @@ def predicted_path(run_dir: RunDir) -> int:
     if other is not None and (note := refuse_other_run(run_dir, other)):
         tell(f"note: {note}")
     with set_aside(run_dir.root) as aside:
-        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract")]
+        codes = [by_slide(stage, run_dir.root, aside) for stage in way_to("extract", run_dir.config())]
         is_left = left_to_predict(run_dir, other)
         if other is not None and is_left:
             _predict(run_dir, other)
@@ -300,7 +300,7 @@ def whole_path(run_dir: RunDir) -> int:
     if has_labels:
         require_splittable(run_dir)
     with set_aside(run_dir.root) as aside:
-        codes = [by_slide(stage, run_dir.root, aside) for stage in stages_of("slide")]
+        codes = [by_slide(stage, run_dir.root, aside) for stage in stages_of("slide", config)]
         if not has_labels:
             say("no patient has a label: nothing to train or evaluate")
         asked = stages_of("cohort", run_dir.config())

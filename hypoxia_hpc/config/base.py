@@ -15,6 +15,8 @@ SHA256_PATTERN = r"^[0-9a-f]{64}$"
 LINE_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 # The name of a network: of this package, of keras.applications, of an entry point, or timm's behind "timm:".
 NETWORK_PATTERN = r"^(timm:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+# The same of [extract], where features of another tool may stand in place of a network.
+FEATURES_PATTERN = r"^(timm:|imported:)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # Goes into scripts, quoted: one line, nothing that a terminal would obey.

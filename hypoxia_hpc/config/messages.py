@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from hypoxia_hpc.config.base import LINE_PATTERN, NAME_PATTERN, NETWORK_PATTERN, SHA256_PATTERN, Table
+from hypoxia_hpc.config.base import (
+    FEATURES_PATTERN,
+    LINE_PATTERN,
+    NAME_PATTERN,
+    NETWORK_PATTERN,
+    SHA256_PATTERN,
+    Table,
+)
 from hypoxia_hpc.config.run import RunConfig
 from hypoxia_hpc.config.toml import toml_value
 
@@ -26,6 +33,8 @@ _WORDS = {
 _PATTERN_WORDS = {
     NAME_PATTERN: "must be letters, digits, dots, hyphens and underscores, 128 at most, a letter or digit first",
     NETWORK_PATTERN: "must be the name of a network: letters, digits, dots, hyphens, underscores; timm: may come first",
+    FEATURES_PATTERN: "must be the name of a network: letters, digits, dots, hyphens, underscores; timm: may come "
+    "first, or imported: where the features are of another tool",
     SHA256_PATTERN: "must be the 64 digits 0-9 and a-f that sha256sum FILE prints",
     LINE_PATTERN: "must be one line, without control characters",
 }
@@ -45,7 +54,7 @@ def _worded(error: ErrorDetails) -> str:
     if error["type"] == "string_pattern_mismatch":
         asks_a_hub = error["input"].startswith(("timm:", "hf-hub:", "hf_hub:"))
         pattern = context["pattern"]
-        return _HUB_WORDS if asks_a_hub and pattern == NETWORK_PATTERN else _PATTERN_WORDS[pattern]
+        return _HUB_WORDS if asks_a_hub and pattern in (NETWORK_PATTERN, FEATURES_PATTERN) else _PATTERN_WORDS[pattern]
     if error["type"] in _WORDS:
         return _WORDS[error["type"]].format_map(context)
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

@@ -56,6 +56,20 @@ class RunConfig(Table):
         return self
 
     @model_validator(mode="after")
+    def _imported_features_are_all_there_is(self) -> RunConfig:
+        if not self.extract.imported:
+            return self
+        wrong = [f"[train] {name}, which goes by the pixels of tiles" for name in self.train.on_pixels]
+        wrong += ["[tile] regions"] if self.tile.regions is not None else []
+        wrong += ['[source] kind = "folders"'] if self.source.kind == "folders" else []
+        if wrong:
+            raise ValueError(
+                f'[extract] backbone = "{self.extract.backbone}": imported features have their tiles, and no pixels; '
+                f"remove {'; '.join(wrong)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _images_are_tiled_as_they_can_be(self) -> RunConfig:
         tile = self.tile
         wrong = [

@@ -105,6 +105,8 @@ def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
         if may_be_inside:
             return Check("weights", "note", f"{error.problem}; the image may have them")
         return Check("weights", "bad", str(error))
+    if config.extract.imported:
+        return Check("weights", "ok", f"none: features are imported, by {config.extract.imported}")
     random = config.extract.weights == "random"
     return Check("weights", "ok", f"random weights, seed {config.extract.seed}" if random else digest)
 

@@ -134,9 +134,10 @@ def estimate_run(run: RunDir) -> RunEstimate:
     config, slides = survey.config, survey.slides
     tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
-    counted = partial(network_operations, run, config) if config.extract.backbone not in WORK else lambda: None
+    is_counted = config.extract.is_made_here and config.extract.backbone not in WORK
+    counted = partial(network_operations, run, config) if is_counted else lambda: None
     rates = rates_of(config, slides, tiled, extracted, planned, counted)
-    sound = [slide for slide in slides if slide.slide_id not in unread]
+    sound = [slide for slide in slides if config.extract.is_made_here and slide.slide_id not in unread]
     stages = (
         tile_estimate(config, sound, tiled, rates),
         extract_estimate(config, sound, tiled, extracted, rates),

@@ -10,7 +10,7 @@ from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
 from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
-from hypoxia_hpc.runs.state import SlideState
+from hypoxia_hpc.runs.state import SlideState, require_ready
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.slurm.resources import table_of
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
@@ -64,8 +64,10 @@ def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remain
     if survey.unknown is not None:
         own["extract"] = _remaining_of(survey.tiles, retry) | _not_held(survey.tiles)
     todo: dict[str, frozenset[str]] = {}
-    for stage in stages_of("slide"):  # in their order: what a stage needs comes before it
-        todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs))
+    if survey.config.extract.imported:
+        require_ready(run, survey.features)
+    for stage in stages_of("slide", survey.config):  # in their order: what a stage needs comes before it
+        todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs if need in todo))
     receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}
     costs = survey.costs
     table = survey.config.site.slurm

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.reports.content import CountRow, count_names, set_counts, slide_totals
 from hypoxia_hpc.reports.data import ReportData
@@ -72,6 +73,12 @@ def _of_images(data: ReportData) -> bool:
     return bool(data.settings.get("source", {}).get("kind") == "folders")
 
 
+def _imported(data: ReportData) -> str:
+    """What made the features, where another tool did; else empty."""
+    backbone = str(data.settings.get("extract", {}).get("backbone", ""))
+    return backbone.removeprefix(IMPORTED) if backbone.startswith(IMPORTED) else ""
+
+
 def _by_class(data: ReportData) -> dict[str, int]:
     rows = set_counts(data)
     return {name: sum(row.counts[i] for row in rows) for i, name in enumerate(count_names(data.outcome))}
@@ -87,6 +94,8 @@ def _tiles(data: ReportData, kind: Kind) -> str:
             "Images were" if tile["large_images"] == "resize" else f"Images of at least {side} were cut; others were"
         )
         how = f"{whole} {'padded' if tile['small_images'] == 'pad' else 'stretched'} to one tile of {side}"
+    if _imported(data):
+        return f"Another tool had cut tiles of {side} at about {tile['mpp']:g} µm per pixel; all of them were used."
     kept = f"{thousands(totals.kept)} of {thousands(totals.planned)} were kept"
     return f"{how}; {_left_out(data)}{kept}.{_stain(data)}"
 
@@ -123,6 +132,8 @@ def _stain(data: ReportData) -> str:
 
 
 def _features(data: ReportData, kind: Kind) -> str:
+    if made_by := _imported(data):
+        return f"Each tile was described by features of {made_by}, which another tool had made."
     extract = data.settings["extract"]
     weights = "random weights" if data.random_weights else "pretrained weights (ImageNet)"
     weights = weights if extract["weights"] in ("imagenet", "random") else "weights of its own"

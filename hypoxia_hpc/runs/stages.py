@@ -29,6 +29,7 @@ Unit = Literal["slide", "cohort"]
 OTHER_VERBS = (
     *("demo", "init", "labels", "run", "predict", "estimate", "submit", "status", "slurm", "image"),
     *("doctor", "verify", "weights", "site", "cancel", "normalise", "export", "maps", "backbones"),
+    "import-features",
 )
 
 
@@ -142,6 +143,7 @@ STAGES = (
         "cpu",
         "hypoxia_hpc.stages.tile:tile",
         "Cut slides into tile stores: RUN/tiles/<slide_id>.zarr.",
+        asked="extract.is_made_here",
         worker_modules=("hypoxia_hpc.stages.tile", "hypoxia_hpc.slides.slide_tiles", "hypoxia_hpc.stores.tiles"),
     ),
     Stage(
@@ -151,6 +153,7 @@ STAGES = (
         "gpu",
         "hypoxia_hpc.stages.extract:extract",
         "Feature vectors of the tiles: RUN/features/<name>/<slide_id>.zarr.",
+        asked="extract.is_made_here",
     ),
     Stage(
         "train",
@@ -264,13 +267,14 @@ def stages_of(unit: Unit, config: RunConfig | None = None) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages() if stage.unit == unit and (config is None or stage.is_asked(config)))
 
 
-def way_to(name: str) -> tuple[Stage, ...]:
-    """A stage behind all that it needs, in the order in which they are done. Raises KeyError as `stage_named` does."""
+def way_to(name: str, config: RunConfig | None = None) -> tuple[Stage, ...]:
+    """A stage behind all that it needs, in the order in which they are done; with ``config``, those that a run asks
+    for. Raises KeyError as `stage_named` does."""
     wanted = {stage_named(name).name}
     for stage in reversed(stages()):  # what a stage needs comes before it
         if stage.name in wanted:
             wanted |= set(stage.needs)
-    return tuple(stage for stage in stages() if stage.name in wanted)
+    return tuple(stage for stage in stages() if stage.name in wanted and (config is None or stage.is_asked(config)))
 
 
 def stage_named(name: str) -> Stage:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.errors import HypoxiaError, NotReadyError, SlideError
+from hypoxia_hpc.config.extract import IMPORTED
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError
 from hypoxia_hpc.networks.backbones.resolve import resolve_backbone
 from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.records import Json, Receipt, Slide, SlideSource
@@ -20,6 +21,9 @@ from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
 from hypoxia_hpc.tiling.remarks import by_kind, left_out_images
+
+# In place of the digest of weights: imported features are told by what made them, and each slide's by its file.
+IMPORTED_WEIGHTS = "imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def odd_slides(tiles: Sequence[SlideState]) -> dict[str, tuple[str, ...]]:
 
 def _holds(table: TileTable, slide: Slide, receipt: Receipt, read_slides: bool) -> bool:
     made_of = receipt.details.fingerprint if isinstance(receipt.details, SlideSource) else ""
-    if read_slides or not made_of:
+    if not made_of or (read_slides and not made_of.startswith(IMPORTED)):
         return receipt.key == _key_of_slide(table, slide)
     return receipt.key == _key_of(table, slide, made_of)
 
@@ -155,9 +159,21 @@ def _key_in(file: Path) -> str | None:
 
 def run_spec(config: RunConfig) -> Json:
     """The extract spec that run.toml describes, its weights found and hashed. Raises what ``resolve_backbone`` does."""
+    if config.extract.imported:
+        return extract_spec(config.extract, config.tile.tile_px, IMPORTED_WEIGHTS)
     folder = Path(config.site.weights) if config.site.weights else None
     backbone = resolve_backbone(config.extract, config.tile.tile_px, folder)
     return extract_spec(config.extract, backbone.tile_px, backbone.weights_digest)
+
+
+def refuse_imported(run: RunDir, config: RunConfig, stage: str) -> None:
+    """Raises InputError where a run's features come from another tool, so that there is nothing to cut or compute."""
+    if config.extract.imported:
+        raise InputError(
+            f'{stage}: {run.config_file} has [extract] backbone = "{config.extract.backbone}", and these features '
+            "come from another tool",
+            remedy=f"hypoxia-hpc import-features {run.word} DIR; or name a network in [extract] backbone",
+        )
 
 
 def spec_without_weights(config: RunConfig) -> Json:
@@ -176,9 +192,13 @@ def feature_states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec
 def require_ready(run: RunDir, states: Sequence[SlideState]) -> None:
     """Every slide is done or quarantined. Raises NotReadyError naming those that are not."""
     todo = [state.slide.slide_id for state in states if state.status == "todo"]
+    if todo and run.config().extract.imported:
+        remedy = f"hypoxia-hpc import-features {run.word} DIR, with the folder of the features"
+    else:
+        remedy = f"hypoxia-hpc tile {run.word} && hypoxia-hpc extract {run.word}"
     if todo:
         raise NotReadyError(
             f"{len(todo)} of {len(states)} slides have no features yet (for the present run.toml)",
             offending=todo,
-            remedy=f"hypoxia-hpc tile {run.word} && hypoxia-hpc extract {run.word}",
+            remedy=remedy,
         )

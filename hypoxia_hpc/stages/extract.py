@@ -20,6 +20,7 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
+from hypoxia_hpc.runs.state import refuse_imported
 from hypoxia_hpc.stores.attributes import read_feature_attributes
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.scratch import scratch_folder, staging
@@ -42,6 +43,7 @@ def extract(
     """Features of the slides' tiles, in ``workers`` processes (default: [site] gpus, which have a GPU each, else one,
     which has every core or the GPU)."""
     config = run.config()
+    refuse_imported(run, config, STAGE)
     pool = pool_size(workers, config.site)
     gpus = first_gpus(pool, gpus_of_node(os.environ)) if config.site.gpus else ()
     work = extract_stage(run, config, threads=max(1, allocation.cores // pool))

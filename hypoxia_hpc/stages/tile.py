@@ -43,6 +43,10 @@ def tile(
     """Cut the slides into tile stores, ``workers`` at a time (default: [site] workers, else one per core); cores that
     have no slide of their own share those of others."""
     config = run.config()
+    if config.extract.imported:
+        from hypoxia_hpc.runs.state import refuse_imported
+
+        refuse_imported(run, config, STAGE)
     pool = min(workers or config.site.workers or allocation.cores, max(1, len(slides)))
     if config.tile.regions:
         _note_unused(run, config.tile, progress)

@@ -44,6 +44,10 @@ RUN_ELSEWHERE = {
         "tests/networks/backbones/test_converting.py",
         ['hypoxia("weights", "convert"'],
     ),
+    "hypoxia-hpc import-features RUN DIR": (
+        "tests/stages/test_import_features.py",
+        ['hypoxia("import-features", run.root, tmp_path / "files")'],
+    ),
     "make lint": (CI, ["make lint"]),
     "make test": (CI, ["make test-here", "make test-cluster"]),
     "make test-long": (NOT_RUN, ["make test-long"]),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypoxia_hpc.config import ExtractTable
+from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.networks.backbones import applications, efficientnet_lite, timm_networks
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS, refuse_not_built
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     import keras
 
 RANDOM = "random"
+
+# Virchow's: jobs ask for memory by it.
+MOST_IMPORTED = 2560
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,10 @@ def useless_networks() -> dict[str, str]:
 
 
 def feature_length(name: str, tile_px: int) -> int:
-    """Values of a feature vector, whatever the weights. Raises what :func:`find_network` does, and InputError where the
-    network does not take tiles of this size."""
+    """Values of a feature vector, whatever the weights; of imported features as many as usual ones have at most. Raises
+    what :func:`find_network` does, and InputError where the network does not take tiles of this size."""
+    if name.startswith(IMPORTED):
+        return MOST_IMPORTED
     return find_network(name).length_at(name, tile_px)
 
 
