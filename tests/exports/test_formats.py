@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -20,7 +21,7 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.exports import clam
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import ROWS_AT_ONCE, SlideExport, magnification
-from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.records import ImagePart, Json, Slide
 from hypoxia_hpc.stores.attributes import PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.stores.features import FeatureRows, write_features
 
@@ -161,6 +162,38 @@ def test_tables(made: SlideExport, tmp_path: Path) -> None:
     assert list(table) == list(rows[0]) == [
         *("slide_id", "patient_id", "x_l0", "y_l0", "side_l0", "tanh: probability", "cluster", "class")
     ]  # fmt: skip
+
+
+def test_tables_of_images_in_folders_say_which_image_a_tile_is_of(made: SlideExport, tmp_path: Path) -> None:
+    names = ("T1/a, <b>.png", "T1/gone.png", 'FLAIR/"c".png')
+    kept = (1000, 0, len(made.xy_l0) - 1000)
+    parts = tuple(ImagePart(name.partition("/")[0]) for name in names)
+    entries: tuple[Json, ...] = tuple({"path": name, "kept": n} for name, n in zip(names, kept, strict=True))
+    of_images = replace(made, slide=replace(made.slide, images=names, parts=parts))
+    with pytest.raises(SlideError, match="says of 0 of 4,200 tiles which image"):
+        written("csv", of_images, tmp_path)
+    written("csv", replace(of_images, attributes=replace(made.attributes, images=entries)), tmp_path)
+    with (tmp_path / "S1.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [names[0]] * 1000 + [names[2]] * kept[2]
+    assert [row["series"] for row in rows[999:1001]] == ["T1", "FLAIR"]
+
+
+def test_names_of_any_kind_come_back_as_they_are(made: SlideExport, tmp_path: Path) -> None:
+    name = "<script>alert('1')</script>, \"P 1\"; 患者 \U0001f52c"
+    named = replace(made, slide=replace(made.slide, patient_id=name), names=(name, "hypoxic"))
+    for format_name in ("csv", "parquet", "anndata", "qupath", "qupath-regions"):
+        written(format_name, named, tmp_path / format_name)
+    table = pd.read_csv(tmp_path / "csv/S1.csv")
+    obs = anndata.read_h5ad(tmp_path / "anndata/S1.h5ad").obs
+    for rows in (table, pd.read_parquet(tmp_path / "parquet/S1.parquet"), obs):
+        assert set(rows["patient_id"].astype(str)) == {name}
+        assert set(rows["class"].dropna().astype(str)) - {""} == {name, "hypoxic"}
+    for format_name in ("qupath", "qupath-regions"):
+        classed = [
+            one["properties"].get("classification", {}) for one in geojson(tmp_path / format_name / "S1.geojson")
+        ]
+        assert {one["name"] for one in classed if one} == {name, "hypoxic"}
 
 
 def geojson(file: Path) -> list[Json]:

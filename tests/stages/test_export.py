@@ -78,6 +78,18 @@ def test_features_and_what_is_there_stays(run: RunDir) -> None:
     shutil.rmtree(run.root / "exports")
 
 
+def test_predictions_of_models_that_are_gone_and_slides_that_were_moved(run: RunDir, tmp_path: Path) -> None:
+    """Stores and predictions say it all: neither models nor slides are looked at."""
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    shutil.rmtree(copy.root / "models")
+    copy.slides_file.write_text(copy.slides_file.read_text().replace(".svs", " (moved) 'x'.svs"))
+    for folder, one in (("before", run), ("after", copy)):
+        assert not exported(one, "csv", tmp_path / folder).left_out
+    names = {path.name for path in (tmp_path / "before").glob("*.csv")}
+    assert len(names) == len(run.slides())
+    assert all((tmp_path / "before" / name).read_text() == (tmp_path / "after" / name).read_text() for name in names)
+
+
 def test_half_done_runs_and_stale_predictions_are_said(run: RunDir, tmp_path: Path) -> None:
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
     gone = copy.slides()[0].slide_id
