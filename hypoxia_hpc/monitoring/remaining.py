@@ -65,7 +65,7 @@ def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remain
         own["extract"] = _remaining_of(survey.tiles, retry) | _not_held(survey.tiles)
     todo: dict[str, frozenset[str]] = {}
     if survey.config.extract.imported:
-        require_ready(run, survey.features)
+        require_ready(run, survey.features, survey.config)
     for stage in stages_of("slide", survey.config):  # in their order: what a stage needs comes before it
         todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs if need in todo))
     receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}

@@ -140,7 +140,7 @@ def load_cohort(run: RunDir, spec: Json | None = None) -> Cohort:
     slides = run.slides()
     spec = run_spec(config) if spec is None else spec
     states = feature_states(run, config, slides, spec)
-    require_ready(run, states)
+    require_ready(run, states, config)
     return Cohort(run, config, spec, tuple(states), patients_with_slides(slides, run.patients()))
 
 

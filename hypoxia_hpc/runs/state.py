@@ -189,16 +189,14 @@ def feature_states(run: RunDir, config: RunConfig, slides: Sequence[Slide], spec
     return [feature_state(run, config.extract.name, spec, state) for state in tiles]
 
 
-def require_ready(run: RunDir, states: Sequence[SlideState]) -> None:
+def require_ready(run: RunDir, states: Sequence[SlideState], config: RunConfig) -> None:
     """Every slide is done or quarantined. Raises NotReadyError naming those that are not."""
     todo = [state.slide.slide_id for state in states if state.status == "todo"]
-    if todo and run.config().extract.imported:
-        remedy = f"hypoxia-hpc import-features {run.word} DIR, with the folder of the features"
-    else:
-        remedy = f"hypoxia-hpc tile {run.word} && hypoxia-hpc extract {run.word}"
     if todo:
+        made = f"hypoxia-hpc tile {run.word} && hypoxia-hpc extract {run.word}"
+        brought = f"hypoxia-hpc import-features {run.word} DIR, with the folder of their features"
         raise NotReadyError(
             f"{len(todo)} of {len(states)} slides have no features yet (for the present run.toml)",
             offending=todo,
-            remedy=remedy,
+            remedy=brought if config.extract.imported else made,
         )

@@ -76,7 +76,7 @@ class Survey:
             raise NotReadyError("no patient has a label")
         if self.spec is None:
             raise NotReadyError("" if self.unknown is None else self.unknown.problem)
-        require_ready(self.run, self.features)
+        require_ready(self.run, self.features, self.config)
         patients = patients_with_slides(self.slides, self.patients)
         return Cohort(self.run, self.config, self.spec, self.features, patients)
 

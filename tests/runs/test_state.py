@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from feature_runs import NAME, make_run
 
-from hypoxia_hpc.config import TileTable, preset, render_config
+from hypoxia_hpc.config import RunConfig, TileTable, preset, render_config
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Receipt, Slide, SlideSource
@@ -254,9 +254,9 @@ def test_a_cohort_is_ready_when_no_slide_is_to_do(tmp_path: Path) -> None:
     slides = [Slide(name, tmp_path / name, "patient", 1) for name in ("a", "b", "c", "d")]
     of = [SlideState(slide, "extract", "todo") for slide in slides]
     ready = [replace(of[1], status="done"), replace(of[3], status="quarantined")]
-    require_ready(RunDir(Path("/run")), ready)
+    require_ready(RunDir(Path("/run")), ready, RunConfig())
     with pytest.raises(NotReadyError) as caught:
-        require_ready(RunDir(Path("/run")), [of[0], ready[0], of[2], ready[1]])
+        require_ready(RunDir(Path("/run")), [of[0], ready[0], of[2], ready[1]], RunConfig())
     assert caught.value.problem == "2 of 4 slides have no features yet (for the present run.toml)"
     assert caught.value.offending == ("a", "c")
     assert caught.value.remedy == "hypoxia-hpc tile /run && hypoxia-hpc extract /run"
