@@ -150,6 +150,7 @@ TESTED_IN = {
     "networks.backbones.listing": "networks/backbones/test_foundation_models.py",
     "networks.backbones.resampling": "networks/backbones/test_foundation_models.py",
     "networks.backbones.seen": "networks/backbones/test_foundation_models.py",
+    "networks.backbones.pathology.advice": "networks/backbones/test_foundation_models.py",
     "networks.backbones.pathology.bioptimus": "networks/backbones/test_foundation_models.py",
     "networks.backbones.pathology.elsewhere": "networks/backbones/test_foundation_models.py",
     "networks.backbones.pathology.gigapath": "networks/backbones/test_foundation_models.py",

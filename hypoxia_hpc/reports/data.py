@@ -254,9 +254,9 @@ class ReportData:
     ``random_weights``: features come from a random network; ``random_start``: models fine-tuned from one. ``remarks``:
     what is odd about slides that are used all the same, by sentence the ids of the slides. ``others``: runs that stand
     beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
-    predictions of another run's models less comparable with those of that run. ``survival``: the content of
-    ``survival.json``, empty where there is none. ``left_out``: images of patients that are no tiles.
-    ``galleries``: tiles that stand out, by the lead model."""
+    predictions of another run's models less comparable with those of that run. ``tiles_note``: that tiles are others
+    than the network was made for. ``survival``: the content of ``survival.json``, empty where there is none.
+    ``left_out``: images of patients that are no tiles. ``galleries``: tiles that stand out, by the lead model."""
 
     title: str
     metrics: Json
@@ -281,6 +281,7 @@ class ReportData:
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     others: tuple[ReportData, ...] = ()
     models_note: str = ""
+    tiles_note: str = ""
     spent: tuple[StageUsage, ...] = ()
     why_not_spent: str = ""
     survival: Json = field(default_factory=dict)

@@ -13,6 +13,7 @@ from hypoxia_hpc.config import RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.models.extraction import STAGE, ExtractStage
+from hypoxia_hpc.networks.backbones.pathology.advice import advice_of
 from hypoxia_hpc.networks.backbones.resolve import BackboneBuilder, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
@@ -48,6 +49,8 @@ def extract(
     gpus = first_gpus(pool, gpus_of_node(os.environ)) if config.site.gpus else ()
     work = extract_stage(run, config, threads=max(1, allocation.cores // pool))
     _note_random(work, config, progress)
+    if advice := advice_of(config):
+        progress.note(advice)
     _note_replaced(work, slides, progress)
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:

@@ -21,6 +21,7 @@ from hypoxia_hpc.models.predictions import predictions_digest
 from hypoxia_hpc.models.reported import clusters_of, cohort_of, predictions_of
 from hypoxia_hpc.models.reported_phenotypes import phenotypes_of
 from hypoxia_hpc.models.tile_galleries import galleries_of
+from hypoxia_hpc.networks.backbones.pathology.advice import advice_of
 from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
@@ -130,6 +131,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         remarks=odd_slides(survey.tiles),
         left_out=tuple(_left_out_images(run, survey.tiles)),
         models_note=_sentence(used_of(run).note),
+        tiles_note=advice_of(config),
         spent=spent,
         why_not_spent=why_not_spent,
         survival=survival,

@@ -83,6 +83,11 @@ def test_a_network_fine_tuned_from_random_weights_is_named_in_the_red_box(plain:
     assert "banner alarm" not in page_of(dataclasses.replace(data, random_start=())).partition("<body>")[2]
 
 
+def test_tiles_that_a_network_was_not_made_for_stand_before_the_results(plain: ReportData) -> None:
+    note = "uni was trained for tiles of 256 px"
+    assert f"<li>{note}</li>" in page_of(dataclasses.replace(plain, tiles_note=note)).partition('class="answer"')[2]
+
+
 @pytest.mark.parametrize(
     ("model", "unit"),
     [("tanh", "tile"), ("attention", "patient, a bag of tiles"), ("attention.fold1", "patient, a bag of tiles")],

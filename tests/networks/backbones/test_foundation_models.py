@@ -19,6 +19,7 @@ from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.backbones.hub_keys import QKV, HubKeys
 from hypoxia_hpc.networks.backbones.listing import listed_networks
+from hypoxia_hpc.networks.backbones.pathology.advice import advice_on_tiles
 from hypoxia_hpc.networks.backbones.pathology.record import FoundationModel
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
 from hypoxia_hpc.networks.backbones.resampling import ONE, Interpolation, weights
@@ -40,6 +41,22 @@ def test_each_is_found_by_its_name_and_listed(tmp_path: Path) -> None:
         assert listed[name].weights_here == (name == "uni")
         assert model.licence and model.gate and model.repository and model.paper
     assert listed["inception_v3"].feature_length == 2048
+
+
+@pytest.mark.parametrize(
+    ("backbone", "tile_px", "mpp", "told"),
+    [
+        ("uni", 256, 0.5, ""),
+        ("uni", 224, 0.46, ""),
+        ("uni", 256, 1.0, "256 px at 1 µm/px"),
+        ("uni", 512, 0.5, "512 px at 0.5"),
+        ("uni", 256, None, "a resolution that is not known"),
+        ("inception_v3", 299, 2.0, ""),
+    ],
+)
+def test_other_tiles_than_recommended_are_said(backbone: str, tile_px: int, mpp: float | None, told: str) -> None:
+    found = advice_on_tiles(backbone, tile_px, mpp)
+    assert told in found and bool(told) == bool(found)
 
 
 @pytest.mark.parametrize(
