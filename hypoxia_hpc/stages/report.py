@@ -104,7 +104,6 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
     spec, states = survey.spec, survey.furthest
     patients = patients_with_slides(survey.slides, survey.patients)
     metrics = _metrics(survey)
-    n_thumbnails = config.report.thumbnails if with_thumbnails else 0
     survival, labels = _survival(run, config), {name: patient.label for name, patient in patients.items()}
     spent, why_not_spent = spent_of_run(run)
     return ReportData(
@@ -114,7 +113,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         histories=tuple(_history(name, record) for name, record in records.items()),
         patients=cohort_of(run, patients),
         flow=_flow(run),
-        slides=_slide_rows(run, n_thumbnails, states, progress, stop),
+        slides=_slide_rows(run, config.report.thumbnails if with_thumbnails else 0, states, progress, stop),
         quarantined=tuple(_quarantined(one) for one in states if one.status == "quarantined" and one.receipt),
         times=_times(run, config, states),
         provenance=_provenance(run, config, records, metrics, states),
