@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-here test-cluster test-long test-mutants test-backends lint docs dist images image-cpu image-gpu locks clean
+.PHONY: demo test test-here test-cluster test-long test-mutants test-backends lint docs dist viewer images image-cpu image-gpu locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -56,6 +56,11 @@ lint: .venv/installed
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+# OpenSeadragon for `hypoxia-hpc view`, once: from its npm package, which OPENSEADRAGON names as an address or a file.
+OPENSEADRAGON =
+viewer: .venv/installed
+	$(BIN)/python -P hypoxia_hpc/viewer/library.py $(OPENSEADRAGON)
 
 # dist/: the source distribution, and the wheel built from it.
 dist: .venv/installed

@@ -1,7 +1,10 @@
 """Metadata of the package; tool settings live in pyproject.toml."""
 
+import importlib.util
+import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -16,6 +19,8 @@ class BuildWithShipped(build_py):
     """Modules, and what lies beside them in the repository; an editable installation finds that where it is."""
 
     def run(self) -> None:
+        if not self.editable_mode:
+            self._fetch_viewer()
         super().run()
         if not self.editable_mode:
             shipped = Path(self.build_lib) / "hypoxia_hpc" / "shipped"
@@ -28,6 +33,25 @@ class BuildWithShipped(build_py):
                     shutil.copytree(source, shipped / source.name, ignore=leave_out)
                 elif source.exists():
                     shutil.copy(source, shipped)
+
+    def _fetch_viewer(self) -> None:
+        """OpenSeadragon, unless it is there: from $OPENSEADRAGON, a file or an address. A wheel without it has all but
+        the viewer."""
+        library = _library()
+        if (library.FOLDER / library.SCRIPT).exists():
+            return
+        try:
+            library.install(os.environ.get("OPENSEADRAGON") or library.SOURCE)
+        except OSError as error:
+            self.warn(f"without internet the wheel lacks the viewer; OPENSEADRAGON names a file to take ({error})")
+
+
+def _library() -> ModuleType:
+    """hypoxia_hpc/viewer/library.py, without the package around it, for nothing of that is installed here."""
+    spec = importlib.util.spec_from_file_location("library", HERE / "hypoxia_hpc" / "viewer" / "library.py")
+    library = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(library)
+    return library
 
 
 setup(
@@ -49,6 +73,8 @@ setup(
             "reports/*.css",
             "reports/*.js",
             "slurm/job.bash",
+            "viewer/page/*",
+            "viewer/openseadragon/*",
         ],
     },
     # Lower bounds are the oldest series this code is written for, upper bounds the newest it was run with.

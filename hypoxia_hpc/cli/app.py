@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths
+from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths, viewing
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -35,7 +35,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
             *(cluster.estimate, cluster.submit, cluster.status, cluster.cancel),
             *(cluster.site, cluster.slurm, cluster.image),
         ),
-        "Look, and take it elsewhere": (exporting.preview, exporting.maps, exporting.export),
+        "Look, and take it elsewhere": (viewing.view, exporting.preview, exporting.maps, exporting.export),
         "Checks": (checking.doctor, checking.verify, checking.weights, backbones.backbones),
     }
 

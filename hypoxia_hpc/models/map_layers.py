@@ -60,10 +60,7 @@ class Picture:
     def _values(self, rows: pd.DataFrame) -> Float64Array:
         """What is drawn of each tile, (n,)."""
         values: Float64Array = rows[self.column].to_numpy(dtype=np.float64)
-        if self.column != ATTENTION or np.isnan(values).all():
-            return values
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log2(values / np.nanmean(values))
+        return times_mean(values) if self.column == ATTENTION else values
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +140,38 @@ def model_with_tiles(run: RunDir, asked: str) -> str:
 
 def _pictures(run: RunDir, model: str, outcome: Outcome) -> list[Picture]:
     """A picture for each output, on a scale that is the same for all slides, and one of attention if there is any."""
-    names = outcome.table.classes if isinstance(outcome, NamedClasses) else ()
-    if names:
-        names = names[-1:] if len(outcome.outputs) == 1 else names
-        scales = [Scale(f"probability of {one_line(name)}, {model}", 0, 1, ("0", "1")) for name in names]
-    else:
-        scales = [_scale_of_cohort(run, model, column) for column in outcome.outputs]
+    scales = output_scales(run, model, outcome)
     many = len(outcome.outputs) > 1
     found = [
         Picture(column, f".{number}" if many else "", scale, {})
         for number, (column, scale) in enumerate(zip(outcome.outputs, scales, strict=True))
     ]
     if _weighs_tiles(run, model):
-        most = float(np.log2(MOST_TIMES))
-        scale = Scale(
-            f"attention, by the slide's mean, {model}", -most, most, (f"1/{MOST_TIMES}", f"{MOST_TIMES} times")
-        )
-        found.append(Picture(ATTENTION, ".attention", scale, {}))
+        found.append(Picture(ATTENTION, ".attention", attention_scale(model), {}))
+    return found
+
+
+def output_scales(run: RunDir, model: str, outcome: Outcome) -> list[Scale]:
+    """Of each of ``outcome.outputs``, in their order. Raises NotReadyError for a damaged table of tiles."""
+    if not isinstance(outcome, NamedClasses):
+        return [_scale_of_cohort(run, model, column) for column in outcome.outputs]
+    names = outcome.table.classes[-1:] if len(outcome.outputs) == 1 else outcome.table.classes
+    return [Scale(f"probability of {one_line(name)}, {model}", 0, 1, ("0", "1")) for name in names]
+
+
+def attention_scale(model: str) -> Scale:
+    """Of what :func:`times_mean` gives."""
+    most = float(np.log2(MOST_TIMES))
+    words = f"1/{MOST_TIMES}", f"{MOST_TIMES} times"
+    return Scale(f"attention, by the slide's mean, {model}", -most, most, words)
+
+
+def times_mean(attention: Float64Array) -> Float64Array:
+    """The logarithm, to base 2, of attention (n,) as multiples of its mean; NaN where there is none."""
+    if np.isnan(attention).all():
+        return attention
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Float64Array = np.log2(attention / np.nanmean(attention))
     return found
 
 

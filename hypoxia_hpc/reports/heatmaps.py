@@ -138,20 +138,35 @@ def heatmap_png(picture: Painted, scale: Scale, mpp: float | None) -> bytes:
 
 def classes_png(picture: Painted, legend: Legend, mpp: float | None) -> bytes:
     """The same of a picture of classes, with the legend in place of the colour bar."""
-    indices = np.where(np.isnan(picture.values), CLEAR, np.nan_to_num(picture.values)).astype(np.uint8)
-    return _png(picture, indices, legend, mpp)
+    return _png(picture, _class_indices(picture.values), legend, mpp)
+
+
+def overlay_png(picture: Painted, scale: Scale | None) -> bytes:
+    """The map alone, in the same colours; without a ``scale`` of classes."""
+    if scale is None:
+        return _written(picture.spread(_class_indices(picture.values)), _class_palette())
+    return _written(picture.spread(_indices(picture.values, scale)), _palette())
+
+
+def colour_bar(n: int) -> list[str]:
+    """The colours of maps from low to high, ``n`` of them, as #rrggbb."""
+    return [f"#{bytes(_palette()[one]).hex()}" for one in np.linspace(0, COLOURS - 1, n).round().astype(int)]
 
 
 def _png(picture: Painted, indices: UInt8Array, key: Scale | Legend, mpp: float | None) -> bytes:
-    from PIL import Image
-
     width, height = picture.size
     strip = _strip(max(width, LEAST_PX), key, mpp)
     found = np.full((height + STRIP_PX, strip.shape[1]), CLEAR, np.uint8)
     found[:height, :width] = picture.spread(indices)
     found[height:] = strip
-    image = Image.fromarray(found, "P")
-    image.putpalette((_palette() if isinstance(key, Scale) else _class_palette()).tobytes())
+    return _written(found, _palette() if isinstance(key, Scale) else _class_palette())
+
+
+def _written(indices: UInt8Array, palette: UInt8Array) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(indices, "P")
+    image.putpalette(palette.tobytes())
     written = io.BytesIO()
     image.save(written, "PNG", transparency=CLEAR, compress_level=1)
     return written.getvalue()
@@ -170,6 +185,10 @@ def _strip(width: int, key: Scale | Legend, mpp: float | None) -> UInt8Array:
     if mpp is not None:
         _draw_scale_bar(image, mpp)
     return np.asarray(image)
+
+
+def _class_indices(values: Float64Array) -> UInt8Array:
+    return np.where(np.isnan(values), CLEAR, np.nan_to_num(values)).astype(np.uint8)
 
 
 def _indices(values: Float64Array, scale: Scale) -> UInt8Array:

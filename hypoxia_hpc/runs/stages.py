@@ -28,7 +28,7 @@ Unit = Literal["slide", "cohort"]
 # What no stage can be called: verbs that are none.
 OTHER_VERBS = (
     *("demo", "init", "labels", "run", "predict", "estimate", "submit", "status", "slurm", "image"),
-    *("doctor", "verify", "weights", "site", "cancel", "normalise", "export", "maps", "backbones"),
+    *("doctor", "verify", "weights", "site", "cancel", "normalise", "export", "maps", "view", "backbones"),
     "import-features",
 )
 

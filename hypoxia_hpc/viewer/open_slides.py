@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
+from hypoxia_hpc.tiling.windows import Window
 from hypoxia_hpc.viewer.pyramid import DeepZoom, deep_zoom_of, overview_factor
 
 MOST_OPEN = 6
@@ -20,6 +24,9 @@ MOST_OPEN = 6
 CACHE_BYTES = 16 * 2**20
 # Longer side of the picture that the coarsest levels are cut from: 3 MB.
 OVERVIEW_PX = 1024
+# What is read for it at a time, about, along each side.
+BLOCK_PX = 2048
+WHITE = 255
 
 
 @dataclass(eq=False)
@@ -49,12 +56,28 @@ class ViewedSlide:
         return nullcontext() if self.slide.is_native(level) else self._one_at_a_time
 
     def overview(self) -> UInt8Array:
-        """The whole slide, uint8 RGB (h, w, 3), made once. Raises SlideError."""
+        """The whole slide, uint8 RGB (h, w, 3), made once; white where it cannot be read."""
         with self._one_at_a_time:
             if self._overview is None:
-                pixels, _ = self.slide.read_level(self.coarsest, self.overview_factor)
-                self._overview = np.ascontiguousarray(pixels[..., :3])
+                self._overview = self._made_overview()
             return self._overview
+
+    def _made_overview(self) -> UInt8Array:
+        """Block by block, for a slide with one level is as large as can be."""
+        from PIL import Image
+
+        level, factor = self.coarsest, self.overview_factor
+        width, height = self.slide.pyramid.level_sizes[level]
+        made = np.full((max(1, height // factor), max(1, width // factor), 3), WHITE, dtype=np.uint8)
+        own = math.lcm(self.zoom.tile_px, factor)
+        side = own * max(1, BLOCK_PX // own)
+        for left, top in product(range(0, width, side), range(0, height, side)):
+            size = min(side, width - left), min(side, height - top)
+            with suppress(SlideError):
+                pixels = Image.fromarray(self.slide.read_window(Window(level, left, top, *size, size)))
+                target = made[top // factor : (top + side) // factor, left // factor : (left + side) // factor]
+                target[:] = np.asarray(pixels.reduce(factor))[: target.shape[0], : target.shape[1]]
+        return made
 
 
 class OpenSlides:

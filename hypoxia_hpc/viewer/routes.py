@@ -13,6 +13,7 @@ PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/openseadragon.min.js": ("openseadragon.min.js", "text/javascript; charset=utf-8"),
 }
 # Numbers have few digits, so that none is long to read; 0 is no first digit, so that each tile has one path.

@@ -119,7 +119,9 @@ def _unreduced(window: Window) -> Window:
     return Window(window.level, window.left, window.top, window.width, window.height, (window.width, window.height))
 
 
-def _reduced(pixels: UInt8Array, size_px: tuple[int, int], box: tuple[float, ...] | None = None) -> UInt8Array:
+def _reduced(
+    pixels: UInt8Array, size_px: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> UInt8Array:
     """The mean over the area of each pixel."""
     from PIL import Image
 

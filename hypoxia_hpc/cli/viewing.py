@@ -1,0 +1,42 @@
+"""The verb that shows slides in a browser: view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hypoxia_hpc.cli.options import STOP, Whole
+from hypoxia_hpc.cli.terminal import say
+
+IDLE_MINUTES = 60
+
+
+@click.command(short_help="Slides in your browser, with heatmaps, attention and phenotypes over them.")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN|FOLDER")
+@click.option("--port", type=Whole(0, 65535), metavar="N", help="Serve on this port of the loopback; 0: a free one.")
+def view(run: Path, port: int | None) -> int:
+    """Slides of a run, or of a folder, in your browser: zoom to every pixel, with what the models say of each tile
+    over it.
+
+    \b
+    On a login node, nobody else can look:  hypoxia-hpc view RUN
+      and on your own computer:             the line that it prints, ssh -N -L 8080:...
+    On your own computer:                   hypoxia-hpc view RUN --port 0
+    Slides without a run:                   hypoxia-hpc view SLIDES --port 0
+
+    Without --port it serves on a socket that is yours alone. With it, the link that is printed holds a secret: keep it
+    to yourself. Nothing is written, and nothing but the slides shown can be asked for. Ctrl-C ends it, and so do 60
+    minutes in which nothing was asked for.
+    """
+    from hypoxia_hpc.cli.text.viewing import ended_text, port_text, socket_text
+    from hypoxia_hpc.viewer.serving import serve_on_port, serve_on_socket, shown_at
+
+    shown = shown_at(run)
+    idle = IDLE_MINUTES * 60.0
+    if port is None:
+        is_idle = serve_on_socket(shown, lambda path: say(socket_text(shown, path)), stop=STOP, idle_seconds=idle)
+    else:
+        is_idle = serve_on_port(shown, port, lambda link: say(port_text(shown, link)), stop=STOP, idle_seconds=idle)
+    say(ended_text(is_idle, IDLE_MINUTES))
+    return 0

@@ -1,0 +1,97 @@
+"""What the viewer shows of a run, done or half done, and of a folder."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from http import HTTPStatus
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feature_runs import make_run
+from PIL import Image
+
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.viewer.answers import Viewer
+from hypoxia_hpc.viewer.http_messages import Request
+from hypoxia_hpc.viewer.open_slides import OpenSlides
+from hypoxia_hpc.viewer.overlays import overlays_of
+from hypoxia_hpc.viewer.serving import shown_at
+from hypoxia_hpc.viewer.shown import Shown, new_keys
+from viewer.viewed_runs import HOT, ODD_NAME, SIDE_L0, SIZE_L0, viewed_run
+
+
+def asked(shown: Shown, path: str) -> tuple[HTTPStatus, bytes]:
+    slides = OpenSlides({slide.key: slide.path for slide in shown.slides})
+    answer = Viewer(shown, slides).respond(Request("GET", path, "", {}, True))
+    slides.close()
+    return answer.status, answer.body
+
+
+def test_a_run_half_done_shows_its_slides_and_says_what_to_do(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []}, n_patients=4)
+    shown = shown_at(run.root)
+    assert [slide.slide_id for slide in shown.slides] == [slide.slide_id for slide in run.slides()]
+    assert {slide.label for slide in shown.slides} == {"normoxic", "hypoxic", ""}
+    assert "hypoxia-hpc run" in shown.note and shown.model == "" and not any(slide.values for slide in shown.slides)
+    status, said = asked(shown, f"/slides/{shown.slides[0].key}.json")
+    assert status == HTTPStatus.NOT_FOUND and b"S00-0.svs" in said, "a slide that was moved is named"
+
+
+def test_keys_are_new_in_every_viewer() -> None:
+    first, second = new_keys(20), new_keys(20)
+    assert len({*first, *second}) == 40 and all(re.fullmatch("[0-9a-f]{16}", key) for key in first)
+
+
+def test_a_folder_of_slides_and_a_slide(tmp_path: Path, real_slide: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / ODD_NAME).symlink_to(real_slide)
+    (tmp_path / "notes.txt").write_text("no slide")
+    shown = shown_at(tmp_path)
+    assert [slide.name for slide in shown.slides] == [f"below/{ODD_NAME}"]
+    assert asked(shown, f"/slides/{shown.slides[0].key}.json")[0] == HTTPStatus.OK
+    assert [slide.slide_id for slide in shown_at(real_slide).slides] == ["CMU-1-Small-Region"]
+    with pytest.raises(InputError, match="does not exist"):
+        shown_at(tmp_path / "gone")
+
+
+def test_a_hot_region_lies_where_it_was_planted(tmp_path: Path, real_slide: Path) -> None:
+    shown = viewed_run(tmp_path, real_slide)
+    assert shown.run is not None
+    found = overlays_of(shown.run, "real", "tanh")
+    assert found is not None
+    assert [one.name for one in found.overlays] == [
+        *("tanh: probability", "logistic: probability", "phenotypes", "kept tiles")
+    ]
+    n_hot = len(HOT[0]) * len(HOT[1])
+    assert [words for _, words in found.overlays[2].legend()["classes"]] == [
+        *(f"cluster 7: {63 - n_hot}", f"cluster 40: {n_hot}")
+    ]
+    for number in (2, 3):
+        with Image.open(io.BytesIO(found.png(number))) as image:
+            assert image.size == (round(1024 * SIZE_L0[0] / SIZE_L0[1]), 1024)
+    with Image.open(io.BytesIO(found.png(0))) as image:
+        picture = np.asarray(image.convert("RGBA")).astype(int)
+    hot = (picture[..., 0] > 200) & (picture[..., 3] > 0)
+    expected = np.zeros_like(hot)
+    scale = picture.shape[0] / SIZE_L0[1]
+    (left, right), (top, bottom) = ((min(one) * SIDE_L0, (max(one) + 1) * SIDE_L0) for one in HOT)
+    expected[round(top * scale) : round(bottom * scale), round(left * scale) : round(right * scale)] = True
+    assert (hot & expected).sum() / (hot | expected).sum() > 0.98
+    assert (picture[-1, -1, 3], picture[0, 0, 3]) == (0, 255), "where no tile is, it is clear"
+
+
+def test_what_cannot_be_read_is_said_and_the_slide_is_shown(tmp_path: Path, real_slide: Path) -> None:
+    shown = viewed_run(tmp_path, real_slide)
+    assert shown.run is not None
+    first, second = (slide.key for slide in shown.slides)
+    assert b'"overlays": [{"name": "kept tiles"' in asked(shown, f"/slides/{second}.json")[1], "nothing is said of it"
+    assert asked(shown, f"/overlays/{second}/1.png")[0] == HTTPStatus.NOT_FOUND
+    (shown.run.predictions / "tiles.parquet").write_bytes(b"damaged")
+    status, said = asked(shown, f"/slides/{first}.json")
+    assert status == HTTPStatus.OK and b"is damaged" in said and b'"overlays": []' in said
+    assert asked(shown, f"/overlays/{first}/0.png")[0] == HTTPStatus.NOT_FOUND
+    shutil.rmtree(shown.run.tiles("real"))
+    assert b'"note": ""' in asked(shown, f"/slides/{first}.json")[1]

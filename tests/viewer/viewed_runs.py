@@ -1,0 +1,52 @@
+"""A run as the viewer sees it, around the real slide: tiles, what a model says of them, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stores.tiles import new_tile_store
+from hypoxia_hpc.viewer.shown import Shown, ShownSlide, new_keys
+
+SIZE_L0, SIDE_L0 = (2220, 2967), 300
+ODD_NAME = "<b onload=alert(1)>\"x\" 'y' & \N{MICROSCOPE}.svs"
+# Columns and rows of tiles that are hot.
+HOT = ((2, 3), (4, 5, 6))
+
+
+def viewed_run(folder: Path, real_slide: Path) -> Shown:
+    """Two slides with the same pixels; the name of the second is no file's that anybody would choose."""
+    run = RunDir(folder / "run")
+    run.predictions.mkdir(parents=True)
+    run.config_file.write_text(render_config(preset("hypoxia", {"tile": {"pixels": "none"}})))
+    xy = np.array([(x * SIDE_L0, y * SIDE_L0) for y in range(9) for x in range(7)], dtype=np.int64)
+    is_hot = np.array([x // SIDE_L0 in HOT[0] and y // SIDE_L0 in HOT[1] for x, y in xy])
+    spec = run.config().tile.model_dump(mode="json")
+    for slide_id in ("real", "odd"):
+        with new_tile_store(run.tiles(slide_id), 299, pixels="none") as store:
+            for _ in xy:
+                store.new_tile()
+            slide = {"size_l0": list(SIZE_L0), "mpp": 0.499}
+            attributes = {"key": slide_id, "spec": spec, "slide": slide, "plan": {"side_l0": SIDE_L0}}
+            store.commit(xy, np.zeros(len(xy), dtype=np.float32), attributes)
+    tables = [_tiles(xy, np.where(is_hot, 0.95, 0.05), model) for model in ("logistic", "tanh")]
+    pd.concat(tables).to_parquet(run.predictions / "tiles.parquet", index=False)
+    run.phenotypes.mkdir()
+    place = {"x_l0": xy[:, 0], "y_l0": xy[:, 1]}
+    clusters = pd.DataFrame({"slide_id": "real", **place, "cluster": np.where(is_hot, 40, 7)})
+    clusters.to_parquet(run.phenotypes / "tiles.parquet", index=False)
+    odd = folder / ODD_NAME
+    odd.symlink_to(real_slide)
+    first, second = new_keys(2)
+    test = ShownSlide(first, "real", real_slide, real_slide.name, "P1", "test", "hypoxic", "hypoxic", (0.9,), False)
+    train = ShownSlide(second, "odd", odd, ODD_NAME, "<i>P2</i>", "train", "hypoxic", "normoxic", (0.2,), True)
+    return Shown("run", (test, train), run, "tanh", ("probability",))
+
+
+def _tiles(xy: np.ndarray, probability: np.ndarray, model: str) -> pd.DataFrame:
+    columns = {"x_l0": xy[:, 0], "y_l0": xy[:, 1], "probability": probability, "attention": np.nan}
+    return pd.DataFrame({"model": model, "fold": 0, "set": "test", "slide_id": "real", "label": 1, **columns})
