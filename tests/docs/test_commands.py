@@ -80,8 +80,11 @@ RUN_ELSEWHERE = {
         ['"--images-pattern", "{patient}/{series}/{image}"', '"--series", "FLAIR", "--series"', '"--middle", "3"'],
     ),
     "hypoxia-hpc preview slide.svs": ("tests/stages/test_preview.py", ['hypoxia("preview", real_slide, "--out"']),
-    "hypoxia-hpc view RUN": ("tests/viewer/test_view.py", ['fork(["view", str(real_slide.parent)]']),
-    "hypoxia-hpc view RUN --port 0": ("tests/viewer/test_view.py", ['fork(["view", str(real_slide), "--port", "0"]']),
+    "hypoxia-hpc view RUN": ("tests/viewer/test_view.py", ['started(["view", str(real_slide.parent)]']),
+    "hypoxia-hpc view RUN --port 0": (
+        "tests/viewer/test_view.py",
+        ['started(["view", str(real_slide), "--port", "0"]'],
+    ),
     "make viewer": (CI, ["make viewer"]),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
     "hypoxia-hpc maps RUN --of phenotypes": (
