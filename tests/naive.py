@@ -999,3 +999,15 @@ def light_of_tiles(image, columns_px, rows_px, whites):
             grays = [gray(*image[y, x, :3].tolist()) for y in range(top, bottom) for x in range(left, right)]
             found.append([sum(level >= white for level in grays) for white in whites])
     return found
+
+
+def sharpness(rgb):
+    """Variance of the Laplacian of inner pixels by the variance of all gray levels."""
+    grays = [[gray(*pixel) for pixel in row] for row in rgb.tolist()]
+    rows, columns = len(grays), len(grays[0])
+    laplacian = [
+        grays[y - 1][x] + grays[y + 1][x] + grays[y][x - 1] + grays[y][x + 1] - 4 * grays[y][x]
+        for y in range(1, rows - 1)
+        for x in range(1, columns - 1)
+    ]
+    return statistics.pvariance(laplacian) / statistics.pvariance([level for row in grays for level in row])

@@ -35,7 +35,10 @@ def families() -> dict[str, tuple[click.Command, ...]]:
             *(cluster.estimate, cluster.submit, cluster.status, cluster.cancel),
             *(cluster.site, cluster.slurm, cluster.image),
         ),
-        "Look, and take it elsewhere": (viewing.view, exporting.preview, exporting.maps, exporting.export),
+        "Look, and take it elsewhere": (
+            *(viewing.view, exporting.preview, exporting.quality),
+            *(exporting.maps, exporting.export),
+        ),
         "Checks": (checking.doctor, checking.verify, checking.weights, backbones.backbones),
     }
 

@@ -9,6 +9,7 @@ from typing import Literal
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
 from hypoxia_hpc.records import Float64Array, Int64Array, Json, Label, StageUsage
+from hypoxia_hpc.reports.quality import QualityRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,8 @@ class ReportData:
     beside this one. ``spent``: what its SLURM jobs had and used, or why that is not known. ``models_note``: what makes
     predictions of another run's models less comparable with those of that run. ``tiles_note``: that tiles are others
     than the network was made for. ``survival``: the content of ``survival.json``, empty where there is none.
-    ``left_out``: images of patients that are no tiles. ``galleries``: tiles that stand out, by the lead model."""
+    ``left_out``: images of patients that are no tiles. ``galleries``: tiles that stand out, by the lead model.
+    ``quality``: of slides, where it was measured."""
 
     title: str
     metrics: Json
@@ -287,3 +289,4 @@ class ReportData:
     survival: Json = field(default_factory=dict)
     left_out: tuple[LeftOutImage, ...] = ()
     galleries: GalleriesShown | None = None
+    quality: tuple[QualityRow, ...] = ()

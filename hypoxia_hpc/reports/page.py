@@ -17,6 +17,7 @@ from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.left_out import left_out_table
 from hypoxia_hpc.reports.phenotypes import cluster_rows, phenotype_figures, rand_range, typical_pictures
+from hypoxia_hpc.reports.quality import QualityRow, quality_pictures, quality_table, rule_of, said_of
 from hypoxia_hpc.reports.remark import remark
 from hypoxia_hpc.reports.rendering import code, digest, environment
 from hypoxia_hpc.reports.series import series_table
@@ -43,6 +44,7 @@ SECTIONS = {
     "phenotypes": "Phenotypes",
     "cohort": "Cohort",
     "unlabelled": "Unlabelled",
+    "quality": "Quality",
     "slides": "Slides",
     "quarantined": "Quarantined",
     "time": "Time",
@@ -63,6 +65,7 @@ class Drawings:
     phenotypes: tuple[Figure, ...]
     typical: tuple[tuple[str, bytes], ...]  # pictures of the typical tiles of clusters, by the names of their files
     survival: tuple[SurvivalPart, ...]
+    quality: tuple[tuple[str, QualityRow], ...]  # pictures of slides that stand out, with the names of their files
 
 
 def report_files(data: ReportData) -> dict[str, bytes]:
@@ -86,6 +89,7 @@ def _drawings(data: ReportData) -> Drawings:
         *patient_tables.group_tables(data, kind, lead),
         patient_tables.unlabelled_table(data, kind, lead),
         left_out_table(data),
+        quality_table(data.quality),
     )
     shown = [row for row in data.slides if row.thumbnail][: data.max_thumbnails]
     # Numbers, for no name of a table becomes a path.
@@ -100,6 +104,7 @@ def _drawings(data: ReportData) -> Drawings:
         tuple(phenotype_figures(data)),
         () if shown_clusters is None else tuple(typical_pictures(shown_clusters)),
         survival_parts(data.survival),
+        tuple(quality_pictures(data.quality, data.max_thumbnails)),
     )
 
 
@@ -114,6 +119,8 @@ def _linked(drawings: Drawings) -> Iterator[tuple[str, bytes]]:
         yield f"figures/{table.name}.csv", table.csv().encode()
     for path, row in drawings.thumbnails:
         yield path, row.thumbnail or b""
+    for path, one in drawings.quality:
+        yield path, one.picture or b""
     yield from drawings.typical
 
 
@@ -170,6 +177,8 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "set_columns": SET_COLUMNS,
         "remark": remark(data),
         "galleries": shown_galleries(data.galleries),
+        "quality_rule": rule_of(data.quality),
+        "said_of": said_of,
     }
 
 

@@ -49,6 +49,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.made_by import is_predicted, used_of
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_survival
+from hypoxia_hpc.runs.quality import shown_quality
 from hypoxia_hpc.runs.rates import planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
@@ -102,8 +103,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
     if survey.unknown is not None and not isinstance(survey.unknown, MachineError):
         raise survey.unknown
     spec, states = survey.spec, survey.furthest
-    patients = patients_with_slides(survey.slides, survey.patients)
-    metrics = _metrics(survey)
+    patients, metrics = patients_with_slides(survey.slides, survey.patients), _metrics(survey)
     survival, labels = _survival(run, config), {name: patient.label for name, patient in patients.items()}
     spent, why_not_spent = spent_of_run(run)
     return ReportData(
@@ -134,6 +134,7 @@ def _collected(run: RunDir, progress: Progress, stop: threading.Event, *, with_t
         spent=spent,
         why_not_spent=why_not_spent,
         survival=survival,
+        quality=shown_quality(run, survey.slides, with_pictures=with_thumbnails),
     )
 
 

@@ -8,6 +8,7 @@ mask.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -60,18 +61,50 @@ def tissue_mask(rgb: UInt8Array, method: Method, um_per_px: float) -> Mask:
     Returns:
         bool (h, w): True is tissue. Parts and holes smaller than 0.1 mm x 0.1 mm are gone.
     """
+    return tissue_of(look(rgb, um_per_px), method, um_per_px)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Of a coarse image, (h, w) each: ``smooth`` uint8 (h, w, 3) and ``saturation`` uint8 without the noise of single
+    pixels; where there is ``ink`` of pens, ``black`` and ``padding``, bool, without parts smaller than a speck."""
+
+    smooth: UInt8Array
+    saturation: UInt8Array
+    ink: Mask
+    black: Mask
+    padding: Mask
+
+    @property
+    def foreign(self) -> Mask:
+        """What is neither glass nor tissue."""
+        foreign: Mask = self.ink | self.black | self.padding
+        return foreign
+
+
+def look(rgb: UInt8Array, um_per_px: float) -> Seen:
+    """What is seen on a coarse image, uint8 (h, w, 3), at 4 to 16 µm per pixel."""
     speck_px = SPECK_UM2 / um_per_px**2
     smooth = _smoothed(rgb)
     saturation, kinds = _looked_at(smooth)
-    foreign = _ink(kinds, speck_px, round(INK_RIM_UM / um_per_px))
-    foreign |= _without_specks(kinds == BLACK, speck_px)
-    foreign |= _without_specks((rgb == 255).all(axis=2), speck_px)  # padding
+    return Seen(
+        smooth,
+        saturation,
+        _ink(kinds, speck_px, round(INK_RIM_UM / um_per_px)),
+        without_specks(kinds == BLACK, speck_px),
+        without_specks((rgb == 255).all(axis=2), speck_px),
+    )
+
+
+def tissue_of(seen: Seen, method: Method, um_per_px: float) -> Mask:
+    """As `tissue_mask`, of what `look` has found."""
+    speck_px, saturation, foreign = SPECK_UM2 / um_per_px**2, seen.saturation, seen.foreign
     glass, tissue = saturation_limits(np.bincount(saturation[~foreign], minlength=256))
-    mask = _without_specks((saturation >= tissue) & ~foreign, speck_px)
+    mask = without_specks((saturation >= tissue) & ~foreign, speck_px)
     if method == "watershed" and mask.any():
-        certain_glass = _without_specks((saturation < glass) & ~foreign, speck_px)
+        certain_glass = without_specks((saturation < glass) & ~foreign, speck_px)
         mask = _flooded(saturation, certain_glass, mask, foreign)
-    return ~_without_specks(~mask, speck_px)
+    return ~without_specks(~mask, speck_px)
 
 
 def saturation_limits(histogram: Int64Array) -> tuple[int, int]:
@@ -141,14 +174,14 @@ def _kind_of_ink(red: int, green: int, blue: int, chroma: int, saturation: int) 
 
 def _ink(kinds: UInt8Array, speck_px: float, rim_px: int) -> Mask:
     """Full ink, less the specks of dye that pathologists paint on margins, and the faint ink around it."""
-    full = _without_specks(kinds == FULL_INK, speck_px)
+    full = without_specks(kinds == FULL_INK, speck_px)
     if rim_px == 0 or not full.any():
         return full
     grown: Mask = ndimage.binary_dilation(full, iterations=rim_px, mask=kinds >= FAINT_INK)
     return grown
 
 
-def _without_specks(mask: Mask, speck_px: float) -> Mask:
+def without_specks(mask: Mask, speck_px: float) -> Mask:
     """The parts (pixels that share sides) of at least ``speck_px`` pixels."""
     parts, n_parts = ndimage.label(mask)
     large = np.bincount(parts.ravel(), minlength=n_parts + 1) >= speck_px

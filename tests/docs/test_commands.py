@@ -79,6 +79,7 @@ RUN_ELSEWHERE = {
         "tests/stages/test_image_folders.py",
         ['"--images-pattern", "{patient}/{series}/{image}"', '"--series", "FLAIR", "--series"', '"--middle", "3"'],
     ),
+    "hypoxia-hpc quality RUN": ("tests/stages/test_quality.py", ['hypoxia("quality", run.root)']),
     "hypoxia-hpc preview slide.svs": ("tests/stages/test_preview.py", ['hypoxia("preview", real_slide, "--out"']),
     "hypoxia-hpc view RUN": ("tests/viewer/test_view.py", ['started(["view", str(real_slide.parent)]']),
     "hypoxia-hpc view RUN --port 0": (

@@ -1,4 +1,4 @@
-"""What ``export``, ``maps`` and ``preview`` print."""
+"""What ``export``, ``maps``, ``preview`` and ``quality`` print."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.stages.export import Exported
     from hypoxia_hpc.stages.maps import Mapped
     from hypoxia_hpc.stages.preview import Previewed
+    from hypoxia_hpc.stages.quality import Measured
 
 
 def exported_text(made: Exported, run: Path) -> Iterator[str]:
@@ -45,3 +46,19 @@ def previewed_text(made: Previewed) -> Iterator[str]:
     yield f"{made.page}: {some(len(made.shown), 'slide')}{of_all} ({some_names(made.shown)}); open it in a browser"
     for name, why in made.left_out:
         yield f"not shown: {name}: {why}"
+
+
+def quality_text(made: Measured, run: Path) -> Iterator[str]:
+    """Where the table is, which slides stand out, and which could not be measured."""
+    there = f", of which {made.n_there:,} were measured before" if made.n_there else ""
+    yield f"{made.table}: {some(made.n_slides, 'slide')}{there}"
+    by_measure: dict[str, list[str]] = {}
+    for slide_id, found in made.standing_out.items():
+        for one in found:
+            by_measure.setdefault(one.measure, []).append(slide_id)
+    for measure, names in by_measure.items():
+        yield f"stands out by {measure}: {some(len(names), 'slide')} ({some_names(names)})"
+    for record in made.left_out:
+        yield f"not measured: {record.slide_id}: {record.reason}: {record.detail}"
+    if made.standing_out:
+        yield f"look at them: the pictures beside the table, or hypoxia-hpc report {shlex.quote(str(run))} (Quality)"

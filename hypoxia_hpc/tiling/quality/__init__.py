@@ -1,0 +1,1 @@
+"""Quality of a slide, measured on a coarse image of it and on squares of tissue."""
