@@ -51,6 +51,8 @@ TESTED_IN = {
     "cli.text.submission": "stages/test_submit.py",
     "cli.text.survival": "stages/test_survival.py",
     "cli.text.words": "monitoring/test_status.py",
+    "runs.image_update": "stages/test_image_folders.py",
+    "runs.initialised": "stages/test_init.py",
     "slides.recoloured_slide": "stages/test_normalise.py",
     "tiling.stain.methods": "stages/test_normalise.py",
     **{

@@ -117,13 +117,9 @@ def init(
     if not is_update:
         config = _preset(study, changes | source.changes, others["slides"])
         made = init_run(RunDir(run), config, source.folder, split=split, **known)
-    elif changes | source.changes:
-        raise InputError(
-            "--update changes no entry of run.toml",
-            remedy="edit run.toml; leave out --sample, --preparation, --split, --images and the options of the outcome",
-        )
     else:
-        made = update_run(RunDir(run), source.folder, **known)
+        _require_no_changes(changes, source.changes)
+        made = update_run(RunDir(run), source.folder, of_images=others["images"] is not None, **known)
     say_blocks(made_text(made, run))
     if (why := why_untrainable(RunDir(run))) is not None:
         tell(f"note: train would refuse this run as it is: {why}")
@@ -246,6 +242,16 @@ def _changes(samples: tuple[str, ...], preparations: tuple[str, ...], split: Pat
         folds = read_given(split)["fold"].nunique()
         changes["train"] = {"split_file": "given_split.csv", "folds": folds}
     return changes
+
+
+def _require_no_changes(changes: dict[str, Any], of_source: dict[str, Any]) -> None:
+    """Of run.toml, but that it is of images. Raises InputError."""
+    if changes or set(of_source.get("source", {})) - {"kind"}:
+        raise InputError(
+            "--update changes no entry of run.toml",
+            remedy="edit run.toml; leave out --sample, --preparation, --split, what --images takes beside its "
+            "table, and the options of the outcome",
+        )
 
 
 def _preset(study: str, changes: dict[str, Any], slides: Path | None) -> RunConfig:

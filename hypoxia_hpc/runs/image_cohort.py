@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath, PurePosixPath
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -30,6 +31,7 @@ from hypoxia_hpc.config.source import SourceTable
 from hypoxia_hpc.config.text_paths import is_there, spellings, text_of_path
 from hypoxia_hpc.errors import InputError, SlideError, Stopped
 from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import MOST_COST_MS, Json
 from hypoxia_hpc.runs.slice_rows import slice_rows
 from hypoxia_hpc.runs.sources import Joined, Sources, joined_to, known_labels
@@ -38,9 +40,12 @@ from hypoxia_hpc.slides.finding import Found, files_below, is_selected
 from hypoxia_hpc.slides.image_files import SUFFIXES, ImageHeader, image_header, quiet, read_pixels
 from hypoxia_hpc.slides.slice_files import is_volume, slice_header
 from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.tiling.remarks import SENTENCES, SEVERAL_PATIENTS
 from hypoxia_hpc.tiling.slice_views import MOST_TURN, Directions, turn_between
 
 OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
+NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
+MIXED_SERIES = "series with slices of several sizes or orientations, for which tile puts the patient in quarantine"
 # As for slides (slides/costs.py): JPEG costs by the byte, the rest by the pixel; and each file some time of its own.
 MS_A_MB_JPEG, MS_A_MPX_JPEG, MS_A_MPX, MS_A_FILE = 28.0, 3.0, 10.0, 0.3
 MEGA = 1_000_000
@@ -95,11 +100,18 @@ class ImageCohort:
 
 
 def image_cohort(
-    sources: Sources, names: SourceTable, outcome: Outcome, *, has_sets: bool = True, in_series: bool = False
+    sources: Sources,
+    names: SourceTable,
+    outcome: Outcome,
+    *,
+    has_sets: bool = True,
+    in_series: bool = False,
+    known_ids: Mapping[str, str] = MappingProxyType({}),
 ) -> ImageCohort:
     """Find the images, whose they are and what is known of the patients. ``has_sets`` off: what the table says of sets
     is not read. ``in_series``: images are slices of series, so that DICOM and NIfTI are taken beside PNG, JPEG and
-    TIFF; else only where there are none of these. Raises InputError for whatever is wrong, MachineError."""
+    TIFF; else only where there are none of these. ``known_ids``: slide ids of patients that a run has. Raises
+    InputError for whatever is wrong, MachineError."""
     folder = sources.slides.absolute()
     if not folder.is_dir():
         raise InputError(f"--images {sources.slides} is no folder", remedy="give the folder that the images lie below")
@@ -111,12 +123,19 @@ def image_cohort(
     chosen = chosen_series(all_rows, names)
     rows = list(chosen.rows)
     labels, known = known_labels(sources, outcome)
-    patients = sorted({row.patient_id for row in rows})
-    ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in patients])
-    slide_ids = dict(zip(patients, ids, strict=True))
+    slide_ids = _slide_ids(rows, known_ids)
     table = _slide_table(rows, slide_ids, folder, None if known is None else list(known["patient_id"]))
     joined = joined_to(table, found, labels, known, outcome, of_images=True)
     return ImageCohort(joined, tuple(rows), slide_ids, tuple(others), chosen.missing, chosen.without, in_series)
+
+
+def _slide_ids(rows: Sequence[ImageRow], known: Mapping[str, str]) -> dict[str, str]:
+    """Of each patient, by patient."""
+    patients = sorted({row.patient_id for row in rows})
+    new = [name for name in patients if name not in known]
+    ids = unique_slide_ids([PurePath(f"{name.replace('/', '-')}.dcm") for name in new], known.values())
+    made = dict(zip(new, ids, strict=True))
+    return {name: known.get(name) or made[name] for name in patients}
 
 
 def _refuse_at_odds(sources: Sources) -> None:
@@ -223,6 +242,24 @@ class ImageCosts:
     refused: Mapping[str, tuple[str, ...]]
     mixed: tuple[str, ...] = ()
     pooled: tuple[str, ...] = ()
+
+
+def examined_images(
+    cohort: ImageCohort, progress: Progress, stop: threading.Event
+) -> tuple[Mapping[str, int], dict[str, tuple[str, ...]]]:
+    """What each patient costs to tile, by slide id, and what is odd about which images. Raises Stopped."""
+    progress.begin("init", len(cohort.rows), len(cohort.rows), "header")
+    try:
+        costs = image_costs(cohort, lambda: progress.item(1), stop)
+    finally:
+        progress.end()
+    odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}
+    odd |= {MIXED_SERIES: costs.mixed, SENTENCES[SEVERAL_PATIENTS]: costs.pooled}
+    odd |= {f"patients without series {name}": patients for name, patients in cohort.missing.items()}
+    odd["patients with none of the series, who are left out"] = cohort.without
+    odd["files that the pattern does not fit"] = cohort.others
+    odd[OTHER_PATIENT] = equal_images(cohort, stop)
+    return costs.cost, {sentence: names for sentence, names in odd.items() if names}
 
 
 def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> ImageCosts:

@@ -135,7 +135,6 @@ def _pixels(opened: OpenedSlide, planned: SlidePlan, chosen: np.ndarray, n: int,
     [source] = opened.sources(planned.plan, planned.reading, chosen.ravel())
     rule = CutRule(255, NATIVE_PX**2, screen=False)
     cut = cut_tiles([source], planned.reading.tiles, rule, chosen.ravel(), new_tile, paint=paint)
-    for place, tile in zip(np.flatnonzero(cut.kept[chosen.ravel()]), read, strict=True):
-        tiles[place] = tile
-    rows_of_pixels = tiles.reshape(n, columns, NATIVE_PX, NATIVE_PX, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(rows_of_pixels).reshape(n * NATIVE_PX, columns * NATIVE_PX, 3)
+    tiles[cut.kept[chosen.ravel()]] = np.reshape(read, (-1, *tiles.shape[1:]))
+    side_by_side = tiles.reshape(n, columns, NATIVE_PX, NATIVE_PX, 3).swapaxes(1, 2)
+    return side_by_side.reshape(n * NATIVE_PX, columns * NATIVE_PX, 3)

@@ -16,8 +16,11 @@ from image_folders import CLASSES, PX, tissue, write_cohort, write_folder
 from PIL import Image
 from slices_in_files import turned, volume, write_dicom, write_nifti, write_series
 
-from hypoxia_hpc.config import load_config
+from hypoxia_hpc.config import load_config, preset
+from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.image_update import MORE_IMAGES, NOT_FOUND
+from hypoxia_hpc.stages.init import init, update
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels
 
@@ -188,7 +191,53 @@ def test_the_sets_of_a_key_table_are_kept(with_sets: Path, hypoxia: Hypoxia) -> 
     assert {row["patient_id"]: row["set"] for row in rows}["P11"] == "test"
     assert sum(row["set"] == "train" for row in rows) == 6
     done = hypoxia("init", with_sets, "--slides", with_sets.parent / "images", "--update")
-    assert (done.returncode, "make a new run" in done.stderr) == (2, True)
+    assert (done.returncode, "name them by --images" in done.stderr) == (2, True)
+
+
+def test_new_patients_get_the_sets_of_the_key_table_and_others_keep_theirs(with_sets: Path, hypoxia: Hypoxia) -> None:
+    images, table = with_sets.parent / "images", with_sets.parent / "key.csv"
+    before = (with_sets / "given_split.csv").read_text()
+    Image.fromarray(tissue(77, 32, 32)).save(images / "new.png")
+    with table.open("a") as file:
+        file.write("P99,new.png,SS,TEST,False\n")
+    asked = ("init", with_sets, "--images", images, "--images-table", table, "--update")
+    done = hypoxia(*asked)
+    assert done.returncode == 0, done.stderr
+    assert "added: 1 slide and 1 patient; all rows stay" in done.stdout
+    assert "25 images of 13 patients, 13 with a label" in done.stdout
+    grown = (with_sets / "given_split.csv").read_text()
+    assert set(grown.splitlines()) - set(before.splitlines()) == {"P99,0,test"}
+    table.write_text(table.read_text().replace("P99,new.png,SS,TEST", "P99,new.png,SS,TRAIN"))
+    done = hypoxia(*asked)
+    assert (done.returncode, "patient P99: test, now train" in done.stderr) == (2, True), done.stderr
+    assert (with_sets / "given_split.csv").read_text() == grown
+
+
+def test_a_run_on_folders_grows_by_images_and_patients(tmp_path: Path) -> None:
+    images, run = tmp_path / "images", RunDir(tmp_path / "run")
+    for number, name in enumerate(("A/1", "A/10", "B/1", "B/2")):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tissue(number)).save(images / f"{name}.png")
+    init(run, preset("hypoxia", {"source": {"kind": "folders"}}), images)
+    files = (run.slides_file, run.images_file, run.patients_file)
+    before = [path.read_bytes() for path in files]
+    assert update(run, images, of_images=True).grown is not None
+    assert [path.read_bytes() for path in files] == before, "nothing is new"
+    (images / "C").mkdir()
+    for number, name in enumerate(("A/2", "C/1")):
+        Image.fromarray(tissue(10 + number)).save(images / f"{name}.png")
+    (images / "B" / "2.png").unlink()
+    made = update(run, images, of_images=True)
+    assert made.remarks[MORE_IMAGES] == ("A",)
+    assert made.remarks[NOT_FOUND] == ("B/2.png",)
+    paths = [f"{name}.png" for name in ("A/1", "A/2", "A/10", "B/1", "B/2", "C/1")]
+    assert [row["path"] for row in rows_of(run.images_file)] == paths
+    assert before[0].decode().splitlines()[2] in run.slides_file.read_text().splitlines(), "B stays as it is"
+    assert [slide.slide_id for slide in run.slides()] == ["A", "B", "C"]
+    with pytest.raises(InputError, match="another folder"):
+        update(run, tmp_path, of_images=True)
+    images.rename(tmp_path / "elsewhere")
+    assert update(run, tmp_path / "elsewhere", of_images=True).grown[0].moved == ("A", "B", "C")
 
 
 @pytest.mark.long

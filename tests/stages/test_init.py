@@ -18,9 +18,10 @@ from hypoxia_hpc.cohorts.series import SERIES_ELSEWHERE
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.initialised import EXCLUDED
 from hypoxia_hpc.slides.fingerprint import fingerprint
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.stages.init import EXCLUDED, OTHER_PATIENT, REFUSED, SAME_PATIENT, init, update
+from hypoxia_hpc.stages.init import OTHER_PATIENT, REFUSED, SAME_PATIENT, init, update
 from hypoxia_hpc.tiling.remarks import CONTRADICTION, SENTENCES
 
 

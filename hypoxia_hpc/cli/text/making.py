@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from hypoxia_hpc.cohorts.flow import Flow, LeftOut
     from hypoxia_hpc.cohorts.scores import HypoxiaLabels
-    from hypoxia_hpc.stages.init import Initialised
+    from hypoxia_hpc.runs.initialised import Initialised
 
 
 def labels_text(made: HypoxiaLabels) -> Iterator[str]:
