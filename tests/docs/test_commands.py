@@ -86,6 +86,7 @@ RUN_ELSEWHERE = {
         "tests/viewer/test_view.py",
         ['started(["view", str(real_slide), "--port", "0"]'],
     ),
+    "hypoxia-hpc view RUN --export DIR --slide ID": ("tests/viewer/test_static.py", ['"--export", folder, "--slide"']),
     "make viewer": (CI, ["make viewer"]),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
     "hypoxia-hpc maps RUN --of phenotypes": (

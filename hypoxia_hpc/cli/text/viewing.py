@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from hypoxia_hpc.errors import some
 
 if TYPE_CHECKING:
     from hypoxia_hpc.viewer.shown import Shown
+    from hypoxia_hpc.viewer.static import Exported
 
 
 def socket_text(shown: Shown, path: Path) -> str:
@@ -38,3 +40,14 @@ def _what(shown: Shown) -> str:
 def ended_text(is_idle: bool, minutes: int) -> str:
     """Why it ended."""
     return f"ended: nothing was asked for in {minutes} minutes" if is_idle else "ended"
+
+
+def exported_text(made: Exported) -> Iterator[str]:
+    """Where the page is, and what it lacks."""
+    yield f"{made.folder / 'index.html'}: {some(made.n_slides, 'slide')}; open it in a browser"
+    if made.n_reduced:
+        from hypoxia_hpc.viewer.static import MOST_PX
+
+        yield f"without the finest levels, which are longer than {MOST_PX:,} px: {some(made.n_reduced, 'slide')}"
+    for slide_id, reason in made.left_out:
+        yield f"left out: {slide_id}: {reason}"
