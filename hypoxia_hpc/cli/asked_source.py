@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hypoxia_hpc.config.image_paths import check_pattern
 from hypoxia_hpc.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def asked_source(options: Mapping[str, Any]) -> AskedSource:
     slides, images = options["slides"], options["images"]
     others = {name: value for name, value in options.items() if name not in (*OPTIONS, *READ_HERE)}
     given = {name: options[name] for name in OPTIONS if options[name] is not None}
+    if "images_pattern" in given:
+        _require_pattern(given["images_pattern"])
     if (slides is None) == (images is None):
         raise InputError(
             "give --slides or --images, one of them" if slides is None else "--slides and --images are both given",
@@ -52,6 +55,16 @@ def asked_source(options: Mapping[str, Any]) -> AskedSource:
     else:
         _refuse({name: given[name] for name in ("path_column", "set_column") if name in given}, "no --images-table")
     return AskedSource(images, {"source": {"kind": "folders", **own, **_of_series(options)}}, others)
+
+
+def _require_pattern(pattern: str) -> None:
+    try:
+        check_pattern(pattern)
+    except ValueError as error:
+        raise InputError(
+            f"--images-pattern {pattern!r} {error}",
+            remedy="say how paths below --images are made, without suffix, as '{patient}/{series}/{image}'",
+        ) from None
 
 
 def _of_series(options: Mapping[str, Any]) -> Json:

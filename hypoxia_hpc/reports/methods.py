@@ -171,7 +171,8 @@ def _pooling(data: ReportData, kind: Kind) -> str:
     weighs = "; attention weighs the tiles itself" if "attention" in models_of(data) else ""
     if table.get("fusion") == "late" and data.metrics.get("series"):
         return f"A patient's prediction is the mean of the logits of its series, of each {pooled} its tiles{weighs}."
-    return f"A patient's prediction is {pooled} all tiles of all slides of the patient{weighs}."
+    images = "images" if _of_images(data) else "slides"
+    return f"A patient's prediction is {pooled} all tiles of all {images} of the patient{weighs}."
 
 
 def _evaluation(data: ReportData, kind: Kind) -> str:
@@ -200,7 +201,10 @@ def _outcome(data: ReportData, kind: Kind) -> str:
 
 
 def _eligibility(data: ReportData, kind: Kind) -> str:
-    cohort = data.settings["cohort"]
+    cohort, modes = data.settings["cohort"], data.settings.get("source", {}).get("image_mode", ())
+    if _of_images(data):
+        which = f"of the series {', '.join(modes)}" if modes else "that the folder or table of images names"
+        return f"Patients with images {which}. Clinical criteria: to be filled in."
     return (
         f"Slides of samples: {', '.join(cohort['samples'])}; preparations: {', '.join(cohort['preparations'])}. "
         "Clinical criteria: to be filled in."
@@ -246,7 +250,8 @@ def _output(data: ReportData, kind: Kind) -> str:
 
 
 def _flow(data: ReportData, kind: Kind) -> str:
-    return "See the flow of slides and patients." if data.flow.get("steps") else ""
+    what = "patients" if _of_images(data) else "slides and patients"
+    return f"See the flow of {what}." if data.flow.get("steps") else ""
 
 
 def _counts(data: ReportData, kind: Kind) -> str:

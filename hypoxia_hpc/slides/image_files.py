@@ -201,7 +201,8 @@ def image_errors(path: Path) -> Iterator[None]:
     except SlideError as error:
         told = error.problem if str(path) in error.problem else f"{path}: {error.problem}"
         remedy = error.remedy.replace("slides.csv", "images.csv")
-        raise SlideError(error.reason, told, remedy=remedy) from None
+        reason = "not-an-image" if error.reason == "not-a-slide" else error.reason  # a folder, a pipe
+        raise SlideError(reason, told, remedy=remedy) from None
 
 
 def read_image(path: Path) -> UInt8Array:

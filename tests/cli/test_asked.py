@@ -222,3 +222,11 @@ def test_help_teaches_the_options(capsys: pytest.CaptureFixture[str]) -> None:
         "--positive NAME",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize("pattern", ["{series}/{image}", "{patient}/{patient}", "{patient}{image}", "{who}/{patient}"])
+def test_a_pattern_of_images_that_is_none_is_named_as_the_option(tmp_path: Path, pattern: str) -> None:
+    arguments = ["init", str(tmp_path / "run"), "--images", str(tmp_path), "--images-pattern", pattern]
+    with pytest.raises(InputError, match=r"--images-pattern '.*'") as caught:
+        app(arguments, standalone_mode=False)
+    assert "{patient}/{series}/{image}" in caught.value.remedy

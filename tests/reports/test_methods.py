@@ -108,5 +108,16 @@ def test_the_checklist_is_whole_and_honest_about_what_is_open(kind: str) -> None
     assert all(item.is_open == (item.answer == TO_FILL_IN) for item in items)
 
 
+@pytest.mark.parametrize(
+    ("modes", "words"), [((), "that the folder or table of images names"), (("T2w",), "series T2w")]
+)
+def test_eligibility_of_images_speaks_of_no_slides(full_report: ReportData, modes: tuple[str, ...], words: str) -> None:
+    settings = {**full_report.settings, "source": {"kind": "folders", "image_mode": modes}}
+    items = checklist(dataclasses.replace(full_report, settings=settings), KINDS["binary"])
+    said = {one.number: one.answer for one in items}
+    assert words in said["6b"]
+    assert "slide" not in (said["6b"] + said["20a"] + said["12g"]).lower()
+
+
 def test_settings_by_their_names() -> None:
     assert flattened({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": "1", "a.c.d": "1, 2", "e": "None"}

@@ -130,7 +130,7 @@ def test_what_cannot_be_shown_is_refused_with_a_reason(name: str, tmp_path: Path
 
 
 def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
-    for path, reason in ((tmp_path / "none.png", "missing-file"), (tmp_path, "not-a-slide")):
+    for path, reason in ((tmp_path / "none.png", "missing-file"), (tmp_path, "not-an-image")):
         for read in (read_pixels, image_header):
             with pytest.raises(SlideError) as caught:
                 read(path)

@@ -21,6 +21,8 @@ from hypoxia_hpc.tiling.stain.stains import Fit, Found, Stains, median_stains
 from hypoxia_hpc.tiling.stain.vahadane import fit_vahadane
 
 PUBLISHED = "published"  # of whole images alone: it changes glass, too
+OF_IMAGE = "the image cannot be normalised, it stays as it is"
+OF_REFERENCE = "the reference has no stain that others could be given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def normalised(rgb: UInt8Array, method: str, reference: UInt8Array | None, glass
     if method == PUBLISHED:
         return _published(rgb, reference)
     target = target_of(method, reference, glass)
-    source = _require("the image", METHODS[method].fit(rgb, light_of_glass(rgb, glass), glass))
+    source = _require(OF_IMAGE, METHODS[method].fit(rgb, light_of_glass(rgb, glass), glass))
     image = rgb.copy()
     METHODS[method].paint(source, target, glass)(image)
     return Normalised(image, source, target)
@@ -94,7 +96,7 @@ def target_of(method: str, reference: UInt8Array | None, glass: int) -> Any:
     InputError where it has none, and where the fit is not trusted."""
     chosen = METHODS[method]
     if reference is not None:
-        return _require("the reference", chosen.fit(reference, light_of_glass(reference, glass), glass))
+        return _require(OF_REFERENCE, chosen.fit(reference, light_of_glass(reference, glass), glass))
     if chosen.usual is None:
         raise InputError(
             f"{method.capitalize()}'s method takes its colours from an image",
@@ -108,7 +110,7 @@ def _published(rgb: UInt8Array, reference: UInt8Array | None) -> Normalised:
         raise InputError(
             "the published normalisation has a reference of its own", remedy="leave out --to, or name another --method"
         )
-    source = _require("the image", fit_published(rgb))
+    source = _require(OF_IMAGE, fit_published(rgb))
     return Normalised(published(rgb, source), source, REFERENCE)
 
 
@@ -116,7 +118,7 @@ def _require(what: str, fit: Fit[Found]) -> Found:
     """What was found. Raises InputError where it is not trusted, with the reason."""
     if fit.found is None:
         raise InputError(
-            f"{what} cannot be normalised, it stays as it is: {fit.why_not}",
+            f"{what}: {fit.why_not}",
             remedy="take a part with tissue stained by haematoxylin and eosin, without ink",
         )
     return fit.found
