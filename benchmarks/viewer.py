@@ -1,0 +1,193 @@
+"""Tiles a second and latencies of `view`, and its memory: python benchmarks/viewer.py
+
+A slide of 30,720 px, its native levels, eight clients with a connection each in another process of the same machine.
+Beside it OpenSlide's DeepZoomGenerator behind the same server, with the tile size of the file and the JPEG quality of
+OpenSlide's own example. Then the memory of a viewer in which 50 slides were opened in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import multiprocessing
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from figures import Bench, Figure, Report, run_sections
+from slides import made, recipes, slides_dir
+
+from hypoxia_hpc.viewer.http_messages import Answer, Request, plain_answer
+from hypoxia_hpc.viewer.listening import LOOPBACK, loopback_port
+from hypoxia_hpc.viewer.pyramid import DeepZoom, Place, is_own_tile, level_below
+from hypoxia_hpc.viewer.routes import route_of
+from hypoxia_hpc.viewer.server import Server
+from hypoxia_hpc.viewer.serving import shown_at
+
+CLIENTS, TILES, QUICK_TILES, SLIDES = 8, 4000, 400, 50
+NATIVE_PX, PEER_QUALITY = 240, 75
+LEAST_TILES, MOST_MEDIAN, MOST_P95, MOST_MB, LEAST_RATIO = 500, 0.021, 0.060, 300, 3
+KEY = "0" * 16  # of the peer's slide
+
+
+def native_tiles(sizes: tuple[tuple[int, int], ...], n: int) -> list[Place]:
+    """Whole tiles of levels that the file has, each as often as there are of its level, in random order."""
+    zoom = DeepZoom(sizes[0], NATIVE_PX)
+    found = [
+        place
+        for level in range(zoom.last + 1)
+        for place in zoom.places(level)
+        if is_own_tile(zoom, place, sizes[level_below(zoom, level, sizes)])
+    ]
+    order = np.random.default_rng(0).permutation(len(found))[:n]
+    return [found[number] for number in order.tolist()]
+
+
+def path_of(key: str, place: Place) -> str:
+    return f"/slides/{key}_files/{place.level}/{place.column}_{place.row}.jpg"
+
+
+# --- servers, each in a process of its own ---
+
+
+def serve_ours(path: Path, ready: Connection) -> None:
+    from hypoxia_hpc.viewer.answers import Viewer
+    from hypoxia_hpc.viewer.open_slides import OpenSlides
+
+    shown = shown_at(path)
+    viewer = Viewer(shown, OpenSlides({slide.key: slide.path for slide in shown.slides}))
+    serve(viewer.respond, ready, [slide.key for slide in shown.slides])
+
+
+def serve_peer(path: Path, ready: Connection) -> None:
+    import openslide
+    from openslide.deepzoom import DeepZoomGenerator
+
+    generator = DeepZoomGenerator(openslide.OpenSlide(path), tile_size=NATIVE_PX, overlap=0)
+
+    def respond(request: Request) -> Answer:
+        route = route_of(request.path)
+        if route is None or route.kind != "tile":
+            return plain_answer(HTTPStatus.NOT_FOUND)
+        written = io.BytesIO()
+        generator.get_tile(route.place.level, route.place[1:]).save(written, "JPEG", quality=PEER_QUALITY)
+        return Answer(HTTPStatus.OK, written.getvalue(), "image/jpeg")
+
+    serve(respond, ready, [KEY])
+
+
+def serve(respond, ready: Connection, keys: list[str]) -> None:  # type: ignore[no-untyped-def]
+    with loopback_port(0) as listening:
+        ready.send((listening.getsockname()[1], keys))
+        Server(listening, respond, secrets=None, stop=threading.Event(), idle_seconds=120).run()
+
+
+@contextmanager
+def server(target, path: Path) -> Iterator[tuple[int, int, list[str]]]:  # type: ignore[no-untyped-def]
+    """Its port, process id and keys of slides."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(path, theirs))
+    process.start()
+    try:
+        port, keys = ours.recv()
+        yield port, process.pid or 0, keys
+    finally:
+        process.terminate()
+        process.join()
+
+
+# --- clients ---
+
+
+async def ask(port: int, paths: list[str], seconds: list[float]) -> None:
+    """One request after another on one connection."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    for path in paths:
+        begin = time.perf_counter()
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if not head.startswith("HTTP/1.1 200"):
+            raise RuntimeError(head)
+        length = int(head.partition("Content-Length: ")[2].partition("\r\n")[0])
+        await reader.readexactly(length)
+        seconds.append(time.perf_counter() - begin)
+    writer.close()
+
+
+def asked(port: int, paths: list[str]) -> tuple[float, list[float]]:
+    """Tiles a second of all clients, and the seconds of each tile."""
+    seconds: list[float] = []
+
+    async def all_clients() -> float:
+        begin = time.perf_counter()
+        await asyncio.gather(*(ask(port, paths[number::CLIENTS], seconds) for number in range(CLIENTS)))
+        return time.perf_counter() - begin
+
+    return len(paths) / asyncio.run(all_clients()), seconds
+
+
+def rates(bench: Bench) -> None:
+    path = made(recipes(quick=bench.quick)["jpeg-20x"], bench.folder)
+    sizes = level_sizes(path)
+    tiles = native_tiles(sizes, QUICK_TILES if bench.quick else TILES)
+    best: dict[str, tuple[float, list[float]]] = {}
+    with server(serve_ours, path) as ours, server(serve_peer, path) as peer:
+        for _ in range(bench.rounds):  # in turn, so that both meet the same machine
+            for name, (port, _, keys) in (("view", ours), ("DeepZoomGenerator", peer)):
+                found = asked(port, [path_of(keys[0], place) for place in tiles])
+                best[name] = max(best.get(name, (0.0, [])), found)
+    for name, (rate, seconds) in best.items():
+        is_ours = name == "view"
+        p95 = statistics.quantiles(seconds, n=20)[-1]
+        bench.report.add(
+            Figure(f"{name}: native tiles a second, {CLIENTS} clients", rate, "", LEAST_TILES if is_ours else None),
+            Figure(f"{name}: median", statistics.median(seconds), "ms", MOST_MEDIAN if is_ours else None, at_most=True),
+            Figure(f"{name}: 95 of 100 within", p95, "ms", MOST_P95 if is_ours else None, at_most=True),
+        )
+    ratio = best["view"][0] / best["DeepZoomGenerator"][0]
+    bench.report.add(Figure("view against DeepZoomGenerator", ratio, "x", LEAST_RATIO))
+
+
+def level_sizes(path: Path) -> tuple[tuple[int, int], ...]:
+    from hypoxia_hpc.slides.opening import opened_slide
+
+    with opened_slide(path) as slide:
+        return slide.pyramid.level_sizes
+
+
+def memory(bench: Bench) -> None:
+    path = made(recipes(quick=bench.quick)["jpeg-20x"], bench.folder)
+    tiles = native_tiles(level_sizes(path), 40)
+    with TemporaryDirectory(dir=bench.folder) as folder:
+        for number in range(SLIDES):
+            (Path(folder) / f"{number:02d}.svs").symlink_to(path)
+        with server(serve_ours, Path(folder)) as (port, process, keys):
+            for key in keys:
+                others = [Place(level, 0, 0) for level in range(8, 14)]  # decoded and encoded anew
+                paths = [path_of(key, place) for place in (*tiles, *others)]
+                asked(port, [f"/slides/{key}.json", f"/slides/{key}.jpg", *paths])
+            status = Path(f"/proc/{process}/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    bench.report.add(Figure(f"most memory with {SLIDES} slides opened in turn", peak, "MB", MOST_MB, at_most=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--dir", type=Path, default=slides_dir(), help="where the slide is made and kept")
+    options = parser.parse_args()
+    bench = Bench(Report(), options.dir, options.quick, 1 if options.quick else 3)
+    run_sections(bench, {"rates": rates, "memory": memory}, options.json)
+
+
+if __name__ == "__main__":
+    main()
