@@ -9,7 +9,7 @@ import numpy as np
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.records import Float64Array, Int64Array, Pyramid, Slide, TilePlan, UInt8Array
-from hypoxia_hpc.slides.masks import MOST_MASK_PX, coarse_level, read_coarse, require_coarse
+from hypoxia_hpc.slides.masks import coarse_level, read_coarse, require_coarse
 from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.tiling.plan import FINEST_SCALE, plan_tiles
 from hypoxia_hpc.tiling.quality.blur import BLUR_UM_PER_PX, sharpness
@@ -22,6 +22,8 @@ from hypoxia_hpc.tiling.windows import plan_window
 MOST_SQUARES, SQUARE_PX = 64, 256
 LEAST_TISSUE = 0.5
 COARSE_UM = 8.0
+# Of the image that is looked at: 256 mm² at 8 µm/px, 1,024 at 16. It takes some 300 MB.
+MOST_PX = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +49,7 @@ def slide_quality(slide: Slide, default_mpp: float | None) -> SlideQuality:
     squares = TileTable(tile_px=round(SQUARE_PX * BLUR_UM_PER_PX / COARSE_UM), mpp=COARSE_UM, default_mpp=default_mpp)
     with opened_slide(slide.path) as opened:
         plan = plan_tiles(opened.pyramid, squares, slide.mpp)
-        coarse = require_coarse(coarse_level(opened.pyramid, plan, MOST_MASK_PX, stored=False), opened.pyramid)
+        coarse = require_coarse(coarse_level(opened.pyramid, plan, MOST_PX, stored=False), opened.pyramid)
         corner, image = _scanned(opened.pyramid, read_coarse(opened, coarse), coarse.l0_per_px)
         um_per_px = plan.mpp * coarse.l0_per_px
         marked = find_marks(image, um_per_px)

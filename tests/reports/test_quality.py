@@ -16,7 +16,7 @@ from hypoxia_hpc.reports.quality_maps import BLUR_COLOUR, FOLD_COLOUR, quality_p
 from hypoxia_hpc.tiling.quality.marks import FOLD, TISSUE, Marked
 from hypoxia_hpc.tiling.quality.measures import Quality
 
-SOUND = Quality(0.5, 80.0, 0.0, 0.9, 64, 0.0, "", 0.0, 0.0, 0.3, 0.4, 0.3)
+SOUND = Quality(0.5, 80.0, 0.0, 0.9, 64, 0.0, "", 0.0, 0.0, 0.3, 0.4, 0.3, 8.0)
 PNG = b"\x89PNG\r\n..."
 HOSTILE = '<img src=x onerror="alert(1)">'
 ROWS = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from hypoxia_hpc.records import Float64Array, UInt8Array
+from hypoxia_hpc.records import AnyArray, Float32Array, UInt8Array
 from hypoxia_hpc.tiling.stain.density import density_table
 from hypoxia_hpc.tiling.stain.stains import RUIFROK
 from hypoxia_hpc.tiling.tissue import SPECK_UM2, Mask, Seen, look, tissue_of, without_specks
@@ -19,6 +20,7 @@ from hypoxia_hpc.tiling.tissue import SPECK_UM2, Mask, Seen, look, tissue_of, wi
 FOLD_ABOVE, FOLD_TIMES, FOLD_MORE, FOLD_MEAN_UM = 40, 1.5, 0.05, 40.0
 FEWEST_GLASS = 0.001
 USUAL_GLASS = (240.0, 240.0, 240.0)
+MOST_OF_MEDIAN = 100_000
 # Labels of the pixels.
 GLASS, TISSUE, FOLD, GREEN_PEN, BLUE_PEN, RED_PEN, BLACK_PEN, BORDER, PADDING = range(9)
 PENS = {"green": GREEN_PEN, "blue": BLUE_PEN, "red": RED_PEN, "black": BLACK_PEN}
@@ -27,12 +29,12 @@ PENS = {"green": GREEN_PEN, "blue": BLUE_PEN, "red": RED_PEN, "black": BLACK_PEN
 @dataclass(frozen=True, eq=False)
 class Marked:
     """``labels`` uint8 (h, w): GLASS, TISSUE, FOLD (in tissue), a pen, BORDER or PADDING. ``saturation`` uint8 (h, w)
-    in 255ths, ``dyes`` float64 (n, 2): haematoxylin and eosin (optical density, natural logarithm) of the n pixels of
+    in 255ths, ``dyes`` float32 (n, 2): haematoxylin and eosin (optical density, natural logarithm) of the n pixels of
     tissue, row by row."""
 
     labels: UInt8Array
     saturation: UInt8Array
-    dyes: Float64Array
+    dyes: Float32Array
 
     @property
     def tissue(self) -> Mask:
@@ -56,8 +58,8 @@ def find_marks(rgb: UInt8Array, um_per_px: float) -> Marked:
     _label_pens(seen, labels)
     labels[tissue] = TISSUE
     densities = _densities(seen, tissue)
-    dyes: Float64Array = np.maximum(densities @ np.linalg.pinv(RUIFROK).T, 0)
-    labels[_folds(seen, tissue, np.column_stack([densities[:, 0], dyes[:, 1]]), um_per_px)] = FOLD
+    dyes: Float32Array = np.maximum(densities @ np.linalg.pinv(RUIFROK).T.astype(np.float32), 0)
+    labels[_folds(seen, tissue, (densities[:, 0], dyes[:, 1]), um_per_px)] = FOLD
     return Marked(labels, seen.saturation, dyes)
 
 
@@ -82,39 +84,44 @@ def _label_pens(seen: Seen, labels: UInt8Array) -> None:
     labels[seen.ink] = pen_of[inside]
 
 
-def _densities(seen: Seen, tissue: Mask) -> Float64Array:
-    """Optical density of the tissue in red, green and blue, float64 (n, 3)."""
+def _densities(seen: Seen, tissue: Mask) -> Float32Array:
+    """Optical density of the tissue in red, green and blue, float32 (n, 3)."""
     bare = seen.smooth[~tissue & ~seen.foreign]
-    light = np.median(bare, axis=0) if len(bare) > FEWEST_GLASS * tissue.size else np.array(USUAL_GLASS)
-    table = density_table(light.astype(np.float64))
-    densities: Float64Array = table[seen.smooth[tissue], np.arange(3)]
+    has_glass = len(bare) > FEWEST_GLASS * tissue.size
+    light = [typical(bare[:, channel]) for channel in range(3)] if has_glass else USUAL_GLASS
+    table, pixels = density_table(np.array(light)).astype(np.float32), seen.smooth[tissue]
+    densities: Float32Array = np.stack([table[:, one][pixels[:, one]] for one in range(3)], axis=1)
     return densities
 
 
-def _folds(seen: Seen, tissue: Mask, stain: Float64Array, um_per_px: float) -> Mask:
-    """``stain`` float64 (n, 2): what has to be more where tissue lies twice, as `FOLD_TIMES` says."""
+def _folds(seen: Seen, tissue: Mask, stain: Sequence[Float32Array], um_per_px: float) -> Mask:
+    """``stain`` float32 (n,) each: what has to be more where tissue lies twice, as `FOLD_TIMES` says."""
     if not tissue.any():
         return tissue
-    darkness = seen.saturation[tissue].astype(np.float64) - seen.smooth[tissue].max(axis=1)
-    measured = np.column_stack([darkness, stain])
+    darkness = seen.saturation[tissue].astype(np.float32) - seen.smooth.max(axis=2)[tissue]
     side_px = round(FOLD_MEAN_UM / um_per_px)
-    usual, around = np.median(measured, axis=0), _means(measured, tissue, side_px)
+    share = ndimage.uniform_filter(tissue.astype(np.float32), side_px, mode="constant")[tissue]
+    is_fold = _means(darkness, share, tissue, side_px) >= typical(darkness) + FOLD_ABOVE
+    for one in stain:
+        usual, around = typical(one), _means(one, share, tissue, side_px)
+        is_fold &= (around >= FOLD_TIMES * usual) & (around >= usual + FOLD_MORE)
     found = np.zeros_like(tissue)
-    more_of_both = (around[:, 1:] >= FOLD_TIMES * usual[1:]) & (around[:, 1:] >= usual[1:] + FOLD_MORE)
-    found[tissue] = (around[:, 0] >= usual[0] + FOLD_ABOVE) & more_of_both.all(axis=1)
+    found[tissue] = is_fold
     found = without_specks(found, SPECK_UM2 / um_per_px**2)
     if found.any() and side_px > 1:  # at its border the means have taken in what lies beside it
         found = ndimage.binary_dilation(found, iterations=side_px // 2, mask=tissue)
     return found
 
 
-def _means(values: Float64Array, tissue: Mask, side_px: int) -> Float64Array:
-    """Of each pixel of the tissue the mean over the tissue in a square around it, float64 (n, k) of (n, k): between
-    nuclei a fold is paler."""
-    means = np.empty_like(values)
-    share = ndimage.uniform_filter(tissue.astype(np.float64), side_px, mode="constant")[tissue]
-    for column in range(values.shape[1]):
-        plane = np.zeros(tissue.shape)
-        plane[tissue] = values[:, column]
-        means[:, column] = ndimage.uniform_filter(plane, side_px, mode="constant")[tissue] / share
+def _means(values: Float32Array, share: Float32Array, tissue: Mask, side_px: int) -> Float32Array:
+    """Of each pixel of the tissue the mean over the tissue in a square around it, of which that is the ``share``,
+    float32 (n,) of (n,): between nuclei a fold is paler."""
+    plane = np.zeros(tissue.shape, dtype=np.float32)
+    plane[tissue] = values
+    means: Float32Array = ndimage.uniform_filter(plane, side_px, mode="constant")[tissue] / share
     return means
+
+
+def typical(values: AnyArray) -> float:
+    """The median of one value or more, (n,); of very many of every k-th, which are MOST_OF_MEDIAN at least."""
+    return float(np.median(values[:: max(1, len(values) // MOST_OF_MEDIAN)]))
