@@ -18,7 +18,8 @@ if TYPE_CHECKING:
         LinearRegressor,
         LinearSurvival,
     )
-    from hypoxia_hpc.api.runs import Run, RunSlide, Submission
+    from hypoxia_hpc.api.run_slides import Heatmap, RunSlide
+    from hypoxia_hpc.api.runs import Run, Submission
     from hypoxia_hpc.api.slides import Level, Slide, open_slide
     from hypoxia_hpc.api.splitting import split
     from hypoxia_hpc.api.tiles import Tiles, tile
@@ -37,7 +38,8 @@ _HOMES = {
         "LinearRegressor",
         "LinearSurvival",
     ),
-    "api.runs": ("Run", "RunSlide", "Submission"),
+    "api.run_slides": ("Heatmap", "RunSlide"),
+    "api.runs": ("Run", "Submission"),
     "api.slides": ("Level", "Slide", "open_slide"),
     "api.splitting": ("split",),
     "api.tiles": ("Tiles", "tile"),
@@ -52,6 +54,7 @@ __all__ = [
     "Features",
     "FunnelMLP",
     "FunnelRegressor",
+    "Heatmap",
     "HypoxiaError",
     "InputError",
     "Level",

@@ -25,6 +25,8 @@ TESTED_IN = {
     "api.bags": "api/test_estimators.py",
     "api.features": "api/test_api_features.py",
     "api.regressors": "api/test_estimators.py",
+    "api.notebook": "api/test_api_runs.py",
+    "api.run_slides": "api/test_api_runs.py",
     "api.runs": "api/test_api_runs.py",
     "api.slides": "api/test_api_slides.py",
     "api.tiles": "api/test_api_tiles.py",

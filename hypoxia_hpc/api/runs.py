@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -13,10 +14,9 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from hypoxia_hpc import records
-from hypoxia_hpc.api.features import Features, stored_features
 from hypoxia_hpc.api.frames import jobs_frame, metrics_frame, read_predictions, slide_row
-from hypoxia_hpc.api.slides import Slide, open_slide
-from hypoxia_hpc.api.tiles import Tiles, stored_tiles
+from hypoxia_hpc.api.notebook import facts, or_words, table, words
+from hypoxia_hpc.api.run_slides import RunSlide
 from hypoxia_hpc.cohorts.scores import LABEL_RULES, LabelRule
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
@@ -34,13 +34,12 @@ from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.submit import plan_submission, submit
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
-from hypoxia_hpc.stores.features import open_features
-from hypoxia_hpc.stores.tiles import open_tiles
 from hypoxia_hpc.workers.shares import choose_slides
 from hypoxia_hpc.workers.slide_stage import StageOutcome
 
 Unit = Literal["tile", "slide", "patient"]
 FILES: Mapping[str, str] = {"tile": "tiles.parquet", "slide": "slides.csv", "patient": "patients.csv"}
+METRICS_SHOWN = 40  # in a notebook
 LOG = logging.getLogger("hypoxia_hpc")
 
 
@@ -50,46 +49,6 @@ class LoggedNotes(NoProgress):
     def note(self, text: str) -> None:
         """Log a line as a warning."""
         LOG.warning(text)
-
-
-@dataclass(frozen=True, slots=True)
-class RunSlide:
-    """One slide of a run: ``run["slide_id"]``.
-
-    Attributes:
-        slide_id: Its name in slides.csv.
-        path: The file.
-        patient_id: Its patient.
-        mpp: Micrometres per level 0 pixel as slides.csv says, or None.
-    """
-
-    slide_id: str
-    path: Path
-    patient_id: str
-    mpp: float | None
-    _run: directory.RunDir
-
-    def open(self) -> Slide:
-        """Open the file. Raises as :func:`hypoxia_hpc.open_slide`."""
-        return open_slide(self.path, mpp=self.mpp)
-
-    @property
-    def tiles(self) -> Tiles:
-        """Its tiles. Pixels are read when they are sliced: ``tiles.pixels[:16]``.
-
-        Raises SlideError (``damaged-store``: also where there is no store), MachineError."""
-        return stored_tiles(open_tiles(self._require(self._run.tiles(self.slide_id), "tile")))
-
-    @property
-    def features(self) -> Features:
-        """Its features by the present [extract] table, all of them. Raises as ``tiles``."""
-        name = self._run.config().extract.name
-        return stored_features(open_features(self._require(self._run.features(name, self.slide_id), "extract")))
-
-    def _require(self, store: Path, stage: str) -> Path:
-        if not store.exists():
-            raise NotReadyError(f"{store} does not exist", remedy=f"run.{stage}(), or see run.slides for the reason")
-        return store
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +320,28 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.root}: {some(len(self), 'slide')}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far the slides are, and the metrics of patients."""
+        return words(f"Run {self.root}") + or_words(self._state_html) + or_words(self._metrics_html)
+
+    def _state_html(self) -> str:
+        slides = self.slides
+        counts = Counter(zip(slides["stage"], slides["status"], strict=True))
+        return facts((f"{stage}: {status}", some(n, "slide")) for (stage, status), n in sorted(counts.items()))
+
+    def _metrics_html(self) -> str:
+        if not self._dir.metrics_file.exists():
+            return words("No metrics yet: run.evaluate().")
+        shown = self.metrics.query("level == 'patient' and set not in ('train', 'valid')")
+        if not len(shown):
+            return words("No metrics of test patients.")
+        rows = (
+            (one.model, one.set, one.metric, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}", one.n)
+            for one in shown.head(METRICS_SHOWN).itertuples()
+        )
+        more = f"{len(shown) - METRICS_SHOWN:,} more in run.metrics." if len(shown) > METRICS_SHOWN else ""
+        return table(("model", "set", "metric", "value", "interval", "n"), rows) + (words(more) if more else "")
 
     def _chosen(self, slide_ids: Sequence[str]) -> list[records.Slide]:
         return choose_slides(self._dir.slides(), records.Share(), slide_ids)

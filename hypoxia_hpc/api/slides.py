@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import operator
 import os
@@ -17,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hypoxia_hpc.api.notebook import facts, or_words, picture, words
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
 from hypoxia_hpc.errors import InputError, SlideError, some
@@ -25,7 +24,7 @@ from hypoxia_hpc.slides.opening import OpenedSlide, opened_slide
 from hypoxia_hpc.tiling.plan import FINEST_SCALE, MppSource, resolve_mpp, sane_mpp
 from hypoxia_hpc.tiling.windows import plan_window
 
-SHOWN_PX = 320  # of the thumbnail in a notebook
+SHOWN_PX, JPEG_QUALITY = 320, 85  # of the thumbnail in a notebook
 
 
 class Level(NamedTuple):
@@ -216,9 +215,9 @@ class Slide:
             ("vendor", self.vendor),
             ("levels", " · ".join(f"{one.size[0]} x {one.size[1]}" for one in self.levels)),
         ]
-        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
-        picture = "" if self._opened is None else f'<img alt="thumbnail" src="{_data_url(self.thumbnail(SHOWN_PX))}">'
-        return f"<table>{cells}</table>{picture}"
+        if self._opened is None:
+            return facts(rows) + words("The slide is closed: no thumbnail.")
+        return facts(rows) + or_words(lambda: picture(_jpeg(self.thumbnail(SHOWN_PX)), "jpeg", "thumbnail"))
 
 
 @contextmanager
@@ -244,12 +243,12 @@ def _resolution(slide: Slide) -> str:
     return "mpp unknown" if slide.mpp is None else f"{slide.mpp:g} µm/px (from {slide.mpp_source})"
 
 
-def _data_url(pixels: UInt8Array) -> str:
+def _jpeg(pixels: UInt8Array) -> bytes:
     from PIL import Image
 
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(encoded.getvalue()).decode()}"
+    Image.fromarray(pixels).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    return encoded.getvalue()
 
 
 def _pair(values: Any, name: str) -> tuple[int, int]:

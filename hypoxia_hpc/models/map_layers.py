@@ -74,6 +74,15 @@ class Layer:
     slides: Callable[[], Iterator[tuple[str, pd.DataFrame | None]]]
 
 
+def refuse_images(run: RunDir) -> None:
+    """Raises InputError where the tiles are of images in folders."""
+    if any(slide.images for slide in run.slides()):
+        raise InputError(
+            f"the tiles of {run.root} are of images in folders, which have no place on a slide",
+            remedy="hypoxia-hpc export RUN --to csv has what is said of each tile",
+        )
+
+
 def prediction_layer(run: RunDir, model: str) -> Layer:
     """What ``model`` (empty: the leading one) says of tiles. Raises InputError for one without predictions,
     NotReadyError where there are none, or damaged ones."""

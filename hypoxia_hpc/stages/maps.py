@@ -12,7 +12,7 @@ import pandas as pd
 from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
-from hypoxia_hpc.models.map_layers import Layer, Picture, phenotype_layer, prediction_layer, tissue_layer
+from hypoxia_hpc.models.map_layers import Layer, Picture, phenotype_layer, prediction_layer, refuse_images, tissue_layer
 from hypoxia_hpc.models.predictions import TILES_FILE
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
@@ -71,11 +71,7 @@ def maps(
 
 
 def _layer(run: RunDir, of: Drawn, model: str) -> Layer:
-    if any(slide.images for slide in run.slides()):
-        raise InputError(
-            f"the tiles of {run.root} are of images in folders, which have no place on a slide",
-            remedy="hypoxia-hpc export RUN --to csv has what is said of each tile",
-        )
+    refuse_images(run)
     if of == "predictions":
         return prediction_layer(run, model)
     if model:

@@ -14,7 +14,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, render_config
 from hypoxia_hpc.config.heads.registry import is_on_pixels
 from hypoxia_hpc.errors import MachineError, NotReadyError, SlideError, Stopped, some_names
-from hypoxia_hpc.models.contact_sheets import contact_sheet
+from hypoxia_hpc.models.contact_sheets import kept_tiles_jpeg
 from hypoxia_hpc.models.criteria import CRITERIA
 from hypoxia_hpc.models.outside import predicted_metrics
 from hypoxia_hpc.models.predictions import predictions_digest
@@ -26,7 +26,7 @@ from hypoxia_hpc.networks.heads.saved import ModelRecord, damaged, read_record
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
-from hypoxia_hpc.records import Json, Receipt, Slide, Tiles, UInt8Array
+from hypoxia_hpc.records import Json, Receipt, Slide
 from hypoxia_hpc.reports.content import flow_steps, left_out_of
 from hypoxia_hpc.reports.data import (
     Curves,
@@ -42,7 +42,6 @@ from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import lead_model
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
-from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import device_time_of
 from hypoxia_hpc.runs.directory import RunDir
@@ -55,18 +54,15 @@ from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, odd_slides, run_spec
 from hypoxia_hpc.runs.survey import Survey, survey_run
-from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slurm.spent import spent_of_run
 from hypoxia_hpc.stores.attributes import (
     SlideHeader,
     TileAttributes,
     read_feature_attributes,
     read_tile_attributes,
-    tile_attributes,
     why_left_out,
 )
 from hypoxia_hpc.stores.commit import committing_directory
-from hypoxia_hpc.stores.tiles import open_tiles
 
 STAGE = "report"
 THUMBNAIL_PX = 800
@@ -279,24 +275,13 @@ def _slide_row(state: SlideState, tiles: TileAttributes | None, thumbnail: bytes
 def _thumbnail(run: RunDir, slide: Slide, missing: dict[str, list[str]]) -> bytes | None:
     """None where the slide or its store can no longer be read: added to ``missing``, the report is still made."""
     try:
-        tiles = open_tiles(run.tiles(slide.slide_id))
-        made = tile_attributes(tiles.attributes)
-        pixels = _seen(slide, tiles, made)
+        shown = kept_tiles_jpeg(run, slide, THUMBNAIL_PX)
     except SlideError as error:
         missing.setdefault(error.reason, []).append(slide.slide_id)
         return None
-    if made.slide.size_l0 is None or made.plan.side_l0 is None:
+    if shown is None:
         missing.setdefault("their tile stores do not say where tiles lie", []).append(slide.slide_id)
-        return None
-    return draw_kept_tiles(pixels, made.slide.size_l0, tiles.xy, made.plan.side_l0)
-
-
-def _seen(slide: Slide, tiles: Tiles, made: TileAttributes) -> UInt8Array:
-    """The whole slide or all images of a patient, small. Raises SlideError."""
-    if slide.images and made.slide.size_l0 is not None:
-        return contact_sheet(tiles, made.slide.size_l0, THUMBNAIL_PX)
-    with opened_slide(slide.path) as opened:
-        return opened.read_thumbnail(THUMBNAIL_PX)
+    return shown
 
 
 def _quarantined(state: SlideState) -> QuarantinedSlide:

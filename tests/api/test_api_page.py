@@ -89,7 +89,17 @@ def test_every_example_prints_what_the_page_says(followed: Followed) -> None:
 
 def test_the_page_names_all_that_is_exported() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    classes_of_results = {"Features", "Level", "RunSlide", "Slide", "Stopped", "Submission", "Tiles", "__version__"}
+    classes_of_results = {
+        "Features",
+        "Heatmap",
+        "Level",
+        "RunSlide",
+        "Slide",
+        "Stopped",
+        "Submission",
+        "Tiles",
+        "__version__",
+    }
     assert [name for name in hx.__all__ if f"hx.{name}" not in text and name not in classes_of_results] == []
 
 

@@ -205,3 +205,34 @@ def test_a_plan_for_slurm_sends_and_writes_nothing(made: hx.Run) -> None:
     assert "--dependency=afterany:${train_0}" in planned.commands[1]
     assert planned.script.startswith("#!/")
     assert sorted(made.root.rglob("*")) == before
+
+
+def test_a_run_and_its_slides_show_themselves_in_a_notebook(two_slides: tuple[hx.Run, Heard]) -> None:
+    run, _ = two_slides
+    page = run._repr_html_()
+    assert "<th>extract: todo</th><td>1 slide</td>" in page and "<th>tile: quarantined</th>" in page
+    assert "No metrics yet" in page
+    good, bad = (run[name]._repr_html_() for name in ("good", "bad"))
+    assert "16 tiles kept" in good and good.count('src="data:image/jpeg;base64,') == 1 and len(good) < 300_000
+    assert "No tiles yet" in bad and "<img" not in bad
+
+
+def test_a_notebook_shows_metrics_and_what_a_model_says_of_a_slide(made: hx.Run, tmp_path: Path) -> None:
+    """Names are text, and what cannot be read is said in its place."""
+    run = hx.Run(shutil.copytree(made.root, tmp_path / "<b>run"))
+    slide = next(iter(run))
+    with pytest.raises(hx.NotReadyError, match="has no predictions"):
+        run[slide].heatmap()
+    run.train()
+    run.evaluate()
+    page = run._repr_html_()
+    assert "<td>logistic</td><td>test</td><td>roc_auc</td>" in page and "&lt;b&gt;run" in page and "<b>" not in page
+    shown = run[slide].heatmap()
+    assert (shown.slide_id, shown.model) == (slide, "logistic")
+    assert shown._repr_html_().count('src="data:image/png;base64,iVBOR') == 1 and len(shown._repr_html_()) < 300_000
+    assert "does not exist" in run[slide]._repr_html_() and "<img" not in run[slide]._repr_html_()
+    shutil.rmtree(run.root / "tiles" / f"{slide}.zarr")
+    with pytest.raises(hx.NotReadyError, match="its tile store is gone"):
+        run[slide].heatmap()
+    run.root.joinpath("metrics.json").write_text("{}")
+    assert "metrics.json is not there, or damaged" in run._repr_html_()
