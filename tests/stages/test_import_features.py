@@ -208,3 +208,6 @@ def test_the_command(tmp_path: Path, hypoxia: Callable[..., subprocess.Completed
     refused = hypoxia("import-features", run.root, tmp_path / "none")
     assert refused.returncode == 2 and "does not exist" in refused.stderr
     assert hypoxia("tile", run.root).returncode == 2
+    assert (
+        f"To try them again: hypoxia-hpc import-features {run.root} DIR --retry" in hypoxia("status", run.root).stdout
+    )

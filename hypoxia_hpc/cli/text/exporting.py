@@ -36,7 +36,8 @@ def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
     there = f", of which {made.n_there:,} were there" if made.n_there else ""
     yield f"{made.folder}: {some(made.n_maps, 'map')} of {made.what}{there}"
     if made.left_out:
-        yield f"no map, for want of a tile store: {some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
+        slides = f"{some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
+        yield f"no map, since no tile store says how large the slide is: {slides}"
         yield f"remedy: hypoxia-hpc tile {shlex.quote(str(run))}, then the same command again"
 
 

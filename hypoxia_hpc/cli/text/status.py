@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from hypoxia_hpc.cli.text.stages import quarantined_text, reasons, remarks_text
 from hypoxia_hpc.cli.text.words import amount, cut_table, duration, ranges, table
+from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.errors import some, some_names
+from hypoxia_hpc.records import SlideSource
 from hypoxia_hpc.runs.stages import stages_of
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.process_health import ProcessHealth
     from hypoxia_hpc.monitoring.status import RunStatus, StageStatus
-    from hypoxia_hpc.records import StageUsage
+    from hypoxia_hpc.records import Receipt, StageUsage
     from hypoxia_hpc.runs.device_time import DeviceTime
     from hypoxia_hpc.slurm.jobs import Jobs
     from hypoxia_hpc.slurm.queue import FailedJob, Queued, Sent
@@ -307,4 +309,12 @@ def _quarantined(state: RunStatus, run: str) -> Iterator[str]:
     yield f"\n{some(len(receipts), 'slide')} quarantined: {reasons(receipts)}"
     yield from quarantined_text(state.quarantined)
     first, *others = (stage.name for stage in stages_of("slide"))
-    yield f"\nTo try them again: hypoxia-hpc {first} {shlex.quote(run)} --retry (or {', '.join(others)})"
+    again = f"hypoxia-hpc {first} {shlex.quote(run)} --retry (or {', '.join(others)})"
+    if any(_is_imported(receipt) for receipt in receipts):
+        again = f"hypoxia-hpc import-features {shlex.quote(run)} DIR --retry"
+    yield f"\nTo try them again: {again}"
+
+
+def _is_imported(receipt: Receipt) -> bool:
+    """Is it of a slide whose features were to come from another tool?"""
+    return isinstance(receipt.details, SlideSource) and receipt.details.fingerprint.startswith(IMPORTED)
