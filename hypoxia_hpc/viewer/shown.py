@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hypoxia_hpc.cohorts.naming import derived_ids
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.outcomes.outcome import Outcome
+from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, open_plain
 from hypoxia_hpc.records import Json, Patient, Slide
 from hypoxia_hpc.reports.data import CohortPatient, PatientPrediction
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.quality import TABLE
 
 KEY_DIGITS = 16
 
@@ -21,7 +23,8 @@ KEY_DIGITS = 16
 class ShownSlide:
     """A row of the list of slides; what is not known is empty or None. ``key`` stands in paths, ``slide_id`` in links.
     ``set_name``, ``label``, ``call`` and ``values`` (what the leading model says) are those of the patient;
-    ``is_wrong`` where ``call`` is another class than ``label``. ``mpp``: of slides.csv, in µm per pixel."""
+    ``is_wrong`` where ``call`` is another class than ``label``. ``quality``: what stands out, by
+    `hypoxia-hpc quality`. ``mpp``: of slides.csv, in µm per pixel."""
 
     key: str
     slide_id: str
@@ -33,6 +36,7 @@ class ShownSlide:
     call: str = ""
     values: tuple[float, ...] = ()
     is_wrong: bool | None = None
+    quality: str = ""
     mpp: float | None = None
 
     def as_json(self) -> Json:
@@ -105,13 +109,29 @@ def shown_run(run: RunDir) -> Shown:
             remedy="hypoxia-hpc report RUN shows them",
         )
     known, said, model, note = _said(run, slides)
-    outcome = run.outcome()
+    outcome, quality = run.outcome(), _quality(run)
     rows = [
-        _row(key, slide, known.get(slide.patient_id), said.get(slide.patient_id), outcome)
+        replace(
+            _row(key, slide, known.get(slide.patient_id), said.get(slide.patient_id), outcome),
+            quality=quality.get(slide.slide_id, ""),
+        )
         for key, slide in zip(new_keys(len(slides)), slides, strict=True)
     ]
     outputs = outcome.outputs if said else ()
     return Shown(_printable(run.root.absolute().name), tuple(rows), run, model, outputs, note)
+
+
+def _quality(run: RunDir) -> dict[str, str]:
+    """What stands out of each slide that was measured; of none where the table is not there, or damaged."""
+    import pandas as pd
+
+    try:
+        with open_plain(run.root / "quality" / TABLE, MOST_PREDICTIONS_BYTES) as opened:
+            table = pd.read_csv(opened, dtype=str, keep_default_na=False)
+        words = table["stands_out"].where(table["reason"] == "", "not measured")
+        return dict(zip(table["slide_id"], words.where(words != "", "nothing stands out"), strict=True))
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _said(

@@ -40,6 +40,18 @@ def test_a_run_half_done_shows_its_slides_and_says_what_to_do(tmp_path: Path) ->
     assert status == HTTPStatus.NOT_FOUND and b"S00-0.svs" in said, "a slide that was moved is named"
 
 
+def test_what_stands_out_in_quality_is_shown_where_it_was_measured(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []}, n_patients=4)
+    table = run.root / "quality" / "quality.csv"
+    table.parent.mkdir()
+    first, second, third, *_ = (slide.slide_id for slide in run.slides())
+    table.write_text(f"slide_id,stands_out,reason\n{first},blurred pen,\n{second},,\n{third},,unreadable\n")
+    found = [slide.quality for slide in shown_at(run.root).slides]
+    assert found[:3] == ["blurred pen", "nothing stands out", "not measured"] and not any(found[3:])
+    table.write_bytes(b"\xff\x00")
+    assert not any(slide.quality for slide in shown_at(run.root).slides)
+
+
 def test_keys_are_new_in_every_viewer() -> None:
     first, second = new_keys(20), new_keys(20)
     assert len({*first, *second}) == 40 and all(re.fullmatch("[0-9a-f]{16}", key) for key in first)

@@ -3,7 +3,7 @@
    a server would answer. */
 
 const byId = id => document.getElementById(id);
-const FILTERS = ["set_name", "label", "call", "is_wrong"];
+const FILTERS = ["set_name", "label", "call", "is_wrong", "quality"];
 const ERRORS = { true: "wrong", false: "right", null: "not known" };
 const state = { shown: null, list: [], slide: null, described: null, overlay: "", fade: 0.6, hidden: false, viewer: null,
   image: null, asked: 0 };
@@ -27,6 +27,7 @@ function saidOf(slide) {
   const value = slide.values.length === 1 ? ` (${slide.values[0].toFixed(2)})` : "";
   if (slide.call) parts.push(`predicted ${slide.call}${value}`);
   else if (slide.values.length) parts.push(`predicted ${slide.values.map(one => one.toFixed(2)).join(", ")}`);
+  if (slide.quality && slide.quality !== "nothing stands out") parts.push(`quality: ${slide.quality}`);
   return parts.filter(Boolean).join(" · ");
 }
 
