@@ -220,6 +220,7 @@ function swatches(colours, width, height) {
   picture.setAttribute("width", width);
   picture.setAttribute("height", height);
   picture.setAttribute("aria-hidden", "true");
+  picture.setAttribute("shape-rendering", "crispEdges");
   colours.forEach((colour, at) => {
     const one = document.createElementNS(SVG, "rect");
     for (const [name, value] of Object.entries({ x: at, y: 0, width: 1.02, height: 1, fill: colour })) {
