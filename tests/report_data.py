@@ -119,7 +119,7 @@ def _galleries() -> GalleriesShown:
         GalleryTile("<b>S2</b>", "P2", 1200, 600, "hypoxic 0.98", "hypoxic", "hypoxic"),
     )
     gallery = Gallery("highest", "Highest probability of hypoxic", "A note.", tiles)
-    return GalleriesShown("tanh", "24 test patients", 3, (gallery,), {"slide-gone": ("<b>S2</b>",)})
+    return GalleriesShown("tanh", "24 test patients", (gallery,), {"slide-gone": ("<b>S2</b>",)})
 
 
 def _history(head: str, epochs: int, pace: float) -> Curves:

@@ -70,6 +70,7 @@ TESTED_IN = {
     "models.importing": "imports/test_importing.py",
     "cli.importing": "stages/test_import_features.py",
     "cli.text.importing": "stages/test_import_features.py",
+    "stages.gallery": "stages/test_maps.py",
     "models.tile_predictions": "stages/test_maps.py",
     "reports.rendering": "reports/test_page.py",
     "reports.quality_maps": "reports/test_quality.py",

@@ -37,7 +37,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
         ),
         "Look, and take it elsewhere": (
             *(viewing.view, exporting.preview, exporting.quality),
-            *(exporting.maps, exporting.export),
+            *(exporting.maps, exporting.gallery, exporting.export),
         ),
         "Checks": (checking.doctor, checking.verify, checking.weights, backbones.backbones),
     }

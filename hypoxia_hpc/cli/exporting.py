@@ -1,4 +1,4 @@
-"""Verbs that show slides and results, and take them elsewhere: preview, quality, maps, export."""
+"""Verbs that show slides and results, and take them elsewhere: preview, quality, maps, gallery, export."""
 
 from __future__ import annotations
 
@@ -81,6 +81,31 @@ def maps(run: Path, of: Drawn, model: str) -> int:
 
     made = draw_maps(existing_run(run), of=of, model=model, progress=progress(), stop=STOP)
     say_blocks(mapped_text(made, run))
+    return EXIT_NOT_READY if made.left_out else 0
+
+
+@click.command(short_help="The tiles that stand out, with their pixels and places: a page, RUN/gallery.html.")
+@RUN
+@click.option("--slide", "wanted", multiple=True, metavar="ID", help="This slide by itself; up to 8.  [the cohort]")
+@click.option("--model", default="", metavar="HEAD", help="By whose predictions.  [the leading one]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The page.  [RUN/gallery.html]"
+)
+def gallery(run: Path, wanted: tuple[str, ...], model: str, out: Path | None) -> int:
+    """The tiles with the highest and the lowest predictions, of false positives and false negatives, and with the most
+    attention: one page, for any browser, with their pixels and their places on the slides.
+
+    \b
+    Of a cohort, as in the report:  hypoxia-hpc gallery RUN --model attention
+    Of a slide:                     hypoxia-hpc gallery RUN --slide ID
+
+    Of a cohort it shows patients that no model was trained on, with one tile of each, up to three where they are few.
+    """
+    from hypoxia_hpc.cli.text.exporting import gallery_text
+    from hypoxia_hpc.stages.gallery import gallery as make_gallery
+
+    made = make_gallery(existing_run(run), wanted, model=model, page=out, progress=progress())
+    say_blocks(gallery_text(made))
     return EXIT_NOT_READY if made.left_out else 0
 
 

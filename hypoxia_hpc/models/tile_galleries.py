@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from hypoxia_hpc.analysis.extremes import Extremes, ExtremeTile
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.models.galleries import jpeg, slide_pictures
-from hypoxia_hpc.models.predictions import TILES_FILE
+from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
 from hypoxia_hpc.models.tile_predictions import PLACE, each_slide
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
@@ -21,12 +21,14 @@ from hypoxia_hpc.reports.data import GalleriesShown, Gallery, GalleryTile, Patie
 from hypoxia_hpc.reports.gallery_plan import (
     ATTENDED,
     OF_PATIENT,
+    SETS,
     SHOWN,
     Ask,
     attention_ask,
     error_asks,
     extreme_asks,
     shown_patients,
+    slide_words,
     tile_words,
 )
 from hypoxia_hpc.runs.directory import RunDir
@@ -60,29 +62,77 @@ def galleries_of(
         return None
     asks = [*extreme_asks(outcome, patients), *error_asks(outcome, patients), attention_ask(patients)]
     slides = {one.slide_id: one for one in run.slides()}
-    chosen = _chosen(run, model, outcome, asks, slides, patients)
-    seen, unread = _seen(run, config.tile, slides, chosen)
+    tiles = each_slide(run, model, [*outcome.outputs, ATTENTION])
+    of_cohort = _Cohort(outcome, patients, slides)
+    return _shown(run, config.tile, of_cohort, model, who, asks, _chosen(of_cohort, asks, tiles, OF_PATIENT), progress)
+
+
+def galleries_of_slides(
+    run: RunDir,
+    config: RunConfig,
+    outcome: Outcome,
+    model: str,
+    rows: Sequence[PatientPrediction],
+    slides: Sequence[Slide],
+    progress: Progress,
+) -> dict[str, GalleriesShown]:
+    """Tiles of each of these slides by itself, of any set; slides of which ``model`` says nothing are left out. Raises
+    as `galleries_of`."""
+    patients = {row.patient_id: row for row in rows if row.model == model and row.set_name not in SETS}
+    patients |= shown_patients(rows, model, in_folds=False)[1]
+    table = tiles_of_slides(run.predictions / TILES_FILE, [one.slide_id for one in slides])
+    by_slide = dict(list(table[table["model"] == model].groupby("slide_id")))
+    found = {}
+    for slide in slides:
+        owner, tiles = patients.get(slide.patient_id), by_slide.get(slide.slide_id)
+        if owner is None or tiles is None:
+            continue
+        of_slide = _Cohort(outcome, {owner.patient_id: owner}, {slide.slide_id: slide})
+        asks = [*extreme_asks(outcome, of_slide.patients), attention_ask(of_slide.patients)]
+        chosen = _chosen(of_slide, asks, [(slide.slide_id, tiles)], SHOWN)
+        found[slide.slide_id] = _shown(
+            run, config.tile, of_slide, model, slide_words(slide.slide_id, owner), asks, chosen, progress
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Cohort:
+    """Whose tiles are shown."""
+
+    outcome: Outcome
+    patients: Mapping[str, PatientPrediction]
+    slides: Mapping[str, Slide]
+
+
+def _shown(
+    run: RunDir,
+    table: TileTable,
+    cohort: _Cohort,
+    model: str,
+    who: str,
+    asks: Sequence[Ask],
+    chosen: Chosen,
+    progress: Progress,
+) -> GalleriesShown:
+    seen, unread = _seen(run, table, cohort.slides, chosen)
     for why, names in unread.items():
         progress.note(f"no pictures of tiles from slides, {why}: {len(names):,} ({some_names(names)})")
-    galleries = [_gallery(ask, outcome, chosen[ask.name], patients, seen) for ask in asks]
-    return GalleriesShown(model, who, OF_PATIENT, tuple(one for one in galleries if one.tiles), unread)
+    galleries = [_gallery(ask, cohort, chosen[ask.name], seen) for ask in asks]
+    return GalleriesShown(model, who, tuple(one for one in galleries if one.tiles), unread)
 
 
 def _chosen(
-    run: RunDir,
-    model: str,
-    outcome: Outcome,
-    asks: Sequence[Ask],
-    slides: Mapping[str, Slide],
-    patients: Mapping[str, PatientPrediction],
+    cohort: _Cohort, asks: Sequence[Ask], tiles_of: Iterable[tuple[str, pd.DataFrame]], of_patient: int
 ) -> dict[str, list[ExtremeTile]]:
     """The tiles of each gallery, by its name."""
-    found = {ask.name: Extremes(ask.sign, SHOWN, OF_PATIENT) for ask in asks}
-    for slide_id, tiles in each_slide(run, model, [*outcome.outputs, ATTENTION]):
-        owner = patients.get(slides[slide_id].patient_id) if slide_id in slides else None
+    found = {ask.name: Extremes(ask.sign, SHOWN, of_patient) for ask in asks}
+    for slide_id, tiles in tiles_of:
+        slide = cohort.slides.get(slide_id)
+        owner = None if slide is None else cohort.patients.get(slide.patient_id)
         if owner is None:
             continue
-        said, xy_l0 = _said(tiles, outcome, owner), tiles[[*PLACE]].to_numpy(dtype=np.int64)
+        said, xy_l0 = _said(tiles, cohort.outcome, owner), tiles[[*PLACE]].to_numpy(dtype=np.int64)
         for ask in asks:
             if owner.patient_id in ask.outputs:
                 values = said[:, ask.outputs[owner.patient_id]]
@@ -98,15 +148,12 @@ def _said(tiles: pd.DataFrame, outcome: Outcome, owner: PatientPrediction) -> Fl
 
 
 def _gallery(
-    ask: Ask,
-    outcome: Outcome,
-    tiles: Sequence[ExtremeTile],
-    patients: Mapping[str, PatientPrediction],
-    seen: Mapping[tuple[str, int, int], _Seen],
+    ask: Ask, cohort: _Cohort, tiles: Sequence[ExtremeTile], seen: Mapping[tuple[str, int, int], _Seen]
 ) -> Gallery:
+    outcome = cohort.outcome
     shown = []
     for tile in tiles:
-        owner = patients[tile.patient_id]
+        owner = cohort.patients[tile.patient_id]
         truth = "" if owner.label is None else outcome.shown(owner.label)
         of_store = seen.get((tile.slide_id, tile.x_l0, tile.y_l0), _Seen("", None, None))
         shown.append(

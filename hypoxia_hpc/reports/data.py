@@ -143,12 +143,11 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class GalleriesShown:
-    """Of what one ``model`` says of the tiles of some patients (``who``, in words). ``of_patient``: at most so many
-    tiles of a gallery are of one patient. ``unread``: slides without pictures, by the reason."""
+    """Of what one ``model`` says of the tiles of some patients (``who``, in words). ``unread``: slides without
+    pictures, by the reason."""
 
     model: str
     who: str
-    of_patient: int
     galleries: tuple[Gallery, ...]
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)
 

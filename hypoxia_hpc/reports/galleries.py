@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
 
 import numpy as np
 
+from hypoxia_hpc.errors import some_names
 from hypoxia_hpc.records import Int64Array
 from hypoxia_hpc.reports.data import GalleriesShown, Gallery, GalleryTile, SlideOutline
+from hypoxia_hpc.reports.rendering import code, digest, environment
 from hypoxia_hpc.reports.slide_maps import row_path
+from hypoxia_hpc.reports.text import thousands
 
 # Cells of the longer side of a small map, and the least side of the mark on it.
 MAP_CELLS, MARK_CELLS = 48, 3.0
@@ -19,20 +23,18 @@ MAP_CELLS, MARK_CELLS = 48, 3.0
 
 @dataclass(frozen=True, slots=True)
 class ShownTile:
-    """``path``: of its picture beside the page, empty without one. ``map``: markup made here, empty without a place."""
+    """``source``: of its picture, a path beside the page or a part of it; empty without one. ``map``: markup made here,
+    empty without a place."""
 
     tile: GalleryTile
-    path: str
+    source: str
     map: str
 
 
 def shown_galleries(shown: GalleriesShown | None) -> list[tuple[Gallery, list[ShownTile]]]:
-    """Each gallery with its tiles."""
+    """Each gallery with its tiles, whose pictures lie beside the page."""
     numbers = count(1)  # of pictures, for no name becomes a path
-    return [
-        (gallery, [ShownTile(tile, _path(tile, numbers), _map(tile)) for tile in gallery.tiles])
-        for gallery in (shown.galleries if shown is not None else ())
-    ]
+    return _galleries(shown, lambda _: f"galleries/{next(numbers):04d}.jpg")
 
 
 def gallery_pictures(shown: GalleriesShown | None) -> Iterator[tuple[str, bytes]]:
@@ -40,11 +42,32 @@ def gallery_pictures(shown: GalleriesShown | None) -> Iterator[tuple[str, bytes]
     for _, tiles in shown_galleries(shown):
         for one in tiles:
             if one.tile.picture is not None:
-                yield one.path, one.tile.picture
+                yield one.source, one.tile.picture
 
 
-def _path(tile: GalleryTile, numbers: Iterator[int]) -> str:
-    return "" if tile.picture is None else f"galleries/{next(numbers):04d}.jpg"
+def gallery_page(title: str, pages: Sequence[GalleriesShown]) -> str:
+    """A page of its own, with all pictures in it, a section for each of ``pages`` (one or more)."""
+    css, templates = code("page.css"), environment()
+    templates.filters["thousands"] = thousands
+    templates.globals["some_names"] = some_names
+    return templates.get_template("gallery_page.html").render(
+        title=title,
+        pages=[(one, _galleries(one, _data_url)) for one in pages],
+        css=css,
+        css_hash=digest(css),
+    )
+
+
+def _data_url(picture: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+
+
+def _galleries(shown: GalleriesShown | None, source: Callable[[bytes], str]) -> list[tuple[Gallery, list[ShownTile]]]:
+    def shown_tile(tile: GalleryTile) -> ShownTile:
+        return ShownTile(tile, "" if tile.picture is None else source(tile.picture), _map(tile))
+
+    galleries = shown.galleries if shown is not None else ()
+    return [(gallery, [shown_tile(tile) for tile in gallery.tiles]) for gallery in galleries]
 
 
 def _map(tile: GalleryTile) -> str:

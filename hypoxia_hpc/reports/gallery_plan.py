@@ -47,6 +47,12 @@ def shown_patients(
     return "", {}
 
 
+def slide_words(slide_id: str, owner: PatientPrediction) -> str:
+    """A slide, and whether the models have seen its patient, as those of training and validation patients have."""
+    who = SETS.get(owner.set_name, "patient whom the models were trained or chosen by")
+    return f"slide {slide_id}, of {owner.patient_id}, a {who}".replace("a outside", "an outside")
+
+
 def extreme_asks(outcome: Outcome, patients: Collection[str]) -> Iterator[Ask]:
     """Highest and lowest of one output; of several classes the surest tiles of each."""
     if isinstance(outcome, NamedClasses) and len(outcome.outputs) > 1:

@@ -13,6 +13,7 @@ from hypoxia_hpc.reports.compare import side_by_side
 from hypoxia_hpc.reports.data import ReportData, SlideRow
 from hypoxia_hpc.reports.figures import Figure, TrainingFigure, training_figures
 from hypoxia_hpc.reports.galleries import gallery_pictures, shown_galleries
+from hypoxia_hpc.reports.gallery_plan import OF_PATIENT
 from hypoxia_hpc.reports.kinds.registry import KINDS
 from hypoxia_hpc.reports.lead import BASELINES, lead_model, who_is_measured
 from hypoxia_hpc.reports.left_out import left_out_table
@@ -179,6 +180,7 @@ def _context(data: ReportData, drawings: Drawings) -> dict[str, Any]:
         "galleries": shown_galleries(data.galleries),
         "quality_rule": rule_of(data.quality),
         "said_of": said_of,
+        "of_patient": OF_PATIENT,
     }
 
 

@@ -89,6 +89,10 @@ RUN_ELSEWHERE = {
     "hypoxia-hpc view RUN --export DIR --slide ID": ("tests/viewer/test_static.py", ['"--export", folder, "--slide"']),
     "make viewer": (CI, ["make viewer"]),
     "hypoxia-hpc maps RUN": ("tests/stages/test_maps.py", ['hypoxia("maps", run.root, "--model", "logistic")']),
+    "hypoxia-hpc gallery RUN --slide SLIDE_ID": (
+        "tests/stages/test_maps.py",
+        ['hypoxia("gallery", run.root, "--slide"'],
+    ),
     "hypoxia-hpc maps RUN --of phenotypes": (
         "tests/stages/test_maps.py",
         ['hypoxia("maps", run.root, "--of", "phenotypes")'],

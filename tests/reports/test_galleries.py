@@ -8,7 +8,7 @@ import numpy as np
 from report_data import page_of
 
 from hypoxia_hpc.reports.data import ReportData, SlideOutline
-from hypoxia_hpc.reports.galleries import slide_map
+from hypoxia_hpc.reports.galleries import gallery_page, slide_map
 
 
 def section(page: str) -> str:
@@ -53,3 +53,11 @@ def test_a_tile_smaller_than_a_cell_is_drawn_and_its_mark_is_seen() -> None:
     drawn = slide_map(outline, 99_990, 49_990)
     assert 'd="M47 23h1v1h-1z"' in drawn
     assert 'width="3.0" height="3.0"' in drawn
+
+
+def test_a_page_of_its_own_has_all_in_it_and_names_are_text(full_report: ReportData) -> None:
+    assert full_report.galleries is not None
+    page = gallery_page("<i>run</i>", [full_report.galleries])
+    assert page.count('src="data:image/jpeg;base64,') == 1 and 'src="galleries' not in page
+    assert "<i>run" not in page and "<b>S2" not in page and "&lt;b&gt;S2&lt;/b&gt;" in page
+    assert "<script" not in page and "24 test patients" in page

@@ -25,6 +25,7 @@ from hypoxia_hpc.reports.data import GalleriesShown
 from hypoxia_hpc.reports.heatmaps import STRIP_PX
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.gallery import gallery as make_gallery
 from hypoxia_hpc.stages.maps import Drawn, Mapped, maps
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
@@ -154,6 +155,42 @@ def test_tiles_of_slides_that_are_gone_stay_in_the_gallery_without_a_picture(run
     assert found.unread["damaged-store"] == [gone] and kept not in found.unread["slide-gone"]
 
 
+def made_gallery(run: RunDir, page: Path, *wanted: str) -> tuple[str, tuple[str, ...]]:
+    made = make_gallery(run, wanted, model="attention", page=page, progress=NoProgress())
+    return made.page.read_text(encoding="utf-8"), made.left_out
+
+
+def test_a_page_of_a_slide_has_its_own_tiles_whatever_set_it_is_in(run: RunDir, tmp_path: Path) -> None:
+    table = pd.read_parquet(run.predictions / "tiles.parquet")
+    own = table[table["model"] == "attention"]
+    trained, tested = (own[own["set"] == name]["slide_id"].astype(str).iloc[0] for name in ("train", "test"))
+    page, left_out = made_gallery(run, tmp_path / "page.html", trained, tested)
+    assert left_out == () and page.count("<section") == 2
+    for slide_id, who in ((trained, "whom the models were trained or chosen by"), (tested, "a test patient")):
+        section = next(part for part in page.split("<section")[1:] if slide_id in part)
+        rows = own[own["slide_id"] == slide_id]
+        assert who in section and section.count("<figure>") == 3 * min(12, len(rows))
+        assert f"hypoxic {rows['probability'].max():.2f}" in section
+    assert "<script" not in page and "no picture" in page
+
+
+def test_a_page_of_what_is_not_there_is_refused_and_what_is_there_is_shown(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    first, second, *others = (slide.slide_id for slide in copy.slides())
+    table = pd.read_parquet(copy.predictions / "tiles.parquet")
+    table[table["slide_id"] != first].to_parquet(copy.predictions / "tiles.parquet", index=False)
+    page, left_out = made_gallery(copy, tmp_path / "page.html", first, second)
+    assert left_out == (first,) and page.count("<section") == 1
+    with pytest.raises(NotReadyError, match="says nothing of the tiles that are asked for"):
+        made_gallery(copy, tmp_path / "page.html", first)
+    with pytest.raises(InputError, match=r"not in slides\.csv: 1"):
+        made_gallery(copy, tmp_path / "page.html", "../etc")
+    with pytest.raises(InputError, match="room for 8 slides"):
+        made_gallery(copy, tmp_path / "page.html", *others[:9])
+    with pytest.raises(InputError, match="--model tanh has no predictions"):
+        make_gallery(copy, model="tanh", progress=NoProgress())
+
+
 def test_tissue_is_drawn_without_predictions_and_anew_where_tiles_are(run: RunDir, tmp_path: Path) -> None:
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
     shutil.rmtree(copy.predictions)
@@ -201,3 +238,6 @@ def test_the_command(run: RunDir, hypoxia: Callable[..., subprocess.CompletedPro
     assert f"{run.root / 'maps' / 'tissue'}: {len(run.slides())} maps of tissue" in done.stdout
     done = hypoxia("maps", run.root, "--of", "phenotypes")
     assert (done.returncode, "has no phenotypes" in done.stderr) == (5, True)
+    done = hypoxia("gallery", run.root, "--slide", next(iter(run.slides())).slide_id)
+    assert done.returncode == 0, done.stderr
+    assert f"{run.root / 'gallery.html'}: tiles by " in done.stdout and (run.root / "gallery.html").is_file()

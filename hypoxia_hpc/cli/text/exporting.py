@@ -1,4 +1,4 @@
-"""What ``export``, ``maps``, ``preview`` and ``quality`` print."""
+"""What ``export``, ``maps``, ``gallery``, ``preview`` and ``quality`` print."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hypoxia_hpc.stages.export import Exported
+    from hypoxia_hpc.stages.gallery import GalleryMade
     from hypoxia_hpc.stages.maps import Mapped
     from hypoxia_hpc.stages.preview import Previewed
     from hypoxia_hpc.stages.quality import Measured
@@ -39,6 +40,13 @@ def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
         slides = f"{some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
         yield f"no map, since no tile store says how large the slide is: {slides}"
         yield f"remedy: hypoxia-hpc tile {shlex.quote(str(run))}, then the same command again"
+
+
+def gallery_text(made: GalleryMade) -> Iterator[str]:
+    """Where the page is, and what is not on it."""
+    yield f"{made.page}: tiles by {made.model}; open it in a browser"
+    if made.left_out:
+        yield f"{made.model} says nothing of: {some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
 
 
 def previewed_text(made: Previewed) -> Iterator[str]:
