@@ -133,9 +133,8 @@ def test_a_run_in_the_queue_is_not_sent_twice(scheduler: Scheduler) -> None:
 def test_the_sclc_study_with_training_from_pixels_ends_in_the_same_bytes(scheduler: Scheduler) -> None:
     """From init to the report, clusters trained on the pixels of tiles."""
     reference, run = (new_sclc_run(scheduler, name) for name in ("sclc-reference", "sclc-chain"))
-    # On one core, as jobs have it: the order in which a network's gradients are summed may hang on the threads.
-    inside = ["taskset", "--cpu-list", "0", "apptainer", "exec", "--bind", scheduler.cluster.folder, scheduler.image]
-    done = scheduler.cluster.run([*inside, "hypoxia-hpc", "run", reference], timeout=1200)
+    # With every core, as jobs have it where SLURM binds them to none: what is trained hangs on the threads.
+    done = scheduler.in_image("run", reference, timeout=1200)
     assert done.returncode == 3, done.stdout + done.stderr  # the broken slide
     sent = scheduler.submit(run)
     assert tuple(sent) == SCLC_CHAIN
