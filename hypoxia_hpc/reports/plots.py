@@ -112,7 +112,9 @@ def line_plot(name: str, frame: Frame, lines: Sequence[Line]) -> Drawn:
             axes.fill_between(line.x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
         elif line.spans is not None:
             axes.vlines(line.x, line.spans[:, 0], line.spans[:, 1], color=colour, linewidth=1, alpha=0.6)
-    legend = axes.legend(drawn, [_short(line.label) for line in lines], frameon=False, fontsize=8, handlelength=4)
+    # "best" is the default; where it is said, matplotlib does not warn that a busy machine took long to find it.
+    style = {"loc": "best", "frameon": False, "fontsize": 8, "handlelength": 4}
+    legend = axes.legend(drawn, [_short(line.label) for line in lines], **style)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return _drawn(figure, name)
