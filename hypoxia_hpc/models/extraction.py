@@ -14,6 +14,7 @@ import numpy as np
 
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
@@ -136,12 +137,16 @@ class ExtractStage:
 
 def require_tiled_slide(slide: Slide, tiles: Tiles) -> None:
     """Raises SlideError where the slide is not there (``slide-gone``), or is not the one that these tiles were cut from
-    (``slide-changed``)."""
+    (``slide-changed``), or nothing says from which slide another tool cut them (``imported-tiles``)."""
+    tiled = tile_attributes(tiles.attributes).slide.fingerprint
+    if tiled.startswith(IMPORTED):
+        problem = "another tool cut its tiles, and nothing says from which file: their pixels are not read"
+        raise SlideError("imported-tiles", problem, remedy="none is needed: features are there")
     try:
         present = fingerprint_of(slide)
     except SlideError as error:
         raise SlideError("slide-gone", error.problem, remedy="bring it back: its tiles keep no pixels") from None
-    if present != tile_attributes(tiles.attributes).slide.fingerprint:
+    if present != tiled:
         raise SlideError(
             "slide-changed", f"{slide.path} is not the slide that was tiled", remedy="run tile again, then extract"
         )

@@ -78,6 +78,7 @@ def test_all_that_follows_works_from_there(both: tuple[RunDir, RunDir, Imported]
     report(run, **DO)
     page = run.report_file.read_text()
     assert f"features of {NAME}, which another tool had made" in page and "Another tool had cut tiles" in page
+    assert "imported-tiles" in page and "slide-changed" not in page
     made = export(run, "trident", tmp_path / "trident", **DO)
     assert made.n_slides == len(run.slides()) and not made.left_out
     for stage in (tile, extract):
