@@ -113,8 +113,8 @@ def line_plot(name: str, frame: Frame, lines: Sequence[Line]) -> Drawn:
         elif line.spans is not None:
             axes.vlines(line.x, line.spans[:, 0], line.spans[:, 1], color=colour, linewidth=1, alpha=0.6)
     # "best" is the default; where it is said, matplotlib does not warn that a busy machine took long to find it.
-    style = {"loc": "best", "frameon": False, "fontsize": 8, "handlelength": 4}
-    legend = axes.legend(drawn, [_short(line.label) for line in lines], **style)
+    labels = [_short(line.label) for line in lines]
+    legend = axes.legend(drawn, labels, loc="best", frameon=False, fontsize=8, handlelength=4)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return _drawn(figure, name)
