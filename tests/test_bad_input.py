@@ -424,7 +424,9 @@ def test_update_of_a_run(tmp_path: Path, hypoxia: Hypoxia) -> None:
     manifest = write_rows(tmp_path / "a" / "more.csv", ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"]])
     refused(hypoxia("init", run, "--slides", manifest, "--update"), 2, "neither found nor there any more", "- p")
     refused(hypoxia("init", run, "--slides", manifest, "--update", "--sample", "normal"), 2, "changes no entry")
-    refused(hypoxia("init", run, "--slides", manifest), 2, f"hypoxia-hpc init {run} --slides DIR --update")
+    refused(
+        hypoxia("init", run, "--slides", manifest), 2, f"hypoxia-hpc init {run} --slides DIR (or --images DIR) --update"
+    )
     write_rows(manifest, ["path", "patient_id"], [["q.svs", "q"], ["r.svs", "r"], ["p.svs", "p"]])
     done = hypoxia("init", run, "--slides", manifest, "--update")
     assert done.returncode == 0, done.stderr

@@ -30,7 +30,7 @@ _KINDS: Mapping[str, type[Details]] = {
     "counts": TileWork,
     "device": ExtractWork,
     "fingerprint": SlideSource,
-    "models": ModelsUsed,
+    "model_run": ModelsUsed,
 }
 
 

@@ -121,7 +121,7 @@ def test_a_patient_whose_fit_cannot_be_right_is_named_or_quarantined(folder: Pat
     assert caught.value.reason == "no-stain"
 
 
-@pytest.mark.parametrize(("image", "reason"), [("gone.png", "unreadable"), ("glass.png", "no-tissue")])
+@pytest.mark.parametrize(("image", "reason"), [("gone.png", "missing-file"), ("glass.png", "no-tissue")])
 def test_a_patient_without_tissue_has_that_reason(folder: Path, tmp_path: Path, image: str, reason: str) -> None:
     strict = {"method": "macenko", "untrusted": "quarantine"}
     work = TileStage(RunDir(tmp_path), TileTable.model_validate(TABLE | {"stain": strict}))

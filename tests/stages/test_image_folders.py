@@ -79,7 +79,7 @@ def test_images_are_tiled_as_slides_are(tmp_path: Path, hypoxia: Hypoxia) -> Non
         (("--slides", "{images}", "--images", "{images}"), "both given"),
         (("--images", "{none}"), "is no folder"),
         (("--images", "{empty}"), "no image (PNG, JPEG, TIFF, DICOM, NIfTI)"),
-        (("--images", "{images}", "--images-pattern", "{{image}}"), "source.pattern"),
+        (("--images", "{images}", "--images-pattern", "{{image}}"), "has no {patient}"),
         (("--images", "{images}", "--images-table", "{key}"), "Path '../x.png' is no path below"),
         (("--images", "{images}", "--images-table", "{gone}"), "no image of"),
         (("--images", "{images}", "--sample", "tumour"), "--sample: not with --images"),
