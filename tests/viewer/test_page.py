@@ -58,7 +58,7 @@ def page(server: Served, tmp_path: Path) -> Iterator[Page]:
         assert not any("token=" in address for address in found.requested[1:]), "the token is sent once"
 
 
-def test_a_session(page: Page) -> None:
+def test_a_visit(page: Page) -> None:
     _list_and_filters(page)
     _overlays(page)
     _moves_and_links(page)
