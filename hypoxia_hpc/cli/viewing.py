@@ -33,7 +33,7 @@ def view(run: Path, port: int | None, folder: Path | None, wanted: tuple[str, ..
     over it.
 
     \b
-    On a login node, nobody else can look:  hypoxia-hpc view RUN
+    On a login node, seen by you alone:     hypoxia-hpc view RUN
       and on your own computer:             the line that it prints, ssh -N -L 8080:...
     On your own computer:                   hypoxia-hpc view RUN --port 0
     Slides without a run:                   hypoxia-hpc view SLIDES --port 0

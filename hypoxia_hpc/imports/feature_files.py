@@ -1,4 +1,4 @@
-"""What a file with features of another tool is: told by the names of its data sets and its attributes."""
+"""What a file with features of another tool is: recognised by the names of its data sets and its attributes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class FeatureFile:
 
 @dataclass(slots=True)
 class _Opened:
-    """A file that is being told; ``said``: attributes of the file, of coords and of features."""
+    """A file whose layout is being found; ``said``: attributes of the file, of coords and of features."""
 
     path: Path
     file: Hdf5File

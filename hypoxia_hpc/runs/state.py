@@ -22,7 +22,7 @@ from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.integrity import store_key
 from hypoxia_hpc.tiling.remarks import by_kind, left_out_images
 
-# In place of the digest of weights: imported features are told by what made them, and each slide's by its file.
+# In place of the digest of weights: imported features are known by what made them, and those of each slide by its file.
 IMPORTED_WEIGHTS = "imported"
 
 

@@ -272,7 +272,7 @@ def _rescale(groups: Sequence[Any]) -> tuple[float, float]:
 
 
 def _patient(data: Dataset) -> str:
-    """PatientID; "" where it names nobody, as ANONYMOUS does."""
+    """PatientID; "" where it names no one, as ANONYMOUS does."""
     found = str(data.get("PatientID") or "").strip()
     return "" if placeholders([found]) else without_case(found)
 

@@ -107,7 +107,7 @@ def _bands(
 ) -> Iterator[UInt8Array]:
     """Pixels of four rows of tiles at a time, of the last ones fewer: uint8 (rows * NATIVE_PX, width, 3)."""
     rows, columns = planned.plan.rows, planned.plan.columns
-    progress.begin("normalise", rows, rows, "row of tiles")
+    progress.begin("normalise", rows, rows, "row")
     try:
         for first in range(0, rows, STEP):
             if stop.is_set():

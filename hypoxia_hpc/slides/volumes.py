@@ -23,7 +23,7 @@ class VolumeHeader:
     """``width`` and ``height`` in pixels of each of ``n`` slices as they are seen; ``plane`` "" where the file says
     nothing of how they lie. ``multiple``: a file of this kind may have several slices. Of DICOM also the ``series`` by
     its UID, what it is called (``name``), and what its files are ordered by. ``directions`` of the slices as they are
-    seen; ``patient``: whom a DICOM file names, "" where it names nobody."""
+    seen; ``patient``: whom a DICOM file names, "" where it names no one."""
 
     width: int
     height: int

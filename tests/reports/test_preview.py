@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import BROWSER, probed
+from browser import in_browser, probed
 
 from hypoxia_hpc.reports.preview import (
     MOST_TILES,
@@ -106,9 +106,6 @@ def found(preview: Preview, tmp_path_factory: pytest.TempPathFactory) -> Any:
         for one in settings_to_try(preview)
     ]
     return probed(page, [f"const TRIED = {json.dumps(tried)};{PROBE}"])
-
-
-in_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
 
 
 @in_browser

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import BROWSER, browse, probed, write_report
+from browser import browse, in_browser, probed, write_report
 from PIL import Image
 
 import hypoxia_hpc
@@ -18,7 +18,7 @@ from hypoxia_hpc.reports.data import ReportData
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.thumbnails import draw_kept_tiles
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome here")
+pytestmark = in_browser
 HOSTILE = "<img src=x onerror=alert(1)>"
 # What a reader does with the table of test patients, by the buttons that the script of the page makes.
 PROBE = """

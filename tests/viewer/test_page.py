@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import BROWSER
+from browser import in_browser
 from devtools import Page, opened_browser
 
 from viewer.serving import Served, require_library, served
@@ -38,8 +38,6 @@ COLOURS = f"""(() => {{
 
 @pytest.fixture(scope="module")
 def server(real_slide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    if BROWSER is None:
-        pytest.skip("no Chromium here")
     require_library()
     with served(viewed_run(tmp_path_factory.mktemp("view"), real_slide)) as found:
         yield found
@@ -58,6 +56,7 @@ def page(server: Served, tmp_path: Path) -> Iterator[Page]:
         assert not any("token=" in address for address in found.requested[1:]), "the token is sent once"
 
 
+@in_browser
 def test_a_visit(page: Page) -> None:
     _list_and_filters(page)
     _overlays(page)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import BROWSER
+from browser import in_browser
 from devtools import opened_browser
 
 from hypoxia_hpc.errors import InputError, Stopped
@@ -34,7 +34,7 @@ def exported(shown: Shown, folder: Path, *slide_ids: str, stop: bool = False) ->
     return export_static(shown, folder, slide_ids, progress=NoProgress(), stop=event)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@in_browser
 def test_it_opens_from_the_disk(shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static, "MOST_PX", 1500)
     made = exported(shown, tmp_path / "page", "real")

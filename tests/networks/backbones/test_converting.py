@@ -36,8 +36,8 @@ def test_tensors_are_written_as_they_are(part: str, tmp_path: Path) -> None:
 
 
 class Harm:
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-        return Path.touch, (Path("harm"),)  # type: ignore[return-value]
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
+        return Path.touch, (Path("harm"),)
 
 
 @with_torch

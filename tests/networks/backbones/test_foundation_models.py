@@ -123,7 +123,7 @@ def test_weights_under_the_names_of_the_hub_give_the_same_features(
     from safetensors.torch import save_file
 
     model = shallow(MODELS[name])
-    monkeypatch.setitem(MODELS, name, model)  # type: ignore[arg-type]
+    monkeypatch.setitem(MODELS, name, model)
     torch.manual_seed(3)
     network = _create(model.network)
     tensors = dict(network.state_dict())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.networks.backbones.pathology import (
     bioptimus,
@@ -19,7 +17,7 @@ from hypoxia_hpc.networks.backbones.pathology.elsewhere import NOT_BUILT
 from hypoxia_hpc.networks.backbones.pathology.record import FoundationModel
 
 _FAMILIES = (mahmood, gigapath, paige, bioptimus, owkin, histai, kaiko, lunit)
-MODELS: Mapping[str, FoundationModel] = {one.name: one for family in _FAMILIES for one in family.MODELS}
+MODELS: dict[str, FoundationModel] = {one.name: one for family in _FAMILIES for one in family.MODELS}
 
 
 def refuse_not_built(name: str) -> None:
