@@ -118,6 +118,8 @@ setup(
         "openvino": ["openvino>=2026.1"],
         # `export --to anndata`
         "anndata": ["anndata>=0.12,<0.13"],
+        # `export --to dicom-seg`, `--to dicom-map`
+        "highdicom": ["highdicom>=0.28.2,<0.29"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
         "nifti": ["nibabel>=5.3,<6"],
         "mutants": ["mutmut>=3.8,<4"],
@@ -126,6 +128,7 @@ setup(
             "axe-core-python==0.1.0",
             "build>=1.2,<2",
             "furo>=2025.7,<2027",
+            "highdicom>=0.28.2,<0.29",
             "hypothesis>=6.120,<7",
             "lifelines>=0.30,<1",
             "mpich>=5.0,<5.1",

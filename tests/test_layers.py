@@ -47,6 +47,7 @@ TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("prog
 HOMES = {
     "openslide": {"slides"},
     "pydicom": {"slides.dicom", "slides.dicom_slices"},
+    "highdicom": {"exports.dicom_files"},
     "nibabel": {"slides.nifti"},
     "zarr": {"stores"},
     "google_crc32c": {"stores"},
@@ -85,6 +86,7 @@ HEAVY = (
     "sklearn",
     "matplotlib",
     "h5py",
+    "highdicom",
     "jinja2",
 )
 

@@ -30,6 +30,8 @@ TESTED_IN = {
     "api.runs": "api/test_api_runs.py",
     "api.slides": "api/test_api_slides.py",
     "api.tiles": "api/test_api_tiles.py",
+    "exports.tile_grid": "exports/test_dicom_files.py",
+    "slides.dicom_headers": "exports/test_dicom_files.py",
     "cli.text.planted": "stages/test_demo_sclc.py",
     "cli.app": "test_bad_input.py",
     "cli.backbones": "networks/backbones/test_foundation_models.py",

@@ -57,7 +57,9 @@ class SlideExport:
         """µm per level 0 pixel. Raises SlideError where it is not known."""
         if self.attributes.slide.mpp is None:
             raise SlideError(
-                "no-mpp", f"the µm per pixel of {self.slide.slide_id} are not known, and this format has them"
+                "no-mpp",
+                f"the µm per pixel of {self.slide.slide_id} are not known, and this format has them",
+                remedy="a column mpp in slides.csv, then tile again",
             )
         return self.attributes.slide.mpp
 
@@ -66,7 +68,9 @@ class SlideExport:
         """Width and height in level 0 pixels. Raises SlideError for the store of an older version."""
         if self.attributes.slide.size_l0 is None:
             raise SlideError(
-                "damaged-store", f"the tile store of {self.slide.slide_id} does not say how large the slide is"
+                "damaged-store",
+                f"the tile store of {self.slide.slide_id} does not say how large the slide is",
+                remedy="tile it again",
             )
         return self.attributes.slide.size_l0
 

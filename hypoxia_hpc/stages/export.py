@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,7 +42,8 @@ SLIDES_AT_ONCE = 200
 class Exported:
     """``folder`` has ``n_slides``, and had the files of ``n_there`` of them before. ``left_out``: slides that have no
     place in the format or are in quarantine, with the reason; ``todo``: those that are not tiled or have no features
-    yet. ``model``: by whose calls tiles are classed, "" by none."""
+    yet. ``model``: by whose calls tiles are classed, "" by none. ``why``: of each reason that came up in writing, what
+    is wrong with the first such slide, and the remedy."""
 
     folder: Path
     n_slides: int
@@ -50,6 +51,7 @@ class Exported:
     left_out: tuple[tuple[str, str], ...]
     todo: tuple[str, ...]
     model: str
+    why: Mapping[str, str]
 
 
 def export(
@@ -73,10 +75,12 @@ def export(
             progress.note(note)
     left_out = [(one.slide.slide_id, _reason(one)) for one in states if one.status == "quarantined"]
     written: dict[str, Json] = {}
+    why: dict[str, str] = {}
     try:
         for slide_id, entry in _each_written(work, [one for one in states if one.status == "done"], progress, stop):
             if isinstance(entry, SlideError):
                 left_out.append((slide_id, entry.reason))
+                why.setdefault(entry.reason, str(entry))
             else:
                 written[slide_id] = entry
     finally:
@@ -84,7 +88,7 @@ def export(
             _keep_record(work, written)
     n_there = sum(work.before.get(slide_id) is entry for slide_id, entry in written.items())
     todo = tuple(one.slide.slide_id for one in states if one.status == "todo")
-    return Exported(work.folder, len(written), n_there, tuple(left_out), todo, work.model)
+    return Exported(work.folder, len(written), n_there, tuple(left_out), todo, work.model, why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from feature_runs import NAME, make_run
+from highdicom.seg import segread
+from slides.dicom_places import corners_l0, placed
+from slides.dicom_series import generate_uid, image_of, write_instance
 
 from hypoxia_hpc.cli.text.exporting import exported_text
 from hypoxia_hpc.config import preset
@@ -23,8 +28,11 @@ from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.export import Exported, export
+from hypoxia_hpc.stages.init import init
+from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.tiles import open_tiles
 
 
 class Notes(NoProgress):
@@ -119,6 +127,27 @@ def test_a_stop_loses_nothing(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         export(run, "csv", tmp_path / "out", progress=Stopping(), stop=stop)
     assert exported(run, "csv", tmp_path / "out").n_there == 1
+
+
+def test_slides_in_dicom_become_dicom_and_others_are_named(
+    tmp_path: Path, hypoxia: Callable[..., subprocess.CompletedProcess[str]], real_slide: Path
+) -> None:
+    """From a series that OpenSlide reads, through `tile`; highdicom's geometry says where each pixel lies."""
+    series = generate_uid()
+    for name, side in (("a.dcm", 300), ("b.dcm", 600)):
+        placed(write_instance(tmp_path / "slides" / name, image_of(1, side, side), series=series, mpp=300 / side))
+    shutil.copy(real_slide, tmp_path / "slides" / "other.svs")
+    run = RunDir(tmp_path / "run")
+    init(run, preset("hypoxia", {"tile": {"tile_px": 75, "pixels": "none"}}), tmp_path / "slides")
+    tile(run, run.slides(), workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
+    done = hypoxia("export", run.root, "--to", "dicom-seg")
+    assert done.returncode == 3 and "left out, not-dicom: 1 slide (other)" in done.stdout
+    assert "other.svs is no DICOM slide" in done.stdout and "take --to qupath" in done.stdout
+    (file,) = (run.root / "exports" / "dicom-seg").glob("*.dcm")
+    made, source = segread(file), pydicom.dcmread(tmp_path / "slides" / "b.dcm")
+    rows, columns = np.nonzero(made.get_total_pixel_matrix(segment_numbers=[1])[..., 0])
+    found = np.rint(corners_l0(made, source, columns, rows))
+    assert len(found) and (found == open_tiles(run.tiles(file.stem)).xy).all()
 
 
 def test_what_is_refused(run: RunDir, tmp_path: Path) -> None:

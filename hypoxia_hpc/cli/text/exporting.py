@@ -27,6 +27,8 @@ def exported_text(made: Exported, run: Path) -> Iterator[str]:
     for reason in sorted({reason for _, reason in made.left_out}):
         names = [slide_id for slide_id, one in made.left_out if one == reason]
         yield f"left out, {reason}: {some(len(names), 'slide')} ({some_names(names)})"
+        if reason in made.why:
+            yield f"  {made.why[reason]}"
     if made.todo:
         yield f"not done yet, so not in it: {some(len(made.todo), 'slide')} ({some_names(made.todo)})"
         yield f"remedy: hypoxia-hpc run {shlex.quote(str(run))}, then the same command again"
