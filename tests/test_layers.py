@@ -46,7 +46,7 @@ TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("prog
 # Where each library lives: a room (folder), or a module.
 HOMES = {
     "openslide": {"slides"},
-    "pydicom": {"slides.dicom", "slides.dicom_slices"},
+    "pydicom": {"slides.dicom", "slides.dicom_headers", "slides.dicom_slices"},
     "highdicom": {"exports.dicom_files"},
     "nibabel": {"slides.nifti"},
     "zarr": {"stores"},
