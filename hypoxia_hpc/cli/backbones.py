@@ -25,11 +25,11 @@ def backbones(names: tuple[str, ...], as_json: bool) -> int:
 
     \b
     For a foundation model:
-      1. get its file at the hub, where its page says how ("gated": agree to its terms there)
-      2. hypoxia-hpc weights convert FILE OUT.safetensors    where it is none of safetensors
-      3. in run.toml, [extract]: backbone = NAME, weights = PATH, weights_sha256 = what sha256sum says
+      1. where it is "gated": agree to the terms on its page at the hub, and make a token there
+      2. hypoxia-hpc weights fetch NAME --token-file FILE    (a file that you have: weights convert)
+      3. in run.toml, [extract]: backbone = NAME
     They run on PyTorch: pip install 'hypoxia-hpc[timm]', export KERAS_BACKEND=torch. Tiles of any size are resized on
-    the device as the model's makers do it. Nothing of a hub is executed, and nothing is fetched.
+    the device as the model's makers do it. Nothing of a hub is executed.
 
     Every other network of timm can be named, too: timm:NAME.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -95,22 +96,58 @@ def weights() -> None:
     metavar="RUN",
     help="What run.toml of RUN needs, into its [site] weights.",
 )
-@click.option("--mirror", metavar="URL", help="Take the files from this folder on a web server of your own.")
-def fetch_weights(names: tuple[str, ...], run: Path | None, mirror: str | None) -> int:
-    """Fetch the ImageNet weights that keras.applications publishes, each verified by its hash.
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The token that the hub gave you, for foundation models that are not for everybody.",
+)
+@click.option("--mirror", metavar="URL", help="Take Keras' files from this folder on a web server of your own.")
+def fetch_weights(names: tuple[str, ...], run: Path | None, token_file: Path | None, mirror: str | None) -> int:
+    """Fetch weights, each verified by its hash: ImageNet's of keras.applications, and those of foundation models.
 
     NAMEs are networks as in [extract] backbone; without any, those of the four studies: inception_v3, resnet50, vgg16,
     densenet121. What is there and sound is not fetched again.
+
+    A foundation model (hypoxia-hpc backbones) comes from its makers' page at the hub, or from $HF_ENDPOINT; a .bin is
+    converted to safetensors, and nothing of it is executed. What breaks off goes on by the same command. Beside the
+    file lies a .json with its SHA-256 and origin: copy both where you need them. Not on a compute node.
     """
-    from hypoxia_hpc.networks.backbones.check import STUDIES, imagenet_networks, known_files, weights_folder
-    from hypoxia_hpc.networks.backbones.fetch import fetch_files
+    from hypoxia_hpc.networks.backbones.check import STUDIES, imagenet_networks, weights_folder
+    from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
 
     config = None if run is None else existing_run(run).config()
     wanted = names or (STUDIES if config is None else imagenet_networks(config))
     folder = weights_folder(config)
-    done = fetch_files(known_files(wanted), folder, mirror=mirror, progress=progress(), stop=STOP)
-    say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
+    models = [name for name in wanted if name in MODELS]
+    if others := [name for name in wanted if name not in MODELS]:
+        _fetch_known(others, folder, mirror)
+    if models:
+        _fetch_models(models, folder, token_file)
     return 0
+
+
+def _fetch_known(names: Sequence[str], folder: Path, mirror: str | None) -> None:
+    from hypoxia_hpc.networks.backbones.check import known_files
+    from hypoxia_hpc.networks.backbones.fetch import fetch_files
+
+    done = fetch_files(known_files(names), folder, mirror=mirror, progress=progress(), stop=STOP)
+    say(f"{folder}: fetched {', '.join(done.made) or 'nothing'}; sound already: {', '.join(done.found) or 'nothing'}")
+
+
+def _fetch_models(names: Sequence[str], folder: Path, token_file: Path | None) -> None:
+    """What it prints goes into run.toml, where weights are to be named by their hash."""
+    from hypoxia_hpc.networks.backbones.hub_fetch import fetch_models, read_token
+
+    shown = progress()
+    done = fetch_models(names, folder, token=read_token(token_file, shown), progress=shown, stop=STOP)
+    for one in done:
+        say(f"{one.name}: {one.path}, {'fetched and verified' if one.is_new else 'sound already'}")
+    say_blocks(f'[extract]\nbackbone = "{one.name}"\n{_weights_lines(one.path.absolute(), one.sha256)}' for one in done)
+
+
+def _weights_lines(path: Path, sha256: str) -> str:
+    return f'weights = {json.dumps(str(path))}\nweights_sha256 = "{sha256}"'
 
 
 @weights.command(name="convert")
@@ -127,7 +164,7 @@ def convert_weights(source: Path, target: Path) -> int:
     done = convert(source, target)
     part = f", from its part {done.part}" if done.part else ""
     say(f"{target}: {done.n} tensors{part}")
-    say_blocks([f'weights = {json.dumps(str(target.absolute()))}\nweights_sha256 = "{done.sha256}"'])
+    say_blocks([_weights_lines(target.absolute(), done.sha256)])
     return 0
 
 

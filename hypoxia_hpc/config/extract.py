@@ -28,7 +28,8 @@ class ExtractTable(Table):
     )
     weights: WeightsPath = Field(
         "imagenet",
-        description='"imagenet" (the known file, from [site] weights), a .weights.h5 or .safetensors path, or "random"',
+        description='"imagenet" (the known file, from [site] weights; of a foundation model the one that weights fetch '
+        'put there), a .weights.h5 or .safetensors path, or "random"',
     )
     weights_sha256: str | None = Field(
         None, pattern=SHA256_PATTERN, description="SHA-256 of the file when weights is a path"

@@ -21,7 +21,8 @@ from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.models.tensorboard import TensorBoardCurves
 from hypoxia_hpc.models.training_job import TrainingJob
-from hypoxia_hpc.networks.backbones.resolve import Backbone, build_inner, resolve_backbone
+from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
+from hypoxia_hpc.networks.backbones.resolve import IMAGENET, Backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.data.tile_stream import TileSource
 from hypoxia_hpc.networks.heads.contrastive_network import load_contrastive
 from hypoxia_hpc.networks.heads.loop import OnEpoch
@@ -46,6 +47,11 @@ def first_network(config: RunConfig, name: str, seed: int | None = None) -> Back
     """The network that a head or clustering on pixels begins with, its weights found and checked; ``seed`` of random
     ones: default, that of [train]. Raises as ``resolve_backbone``, in the names of this table's entries."""
     table = network_table(config, name)
+    if table.weights == IMAGENET and table.backbone in MODELS:
+        raise InputError(
+            f"[train.{name}] begins with {table.backbone}, and no SHA-256 says with which weights",
+            remedy="weights = PATH and weights_sha256, as weights fetch prints them: the key of a model has them",
+        )
     asked = ExtractTable(
         backbone=table.backbone,
         weights=table.weights,

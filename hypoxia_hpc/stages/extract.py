@@ -9,12 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hypoxia_hpc.config import RunConfig, SiteTable
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.config import ExtractTable, RunConfig, SiteTable
+from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.models.extraction import STAGE, ExtractStage
 from hypoxia_hpc.networks.backbones.pathology.advice import advice_of
-from hypoxia_hpc.networks.backbones.resolve import BackboneBuilder, resolve_backbone
+from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
+from hypoxia_hpc.networks.backbones.resolve import IMAGENET, BackboneBuilder, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
 from hypoxia_hpc.progress import Progress
@@ -51,7 +52,7 @@ def extract(
     _note_random(work, config, progress)
     if advice := advice_of(config):
         progress.note(advice)
-    _note_replaced(work, slides, progress)
+    _note_replaced(work, slides, config.extract, progress)
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
         return work_through(
@@ -116,14 +117,28 @@ def _note_random(work: ExtractStage, config: RunConfig, progress: Progress) -> N
         )
 
 
-def _note_replaced(work: ExtractStage, slides: Sequence[Slide], progress: Progress) -> None:
-    """Say it before features of other settings are lost; by the first store that is there."""
+def _note_replaced(work: ExtractStage, slides: Sequence[Slide], table: ExtractTable, progress: Progress) -> None:
+    """Say it before features of other settings are lost; by the first store that is there. Raises NotReadyError where
+    run.toml is as it was, and the weights that were fetched are others than those of that store."""
     stores = (read_feature_attributes(work.target(slide)) for slide in slides)
     there = next((attributes for attributes in stores if attributes), None)
-    if there is not None and there.spec != work.spec:
-        was = there.spec
-        changed = sorted(name for name in {*was, *work.spec} if was.get(name) != work.spec.get(name))
-        progress.note(
-            f"features/{work.name} was made with other settings ({', '.join(changed)}) and is made anew; "
-            "another [extract] name would keep both"
-        )
+    if there is None or there.spec == work.spec:
+        return
+    was = there.spec
+    changed = sorted(name for name in {*was, *work.spec} if was.get(name) != work.spec.get(name))
+    if changed == ["weights_digest"] and table.backbone in MODELS and table.weights == IMAGENET:
+        raise _other_weights(work, table.backbone, str(was["weights_digest"]))
+    progress.note(
+        f"features/{work.name} was made with other settings ({', '.join(changed)}) and is made anew; "
+        "another [extract] name would keep both"
+    )
+
+
+def _other_weights(work: ExtractStage, backbone: str, was: str) -> NotReadyError:
+    """A run keeps to the weights that it began with, unless run.toml names others."""
+    return NotReadyError(
+        f"features/{work.name} was made with weights of SHA-256 {was}, and those of {backbone} in "
+        f"the folder of weights have {work.spec['weights_digest']} now",
+        remedy="put those of before back; or, to make all features anew, name these in run.toml: weights = PATH and "
+        "weights_sha256 in [extract]",
+    )

@@ -40,6 +40,10 @@ RUN_ELSEWHERE = {
         "tests/networks/backbones/test_foundation_models.py",
         ['hypoxia("backbones", "virchow2")'],
     ),
+    "hypoxia-hpc weights fetch uni2-h --token-file TOKEN": (
+        "tests/networks/backbones/test_hub_fetch.py",
+        ['hypoxia("weights", "fetch", "phikon", "--token-file"'],
+    ),
     "hypoxia-hpc weights convert pytorch_model.bin uni2-h.safetensors": (
         "tests/networks/backbones/test_converting.py",
         ['hypoxia("weights", "convert"'],

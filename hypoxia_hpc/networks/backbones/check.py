@@ -9,12 +9,13 @@ from typing import Literal
 
 from hypoxia_hpc.config import ExtractTable, RunConfig
 from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError, NotReadyError
-from hypoxia_hpc.networks.backbones.resolve import RANDOM, find_network, own_networks
+from hypoxia_hpc.networks.backbones.fetched import fetched_path
+from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
+from hypoxia_hpc.networks.backbones.resolve import IMAGENET, RANDOM, find_network, known_file, own_networks
 from hypoxia_hpc.networks.backbones.weights import INSTALL_PACKAGED, KnownFile, default_folder, find_weights, known_path
 
 # The networks of the four studies: what is fetched and checked by default.
 STUDIES = ("inception_v3", "resnet50", "vgg16", "densenet121")
-IMAGENET = "imagenet"
 
 Status = Literal["sound", "wrong hash", "missing", "refused", "not needed"]
 _STATUS: dict[type[HypoxiaError], Status] = {
@@ -95,14 +96,15 @@ def check_run(config: RunConfig) -> Iterator[WeightFile]:
 
 
 def check_known(folder: Path) -> Iterator[WeightFile]:
-    """The files of the studies' networks in ``folder``, and of all other known ones that lie there or that an installed
-    package brings."""
+    """The files of the studies' networks in ``folder``, and of all other known ones that lie there (foundation models
+    among them) or that an installed package brings."""
     others = (
         name
         for name, network in own_networks().items()
         if name not in STUDIES and network.known is not None and has_file(name, network.known, folder)
     )
-    for name in (*STUDIES, *others):
+    fetched = (name for name in MODELS if fetched_path(name, folder).is_file())
+    for name in (*STUDIES, *others, *fetched):
         yield check_table(ExtractTable(backbone=name, weights=IMAGENET), folder)
 
 
@@ -121,7 +123,7 @@ def check_table(table: ExtractTable, folder: Path) -> WeightFile:
     known, file = None, table.weights
     try:
         network = find_network(table.backbone)
-        known = network.known
+        known = known_file(table, network, folder)
         if table.weights == IMAGENET and known is not None:
             file = str(folder / known.name)
         found = find_weights(table, known, network.suffixes, folder)

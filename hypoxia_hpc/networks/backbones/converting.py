@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
 from hypoxia_hpc.networks.backbones.weights import SAFETENSORS, file_digests
+from hypoxia_hpc.stores.commit import committing_file
 
 # Names under which training keeps a model's tensors beside its own.
 INNER = ("state_dict", "model", "teacher")
@@ -52,26 +53,29 @@ def convert(source: Path, target: Path) -> Converted:
     """Write the tensors of a .bin, .pt or .pth to ``target``. Raises InputError (the target's name or the file's
     content), MachineError (PyTorch or the file is missing), NotReadyError (the target is there)."""
     _require_fit(source, target)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        command = [sys.executable, "-I", "-c", _CODE, str(source), str(part), *INNER]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
-        said = done.stdout.strip()
-        if done.returncode == REFUSED:
-            raise InputError(
-                f"{source} cannot be converted: {said}",
-                remedy="take the file that the model's makers publish; nothing of it was executed",
-            )
-        if done.returncode:
-            told = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-            raise MachineError(
-                f"{source} could not be converted: {told}", remedy="see that there is memory and room for it twice"
-            )
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with committing_file(target) as temporary:
+        n, part = write_tensors(source, temporary)
+    return Converted(n, part, file_digests(target, ("sha256",))["sha256"])
+
+
+def write_tensors(source: Path, target: Path) -> tuple[int, str]:
+    """Their number, and the part of ``source`` that they were in. Raises InputError (the file's content), MachineError
+    (the process failed, as where memory ends)."""
+    command = [sys.executable, "-I", "-c", _CODE, str(source), str(target), *INNER]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    said = done.stdout.strip()
+    if done.returncode == REFUSED:
+        raise InputError(
+            f"{source} cannot be converted: {said}",
+            remedy="take the file that the model's makers publish; nothing of it was executed",
+        )
+    if done.returncode:
+        told = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        raise MachineError(
+            f"{source} could not be converted: {told}", remedy="see that there is memory and room for it twice"
+        )
     n, *inner = said.split()
-    return Converted(int(n), ".".join(inner), file_digests(target, ("sha256",))["sha256"])
+    return int(n), ".".join(inner)
 
 
 def _require_fit(source: Path, target: Path) -> None:

@@ -33,11 +33,11 @@ class Fetched:
     found: tuple[str, ...]
 
 
-class _NotFetchedError(Exception):
+class NotFetchedError(Exception):
     """The reason why a file was not fetched, in words for the user."""
 
 
-class _UnreachableError(_NotFetchedError):
+class UnreachableError(NotFetchedError):
     """The server cannot be reached at all, so the next file is not tried."""
 
 
@@ -66,9 +66,9 @@ def fetch_files(
         progress.note(f"{url} -> {folder / known.name}")
         try:
             _fetch(url, known, folder / known.name, stop)
-        except _NotFetchedError as error:
+        except NotFetchedError as error:
             failed.append(f"{url}: {error}")
-            if isinstance(error, _UnreachableError):
+            if isinstance(error, UnreachableError):
                 failed += [f"{later}: not tried" for _, _, later in todo[n + 1 :]]
                 break
         progress.item(1)
@@ -98,7 +98,7 @@ def _fetch(url: str, known: KnownFile, target: Path, stop: threading.Event) -> N
     with committing_file(target) as temporary, temporary.open("wb") as file:
         found = _copied(url, known, file, stop)
         if found != known.digest:
-            raise _NotFetchedError(f"its {known.algorithm} is {found}, expected {known.digest}; not kept")
+            raise NotFetchedError(f"its {known.algorithm} is {found}, expected {known.digest}; not kept")
 
 
 def _copied(url: str, known: KnownFile, file: IO[bytes], stop: threading.Event) -> str:
@@ -107,16 +107,16 @@ def _copied(url: str, known: KnownFile, file: IO[bytes], stop: threading.Event) 
     received = 0
     with _opened(url) as response:
         length = _length_of(response, known.most_bytes)
-        while block := _read(response):
+        while block := read_block(response):
             if stop.is_set():
                 raise Stopped("stopped on request", remedy="run the same command again to go on")
             received += len(block)
             if received > known.most_bytes:
-                raise _NotFetchedError(f"not this file: it does not end after {known.most_bytes:,} bytes")
+                raise NotFetchedError(f"not this file: it does not end after {known.most_bytes:,} bytes")
             digest.update(block)
             file.write(block)
     if length is not None and received != length:
-        raise _NotFetchedError(f"cut off after {received:,} of {length:,} bytes")
+        raise NotFetchedError(f"cut off after {received:,} of {length:,} bytes")
     return digest.hexdigest()
 
 
@@ -126,9 +126,9 @@ def _length_of(response: http.client.HTTPResponse, most_bytes: int) -> int | Non
     if said is None:
         return None
     if not _LENGTH.fullmatch(said):
-        raise _NotFetchedError(f"the server says that the file has {said[:MOST_SHOWN]!r} bytes")
+        raise NotFetchedError(f"the server says that the file has {said[:MOST_SHOWN]!r} bytes")
     if int(said) > most_bytes:
-        raise _NotFetchedError(f"not this file: the server says {int(said):,} bytes, the most is {most_bytes:,}")
+        raise NotFetchedError(f"not this file: the server says {int(said):,} bytes, the most is {most_bytes:,}")
     return int(said)
 
 
@@ -137,18 +137,18 @@ def _opened(url: str) -> http.client.HTTPResponse:
         response: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=SILENCE_SECONDS)  # noqa: S310 - http(s)
         return response
     except urllib.error.HTTPError as error:
-        raise _NotFetchedError(f"the server says {error.code} {error.reason}") from error
+        raise NotFetchedError(f"the server says {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise _UnreachableError(f"cannot be reached ({error.reason})") from error
+        raise UnreachableError(f"cannot be reached ({error.reason})") from error
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: headers that make no sense
-        raise _UnreachableError(f"cannot be reached ({error})") from error
+        raise UnreachableError(f"cannot be reached ({error})") from error
 
 
-def _read(response: http.client.HTTPResponse) -> bytes:
+def read_block(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(BLOCK)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _NotFetchedError(f"cut off ({error})") from error
+        raise NotFetchedError(f"cut off ({error})") from error
 
 
 def _not_fetched(failed: list[str], n: int, folder: Path) -> MachineError:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.networks.backbones.check import has_file
+from hypoxia_hpc.networks.backbones.fetched import fetched_path
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
 from hypoxia_hpc.networks.backbones.resolve import own_networks
-from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
 
 OF_KERAS = "of keras.applications"
 
@@ -53,8 +53,8 @@ def _foundation(folder: Path) -> list[Listed]:
             one.repository,
             one.paper,
             one.unchecked,
-            str(folder / f"{name}{SAFETENSORS}"),
-            (folder / f"{name}{SAFETENSORS}").is_file(),
+            str(fetched_path(name, folder)),
+            fetched_path(name, folder).is_file(),
         )
         for name, one in MODELS.items()
     ]

@@ -16,6 +16,7 @@ from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.networks.backbones import applications, efficientnet_lite, timm_networks
+from hypoxia_hpc.networks.backbones.fetched import fetched_file
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS, refuse_not_built
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess
 from hypoxia_hpc.networks.backbones.registry import (
@@ -26,13 +27,13 @@ from hypoxia_hpc.networks.backbones.registry import (
     unknown_network,
 )
 from hypoxia_hpc.networks.backbones.timm_networks import TimmNetwork
-from hypoxia_hpc.networks.backbones.weights import find_weights, require_unchanged
+from hypoxia_hpc.networks.backbones.weights import KnownFile, find_weights, require_unchanged
 from hypoxia_hpc.networks.runtime import compiler, start_keras
 
 if TYPE_CHECKING:
     import keras
 
-RANDOM = "random"
+RANDOM, IMAGENET = "random", "imagenet"
 
 # Virchow's: jobs ask for memory by it.
 MOST_IMPORTED = 2560
@@ -121,11 +122,19 @@ def resolve_backbone(table: ExtractTable, tile_px: int, weights_dir: Path | None
     if table.weights == RANDOM:
         path, digest, published = None, network.random_digest(table.seed), False
     else:
-        found = find_weights(table, network.known, network.suffixes, weights_dir)
+        found = find_weights(table, known_file(table, network, weights_dir), network.suffixes, weights_dir)
         path, digest, published = found.path, found.sha256, found.published
     if network.rule != 1:
         digest = f"{digest}:rule-{network.rule}"
     return Backbone(table.backbone, tile_px, length, digest, path, table.seed, table.precision, table.xla, published)
+
+
+def known_file(table: ExtractTable, network: Network | TimmNetwork, weights_dir: Path | None) -> KnownFile | None:
+    """The file of `weights = "imagenet"`: the one that the network's makers publish, or of a foundation model the one
+    that weights fetch put into ``weights_dir``. None where no file is known. Raises what ``fetched_file`` does."""
+    if network.known is None and table.backbone in MODELS and table.weights == IMAGENET:
+        return fetched_file(table.backbone, weights_dir)
+    return network.known
 
 
 def build_backbone(backbone: Backbone) -> keras.Model:

@@ -186,7 +186,7 @@ def require_unchanged(path: Path, sha256: str) -> None:
 
 def refuse_unfit(path: Path) -> None:
     """A file is loaded only if it holds tensors and no model. Raises InputError."""
-    problems = _problems_of_safetensors(path) if path.suffix == SAFETENSORS else _problems_of_hdf5(path)
+    problems = problems_of_safetensors(path) if path.suffix == SAFETENSORS else _problems_of_hdf5(path)
     if problems:
         raise InputError(
             f"{path} is refused: it is no sound file of weights alone",
@@ -195,7 +195,8 @@ def refuse_unfit(path: Path) -> None:
         )
 
 
-def _problems_of_safetensors(path: Path) -> list[str]:
+def problems_of_safetensors(path: Path) -> list[str]:
+    """Why the file is none of safetensors; empty where it is one."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -16,8 +16,9 @@ from PIL import Image
 from weight_files import random_table, some_tiles, table_for
 
 from hypoxia_hpc.config import ExtractTable
-from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.networks.backbones.hub_keys import QKV, HubKeys
+from hypoxia_hpc.errors import InputError, MachineError, NotReadyError
+from hypoxia_hpc.networks.backbones.fetched import Origin, write_origin
+from hypoxia_hpc.networks.backbones.hub_keys import HubKeys
 from hypoxia_hpc.networks.backbones.listing import listed_networks
 from hypoxia_hpc.networks.backbones.pathology.advice import advice_on_tiles
 from hypoxia_hpc.networks.backbones.pathology.record import FoundationModel
@@ -200,8 +201,24 @@ def test_a_wrong_file_is_refused_and_every_tensor_named(spoilt: str, tmp_path: P
     assert "makers of kaiko-s16" in caught.value.remedy
 
 
-def test_no_file_of_theirs_is_known() -> None:
-    if HAS_TIMM and backend_name() == "torch":
-        with pytest.raises(InputError, match="no file of uni is known"):
-            resolve_backbone(ExtractTable(backbone="uni"), 224, None)
-    assert QKV[0].endswith("query")
+@on_pytorch
+def test_the_file_of_its_name_is_taken_by_the_hash_beside_it(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    with pytest.raises(MachineError, match=r"no file kaiko-s16\.safetensors") as caught:
+        resolve_backbone(ExtractTable(backbone="kaiko-s16"), 224, tmp_path)
+    assert "hypoxia-hpc weights fetch kaiko-s16" in caught.value.remedy
+    path = tmp_path / "kaiko-s16.safetensors"
+    torch.manual_seed(5)
+    save_file(dict(_create(MODELS["kaiko-s16"].network).state_dict()), path)
+    with pytest.raises(NotReadyError, match="beside it says which SHA-256"):
+        resolve_backbone(ExtractTable(backbone="kaiko-s16"), 224, tmp_path)
+    named = table_for(path, "kaiko-s16")
+    write_origin(path, Origin(str(named.weights_sha256), "a/b", "c", "", ""))
+    found = resolve_backbone(ExtractTable(backbone="kaiko-s16"), 224, tmp_path)
+    assert found.weights_digest == resolve_backbone(named, 224, None).weights_digest
+    assert np.isfinite(build_backbone(found).predict_on_batch(some_tiles(1, 224))).all()
+    path.write_bytes(path.read_bytes()[:-4] + b"else")
+    with pytest.raises(NotReadyError, match="is not the file expected"):
+        resolve_backbone(ExtractTable(backbone="kaiko-s16"), 224, tmp_path)

@@ -9,10 +9,12 @@ from hypoxia_hpc.networks.backbones.hub_keys import HubKeys
 from hypoxia_hpc.networks.backbones.preprocessing import IMAGENET_MEAN, IMAGENET_SD
 from hypoxia_hpc.networks.backbones.seen import Seen
 from hypoxia_hpc.networks.backbones.timm_networks import TimmNetwork, Tokens
+from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
 
 IMAGENET = Seen(IMAGENET_MEAN, IMAGENET_SD)
 OPEN = "open to all"
 GATED = "gated: log in at the hub, agree to the terms on the model's page, wait until the makers let you in"
+MEAN = "-mean"
 NON_COMMERCIAL = "CC-BY-NC-ND-4.0"
 
 
@@ -37,6 +39,11 @@ class FoundationModel:
     @property
     def name(self) -> str:
         return self.network.called
+
+    @property
+    def weights_name(self) -> str:
+        """What their file is called here. Models that differ in the tokens of their feature alone have one file."""
+        return f"{self.name.removesuffix(MEAN)}{SAFETENSORS}"
 
 
 def network(
