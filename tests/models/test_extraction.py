@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fault_runs import change_setting, copy_run, digests, make_cohort, of
 
+from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import MachineError, NotReadyError
 from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.monitoring.status import run_status
@@ -24,7 +25,7 @@ from hypoxia_hpc.records import ExtractWork, Receipt, Slide
 from hypoxia_hpc.runs.cohort import load_cohort
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
-from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE, extract, extract_stage
+from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE, _note_replaced, extract, extract_stage
 from hypoxia_hpc.stages.tile import TileStage
 from hypoxia_hpc.stores.features import open_features
 from hypoxia_hpc.stores.integrity import store_attributes
@@ -261,6 +262,18 @@ def test_features_of_other_settings_are_not_replaced_without_a_word(run: RunDir)
     change_setting(run.root, "extract", "batch_size", "8")
     told = _said(run, slides)[1]
     assert "features/small was made with other settings (batch_size) and is made anew" in told
+
+
+def test_a_run_keeps_to_the_weights_that_were_fetched(run: RunDir) -> None:
+    slides = run.slides()[:1]
+    processed(work_of(run), slides[0])
+    work, notes = work_of(run), Notes()
+    exchanged = replace(work, spec={**work.spec, "weights_digest": "0" * 64})
+    with pytest.raises(NotReadyError, match="was made with weights of SHA-256 random") as caught:
+        _note_replaced(exchanged, slides, ExtractTable(backbone="uni"), notes)
+    assert "0" * 64 in caught.value.problem and not notes.said
+    _note_replaced(exchanged, slides, ExtractTable(backbone="resnet50"), notes)
+    assert "(weights_digest) and is made anew" in notes.said[0]
 
 
 def _said(run: RunDir, slides: Sequence[Slide]) -> list[str]:

@@ -21,7 +21,7 @@ from own_package import EXAMPLE, install
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped
 from hypoxia_hpc.models.clusterings import saved_clusterings
-from hypoxia_hpc.models.finetuned import make_probabilities
+from hypoxia_hpc.models.finetuned import first_network, make_probabilities
 from hypoxia_hpc.models.pixel_clusterings import clusters_of_tiles
 from hypoxia_hpc.models.tensorboard import FILES, read_events
 from hypoxia_hpc.monitoring.verify import verify
@@ -430,3 +430,12 @@ def test_resnet50_learns_the_demo_cohort(tmp_path: Path) -> None:
     metrics = evaluated(trained(demo))["finetune"]["test"]
     assert metrics["patient"]["roc_auc"]["value"] > 0.85
     assert metrics["tile"]["roc_auc"]["value"] > 0.85
+
+
+def test_a_foundation_model_to_begin_with_is_named_by_its_hash() -> None:
+    """The key of a trained model has what stands in run.toml, and no record beside a file."""
+    config = preset("hypoxia")
+    begun = config.train.finetune.model_copy(update={"backbone": "uni", "weights": "imagenet"})
+    config = config.model_copy(update={"train": config.train.model_copy(update={"finetune": begun})})
+    with pytest.raises(InputError, match="no SHA-256 says with which weights"):
+        first_network(config, "finetune")
