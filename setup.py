@@ -120,6 +120,8 @@ setup(
         "anndata": ["anndata>=0.12,<0.13"],
         # `export --to dicom-seg`, `--to dicom-map`
         "highdicom": ["highdicom>=0.28.2,<0.29"],
+        # `estimate --nodes`
+        "simulation": ["simpy>=4.1.1,<5"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
         "nifti": ["nibabel>=5.3,<6"],
         "mutants": ["mutmut>=3.8,<4"],
@@ -139,6 +141,7 @@ setup(
             "pytest>=8.3,<10",
             "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<1",
+            "simpy>=4.1.1,<5",
             "sphinx>=8.1,<10",
             "tifffile>=2025.5.10",
             "umap-learn>=0.5.9,<0.6",

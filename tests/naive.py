@@ -9,6 +9,7 @@ import math
 import statistics
 import struct
 from collections import defaultdict
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -1011,3 +1012,26 @@ def sharpness(rgb):
         for x in range(1, columns - 1)
     ]
     return statistics.pvariance(laplacian) / statistics.pvariance([level for row in grays for level in row])
+
+
+def ends_of_transfers(transfers: Sequence[tuple[float, float]], total: float, each: float) -> list[float]:
+    """When transfers of (begin, bytes) end that divide ``total`` bytes a second evenly, each with ``each`` at most: in
+    steps of a thousandth of a second."""
+    left, found, step = [nbytes for _, nbytes in transfers], [0.0] * len(transfers), 1e-3
+    now = 0.0
+    while any(one > 0 for one in left):
+        active = [n for n, (begin, _) in enumerate(transfers) if begin <= now and left[n] > 0]
+        for n in active:
+            left[n] -= step * min(each, total / len(active))
+            found[n] = now + step
+        now += step
+    return found
+
+
+def list_schedule(seconds: Sequence[float], lanes: int) -> float:
+    """When all is done, if whoever of ``lanes`` is free first takes the next."""
+    free_at = [0.0] * lanes
+    for one in seconds:
+        lane = free_at.index(min(free_at))
+        free_at[lane] += one
+    return max(free_at)

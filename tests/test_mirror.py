@@ -55,6 +55,15 @@ TESTED_IN = {
     "cli.text.submission": "stages/test_submit.py",
     "cli.text.survival": "stages/test_survival.py",
     "cli.text.words": "monitoring/test_status.py",
+    "cli.planning": "monitoring/test_scaling.py",
+    "cli.text.scaling": "monitoring/test_scaling.py",
+    "monitoring.alternatives": "monitoring/test_scaling.py",
+    "runs.like_cohorts": "monitoring/test_scaling.py",
+    **{
+        f"simulation.{name}": "simulation/test_simulated_runs.py"
+        for name in ("accounts", "cluster", "nodes", "queue", "run", "task", "work")
+    },
+    "slurm.sizing": "simulation/test_simulated_runs.py",
     "runs.image_update": "stages/test_image_folders.py",
     "runs.initialised": "stages/test_init.py",
     "slides.recoloured_slide": "stages/test_normalise.py",

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths, viewing
+from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths, planning, viewing
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -32,7 +32,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
         "Work through it": (paths.run_all, paths.predict),
         "One stage at a time": tuple(map(stage_verb, stages())),
         "On a cluster": (
-            *(cluster.estimate, cluster.submit, cluster.status, cluster.cancel),
+            *(planning.estimate, cluster.submit, cluster.status, cluster.cancel),
             *(cluster.site, cluster.slurm, cluster.image),
         ),
         "Look, and take it elsewhere": (

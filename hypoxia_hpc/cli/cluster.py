@@ -1,4 +1,4 @@
-"""Verbs for a cluster, and how far a run is: estimate, submit, status; slurm and image, once per site."""
+"""Verbs for a cluster, and how far a run is: submit, status; slurm and image, once per site."""
 
 from __future__ import annotations
 
@@ -93,22 +93,6 @@ def status(run: Path, as_json: bool) -> int:
         say_json(state.as_json())
     else:
         say_blocks(status_text(state, str(run)))
-    return 0
-
-
-@click.command(short_help="What a run still takes: files, bytes, core- and GPU-hours.")
-@RUN
-@JSON
-def estimate(run: Path, as_json: bool) -> int:
-    """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers."""
-    from hypoxia_hpc.cli.text.estimate import estimate_text
-    from hypoxia_hpc.monitoring.estimate import estimate_run
-
-    found = estimate_run(existing_run(run))
-    if as_json:
-        say_json(found.as_json())
-    else:
-        say_blocks(estimate_text(found, str(run)))
     return 0
 
 

@@ -61,8 +61,18 @@ def read_header(path: Path, table: TileTable, mpp: float | None = None) -> Heade
             cost = _cost_of_plan(opened.find_page(plan.level), plan)
             odd = remarks(plan.mpp, plan.mpp_source, pyramid.objective_power, pyramid.images, pyramid.other_mpp)
     except SlideError as error:
-        return Header(_whole(MS_A_MB_OF_FILE * _file_bytes(path) / MEGA), refused=error.reason)
+        return Header(cost_of_bytes(_file_bytes(path)), refused=error.reason)
     return Header(_whole(cost), odd)
+
+
+def cost_of_bytes(nbytes: float) -> int:
+    """The cost of a slide of which no more than the size of its file is known."""
+    return _whole(MS_A_MB_OF_FILE * nbytes / MEGA)
+
+
+def bytes_of_cost(cost: float) -> float:
+    """The size of the file of a slide of that cost, were it JPEG."""
+    return cost * MEGA / MS_A_MB_OF_FILE
 
 
 def _whole(cost: float) -> int:

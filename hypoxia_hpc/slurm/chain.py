@@ -100,18 +100,8 @@ class Plan:
         return self.run / "slurm" / "logs" / self.submission
 
     def calls(self) -> Iterator[Call]:
-        """Every sbatch, in the order in which they are sent; the arrays of a stage that may not run side by side wait
-        for each other."""
-        before: tuple[str, ...] = ()
-        for job, earlier in zip(self.jobs, (None, *self.jobs), strict=False):
-            most = throttles(job.request.throttle, len(job.arrays))
-            lanes, names = len(most), tuple(job.calls_by_name)
-            for number, (name, array) in enumerate(job.calls_by_name.items()):
-                own = own_elements(array, earlier) if job.is_beside else ()
-                first = () if job.is_beside else before
-                waits = first if number < lanes else (names[number - lanes],)
-                yield Call(name, job, array, most[number % lanes], waits, own)
-            before = names
+        """Every sbatch, in the order in which they are sent."""
+        return calls_of(self.jobs)
 
     def arguments(self, call: Call, ids: Mapping[str, str]) -> list[str]:
         """What follows ``sbatch``; ``ids`` are the jobs of earlier calls by their names."""
@@ -134,6 +124,21 @@ class Plan:
         for call in self.calls():
             words = ["sbatch", *self.arguments(call, {name: f"${{{name}}}" for name in call.names})]
             yield f"{call.name}=$({' '.join(map(_quoted, words))})"
+
+
+def calls_of(jobs: Sequence[Job]) -> Iterator[Call]:
+    """Every sbatch of a chain, in the order in which they are sent; the arrays of a stage that may not run side by side
+    wait for each other."""
+    before: tuple[str, ...] = ()
+    for job, earlier in zip(jobs, (None, *jobs), strict=False):
+        most = throttles(job.request.throttle, len(job.arrays))
+        lanes, names = len(most), tuple(job.calls_by_name)
+        for number, (name, array) in enumerate(job.calls_by_name.items()):
+            own = own_elements(array, earlier) if job.is_beside else ()
+            first = () if job.is_beside else before
+            waits = first if number < lanes else (names[number - lanes],)
+            yield Call(name, job, array, most[number % lanes], waits, own)
+        before = names
 
 
 def own_elements(array: Array | None, earlier: Job | None) -> tuple[tuple[str, int], ...]:

@@ -84,7 +84,7 @@ def request_by_slide(
     of a core (of a GPU, for extract with gres) per unit of cost."""
     table = table_of(stage, table)
     todo = [slide for slide in slides if slide.slide_id in remaining]
-    lanes, speed = _lanes(stage, table)
+    lanes, speed = lanes_of(stage, table)
     seconds = sum(slide.cost for slide in todo) * pace.value / speed
     kept = earlier if earlier and earlier <= table.most_elements else 1
     of = max(kept, count_of_shares(seconds, len(todo), lanes, table))
@@ -118,7 +118,7 @@ def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable
 def most_parts(stage: str, n_slides: int, table: SlurmTable) -> int:
     """The most parts that a stage may cut ``n_slides`` slides into."""
     table = table_of(stage, table)
-    return _most_parts(n_slides, _lanes(stage, table)[0], table)
+    return _most_parts(n_slides, lanes_of(stage, table)[0], table)
 
 
 def _most_parts(n_slides: int, lanes: int, table: SlurmTable) -> int:
@@ -221,8 +221,9 @@ def mpi_types(printed: str) -> frozenset[str]:
     return frozenset(alone | {word for words in lines for word in words if word.startswith("pmi")})
 
 
-def _lanes(stage: str, table: SlurmTable) -> tuple[int, int]:
-    """How many slides an element works on at once, and how many cores (or GPUs) each of them has."""
+def lanes_of(stage: str, table: SlurmTable) -> tuple[int, int]:
+    """How many slides an element works on at once, and how many cores (or GPUs) each of them has; ``table`` as it holds
+    for the stage."""
     if stage_named(stage).device == "cpu":
         return table.ranks * table.cpus, 1
     return (table.nodes, 1) if table.gres else (table.ranks, table.cpus)

@@ -37,19 +37,17 @@ from hypoxia_hpc.slurm.chain import WHOLE, Job, Part, Plan
 from hypoxia_hpc.slurm.learning import learned
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
 from hypoxia_hpc.slurm.logs import make_logs, submission_name
-from hypoxia_hpc.slurm.overlap import common_count, side_by_side, waiting_notes
+from hypoxia_hpc.slurm.overlap import waiting_notes
 from hypoxia_hpc.slurm.queue import Sent, failed_ones, query_sacct, query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
     Array,
     JobRequest,
-    arrays_of,
     cohort_notes,
-    most_parts,
-    request_by_slide,
     request_of_cohort,
 )
 from hypoxia_hpc.slurm.room import query_queue, refuse_without_room
 from hypoxia_hpc.slurm.script import bound_folders, job_script, refuse_unusable
+from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
 from hypoxia_hpc.stores.commit import committed_file
 
 PATIENCE_SECONDS = 60
@@ -88,21 +86,18 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     max_size, limits = slurm_limits()
     _refuse_unfit(run, work.stages)
     costs = _cohort_costs(run, config, slides, work)
-    usual = [*_slide_requests(run, slides, work, table), *_cohort_requests(costs, table)]
+    earlier = {stage: _earlier_count(run, stage) for stage in work.slides}
+    usual = [*slide_requests(slides, work.slides, earlier, work.pace, table), *_cohort_requests(costs, table)]
     wanted, taught = _learned(usual, sent_jobs(run))
     requests = [in_time(one, limits, table) for one in wanted]
     text = job_script(root, program, image, folders, config.site, retry=retry, site_file=site_file())
-    jobs = side_by_side([_job(asked, max_size) for asked in requests])
+    jobs = chain_of(requests, max_size)
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
     of_image = (*_no_image(image, only_to_show), *_lacking(config, slides, work.stages, image), *unseen)
     notes = (*work.notes, *of_image, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
-
-
-def _job(asked: JobRequest, max_size: int) -> Job:
-    return Job(asked, (None,) if asked.elements is None else tuple(arrays_of(asked.elements, max_size)))
 
 
 def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
@@ -197,19 +192,6 @@ def _cohort_costs(run: RunDir, config: RunConfig, slides: Sequence[Slide], work:
     patients = list(patients_with_slides(slides, run.patients()).values())
     size = cohort_size(config, len(slides), patients, work.n_tiles)
     return {stage: cohort_cost(stage, config, size) for stage in work.stages}
-
-
-def _slide_requests(run: RunDir, slides: Sequence[Slide], work: Remaining, table: SlurmTable) -> list[JobRequest]:
-    """Cut into parts that are the same in all of these stages, where they can be."""
-    todo = {stage: ids for stage, ids in work.slides.items() if ids}
-
-    def requests(of: Mapping[str, int | None]) -> list[JobRequest]:
-        return [request_by_slide(stage, slides, ids, of[stage], work.pace[stage], table) for stage, ids in todo.items()]
-
-    usual = requests({stage: _earlier_count(run, stage) for stage in todo})
-    most = {stage: most_parts(stage, len(ids), table) for stage, ids in todo.items()}
-    of = common_count({one.stage: one.of for one in usual}, most)
-    return usual if of is None else requests(dict.fromkeys(todo, of))
 
 
 def _cohort_requests(costs: Mapping[str, StageCost], table: SlurmTable) -> list[JobRequest]:

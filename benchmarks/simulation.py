@@ -1,0 +1,110 @@
+"""The simulation of runs on clusters: is it right, and what does it say of 13,031 slides?
+
+python benchmarks/simulation.py validate [--json FILE]   against chains on the live test cluster (as root, 25 minutes)
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rounds import machine
+from simulated_cluster import CALIBRATION, SETUPS, Measured, calibrated, compared, measured, simulated
+
+from live_cluster import bring_up, control, is_up, why_not  # isort: skip - simulated_cluster says where it is
+
+# How far a simulated time may be off.
+TOLERANCE = 0.15
+
+
+@contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """One chain at a time, where others use the cluster, too."""
+    if path is None:
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def validate(only: list[str], lock: Path | None) -> dict[str, Any]:
+    """Every set-up on the cluster: when its elements began and ended."""
+    if reason := why_not():
+        sys.exit(f"no cluster can be brought up here: {reason}")
+    was_up = is_up()
+    chosen = [one for one in SETUPS if not only or any(word in one.name for word in only)]
+    found, loads = {}, {}
+    for setup in (CALIBRATION, *chosen):
+        with locked(lock):
+            live = bring_up()
+            found[setup.name] = measured(live, setup)
+            loads[setup.name] = os.getloadavg()
+            if setup.dies_at is not None:
+                live.calm()
+        if setup is not CALIBRATION:
+            print(row_text(rows_of(found)[-1]), flush=True)
+    if not was_up:
+        control("down")
+    measurements = {name: {"starts": one.starts, "load_average": loads[name]} for name, one in found.items()}
+    return {"machine": machine(), "measured": measurements}
+
+
+def rows_of(found: dict[str, Measured]) -> list[dict[str, Any]]:
+    """Set against what is simulated."""
+    known = calibrated(found[CALIBRATION.name], CALIBRATION)
+    return [compared(one, found[one.name], simulated(known, one)) for one in SETUPS if one.name in found]
+
+
+def with_rows(answer: dict[str, Any]) -> dict[str, Any]:
+    """What was measured, with what is simulated now beside it."""
+    found = {
+        name: Measured([(stage, begin, end) for stage, begin, end in one["starts"]])
+        for name, one in answer["measured"].items()
+    }
+    known = calibrated(found[CALIBRATION.name], CALIBRATION)
+    return {**answer, "tolerance": TOLERANCE, "calibrated": asdict(known), "setups": rows_of(found)}
+
+
+def row_text(row: dict[str, Any]) -> str:
+    shown = [(name, row[name]) for name in ("whole", "tile", "extract")]
+    parts = [
+        f"{name} {one['measured']:.0f} s, simulated {one['simulated']:.0f} ({one['off']:+.0%})" for name, one in shown
+    ]
+    return f"{row['setup']}: {'; '.join(parts)}; {'within' if is_within(row) else 'NOT WITHIN'} {TOLERANCE:.0%}"
+
+
+def is_within(row: dict[str, Any]) -> bool:
+    return all(abs(row[name]["off"]) <= TOLERANCE for name in ("whole", "tile", "extract"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    validating = verbs.add_parser("validate")
+    validating.add_argument("--json", type=Path, metavar="FILE")
+    validating.add_argument("--only", action="append", default=[], metavar="WORD", help="set-ups whose name has it")
+    validating.add_argument("--lock", type=Path, metavar="FILE", help="hold this lock while the cluster is in use")
+    comparing = verbs.add_parser("compare")
+    comparing.add_argument("json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    if options.verb == "validate":
+        found = with_rows(validate(options.only, options.lock))
+    else:
+        found = with_rows(json.loads(options.json.read_text()))
+        for row in found["setups"]:
+            print(row_text(row))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

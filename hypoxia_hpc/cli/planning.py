@@ -1,0 +1,100 @@
+"""The verb that tells what is to come: estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hypoxia_hpc.cli.options import JSON, Whole, existing_run, say_blocks, say_json
+from hypoxia_hpc.errors import InputError
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.monitoring.scaling import Scale, Site
+    from hypoxia_hpc.records import Json
+    from hypoxia_hpc.runs.directory import RunDir
+
+
+@click.command(short_help="What a run, or N slides, would take: files, bytes, hours; on how many nodes.")
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]")
+@click.option(
+    "--slides", "n_slides", type=Whole(1, 1_000_000), metavar="N", help="Not the slides of RUN, but N slides."
+)
+@click.option("--like", type=click.Choice(["TCGA"]), default="TCGA", help="How large these are.  [TCGA]")
+@click.option("--nodes", type=Whole(1, 16_384), multiple=True, metavar="N", help="Simulate N nodes; may be repeated.")
+@click.option("--cores", type=Whole(1, 1024), default=32, metavar="N", help="Cores of a node.  [32]")
+@click.option("--gpus", type=Whole(0, 64), default=0, metavar="N", help="GPUs of a node.  [0]")
+@JSON
+def estimate(
+    run: Path | None, n_slides: int | None, like: str, nodes: tuple[int, ...], cores: int, gpus: int, as_json: bool
+) -> int:
+    """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers.
+
+    With --slides: those of N slides that are not there yet, with the settings of RUN and the rates that were measured
+    on its slides; without RUN, with the settings of init --study hypoxia and assumed rates. Each figure says where it
+    is from. Other settings stand beside: pixels kept or not, their packing, 20x or 40x.
+
+    \b
+    With --nodes: how long tile and extract take on so many nodes, by a simulation of the
+    jobs that submit would send: of how many elements, what part of the nodes' time is work,
+    what the rest is lost to, and which setting changes that. Needs hypoxia-hpc[simulation].
+
+    \b
+    hypoxia-hpc estimate RUN
+    hypoxia-hpc estimate --slides 13031 --like TCGA
+    hypoxia-hpc estimate RUN --slides 13031 --nodes 16 --nodes 128 --cores 64
+    """
+    from hypoxia_hpc.monitoring.scaling import Site, require_simpy
+
+    if nodes:
+        require_simpy()
+    run_dir, site = None if run is None else existing_run(run), Site(cores, gpus)
+    if n_slides is not None:
+        return _ahead(run_dir, n_slides, like, nodes, site, as_json=as_json)
+    if run_dir is None:
+        raise InputError("neither RUN nor --slides is given", remedy="name a run, or how many slides: --slides 1000")
+    return _of_run(run_dir, str(run), nodes, site, as_json=as_json)
+
+
+def _ahead(run: RunDir | None, n: int, like: str, nodes: tuple[int, ...], site: Site, *, as_json: bool) -> int:
+    from hypoxia_hpc.cli.text.scaling import ahead_text
+    from hypoxia_hpc.config import preset
+    from hypoxia_hpc.monitoring.alternatives import cohort_ahead
+    from hypoxia_hpc.monitoring.scaling import scales
+    from hypoxia_hpc.runs.like_cohorts import slides_like
+    from hypoxia_hpc.runs.survey import survey_run
+
+    config = preset("hypoxia") if run is None else run.config()
+    found = cohort_ahead(config, n, like, None if run is None else survey_run(run))
+    slides, rates = slides_like(like, n), found.alternatives[0].rates
+    todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
+    scaled = scales(config, slides, todo, rates, nodes, site) if nodes else []
+    return _say(found.as_json(), ahead_text(found), scaled, site, as_json=as_json)
+
+
+def _of_run(run: RunDir, root: str, nodes: tuple[int, ...], site: Site, *, as_json: bool) -> int:
+    from hypoxia_hpc.cli.text.estimate import estimate_text
+    from hypoxia_hpc.monitoring.estimate import estimate_run
+    from hypoxia_hpc.monitoring.remaining import remaining
+    from hypoxia_hpc.monitoring.scaling import scales
+
+    found = estimate_run(run)
+    todo = remaining(run, retry=False, only_to_show=True).slides if nodes else {}
+    own = {stage: todo[stage] for stage in ("tile", "extract") if todo.get(stage)}
+    scaled = scales(run.config(), run.slides(), own, found.rates, nodes, site) if own else []
+    return _say(found.as_json(), estimate_text(found, root), scaled, site, as_json=as_json)
+
+
+def _say(found: Json, blocks: Iterable[str], scaled: Sequence[Scale], site: Site, *, as_json: bool) -> int:
+    from hypoxia_hpc.cli.text.scaling import scaling_text
+
+    if as_json:
+        say_json(found | ({"scaling": [asdict(one) for one in scaled]} if scaled else {}))
+        return 0
+    say_blocks(blocks)
+    if scaled:
+        say_blocks(scaling_text(scaled, site))
+    return 0

@@ -1,0 +1,115 @@
+"""What ``estimate`` shows of slides that are not there yet, and of so many nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.cli.text.words import amount, duration, table, within
+from hypoxia_hpc.errors import some
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.monitoring.alternatives import Alternative, CohortAhead
+    from hypoxia_hpc.monitoring.scaling import Scale, Site
+    from hypoxia_hpc.runs.rates import Figure
+
+# Losses below this share of the nodes' time are not named.
+LEAST_NAMED = 0.005
+# Losses in a cell of a table.
+SHORT = {
+    "start": "tasks start",
+    "bytes": "bytes of files",
+    "names": "names of files",
+    "slow": "slow nodes",
+    "lost": "work lost",
+    "last": "last slides",
+    "free": "between elements",
+    "queue": "queue",
+    "throttle": "throttle",
+    "dead": "nodes down",
+    "few": "too few elements",
+    "uneven": "uneven ends",
+}
+
+
+def ahead_text(found: CohortAhead) -> Iterator[str]:
+    """Blocks of lines."""
+    yield (
+        f"{some(found.slides, 'slide')} like {found.like}: {amount(found.nbytes, 'B')} of files\n"
+        f"sizes: {found.source}; cost: by the bytes, as JPEG\n"
+    )
+    first = found.alternatives[0]
+    rows = [_row(one) for one in found.alternatives]
+    yield table(["settings", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"], rows)
+    yield "\nsettings of [tile] in run.toml; packing pixels takes cores, too, which is not in these figures."
+    yield f"A file for each tile would be {within(first.stages[0].tiles)} files."
+    yield "\nreckoned from these, in brackets the range they should lie in:"
+    yield table(["", "", "origin"], [[name, text, figure.origin] for name, text, figure in _rates(found)])
+
+
+def _row(one: Alternative) -> list[str]:
+    tiles, files = one.stages[0].tiles, sum(stage.files for stage in one.stages)
+    gpu = [stage.gpu_hours for stage in one.stages if stage.gpu_hours is not None]
+    cells = [within(tiles), f"{files:,}", _sum([stage.nbytes for stage in one.stages], "B")]
+    return [one.settings, *cells, _sum([stage.core_hours for stage in one.stages]), _sum(gpu) if gpu else ""]
+
+
+def _sum(figures: Sequence[Figure], unit: str = "") -> str:
+    value, low, high = (
+        amount(sum(numbers), unit) for numbers in zip(*((one.value, one.low, one.high) for one in figures), strict=True)
+    )
+    return value if low == high else f"{value} ({low} - {high})"
+
+
+def _rates(found: CohortAhead) -> list[tuple[str, str, Figure]]:
+    rates, cost = found.alternatives[0].rates, found.mean_cost
+    a_slide, device = rates.tiles.times(cost), "a GPU" if rates.gpu else "a core"
+    thousand = rates.extract_seconds.times(1000)
+    return [
+        ("to tile a slide of mean cost on a core", within(rates.tile_seconds.times(cost), "s"), rates.tile_seconds),
+        ("tiles kept of such a slide", within(a_slide), rates.tiles),
+        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
+        (f"to extract a thousand tiles on {device}", within(thousand, "s"), rates.extract_seconds),
+        ("a feature vector", within(rates.feature_bytes, "B"), rates.feature_bytes),
+    ]
+
+
+def scaling_text(scaled: Sequence[Scale], site: Site) -> Iterator[str]:
+    """Blocks of lines."""
+    gpus = f" and {some(site.gpus, 'GPU')}" if site.gpus else ""
+    yield f"\nsimulated: tile and extract on nodes of {some(site.cores, 'core')}{gpus}, later stages not counted"
+    rows = [
+        [
+            f"{one.nodes:,}",
+            duration(one.seconds),
+            f"{one.efficiency:.1%}",
+            ", ".join(f"{stage} {n:,}" for stage, n in one.elements.items()),
+            losses_text(one),
+        ]
+        for one in scaled
+    ]
+    yield table(["nodes", "time", "work", "elements", "the rest of the nodes' time"], rows)
+    for one in scaled:
+        yield from _advice(one)
+    files, controller = site.files, site.controller
+    yield (
+        f"\nassumed: a shared file system of {amount(files.bytes_per_second, 'B')}/s "
+        f"({amount(files.bytes_per_second_of_worker, 'B')}/s a worker) and {files.operations_per_second:,.0f} "
+        f"operations on names a second; {1 / controller.start:.0f} starts of elements a second; no wait behind jobs of "
+        "others"
+    )
+
+
+def losses_text(one: Scale, most: int = 3) -> str:
+    """The largest losses: ``too few elements 44.2%, uneven ends 2.9%``."""
+    named = [(name, share) for name, share in one.losses.items() if share >= LEAST_NAMED][:most]
+    return ", ".join(f"{SHORT[name]} {share:.1%}" for name, share in named) or "little"
+
+
+def _advice(one: Scale) -> Iterator[str]:
+    from hypoxia_hpc.monitoring.scaling import REMEDIES
+    from hypoxia_hpc.simulation.accounts import SPENT
+
+    if one.losses and one.losses[one.limit] >= 0.05:
+        remedy = f"; what changes it: {REMEDIES[one.limit]}" if REMEDIES[one.limit] else ""
+        yield f"{some(one.nodes, 'node')}: most is lost to {SPENT[one.limit]}{remedy}"

@@ -1,0 +1,108 @@
+"""estimate --slides: what a cohort takes that is not there yet, and what other settings of run.toml would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from hypoxia_hpc.config import RunConfig, TileTable
+from hypoxia_hpc.monitoring.estimate import Rates, StageEstimate, extract_estimate, rates_of, tile_estimate
+from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
+from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, raw_tile_bytes
+from hypoxia_hpc.runs.survey import Survey, current_receipts
+from hypoxia_hpc.slides.costs import bytes_of_cost
+
+# `TILES_KEPT` is of tiles this wide, µm.
+TILE_UM = 299 * 0.5
+CHANGES: Sequence[tuple[str, Mapping[str, object]]] = (
+    ('pixels = "none"', {"pixels": "none"}),
+    ('codec = "none"', {"pixels": "store", "codec": "none"}),
+    ('codec = "zstd"', {"pixels": "store", "codec": "zstd"}),
+    ('codec = "jpeg"', {"pixels": "store", "codec": "jpeg"}),
+    ("mpp = 0.5 (20x)", {"mpp": 0.5}),
+    ("mpp = 0.25 (40x)", {"mpp": 0.25}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """The slide by slide stages under some settings, in words; the rates behind them."""
+
+    settings: str
+    stages: tuple[StageEstimate, ...]
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class CohortAhead:
+    """``slides`` slides like those of a cohort ``like``, whose files have ``nbytes``, and which cost ``mean_cost`` on
+    average; ``source`` says where their sizes are from. The first of the ``alternatives`` is [tile] as it is."""
+
+    slides: int
+    like: str
+    source: str
+    nbytes: float
+    mean_cost: float
+    alternatives: tuple[Alternative, ...]
+
+    def as_json(self) -> Json:
+        return asdict(self)
+
+
+def cohort_ahead(config: RunConfig, n: int, like: str, survey: Survey | None) -> CohortAhead:
+    """What ``n`` slides like those of a cohort take. Rates are those of the slides of ``survey``, as far as a run has
+    some that are done for its present run.toml, else assumed."""
+    slides, rates = slides_like(like, n), known_rates(config, survey)
+    found = tuple(
+        Alternative(words, stages_of_alternative(other, slides, changed), changed)
+        for words, other in alternatives(config)
+        for changed in [rates_for(rates, config.tile, other.tile)]
+    )
+    cost = sum(one.cost for one in slides)
+    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), cost / n, found)
+
+
+def known_rates(config: RunConfig, survey: Survey | None) -> Rates:
+    """Those of a run, else assumed ones."""
+    slides: Sequence[Slide] = survey.slides if survey else ()
+    tiled = current_receipts("tile", survey.tiles) if survey else {}
+    extracted = current_receipts("extract", survey.features) if survey else {}
+    rates = rates_of(config, slides, tiled, extracted, TILES_KEPT)
+    return rates if rates.tiles.slides else replace(rates, tiles=TILES_KEPT.times(tiles_against(config.tile, TILE_UM)))
+
+
+def tiles_against(table: TileTable, tile_um: float) -> float:
+    """How many tiles there are for one that is ``tile_um`` wide."""
+    return (tile_um / (table.tile_px * table.mpp)) ** 2
+
+
+def alternatives(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
+    """Settings that change how much is computed and stored, in words; first those that there are."""
+    yield "as they are", config
+    for words, change in CHANGES:
+        if any(getattr(config.tile, name) != value for name, value in change.items()):
+            yield words, config.model_copy(update={"tile": config.tile.model_copy(update=change)})
+
+
+def rates_for(rates: Rates, table: TileTable, other: TileTable) -> Rates:
+    """The rates under another [tile]: its bytes are assumed where it packs pixels otherwise, its tiles are counted by
+    their area."""
+    is_packed_alike = (table.pixels, table.codec, table.tile_px) == (other.pixels, other.codec, other.tile_px)
+    return replace(
+        rates,
+        tiles=rates.tiles.times(tiles_against(other, table.tile_px * table.mpp)),
+        tile_bytes=rates.tile_bytes if is_packed_alike else raw_tile_bytes(other),
+    )
+
+
+def stages_of_alternative(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[StageEstimate, ...]:
+    tile = tile_estimate(config, slides, {}, rates)
+    extract = extract_estimate(config, slides, {}, {}, rates)
+    if config.tile.pixels == "none":  # the slides are decoded again
+        extract = replace(extract, core_hours=_sum(extract.core_hours, tile.core_hours))
+    return tile, extract
+
+
+def _sum(one: Figure, other: Figure) -> Figure:
+    return Figure(one.value + other.value, one.low + other.low, one.high + other.high, f"{one.origin}; {other.origin}")

@@ -1,0 +1,182 @@
+"""estimate --nodes: how long a run takes on so many nodes, simulated, and which setting would change it.
+
+What no run can tell is assumed here, each figure with its reason: SLURM, the shared file system, the start of a task.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from hypoxia_hpc.config import RunConfig, SlurmTable
+from hypoxia_hpc.errors import MachineError
+from hypoxia_hpc.monitoring.estimate import Rates
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.rates import Figure, product
+from hypoxia_hpc.simulation.cluster import Cluster, Controller, FileSystem, StartUp
+from hypoxia_hpc.simulation.work import SlideWork
+from hypoxia_hpc.slides.costs import bytes_of_cost
+from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.simulation.run import Simulated
+
+# A call of sbatch takes a second of a busy controller; 20 starts a second, where SLURM's guide for high throughput has
+# 500 for jobs that do nothing; cores go to the next element after 5 s; a requeued job is held for the life of its
+# credential, 120 s, and one more; a node is down after SlurmdTimeout, 300 s by default.
+CONTROLLER = Controller(submit=1.0, start=0.05, free=5.0, hold=121.0, notice=300.0)
+# A middling parallel file system. A vendor's Lustre with 240 clients created 15,000 to 29,000 files a second and
+# answered over 400,000 stats (Dell's papers on Lustre solutions, mdtest); most operations here open files.
+FILES = FileSystem(bytes_per_second=10e9, bytes_per_second_of_worker=1e9, operations_per_second=30_000)
+# From a Python environment on the shared file system; from an image it is the image alone. Seconds: benchmarks/
+# start_up.py and the reckoned start of TensorFlow, with as much for the job itself. Operations: files that were opened,
+# looked at or made until the first slide (strace on a machine of two cores).
+START_UPS = {"tile": StartUp(6.0, 11_700), "extract": StartUp(12.0, 41_500)}
+START_UPS_OF_IMAGE = {stage: StartUp(one.seconds, 20) for stage, one in START_UPS.items()}
+# Operations on names of a slide, counted likewise: its files are opened, written, synced, renamed, with their folders.
+OPERATIONS = {"tile": 315, "extract": 193}
+# Level 0 is three quarters of a slide's file.
+READ_SHARE = 0.75
+# Seconds of a slide against what its cost says: log-normal. JPEG took 22 to 31 ms a megabyte (slides/costs.py).
+SCATTER = 0.17
+CORES = 32
+MOST_NODES = 16_384
+
+# What to do about the largest loss. "" where there is nothing to set.
+REMEDIES: Mapping[str, str] = {
+    "few": "more elements: lower hours, and raise most_elements where that many are reached ([site.slurm])",
+    "uneven": "smaller elements: lower hours ([site.slurm])",
+    "last": "fewer cpus in an element ([site.slurm]), so that no worker waits for another's last slide",
+    "start": "longer elements: raise hours ([site.slurm])",
+    "names": "an image ([site.slurm] image), so that a task starts from one file; then longer elements",
+    "bytes": 'fewer bytes: [tile] pixels = "none" or codec = "jpeg"; else throttle, for more nodes gain nothing',
+    "throttle": "raise throttle ([site.slurm])",
+    "queue": "longer elements (hours), so that the controller has fewer to start ([site.slurm])",
+    "free": "longer elements: raise hours ([site.slurm])",
+    "lost": "shorter elements (hours), or more stop_seconds ([site.slurm])",
+    "slow": "",
+    "dead": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A run on ``nodes`` nodes: seconds by the clock of the stages that go slide by slide, elements of each, the part
+    of all nodes' time that goes into work (``efficiency``), and what the rest is lost to, largest first."""
+
+    nodes: int
+    seconds: float
+    elements: Mapping[str, int]
+    efficiency: float
+    losses: Mapping[str, float]
+
+    @property
+    def limit(self) -> str:
+        """The largest loss, by its name in `simulation.accounts.SPENT`."""
+        return next(iter(self.losses), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Nodes alike: ``cores`` and ``gpus`` of each; ``files`` and ``controller`` as assumed, unless told."""
+
+    cores: int = CORES
+    gpus: int = 0
+    files: FileSystem = FILES
+    controller: Controller = CONTROLLER
+
+    def cluster(self, nodes: int, table: SlurmTable) -> Cluster:
+        start_ups = START_UPS if table.image is None else START_UPS_OF_IMAGE
+        return Cluster(nodes, self.cores, self.gpus, self.controller, self.files, start_ups)
+
+
+def require_simpy() -> None:
+    """Raises MachineError where the library that simulates is not installed."""
+    if find_spec("simpy") is None:
+        raise MachineError(
+            "simulating nodes needs the Python package simpy, which is not installed here",
+            remedy="pip install 'hypoxia-hpc[simulation]', or leave --nodes out",
+        )
+
+
+def scales(
+    config: RunConfig,
+    slides: Sequence[Slide],
+    remaining: Mapping[str, Collection[str]],
+    rates: Rates,
+    nodes: Sequence[int],
+    site: Site,
+) -> list[Scale]:
+    """Simulated for each number of nodes. ``remaining``: by stage the ids of slides to do. Raises MachineError without
+    simpy, InputError for elements that no node has room for."""
+    require_simpy()
+    from hypoxia_hpc.simulation.run import simulate
+
+    table, pace = config.site.slurm, paces(rates)
+    work = work_of(config, slides, remaining, rates)
+    requests = slide_requests(slides, remaining, dict.fromkeys(remaining), pace, table)
+    jobs = chain_of(requests, site.controller.max_array_size)
+    elements = {one.stage: len(one.elements or ()) for one in requests}
+    return [_scale(n, simulate(jobs, slides, work, site.cluster(n, table), table), elements) for n in nodes]
+
+
+def _scale(nodes: int, found: Simulated, elements: Mapping[str, int]) -> Scale:
+    return Scale(nodes, found.seconds, elements, found.efficiency, found.losses)
+
+
+def paces(rates: Rates) -> dict[str, Figure]:
+    """Seconds of a core (of a GPU, where extract has some) per unit of cost, by stage."""
+    return {"tile": rates.tile_seconds, "extract": product(rates.tiles, rates.extract_seconds)}
+
+
+def largest_efficient(
+    config: RunConfig,
+    slides: Sequence[Slide],
+    remaining: Mapping[str, Collection[str]],
+    rates: Rates,
+    site: Site,
+    least: float = 0.9,
+) -> int:
+    """The most nodes of whose time ``least`` or more goes into work, if more nodes never bring more of it; 0 where one
+    does not reach it."""
+
+    def reaches(nodes: int) -> bool:
+        return scales(config, slides, remaining, rates, [nodes], site)[0].efficiency >= least
+
+    low, high = 0, 1
+    while high <= MOST_NODES and reaches(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if reaches(middle) else (low, middle)
+    return low
+
+
+def work_of(
+    config: RunConfig, slides: Sequence[Slide], remaining: Mapping[str, Collection[str]], rates: Rates
+) -> dict[str, dict[str, SlideWork]]:
+    """What each slide takes: by its cost, and at random a little more or less, the same at every call."""
+    drawn = random.Random(0)  # noqa: S311 - no secret
+    factors = {slide.slide_id: math.exp(SCATTER * drawn.gauss(0, 1) - SCATTER**2 / 2) for slide in slides}
+    seconds, nbytes = paces(rates), _bytes(config, rates)
+
+    def of_slide(slide: Slide, stage: str) -> SlideWork:
+        needed = seconds[stage].value * slide.cost * factors[slide.slide_id]
+        return SlideWork(slide.slide_id, needed, nbytes[stage] * slide.cost, OPERATIONS[stage])
+
+    return {
+        stage: {slide.slide_id: of_slide(slide, stage) for slide in slides if slide.slide_id in ids}
+        for stage, ids in remaining.items()
+    }
+
+
+def _bytes(config: RunConfig, rates: Rates) -> dict[str, float]:
+    """Read and written per unit of cost, by stage."""
+    of_slide = READ_SHARE * bytes_of_cost(1.0)
+    of_tiles = rates.tiles.value * rates.tile_bytes.value
+    again = of_slide if config.tile.pixels == "none" else of_tiles
+    return {"tile": of_slide + of_tiles, "extract": again + rates.tiles.value * rates.feature_bytes.value}

@@ -1,0 +1,43 @@
+"""Which nodes have room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hypoxia_hpc.simulation.cluster import Cluster
+
+
+class Room(NamedTuple):
+    """What an element needs: ``nodes`` nodes, and on each of them ``cores`` and ``gpus``."""
+
+    nodes: int
+    cores: int
+    gpus: int
+
+
+class Nodes:
+    """Free cores and GPUs of each node; the first nodes that have room are taken."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._all = range(cluster.nodes)
+        self._cores, self._gpus = [cluster.cores] * cluster.nodes, [cluster.gpus] * cluster.nodes
+        self.down: set[int] = set()
+
+    def find(self, room: Room) -> Sequence[int]:
+        """Numbers of nodes with that room; none where there are too few."""
+        found: list[int] = []
+        for node in self._all:
+            if self._cores[node] >= room.cores and self._gpus[node] >= room.gpus and node not in self.down:
+                found.append(node)
+                if len(found) == room.nodes:
+                    return found
+        return ()
+
+    def take(self, room: Room, nodes: Sequence[int]) -> None:
+        for node in nodes:
+            self._cores[node] -= room.cores
+            self._gpus[node] -= room.gpus
+
+    def free(self, room: Room, nodes: Sequence[int]) -> None:
+        self.take(Room(room.nodes, -room.cores, -room.gpus), nodes)

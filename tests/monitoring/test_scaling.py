@@ -1,0 +1,174 @@
+"""estimate --slides and --nodes: cohorts that are not there, other settings, simulated nodes."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypoxia_hpc.cli.text.scaling import SHORT, ahead_text, scaling_text
+from hypoxia_hpc.config import RunConfig, preset, render_config
+from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.monitoring import scaling
+from hypoxia_hpc.monitoring.alternatives import cohort_ahead, known_rates
+from hypoxia_hpc.monitoring.scaling import REMEDIES, Scale, Site, largest_efficient, scales, work_of
+from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
+from hypoxia_hpc.simulation.accounts import SPENT
+from hypoxia_hpc.slides.costs import bytes_of_cost, cost_of_bytes
+
+
+def config(**changes: Any) -> RunConfig:
+    return preset("hypoxia", changes)
+
+
+def simulated(
+    n: int, nodes: list[int], site: Site | None = None, *, tile: dict[str, Any] | None = None, **slurm: Any
+) -> list[Scale]:
+    made = config(site={"slurm": slurm}, tile=tile or {})
+    slides, ids = slides_like("TCGA", n), frozenset(slide.slide_id for slide in slides_like("TCGA", n))
+    return scales(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None), nodes, site or Site())
+
+
+def test_slides_like_a_cohort_have_its_sizes() -> None:
+    slides, sizes = slides_like("TCGA", 2000), SIZES["TCGA"]
+    megabytes = [bytes_of_cost(slide.cost) / 1e6 for slide in slides]
+    assert statistics.median(megabytes) == pytest.approx(686, rel=0.01)
+    assert statistics.mean(megabytes) == pytest.approx(736, rel=0.02)  # that of the files themselves
+    assert (sizes.at(0), sizes.at(0.05), sizes.at(1)) == (7.61, 48.3, 2760)
+    assert sizes.at(0.025) == pytest.approx((7.61 + 48.3) / 2)
+    assert [*slides_like("TCGA", 1)] == [*slides_like("TCGA", 1)]
+
+
+def test_a_cost_of_bytes_is_that_of_a_header_that_cannot_be_read() -> None:
+    assert cost_of_bytes(1e9) == 21_000
+    assert bytes_of_cost(cost_of_bytes(1e9)) == pytest.approx(1e9)
+
+
+def test_what_other_settings_cost() -> None:
+    found = cohort_ahead(config(), 1000, "TCGA", None)
+    by_settings = {one.settings: one for one in found.alternatives}
+    assert [*by_settings] == ["as they are", 'pixels = "none"', 'codec = "zstd"', 'codec = "jpeg"', "mpp = 0.25 (40x)"]
+    plain, none = by_settings["as they are"].stages, by_settings['pixels = "none"'].stages
+    assert none[0].nbytes.value < plain[0].nbytes.value / 1000
+    assert none[0].files == plain[0].files - 3000
+    # The slides are decoded twice.
+    assert none[1].core_hours.value - plain[1].core_hours.value == pytest.approx(plain[0].core_hours.value)
+    jpeg, fine = by_settings['codec = "jpeg"'].stages, by_settings["mpp = 0.25 (40x)"].stages
+    assert jpeg[0].nbytes.value == pytest.approx(plain[0].nbytes.value / 4, rel=0.01)
+    assert fine[0].tiles.value == pytest.approx(4 * plain[0].tiles.value)
+    assert fine[1].core_hours.value == pytest.approx(4 * plain[1].core_hours.value)
+
+
+def test_smaller_tiles_are_more() -> None:
+    small, usual = (cohort_ahead(config(tile={"tile_px": px}), 10, "TCGA", None) for px in (149, 299))
+    tiles = [one.alternatives[0].stages[0].tiles.value for one in (small, usual)]
+    assert tiles[0] / tiles[1] == pytest.approx((299 / 149) ** 2)
+
+
+def test_with_gpus_their_hours_are_told() -> None:
+    found = cohort_ahead(config(site={"slurm": {"gres": "gpu:1"}}), 100, "TCGA", None)
+    assert found.alternatives[0].stages[1].gpu_hours is not None
+    assert "GPU" in "\n".join(ahead_text(found))
+
+
+def test_every_loss_has_a_name_and_a_remedy_or_none() -> None:
+    assert {*REMEDIES} == {*SHORT} == {*SPENT} - {"work"}
+
+
+def test_with_few_elements_more_nodes_gain_nothing() -> None:
+    few, many = simulated(500, [4, 64]), simulated(500, [64], hours=0.1)
+    assert few[0].seconds == few[1].seconds
+    assert few[1].limit == "few"
+    assert many[0].seconds < few[1].seconds
+    assert many[0].elements["extract"] > few[0].elements["extract"]
+
+
+def test_start_up_from_many_files_loads_the_file_system_and_an_image_does_not() -> None:
+    without = simulated(2000, [64], hours=0.05)[0]
+    image = simulated(2000, [64], hours=0.05, image="/x.sif")[0]
+    assert without.losses["names"] > 5 * image.losses["names"]
+    assert image.seconds < without.seconds
+
+
+def test_the_largest_efficient_number_of_nodes() -> None:
+    made = config(site={"slurm": {"hours": 0.5}})
+    slides = slides_like("TCGA", 300)
+    ids = frozenset(slide.slide_id for slide in slides)
+    what = (made, slides, {"extract": ids}, known_rates(made, None))
+    most = largest_efficient(*what, Site())
+    assert most >= 1
+    at, beyond = scales(*what, [most, most + 1], Site())
+    assert at.efficiency >= 0.9 > beyond.efficiency
+    assert largest_efficient(*what, Site(), least=1.1) == 0
+
+
+def test_work_is_the_same_at_every_call_and_scatters_around_its_cost() -> None:
+    slides = slides_like("TCGA", 3000)
+    what = (config(), slides, {"tile": frozenset(one.slide_id for one in slides)}, known_rates(config(), None))
+    work = work_of(*what)["tile"]
+    assert work == work_of(*what)["tile"]
+    ratios = [work[slide.slide_id].seconds / (slide.cost / 1000) for slide in slides]
+    assert statistics.mean(ratios) == pytest.approx(1, rel=0.02)
+    assert statistics.stdev(ratios) == pytest.approx(scaling.SCATTER, rel=0.1)
+
+
+def test_elements_that_fit_no_node_are_refused() -> None:
+    with pytest.raises(InputError, match="4 cores"):
+        simulated(10, [1], Site(cores=2))
+
+
+def test_without_simpy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "find_spec", lambda _: None)
+    with pytest.raises(MachineError, match="simpy") as caught:
+        simulated(10, [1])
+    assert "hypoxia-hpc[simulation]" in caught.value.remedy
+
+
+def test_the_words_of_a_scale() -> None:
+    (one,) = simulated(500, [64])
+    text = "\n".join(scaling_text([one], Site()))
+    assert "too few elements" in text and "lower hours" in text and "10 GB/s" in text
+    calm = replace(one, losses={"few": 0.001})
+    assert "what changes it" not in "\n".join(scaling_text([calm], Site()))
+
+
+def test_the_command_of_slides_that_are_not_there(hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = hypoxia("estimate", "--slides", "100", "--like", "TCGA", "--nodes", "2", fresh=True)
+    assert done.returncode == 0, done.stderr
+    assert "100 slides like TCGA" in done.stdout and "Genomic Data Commons" in done.stdout
+    answer = json.loads(hypoxia("estimate", "--slides", "100", "--nodes", "2", "--nodes", "4", "--json").stdout)
+    assert [one["nodes"] for one in answer["scaling"]] == [2, 4]
+    assert answer["alternatives"][0]["rates"]["tiles"]["origin"].startswith("assumed")
+    done = hypoxia("estimate")
+    assert done.returncode == 2
+    assert "neither RUN nor --slides" in done.stderr
+
+
+def test_the_command_goes_by_the_rates_of_a_run(
+    tmp_path: Path, hypoxia: Callable[..., subprocess.CompletedProcess[str]], real_slide: Path
+) -> None:
+    run = RunDir(tmp_path)
+    run.config_file.write_text(render_config(config(tile={"tile_px": 150})))
+    run.slides_file.write_text(f"slide_id,path,patient_id,cost\na,{real_slide},p,800\n")
+    assert hypoxia("tile", tmp_path, "--workers", "1").returncode == 0
+    answer = json.loads(hypoxia("estimate", tmp_path, "--slides", "50", "--json").stdout)
+    assert answer["alternatives"][0]["rates"]["tiles"]["origin"] == "measured on 1 slide"
+    done = hypoxia("estimate", tmp_path, "--nodes", "1")
+    assert "simulated: tile and extract on nodes of 32 cores" in done.stdout
+    answer = json.loads(hypoxia("estimate", tmp_path, "--nodes", "1", "--json").stdout)
+    assert answer["scaling"][0]["elements"] == {"extract": 1}
+
+
+def test_slides_of_a_run_that_are_to_do_are_simulated() -> None:
+    slides = [Slide(f"s{n}", Path("/x"), "p", 1000) for n in range(10)]
+    made = config()
+    work = work_of(made, slides, {"extract": {"s1", "s2"}}, known_rates(made, None))
+    assert {stage: {*of_stage} for stage, of_stage in work.items()} == {"extract": {"s1", "s2"}}
