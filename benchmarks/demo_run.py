@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from figures import Figure, Report
-from rounds import usable_cores
 
+from hypoxia_hpc.bench.rounds import usable_cores
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.demo import demo_config, write_demo_cohort

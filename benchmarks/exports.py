@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rounds import machine, median_seconds, paired, ratio
 
+from hypoxia_hpc.bench.environment import machine
+from hypoxia_hpc.bench.rounds import median_seconds, paired, ratio
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import SlideExport, feature_parts
 from hypoxia_hpc.records import Slide

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rounds import Laps, busy, machine, median_seconds
+from hypoxia_hpc.bench.environment import machine
+from hypoxia_hpc.bench.rounds import Laps, busy, median_seconds
 
 UNITS = {
     "%": (100, "{:,.0f} %"),

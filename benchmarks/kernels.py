@@ -9,32 +9,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numba
 import numpy as np
 
+from hypoxia_hpc.bench.cases.kernels import TILE_PX, TILES_IN_BAND, numpy_count, read_memory
 from hypoxia_hpc.tiling.kernels.packed import count_background
 
-TILE_PX = 299
-TILES_IN_BAND = 200  # 71 MB: larger than any cache
 ROUNDS = 15
-
-
-@numba.njit(nogil=True)
-def read_memory(band):
-    """The bound: touch every pixel, do nothing with it."""
-    total = np.uint32(0)
-    for y in range(band.shape[0]):
-        row = band[y]
-        for x in range(row.shape[0]):
-            total = np.uint32(total + row[x])
-    return total
-
-
-def numpy_count(rgba: np.ndarray, white: int) -> int:
-    """The same rule in NumPy."""
-    red, green, blue = (rgba[..., channel].astype(np.int32) for channel in range(3))
-    luma = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16
-    return int(np.count_nonzero(luma >= white))
 
 
 def megapixels_per_second(work: Callable[[], object], pixels: int, repeats: int) -> float:

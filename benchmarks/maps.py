@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from figures import Bench, Figure, Report, run_sections
 from PIL import Image
-from rounds import Lap, median_seconds, on_one_core, paired
-from slides import slides_dir
 
+from hypoxia_hpc.bench.rounds import Lap, median_seconds, on_one_core, paired
+from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.models.predictions import TILES_FILE
 from hypoxia_hpc.progress import NoProgress

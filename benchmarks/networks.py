@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import demo_run
 import numpy as np
 import timm_rate
-from extraction_stores import tile_stores
 from figures import Bench, Figure
-from rounds import Laps, median_seconds, paired, ratio, usable_cores
-from stores import BATCH, TILE_PX, real_tiles
 
-from hypoxia_hpc.config import ExtractTable, TileTable
+from hypoxia_hpc.bench.resident import Precision, a_batch, computed, plan_of, processed
+from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired, ratio
+from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX, real_tiles, tile_stores
+from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models.extraction import ExtractStage
-from hypoxia_hpc.networks.backbones.resolve import build_backbone, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan, device_of
-from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
+from hypoxia_hpc.networks.inference.engines import aligned_batch
 from hypoxia_hpc.networks.inference.openvino_engine import PRECISIONS, converted
 from hypoxia_hpc.networks.runtime import gpu_names
-from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 
 NAMES = ("inception_v3", "resnet50")
 GPU_BATCH = 256
-Precision = Literal["float32", "bfloat16"]
-
-
-def plan_of(name: str, precision: Precision = "float32", batch_size: int = BATCH, *, xla: bool = False) -> DevicePlan:
-    """A network of random weights, on Keras' backend."""
-    table = ExtractTable(backbone=name, weights="random", precision=precision, xla=xla)
-    backbone = resolve_backbone(table, TILE_PX, None)
-    build = partial(build_backbone, backbone)
-    return DevicePlan(build, TILE_PX, batch_size, precision, xla, threads=len(usable_cores()))
-
-
-def a_batch(size: int = BATCH) -> np.ndarray:
-    """Tiles of H&E in memory that the device takes as it is."""
-    tiles = real_tiles()
-    batch = aligned_batch((size, *tiles.shape[1:]))
-    batch[:] = tiles[np.arange(size) % len(tiles)]
-    return batch
-
-
-def computed(engine: Engine, batch: np.ndarray, n_batches: int) -> np.ndarray:
-    """The same batch many times, on the device already where the backend can use memory as it is; the features."""
-    started: deque[Any] = deque()
-    for _ in range(n_batches):
-        started.append(engine.start(batch))
-        while len(started) > engine.in_flight:
-            features = engine.fetch(started.popleft())
-    for one in started:
-        features = engine.fetch(one)
-    return features
 
 
 # --- from stores -------------------------------------------------------------------------------------------------
@@ -85,13 +51,6 @@ def from_stores(bench: Bench) -> None:
         bench.report.rate(f"{name}, {TILE_PX} px, float32", laps, SLIDES_AT_ONCE * n_tiles)
         title = f"{name}: features from a tile store, end to end: share of the network's own rate"
         bench.report.add(share(title, laps, "on the device already", "from stores, end to end", target))
-
-
-def processed(work: ExtractStage, stores: Sequence[Path]) -> None:
-    slides = [Slide(store.stem, Path(), "", 1) for store in stores]
-    work.target(slides[0]).parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
-        list(threads.map(lambda slide: work.make(slide, "benchmark", lambda tiles: None), slides))
 
 
 def share(name: str, laps: Laps, bound: str, ours: str, target: float | None, unit: str = "%") -> Figure:

@@ -9,17 +9,17 @@ from unittest import mock
 
 import figures
 import numpy as np
-import ours
-from bounds import PLANES, NativeTiles
-from checks import Output, difference
 from figures import Figure, Report
 from numpy.typing import NDArray
-from ours import Collected, NewTile
-from peers import CUCIM, DEEPZOOM, OPENSLIDE, PEERS, Peer
-from rounds import Laps, median_seconds, on_one_core, paired, ratio
-from slides import made, recipes
 
 import hypoxia_hpc.slides
+from hypoxia_hpc.bench import delivery
+from hypoxia_hpc.bench.agreement import Output, difference
+from hypoxia_hpc.bench.bounds import PLANES, NativeTiles
+from hypoxia_hpc.bench.delivery import Collected, NewTile
+from hypoxia_hpc.bench.peers import CUCIM, DEEPZOOM, OPENSLIDE, PEERS, Peer
+from hypoxia_hpc.bench.rounds import Laps, median_seconds, on_one_core, paired, ratio
+from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import TilePlan
 from hypoxia_hpc.slides import turbojpeg
@@ -52,7 +52,7 @@ def compete(bench: Bench, title: str, path: Path, names: Sequence[str], peers: S
     """Check every competitor's output against that of the first of ``names``, then time those that agree, and the codec
     libraries alone; the fastest of these is "decoder" in the result."""
     table = NAMES[names[0]]
-    plan = ours.plan_of(path, table)
+    plan = delivery.plan_of(path, table)
     competitors: dict[str, Deliver] = {name: partial(_ours, path, NAMES[name]) for name in names}
     for peer in peers:
         if peer.missing:
@@ -63,7 +63,7 @@ def compete(bench: Bench, title: str, path: Path, names: Sequence[str], peers: S
     competitors = agreeing(bench.report, competitors)
     tiles = NativeTiles(path)
     decoders = tiles.decoders()
-    places = ours.ring(table.tile_px)
+    places = delivery.ring(table.tile_px)
     with on_one_core():
         laps = paired(
             {**decoders, **tiles.to_planes(), **{name: partial(do, places) for name, do in competitors.items()}}, rounds
@@ -80,7 +80,7 @@ def _packing(path: Path, plan: TilePlan, new_tile: NewTile) -> NDArray[np.bool_]
 
 
 def _ours(path: Path, table: TileTable, new_tile: NewTile) -> NDArray[np.bool_]:
-    return ours.deliver(path, table, new_tile).kept
+    return delivery.deliver(path, table, new_tile).kept
 
 
 def agreeing(report: Report, competitors: Mapping[str, Deliver]) -> dict[str, Deliver]:
@@ -119,9 +119,9 @@ def jpeg_20x(bench: Bench) -> None:
     names = ("ours, screening off", "ours", "ours, screen fast")
     without = Peer("ours, screening off, no TurboJPEG", _packing, "simplejpeg", "simplejpeg")
     laps = compete(bench, "JPEG 20x, one core", path, names, (without,), 2 * bench.rounds + 1)
-    places = ours.ring(OFF.tile_px)
-    read = {table.screen: ours.deliver(path, table, places).blocks_read for table in (OFF, EXACT, FAST)}
-    kept = ours.deliver(path, OFF, places).kept
+    places = delivery.ring(OFF.tile_px)
+    read = {table.screen: delivery.deliver(path, table, places).blocks_read for table in (OFF, EXACT, FAST)}
+    kept = delivery.deliver(path, OFF, places).kept
     needed = native_tiles_of(path, kept)
     bench.report.say(f"  background: {1 - kept.mean():.1%} of the tiles; kept tiles lie on {len(needed)} native tiles")
     bench.report.say(f"  native tiles decoded: {read}")
@@ -166,7 +166,7 @@ def jpeg_20x(bench: Bench) -> None:
 def native_tiles_of(path: Path, kept: NDArray[np.bool_]) -> list[int]:
     """Numbers of the native tiles that kept tiles lie on: those that no screening can leave out."""
     with opened_slide(path) as opened:
-        plan = ours.plan_of(path, OFF)
+        plan = delivery.plan_of(path, OFF)
         reading = opened.reading(plan, OFF.reduce)
     return np.flatnonzero(blocks_under(reading.blocks, reading.tiles, kept)).tolist()
 

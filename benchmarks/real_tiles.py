@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rounds import machine
 from sklearn.metrics import adjusted_rand_score
 
+from hypoxia_hpc.bench.environment import machine
 from hypoxia_hpc.config import ContrastiveNetworkTable, ContrastiveTable, ExtractTable, KMeansTable
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, build_inner, resolve_backbone
 from hypoxia_hpc.networks.data.rows import LabelledStore, TrainingData

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rounds import machine
 
+from hypoxia_hpc.bench.environment import machine
 from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir

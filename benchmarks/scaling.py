@@ -25,10 +25,10 @@ from pathlib import Path
 from figures import Figure, Report
 from one_core import Bench
 from pool import pool, seconds
-from rounds import Lap, usable_cores
-from slides import slides_dir
 from worker import fastest_decoder, scratch
 
+from hypoxia_hpc.bench.rounds import Lap, usable_cores
+from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.init import init

@@ -12,13 +12,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
 import numpy as np
-import openslide
-from rounds import busy, machine, median_seconds, on_one_core, paired, ratio
 from sklearn.decomposition import DictionaryLearning
 
-import hypoxia_hpc
+from hypoxia_hpc.bench.cases.stain import GLASS, TILE_PX, copy_bytes, tile
+from hypoxia_hpc.bench.environment import machine
+from hypoxia_hpc.bench.rounds import busy, median_seconds, on_one_core, paired, ratio
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.tiling.kernels.stain import recolour
 from hypoxia_hpc.tiling.stain.density import density_table, stained
@@ -28,25 +27,9 @@ from hypoxia_hpc.tiling.stain.recolouring import colours, recoloured
 from hypoxia_hpc.tiling.stain.stains import Stains, angle_degrees, ordered
 from hypoxia_hpc.tiling.stain.vahadane import fit_vahadane
 
-SLIDE = Path(hypoxia_hpc.__file__).parent / "slides" / "CMU-1-Small-Region.svs"
-CORNER, TILE_PX, GLASS = (897, 2392), 299, 220  # 11 % glass
 ROUNDS, FEWER_ROUNDS, REPEATS = 15, 5, 20  # a dictionary takes half a minute
 RESULT = Path(__file__).with_suffix(".json")
 Work = Callable[[], object]
-
-
-@numba.njit(nogil=True)
-def copy_bytes(pixels: UInt8Array, out: UInt8Array) -> None:
-    """The bound: read and write the same memory, a byte at a time as the kernel has to."""
-    for i in range(pixels.shape[0]):
-        for c in range(3):
-            out[i, c] = pixels[i, c] ^ 1
-
-
-def tile() -> UInt8Array:
-    with openslide.OpenSlide(SLIDE) as slide:
-        region = slide.read_region(CORNER, 0, (TILE_PX, TILE_PX)).convert("RGB")
-    return np.array(region)
 
 
 def macenko(rgb: UInt8Array) -> UInt8Array:

@@ -132,12 +132,12 @@ def tile(run: Path, package: Path, mark: Path) -> Start:
 def deepzoom(slide: Path, run: Path) -> None:
     """The reference study's loop, as a process of its own does it."""
     import numpy as np
-    import ours
-    from peers import DEEPZOOM
 
+    from hypoxia_hpc.bench import delivery
+    from hypoxia_hpc.bench.peers import DEEPZOOM
     from hypoxia_hpc.runs.directory import RunDir
 
-    plan = ours.plan_of(slide, RunDir(run).config().tile)
+    plan = delivery.plan_of(slide, RunDir(run).config().tile)
     tile_px = plan.tile_px
     DEEPZOOM.deliver(slide, plan, lambda: np.empty((tile_px, tile_px, 3), dtype=np.uint8))
 
@@ -157,7 +157,8 @@ def measure(works: Mapping[str, Callable[[], Start]], rounds: int) -> dict[str, 
 
 def start_up(bench: object, before: Path | None) -> None:
     from figures import Bench, Figure
-    from slides import made, recipes
+
+    from hypoxia_hpc.bench.slides import made, recipes
 
     assert isinstance(bench, Bench)  # noqa: S101
     slide = made(recipes(quick=bench.quick)["jpeg-20x"], bench.folder)
@@ -215,7 +216,8 @@ def ratio(found: Mapping[str, Sequence[Start]], slower: str, faster: str, part: 
 
 def main() -> None:
     from figures import Bench, Report, run_sections
-    from slides import slides_dir
+
+    from hypoxia_hpc.bench.slides import slides_dir
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)

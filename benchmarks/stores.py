@@ -30,38 +30,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import openslide
 import zarr
 
-import hypoxia_hpc.slides
+from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX, TILES, real_tiles
 from hypoxia_hpc.stores import layout
 from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.integrity import check_array
 from hypoxia_hpc.stores.layout import ArrayRule, tile_arrays
 from hypoxia_hpc.stores.pixels import PixelsReader, PixelsWriter
-from hypoxia_hpc.tiling.kernels.packed import count_background
 
-SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
-TILE_PX, TILES, BATCH, ROUNDS = 299, 496, 32, 5
-OFFSETS = ((0, 0), (101, 57), (53, 211), (229, 149))
+ROUNDS = 5
 CHUNK_SIZES = (1, 4, 8, 16, 32)
 PIPELINES = {"zarr": "zarr.core.codec_pipeline.BatchedCodecPipeline", "zarrs": "zarrs.ZarrsCodecPipeline"}
 COLUMNS = ("pack", "hash", "disk", "write", "read", "zarr", "zarrs")
-
-
-def real_tiles() -> np.ndarray:
-    """Tiles with at most 25 % background, uint8 (TILES, 299, 299, 3); those of one offset do not overlap."""
-    with openslide.OpenSlide(SLIDE) as slide:
-        rgba = np.asarray(slide.read_region((0, 0), 0, slide.dimensions))
-    squares = [
-        np.ascontiguousarray(rgba[y : y + TILE_PX, x : x + TILE_PX])
-        for left, top in OFFSETS
-        for y in range(top, rgba.shape[0] - TILE_PX, TILE_PX)
-        for x in range(left, rgba.shape[1] - TILE_PX, TILE_PX)
-    ]
-    packed = [(square, square.view("<u4")[..., 0]) for square in squares]
-    kept = [square[..., :3] for square, whole in packed if count_background(whole, 0, TILE_PX, 220) <= TILE_PX**2 // 4]
-    return np.stack([kept[number % len(kept)] for number in range(TILES)])
 
 
 def write(folder: Path, rule: ArrayRule, tiles: np.ndarray) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import worker
 from figures import Figure, Report, run_sections
-from kernels import TILE_PX, numpy_count
 from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
-from rounds import on_one_core, paired
-from slides import slides_dir
 
+from hypoxia_hpc.bench.cases.kernels import TILE_PX, numpy_count
+from hypoxia_hpc.bench.rounds import on_one_core, paired
+from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.tiling.kernels.packed import count_background
 
 WHITE = 220

@@ -16,45 +16,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from figures import Figure, Report
-from rounds import Lap, Laps, lap, median_seconds, ratio
 
+from hypoxia_hpc.bench.cases.heads import LENGTH, STANDARD, STORE_ROWS, Resident, make_stores
+from hypoxia_hpc.bench.rounds import Lap, Laps, lap, median_seconds, ratio
 from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows
 from hypoxia_hpc.networks.data.rows import LabelledStore, Rows, TrainingData, opened_rows
 from hypoxia_hpc.networks.data.shuffling import WINDOW_ROWS
-from hypoxia_hpc.networks.data.standardise import MEAN, SCALE
 from hypoxia_hpc.networks.heads.checkpoints import Checkpoints
 from hypoxia_hpc.networks.heads.dense import DenseProgram
 from hypoxia_hpc.networks.heads.logistic import Objective
 from hypoxia_hpc.networks.heads.registry import HeadTable, train_head
 from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, threads_per_operation
-from hypoxia_hpc.stores.features import FeatureRows, write_features
+from hypoxia_hpc.stores.features import FeatureRows
 
-LENGTH, STORE_ROWS, ROWS = 2048, 2000, 1_000_000
+ROWS = 1_000_000
 BATCH, CSV_ROWS = 500, 4000
 DENSE: dict[str, TanhTable | FunnelTable] = {"tanh": TanhTable(epochs=1), "funnel": FunnelTable(epochs=1)}
-STANDARD = {MEAN: np.full(LENGTH, 0.4, np.float32), SCALE: np.full(LENGTH, 0.4, np.float32)}
 # Half of a window, while a whole one is read: reading is given more weight than it has in an epoch.
 STEPS = WINDOW_ROWS // 2 // BATCH
 SHARE_TARGET, CSV_TARGET, MEMORY_TARGET_MB = 0.9, 5.0, 2000.0
-
-
-def make_stores(folder: Path, n_rows: int) -> TrainingData:
-    """Stores of rows as those of a network after ReLU and pooling: no two stores alike, labels by turns."""
-    random = np.random.default_rng(0)
-    base = (random.gamma(1.0, 0.4, (STORE_ROWS, LENGTH))).astype(np.float16)
-    stores = []
-    for number in range(n_rows // STORE_ROWS):
-        path = folder / f"s{number:04d}.zarr"
-        values = np.roll(base, (37 * number, 11 * number), axis=(0, 1))
-        write_features(path, values, np.zeros((STORE_ROWS, 2), np.int64), {"key": path.name})
-        stores.append(LabelledStore(path, STORE_ROWS, number % 2, path.name))
-    return TrainingData(tuple(stores), (), LENGTH)
 
 
 def found_stores(folder: Path) -> TrainingData:
@@ -70,19 +55,6 @@ def forget(data: TrainingData) -> None:
         descriptor = os.open(store.path / "features" / "c.0.0", os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
-
-
-class Resident(Rows):
-    """Rows that lie in memory already: the first chunk of the first store, whatever is asked for."""
-
-    def read(self, store: int, start: int, stop: int) -> Any:
-        return self._chunk[: stop - start]
-
-    @classmethod
-    def of(cls, rows: Rows) -> Resident:
-        resident = cls(rows.stores, rows.readers, rows._pool)
-        resident._chunk = rows.read(0, 0, 256)
-        return resident
 
 
 def shuffled(rows: Rows) -> ShuffledRows:

@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from figures import Bench, Figure, Report, run_sections
-from slides import made, recipes, slides_dir
 
+from hypoxia_hpc.bench.slides import made, recipes, slides_dir
 from hypoxia_hpc.viewer.http_messages import Answer, Request, plain_answer
 from hypoxia_hpc.viewer.listening import LOOPBACK, loopback_port
 from hypoxia_hpc.viewer.pyramid import DeepZoom, Place, is_own_tile, level_below

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import ours
-from bounds import NativeTiles, packed, write_and_fsync
 from figures import Figure
 from one_core import REAL_SLIDE, Bench, collected
 from pool import pool, seconds
-from rounds import Lap, on_one_core, paired, usable_cores
-from slides import LARGE_PLANAR_HEIGHT_PX, LARGE_PX, made_large, recipes
 
+from hypoxia_hpc.bench import delivery
+from hypoxia_hpc.bench.bounds import NativeTiles, packed, write_and_fsync
+from hypoxia_hpc.bench.rounds import Lap, on_one_core, paired, usable_cores
+from hypoxia_hpc.bench.slides import LARGE_PLANAR_HEIGHT_PX, LARGE_PX, made_large, recipes
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.stores.codecs import CODECS
@@ -70,23 +71,23 @@ def fastest_decoder(path: Path) -> str:
 def stores(bench: Bench) -> None:
     """One worker, all cores; the bounds have one thread each."""
     path, table = bench.slide("jpeg-20x"), TileTable()
-    tiles = np.stack(collected(lambda new_tile: ours.deliver(path, table, new_tile).kept).tiles)
+    tiles = np.stack(collected(lambda new_tile: delivery.deliver(path, table, new_tile).kept).tiles)
     decode, default = NativeTiles(path).decoders()[fastest_decoder(path)], table.codec
-    n_planned = ours.plan_of(path, table).n_tiles
+    n_planned = delivery.plan_of(path, table).n_tiles
     bench.report.say(f"\ntiles into Zarr: {n_planned:,} tiles planned, {len(tiles):,} kept")
     for codec in (default, *(name for name in CODECS if name != default)):
         rounds = 3 * bench.rounds if codec == default else max(1, bench.rounds // 2)
         with scratch(bench) as folder:
             made = table.model_copy(update={"codec": codec})
-            ours.into_store(path, made, folder)
-            n_bytes = store_nbytes(ours.store_of(path, folder))
+            delivery.into_store(path, made, folder)
+            n_bytes = store_nbytes(delivery.store_of(path, folder))
             shutil.rmtree(folder / "tiles")
             works = {
                 "decoder": decode,
                 "encoder": partial(packed, tiles, codec),
                 "disk": partial(write_and_fsync, folder, n_bytes),
-                DEFAULT: partial(ours.into_store, path, made, folder),
-                FULL: partial(ours.into_store, path, made.model_copy(update={"screen": "off"}), folder),
+                DEFAULT: partial(delivery.into_store, path, made, folder),
+                FULL: partial(delivery.into_store, path, made.model_copy(update={"screen": "off"}), folder),
             }
             tidy = partial(shutil.rmtree, folder / "tiles", ignore_errors=True)
             laps = paired(works, rounds, tidy)
@@ -133,7 +134,7 @@ def _shared_slides(bench: Bench) -> list[Path]:
 
 def _exact_and_fast(path: Path, side_px: int, mpp: float | None) -> list[np.ndarray]:
     tables = [TileTable(screen=screen, tile_px=side_px) for screen in ("exact", "fast")]
-    return [ours.deliver(path, table, ours.ring(side_px), mpp).kept for table in tables]
+    return [delivery.deliver(path, table, delivery.ring(side_px), mpp).kept for table in tables]
 
 
 def memory(bench: Bench) -> None:
@@ -174,13 +175,13 @@ def inodes(bench: Bench) -> None:
     path, found = bench.slide("jpeg-20x"), {}
     with scratch(bench) as folder:
         for codec in CODECS:
-            ours.into_store(path, TileTable(codec=codec), folder / codec)
-            found[f"tile, codec {codec}"] = _inodes(ours.store_of(path, folder / codec))
-        ours.into_store(path, TileTable(pixels="none"), folder / "pixels")
-        found["tile, no pixels"] = _inodes(ours.store_of(path, folder / "pixels"))
+            delivery.into_store(path, TileTable(codec=codec), folder / codec)
+            found[f"tile, codec {codec}"] = _inodes(delivery.store_of(path, folder / codec))
+        delivery.into_store(path, TileTable(pixels="none"), folder / "pixels")
+        found["tile, no pixels"] = _inodes(delivery.store_of(path, folder / "pixels"))
         rows = 100_000
         xy = np.zeros((rows, 2), dtype=np.int64)
-        write_features(folder / "F.zarr", np.ones((rows, 64), dtype=np.float16), xy, {"key": ours.KEY})
+        write_features(folder / "F.zarr", np.ones((rows, 64), dtype=np.float16), xy, {"key": delivery.KEY})
         found["extract"] = _inodes(folder / "F.zarr")
     bench.report.say(f"\ninodes a slide, receipt included: {found}")
     bench.report.add(Figure("inodes a slide and stage", max(found.values()), "", 14, at_most=True))

@@ -19,6 +19,7 @@ ROOMS = (
     "cli",
     "__init__",  # what the Python API exports, loaded when it is used
     "api",
+    "bench",
     "stages",
     "viewer",
     "monitoring",
@@ -46,14 +47,14 @@ ROOMS = (
 TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("progress", "records", "errors"), len(ROOMS))
 # Where each library lives: a room (folder), or a module.
 HOMES = {
-    "openslide": {"slides"},
+    "openslide": {"slides", "bench.peers"},
     "pydicom": {"slides.dicom", "slides.dicom_headers", "slides.dicom_slices"},
     "highdicom": {"exports.dicom_files"},
     "nibabel": {"slides.nifti"},
-    "zarr": {"stores"},
+    "zarr": {"stores", "bench.cases.stores"},
     "google_crc32c": {"stores"},
-    "imagecodecs": {"slides", "stores"},
-    "simplejpeg": {"slides"},
+    "imagecodecs": {"slides", "stores", "bench.bounds"},
+    "simplejpeg": {"slides", "bench.bounds"},
     "shapely": {"tiling", "exports.qupath"},
     "llvmlite": {"tiling.kernels.vectors"},
     "keras": {"networks"},
@@ -62,6 +63,8 @@ HOMES = {
     "torch": {"networks", "exports.clam", "imports.tensors"},
     "timm": {"networks.backbones.timm_networks"},
     "openvino": {"networks"},
+    "tiffslide": {"bench.peers"},
+    "cucim": {"bench.peers"},
     "h5py": {"networks", "exports.hdf5", "imports.hdf5"},
     "anndata": {"exports.anndata_files"},
     "safetensors": {"networks"},

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc import __version__
-from hypoxia_hpc.cli import backbones, checking, cluster, exporting, importing, making, paths, planning, viewing
+from hypoxia_hpc.cli import backbones, bench, checking, cluster, exporting, importing, making, paths, planning, viewing
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
 from hypoxia_hpc.cli.stages import stage_verb
@@ -39,7 +39,7 @@ def families() -> dict[str, tuple[click.Command, ...]]:
             *(viewing.view, exporting.preview, exporting.quality),
             *(exporting.maps, exporting.gallery, exporting.export),
         ),
-        "Checks": (checking.doctor, checking.verify, checking.weights, backbones.backbones),
+        "Checks": (checking.doctor, checking.verify, bench.bench, checking.weights, backbones.backbones),
     }
 
 

@@ -23,7 +23,7 @@ import numba
 
 PACKAGE = Path(__file__).parents[1]
 # Rooms that have kernels, which call each other within a room.
-ROOMS = ("analysis", "synthetic", "tiling")
+ROOMS = ("analysis", "bench", "synthetic", "tiling")
 # Where jobs of SLURM have them, whose temporary folders end with them.
 CHOSEN = "HYPOXIA_HPC_KERNELS"
 SCIPY_BLAS = "scipy.linalg.cython_blas"

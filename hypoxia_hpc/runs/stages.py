@@ -29,7 +29,7 @@ Unit = Literal["slide", "cohort"]
 OTHER_VERBS = (
     *("demo", "init", "labels", "run", "predict", "estimate", "submit", "status", "slurm", "image"),
     *("doctor", "verify", "weights", "site", "cancel", "normalise", "export", "maps", "view", "backbones"),
-    *("import-features", "preview", "quality", "gallery"),
+    *("import-features", "preview", "quality", "gallery", "bench"),
 )
 
 

@@ -21,7 +21,7 @@ from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.plan import plan_tiles
 from hypoxia_hpc.tiling.remarks import remarks
 
-# Processor time of tiling slides of benchmarks/slides.py into a store, on an AMD EPYC. Decoding costs by the compressed
+# Processor time of tiling slides of bench/slides.py into a store, on an AMD EPYC. Decoding costs by the compressed
 # byte: background compresses well, and much of it is never decoded. JPEG: 22 ms/MB at 40x, 31 at 20x, whether all is
 # tissue or 60 % is background; JPEG 2000: 171 and 189 to 195. The rest of the work costs by the pixel.
 MS_A_MB_JPEG = 28.0

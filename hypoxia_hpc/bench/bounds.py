@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides import turbojpeg
+from hypoxia_hpc.slides.tiff import read_tiled_pages
 from hypoxia_hpc.slides.turbojpeg import ACCURATE_DCT
 from hypoxia_hpc.stores.codecs import CODECS
 from hypoxia_hpc.stores.layout import tile_arrays
@@ -25,6 +25,7 @@ BUFFERS = 8
 # 5,590 where none does, 5,000 where all do, 2,680 where all do at odd multiples; RGB 5,530 against 4,190.
 OFFSET_BYTES = 8
 WRITE_BYTES = 2**21
+JPEG, YCBCR = 7, 6  # of TIFF
 RGBX = 2  # TurboJPEG's number
 PLANES = "TurboJPEG, to planes"
 ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by 0 for RGB, 1 for YCbCr
@@ -34,16 +35,12 @@ class NativeTiles:
     """The native tiles of level 0, as they lie in the file, in memory."""
 
     def __init__(self, path: Path) -> None:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            self.is_jpeg = page.compression == 7
-            self.size_px = (page.tilelength, page.tilewidth)
-            self.is_ycbcr = page.photometric == 6
-            self.tables: bytes = page.tags[347].value if 347 in page.tags else b""
-            data = path.read_bytes()
-            self.data = [
-                data[start : start + n] for start, n in zip(page.dataoffsets, page.databytecounts, strict=True)
-            ]
+        page, data = read_tiled_pages(path)[0], path.read_bytes()
+        self.is_jpeg = page.compression == JPEG
+        self.size_px = (page.tile_height, page.tile_width)
+        self.is_ycbcr = page.photometric == YCBCR
+        self.tables = page.jpeg_tables
+        self.data = [data[at : at + n] for at, n in zip(page.offsets.tolist(), page.counts.tolist(), strict=True)]
         head = b"\xff\xd8" + ADOBE + (b"\1" if self.is_ycbcr else b"\0") + self.tables[2:-2]
         self.whole = [head + tile[2:] for tile in self.data]
         self._buffers = {channels: _buffers((BUFFERS, *self.size_px, channels)) for channels in (3, 4)}
@@ -103,9 +100,11 @@ class NativeTiles:
     def _imagecodecs(self) -> None:
         import imagecodecs
 
-        colours = {"colorspace": "YCBCR" if self.is_ycbcr else "RGB", "outcolorspace": "RGB"}
+        colours = "YCBCR" if self.is_ycbcr else "RGB"
         for tile, buffer in zip(self.data, self.buffers(3), strict=False):
-            imagecodecs.jpeg8_decode(tile, tables=self.tables or None, out=buffer, **colours)
+            imagecodecs.jpeg8_decode(
+                tile, tables=self.tables or None, colorspace=colours, outcolorspace="RGB", out=buffer
+            )
 
     def _imagecodecs_j2k(self) -> None:
         import imagecodecs

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import ours
-from bounds import NativeTiles
-
+from hypoxia_hpc.bench import delivery
+from hypoxia_hpc.bench.bounds import NativeTiles
 from hypoxia_hpc.config import TileTable
 
 
@@ -50,8 +49,8 @@ def seconds(ends: Sequence[Connection], work: str) -> float:
 
 def _work(path: Path, decoder: str, core: int, end: Connection) -> None:
     os.sched_setaffinity(0, {core})
-    table, places = TileTable(screen="off"), ours.ring(TileTable().tile_px)
-    works = {"decoder": NativeTiles(path).decoders()[decoder], "ours": lambda: ours.deliver(path, table, places)}
+    table, places = TileTable(screen="off"), delivery.ring(TileTable().tile_px)
+    works = {"decoder": NativeTiles(path).decoders()[decoder], "ours": lambda: delivery.deliver(path, table, places)}
     for work in works.values():
         work()
     end.send("ready")

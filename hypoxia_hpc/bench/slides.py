@@ -1,4 +1,4 @@
-"""The slides of the tiling benchmark, made once and kept in a folder: ``python benchmarks/slides.py FOLDER``.
+"""The slides of the benchmarks, made once and kept in a folder.
 
 Aperio SVS files as scanners write them: 240 px native tiles with shared JPEG tables (or JPEG 2000), a thumbnail, levels
 at a quarter and a sixteenth. Tissue is the suite's own texture, background the glass of a real slide with its noise and
@@ -14,19 +14,18 @@ import io
 import itertools
 import math
 import os
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+import hypoxia_hpc.slides
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.synthetic import svs
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
@@ -48,6 +47,7 @@ BLOCK_PX = 768
 BLOB_PX = 3600  # 1.8 mm at 20x
 MASK_PX = 16
 LARGE_PX = 100_000
+REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 LARGE_PLANAR_HEIGHT_PX = 6_000
 
 JPEG_TAGS = svs.YCBCR_JPEG
@@ -135,9 +135,9 @@ def tissue_blocks(mpp: float) -> list[UInt8Array]:
 @functools.cache
 def glass_patches() -> list[UInt8Array]:
     """Squares of the real slide, uint8 (208, 208, 3), with at most one pixel of a thousand darker than background."""
-    import openslide
+    from hypoxia_hpc.slides.openslide_reader import open_slide
 
-    with openslide.OpenSlide(str(files("hypoxia_hpc.slides") / "CMU-1-Small-Region.svs")) as slide:
+    with open_slide(REAL_SLIDE) as slide:
         image = slide.read_region((0, 0), 0, slide.dimensions).convert("RGB")
     pixels, dark = np.asarray(image), np.asarray(image.convert("L")) < 220
     corners = itertools.product(*(range(0, side - GLASS_CELL_PX, UNIT_PX) for side in dark.shape))
@@ -152,7 +152,7 @@ def _cells(rng: np.random.Generator, patches: list[UInt8Array], cell_px: int) ->
         for left in range(0, row.shape[1], cell_px):
             patch = patches[rng.integers(len(patches))]
             y, x = (rng.integers(side - cell_px + 1) for side in patch.shape[:2])
-            cell = np.rot90(patch[y : y + cell_px, x : x + cell_px], rng.integers(4))
+            cell = np.rot90(patch[y : y + cell_px, x : x + cell_px], int(rng.integers(4)))
             row[:, left : left + cell_px] = cell[::-1] if rng.integers(2) else cell
         yield row[:, :WIDTH_PX]
 
@@ -293,17 +293,3 @@ def _draw_places(
     drawn = pools[is_glass[:, None], rng.integers(pools.shape[1], size=(rows, columns))]
     places = drawn.transpose(2, 0, 1, 3).reshape(-1, 2)
     return tuple(places[:, 0].tolist()), tuple(places[:, 1].tolist())
-
-
-def main() -> None:
-    folder = Path(sys.argv[1])
-    for path in (
-        *(made(recipe, folder) for recipe in recipes(quick=False).values()),
-        made_large(folder, codec="jpeg", height_px=LARGE_PX),
-        made_large(folder, codec="planar", height_px=LARGE_PLANAR_HEIGHT_PX),
-    ):
-        print(f"{path.stat().st_size:14,d}  {path}")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,21 +7,13 @@ work on one core; where others compute on the same cores, the clock's is the lar
 from __future__ import annotations
 
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-LIBRARIES = (
-    *("numpy", "numba", "openslide-python", "openslide-bin", "imagecodecs", "simplejpeg", "pillow", "zarr"),
-    *("tiffslide", "cucim-cu12", "keras", "tensorflow", "jax", "torch", "timm", "openvino"),
-)
 LOOK_SECONDS = 0.5
 
 
@@ -34,21 +26,32 @@ class Lap:
 
 
 Laps = dict[str, list[Lap]]
+Work = Callable[[], object]
 
 
-def lap(work: Callable[[], object]) -> Lap:
+def do_nothing() -> None:
+    """No work."""
+
+
+def lap(work: Work, repeats: int = 1) -> Lap:
+    """Seconds of the work, done ``repeats`` times one after the other: of one of them."""
     clock, processor = time.perf_counter(), time.process_time()
-    work()
-    return Lap(time.perf_counter() - clock, time.process_time() - processor)
+    for _ in range(repeats):
+        work()
+    return Lap((time.perf_counter() - clock) / repeats, (time.process_time() - processor) / repeats)
 
 
-def paired(works: Mapping[str, Callable[[], object]], rounds: int, tidy: Callable[[], object] = lambda: None) -> Laps:
-    """Laps of all works, one a round; another one is first in each round. ``tidy`` comes after each, untimed."""
-    names, laps = list(works), {name: [] for name in works}
+def paired(
+    works: Mapping[str, Work], rounds: int, tidy: Work = do_nothing, repeats: Mapping[str, int] | None = None
+) -> Laps:
+    """Laps of all works, one a round; another one is first in each round. ``tidy`` comes after each, untimed; short
+    works are done ``repeats`` times in a lap."""
+    names, often = list(works), repeats or {}
+    laps: Laps = {name: [] for name in works}
     for number in range(rounds):
         lease = number % len(names)
         for name in names[lease:] + names[:lease]:
-            laps[name].append(lap(works[name]))
+            laps[name].append(lap(works[name], often.get(name, 1)))
             tidy()
     return laps
 
@@ -56,7 +59,7 @@ def paired(works: Mapping[str, Callable[[], object]], rounds: int, tidy: Callabl
 def ratio(laps: Laps, slower: str, faster: str, time_of: str = "clock") -> float:
     """Median over the rounds of the time of ``slower`` over that of ``faster``."""
     pairs = zip(laps[slower], laps[faster], strict=True)
-    return statistics.median(getattr(one, time_of) / getattr(other, time_of) for one, other in pairs)
+    return float(statistics.median(getattr(one, time_of) / getattr(other, time_of) for one, other in pairs))
 
 
 def median_seconds(laps: list[Lap]) -> float:
@@ -92,36 +95,3 @@ def _idle_ticks() -> dict[int, int]:
     lines = Path("/proc/stat").read_text().splitlines()
     columns = [line.split() for line in lines if line.startswith("cpu") and line[3].isdigit()]
     return {int(name[3:]): int(idle) for name, _, _, _, idle, *_ in columns}
-
-
-def machine() -> dict[str, Any]:
-    """What was measured on."""
-    return {
-        "processor": _processor(),
-        "cores": len(usable_cores()),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
-        "commit": _commit(),
-        "load_average": os.getloadavg(),
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    told = dict(line.split(":", 1) for line in lines[: lines.index("")] if ":" in line)
-    fields = {name.strip(): value.strip() for name, value in told.items()}
-    return " ".join(filter(None, (fields.get("model name"), f"family {fields.get('cpu family')}", fields.get("model"))))
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _commit() -> str:
-    asked = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*")
-    return subprocess.run(asked, check=False, capture_output=True, text=True).stdout.strip()  # noqa: S603

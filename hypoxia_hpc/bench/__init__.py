@@ -1,0 +1,1 @@
+"""The benchmark suite: one table of cases, timed against bounds and peers in paired rounds; records; comparisons."""

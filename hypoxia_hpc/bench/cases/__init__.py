@@ -1,0 +1,1 @@
+"""The cases, a file a topic: see registry.py."""

@@ -1,0 +1,79 @@
+"""Features of stored tiles, committed, against the same network on tiles that are in memory already.
+
+On the GPU where the backend of Keras sees one, else on the cores; weights are random, which takes as long as others.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+
+from hypoxia_hpc.bench.case import Case, Place, Prepared, require
+from hypoxia_hpc.bench.resident import a_batch, computed, plan_of, processed
+from hypoxia_hpc.bench.stored_tiles import BATCH, tile_stores
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.models.extraction import ExtractStage
+from hypoxia_hpc.networks.inference.device import device_of
+from hypoxia_hpc.networks.runtime import gpu_names, start_keras
+from hypoxia_hpc.records import Float32Array
+from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
+from hypoxia_hpc.stores.features import open_features
+
+BACKENDS = ("tensorflow", "jax", "torch")
+GPU_BATCH, GPU_BATCHES = 256, 8  # a slide of 2,048 tiles
+LEAST_COSINE = 0.9999  # float16 in the store, float32 from the device
+
+
+def backend_missing() -> str:
+    """What to install for Keras; empty where one of its backends is there."""
+    if any(importlib.util.find_spec(name) for name in BACKENDS):
+        return ""
+    return "no backend of Keras is installed: pip install 'hypoxia-hpc[tensorflow]'"
+
+
+@contextmanager
+def extraction(place: Place, *, name: str) -> Iterator[Prepared]:
+    """Slides from their stores to committed features, as a worker process does it."""
+    start_keras()
+    batch_size, n_batches = (GPU_BATCH, GPU_BATCHES) if gpu_names() else (BATCH, 1)
+    run = RunDir(place.scratch)
+    stores = tile_stores(run.tiles("x").parent, SLIDES_AT_ONCE, batch_size * n_batches)
+    work = ExtractStage(run, name, {}, "float16", TileTable(), plan_of(name, batch_size=batch_size))
+    engine, batch = device_of(work.plan).engine, a_batch(batch_size)
+
+    def check() -> str:
+        processed(work, stores)
+        found = open_features(run.features(name, stores[0].stem)).values[:batch_size].astype(np.float32)
+        tidy()
+        cosine = least_cosine(found, computed(engine, batch, 1))
+        require(cosine >= LEAST_COSINE, f"stored features have a cosine of {cosine:.5f} with those of the network")
+        return f"features of the network itself, least cosine {cosine:.6f}"
+
+    tidy = partial(shutil.rmtree, run.features(name, "x").parent, ignore_errors=True)
+    bounds = {"tiles in memory": partial(computed, engine, batch, SLIDES_AT_ONCE * n_batches)}
+    amount = SLIDES_AT_ONCE * batch_size * n_batches
+    yield Prepared(amount, partial(processed, work, stores), bounds, check, tidy=tidy)
+
+
+def least_cosine(one: Float32Array, other: Float32Array) -> float:
+    """Of the angles between rows of float32 (n, d)."""
+    mine, yours = one.astype(np.float64), other.astype(np.float64)
+    norms = np.linalg.norm(mine, axis=1) * np.linalg.norm(yours, axis=1)
+    return float(((mine * yours).sum(axis=1) / norms).min())
+
+
+def _case(name: str, *, is_quick: bool = False) -> Case:
+    summary = f"features of stored tiles by {name}"
+    return Case(
+        name, "networks", summary, "tiles", "the network on tiles in memory", partial(extraction, name=name),
+        all_cores=True, is_quick=is_quick, missing=backend_missing,
+    )  # fmt: skip
+
+
+CASES = (_case("inception_v3", is_quick=True), _case("resnet50", is_quick=True), _case("vgg16"))

@@ -1,0 +1,55 @@
+"""Tile stores through a network that does nothing: what is left is opening, checking, and copying into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from hypoxia_hpc.bench.rounds import usable_cores
+from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX
+from hypoxia_hpc.models.extraction import StoredPixels
+from hypoxia_hpc.networks.inference.device import Device
+from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
+from hypoxia_hpc.networks.inference.feeding import TileRows, features_of
+from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
+from hypoxia_hpc.stores.tiles import open_tiles
+
+
+@lru_cache(maxsize=1)
+def idle_device() -> Device:
+    """A network that does nothing."""
+    features = np.zeros((BATCH, 1), np.float32)
+    return _device(lambda batch: features)
+
+
+def _device(compute: Callable[[UInt8Array], object]) -> Device:
+    engine = Engine(aligned_batch, compute, lambda started: started, {})
+    return Device(lambda shape: engine, TILE_PX, BATCH, readers=len(usable_cores()))
+
+
+def summing_device() -> Device:
+    """A network whose feature is the sum of a tile's bytes."""
+    return _device(lambda batch: batch.reshape(len(batch), -1).sum(axis=1, dtype=np.int64)[:, None].astype(np.float32))
+
+
+def feed_all(stores: Sequence[Path]) -> None:
+    """Every store opened, checked, and through the network, as many at once as in a worker process."""
+    with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
+        list(threads.map(feed, stores))
+
+
+def feed(store: Path) -> None:
+    """One of them."""
+    features_of(idle_device(), partial(opened, store), lambda tiles: None)
+
+
+@contextmanager
+def opened(store: Path) -> Iterator[TileRows]:
+    """The pixels of a store, after all but them was checked."""
+    yield StoredPixels(open_tiles(store))

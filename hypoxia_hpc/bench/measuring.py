@@ -1,0 +1,116 @@
+"""A case timed: paired rounds of work, bounds and peers, after its answer was checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.rounds import Lap, Laps, busy, do_nothing, lap, on_one_core, paired
+
+# A lap is as long as this at least, so that neither the clock nor a tick of the system matters.
+LAP_SECONDS = 0.03
+CASE_SECONDS = 6.0
+# With six rounds their least and largest value hold the median with 97 % confidence; with five it is 94 %.
+LEAST_ROUNDS, MOST_ROUNDS = 6, 25
+CONFIDENCE = 0.95
+WORK = "work"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median over the rounds, and the interval that holds it with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a case has come to. ``rate`` in units a second; ``share`` of the rate that the bound has, ``bound_rate``;
+    ``peers``: how many times as fast as each of them the work is. ``busy``: the share of the clock's time in which the
+    processor worked for us, which is low where others compute on it; above 1 with several cores. ``agreement``: how
+    the answer was checked, ``how``: how that of each peer compares. ``missing``: why it was not measured."""
+
+    case: Case
+    missing: str = ""
+    rounds: int = 0
+    rate: Spread | None = None
+    share: Spread | None = None
+    bound_rate: float = math.nan
+    peers: Mapping[str, Spread] = field(default_factory=dict)
+    how: Mapping[str, str] = field(default_factory=dict)
+    busy: float = math.nan
+    agreement: str = ""
+    lowest_bound: str = ""
+
+
+def measure(case: Case, place: Place, seconds: float = CASE_SECONDS) -> Measurement:
+    """Check a case's answer, then time it, in a place, for about ``seconds``. Raises WrongAnswerError."""
+    if missing := case.missing():
+        return Measurement(case, missing)
+    with case.prepare(place) as prepared:
+        agreement = prepared.check()
+        with nullcontext() if case.all_cores else on_one_core():
+            laps = timed(prepared, seconds)
+        return found(case, prepared, laps, agreement)
+
+
+def timed(prepared: Prepared, seconds: float) -> Laps:
+    """Paired rounds of the work, its bounds and its peers."""
+    works = {WORK: prepared.work, **prepared.bounds, **prepared.peers}
+    once = {}
+    for name, work in works.items():
+        work()  # compiled, and in the page cache
+        prepared.tidy()
+        once[name] = lap(work).clock
+        prepared.tidy()
+    may_repeat = prepared.tidy is do_nothing
+    repeats = {name: max(1, math.ceil(LAP_SECONDS / took)) if may_repeat else 1 for name, took in once.items()}
+    a_round = sum(repeats[name] * took for name, took in once.items())
+    rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(seconds / a_round)))
+    return paired(works, rounds, prepared.tidy, repeats)
+
+
+def found(case: Case, prepared: Prepared, laps: Laps, agreement: str) -> Measurement:
+    """What the laps say. Of several bounds the slowest counts in each round."""
+    own = laps[WORK]
+    slowest = [max(laps[name][number].clock for name in prepared.bounds) for number in range(len(own))]
+    mine = {name: column for name, column in laps.items() if name == WORK}
+    return Measurement(
+        case,
+        rounds=len(own),
+        rate=spread([prepared.amount / one.clock for one in own]),
+        share=spread([bound / one.clock for bound, one in zip(slowest, own, strict=True)]),
+        bound_rate=prepared.amount / float(np.median(slowest)),
+        peers={name: spread(times_as_fast(own, laps[name])) for name in prepared.peers},
+        how=prepared.how,
+        busy=busy(mine),
+        agreement=agreement,
+        lowest_bound=max(prepared.bounds, key=lambda name: float(np.median([one.clock for one in laps[name]]))),
+    )
+
+
+def times_as_fast(own: list[Lap], other: list[Lap]) -> list[float]:
+    """In each round, the other's time over our own."""
+    return [theirs.clock / ours.clock for theirs, ours in zip(other, own, strict=True)]
+
+
+def spread(values: list[float]) -> Spread:
+    """The median and its interval by order statistics, which assumes nothing of the distribution (Conover, Practical
+    Nonparametric Statistics, 3.2): how many of n values lie below the median is binomial, (n, 1/2)."""
+    ordered = np.sort(values)
+    n, place = len(ordered), 0
+    while place < n // 2 - 1 and _outside(n, place + 1) <= 1 - CONFIDENCE:
+        place += 1
+    return Spread(float(np.median(ordered)), float(ordered[place]), float(ordered[n - 1 - place]))
+
+
+def _outside(n: int, place: int) -> float:
+    """The probability that the median lies outside of the values at ``place`` from either end (0: the outermost)."""
+    return float(2 * sum(math.comb(n, below) for below in range(place + 1)) / 2**n)

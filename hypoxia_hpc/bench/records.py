@@ -1,0 +1,102 @@
+"""Figures as they are kept: one JSON line each, appended to a history file.
+
+A line has no time, host, user, path or slide: the order of the lines is that of the runs. Lines are data: what is read
+back is checked, and nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from hypoxia_hpc.bench.environment import Environment
+from hypoxia_hpc.bench.measuring import Measurement, Spread
+from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.stores.commit import machine_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One figure. ``rate`` in ``unit`` a second and its interval, ``share`` of the rate of the ``bound``, which is
+    ``bound_rate``; ``peers``: how many times as fast as each; ``rounds``: repeats; ``caches``: whether files were in
+    the page cache; ``busy`` as of a Measurement."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    schema: Literal[1]
+    case: str
+    topic: str
+    unit: str
+    rate: Spread
+    share: Spread
+    bound: str
+    bound_rate: float
+    peers: dict[str, Spread]
+    rounds: int
+    caches: Literal["warm", "cold"]
+    busy: float
+    environment: Environment
+
+
+def record_of(one: Measurement, where: Environment) -> Record | None:
+    """The line of a measurement; None where nothing was measured."""
+    if one.rate is None or one.share is None:
+        return None
+    return Record(
+        schema=1,
+        case=one.case.name,
+        topic=one.case.topic,
+        unit=one.case.unit,
+        rate=one.rate,
+        share=one.share,
+        bound=one.case.bound,
+        bound_rate=one.bound_rate,
+        peers=dict(one.peers),
+        rounds=one.rounds,
+        caches="warm",
+        busy=one.busy,
+        environment=where,
+    )
+
+
+def default_history(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where figures are kept unless it is said."""
+    return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hypoxia_hpc" / "bench.jsonl"
+
+
+def append_records(path: Path, records: Iterable[Record]) -> None:
+    """Append a line for each, all of them in one write. Raises MachineError."""
+    lines = "".join(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n" for record in records)
+    with machine_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            file.write(lines.encode())
+            os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[Record]:
+    """The lines of a history file, the oldest first. Raises InputError for lines that are no records, MachineError."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist", remedy="hypoxia-hpc bench makes it, or name another --history")
+    with machine_errors(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    reader, records, bad = TypeAdapter(Record), [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(reader.validate_json(line, strict=True))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            bad.append(f"line {number}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")
+    if bad:
+        raise InputError(
+            f"{path} holds lines that are no figures of bench",
+            offending=bad,
+            remedy="delete these lines, or name another --history",
+        )
+    return records

@@ -1,0 +1,54 @@
+"""Several cases, one after the other, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from hypoxia_hpc.bench.case import Case, Place
+from hypoxia_hpc.bench.measuring import CASE_SECONDS, Measurement, measure
+from hypoxia_hpc.errors import Stopped
+from hypoxia_hpc.progress import Progress
+from hypoxia_hpc.stores.commit import machine_errors
+
+SLIDES = "slides"
+
+
+def default_folder() -> Path:
+    """Where slides are kept and stores are written and deleted, unless it is said."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypoxia_hpc"
+
+
+def measure_all(
+    cases: Sequence[Case],
+    folder: Path,
+    *,
+    progress: Progress,
+    stop: threading.Event,
+    seconds: float = CASE_SECONDS,
+) -> list[Measurement]:
+    """Measure each case. Slides are made once and stay below ``folder``, all else that is written there is deleted.
+
+    Raises WrongAnswerError, MachineError; Stopped on request.
+    """
+    measured = []
+    progress.begin("bench", len(cases), len(cases), "case")
+    with machine_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for case in cases:
+            if stop.is_set():
+                progress.end()
+                raise Stopped("stopped on request between two cases", remedy="run the same command again: it is short")
+            progress.note(f"{case.name}: {case.summary}")
+            measured.append(_measure_apart(case, folder, seconds))
+            progress.item(1)
+    progress.end()
+    return measured
+
+
+def _measure_apart(case: Case, folder: Path, seconds: float) -> Measurement:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-bench-") as scratch:
+        return measure(case, Place(Path(scratch), folder / SLIDES), seconds)

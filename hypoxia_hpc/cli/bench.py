@@ -1,0 +1,98 @@
+"""The verb that measures this machine: bench."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hypoxia_hpc.cli.options import STOP, progress, say_blocks
+from hypoxia_hpc.cli.terminal import say
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.bench.records import Record
+
+HISTORY = click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where figures are kept, a JSON line each.  [~/.local/share/hypoxia_hpc/bench.jsonl]",
+)
+
+
+@click.group(invoke_without_command=True, short_help="How fast is the suite on this machine, and against which bound?")
+@click.option("--list", "is_list", is_flag=True, help="Show all cases, and do nothing.")
+@click.option("--only", multiple=True, metavar="CASE", help="This case, or those of a topic; may be repeated.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the figures of this time there.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Work there: it says which disk is measured.  [~/.cache/hypoxia_hpc]",
+)
+@HISTORY
+@click.pass_context
+def bench(context: click.Context, /, **options: Any) -> int:
+    """Measure the suite on this machine, offline, in less than five minutes on two cores.
+
+    \b
+    Every quick case:                    hypoxia-hpc bench
+    What there is, and its bounds:       hypoxia-hpc bench --list
+    One topic, or one case:              hypoxia-hpc bench --only readers --only inception_v3
+    On another disk:                     hypoxia-hpc bench --folder DIR
+    All figures so far, as a page:       hypoxia-hpc bench report
+
+    Each case has a bound: what has to be done in any case, as decoding the slide or reading the memory. Case and bound
+    take turns in every round, so that what else runs on the machine slows both. The share of the bound is what to
+    compare, between machines and between versions; rates need a quiet machine. An answer that differs from another
+    way to get it is an error, and its time is not shown.
+
+    Figures are appended to the history file, with the kind of machine, the versions and the commit, and without names
+    of hosts, users or files.
+    """
+    if context.invoked_subcommand:
+        return 0
+    return _list() if options["is_list"] else _measure(**options)
+
+
+def _list() -> int:
+    from hypoxia_hpc.bench.cases.registry import CASES
+    from hypoxia_hpc.cli.text.bench import cases_text
+
+    say(cases_text(CASES))
+    return 0
+
+
+def _measure(
+    *, only: tuple[str, ...], json_file: Path | None, folder: Path | None, history: Path | None, **_: object
+) -> int:
+    from hypoxia_hpc.bench.cases.registry import chosen
+    from hypoxia_hpc.bench.environment import environment
+    from hypoxia_hpc.bench.records import append_records, default_history, record_of
+    from hypoxia_hpc.bench.running import default_folder, measure_all
+    from hypoxia_hpc.cli.text.bench import figures_text
+
+    cases, there = chosen(only), folder or default_folder()
+    measured = measure_all(cases, there, progress=progress(), stop=STOP)
+    where, kept_in = environment(there), history or default_history()
+    records = [record for one in measured if (record := record_of(one, where)) is not None]
+    append_records(kept_in, records)
+    if json_file is not None:
+        _write_json(json_file, records)
+    say_blocks(figures_text(measured, where, kept_in))
+    return 0
+
+
+def _write_json(path: Path, records: list[Record]) -> None:
+    from hypoxia_hpc.stores.commit import committed_file
+
+    committed_file(path, (json.dumps([asdict(one) for one in records], indent=1) + "\n").encode())
