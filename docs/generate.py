@@ -170,6 +170,7 @@ def _commands(group: click.Group, title: str) -> Iterator[str]:
         command, whole = group.get_command(listing, name) or group, f"{title} {name}"
         if isinstance(command, click.Group):
             yield from _commands(command, whole)
+        if isinstance(command, click.Group) and not command.invoke_without_command:
             continue
         context = click.Context(command, info_name=whole, terminal_width=100, **app.context_settings)
         yield f"## {whole.removeprefix('hypoxia-hpc ')}\n\n```text\n{command.get_help(context)}\n```\n"

@@ -76,7 +76,14 @@ HOMES = {
     "matplotlib": {"reports"},
     "click": {"cli"},
     "rich": {"cli.terminal", "cli.text.words"},
-    "pydantic": {"config", "networks.heads.saved", "stores.attributes", "runs.receipts", "workers.heartbeat"},
+    "pydantic": {
+        "config",
+        "bench.records",
+        "networks.heads.saved",
+        "stores.attributes",
+        "runs.receipts",
+        "workers.heartbeat",
+    },
     "pydantic_core": {"config"},
 }
 HEAVY = (

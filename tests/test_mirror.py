@@ -20,6 +20,15 @@ TESTS = Path(__file__).parent
 COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks", "hypoxia: Callable")
 
 TESTED_IN = {
+    "bench.environment": "bench/test_records.py",
+    "bench.running": "cli/test_bench.py",
+    "cli.text.bench": "cli/test_bench.py",
+    **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},
+    **{f"bench.{name}": "bench/test_cases.py" for name in ("peers", "resident", "rounds", "slides", "stored_tiles")},
+    **{f"bench.cases.{name}": "bench/test_cases.py" for name in ("feeding", "heads", "kernels", "networks", "readers")},
+    **{
+        f"bench.cases.{name}": "bench/test_cases.py" for name in ("registry", "stages", "stain", "statistics", "stores")
+    },
     "__init__": "api/test_lazy.py",
     "api.bag_models": "api/test_estimators.py",
     "api.bags": "api/test_estimators.py",

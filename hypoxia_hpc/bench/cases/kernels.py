@@ -79,6 +79,7 @@ def halving(_: Place) -> Iterator[Prepared]:
     block, out = packed_of(pixels), np.empty((BLOCK_PX // 2, BLOCK_PX // 2), dtype=np.uint32)
 
     def check() -> str:
+        out.fill(0)
         reduce_block(block, 2, out)
         half = CHECKED_PX // 2
         expected = numpy_averages(pixels[:CHECKED_PX, :CHECKED_PX], 2)
@@ -97,6 +98,7 @@ def averaging(_: Place) -> Iterator[Prepared]:
     lefts = range(0, band.shape[1], AVERAGED_PX)
 
     def check() -> str:
+        tile.fill(0)
         average_square(band, 0, tile)
         same = np.array_equal(tile, packed_of(numpy_averages(pixels[:, :AVERAGED_PX], AVERAGED_PX // TILE_PX)))
         require(same, "averaged squares differ from NumPy's averages")

@@ -15,7 +15,7 @@ import numpy as np
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared, require
 from hypoxia_hpc.bench.resident import a_batch, computed, plan_of, processed
-from hypoxia_hpc.bench.stored_tiles import BATCH, tile_stores
+from hypoxia_hpc.bench.stored_tiles import tile_stores
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.networks.inference.device import device_of
@@ -26,6 +26,7 @@ from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 from hypoxia_hpc.stores.features import open_features
 
 BACKENDS = ("tensorflow", "jax", "torch")
+CPU_BATCH = 16  # two slides of it are 2 s of two cores for InceptionV3
 GPU_BATCH, GPU_BATCHES = 256, 8  # a slide of 2,048 tiles
 LEAST_COSINE = 0.9999  # float16 in the store, float32 from the device
 
@@ -41,7 +42,8 @@ def backend_missing() -> str:
 def extraction(place: Place, *, name: str) -> Iterator[Prepared]:
     """Slides from their stores to committed features, as a worker process does it."""
     start_keras()
-    batch_size, n_batches = (GPU_BATCH, GPU_BATCHES) if gpu_names() else (BATCH, 1)
+    batch_size, n_batches = (CPU_BATCH = 16  # two slides of it are 2 s of two cores for InceptionV3
+GPU_BATCH, GPU_BATCHES) if gpu_names() else (CPU_BATCH, 1)
     run = RunDir(place.scratch)
     stores = tile_stores(run.tiles("x").parent, SLIDES_AT_ONCE, batch_size * n_batches)
     work = ExtractStage(run, name, {}, "float16", TileTable(), plan_of(name, batch_size=batch_size))

@@ -61,6 +61,7 @@ def application(_: Place) -> Iterator[Prepared]:
         recolour(pixels, new.fields, new.colours, GLASS, out)
 
     def check() -> str:
+        out.fill(0)
         work()
         apart = int(np.abs(out.astype(int) - numpy_recoloured(rgb, source, REFERENCE)).max())
         require(apart <= MOST_GRAY_LEVELS, f"new colours are {apart} gray levels from those of least squares in NumPy")

@@ -1,0 +1,112 @@
+"""Figures as lines: what they hold, what they do not hold, and what is refused when they are read."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import platform
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.environment import container_digest, environment, graphics, machine
+from hypoxia_hpc.bench.measuring import Measurement, Spread
+from hypoxia_hpc.bench.records import Record, append_records, default_history, read_records, record_of
+from hypoxia_hpc.errors import InputError, MachineError
+
+PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peers", "rounds", "caches", "busy")
+
+
+def never(_: Place) -> Prepared:
+    raise AssertionError
+
+
+def a_record(folder: Path, **changes: object) -> Record:
+    case = Case("jpeg", "readers", "s", "tiles", "decoding", never)  # type: ignore[arg-type]
+    one = Measurement(case, "", 7, Spread(90.0, 80.0, 95.5), Spread(0.9, 0.8, 1.1), 100.0, busy=0.97)
+    record = record_of(replace(one, peers={"OpenSlide": Spread(3.0, 2.5, 3.5)}), environment(folder))
+    assert record is not None
+    return replace(record, **changes)  # type: ignore[arg-type]
+
+
+def test_records_are_appended_and_read_back_the_oldest_first(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "bench.jsonl"
+    records = [a_record(tmp_path), a_record(tmp_path, case="other"), a_record(tmp_path, rounds=9)]
+    append_records(path, records[:1])
+    append_records(path, records[1:])
+    assert read_records(path) == records
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Path) -> None:
+    line = json.dumps(asdict(a_record(tmp_path)))
+    found = json.loads(line)
+    assert set(found) == {"schema", *PLACES, "environment"}
+    assert set(found["environment"]) == {
+        *("processor", "cores", "memory_gb", "gpus", "driver", "file_system", "container", "system", "python"),
+        *("package", "libraries", "commit"),
+    }
+    assert platform.node() not in line
+    assert getpass.getuser() not in line or getpass.getuser() in "root"
+    assert str(tmp_path) not in line
+    assert "/" not in json.dumps(found["environment"]["file_system"])
+
+
+def test_what_was_not_measured_has_no_line(tmp_path: Path) -> None:
+    case = Case("x", "topic", "s", "u", "b", never)  # type: ignore[arg-type]
+    assert record_of(Measurement(case, "pip install it"), environment(tmp_path)) is None
+
+
+def test_lines_that_are_no_records_are_all_named(tmp_path: Path) -> None:
+    path = tmp_path / "bench.jsonl"
+    append_records(path, [a_record(tmp_path)])
+    whole = json.loads(path.read_text())
+    bad = [{**whole, "rounds": "7"}, {**whole, "more": 1}, {**whole, "schema": 2}]
+    with path.open("a") as file:
+        file.write("".join(json.dumps(line) + "\n" for line in bad) + "{\n")
+    with pytest.raises(InputError, match="no figures of bench") as caught:
+        read_records(path)
+    assert [one.partition(":")[0] for one in caught.value.offending] == ["line 2", "line 3", "line 4", "line 5"]
+
+
+def test_a_history_that_is_not_there_or_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_records(tmp_path / "none.jsonl")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError):
+        append_records(tmp_path / "file" / "bench.jsonl", [a_record(tmp_path)])
+
+
+def test_the_history_lies_with_the_users_data(tmp_path: Path) -> None:
+    assert default_history({"XDG_DATA_HOME": str(tmp_path)}) == tmp_path / "hypoxia_hpc" / "bench.jsonl"
+    assert default_history({}).parts[-4:] == (".local", "share", "hypoxia_hpc", "bench.jsonl")
+
+
+def test_an_image_is_named_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "cpu.sif"
+    image.write_bytes(b"image")
+    found = {}
+    for name, value in (("none", ""), ("there", str(image)), ("gone", str(tmp_path / "gone.sif"))):
+        container_digest.cache_clear()
+        monkeypatch.setenv("APPTAINER_CONTAINER", value)
+        found[name] = container_digest()
+    container_digest.cache_clear()
+    assert found["none"] == ""
+    assert found["there"].startswith("6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d")
+    assert found["gone"] == "unknown"
+
+
+def test_gpus_are_those_that_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.1'\necho 'NVIDIA H200, 570.1'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert graphics() == (["NVIDIA H200", "NVIDIA H200"], "570.1")
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert graphics() == ([], "")
+
+
+def test_the_machine_of_a_benchmark_says_how_busy_it_is() -> None:
+    assert set(machine()) >= {"processor", "cores", "commit", "load_average"}

@@ -1,0 +1,108 @@
+"""hypoxia-hpc bench: what it prints, keeps, and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.cases.registry import CASES
+from hypoxia_hpc.bench.environment import environment
+from hypoxia_hpc.bench.measuring import Measurement, Spread
+from hypoxia_hpc.bench.records import read_records
+from hypoxia_hpc.bench.running import measure_all
+from hypoxia_hpc.cli.text.bench import BAR, bar, figures_text, percent
+from hypoxia_hpc.errors import Stopped
+from hypoxia_hpc.progress import NoProgress
+
+Hypoxia = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_case_is_measured_printed_kept_and_written(hypoxia: Hypoxia, tmp_path: Path) -> None:
+    history, written, folder = tmp_path / "h.jsonl", tmp_path / "f.json", tmp_path / "work"
+    asked = ("bench", "--only", "background", "--history", history, "--json", written, "--folder", folder)
+    for times in (1, 2):
+        done = hypoxia(*asked)
+        assert done.returncode == 0, done.stderr
+        assert len(read_records(history)) == times
+    assert "background" in done.stdout
+    assert "reading the memory" in done.stdout
+    assert f"kept in {history}" in done.stdout
+    assert "bench: background: count pixels" in done.stderr
+    [record] = json.loads(written.read_text())
+    assert record["case"] == "background"
+    assert record["rate"]["low"] <= record["rate"]["value"] <= record["rate"]["high"]
+    assert list(folder.iterdir()) == []
+
+
+def test_the_list_has_every_case_and_measures_none(hypoxia: Hypoxia, tmp_path: Path) -> None:
+    done = hypoxia("bench", "--list", "--history", tmp_path / "h.jsonl")
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == [case.name for case in CASES]
+    assert not (tmp_path / "h.jsonl").exists()
+
+
+def test_an_unknown_case_is_named_with_where_the_others_are(hypoxia: Hypoxia) -> None:
+    done = hypoxia("bench", "--only", "kernel", "--only", "background")
+    assert done.returncode == 2
+    assert "no case or topic is called kernel" in done.stderr
+    assert "hypoxia-hpc bench --list" in done.stderr
+
+
+def test_help_teaches_and_an_unwritable_folder_is_an_error_of_the_machine(hypoxia: Hypoxia, tmp_path: Path) -> None:
+    shown = hypoxia("bench", "--help").stdout
+    assert "hypoxia-hpc bench --only readers" in shown
+    assert "share of the bound" in " ".join(shown.split())
+    (tmp_path / "file").write_text("")
+    done = hypoxia("bench", "--only", "background", "--folder", tmp_path / "file" / "below")
+    assert done.returncode == 4, done.stderr
+
+
+def nothing(_: Place) -> Prepared:
+    raise AssertionError
+
+
+def measured(name: str, share: float, *, topic: str = "kernels", busy: float = 1.0, steady: bool = True) -> Measurement:
+    case = Case(name, topic, "does something", "tiles", "decoding", nothing, is_steady=steady)  # type: ignore[arg-type]
+    spread = Spread(share, share - 0.02, share + 0.02)
+    return Measurement(case, "", 7, Spread(12345.6, 1e4, 2e4), spread, 1.0, busy=busy)
+
+
+def test_what_is_fast_and_slow_is_said_with_its_bound(tmp_path: Path) -> None:
+    found = [measured("quick", 0.9), measured("lame", 0.4), measured("worse", 0.1), measured("held-up", 0.6, busy=0.5)]
+    missing = Measurement(measured("vgg16", 1, topic="networks").case, "pip install it")
+    text = "\n".join(figures_text([*found, missing], environment(tmp_path), tmp_path / "h.jsonl"))
+    assert "fast (85 % of the bound or more): quick\n" in text
+    assert text.index("slow: worse: 10 % of decoding") < text.index("slow: lame: 40 % of decoding")
+    assert "rates of these are too low: held-up" in text
+    assert "missing: vgg16: pip install it" in text
+    assert "12,346 tiles" in text
+
+
+def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:
+    one = measured("jpeg", 0.9)
+    peers = {"OpenSlide": Spread(3.14, 3.0, 3.3)}
+    with_peers = Measurement(one.case, "", 7, one.rate, one.share, 1.0, peers, {"OpenSlide": "identical"}, 1.0)
+    text = "\n".join(figures_text([with_peers], environment(tmp_path), tmp_path / "h.jsonl"))
+    assert "3.1 x (3.0 - 3.3)" in text
+    assert "identical" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "full", "more"), [(0, 0, ""), (0.5, 10, ""), (1, 20, ""), (1.04, 20, ""), (3, 20, "+")]
+)
+def test_a_bar_is_full_at_the_bound(share: float, full: int, more: str) -> None:
+    assert bar(share) == "█" * full + "░" * (BAR - full) + more
+    assert percent(Spread(0.914, 0.88, 0.99)) == " 91 % (88 - 99)"
+
+
+def test_it_stops_between_two_cases(tmp_path: Path) -> None:
+    import threading
+
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        measure_all(CASES[:1], tmp_path, progress=NoProgress(), stop=stop)
