@@ -42,8 +42,7 @@ def backend_missing() -> str:
 def extraction(place: Place, *, name: str) -> Iterator[Prepared]:
     """Slides from their stores to committed features, as a worker process does it."""
     start_keras()
-    batch_size, n_batches = (CPU_BATCH = 16  # two slides of it are 2 s of two cores for InceptionV3
-GPU_BATCH, GPU_BATCHES) if gpu_names() else (CPU_BATCH, 1)
+    batch_size, n_batches = (GPU_BATCH, GPU_BATCHES) if gpu_names() else (CPU_BATCH, 1)
     run = RunDir(place.scratch)
     stores = tile_stores(run.tiles("x").parent, SLIDES_AT_ONCE, batch_size * n_batches)
     work = ExtractStage(run, name, {}, "float16", TileTable(), plan_of(name, batch_size=batch_size))
