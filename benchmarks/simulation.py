@@ -16,8 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rounds import machine
 from simulated_cluster import CALIBRATION, SETUPS, Measured, calibrated, compared, measured, simulated
+
+from hypoxia_hpc.bench.environment import machine
 
 from live_cluster import bring_up, control, is_up, why_not  # isort: skip - simulated_cluster says where it is
 

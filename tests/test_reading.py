@@ -58,6 +58,11 @@ OTHERS = {
     "models.reference": "bytes that were read",
     "tiling.geojson": "dumps alone",
     "exports.hdf5": "writes alone",
+    "bench.rounds": "/proc",
+    "bench.environment": "/proc",
+    "bench.bounds": "slides of this package, and those that this process made",
+    "bench.stored_tiles": "stores that this process made",
+    "bench.cases.stores": "stores that this process made",
 }
 READING = {
     *("read_text", "read_bytes", "open", "read_csv", "read_table", "read_parquet", "File", "safe_open"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -15,6 +14,7 @@ import hypoxia_hpc
 from hypoxia_hpc.bench.rounds import usable_cores
 from hypoxia_hpc.machine.disks import mount_of
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.reading import UnfitFileError, sha256_of
 from hypoxia_hpc.records import Json
 
 LIBRARIES = (
@@ -23,6 +23,7 @@ LIBRARIES = (
 )
 # Where Apptainer and Singularity say which image a process runs in.
 IMAGE = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
+MOST_IMAGE_BYTES = 2**36
 PACKAGE = Path(hypoxia_hpc.__file__).parent
 
 
@@ -83,9 +84,8 @@ def container_digest() -> str:
     if not image:
         return ""
     try:
-        with Path(image).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+        return sha256_of(Path(image), MOST_IMAGE_BYTES)
+    except (OSError, UnfitFileError):
         return "unknown"
 
 

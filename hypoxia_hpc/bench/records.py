@@ -18,7 +18,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.reading import read_plain
 from hypoxia_hpc.stores.commit import machine_errors
+
+# Some 1.5 KB a line: the figures of ten thousand runs.
+MOST_BYTES = 2**28
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def read_records(path: Path) -> list[Record]:
     if not path.exists():
         raise InputError(f"{path} does not exist", remedy="hypoxia-hpc bench makes it, or name another --history")
     with machine_errors(path):
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_plain(path, MOST_BYTES).decode("utf-8", errors="replace").splitlines()
     reader, records, bad = TypeAdapter(Record), [], []
     for number, line in enumerate(lines, 1):
         try:
