@@ -14,6 +14,7 @@ from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import Format, SlideExport
+from hypoxia_hpc.exports.writing import write_slide
 from hypoxia_hpc.models.said_of_tiles import (
     at_places,
     called_classes,
@@ -29,7 +30,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.stores.attributes import tile_attributes
-from hypoxia_hpc.stores.commit import committed_file, committing_file
+from hypoxia_hpc.stores.commit import committed_file, sync_folders
 from hypoxia_hpc.stores.features import FeatureRows
 from hypoxia_hpc.stores.tiles import open_tiles
 
@@ -201,11 +202,7 @@ def _write(work: _Work, state: SlideState, said: pd.DataFrame | None) -> Json:
     held = work.before.get(state.slide.slide_id)
     if isinstance(held, dict) and held.get("key") == key and _are_there(work.folder, held.get("files")):
         return held
-    files = list(work.format.files(_opened(work, state, said), work.folder.absolute()))
-    for name, write in files:
-        with committing_file(work.folder / name) as path:
-            write(path)
-    return {"key": key, "files": [name for name, _ in files]}
+    return {"key": key, "files": write_slide(work.format, _opened(work, state, said), work.folder)}
 
 
 def _are_there(folder: Path, files: object) -> bool:
@@ -231,6 +228,9 @@ def _opened(work: _Work, state: SlideState, said: pd.DataFrame | None) -> SlideE
 
 
 def _keep_record(work: _Work, written: Json) -> None:
-    """What is in the folder now; files of slides that are not of the run any more stay, and stand in it."""
+    """What is in the folder now, when it is durable; files of slides that are not of the run any more stay, and stand
+    in it."""
+    new = [name for slide_id, one in written.items() if work.before.get(slide_id) is not one for name in one["files"]]
+    sync_folders({(work.folder / name).parent for name in new})
     record = {"schema": 1, "format": work.format.name, "slides": {**work.before, **written}}
     committed_file(work.folder / RECORD, canonical_json(record).encode())

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,10 +78,10 @@ def committed_file(target: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 @contextmanager
-def committing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
+def committing_file(target: Path, *, durable: bool = True, entry_durable: bool = True) -> Iterator[Path]:
     """Yield the name of a file to write; when the block ends well it becomes ``target``, replacing an older one,
-    otherwise it vanishes. ``durable`` as in :func:`committed_file`. Raises MachineError, for the block's own OSErrors
-    too."""
+    otherwise it vanishes. ``durable`` as in :func:`committed_file`; with ``entry_durable`` off that holds after
+    :func:`sync_folders`, once for many files. Raises MachineError, for the block's own OSErrors too."""
     with machine_errors(target):
         make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")
@@ -92,8 +92,15 @@ def committing_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
             os.replace(temporary, target)  # noqa: PTH105 - the fault tests count calls of os.replace and os.rename
         finally:
             _discard(temporary)
-        if durable:
+        if durable and entry_durable:
             _fsync(target.parent)
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make the names of the files in these folders durable. Raises MachineError."""
+    for folder in sorted(folders):
+        with machine_errors(folder):
+            _fsync(folder)
 
 
 @contextmanager
