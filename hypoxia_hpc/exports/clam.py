@@ -54,7 +54,8 @@ def _save_tensor(slide: SlideExport, path: Path) -> None:
 
     if slide.features is not None:
         parts = [part.astype(np.float32) for _, part in feature_parts(slide.features)]
-        torch.save(torch.from_numpy(np.concatenate(parts)), path)
+        with path.open("wb") as file:  # of a path PyTorch would keep the name in the file
+            torch.save(torch.from_numpy(np.concatenate(parts)), file)
 
 
 def _has_torch() -> bool:

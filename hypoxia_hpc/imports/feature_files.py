@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from hypoxia_hpc.imports.hdf5 import Hdf5File
 
 MOST_TILES, MOST_LENGTH, MOST_BYTES = 2**22, 2**15, 2**32
-HDF5_MAGIC, ZIP_MAGIC = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# A tensor of PyTorch is a ZIP archive; before PyTorch 1.6 it was a pickle of protocol 2.
+TENSOR_MAGICS = (b"PK\x03\x04", b"\x80\x02")
 MPP_AT_1X = 10.0
 KNOWN = (
     "CLAM has features and coords, TRIDENT these with patch_size_level0, STAMP feats and coords in µm, AtlasPatch a "
@@ -79,7 +81,7 @@ def described(path: Path, wanted: str) -> FeatureFile:
     """What a file has; ``wanted`` is the features to take where it has several. Raises SlideError for a file of no
     known layout, with links, other types or shapes than features have, or that cannot be read."""
     magic = begins_with(path, len(HDF5_MAGIC))
-    if magic.startswith(ZIP_MAGIC):
+    if magic.startswith(TENSOR_MAGICS):
         return FeatureFile(path, "tensor", features="tensor")
     if magic != HDF5_MAGIC:
         raise unfit(path, "neither HDF5 nor a tensor of PyTorch")
