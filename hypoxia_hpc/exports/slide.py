@@ -65,12 +65,13 @@ class SlideExport:
 
     @property
     def size_l0(self) -> tuple[int, int]:
-        """Width and height in level 0 pixels. Raises SlideError for the store of an older version."""
+        """Width and height in level 0 pixels. Raises SlideError where neither the store nor the slide say it."""
         if self.attributes.slide.size_l0 is None:
             raise SlideError(
-                "damaged-store",
-                f"the tile store of {self.slide.slide_id} does not say how large the slide is",
-                remedy="tile it again",
+                "slide-gone",
+                f"how large {self.slide.slide_id} is stands neither in its tile store nor in a slide at "
+                f"{self.slide.path}",
+                remedy="bring the slide there, or mend its path in slides.csv",
             )
         return self.attributes.slide.size_l0
 

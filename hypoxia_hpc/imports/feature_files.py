@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypoxia_hpc.imports.hdf5 import Said, begins_with, names_in, opened_hdf5, own_item, said_by, unfit
+from hypoxia_hpc.imports.hdf5 import (
+    Said,
+    begins_with,
+    item_below,
+    names_in,
+    opened_hdf5,
+    own_item,
+    said_by,
+    scalars_in,
+    unfit,
+)
 
 if TYPE_CHECKING:
     from hypoxia_hpc.imports.hdf5 import Hdf5File
@@ -21,17 +31,20 @@ TENSOR_MAGICS = (b"PK\x03\x04", b"\x80\x02")
 MPP_AT_1X = 10.0
 KNOWN = (
     "CLAM has features and coords, TRIDENT these with patch_size_level0, STAMP feats and coords in µm, AtlasPatch a "
-    "group features and coords of five columns"
+    "group features and coords of five columns, AnnData X and obsm"
 )
+# What `export --to anndata` says of tiles beside their table.
+ANNDATA_SAYS = ("uns", "hypoxia_hpc")
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureFile:
     """What one file has. ``features`` and ``coords``: paths of its data sets, "" where it has none; of the features of
     a tensor no more is known. ``n`` tiles, vectors of ``length`` values. ``in_um``: coordinates are µm, else pixels of
-    level 0. ``tile_px``: side of a tile as the network saw it; ``side_l0`` in level 0 pixels, ``side_um`` in µm;
-    ``level`` that was read, with ``side_level`` and ``downsample``; ``mpp`` of a tile and ``mpp_l0`` as magnifications
-    tell; ``step``: smallest distance of tiles over their side. None or 0 where it is not said."""
+    level 0; ``at_middle``: those of the middle of a tile, else of its top left. ``tile_px``: side of a tile as the
+    network saw it; ``side_l0`` in level 0 pixels, ``side_um`` in µm; ``level`` that was read, with ``side_level`` and
+    ``downsample``; ``mpp`` of a tile and ``mpp_l0`` as magnifications tell; ``step``: smallest distance of tiles over
+    their side. None or 0 where it is not said."""
 
     path: Path
     layout: str
@@ -41,6 +54,7 @@ class FeatureFile:
     coords: str = ""
     encoder: str = ""
     in_um: bool = False
+    at_middle: bool = False
     tile_px: int | None = None
     side_l0: float | None = None
     side_um: float | None = None
@@ -95,6 +109,9 @@ def described(path: Path, wanted: str) -> FeatureFile:
 def _find_sets(opened: _Opened) -> None:
     """Raises SlideError where it is not clear which are features and coordinates."""
     path, file = opened.path, opened.file
+    if said_by(file).get("encoding-type") == "anndata":
+        _find_anndata_sets(opened)
+        return
     found = {name: own_item(file, name, path) for name in ("features", "feats", "coords")}
     there = [name for name in ("features", "feats") if found[name] is not None]
     if len(there) == 2 or not any(item is not None for item in found.values()):
@@ -106,6 +123,26 @@ def _find_sets(opened: _Opened) -> None:
         opened.features = _set_in_group(opened)
     for item in (file, found["coords"], file[opened.features] if opened.features else None):
         opened.said |= said_by(item) if item is not None else {}
+
+
+def _find_anndata_sets(opened: _Opened) -> None:
+    """Raises SlideError for an AnnData of which it is not clear where its tiles lie."""
+    path, places = opened.path, ("obsm", "spatial")
+    if not _is_set(own_item(opened.file, "X", path)):
+        raise unfit(path, "an AnnData whose X is sparse or missing, and features are dense", "write X as an array")
+    says = item_below(opened.file, ANNDATA_SAYS, path)
+    if not _is_set(item_below(opened.file, places, path)) or says is None or _is_set(says):
+        raise unfit(
+            path,
+            'an AnnData without obsm["spatial"], or without uns["hypoxia_hpc"], which says how large tiles are: '
+            "`export --to anndata` writes both",
+            'write the middle of each tile in pixels of level 0 as obsm["spatial"], and uns["hypoxia_hpc"] = '
+            '{"side_l0": side of a tile in these pixels}',
+        )
+    opened.features, opened.coords = "X", "/".join(places)
+    opened.said |= scalars_in(says, path)
+    if opened.number("side_l0") is None:
+        raise unfit(path, 'its uns["hypoxia_hpc"] has no side_l0: how large tiles are is not known')
 
 
 def _is_set(item: object) -> bool:
@@ -127,6 +164,8 @@ def _set_in_group(opened: _Opened) -> str:
 
 
 def _layout(opened: _Opened) -> str:
+    if opened.features == "X":
+        return "anndata"
     if opened.features == "feats":
         return "stamp"
     if "/" in opened.features:
@@ -192,6 +231,22 @@ def _atlaspatch(opened: _Opened) -> FeatureFile:
     )
 
 
+def _anndata(opened: _Opened) -> FeatureFile:
+    px, side, mpp = opened.whole("tile_px"), opened.number("side_l0"), opened.number("mpp_l0")
+    width, height = opened.whole("size_l0"), opened.whole("size_l0[1]")
+    return FeatureFile(
+        opened.path,
+        "anndata",
+        encoder=opened.text("extractor"),
+        at_middle=True,
+        tile_px=px,
+        side_l0=side,
+        mpp=side * mpp / px if px and side and mpp else None,
+        mpp_l0=mpp,
+        size_l0=(width, height) if width and height else None,
+    )
+
+
 def _first_square(opened: _Opened) -> tuple[int, int]:
     """Side of the first tile and its level. Raises SlideError."""
     if not opened.coords or not _coords_shape(opened, 5):
@@ -207,6 +262,7 @@ LAYOUTS: dict[str, Callable[[_Opened], FeatureFile]] = {
     "trident": _trident,
     "stamp": _stamp,
     "atlaspatch": _atlaspatch,
+    "anndata": _anndata,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,29 @@ def own_item(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h5py.Gr
     return item if isinstance(item, h5py.Dataset | h5py.Group) else None
 
 
+def item_below(file: h5py.File, names: Sequence[str], path: Path) -> h5py.Dataset | h5py.Group | None:
+    """What lies in groups within groups; None where there is none. Raises SlideError as :func:`own_item`."""
+    import h5py
+
+    found: h5py.Dataset | h5py.Group | None = file
+    for name in names:
+        found = own_item(found, name, path) if isinstance(found, h5py.Group) else None
+    return found
+
+
+def scalars_in(group: h5py.Group, path: Path) -> Said:
+    """The short data sets of a group that are a text or a number, as :func:`said_by` has attributes. Raises SlideError
+    as :func:`own_item`."""
+    import h5py
+
+    found: Said = {}
+    for name in names_in(group):
+        item = own_item(group, name, path)
+        if isinstance(item, h5py.Dataset) and item.shape is not None and item.size in range(1, MOST_NUMBERS + 1):
+            found |= _first_two(name, item[()])
+    return found
+
+
 def names_in(group: h5py.Group) -> list[str]:
     """At most `MOST_ATTRIBUTES` of what a group has, in order."""
     return sorted(islice(group, MOST_ATTRIBUTES))
@@ -81,11 +104,14 @@ def said_by(item: h5py.Dataset | h5py.Group) -> Said:
         shape = item.attrs.get_id(name).shape
         if shape is None or math.prod(shape) not in range(1, MOST_NUMBERS + 1):
             continue
-        values = item.attrs[name]
-        several = values.flat[:2].tolist() if isinstance(values, np.ndarray) else [values]
-        plain = {name: _plain(several[0]), f"{name}[1]": _plain(several[-1])}
-        found |= {one: value for one, value in plain.items() if value is not None}
+        found |= _first_two(name, item.attrs[name])
     return found
+
+
+def _first_two(name: str, values: object) -> Said:
+    several = values.flat[:2].tolist() if isinstance(values, np.ndarray) else [values]
+    plain = {name: _plain(several[0]), f"{name}[1]": _plain(several[-1])}
+    return {one: value for one, value in plain.items() if value is not None}
 
 
 def _plain(first: object) -> str | float | None:

@@ -13,7 +13,7 @@ from hypoxia_hpc.errors import InputError, SlideError
 from hypoxia_hpc.imports.feature_files import FeatureFile
 from hypoxia_hpc.records import Slide
 
-SUFFIXES = (".h5", ".hdf5", ".pt")
+SUFFIXES = (".h5", ".hdf5", ".h5ad", ".pt")
 # TRIDENT's name of a file of coordinates alone is ID_patches.h5.
 OF_PLACES = "_patches"
 

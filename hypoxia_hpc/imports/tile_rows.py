@@ -18,6 +18,7 @@ from hypoxia_hpc.records import Int64Array
 
 BLOCK_BYTES = 2**25
 EXACT = 2**53
+LOST_IN_SUM = 1e-3  # pixels; places by another rule are off by half a pixel or more
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,10 +59,19 @@ def _places(source: ImportSource, mpp_l0: float | None) -> Int64Array:
                 remedy="a column mpp in slides.csv",
             )
         found = np.rint(found / mpp_l0)
+    if file.at_middle:
+        found = _corners(found, file.side_l0 or 0)
     if not np.isfinite(found).all() or (found != np.rint(found)).any() or (np.abs(found) > EXACT).any():
         raise unfit(file.path, "its coordinates are not whole pixels")
     whole: Int64Array = found.astype(np.int64)
     return whole
+
+
+def _corners(middles: NDArray[np.float64], side_l0: float) -> NDArray[np.float64]:
+    """Top left corners, whole where they are but for what the sum lost."""
+    corners = middles - side_l0 / 2
+    whole = np.rint(corners)
+    return np.where(np.abs(corners - whole) < LOST_IN_SUM, whole, corners)
 
 
 def _with_coords(source: ImportSource) -> FeatureFile:

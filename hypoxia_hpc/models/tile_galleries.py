@@ -13,6 +13,7 @@ from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.models.galleries import jpeg, slide_pictures
 from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
+from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.models.tile_predictions import PLACE, each_slide
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
@@ -188,7 +189,7 @@ def _seen(
             rows = {place: row for row, place in enumerate(map(tuple, tiles.xy.tolist())) if place in places}
             if len(rows) < len(places):
                 raise SlideError("slide-changed", "its store has no tile where one was predicted")
-            outline, names = _outline(tiles), _image_names(tiles)
+            outline, names = _outline(tiles, slides[slide_id]), _image_names(tiles)
             of_slide = {
                 (slide_id, *place): _Seen(names[row] if names else "", None, outline) for place, row in rows.items()
             }
@@ -203,9 +204,9 @@ def _seen(
     return found, unread
 
 
-def _outline(tiles: Tiles) -> SlideOutline | None:
-    """None of a store that does not say where tiles lie."""
-    made = tile_attributes(tiles.attributes)
+def _outline(tiles: Tiles, slide: Slide) -> SlideOutline | None:
+    """None where neither store nor slide say where tiles lie."""
+    made = with_size(tile_attributes(tiles.attributes), slide.path)
     if made.slide.size_l0 is None or not made.plan.side_l0:
         return None
     return SlideOutline(made.slide.size_l0, tiles.xy, made.plan.side_l0)

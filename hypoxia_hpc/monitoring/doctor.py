@@ -20,7 +20,7 @@ from hypoxia_hpc.monitoring.sums import Compared, compared_md5
 from hypoxia_hpc.records import Pyramid, Slide, TilePlan
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.region_files import UNUSED, unused_regions
-from hypoxia_hpc.runs.state import run_spec
+from hypoxia_hpc.runs.state import feature_states, run_spec
 from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.image_files import quiet
 from hypoxia_hpc.slides.masks import MOST_LIGHT_PX, coarse_level
@@ -48,8 +48,8 @@ def examine_machine(table: SlurmTable | None = None) -> Iterator[Check]:
 
 
 def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
-    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule; with
-    ``md5`` every slide whose MD5 slides.csv has is read whole."""
+    """run.toml, tables, weights, image, disk, scratch, and every slide's header planned by the tiling rule, or of
+    imported features how many slides have them; with ``md5`` every slide whose MD5 slides.csv has is read whole."""
     config = run.config()
     yield Check("run.toml", "ok", f"study {config.study}")
     slides, patients = run.slides(), run.patients()
@@ -65,10 +65,13 @@ def examine_run(run: RunDir, *, md5: bool = False) -> Iterator[Check]:
         yield Check("regions", verdict, f"{UNUSED}: {len(unused):,} ({some_names(unused)})")
     yield checks.disk(run.root)
     with ThreadPoolExecutor(HEADER_READERS) as readers:
-        sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
-        yield checks.scratch(config.site, run.root, sizes)
-        with quiet():
-            yield from readers.map(partial(_slide, config.tile), slides)
+        if config.extract.imported:
+            yield _imported(run, config, slides)
+        else:
+            sizes = list(readers.map(_size, slides)) if config.site.stage_slides else []
+            yield checks.scratch(config.site, run.root, sizes)
+            with quiet():
+                yield from readers.map(partial(_slide, config.tile), slides)
         if md5:
             yield from _sums(slides, read_md5(run.slides_file), readers)
 
@@ -109,6 +112,17 @@ def _weights(config: RunConfig, *, may_be_inside: bool) -> Check:
         return Check("weights", "ok", f"none: features are imported, by {config.extract.imported}")
     random = config.extract.weights == "random"
     return Check("weights", "ok", f"random weights, seed {config.extract.seed}" if random else digest)
+
+
+def _imported(run: RunDir, config: RunConfig, slides: Sequence[Slide]) -> Check:
+    """No pixel is read where features are imported: whether slides are here is no matter."""
+    states = feature_states(run, config, slides, run_spec(config))
+    without = [state.slide.slide_id for state in states if state.status != "done"]
+    done = f"{len(slides) - len(without):,} of {some(len(slides), 'slide')} have imported features; no slide is read"
+    if not without:
+        return Check("slides", "ok", done)
+    remedy = f"hypoxia-hpc import-features {run.word} DIR"
+    return Check("slides", "note", f"{done}; without: {some_names(without)} ({remedy})")
 
 
 def _size(slide: Slide) -> int:

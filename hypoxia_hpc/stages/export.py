@@ -22,6 +22,7 @@ from hypoxia_hpc.models.said_of_tiles import (
     names_of_classes,
     said_of_tiles,
 )
+from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, read_json, sha256_of
@@ -217,7 +218,7 @@ def _opened(work: _Work, state: SlideState, said: pd.DataFrame | None) -> SlideE
     of_tiles = at_places(said, tiles.xy)
     return SlideExport(
         state.slide,
-        tile_attributes(tiles.attributes),
+        with_size(tile_attributes(tiles.attributes), state.slide.path),
         tiles.xy,
         of_tiles,
         called_classes(of_tiles, work.model, outcome),

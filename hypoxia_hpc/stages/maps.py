@@ -14,6 +14,7 @@ from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models.map_layers import Layer, Picture, phenotype_layer, prediction_layer, refuse_images, tissue_layer
 from hypoxia_hpc.models.predictions import TILES_FILE
+from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
 from hypoxia_hpc.runs.directory import RunDir
@@ -27,7 +28,7 @@ Drawn = Literal["predictions", "phenotypes", "tissue"]
 @dataclass(frozen=True, slots=True)
 class Mapped:
     """``folder``: RUN/maps/NAME, with ``n_maps`` pictures of ``what``, of which ``n_there`` were there before.
-    ``left_out``: slides whose tile store is gone or of an older version."""
+    ``left_out``: slides whose tile store is gone or does not say how large the slide is, which is not here either."""
 
     folder: Path
     what: str
@@ -49,6 +50,7 @@ def maps(
         Stopped: on request; given again, it goes on.
     """
     layer, slides = _layer(run, of, model), run.slides()
+    paths = {slide.slide_id: slide.path for slide in slides}
     folder = run.root / "maps" / layer.name
     _begin_folder(folder, layer.key)
     n_maps, n_there, left_out = 0, 0, []
@@ -61,7 +63,7 @@ def maps(
             files = {folder / f"{slide_id}{picture.suffix}.png": picture for picture in layer.pictures}
             todo = {file: picture for file, picture in files.items() if not file.exists()}
             n_maps, n_there = n_maps + len(files), n_there + len(files) - len(todo)
-            if todo and not _draw(run, slide_id, rows, todo):
+            if todo and not _draw(run, slide_id, paths.get(slide_id), rows, todo):
                 left_out.append(slide_id)
                 n_maps -= len(todo)
             progress.item(1)
@@ -99,11 +101,12 @@ def _require_name(run: RunDir, slide_id: str) -> None:
         )
 
 
-def _draw(run: RunDir, slide_id: str, rows: pd.DataFrame | None, todo: dict[Path, Picture]) -> bool:
-    """Whether the tile store says what a picture needs."""
+def _draw(run: RunDir, slide_id: str, path: Path | None, rows: pd.DataFrame | None, todo: dict[Path, Picture]) -> bool:
+    """Whether the tile store, or the slide at ``path``, says what a picture needs."""
     made = read_tile_attributes(run.tiles(slide_id))
     if made is None or rows is None:
         return False
+    made = made if path is None else with_size(made, path)
     for file, picture in todo.items():
         content = picture.png(rows, made)
         if content is None:

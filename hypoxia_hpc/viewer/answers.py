@@ -102,8 +102,8 @@ class Viewer:
             return None
         with self._lock:
             if key not in self._overlays:
-                slide_id = self._by_key[key].slide_id
-                self._overlays[key] = overlays_of(self.shown.run, slide_id, self.shown.model)
+                slide = self._by_key[key]
+                self._overlays[key] = overlays_of(self.shown.run, slide.slide_id, slide.path, self.shown.model)
             self._overlays.move_to_end(key)
             while len(self._overlays) > MOST_OVERLAYS:
                 self._overlays.popitem(last=False)

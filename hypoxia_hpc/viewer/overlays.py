@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.models.map_layers import ATTENTION, attention_scale, output_scales, times_mean
 from hypoxia_hpc.models.said_of_tiles import said_of_tiles
+from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.models.tile_predictions import cluster_sizes
 from hypoxia_hpc.records import Float64Array, Int64Array, Json
 from hypoxia_hpc.reports.heatmaps import Scale, colour_bar, overlay_png, painted, painted_classes
@@ -66,10 +68,11 @@ class SlideOverlays:
         return self.overlays[number].png(self.side_l0, self.size_l0)
 
 
-def overlays_of(run: RunDir, slide_id: str, model: str) -> SlideOverlays | None:
-    """What is stored of the tiles of a slide, the ``model`` first; None where its tiles are not known. Raises
-    NotReadyError for damaged tables, SlideError for a damaged store."""
+def overlays_of(run: RunDir, slide_id: str, path: Path, model: str) -> SlideOverlays | None:
+    """What is stored of the tiles of the slide at ``path``, the ``model`` first; None where its tiles are not known.
+    Raises NotReadyError for damaged tables, SlideError for a damaged store."""
     made = read_tile_attributes(run.tiles(slide_id))
+    made = None if made is None else with_size(made, path)
     if made is None or made.slide.size_l0 is None or not made.plan.side_l0:
         return None
     said = said_of_tiles(run, [slide_id], run.outcome()).get(slide_id)

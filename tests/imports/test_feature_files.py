@@ -103,6 +103,40 @@ def strange_coords(file: h5py.File, folder: Path) -> None:
     file["features"], file["coords"] = VALUES, np.zeros((4, 7))
 
 
+def anndata_with(file: h5py.File, **sets: object) -> None:
+    """Data sets by path, with dots for slashes; None for none."""
+    file.attrs["encoding-type"] = "anndata"
+    whole = {"X": VALUES, "obsm.spatial": places(4) + 75.0, "uns.hypoxia_hpc.side_l0": 150.0}
+    for name, values in {**whole, **sets}.items():
+        if values is not None:
+            file[name.replace(".", "/")] = values
+
+
+def sparse_anndata(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, X=None)
+    file["X/data"] = VALUES[0]
+
+
+def unplaced_anndata(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, **{"obsm.spatial": None})
+
+
+def foreign_anndata(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, **{"uns.hypoxia_hpc.side_l0": None})
+
+
+def sideless_anndata(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, **{"uns.hypoxia_hpc.side_l0": "wide"})
+
+
+def linking_anndata(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, **{"uns.hypoxia_hpc.side_l0": h5py.ExternalLink("/etc/passwd", "x")})
+
+
+def anndata_in_space(file: h5py.File, folder: Path) -> None:
+    anndata_with(file, **{"obsm.spatial": np.zeros((4, 3))})
+
+
 @pytest.mark.parametrize(
     ("fill", "words"),
     [
@@ -120,6 +154,12 @@ def strange_coords(file: h5py.File, folder: Path) -> None:
         (of_patients, "of a patient, not of tiles"),
         (old_stamp, "of before STAMP 2"),
         (one_vector, "float32 \\(3,\\), and not"),
+        (sparse_anndata, "X is sparse or missing"),
+        (unplaced_anndata, 'without obsm\\["spatial"\\]'),
+        (foreign_anndata, 'without uns\\["hypoxia_hpc"\\], which says how large tiles are'),
+        (sideless_anndata, "has no side_l0"),
+        (linking_anndata, "'side_l0' is a link"),
+        (anndata_in_space, "float64 \\(4, 3\\), and not numbers in 2 columns"),
         (strange_coords, "float64 \\(4, 7\\), and not numbers in 2 columns"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anndata import AnnData
 from feature_runs import NAME
 from feature_sets import PX, SIDE_L0, importing_run, places, write_clam, write_export
 
@@ -47,18 +48,18 @@ def made(run: RunDir, source: ImportSource) -> Slide:
     return slide
 
 
-@pytest.mark.parametrize("layout", ["clam", "trident", "stamp", "atlaspatch"])
+@pytest.mark.parametrize("layout", ["clam", "trident", "stamp", "atlaspatch", "anndata"])
 def test_features_and_places_come_back(layout: str, run: RunDir, tmp_path: Path) -> None:
     write_features(tmp_path / "S0.zarr", VALUES, places(len(VALUES)), {"key": "k"})
     write_export(layout, tmp_path / "files", run.slides()[0], tmp_path / "S0.zarr")
-    slide = made(run, source_of(*sorted((tmp_path / "files").rglob("*.h5"))))
+    slide = made(run, source_of(*sorted((tmp_path / "files").rglob("*.h5*"))))
     found = open_features(run.features(NAME, "S0"))
     assert found.values.dtype == np.float16 and (found.values == VALUES).all()
     assert (found.xy == places(len(VALUES))).all()
     tiles = read_tile_attributes(run.tiles("S0"))
     assert tiles is not None and tiles.slide.mpp == 0.25 and tiles.plan.reader == f"imported from {layout}"
     assert tiles.plan.side_l0 == pytest.approx(SIDE_L0)
-    assert tiles.slide.size_l0 == ((100 * SIDE_L0, 200) if layout in ("clam", "trident") else None)
+    assert tiles.slide.size_l0 == ((100 * SIDE_L0, 200) if layout not in ("stamp", "atlaspatch") else None)
     (state,) = feature_states(run, run.config(), [slide], run_spec(run.config()))
     assert state.status == "done"
 
@@ -70,6 +71,19 @@ def test_rows_come_in_reading_order_and_keys_have_the_digest(run: RunDir, tmp_pa
     assert (open_features(run.features(NAME, "S0")).values == VALUES).all()
     tiles = read_tile_attributes(run.tiles("S0"))
     assert tiles is not None and tiles.slide.fingerprint == f"imported:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize("side_l0", [150.0, 151.0, 149.37, 449 / 3.0003])
+def test_anndata_comes_back_exactly_whatever_the_side_of_a_tile(side_l0: float, run: RunDir, tmp_path: Path) -> None:
+    xy = np.rint(np.column_stack([np.arange(9) * side_l0 + 10_007, np.full(9, 3.0)])).astype(np.int64)
+    one = AnnData(
+        VALUES.astype(np.float32), obsm={"spatial": xy + side_l0 / 2}, uns={"hypoxia_hpc": {"side_l0": side_l0}}
+    )
+    one.write_h5ad(tmp_path / "S0.h5ad")
+    made(run, source_of(tmp_path / "S0.h5ad"))
+    found, tiles = open_features(run.features(NAME, "S0")), read_tile_attributes(run.tiles("S0"))
+    assert (found.xy == xy).all() and (found.values == VALUES).all()
+    assert tiles is not None and tiles.plan.side_l0 == side_l0
 
 
 NAN, LARGE = VALUES.astype(np.float32), VALUES.astype(np.float32)
@@ -121,6 +135,13 @@ def test_a_slide_without_a_file_and_one_of_unknown_resolution(run: RunDir, tmp_p
     with pytest.raises(SlideError, match="its coordinates are µm") as raised:
         made(run, source_of(*(tmp_path / "files").rglob("*.h5")))
     assert raised.value.reason == "no-mpp"
+
+
+def test_anndata_whose_places_are_corners_is_refused(run: RunDir, tmp_path: Path) -> None:
+    one = AnnData(VALUES.astype(np.float32), obsm={"spatial": places(9)}, uns={"hypoxia_hpc": {"side_l0": 151.0}})
+    one.write_h5ad(tmp_path / "S0.h5ad")
+    with pytest.raises(SlideError, match="coordinates are not whole pixels"):
+        made(run, source_of(tmp_path / "S0.h5ad"))
 
 
 def test_features_without_coordinates_go_by_those_of_the_same_name(run: RunDir, tmp_path: Path) -> None:

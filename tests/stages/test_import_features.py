@@ -9,16 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from feature_runs import NAME, make_run
-from feature_sets import PX, importing_run, write_clam, write_export
+from feature_sets import PX, importing_run, places, write_clam, write_export
 from stopping import StopAt
 
 from hypoxia_hpc.cli.text.importing import imported_text
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.imports.feature_files import described
 from hypoxia_hpc.imports.matching import sources_of
+from hypoxia_hpc.monitoring.doctor import examine_run
 from hypoxia_hpc.monitoring.estimate import estimate_run
 from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.progress import NoProgress
@@ -29,10 +31,11 @@ from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.export import export
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.import_features import Imported, import_features
+from hypoxia_hpc.stages.maps import maps
 from hypoxia_hpc.stages.report import report
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
-from hypoxia_hpc.stores.features import open_features
+from hypoxia_hpc.stores.features import open_features, write_features
 
 VALUES = np.random.default_rng(5).normal(size=(9, 4)).astype(np.float16)
 ROWS = ["S0,/slides/S0.svs,P0", "S1,/slides/S1.svs,P1", "S2,/slides/S2.svs,P2"]
@@ -112,6 +115,33 @@ def test_what_has_no_slide_or_no_features_is_named_and_comes_later(tmp_path: Pat
     assert before == {path: path.read_bytes() for path in before}
 
 
+def test_how_large_a_slide_is_comes_from_the_slide_as_soon_as_it_is_there(tmp_path: Path, real_slide: Path) -> None:
+    """STAMP does not say it, and TRIDENT's files have it."""
+    path = tmp_path / "S0.svs"
+    run = importing_run(tmp_path / "run", [f"S0,{path},P0"])
+    write_features(tmp_path / "S0.zarr", VALUES, places(len(VALUES)), {"key": "k"})
+    write_export("stamp", tmp_path / "files", run.slides()[0], tmp_path / "S0.zarr")
+    imported(run, tmp_path / "files")
+    made = export(run, "trident", None, **DO)
+    assert made.left_out == (("S0", "slide-gone"),) and str(path) in made.why["slide-gone"]
+    assert maps(run, of="tissue", **DO).left_out == ("S0",)
+    shutil.copy(real_slide, path)
+    assert export(run, "trident", None, **DO).n_slides == 1
+    with h5py.File(run.root / "exports" / "trident" / "patches" / "S0_patches.h5") as file:
+        said = file["coords"].attrs
+        assert (said["level0_width"], said["level0_height"]) == (2220, 2967)
+    assert maps(run, of="tissue", **DO).n_maps == 1
+
+
+def test_doctor_says_who_has_features_and_opens_no_slide(tmp_path: Path) -> None:
+    run = importing_run(tmp_path / "run", ROWS)
+    imported(run, write_clam(tmp_path / "S0.h5", VALUES))
+    found = {check.name: check for check in examine_run(run)}
+    assert not [check for check in found.values() if check.verdict == "bad" or check.slide]
+    assert "1 of 3 slides have imported features; no slide is read; without: S1, S2" in found["slides"].detail
+    assert "import-features" in found["slides"].detail and found["slides"].verdict == "note"
+
+
 def clam(name: str, **attributes: Any) -> Callable[[Path], object]:
     return lambda folder: write_clam(folder / name, VALUES, **attributes)
 
@@ -122,8 +152,6 @@ def other_length(folder: Path) -> None:
 
 def of_encoder(folder: Path) -> None:
     path = write_clam(folder / "S1.h5", VALUES, patch_size_level0=150)
-    import h5py
-
     with h5py.File(path, "a") as file:
         file["features"].attrs["encoder"] = "uni/v2"
 

@@ -72,7 +72,7 @@ def test_a_folder_of_slides_and_a_slide(tmp_path: Path, real_slide: Path) -> Non
 def test_a_hot_region_lies_where_it_was_planted(tmp_path: Path, real_slide: Path) -> None:
     shown = viewed_run(tmp_path, real_slide)
     assert shown.run is not None
-    found = overlays_of(shown.run, "real", "tanh")
+    found = overlays_of(shown.run, "real", Path("gone.svs"), "tanh")
     assert found is not None
     assert [one.name for one in found.overlays] == [
         *("tanh: probability", "logistic: probability", "phenotypes", "kept tiles")

@@ -40,8 +40,9 @@ def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
     yield f"{made.folder}: {some(made.n_maps, 'map')} of {made.what}{there}"
     if made.left_out:
         slides = f"{some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
-        yield f"no map, since no tile store says how large the slide is: {slides}"
-        yield f"remedy: hypoxia-hpc tile {shlex.quote(str(run))}, then the same command again"
+        yield f"no map, since neither a tile store nor the slide at its path says how large the slide is: {slides}"
+        tile = f"hypoxia-hpc tile {shlex.quote(str(run))}"
+        yield f"remedy: {tile} (where features are imported: bring the slides there), then the same command again"
 
 
 def gallery_text(made: GalleryMade) -> Iterator[str]:
