@@ -40,6 +40,7 @@ TESTED_IN = {
     "api.slides": "api/test_api_slides.py",
     "api.tiles": "api/test_api_tiles.py",
     "exports.tile_grid": "exports/test_dicom_files.py",
+    "models.slide_size": "stages/test_import_features.py",
     "exports.writing": "stages/test_export.py",
     "slides.dicom_headers": "exports/test_dicom_files.py",
     "cli.text.planted": "stages/test_demo_sclc.py",
