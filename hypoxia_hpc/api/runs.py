@@ -23,6 +23,8 @@ from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
 from hypoxia_hpc.models.predictions import reading_predictions
+from hypoxia_hpc.networks.backbones.needed import torch_entry
+from hypoxia_hpc.networks.runtime import prefer_torch
 from hypoxia_hpc.outcomes.binary import Binary
 from hypoxia_hpc.progress import NoProgress, Progress
 from hypoxia_hpc.runs import directory
@@ -159,7 +161,7 @@ class Run:
             HypoxiaError: A bug on some slide, with its traceback.
         """
         slides = self._chosen(slide_ids)
-        return self._checked(tile(self._dir, slides, workers=workers, retry=retry, **self._listening()))
+        return self._checked(tile(self._dir, slides, workers=workers, retry=retry, **self._begin()))
 
     def extract(
         self, slide_ids: Sequence[str] = (), *, workers: int | None = None, retry: bool = False
@@ -171,7 +173,7 @@ class Run:
             InputError, MachineError, HypoxiaError: as ``tile``; weights that are not here.
         """
         slides = self._chosen(slide_ids)
-        return self._checked(extract(self._dir, slides, workers=workers, retry=retry, **self._listening()))
+        return self._checked(extract(self._dir, slides, workers=workers, retry=retry, **self._begin()))
 
     def train(self) -> tuple[str, ...]:
         """Split the patients and train the models of [train] that are not trained yet, RUN/models/.
@@ -184,7 +186,7 @@ class Run:
             InputError: Patients that cannot be split.
             MachineError: Keras has no backend, or the disk is full.
         """
-        done = train(self._dir, **self._listening())
+        done = train(self._dir, **self._begin())
         return tuple(sorted((*done.made, *done.found)))
 
     def evaluate(self) -> pd.DataFrame:
@@ -196,7 +198,7 @@ class Run:
         Raises:
             NotReadyError: Slides without features, models that are not trained, or damaged stores.
         """
-        return metrics_frame(evaluate(self._dir, **self._listening()).metrics)
+        return metrics_frame(evaluate(self._dir, **self._begin()).metrics)
 
     def report(self, *, compare: Sequence[str | PathLike[str]] = ()) -> Path:
         """Write RUN/report/ anew: index.html, a page that opens offline, and its figures and thumbnails.
@@ -212,7 +214,7 @@ class Run:
             NotReadyError: Metrics that are not of the present cohort and run.toml, of any of these runs.
         """
         named = [compare] if isinstance(compare, (str, PathLike)) else compare
-        return report(self._dir, others=[Run(other)._dir for other in named], **self._listening())
+        return report(self._dir, others=[Run(other)._dir for other in named], **self._begin())
 
     def submit(self, *, dry_run: bool = False, retry: bool = False) -> Submission:
         """Send what is not done yet as a chain of SLURM jobs.
@@ -346,7 +348,9 @@ class Run:
     def _chosen(self, slide_ids: Sequence[str]) -> list[records.Slide]:
         return choose_slides(self._dir.slides(), records.Share(), slide_ids)
 
-    def _listening(self) -> dict[str, Any]:
+    def _begin(self) -> dict[str, Any]:
+        """What every stage is given, once the backend is the one that the networks of this run need."""
+        prefer_torch(torch_entry(self._dir.config()))
         return {"progress": self._progress, "stop": threading.Event()}
 
     def _checked(self, outcome: StageOutcome) -> StageOutcome:

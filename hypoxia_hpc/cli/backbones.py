@@ -28,8 +28,8 @@ def backbones(names: tuple[str, ...], as_json: bool) -> int:
       1. where it is "gated": agree to the terms on its page at the hub, and make a token there
       2. hypoxia-hpc weights fetch NAME --token-file FILE    (a file that you have: weights convert)
       3. in run.toml, [extract]: backbone = NAME
-    They run on PyTorch: pip install 'hypoxia-hpc[timm]', export KERAS_BACKEND=torch. Tiles of any size are resized on
-    the device as the model's makers do it. Nothing of a hub is executed.
+    They run on PyTorch, which is chosen by itself: pip install 'hypoxia-hpc[torch,timm]'. Tiles of any size are resized
+    on the device as the model's makers do it. Nothing of a hub is executed.
 
     Every other network of timm can be named, too: timm:NAME.
     """

@@ -78,11 +78,15 @@ def per_slide(command: Command) -> Command:
 
 
 def existing_run(run: Path) -> RunDir:
-    """The run there. Raises InputError where there is none, or its run.toml is bad."""
+    """The run there; Keras will be started on the backend that its networks need. Raises InputError where there is
+    none, or its run.toml is bad."""
+    from hypoxia_hpc.networks.backbones.needed import torch_entry
+    from hypoxia_hpc.networks.runtime import prefer_torch
     from hypoxia_hpc.runs.directory import RunDir
 
     run_dir = RunDir(run)
-    run_dir.config()
+    if entry := torch_entry(run_dir.config()):
+        prefer_torch(entry)
     return run_dir
 
 

@@ -17,7 +17,7 @@ from hypoxia_hpc.machine.disks import free_room, mount_of
 from hypoxia_hpc.machine.gpus import given_gpus
 from hypoxia_hpc.machine.programs import container_program, query_program
 from hypoxia_hpc.networks.backbones.resolve import useless_networks
-from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras, versions
+from hypoxia_hpc.networks.runtime import backend_name, gpu_names, needs_torch, start_keras, versions
 from hypoxia_hpc.runs.stages import registry, stages
 from hypoxia_hpc.slides.openslide_reader import openslide_versions
 from hypoxia_hpc.slides.turbojpeg import library
@@ -110,7 +110,8 @@ def backend() -> Check:
     except (HypoxiaError, ImportError) as error:
         return Check("backend", "bad", str(error))
     name = backend_name()
-    installed = " ".join([name, versions()[name]])
+    why = f" for {needs_torch()}" if needs_torch() else ""
+    installed = f"{name} {versions()[name]}{why}"
     gpus = gpu_names()
     given = "" if gpus else given_gpus(os.environ)
     seen = ", ".join(gpus) or f"on CPU, it sees no GPU{f', and {given} gives it one' if given else ''}"

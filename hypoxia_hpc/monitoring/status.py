@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hypoxia_hpc.models.outside import out_of_date
 from hypoxia_hpc.monitoring.process_health import ProcessHealth, assess, seconds_left, still_matters
+from hypoxia_hpc.networks.backbones.needed import torch_entry
 from hypoxia_hpc.records import Json, Receipt
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
@@ -76,13 +77,16 @@ class StageStatus:
 @dataclass(frozen=True, slots=True)
 class RunStatus:
     """Every stage, every quarantined slide with its reason, the processes that work or died, and the jobs. ``remarks``:
-    what is odd about slides that are tiled all the same, a sentence for each kind with the ids of the slides."""
+    what is odd about slides that are tiled all the same, a sentence for each kind with the ids of the slides.
+    ``torch_for``: the entry of run.toml that makes PyTorch the backend of all stages; empty where the
+    machine decides."""
 
     stages: tuple[StageStatus, ...]
     quarantined: tuple[tuple[str, Receipt], ...]
     processes: tuple[ProcessHealth, ...]
     jobs: Jobs
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    torch_for: str = ""
 
     def as_json(self) -> Json:
         return {
@@ -109,6 +113,7 @@ class RunStatus:
             ],
             "jobs": asdict(self.jobs),
             "remarks": dict(self.remarks),
+            "backend": "torch" if self.torch_for else "",
         }
 
 
@@ -134,7 +139,8 @@ def run_status(run: RunDir) -> RunStatus:
     odd = odd_slides(survey.tiles)
     if unused := unused_regions(survey.config.tile, survey.slides):
         odd[UNUSED] = unused
-    return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter, odd)
+    entry = torch_entry(survey.config)
+    return RunStatus(tuple(stages), tuple(_quarantined(survey)), processes, matter, odd, entry)
 
 
 def _title(stage: str, survey: Survey) -> str:

@@ -12,7 +12,7 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Literal, cast, get_args
@@ -33,6 +33,9 @@ XLA_DETERMINISM = "--xla_gpu_deterministic_ops=true --xla_gpu_exclude_nondetermi
 # Sums of cuBLAS repeat only with workspaces of fixed size, says PyTorch's page on reproducibility.
 CUBLAS_WORKSPACE = ":4096:8"
 
+# The entry of run.toml, or the network, that only PyTorch can run; empty: none. See `prefer_torch`.
+_torch_for = ""
+
 _OUT_OF_MEMORY = re.compile(
     r"RESOURCE_EXHAUSTED|CUDA_ERROR_OUT_OF_MEMORY|CUDA error: out of memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
     r"|can't allocate memory"
@@ -45,34 +48,76 @@ _DEVICE_LOST = re.compile(
 
 
 def backend_name() -> Backend:
-    """The backend that Keras runs on, or will: $KERAS_BACKEND, else the first of tensorflow, jax and torch that is
-    installed. Imports none of them. Raises InputError (it names another one), MachineError (not installed)."""
+    """The backend that Keras runs on, or will, as :func:`choose_backend` decides. Imports none of them, and raises what
+    it does."""
     if "keras" in sys.modules:
         return cast(Backend, sys.modules["keras"].backend.backend())
-    asked = os.environ.get("KERAS_BACKEND")
-    if not asked:
-        return _first_installed()
-    if asked not in BACKENDS:
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+    return choose_backend(os.environ.get("KERAS_BACKEND", ""), _torch_for, installed)
+
+
+def choose_backend(asked: str, torch_for: str, installed: Collection[Backend]) -> Backend:
+    """PyTorch where something needs it (``torch_for`` names what), else ``asked``, which is $KERAS_BACKEND, else the
+    first of tensorflow, jax and torch that is ``installed``. Pure. Raises InputError (``asked`` is no backend, or not
+    the one that is needed), MachineError (what it has to be is not installed)."""
+    if asked and asked not in BACKENDS:
         raise InputError(
             f"$KERAS_BACKEND is {asked!r}, and this suite runs on {', '.join(BACKENDS)}",
             remedy="export KERAS_BACKEND=tensorflow (or jax, torch), or unset it",
         )
-    if importlib.util.find_spec(asked) is None:
+    refuse_other_backend(asked, torch_for)
+    if torch_for and "torch" not in installed:
+        raise MachineError(
+            f"{torch_for} runs on PyTorch, which is not installed here",
+            remedy="pip install 'hypoxia-hpc[torch,timm]', or use the image of hypoxia-hpc image gpu-torch",
+        )
+    if torch_for:
+        return "torch"
+    found = [name for name in BACKENDS if name in installed and asked in ("", name)]
+    if found:
+        return found[0]
+    if asked:
         raise MachineError(
             f"$KERAS_BACKEND is {asked!r}, which is not installed",
             remedy=f"pip install 'hypoxia-hpc[{asked}]', or unset KERAS_BACKEND",
         )
-    return asked
-
-
-def _first_installed() -> Backend:
-    for name in BACKENDS:
-        if importlib.util.find_spec(name) is not None:
-            return name
     raise MachineError(
         f"Keras has nothing to run on: none of {', '.join(BACKENDS)} is installed",
         remedy="pip install 'hypoxia-hpc[tensorflow]' (or [jax], [torch])",
     )
+
+
+def refuse_other_backend(asked: str, torch_for: str) -> None:
+    """Raises InputError where $KERAS_BACKEND is ``asked`` and only PyTorch can run what ``torch_for`` names."""
+    if torch_for and asked not in ("", "torch"):
+        raise InputError(
+            f"{torch_for} runs on PyTorch alone, and $KERAS_BACKEND is {asked!r}",
+            remedy="unset KERAS_BACKEND: PyTorch is then chosen by itself, for all stages of such a run",
+        )
+
+
+def prefer_torch(torch_for: str) -> None:
+    """From now on Keras is started on PyTorch, for what ``torch_for`` names; empty: as if nothing needed it. A Keras
+    that runs already stays as it is."""
+    global _torch_for  # noqa: PLW0603 - what Keras runs on is a property of the process, as $KERAS_BACKEND is
+    _torch_for = torch_for
+
+
+def needs_torch() -> str:
+    """What :func:`prefer_torch` was given last."""
+    return _torch_for
+
+
+def require_torch(torch_for: str) -> None:
+    """Keras runs on PyTorch, or will. Raises what :func:`choose_backend` does, and MachineError where it was started on
+    another backend."""
+    if not _torch_for:
+        prefer_torch(torch_for)
+    if (name := backend_name()) != "torch":
+        raise MachineError(
+            f"{torch_for} runs on PyTorch, and this Python has started Keras on {name}",
+            remedy="start a new Python for it, with KERAS_BACKEND unset",
+        )
 
 
 def start_keras() -> ModuleType:

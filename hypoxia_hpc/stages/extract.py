@@ -13,6 +13,7 @@ from hypoxia_hpc.config import ExtractTable, RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.models.extraction import STAGE, ExtractStage
+from hypoxia_hpc.networks.backbones.needed import torch_entry
 from hypoxia_hpc.networks.backbones.pathology.advice import advice_of
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
 from hypoxia_hpc.networks.backbones.resolve import IMAGENET, BackboneBuilder, resolve_backbone
@@ -105,6 +106,7 @@ def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
         threads,
         # OpenVINO is chosen for the CPU.
         needs_given_gpu=config.site.engine == "keras" and config.site.gpus != 0,
+        torch_for=torch_entry(config),
     )
     return plan, extract_spec(table, backbone.tile_px, backbone.weights_digest)
 

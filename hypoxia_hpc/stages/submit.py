@@ -24,6 +24,8 @@ from hypoxia_hpc.config.site_file import site_file
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, some
 from hypoxia_hpc.machine.programs import environment, query_program, run_program
 from hypoxia_hpc.monitoring.remaining import Remaining, remaining
+from hypoxia_hpc.networks.backbones.needed import torch_entry
+from hypoxia_hpc.networks.runtime import refuse_other_backend
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.costs import StageCost, cohort_cost, cohort_size
@@ -95,7 +97,12 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    of_image = (*_no_image(image, only_to_show), *_lacking(config, slides, work.stages, image), *unseen)
+    of_image = (
+        *_no_image(image, only_to_show),
+        *_on_torch(config, image),
+        *_lacking(config, slides, work.stages, image),
+        *unseen,
+    )
     notes = (*work.notes, *of_image, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
@@ -114,6 +121,17 @@ def _lacking(
     """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do."""
     picture = _no_umap(config.phenotypes.picture, image) if "phenotypes" in wanted else ()
     return (*picture, *(_no_nibabel(slides, image) if "tile" in wanted and config.tile.series.is_on else ()))
+
+
+def _on_torch(config: RunConfig, image: Path | None) -> tuple[str, ...]:
+    """The jobs' backend, where run.toml decides it. Raises InputError where the environment, which jobs inherit, says
+    another one."""
+    entry = torch_entry(config)
+    if not entry:
+        return ()
+    refuse_other_backend(os.environ.get("KERAS_BACKEND", ""), entry)
+    needs = "" if image is None else f"; {image} has to have it, as the one of hypoxia-hpc image gpu-torch has"
+    return (f"{entry}: the jobs of all stages run Keras on PyTorch{needs}",)
 
 
 def _no_umap(picture: str, image: Path | None) -> tuple[str, ...]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import subprocess
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -290,6 +294,23 @@ def test_weights_that_only_the_image_may_have(tmp_path: Path, monkeypatch: pytes
     inside = new_run(tmp_path / "inside", slides, extract={}, site={"slurm": {"image": "cpu.sif"}})
     verdicts = [{one.name: one.verdict for one in examine_run(run)}["weights"] for run in (without, inside)]
     assert verdicts == ["bad", "note"]
+
+
+def test_the_backend_is_named_with_the_entry_that_needs_it(
+    tmp_path: Path, hypoxia: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = new_run(tmp_path / "run", {"a": tmp_path / "a.svs"}, extract={"backbone": "kaiko-s16", "weights": "random"})
+    alone = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    found = json.loads(hypoxia("doctor", run.root, "--json", fresh=True, env=alone).stdout)
+    (said,) = (one for one in found if one["name"] == "backend")
+    if find_spec("torch") is None:
+        assert said["verdict"] == "bad" and "kaiko-s16" in said["detail"]
+        assert "pip install 'hypoxia-hpc[torch,timm]'" in said["detail"]
+    else:
+        assert said["detail"].startswith("torch ") and 'for [extract] backbone = "kaiko-s16"' in said["detail"]
+    said_by_status = hypoxia("status", run.root).stdout
+    assert 'backend of all stages: PyTorch, for [extract] backbone = "kaiko-s16"' in said_by_status
+    assert json.loads(hypoxia("status", run.root, "--json").stdout)["backend"] == "torch"
 
 
 def test_the_mpi_library_is_named_and_ranks_that_do_not_meet_are_bad(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -536,7 +536,7 @@ def test_the_command_as_users_give_it(
     assert done.returncode == 0, done.stderr
     assert "at work: 1 process" in done.stdout
     answer = json.loads(hypoxia("status", one_of_three.root, "--json").stdout)
-    assert set(answer) == {"stages", "quarantined", "processes", "jobs", "remarks"}
+    assert set(answer) == {"stages", "quarantined", "processes", "jobs", "remarks", "backend"}
     assert answer["processes"][0]["standing"] == "working"
     assert answer["stages"][0]["cost_total"] == 10
 

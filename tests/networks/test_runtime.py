@@ -15,7 +15,9 @@ from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.networks import runtime
 from hypoxia_hpc.networks.runtime import (
     BACKENDS,
+    Backend,
     backend_name,
+    choose_backend,
     gpu_names,
     is_device_lost,
     is_out_of_memory,
@@ -70,6 +72,61 @@ def test_missing_backend_is_told_with_what_to_install(before_keras: pytest.Monke
     with pytest.raises(MachineError, match="nothing to run on") as caught:
         backend_name()
     assert "pip install 'hypoxia-hpc[tensorflow]'" in caught.value.remedy
+
+
+KAIKO = '[extract] backbone = "kaiko-s16"'
+
+
+@pytest.mark.parametrize(
+    ("asked", "torch_for", "installed", "chosen"),
+    [
+        ("", "", BACKENDS, "tensorflow"),
+        ("", "", ("torch", "jax"), "jax"),
+        ("torch", "", BACKENDS, "torch"),
+        ("", KAIKO, BACKENDS, "torch"),
+        ("torch", KAIKO, BACKENDS, "torch"),
+    ],
+)
+def test_a_network_of_pytorch_is_a_reason_to_choose_it(
+    asked: str, torch_for: str, installed: tuple[Backend, ...], chosen: Backend
+) -> None:
+    assert choose_backend(asked, torch_for, installed) == chosen
+
+
+def test_a_backend_that_does_not_fit_the_network_is_refused() -> None:
+    with pytest.raises(InputError, match=r"kaiko-s16\" runs on PyTorch alone, and \$KERAS_BACKEND is 'jax'") as asked:
+        choose_backend("jax", KAIKO, BACKENDS)
+    assert "unset KERAS_BACKEND" in asked.value.remedy
+    with pytest.raises(MachineError, match='kaiko-s16" runs on PyTorch, which is not installed') as missing:
+        choose_backend("", KAIKO, ("tensorflow",))
+    assert "pip install 'hypoxia-hpc[torch,timm]'" in missing.value.remedy
+
+
+NEED_TORCH = """
+from hypoxia_hpc.errors import MachineError
+from hypoxia_hpc.networks.runtime import backend_name, prefer_torch, require_torch, start_keras
+prefer_torch("kaiko-s16")
+try:
+    print(backend_name())
+except MachineError as error:
+    print(error.problem)
+prefer_torch("")
+first = start_keras().backend.backend()
+try:
+    require_torch("kaiko-s16")
+    print(first)
+except MachineError as error:
+    print(error.problem)
+"""
+
+
+def test_keras_that_was_started_on_another_backend_stays_there() -> None:
+    chosen, later = python(NEED_TORCH, KERAS_BACKEND=None).splitlines()
+    has_torch = "torch" in INSTALLED
+    assert chosen == ("torch" if has_torch else "kaiko-s16 runs on PyTorch, which is not installed here")
+    first = INSTALLED[0]
+    already = f"kaiko-s16 runs on PyTorch, and this Python has started Keras on {first}"
+    assert later == ("torch" if first == "torch" else already)
 
 
 @pytest.mark.parametrize("backend", INSTALLED)

@@ -228,6 +228,24 @@ def test_weights_that_are_nowhere_are_refused_unless_the_image_may_have_them(
     assert "perhaps the image has them" in done.stderr
 
 
+def test_it_says_that_jobs_will_run_on_pytorch_and_refuses_another_backend(
+    untouched: Path, tmp_path: Path, hypoxia: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    change_setting(run, "extract", "backbone", '"kaiko-s16"')
+    change_setting(run, "site.slurm", "image", '"/images/gpu-torch.sif"')
+    alone = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    alone["PATH"] = f"{Path(sys.executable).parent}"
+    done = hypoxia("submit", run, "--dry-run", env=alone)
+    assert done.returncode == 0, done.stderr
+    said = '[extract] backbone = "kaiko-s16": the jobs of all stages run Keras on PyTorch'
+    assert said in " ".join(done.stderr.split())
+    assert "/images/gpu-torch.sif has to have it" in " ".join(done.stderr.split())
+    refused = hypoxia("submit", run, "--dry-run", env={**alone, "KERAS_BACKEND": "tensorflow"})
+    assert refused.returncode == 2
+    assert "$KERAS_BACKEND is 'tensorflow'" in refused.stderr and "unset KERAS_BACKEND" in refused.stderr
+
+
 def test_a_folder_that_the_image_cannot_see_is_refused(
     untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:

@@ -54,6 +54,8 @@ def status_text(state: RunStatus, run: str) -> Iterator[str]:
         ["stage", "done", "quarantined", "to do", "running", "tiles/s a worker", "time left", ""],
         [_stage_row(stage) for stage in state.stages],
     )
+    if state.torch_for:
+        yield f"backend of all stages: PyTorch, for {state.torch_for}"
     yield from _processes(state.processes)
     yield from _jobs(state.jobs, run)
     yield from remarks_text(state.remarks)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,9 +103,13 @@ def useless_networks() -> dict[str, str]:
 
 
 def feature_length(name: str, tile_px: int) -> int:
-    """Values of a feature vector, whatever the weights; of imported features as many as usual ones have at most. Raises
-    what :func:`find_network` does, and InputError where the network does not take tiles of this size."""
-    if name.startswith(IMPORTED):
+    """Values of a feature vector, whatever the weights. Of imported features, and of networks of timm on a machine
+    without it, as many as usual ones have at most: a login node plans jobs for an image. Raises what
+    :func:`find_network` does, and InputError where the network does not take tiles of this size."""
+    if name in MODELS:
+        return MODELS[name].feature_length
+    without_timm = name.startswith(timm_networks.PREFIX) and importlib.util.find_spec("timm") is None
+    if without_timm or name.startswith(IMPORTED):
         return MOST_IMPORTED
     return find_network(name).length_at(name, tile_px)
 

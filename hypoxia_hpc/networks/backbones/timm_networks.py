@@ -20,7 +20,7 @@ from hypoxia_hpc.networks.backbones.preprocessing import Preprocess, standardise
 from hypoxia_hpc.networks.backbones.registry import unfit_tiles
 from hypoxia_hpc.networks.backbones.seen import Channels, Seen
 from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
-from hypoxia_hpc.networks.runtime import backend_name
+from hypoxia_hpc.networks.runtime import require_torch
 
 if TYPE_CHECKING:
     import keras
@@ -149,13 +149,9 @@ def _require_timm(network: TimmNetwork) -> None:
     if missing:
         raise MachineError(
             f"{network.title} needs {' and '.join(missing)}, not installed here",
-            remedy="pip install 'hypoxia-hpc[timm]'",
+            remedy="pip install 'hypoxia-hpc[torch,timm]', or use the image of hypoxia-hpc image gpu-torch",
         )
-    if backend_name() != "torch":
-        raise MachineError(
-            f"{network.title} is a PyTorch network, and Keras runs on {backend_name()} here",
-            remedy="export KERAS_BACKEND=torch",
-        )
+    require_torch(network.title)
 
 
 def _create(network: TimmNetwork) -> torch.nn.Module:

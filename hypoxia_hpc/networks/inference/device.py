@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError
 from hypoxia_hpc.networks.inference.engines import Engine, keras_engine
 from hypoxia_hpc.networks.inference.openvino_engine import openvino_engine
-from hypoxia_hpc.networks.runtime import is_device_lost, is_out_of_memory, require_given_gpu, set_threads
+from hypoxia_hpc.networks.runtime import (
+    is_device_lost,
+    is_out_of_memory,
+    prefer_torch,
+    require_given_gpu,
+    set_threads,
+)
 from hypoxia_hpc.records import Float32Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -33,7 +39,7 @@ class DevicePlan:
     """What a worker process runs: ``build`` makes the network, uint8 (b, tile_px, tile_px, 3) -> float32 (b, d), in
     ``threads`` threads. To be pickled, so ``build`` is a function of a module, perhaps with ``functools.partial``. It
     builds one of ``precision``; of float32 for OpenVINO, which converts by itself. ``needs_given_gpu``: a GPU that the
-    process was given has to be seen."""
+    process was given has to be seen. ``torch_for``: the entry of run.toml that needs PyTorch, if one does."""
 
     build: Callable[[], keras.Model]
     tile_px: int
@@ -43,6 +49,7 @@ class DevicePlan:
     engine: Literal["keras", "openvino"] = "keras"
     threads: int = 1
     needs_given_gpu: bool = False
+    torch_for: str = ""
 
 
 def device_of(plan: DevicePlan) -> Device:
@@ -77,6 +84,8 @@ def _not_built(error: Exception) -> HypoxiaError:
 
 @lru_cache(maxsize=1)
 def _device_of(plan: DevicePlan) -> Device:
+    if plan.torch_for:
+        prefer_torch(plan.torch_for)
     set_threads(plan.threads)
     if plan.needs_given_gpu:
         require_given_gpu()

@@ -30,16 +30,16 @@ PX = 64
 def test_without_timm_it_says_what_to_install() -> None:
     with pytest.raises(MachineError, match=r"timm:resnet18 needs .*timm.* not installed") as caught:
         resolve_backbone(random_table("timm:resnet18"), PX, None)
-    assert "pip install 'hypoxia-hpc[timm]'" in caught.value.remedy
+    assert "pip install 'hypoxia-hpc[torch,timm]'" in caught.value.remedy
 
 
 @pytest.mark.skipif(not HAS_TIMM or importlib.util.find_spec("jax") is None, reason="needs timm, and JAX beside it")
 def test_on_another_backend_it_says_which_it_needs() -> None:
     code = (
-        "from hypoxia_hpc.config import ExtractTable; from hypoxia_hpc.errors import MachineError\n"
+        "from hypoxia_hpc.config import ExtractTable; from hypoxia_hpc.errors import InputError\n"
         "from hypoxia_hpc.networks.backbones.resolve import resolve_backbone\n"
         "try: resolve_backbone(ExtractTable(backbone='timm:resnet18', weights='random'), 64, None)\n"
-        "except MachineError as error: assert 'KERAS_BACKEND=torch' in error.remedy; print('told')\n"
+        "except InputError as error: assert 'unset KERAS_BACKEND' in error.remedy; print('told')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True, env={**os.environ, "KERAS_BACKEND": "jax"}
