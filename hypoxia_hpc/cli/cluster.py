@@ -10,6 +10,9 @@ import click
 from hypoxia_hpc.cli.options import JSON, RUN, STOP, JobId, existing_run, say_blocks, say_json
 from hypoxia_hpc.cli.terminal import say, tell
 
+# The definitions in containers/.
+IMAGES = ("cpu", "gpu", "gpu-torch")
+
 
 @click.command(short_help="All stages of the study as a chain of SLURM jobs.")
 @RUN
@@ -132,11 +135,16 @@ def site(file: Path | None) -> int:
 
 
 @click.command(short_help="Build an Apptainer image of this installation.")
-@click.argument("kind", type=click.Choice(["cpu", "gpu"]))
+@click.argument("kind", type=click.Choice(IMAGES), metavar="KIND")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("images"), metavar="[DIR]")
 @click.option("--base", metavar="docker|debootstrap|FILE", help="What the image stands on; see above.  [docker]")
 def image(kind: str, folder: Path, base: str | None) -> int:
-    """Build DIR/cpu.sif or DIR/gpu.sif, an Apptainer image of this installation with locked packages; no root needed.
+    """Build DIR/KIND.sif, an Apptainer image of this installation with locked packages; no root needed. KIND is one of:
+
+    \b
+      cpu          TensorFlow on the CPU, 1 GB
+      gpu          TensorFlow and CUDA, 4 GB
+      gpu-torch    PyTorch, timm and CUDA, 5 GB: foundation models and other networks of timm, with or without a GPU
 
     It stands on Debian 12: from a container registry (docker), from a mirror of Debian's packages where no registry can
     be reached (debootstrap), or in an image that you have (FILE). What is built already is kept.
@@ -147,7 +155,7 @@ def image(kind: str, folder: Path, base: str | None) -> int:
       WEIGHTS      folder with weight files that are to lie in the image
       PIP_...      settings of pip: PIP_INDEX_URL, PIP_CERT and so on
       BUILD_FLAGS  more flags of apptainer build
-      TMPDIR       where Apptainer works: some 10 GB (gpu: 30 GB), no network disk
+      TMPDIR       where Apptainer works: some 10 GB (for GPUs: 30 GB), no network disk
     """
     from hypoxia_hpc.machine.images import build_image
 

@@ -13,8 +13,8 @@ from hypoxia_hpc.machine.shipped import shipped, source_tree
 
 
 def build_image(kind: str, folder: Path, base: str | None, stop: threading.Event) -> Path:
-    """Build FOLDER/cpu.sif or FOLDER/gpu.sif and return its path. ``base`` as build.sh takes it; its other settings are
-    those of the environment.
+    """Build FOLDER/KIND.sif by containers/KIND.def and return its path. ``base`` as build.sh takes it; its other
+    settings are those of the environment.
 
     Raises:
         MachineError: No Apptainer, no recipes, or a build that fails; what it printed stands above.

@@ -14,9 +14,18 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from hypoxia_hpc.cli.cluster import IMAGES
+
 ROOT = Path(__file__).parents[2]
 CONTAINERS = ROOT / "containers"
-LOCKS = ("cpu.lock", "gpu.lock", "openmpi.lock")
+LOCKS = ("cpu.lock", "gpu.lock", "gpu-torch.lock", "openmpi.lock")
+# What a lock is made of beside setup.py and image.in, as the Makefile has it: extras, and one more file.
+MADE_OF = {
+    "cpu.lock": (("tensorflow",), "tensorflow.in"),
+    "gpu.lock": (("gpu",), "tensorflow.in"),
+    "gpu-torch.lock": (("torch", "timm"), "torch.in"),
+}
+DEFINITIONS = ("cpu.def", "gpu.def", "gpu-torch.def")
 SHIPPED = sorted(path for path in CONTAINERS.rglob("*") if path.is_file() and path.suffix not in {".pyc", ".h5"})
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ]+)(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
@@ -35,13 +44,19 @@ def setup_argument(name: str) -> Any:
 
 def requirements(lock: str) -> list[Requirement]:
     """What has to be in a lock: of setup.py and of the .in files."""
-    own = (CONTAINERS / ("openmpi.in" if lock == "openmpi.lock" else "image.in")).read_text().splitlines()
-    lines = [line for line in own if not line.startswith("#")]
-    if lock != "openmpi.lock":
-        lines += setup_argument("install_requires")
-    if lock == "gpu.lock":
-        lines += setup_argument("extras_require")["gpu"]
-    return [Requirement(line) for line in lines]
+    if lock == "openmpi.lock":
+        return lines_of("openmpi.in")
+    extras, more = MADE_OF[lock]
+    lines = [
+        *setup_argument("install_requires"),
+        *(line for name in extras for line in setup_argument("extras_require")[name]),
+    ]
+    return [*map(Requirement, lines), *lines_of("image.in"), *lines_of(more)]
+
+
+def lines_of(file: str) -> list[Requirement]:
+    text = (CONTAINERS / file).read_text()
+    return [Requirement(line) for line in text.splitlines() if not line.startswith("#")]
 
 
 def sections(definition: str) -> dict[str, str]:
@@ -86,22 +101,60 @@ def test_a_lock_holds_hashed_pins_and_nothing_else(lock: str) -> None:
     assert rest == ""
 
 
-def test_both_images_hold_the_same_versions() -> None:
-    cpu, gpu = pins("cpu.lock"), pins("gpu.lock")
+@pytest.mark.parametrize("lock", MADE_OF)
+def test_the_makefile_makes_a_lock_of_the_same(lock: str) -> None:
+    made = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    (line,) = (one for one in made.splitlines() if one.endswith(f"--output-file containers/{lock}"))
+    extras, more = MADE_OF[lock]
+    assert re.findall(r"--extra (\S+)", line) == [*extras]
+    assert re.findall(r"containers/(\S+\.in)", line) == ["image.in", more]
+
+
+def test_images_hold_the_same_versions() -> None:
+    cpu, gpu, torch = (pins(lock) for lock in MADE_OF)
     assert {name: gpu.get(name) for name in cpu} == cpu
     assert {name.split("-")[0] for name in gpu.keys() - cpu.keys()} == {"nvidia"}
+    assert {name: cpu[name] for name in torch if name in cpu} == {name: torch[name] for name in torch if name in cpu}
 
 
-def test_both_definitions_do_the_same() -> None:
-    cpu, gpu = sections("cpu.def"), sections("gpu.def")
-    for found in (cpu, gpu):
+def test_the_image_of_pytorch_has_its_libraries_of_cuda_and_no_tensorflow() -> None:
+    torch = pins("gpu-torch.lock")
+    assert {
+        "torch",
+        "torchvision",
+        "timm",
+        "triton",
+        "nvidia-cublas",
+        "nvidia-cudnn-cu13",
+        "nvidia-nccl-cu13",
+    } <= torch.keys()
+    assert not {"tensorflow", "jax"} & torch.keys()
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS[1:])
+def test_definitions_do_the_same(definition: str) -> None:
+    first, other = sections(DEFINITIONS[0]), sections(definition)
+    for found in (first, other):
         assert {"test", "help", "runscript", "environment", "arguments", "post of the last stage"} <= found.keys()
-    assert cpu.pop("help") != gpu.pop("help")
-    assert {name: body.replace("cpu.lock", "gpu.lock") for name, body in cpu.items()} == gpu
-    assert gpu["runscript"] == 'exec hypoxia-hpc "$@"'
+    assert first.pop("help") != other.pop("help")
+    lock = definition.replace(".def", ".lock")
+    assert {name: body.replace("cpu.lock", lock) for name, body in first.items()} == other
+    assert other["runscript"] == 'exec hypoxia-hpc "$@"'
 
 
-@pytest.mark.parametrize("definition", ["cpu.def", "gpu.def", "packages.def"])
+@pytest.mark.parametrize("definition", DEFINITIONS)
+def test_a_definition_is_built_by_its_name(definition: str) -> None:
+    """By make and by the command line, which know it."""
+    kind = definition.removesuffix(".def")
+    assert kind in IMAGES
+    (target,) = re.findall(r"^(image-.*): image-%:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert f"image-{kind}" in target.split()
+    text = sections(definition)["help"]
+    assert f"make image-{kind}" in text and f"{kind}.sif" in text and f"containers/{definition}" in text
+    assert not re.search(rf"(?<![\w-])(?!{kind}\.sif)[\w-]+\.sif", text.replace("as\n    cpu.sif does", ""))
+
+
+@pytest.mark.parametrize("definition", [*DEFINITIONS, "packages.def"])
 def test_the_base_can_be_chosen(definition: str) -> None:
     text = (CONTAINERS / definition).read_text()
     headers = re.findall(r"^Bootstrap: (.+)\nFrom: (.+)$", text, flags=re.MULTILINE)
@@ -113,7 +166,7 @@ def test_the_base_can_be_chosen(definition: str) -> None:
     assert re.fullmatch(r"debian:bookworm-\d{8}-slim", base)
 
 
-@pytest.mark.parametrize(("definition", "number"), [("cpu.def", 2), ("gpu.def", 2), ("packages.def", 1)])
+@pytest.mark.parametrize(("definition", "number"), [*((one, 2) for one in DEFINITIONS), ("packages.def", 1)])
 def test_each_stage_has_a_default_for_what_it_uses(definition: str, number: int) -> None:
     found = stages(definition)
     assert len(found) == number
