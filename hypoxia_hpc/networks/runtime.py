@@ -219,8 +219,8 @@ def require_given_gpu() -> None:
     if given and not gpu_names():
         raise MachineError(
             f"a GPU was asked for ({given} on {platform.node()}), and {backend_name()} sees none",
-            remedy="is [site.slurm] image one for GPUs (hypoxia-hpc image gpu or gpu-torch), does nvidia-smi answer there, does "
-            "its driver fit? [site] gpus = 0 says that this work is to run without",
+            remedy="is [site.slurm] image one for GPUs (hypoxia-hpc image gpu or gpu-torch), does nvidia-smi answer "
+            "there, does its driver fit? [site] gpus = 0 says that this work is to run without",
         )
 
 
