@@ -97,12 +97,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     cut = (cut_short(one.minutes, other, table) for one, other in zip(wanted, requests, strict=True) if other != one)
     unseen = unseen_binds(root, table) if image is not None else ()
     of_costs = (note for stage, cost in costs.items() for note in cohort_notes(stage, cost, table))
-    of_image = (
-        *_no_image(image, only_to_show),
-        *_on_torch(config, image),
-        *_lacking(config, slides, work.stages, image),
-        *unseen,
-    )
+    of_image = (*_no_image(image, only_to_show), *_lacking(config, slides, work.stages, image), *unseen)
     notes = (*work.notes, *of_image, *taught, *cut, *waiting_notes(jobs), *of_costs)
     return Plan(root, table, text, tuple(jobs), notes, submission_name(), part.after)
 
@@ -118,9 +113,11 @@ def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
 def _lacking(
     config: RunConfig, slides: Sequence[Slide], wanted: Collection[str], image: Path | None
 ) -> tuple[str, ...]:
-    """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do."""
+    """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do, or that
+    the jobs would look for another one."""
     picture = _no_umap(config.phenotypes.picture, image) if "phenotypes" in wanted else ()
-    return (*picture, *(_no_nibabel(slides, image) if "tile" in wanted and config.tile.series.is_on else ()))
+    nifti = _no_nibabel(slides, image) if "tile" in wanted and config.tile.series.is_on else ()
+    return (*_on_torch(config, image), *picture, *nifti)
 
 
 def _on_torch(config: RunConfig, image: Path | None) -> tuple[str, ...]:
