@@ -113,8 +113,8 @@ def _refuse_unfit(run: RunDir, wanted: Collection[str]) -> None:
 def _lacking(
     config: RunConfig, slides: Sequence[Slide], wanted: Collection[str], image: Path | None
 ) -> tuple[str, ...]:
-    """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do, or that
-    the jobs would look for another one."""
+    """Libraries that these stages go by and the jobs may lack. Raises InputError where it is known that they do, or
+    that they would look for another one."""
     picture = _no_umap(config.phenotypes.picture, image) if "phenotypes" in wanted else ()
     nifti = _no_nibabel(slides, image) if "tile" in wanted and config.tile.series.is_on else ()
     return (*_on_torch(config, image), *picture, *nifti)
