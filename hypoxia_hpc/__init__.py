@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hypoxia_hpc.api.slides import Level, Slide, open_slide
     from hypoxia_hpc.api.splitting import split
     from hypoxia_hpc.api.tiles import Tiles, tile
+    from hypoxia_hpc.api.viewing import View, view
     from hypoxia_hpc.errors import HypoxiaError, InputError, MachineError, NotReadyError, SlideError, Stopped
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ _HOMES = {
     "api.slides": ("Level", "Slide", "open_slide"),
     "api.splitting": ("split",),
     "api.tiles": ("Tiles", "tile"),
+    "api.viewing": ("View", "view"),
     "errors": ("HypoxiaError", "InputError", "MachineError", "NotReadyError", "SlideError", "Stopped"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -71,12 +73,14 @@ __all__ = [
     "Submission",
     "TanhMLP",
     "Tiles",
+    "View",
     "__version__",
     "evaluate",
     "extract",
     "open_slide",
     "split",
     "tile",
+    "view",
 ]
 
 

@@ -70,6 +70,23 @@ class Page:
     def open(self, address: str) -> None:
         self.call("Page.navigate", url=address)
 
+    @contextmanager
+    def in_frame(self) -> Iterator[None]:
+        """What is asked meanwhile is asked in the frame of the page, which is of another site."""
+        end, own = time.monotonic() + LIMIT_SECONDS, self._session
+        frames: list[Any] = []
+        while not frames:
+            assert time.monotonic() < end, "there is no frame"
+            frames = [one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "iframe"]
+        session = self.call("Target.attachToTarget", targetId=frames[0]["targetId"], flatten=True)["sessionId"]
+        try:
+            self._session = session
+            for domain in ("Runtime", "Network", "Log"):
+                self.call(f"{domain}.enable")
+            yield
+        finally:
+            self._session = own
+
     def value(self, code: str) -> Any:
         """What JavaScript in the page gives."""
         found = self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
@@ -87,6 +104,19 @@ class Page:
         text = {"text": key} if len(key) == 1 else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def click(self, selector: str) -> None:
+        """The mouse, on the middle of an element that can be seen there."""
+        box = f"document.querySelector({json.dumps(selector)})"
+        seen = self.value(f"""(one => {{
+            one.scrollIntoView({{ block: "nearest", inline: "nearest" }});
+            const box = one.getBoundingClientRect(), x = (box.left + box.right) / 2, y = (box.top + box.bottom) / 2;
+            return [x, y, one.contains(document.elementFromPoint(x, y))];
+        }})({box})""")
+        assert seen[2], f"something covers {selector}"
+        for kind in ("mousePressed", "mouseReleased"):
+            held = {"button": "left", "buttons": int(kind == "mousePressed"), "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, x=seen[0], y=seen[1], **held)
 
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hypoxia_hpc.api.features import Features, stored_features
 from hypoxia_hpc.api.notebook import facts, or_words, picture, words
 from hypoxia_hpc.api.slides import Slide, open_slide
 from hypoxia_hpc.api.tiles import Tiles, stored_tiles
+from hypoxia_hpc.api.viewing import View, view
 from hypoxia_hpc.errors import NotReadyError, some
 from hypoxia_hpc.models.contact_sheets import kept_tiles_jpeg
 from hypoxia_hpc.models.map_layers import prediction_layer, refuse_images
@@ -96,6 +98,11 @@ class RunSlide:
                 remedy="run.tile(), run.extract() and run.evaluate()",
             )
         return Heatmap(self.slide_id, layer.name, png)
+
+    def view(self, **options: Any) -> View:
+        """This slide in a cell of a notebook, the others of its run beside it. ``options`` and errors are those of
+        :func:`hypoxia_hpc.view`."""
+        return view(self._run.root, slide_id=self.slide_id, **options)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: which slide it is, and its kept tiles on it."""

@@ -17,6 +17,7 @@ from hypoxia_hpc import records
 from hypoxia_hpc.api.frames import jobs_frame, metrics_frame, read_predictions, slide_row
 from hypoxia_hpc.api.notebook import facts, or_words, table, words
 from hypoxia_hpc.api.run_slides import RunSlide
+from hypoxia_hpc.api.viewing import View, view
 from hypoxia_hpc.cohorts.scores import LABEL_RULES, LabelRule
 from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
@@ -234,6 +235,11 @@ class Run:
         plan = plan_submission(self._dir, retry=retry, only_to_show=dry_run)
         sent = {} if dry_run else {job.request.stage: job.ids for job in submit(self._dir, plan)}
         return Submission(jobs_frame(plan, sent), plan.text, tuple(plan.commands()), plan.notes)
+
+    def view(self, **options: Any) -> View:
+        """Its slides in a cell of a notebook, with what the models say of their tiles over them. ``options`` and errors
+        are those of :func:`hypoxia_hpc.view`."""
+        return view(self.root, **options)
 
     @property
     def slides(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hypoxia_hpc.api.notebook import facts, or_words, picture, words
+from hypoxia_hpc.api.viewing import View, view
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.config.tile import COARSEST_MPP, FINEST_MPP
 from hypoxia_hpc.errors import InputError, SlideError, some
@@ -182,6 +183,10 @@ class Slide:
         except SlideError as error:
             remedy = f"say what it is: open_slide(path, mpp=...), {FINEST_MPP:g} to {COARSEST_MPP:g}"
             raise SlideError(error.reason, f"{self.path}: {error.problem}", remedy=remedy) from None
+
+    def view(self, **options: Any) -> View:
+        """This slide in a cell of a notebook. ``options`` and errors are those of :func:`hypoxia_hpc.view`."""
+        return view(self.path, **options)
 
     def reader(self) -> OpenedSlide:
         """What reads the file, for :func:`hypoxia_hpc.tile`. Raises InputError where the slide is closed."""

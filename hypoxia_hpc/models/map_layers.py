@@ -19,7 +19,16 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, sha256_of
 from hypoxia_hpc.records import Float64Array
-from hypoxia_hpc.reports.heatmaps import MAP_PX, Legend, Scale, classes_png, heatmap_png, painted, painted_classes
+from hypoxia_hpc.reports.heatmaps import (
+    MAP_PX,
+    Legend,
+    Scale,
+    classes_png,
+    heatmap_png,
+    painted,
+    painted_classes,
+    whole_slide,
+)
 from hypoxia_hpc.reports.slide_maps import OTHERS, largest_clusters
 from hypoxia_hpc.reports.text import one_line
 from hypoxia_hpc.runs.directory import RunDir
@@ -50,12 +59,13 @@ class Picture:
         if size_l0 is None or not side_l0:
             return None
         xy_l0 = np.column_stack([rows[name].to_numpy(dtype=np.int64) for name in PLACE])
+        frame = whole_slide(size_l0)
         mpp = None if made.slide.mpp is None else made.slide.mpp * max(size_l0) / MAP_PX
         if isinstance(self.key, Scale):
-            return heatmap_png(painted(xy_l0, side_l0, self._values(rows), size_l0), self.key, mpp)
+            return heatmap_png(painted(xy_l0, side_l0, self._values(rows), frame), self.key, mpp)
         numbers, inverse = np.unique(rows[self.column].to_numpy(dtype=np.int64), return_inverse=True)
         series = np.array([self.series.get(number, 0) for number in numbers.tolist()], dtype=np.int64)[inverse]
-        return classes_png(painted_classes(xy_l0, side_l0, series, size_l0), self.key, mpp)
+        return classes_png(painted_classes(xy_l0, side_l0, series, frame), self.key, mpp)
 
     def _values(self, rows: pd.DataFrame) -> Float64Array:
         """What is drawn of each tile, (n,)."""

@@ -51,10 +51,16 @@ class _Seen:
 
 
 def galleries_of(
-    run: RunDir, config: RunConfig, outcome: Outcome, model: str, rows: Sequence[PatientPrediction], progress: Progress
+    run: RunDir,
+    config: RunConfig,
+    outcome: Outcome,
+    model: str,
+    rows: Sequence[PatientPrediction],
+    slides: Sequence[Slide],
+    progress: Progress,
 ) -> GalleriesShown | None:
-    """Tiles of the patients that no model was trained on, by what ``model`` says; ``rows`` are the run's patients.
-    None where it says nothing of them. What cannot be read of a slide is left out, and said in a note.
+    """Tiles of these slides of the patients that no model was trained on, by what ``model`` says; ``rows`` are the
+    run's patients. None where it says nothing of them. What cannot be read of a slide is left out, and said in a note.
 
     Raises NotReadyError for damaged predictions, MachineError.
     """
@@ -62,9 +68,8 @@ def galleries_of(
     if not patients or not (run.predictions / TILES_FILE).exists():
         return None
     asks = [*extreme_asks(outcome, patients), *error_asks(outcome, patients), attention_ask(patients)]
-    slides = {one.slide_id: one for one in run.slides()}
     tiles = each_slide(run, model, [*outcome.outputs, ATTENTION])
-    of_cohort = _Cohort(outcome, patients, slides)
+    of_cohort = _Cohort(outcome, patients, {one.slide_id: one for one in slides})
     return _shown(run, config.tile, of_cohort, model, who, asks, _chosen(of_cohort, asks, tiles, OF_PATIENT), progress)
 
 

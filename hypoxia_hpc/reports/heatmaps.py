@@ -49,6 +49,23 @@ class Legend:
     names: tuple[tuple[int, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a picture shows of a slide that is drawn at ``scale`` pixels to one of level 0: ``size_px`` (width, height)
+    pixels of that drawing, from ``corner_px`` (left, top) on."""
+
+    scale: float
+    size_px: tuple[int, int]
+    corner_px: tuple[int, int] = (0, 0)
+
+
+def whole_slide(size_l0: tuple[int, int]) -> Frame:
+    """The picture of a slide of ``size_l0`` (width, height), its longer side MAP_PX."""
+    scale = MAP_PX / max(size_l0)
+    width, height = (max(1, round(side * scale)) for side in size_l0)
+    return Frame(scale, (width, height))
+
+
 @dataclass(frozen=True, eq=False)
 class Painted:
     """A picture of rectangles: ``values`` float64 (k, m), NaN where nothing is said, each of a height (k,) and a width
@@ -68,23 +85,22 @@ class Painted:
         return np.repeat(np.repeat(values, self.widths, axis=1), self.heights, axis=0)
 
 
-def painted(xy_l0: Int64Array, side_l0: float, values: Float64Array, size_l0: tuple[int, int]) -> Painted:
-    """A picture of the whole slide, its longer side MAP_PX: each pixel is the mean of the tiles that cover its middle.
-    Tiles may overlap, and no tile is too small to be seen.
+def painted(xy_l0: Int64Array, side_l0: float, values: Float64Array, frame: Frame) -> Painted:
+    """A picture of what ``frame`` shows: each pixel is the mean of the tiles that cover its middle. Tiles may overlap,
+    and no tile is too small to be seen.
 
     xy_l0: (n, 2), top left in level 0 pixels. side_l0: of a tile. values: (n,), NaN for tiles of which nothing is said.
-    size_l0: width and height of the slide.
     """
     known = ~np.isnan(values)
-    grid = _grid(xy_l0[known], side_l0, size_l0)
+    grid = _grid(xy_l0[known], side_l0, frame)
     sums, counts = grid.total(values[known]), np.rint(grid.total(np.ones(known.sum())))
     return grid.painted(np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0))
 
 
-def painted_classes(xy_l0: Int64Array, side_l0: float, classes: Int64Array, size_l0: tuple[int, int]) -> Painted:
+def painted_classes(xy_l0: Int64Array, side_l0: float, classes: Int64Array, frame: Frame) -> Painted:
     """The same of the class of each tile, int64 (n,): each pixel has the class of most tiles that cover its middle, of
     several the lowest."""
-    grid = _grid(xy_l0, side_l0, size_l0)
+    grid = _grid(xy_l0, side_l0, frame)
     present = np.unique(classes)
     counts = np.rint([grid.total((classes == one).astype(np.float64)) for one in present])
     return grid.painted(np.where(counts.any(axis=0), present[counts.argmax(axis=0)], np.nan))
@@ -111,10 +127,10 @@ class _Grid:
         return Painted(values, np.diff(self.edges[1]), np.diff(self.edges[0]))
 
 
-def _grid(xy_l0: Int64Array, side_l0: float, size_l0: tuple[int, int]) -> _Grid:
-    scale = MAP_PX / max(size_l0)
-    size = np.array([max(1, round(side * scale)) for side in size_l0])
-    begins, ends = (np.clip(one, 0, size) for one in _spans(xy_l0 * scale, side_l0 * scale))
+def _grid(xy_l0: Int64Array, side_l0: float, frame: Frame) -> _Grid:
+    size, corner = np.array(frame.size_px), np.array(frame.corner_px)
+    spans = _spans(xy_l0 * frame.scale, side_l0 * frame.scale)
+    begins, ends = (np.clip(one - corner, 0, size) for one in spans)
     columns, rows = (np.unique(np.concatenate([[0, size[of]], begins[:, of], ends[:, of]])) for of in (0, 1))
     corners = [
         [np.searchsorted(edges, one[:, of]) for of, edges in enumerate((columns, rows))] for one in (begins, ends)

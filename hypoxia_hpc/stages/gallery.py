@@ -50,7 +50,7 @@ def gallery(
     if wanted:
         pages = galleries_of_slides(run, config, outcome, chosen, rows, slides, progress)
     else:
-        of_cohort = galleries_of(run, config, outcome, chosen, rows, progress)
+        of_cohort = galleries_of(run, config, outcome, chosen, rows, run.slides(), progress)
         pages = {} if of_cohort is None else {"": of_cohort}
     left_out = tuple(slide.slide_id for slide in slides if slide.slide_id not in pages)
     if not pages:

@@ -82,7 +82,7 @@ def report(run: RunDir, *, others: Sequence[RunDir] = (), progress: Progress, st
     data = _collected(run, progress, stop)
     beside = tuple(_collected(other, progress, stop, with_thumbnails=False) for other in others)
     lead, _ = lead_model(data, KINDS[data.outcome.kind].headline)
-    galleries = galleries_of(run, run.config(), data.outcome, lead, data.predictions, progress)
+    galleries = galleries_of(run, run.config(), data.outcome, lead, data.predictions, run.slides(), progress)
     files = report_files(dataclasses.replace(data, others=beside, galleries=galleries))
     # As a whole: no file of an earlier report stays.
     with committing_directory(run.report_file.parent, lambda _: False, sealed=False) as folder:

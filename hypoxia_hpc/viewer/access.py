@@ -17,6 +17,9 @@ from urllib.parse import parse_qs
 
 TOKEN_BYTES = 24
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}(:[0-9]{1,5})?", re.ASCII)
+# Of a notebook on the same machine, or behind a tunnel to it.
+LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,11 @@ class Secrets:
 @dataclass(frozen=True, slots=True)
 class Access:
     """``status`` is OK where the request may be answered, else what it gets. ``set_cookie``: value of the header that
-    goes with SEE_OTHER."""
+    goes with SEE_OTHER. ``path``: what is asked for; empty: the path of the request."""
 
     status: HTTPStatus
     set_cookie: str = ""
+    path: str = ""
 
 
 def new_secrets() -> Secrets:
@@ -49,10 +53,7 @@ def cookie_name(port: int) -> str:
 def access_of(query: str, headers: dict[str, str], own: Secrets | None, port: int) -> Access:
     """Whether a request may be answered. ``headers`` by name in small letters, each once; ``own`` is None on a UNIX
     socket. A token is exchanged for a cookie: SEE_OTHER, to the same page without the token."""
-    if not _LOOPBACK.fullmatch(headers.get("host", "")):
-        return Access(HTTPStatus.FORBIDDEN)
-    is_page = headers.get("sec-fetch-mode") == "navigate"
-    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:
+    if not _is_from_here(headers):
         return Access(HTTPStatus.FORBIDDEN)
     if own is None:
         return Access(HTTPStatus.OK)
@@ -64,6 +65,31 @@ def access_of(query: str, headers: dict[str, str], own: Secrets | None, port: in
     shown = _cookie(headers.get("cookie", ""), cookie_name(port))
     known = hmac.compare_digest(shown.encode(), own.cookie.encode())
     return Access(HTTPStatus.OK if known else HTTPStatus.UNAUTHORIZED)
+
+
+def framed_access_of(path: str, headers: dict[str, str], token: str) -> Access:
+    """The same in a frame of another page, where browsers keep no cookie: the path begins with the token."""
+    if not _is_from_here(headers):
+        return Access(HTTPStatus.FORBIDDEN)
+    shown, slash, rest = path.removeprefix("/").partition("/")
+    known = hmac.compare_digest(shown.encode(), token.encode()) and bool(slash)
+    return Access(HTTPStatus.OK, path=f"/{rest}") if known else Access(HTTPStatus.UNAUTHORIZED)
+
+
+def framing_origin(text: str) -> str:
+    """The origin of a page that may frame the viewer, as a policy has it: ``https://hub.example``, with a port or
+    without. Raises ValueError for anything else."""
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError(f"{text!r} is no origin of a page")
+    return text
+
+
+def _is_from_here(headers: dict[str, str]) -> bool:
+    """Whether a request goes to a name of this machine's loopback, and what it wants is a page, or asked for by one of
+    the viewer's own."""
+    is_page = headers.get("sec-fetch-mode") == "navigate"
+    is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page
+    return _LOOPBACK.fullmatch(headers.get("host", "")) is not None and not is_foreign
 
 
 def _cookie(header: str, name: str) -> str:

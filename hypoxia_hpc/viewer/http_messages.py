@@ -13,9 +13,12 @@ _LINE = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,4096}) HTTP/1\.([01])", re.ASCII)
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,64}):[ \t]*([\t -~\x80-\xff]*?)[ \t]*", re.ASCII)
 # With every answer: nothing but the viewer's own files is loaded or sent to, no other page gets or frames what is here,
 # and a slide's bytes are taken for nothing but what they are said to be.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors "
+)
+NO_FRAMES = "'none'"
 ALWAYS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -77,13 +80,17 @@ def request_of(head: bytes) -> Request:
     return Request(line[1], target.path if not target.netloc else "", target.query, headers, not closes)
 
 
-def answer_bytes(answer: Answer, *, with_body: bool = True, keeps_open: bool = True) -> bytes:
-    """The answer as it is sent; without its body for HEAD."""
+def answer_bytes(
+    answer: Answer, *, with_body: bool = True, keeps_open: bool = True, framed_by: str = NO_FRAMES
+) -> bytes:
+    """The answer as it is sent; without its body for HEAD. ``framed_by``: origins whose pages may frame it, as the
+    policy names them."""
     fields = {
         "Content-Type": answer.media_type,
         "Content-Length": str(len(answer.body)),
         "Cache-Control": "no-store",
         "Connection": "keep-alive" if keeps_open else "close",
+        "Content-Security-Policy": f"{POLICY}{framed_by}",
         **ALWAYS,
         **answer.headers,
     }

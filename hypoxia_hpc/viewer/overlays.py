@@ -15,17 +15,20 @@ from hypoxia_hpc.models.said_of_tiles import said_of_tiles
 from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.models.tile_predictions import cluster_sizes
 from hypoxia_hpc.records import Float64Array, Int64Array, Json
-from hypoxia_hpc.reports.heatmaps import Scale, colour_bar, overlay_png, painted, painted_classes
+from hypoxia_hpc.reports.heatmaps import Frame, Scale, colour_bar, overlay_png, painted, painted_classes
 from hypoxia_hpc.reports.plots import SERIES
 from hypoxia_hpc.reports.slide_maps import largest_clusters
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.tiles import open_tiles
+from hypoxia_hpc.viewer.pyramid import DeepZoom, Place
 
 CLUSTER, KEPT = "cluster", "kept tiles"
 # The number of its colour in SERIES.
 KEPT_SERIES = 1
 BAR_STEPS = 32
+# Side of a picture of an overlay: few, for most of them is one colour.
+PICTURE_PX = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +50,34 @@ class Overlay:
             return {"name": self.name, **bar, "bar": colour_bar(BAR_STEPS)}
         return {"name": self.name, "title": self.name, "classes": [list(one) for one in self.words]}
 
-    def png(self, side_l0: float, size_l0: tuple[int, int]) -> bytes:
-        """The whole slide, which has ``size_l0`` (width, height) pixels; tiles have ``side_l0`` a side."""
+    def png(self, side_l0: float, frame: Frame) -> bytes:
+        """What ``frame`` shows of it; tiles have ``side_l0`` a side."""
         if self.scale is None:
-            classes = self.values.astype(np.int64)
-            return overlay_png(painted_classes(self.xy_l0, side_l0, classes, size_l0), None)
-        return overlay_png(painted(self.xy_l0, side_l0, self.values, size_l0), self.scale)
+            return overlay_png(painted_classes(self.xy_l0, side_l0, self.values.astype(np.int64), frame), None)
+        return overlay_png(painted(self.xy_l0, side_l0, self.values, frame), self.scale)
 
 
 @dataclass(frozen=True, eq=False)
 class SlideOverlays:
-    """All overlays of a slide, and the side of its tiles in level 0 pixels."""
+    """All overlays of a slide, the side of its tiles in level 0 pixels, and the pyramid over it: each pixel of an
+    overlay is one of the slide's, so that edges of tiles are where they are, however near one looks."""
 
     side_l0: float
-    size_l0: tuple[int, int]
+    zoom: DeepZoom
     overlays: tuple[Overlay, ...]
 
-    def png(self, number: int) -> bytes:
-        """Raises IndexError where there is no such overlay."""
-        return self.overlays[number].png(self.side_l0, self.size_l0)
+    def png(self, number: int, place: Place) -> bytes | None:
+        """A picture of the pyramid; None where there is no such overlay or place."""
+        if number >= len(self.overlays) or place.level < self.first_level or not self.zoom.has(place):
+            return None
+        corner = place.column * PICTURE_PX, place.row * PICTURE_PX
+        frame = Frame(1 / self.zoom.factor(place.level), self.zoom.size_of_tile(place), corner)
+        return self.overlays[number].png(self.side_l0, frame)
+
+    @property
+    def first_level(self) -> int:
+        """The finest level that is one picture: the coarser ones say nothing that it does not."""
+        return max(level for level in range(self.zoom.last + 1) if max(self.zoom.size_of(level)) <= PICTURE_PX)
 
 
 def overlays_of(run: RunDir, slide_id: str, path: Path, model: str) -> SlideOverlays | None:
@@ -81,7 +93,7 @@ def overlays_of(run: RunDir, slide_id: str, path: Path, model: str) -> SlideOver
         found.append(_of_clusters(run, said))
     kept = np.asarray(open_tiles(run.tiles(slide_id)).xy)
     found.append(Overlay(KEPT, kept, np.full(len(kept), float(KEPT_SERIES)), words=((SERIES[KEPT_SERIES], "tile"),)))
-    return SlideOverlays(made.plan.side_l0, made.slide.size_l0, tuple(found))
+    return SlideOverlays(made.plan.side_l0, DeepZoom(made.slide.size_l0, PICTURE_PX), tuple(found))
 
 
 def _of_models(run: RunDir, said: pd.DataFrame, model: str) -> list[Overlay]:

@@ -7,11 +7,12 @@ from typing import Literal, NamedTuple
 
 from hypoxia_hpc.viewer.pyramid import Place
 
-Kind = Literal["page", "slides", "slide", "tile", "thumbnail", "overlay"]
+Kind = Literal["page", "slides", "slide", "tile", "thumbnail", "overlay", "galleries", "picture"]
 # Files of the page, each by the path it has, and its media type.
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/galleries.js": ("galleries.js", "text/javascript; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/openseadragon.min.js": ("openseadragon.min.js", "text/javascript; charset=utf-8"),
@@ -23,13 +24,16 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "tile": re.compile(rf"/slides/{_KEY}_files/{_NUMBER}/{_NUMBER}_{_NUMBER}\.jpg", re.ASCII),
     "slide": re.compile(rf"/slides/{_KEY}\.json", re.ASCII),
     "thumbnail": re.compile(rf"/slides/{_KEY}\.jpg", re.ASCII),
-    "overlay": re.compile(rf"/overlays/{_KEY}/{_NUMBER}\.png", re.ASCII),
+    "overlay": re.compile(rf"/overlays/{_KEY}/{_NUMBER}_files/{_NUMBER}/{_NUMBER}_{_NUMBER}\.png", re.ASCII),
+    "galleries": re.compile(rf"/galleries/(?:{_KEY}/)?index\.json", re.ASCII),
+    "picture": re.compile(rf"/galleries/(?:{_KEY}/)?{_NUMBER}\.jpg", re.ASCII),
 }
 
 
 class Route(NamedTuple):
-    """What a path names: the page's file ``name``; or of the slide with this ``key`` its description, a tile at
-    ``place``, its thumbnail, or overlay ``number``."""
+    """What a path names: the page's file ``name``; or of the slide with this ``key`` its description, its thumbnail, a
+    tile at ``place``, of overlay ``number`` the picture at ``place``, its galleries, or picture ``number`` of these;
+    without a key the galleries of the cohort."""
 
     kind: Kind
     name: str = ""
@@ -47,7 +51,12 @@ def route_of(path: str) -> Route | None:
         return Route("slides")
     for kind, pattern in _PATTERNS.items():
         if found := pattern.fullmatch(path):
-            key, *numbers = found.groups()
-            place = Place(*map(int, numbers)) if kind == "tile" else Place(0, 0, 0)
-            return Route(kind, key=key, place=place, number=int(numbers[0]) if kind == "overlay" else 0)
+            key, *digits = found.groups()
+            return _numbered(kind, key or "", [int(one) for one in digits])
     return None
+
+
+def _numbered(kind: Kind, key: str, numbers: list[int]) -> Route:
+    """The last three numbers are a place, one before them, or alone, is that of an overlay or a picture."""
+    place = Place(*numbers[-3:]) if len(numbers) >= 3 else Place(0, 0, 0)
+    return Route(kind, key=key, place=place, number=numbers[0] if len(numbers) in (1, 4) else 0)

@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 
-from hypoxia_hpc.viewer.access import Secrets, access_of
+from hypoxia_hpc.viewer.access import Access
 from hypoxia_hpc.viewer.http_messages import (
     MOST_HEAD_BYTES,
+    NO_FRAMES,
     Answer,
     BadRequestError,
     Request,
@@ -40,8 +43,8 @@ REFUSALS = {
 class Server:
     """Serves ``respond`` on a listening socket until ``stop`` is set or nothing was asked for ``idle_seconds``.
 
-    ``respond(request) -> Answer`` is called in several threads, for requests that may be answered. ``secrets``: None on
-    a UNIX socket, whose mode keeps others away.
+    ``respond(request) -> Answer`` is called in several threads, for requests that may be answered, which ``access``
+    says. ``framed_by``: as `answer_bytes` has it.
     """
 
     def __init__(
@@ -49,13 +52,14 @@ class Server:
         listening: socket.socket,
         respond: Callable[[Request], Answer],
         *,
-        secrets: Secrets | None,
+        access: Callable[[Request], Access],
+        framed_by: str = NO_FRAMES,
         stop: threading.Event,
         idle_seconds: float,
     ) -> None:
-        self._listening, self._respond, self._secrets = listening, respond, secrets
+        self._listening, self._respond, self._access = listening, respond, access
+        self._bytes = partial(answer_bytes, framed_by=framed_by)
         self._stop, self._idle_seconds = stop, idle_seconds
-        self._port = 0 if listening.family == socket.AF_UNIX else int(listening.getsockname()[1])
         self._most = _most_connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._last = time.monotonic()
@@ -94,9 +98,8 @@ class Server:
     ) -> None:
         """Answer one request after another."""
         if len(self._tasks) > self._most:
-            return await self._send(
-                writer, answer_bytes(plain_answer(HTTPStatus.SERVICE_UNAVAILABLE), keeps_open=False)
-            )
+            refusal = plain_answer(HTTPStatus.SERVICE_UNAVAILABLE)
+            return await self._send(writer, self._bytes(refusal, keeps_open=False))
         keeps_open = True
         while keeps_open:
             try:
@@ -105,23 +108,24 @@ class Server:
                 request = request_of(head[:-4])
             except asyncio.LimitOverrunError:
                 refusal = plain_answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-                return await self._send(writer, answer_bytes(refusal, keeps_open=False))
+                return await self._send(writer, self._bytes(refusal, keeps_open=False))
             except BadRequestError as error:
-                return await self._send(writer, answer_bytes(plain_answer(error.status), keeps_open=False))
+                return await self._send(writer, self._bytes(plain_answer(error.status), keeps_open=False))
             keeps_open = request.keeps_open
             answer = await self._answer(request, threads)
-            sent = answer_bytes(answer, with_body=request.method == "GET", keeps_open=keeps_open)
+            sent = self._bytes(answer, with_body=request.method == "GET", keeps_open=keeps_open)
             await self._send(writer, sent)
         return None
 
     async def _answer(self, request: Request, threads: ThreadPoolExecutor) -> Answer:
-        access = access_of(request.query, request.headers, self._secrets, self._port)
+        access = self._access(request)
         if access.status == HTTPStatus.SEE_OTHER:
             return Answer(access.status, headers={"Location": "/", "Set-Cookie": access.set_cookie})
         if access.status != HTTPStatus.OK:
             return plain_answer(access.status, REFUSALS[access.status])
         self._last = time.monotonic()
-        return await asyncio.get_running_loop().run_in_executor(threads, self._respond, request)
+        asked = replace(request, path=access.path or request.path)
+        return await asyncio.get_running_loop().run_in_executor(threads, self._respond, asked)
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hypoxia_hpc.errors import HypoxiaError, InputError, SlideError, Stopped
+from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.viewer import library
 from hypoxia_hpc.viewer.answers import Viewer, page_file
 from hypoxia_hpc.viewer.open_slides import OpenSlides
+from hypoxia_hpc.viewer.overlays import PICTURE_PX
 from hypoxia_hpc.viewer.pyramid import DeepZoom
 from hypoxia_hpc.viewer.routes import PAGE
 from hypoxia_hpc.viewer.shown import Shown, ShownSlide
@@ -66,10 +67,12 @@ def export_static(
             except (SlideError, OSError) as error:
                 left_out.append((slide.slide_id, str(error)))
             progress.item(1)
-    progress.end()
-    kept = tuple(slide for slide in slides if slide.key in descriptions)
-    _write_page(replace(shown, slides=kept), descriptions, folder)
-    return Exported(folder, len(kept), n_reduced, tuple(left_out))
+        progress.end()
+        written = replace(shown, slides=tuple(slide for slide in slides if slide.key in descriptions))
+        keys = list(descriptions) if shown.model else []
+        galleries = _write_galleries(Viewer(written, opened), keys, folder, stop)
+    _write_page(written, descriptions, galleries, folder)
+    return Exported(folder, len(written.slides), n_reduced, tuple(left_out))
 
 
 def _chosen(shown: Shown, slide_ids: Sequence[str]) -> tuple[ShownSlide, ...]:
@@ -95,11 +98,8 @@ def _write_slide(viewer: Viewer, key: str, folder: Path, stop: threading.Event) 
     for level in range(last + 1):
         _write_level(viewer, key, zoom, level, folder / "slides" / f"{key}_files" / str(level), stop)
     (folder / "slides" / f"{key}.jpg").write_bytes(viewer.tiles.thumbnail(key))
-    overlays = folder / "overlays" / key
-    overlays.mkdir(parents=True)
     for number in range(len(described["overlays"])):
-        with suppress(HypoxiaError):
-            (overlays / f"{number}.png").write_bytes(viewer.overlay(key, number) or b"")
+        _write_overlay(viewer, key, number, range(described["overlay_first_level"], last + 1), folder)
     return {**described, "width": width, "height": height, "last_level": last, "factor": zoom.factor(last)}
 
 
@@ -107,14 +107,45 @@ def _write_level(viewer: Viewer, key: str, zoom: DeepZoom, level: int, folder: P
     """What cannot be read of it stays blank."""
     folder.mkdir(parents=True)
     for place in zoom.places(level):
-        if stop.is_set():
-            raise Stopped("stopped on request", remedy="delete the folder, and run the same command again")
+        _require_going(stop)
         with suppress(SlideError):
             (folder / f"{place.column}_{place.row}.jpg").write_bytes(viewer.tiles.tile(key, place) or b"")
 
 
-def _write_page(shown: Shown, descriptions: Json, folder: Path) -> None:
-    answers = {"slides.json": shown.as_json(), **{f"slides/{key}.json": one for key, one in descriptions.items()}}
+def _require_going(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Stopped("stopped on request", remedy="delete the folder, and run the same command again")
+
+
+def _write_overlay(viewer: Viewer, key: str, number: int, levels: Iterable[int], folder: Path) -> None:
+    zoom = replace(viewer.tiles.describe(key).zoom, tile_px=PICTURE_PX)
+    for level in levels:
+        target = folder / "overlays" / key / f"{number}_files" / str(level)
+        target.mkdir(parents=True)
+        for place in zoom.places(level):
+            (target / f"{place.column}_{place.row}.png").write_bytes(viewer.overlay(key, number, place) or b"")
+
+
+def _write_galleries(viewer: Viewer, keys: Sequence[str], folder: Path, stop: threading.Event) -> Json:
+    """Their pictures, and what the page needs to know of them, by the path that a server would have."""
+    found: Json = {}
+    for below in (*(["galleries/"] if keys else []), *(f"galleries/{key}/" for key in keys)):
+        _require_going(stop)
+        try:
+            galleries = viewer.galleries(below.split("/")[1])
+        except NotReadyError as error:
+            found[f"{below}index.json"] = {"note": str(error), "galleries": []}
+            continue
+        found[f"{below}index.json"] = galleries.described
+        (folder / below).mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(galleries.pictures):
+            (folder / below / f"{number}.jpg").write_bytes(picture)
+    return found
+
+
+def _write_page(shown: Shown, descriptions: Json, galleries: Json, folder: Path) -> None:
+    slides = {f"slides/{key}.json": one for key, one in descriptions.items()}
+    answers = {"slides.json": shown.as_json(), **slides, **galleries}
     (folder / DATA).write_text(f"window.EXPORTED = {json.dumps(answers)};\n", encoding="utf-8")
     (folder / "LICENSE-openseadragon.txt").write_bytes((library.FOLDER / "LICENSE.txt").read_bytes())
     names = [name for name, _ in PAGE.values() if name != "index.html"]

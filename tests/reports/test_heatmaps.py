@@ -14,6 +14,7 @@ from hypoxia_hpc.reports.heatmaps import (
     CLEAR,
     COLOURS,
     STRIP_PX,
+    Frame,
     Legend,
     Painted,
     Scale,
@@ -21,6 +22,7 @@ from hypoxia_hpc.reports.heatmaps import (
     heatmap_png,
     painted,
     painted_classes,
+    whole_slide,
 )
 from hypoxia_hpc.reports.plots import SERIES
 
@@ -37,7 +39,7 @@ def test_a_pixel_is_the_mean_of_the_tiles_over_its_middle(
     values = rng.random(len(xy))
     values[3] = np.nan
     size = (int(xy[:, 0].max() + side + 40), int(xy[:, 1].max() + side))
-    picture = painted(xy, side, values, size)
+    picture = painted(xy, side, values, whole_slide(size))
     found = picture.spread(picture.values)
     expected = naive.painted(xy, side, values, size, 61)
     assert found == pytest.approx(expected, nan_ok=True)
@@ -52,7 +54,7 @@ def test_a_pixel_has_the_class_of_most_tiles_over_its_middle(
     xy = np.argwhere(rng.random((9, 12)) < 0.6)[:, ::-1] * step
     classes = rng.integers(0, 4, len(xy))
     size = (int(xy[:, 0].max() + side + 40), int(xy[:, 1].max() + side))
-    picture = painted_classes(xy, side, classes, size)
+    picture = painted_classes(xy, side, classes, whole_slide(size))
     expected = naive.painted_classes(xy, side, classes, size, 47)
     assert np.array_equal(picture.spread(picture.values), expected, equal_nan=True)
 
@@ -73,9 +75,25 @@ def test_classes_have_the_colours_of_series_and_a_legend() -> None:
 def test_tiles_smaller_than_a_pixel_are_seen_and_none_leaves_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heatmaps, "MAP_PX", 32)
     xy = np.array([[5000, 3000], [99_990, 99_990]])
-    picture = painted(xy, 10.0, np.array([0.5, 0.25]), (100_000, 100_000))
+    picture = painted(xy, 10.0, np.array([0.5, 0.25]), whole_slide((100_000, 100_000)))
     found = picture.spread(picture.values)
     assert picture.size == (32, 32) and found[0, 1] == 0.5 and np.isfinite(found).sum() <= 2
+
+
+def test_parts_of_a_slide_meet_without_a_seam() -> None:
+    rng = np.random.default_rng(5)
+    xy = np.argwhere(rng.random((9, 12)) < 0.6)[:, ::-1] * 130
+    values, classes = rng.random(len(xy)), rng.integers(0, 3, len(xy))
+    drawn = ((painted, values, naive.painted), (painted_classes, classes, naive.painted_classes))
+    size = (int(xy[:, 0].max()) + 300, int(xy[:, 1].max()) + 300)
+    map_px = max(size) // 20
+    for paint, what, twin in drawn:
+        expected = twin(xy, 299.5, what, size, map_px)
+        for left, top in ((0, 0), (40, 0), (0, 40), (40, 40)):
+            part = expected[top : top + 40, left : left + 40]
+            frame = Frame(map_px / max(size), part.shape[::-1], (left, top))
+            picture = paint(xy, 299.5, what, frame)
+            assert picture.spread(picture.values) == pytest.approx(part, nan_ok=True)
 
 
 def test_a_planted_region_is_at_its_place() -> None:
@@ -85,7 +103,7 @@ def test_a_planted_region_is_at_its_place() -> None:
     middle = xy + 150
     hot = ((middle - [9000, 5000]) ** 2).sum(axis=1) < 3000**2
     noise = np.random.default_rng(0).normal(0, 0.1, len(xy))
-    picture = painted(xy, 299.0, np.where(hot, 0.8, 0.2) + noise, (60 * 299, 40 * 299))
+    picture = painted(xy, 299.0, np.where(hot, 0.8, 0.2) + noise, whole_slide((60 * 299, 40 * 299)))
     found = picture.spread(picture.values)
     rows, columns = np.indices(found.shape)
     scale = 60 * 299 / found.shape[1]

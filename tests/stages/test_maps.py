@@ -104,7 +104,7 @@ def test_scores_are_drawn_on_the_scale_of_the_cohort(tmp_path: Path) -> None:
 def galleries(run: RunDir, model: str = "attention") -> GalleriesShown:
     outcome, patients = run.outcome(), {one.patient_id: one for one in run.patients()}
     rows = predictions_of(run, run.config(), outcome, patients)
-    found = galleries_of(run, run.config(), outcome, model, rows, NoProgress())
+    found = galleries_of(run, run.config(), outcome, model, rows, run.slides(), NoProgress())
     assert found is not None
     return found
 

@@ -6,7 +6,14 @@ from http import HTTPStatus
 
 import pytest
 
-from hypoxia_hpc.viewer.access import Access, access_of, cookie_name, new_secrets
+from hypoxia_hpc.viewer.access import (
+    Access,
+    access_of,
+    cookie_name,
+    framed_access_of,
+    framing_origin,
+    new_secrets,
+)
 
 HERE = {"host": "127.0.0.1:8080"}
 
@@ -73,3 +80,38 @@ def test_other_sites_get_the_page_at_most() -> None:
     assert access_of("", {**image, "sec-fetch-mode": "navigate"}, None, 0).status == HTTPStatus.OK
     assert access_of("", {**image, "sec-fetch-site": "same-origin"}, None, 0).status == HTTPStatus.OK
     assert access_of("", {**image, "sec-fetch-site": "none"}, None, 0).status == HTTPStatus.OK
+
+
+def test_in_a_frame_the_path_begins_with_the_token() -> None:
+    token = new_secrets().token
+    assert framed_access_of(f"/{token}/", HERE, token) == Access(HTTPStatus.OK, path="/")
+    assert framed_access_of(f"/{token}/slides/1.jpg", HERE, token) == Access(HTTPStatus.OK, path="/slides/1.jpg")
+    for path in ("/", f"/{token}", f"/{token}x/", f"/{token[1:]}/", f"//{token}/", "/slides.json", "/\u00fc/", ""):
+        assert framed_access_of(path, HERE, token).status == HTTPStatus.UNAUTHORIZED, path
+    assert framed_access_of(f"/{token}/", {"host": "evil.example"}, token).status == HTTPStatus.FORBIDDEN
+    image = {**HERE, "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    assert framed_access_of(f"/{token}/", image, token).status == HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize("text", ["https://hub.example", "http://node7:8888", "https://a-b.c.example:443"])
+def test_origins_of_pages_that_may_frame(text: str) -> None:
+    assert framing_origin(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "*",
+        "https:",
+        "hub.example",
+        "https://*",
+        "https://a.example/",
+        "http://a; script-src *",
+        "data:",
+        "http://a b",
+    ],
+)
+def test_what_is_no_origin(text: str) -> None:
+    with pytest.raises(ValueError, match="no origin"):
+        framing_origin(text)

@@ -10,30 +10,45 @@ from browser import in_browser
 from devtools import Page, opened_browser
 
 from viewer.serving import Served, require_library, served
-from viewer.viewed_runs import HOT, ODD_NAME, SIDE_L0, SIZE_L0, viewed_run
+from viewer.viewed_runs import HOT, ODD_NAME, SIDE_L0, viewed_run
 
 IS_OPEN = "typeof state !== 'undefined' && state.viewer && state.viewer.isOpen() && state.described !== null"
 VIEW = "(v => [v.getCenter().x, v.getCenter().y, v.getZoom()])(state.viewer.viewport)"
 
 LEFT, TOP = (SIDE_L0 * min(one) for one in HOT)
-# Whether the corner of the hot tiles in the picture is where it is on the slide.
-LIES_RIGHT = f"""(() => {{
-    const seen = state.image.getBoundingClientRect(), box = byId("viewer").getBoundingClientRect();
-    const place = new OpenSeadragon.Point({LEFT}, {TOP});
-    const corner = state.viewer.viewport.imageToViewerElementCoordinates(place);
-    const x = seen.left - box.left + seen.width * {LEFT / SIZE_L0[0]};
-    const y = seen.top - box.top + seen.height * {TOP / SIZE_L0[1]};
-    return Math.hypot(x - corner.x, y - corner.y) < 2;
-}})()"""
-# Of a hot tile and of another one.
-COLOURS = f"""(() => {{
-    const canvas = document.createElement("canvas"), image = state.image;
-    const context = canvas.getContext("2d", {{ willReadFrequently: true }});
-    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-    context.drawImage(image, 0, 0);
-    const at = (x, y) => [...context.getImageData(x * canvas.width, y * canvas.height, 1, 1).data];
-    return [at({(LEFT + 10) / SIZE_L0[0]}, {(TOP + 10) / SIZE_L0[1]}), at(0.02, 0.02)];
-}})()"""
+# OpenSeadragon's of tiles that come after another slide was chosen; the browser's of this test's looks at the canvas.
+EXPECTED_WARNINGS = ("warning: ['Ignoring tile", "warning: Canvas2D: Multiple readback")
+# Pixels of the screen from the corner of the hot tiles: inside; left of it, above it.
+BESIDE = ((3, 3), (-3, 3), (3, -3))
+# The slide and the overlay are there, sharp.
+IS_SHARP = """(world => world.getItemCount() === 2 && [0, 1].every(at => world.getItemAt(at).getFullyLoaded()))(
+    state.viewer.world)"""
+# The colour on the screen of a place of the slide.
+COLOUR_AT = """((x, y) => {
+    const at = slideImage().imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
+    const canvas = state.viewer.drawer.canvas;
+    const ratio = canvas.width / canvas.clientWidth;
+    return [...canvas.getContext("2d").getImageData(Math.floor(at.x * ratio), Math.floor(at.y * ratio), 1, 1).data];
+})"""
+# How the picture of the tile that is marked differs from what the screen shows within the mark, and shifted by a half.
+DIFFERENCE = """(async shift => {
+    const small = (source, ...from) => {
+        const canvas = document.createElement("canvas");
+        const context = canvas.getContext("2d", { willReadFrequently: true });
+        canvas.width = canvas.height = 16;
+        context.imageSmoothingQuality = "high";
+        context.drawImage(source, ...from, 0, 0, 16, 16);
+        return context.getImageData(0, 0, 16, 16).data;
+    };
+    const picture = document.querySelector("#shown_tiles [aria-current=true] img");
+    await picture.decode();
+    const screen = state.viewer.drawer.canvas, ratio = screen.width / screen.clientWidth;
+    const mark = byId("mark").getBoundingClientRect(), box = screen.getBoundingClientRect();
+    const left = (mark.left - box.left + shift * mark.width) * ratio, top = (mark.top - box.top) * ratio;
+    const seen = small(screen, left, top, mark.width * ratio, mark.height * ratio);
+    const whole = small(picture, 0, 0, picture.naturalWidth, picture.naturalHeight);
+    return whole.reduce((sum, one, at) => sum + Math.abs(one - seen[at]), 0) / whole.length;
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +64,7 @@ def page(server: Served, tmp_path: Path) -> Iterator[Page]:
         found.open(server.where)
         found.until(IS_OPEN)
         yield found
-        # OpenSeadragon warns of tiles that come after another slide was chosen.
-        assert [said for said in found.console if not said.startswith("warning: ['Ignoring tile")] == []
+        assert [said for said in found.console if not said.startswith(EXPECTED_WARNINGS)] == []
         hosts = {address.split("/")[2] for address in found.requested if not address.startswith("data:")}
         assert hosts == {f"127.0.0.1:{server.port}"}
         assert not any("token=" in address for address in found.requested[1:]), "the token is sent once"
@@ -60,6 +74,7 @@ def page(server: Served, tmp_path: Path) -> Iterator[Page]:
 def test_a_visit(page: Page) -> None:
     _list_and_filters(page)
     _overlays(page)
+    _galleries(page)
     _moves_and_links(page)
 
 
@@ -88,20 +103,69 @@ def _overlays(page: Page) -> None:
         *("", "tanh: probability", "logistic: probability", "phenotypes", "kept tiles")
     ]
     page.press("o")
-    page.until("state.image && state.image.complete && state.image.naturalWidth > 0")
+    page.until(IS_SHARP)
     assert page.value("byId('legend').textContent").startswith("probability of hypoxic, tanh")
     page.press("]")
-    assert page.value("Number(state.image.style.opacity).toFixed(2)") == "0.70"
-    # The hot tiles of the picture lie where those of the slide do, whatever the zoom.
-    page.value("state.viewer.viewport.zoomTo(3, null, true); state.viewer.forceRedraw(); 0")
-    page.until(LIES_RIGHT)
-    hot, cold = page.value(COLOURS)
-    assert hot[0] > 200 and cold[2] > cold[0], "yellow is high, blue is low"
+    assert page.value("state.image.getOpacity().toFixed(2)") == "0.70"
+    page.value("fadeTo(1)")
+    for zoom in (0.3, 1, 3):  # the edge of the hot tiles is where it is on the slide, whatever the zoom
+        page.value(f"goTo({{ x: {LEFT}, y: {TOP}, zoom: {zoom} }}); state.viewer.forceRedraw(); 0")
+        page.until(IS_SHARP)
+        hot, *cold = (page.value(f"{COLOUR_AT}({LEFT + x / zoom}, {TOP + y / zoom})") for x, y in BESIDE)
+        assert hot[0] > 200 and all(one[2] > one[0] for one in cold), "yellow is high, blue is low"
     page.press("h")
-    assert page.value("state.image.style.opacity") == "0"
+    assert page.value("state.image.getOpacity()") == 0
+    page.value("fadeTo(0.7)")
+
+
+def _galleries(page: Page) -> None:
+    page.press("j")  # the other slide: the tiles of the cohort are not on it
+    page.until(f"{IS_OPEN} && state.slide.slide_id === 'odd'")
+    assert page.value("byId('strip').hidden")
+    page.click("#tiles")
+    page.until("document.querySelectorAll('#shown_tiles img').length === 3")
+    assert page.value("[...byId('gallery').options].map(one => one.value)") == ["highest", "lowest"]
+    assert page.value("byId('of').textContent") == "1 test patient"
+    page.value("chooseOverlay('')")
+    page.click("#shown_tiles li:nth-child(2) button")
+    page.until(f"{IS_OPEN} && state.slide.slide_id === 'real' && byId('gallery').options.length === 4")
+    x, y = SIDE_L0 * HOT[0][1], SIDE_L0 * HOT[1][0]
+    page.until(f"location.hash.includes('tile={x}_{y}')")
+    centre = f"x={round(x + SIDE_L0 / 2 + 0.1)}&y={round(y + SIDE_L0 / 2 + 0.1)}&"
+    assert page.value("location.hash").startswith(f"#slide=real&{centre}"), "the middle of the tile"
+    _is_at_the_tile(page, x, y)
+    link, seen = page.value("location.href"), page.value(VIEW)
+    assert "gallery=highest" in link and page.value("document.activeElement.closest('[aria-current=true]') !== null")
+    page.press("p")
+    page.until(f"{IS_OPEN} && location.hash.includes('tile={x - SIDE_L0}_{y}')")
+    _is_at_the_tile(page, x - SIDE_L0, y)
+    page.value("chooseGallery('slide-lowest')")
+    page.until("document.querySelectorAll('#shown_tiles img').length === 12")
+    page.press("n")
+    page.until(f"{IS_OPEN} && location.hash.includes('tile=0_0')")
+    page.open("about:blank")
+    page.open(link)
+    page.until(f"{IS_OPEN} && document.querySelectorAll('#shown_tiles [aria-current=true]').length === 1")
+    page.until(f"{VIEW}.every((one, at) => Math.abs(one - {seen}[at]) < 0.002)")
+    _is_at_the_tile(page, x, y)
+    page.press("g")
+    assert page.value("byId('strip').hidden") and "gallery" not in page.value("location.hash")
+
+
+def _is_at_the_tile(page: Page, x: int, y: int) -> None:
+    """The mark lies on the tile to the pixel, and the pixels in it are those of the tile's picture."""
+    page.until("state.viewer.world.getItemAt(0).getFullyLoaded()")
+    found = page.value("(r => [r.left, r.top, r.right, r.bottom])(byId('mark').getBoundingClientRect())")
+    corner = "slideImage().imageToWindowCoordinates(new OpenSeadragon.Point({}, {}))"
+    corners = [corner.format(x, y), corner.format(x + SIDE_L0, y + SIDE_L0)]
+    expected = page.value(f"[{', '.join(corners)}].flatMap(one => [one.x, one.y])")
+    assert found == pytest.approx(expected, abs=1)
+    page.until("state.viewer.viewport.getCenter(true).distanceTo(state.viewer.viewport.getCenter(false)) < 1e-9")
+    assert page.value(f"{DIFFERENCE}(0)") < min(9, 0.5 * page.value(f"{DIFFERENCE}(0.5)"))
 
 
 def _moves_and_links(page: Page) -> None:
+    page.value("chooseOverlay('tanh: probability')")
     page.press("0")
     page.until("state.viewer.viewport.getZoom(true) === state.viewer.viewport.getHomeZoom()")
     page.turn_wheel(800, 500, -300)

@@ -18,7 +18,7 @@ from hypoxia_hpc.viewer.pyramid import DeepZoom
 from hypoxia_hpc.viewer.shown import Shown
 from hypoxia_hpc.viewer.static import Exported, export_static, finest_level
 from viewer.serving import require_library
-from viewer.viewed_runs import viewed_run
+from viewer.viewed_runs import HOT, SIDE_L0, viewed_run
 
 
 @pytest.fixture
@@ -42,14 +42,26 @@ def test_it_opens_from_the_disk(shown: Shown, tmp_path: Path, monkeypatch: pytes
     page = (tmp_path / "page" / "index.html").as_uri()
     with opened_browser(tmp_path / "profile") as browser:
         browser.open(f"{page}#slide=real&x=600&y=900&zoom=0.5&overlay=phenotypes&strength=40")
-        browser.until("typeof state !== 'undefined' && state.image && state.image.naturalWidth > 0")
+        browser.until("typeof state !== 'undefined' && state.image && state.image.getFullyLoaded()")
         browser.until("state.viewer.world.getItemAt(0) && state.viewer.world.getItemAt(0).getFullyLoaded()")
-        place = "(v => v.viewportToImageCoordinates(v.getCenter()))(state.viewer.viewport)"
+        place = "slideImage().viewportToImageCoordinates(state.viewer.viewport.getCenter())"
         assert browser.value(f"[{place}.x, {place}.y].map(one => Math.round(one * state.described.factor / 10))") == [
             60,
             90,
         ]
         assert browser.value("state.described.factor") == 2
+        browser.press("g")
+        browser.until("document.querySelectorAll('#shown_tiles img').length === 3")
+        browser.click("#shown_tiles li:nth-child(3) button")
+        x, y = SIDE_L0 * HOT[0][0], SIDE_L0 * HOT[1][1]
+        browser.until(f"location.hash.includes('tile={x}_{y}')")
+        corner = f"slideImage().imageToWindowCoordinates(new OpenSeadragon.Point({x / 2}, {y / 2}))"
+        mark = browser.value("(r => [r.left, r.top])(byId('mark').getBoundingClientRect())")
+        assert mark == pytest.approx(browser.value(f"(one => [one.x, one.y])({corner})"), abs=1)
+        pictures = (
+            "[...document.querySelectorAll('#shown_tiles img')].every(one => one.complete && one.naturalWidth > 0)"
+        )
+        browser.until(pictures)
         assert browser.console == []
         assert {address.partition(":")[0] for address in browser.requested} == {"file"}
 

@@ -6,10 +6,13 @@ const byId = id => document.getElementById(id);
 const FILTERS = ["set_name", "label", "call", "is_wrong", "quality"];
 const ERRORS = { true: "wrong", false: "right", null: "not known" };
 const state = { shown: null, list: [], slide: null, described: null, overlay: "", fade: 0.6, hidden: false, viewer: null,
-  image: null, asked: 0 };
+  image: null, asked: 0, put: 0 };
 
 async function answerTo(path) {
-  if (window.EXPORTED) return window.EXPORTED[path];
+  if (window.EXPORTED) {
+    if (!Object.hasOwn(window.EXPORTED, path)) throw new Error("It is not part of this export.");
+    return window.EXPORTED[path];
+  }
   const answer = await fetch(path);
   if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
@@ -41,6 +44,7 @@ function fillFilters() {
     byId(name).replaceChildren(...options);
     byId(name).parentElement.hidden = known.length === 0;
   }
+  byId("tiles").hidden = !state.shown.model;
   byId("order").parentElement.hidden = !state.shown.slides.some(slide => slide.values.length === 1);
 }
 
@@ -101,10 +105,12 @@ function step(by) {
 
 /* --- one slide --- */
 
+/* ``place``: the middle of the view in pixels of level 0, and its zoom; or a tile, by its upper left corner there. */
 async function show(slide, place) {
   const asked = ++state.asked;
   state.slide = slide;
-  state.described = null;
+  state.described = state.image = null;
+  markTile(place.tile ?? null);
   markCurrent();
   byId("name").textContent = slide.slide_id;
   byId("facts").textContent = [slide.patient_id && slide.patient_id !== slide.slide_id && `patient ${slide.patient_id}`,
@@ -121,6 +127,7 @@ async function show(slide, place) {
   state.described = described;
   say(described.note);
   openImage(slide, described, place);
+  if (strip.isOpen) showStrip();
 }
 
 function fail(text) {
@@ -142,22 +149,31 @@ function openImage(slide, described, place) {
     drawScale();
     keepLink();
   });
-  state.viewer.open({
-    width: described.width,
-    height: described.height,
-    tileSize: described.tile_px,
-    tileOverlap: 0,
-    minLevel: 0,
-    maxLevel: described.last_level,
-    getTileUrl: (level, x, y) => `slides/${slide.key}_files/${level}/${x}_${y}.jpg`,
-  });
+  state.viewer.open(pyramidOf(described, described.tile_px, 0, `slides/${slide.key}_files`, "jpg"));
 }
 
+function pyramidOf(described, tilePx, firstLevel, folder, ending) {
+  return {
+    width: described.width,
+    height: described.height,
+    tileSize: tilePx,
+    tileOverlap: 0,
+    minLevel: firstLevel,
+    maxLevel: described.last_level,
+    getTileUrl: (level, x, y) => `${folder}/${level}/${x}_${y}.${ending}`,
+  };
+}
+
+/* The slide itself; an overlay is another image over it. */
+const slideImage = () => state.viewer.world.getItemAt(0);
+
 function goTo(place) {
-  const view = state.viewer.viewport, factor = state.described.factor || 1;
-  if (!(place.zoom > 0)) return;
-  view.zoomTo(view.imageToViewportZoom(place.zoom * factor), null, true);
-  view.panTo(view.imageToViewportCoordinates(place.x / factor, place.y / factor), true);
+  const view = state.viewer.viewport, factor = state.described.factor || 1, image = slideImage();
+  putMark();
+  const seen = place.zoom > 0 ? place : place.tile ? viewOfTile(place.tile) : null;
+  if (seen === null) return;
+  view.zoomTo(image.imageToViewportZoom(seen.zoom * factor), null, true);
+  view.panTo(image.imageToViewportCoordinates(seen.x / factor, seen.y / factor), true);
 }
 
 /* --- overlays --- */
@@ -170,23 +186,30 @@ function fillOverlays(overlays) {
 }
 
 function putOverlay() {
-  if (state.image) state.viewer.removeOverlay(state.image);
+  const world = state.viewer.world, put = ++state.put, described = state.described;
+  if (state.image && world.getIndexOfItem(state.image) >= 0) world.removeItem(state.image);
   state.image = null;
   const name = byId("overlay").value;
-  const number = state.described ? state.described.overlays.findIndex(one => one.name === name) : -1;
-  drawLegend(number < 0 ? null : state.described.overlays[number]);
+  const number = described ? described.overlays.findIndex(one => one.name === name) : -1;
+  drawLegend(number < 0 ? null : described.overlays[number]);
   if (number < 0) return;
-  const image = state.image = element("img", "map");
-  image.alt = "";
-  image.src = `overlays/${state.slide.key}/${number}.png`;
-  const { width, height } = state.described;
-  state.viewer.addOverlay({ element: image, location: new OpenSeadragon.Rect(0, 0, 1, height / width) });
-  fade();
+  const folder = `overlays/${state.slide.key}/${number}_files`;
+  state.viewer.addTiledImage({
+    tileSource: pyramidOf(described, described.overlay_px, described.overlay_first_level, folder, "png"),
+    opacity: opacity(),
+    success: ({ item }) => {
+      if (put !== state.put) return world.removeItem(item);
+      state.image = item;
+      return fade();
+    },
+  });
 }
+
+const opacity = () => state.hidden ? 0 : state.fade;
 
 function fade() {
   byId("fade").value = Math.round(state.fade * 100);
-  if (state.image) state.image.style.opacity = state.hidden ? 0 : state.fade;
+  if (state.image) state.image.setOpacity(opacity());
 }
 
 function drawLegend(overlay) {
@@ -238,7 +261,7 @@ function drawScale() {
   bar.hidden = !described || !described.mpp || !state.viewer.isOpen();
   if (bar.hidden) return;
   const view = state.viewer.viewport;
-  const micrometres = described.mpp * (described.factor || 1) / view.viewportToImageZoom(view.getZoom(true));
+  const micrometres = described.mpp * (described.factor || 1) / slideImage().viewportToImageZoom(view.getZoom(true));
   const power = 10 ** Math.floor(Math.log10(micrometres * 150));
   const length = [5, 2, 1].map(one => one * power).find(one => one / micrometres <= 150);
   bar.firstElementChild.style.width = `${length / micrometres}px`;
@@ -247,15 +270,16 @@ function drawScale() {
 
 function keepLink() {
   if (!state.described || !state.viewer.isOpen()) return;
-  const view = state.viewer.viewport, factor = state.described.factor || 1;
-  const centre = view.viewportToImageCoordinates(view.getCenter(true));
+  const view = state.viewer.viewport, factor = state.described.factor || 1, image = slideImage();
+  const centre = image.viewportToImageCoordinates(view.getCenter(true));
   const words = new URLSearchParams({
     slide: state.slide.slide_id,
     x: Math.round(centre.x * factor),
     y: Math.round(centre.y * factor),
-    zoom: Number((view.viewportToImageZoom(view.getZoom(true)) / factor).toPrecision(6)),
+    zoom: Number((image.viewportToImageZoom(view.getZoom(true)) / factor).toPrecision(6)),
     overlay: byId("overlay").value,
     strength: Math.round(state.fade * 100),
+    ...linkOfStrip(),
   });
   history.replaceState(null, "", `#${words}`);
 }
@@ -268,7 +292,9 @@ function followLink() {
   const strength = Number(words.get("strength") ?? 60);
   state.overlay = words.get("overlay") ?? state.overlay;
   state.fade = Number.isFinite(strength) ? Math.min(Math.max(strength / 100, 0), 1) : state.fade;
-  return show(slide, { x: Number(words.get("x")), y: Number(words.get("y")), zoom: Number(words.get("zoom")) });
+  followStrip(words.get("gallery"));
+  return show(slide, { x: Number(words.get("x")), y: Number(words.get("y")), zoom: Number(words.get("zoom")),
+    tile: tileOfLink(words.get("tile")) });
 }
 
 /* --- what the user does --- */
@@ -304,6 +330,7 @@ const zoom = by => state.viewer.viewport.zoomBy(by);
 const KEYS = {
   j: () => step(1), k: () => step(-1), o: nextOverlay, "[": () => fadeTo(state.fade - 0.1), "]": () => fadeTo(state.fade + 0.1),
   h: () => { state.hidden = !state.hidden; fade(); }, "/": () => byId("search").focus(), "?": toggleKeys,
+  g: toggleStrip, n: () => stepTile(1), p: () => stepTile(-1),
   0: () => state.viewer.viewport.goHome(), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
   ArrowLeft: () => pan(-1, 0), ArrowRight: () => pan(1, 0), ArrowUp: () => pan(0, -1), ArrowDown: () => pan(0, 1),
 };
@@ -334,6 +361,8 @@ function listen() {
   byId("filters").addEventListener("submit", event => event.preventDefault());
   byId("overlay").addEventListener("change", event => chooseOverlay(event.target.value));
   byId("fade").addEventListener("input", event => fadeTo(event.target.value / 100));
+  byId("tiles").addEventListener("click", toggleStrip);
+  byId("gallery").addEventListener("change", event => chooseGallery(event.target.value));
   byId("link").addEventListener("click", copyLink);
   byId("help").addEventListener("click", toggleKeys);
   document.addEventListener("keydown", onKey);
@@ -346,6 +375,7 @@ async function begin() {
   state.viewer = OpenSeadragon({
     element: byId("viewer"), drawer: "canvas", showNavigationControl: false, showNavigator: true,
     navigatorPosition: "TOP_LEFT", navigatorSizeRatio: 0.14, navigatorBackground: "#eceff3", maxZoomPixelRatio: 4, visibilityRatio: 0.3,
+    preserveImageSizeOnResize: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, keyboardShortcuts: false,
   });
   state.viewer.innerTracker.keyHandler = state.viewer.innerTracker.keyDownHandler = null;
