@@ -96,6 +96,7 @@ def test_the_page_names_all_that_is_exported() -> None:
         "RunSlide",
         "Slide",
         "Stopped",
+        "View",
         "Submission",
         "Tiles",
         "__version__",
