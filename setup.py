@@ -124,6 +124,8 @@ setup(
         "simulation": ["simpy>=4.1.1,<5"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
         "nifti": ["nibabel>=5.3,<6"],
+        # benchmarks/reframe
+        "bench": ["ReFrame-HPC>=4.10,<5"],
         "mutants": ["mutmut>=3.8,<4"],
         "test": [
             "anndata>=0.12,<0.13",
@@ -140,6 +142,7 @@ setup(
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "pytest-xdist>=3.6,<4",
+            "ReFrame-HPC>=4.10,<5",
             "ruff>=0.14,<1",
             "simpy>=4.1.1,<5",
             "sphinx>=8.1,<10",
