@@ -141,6 +141,7 @@ setup(
             "nibabel>=5.3,<6",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
+            "pytest-benchmark>=5.1,<6",
             "pytest-xdist>=3.6,<4",
             "ReFrame-HPC>=4.10,<5",
             "ruff>=0.14,<1",

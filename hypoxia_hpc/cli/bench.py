@@ -11,6 +11,7 @@ import click
 
 from hypoxia_hpc.cli.options import STOP, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say
+from hypoxia_hpc.errors import InputError, some
 
 if TYPE_CHECKING:
     from hypoxia_hpc.bench.records import Record
@@ -96,3 +97,34 @@ def _write_json(path: Path, records: list[Record]) -> None:
     from hypoxia_hpc.stores.commit import committed_file
 
     committed_file(path, (json.dumps([asdict(one) for one in records], indent=1) + "\n").encode())
+
+
+@bench.command(short_help="All figures of the history file as one HTML page.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("bench.html"),
+    metavar="FILE",
+    help="Where the page is written.  [bench.html]",
+)
+@HISTORY
+def report(output: Path, history: Path | None) -> int:
+    """All figures of the history file as one HTML page: machine by machine the newest of each case, its share of the
+    bound, other packages beside it, and rates over commits. It needs no other file and no internet.
+
+    \b
+    hypoxia-hpc bench report -o bench.html
+    Figures of several machines:   cat laptop.jsonl node.jsonl > all.jsonl
+                                   hypoxia-hpc bench report --history all.jsonl
+    """
+    from hypoxia_hpc.bench.page import history_page
+    from hypoxia_hpc.bench.records import default_history, read_records
+    from hypoxia_hpc.stores.commit import committed_file
+
+    records = read_records(history or default_history())
+    if not records:
+        raise InputError("the history file is empty", remedy="hypoxia-hpc bench appends figures to it")
+    committed_file(output, history_page(records).encode())
+    say(f"wrote {output}: {some(len(records), 'figure')}")
+    return 0

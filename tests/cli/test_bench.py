@@ -106,3 +106,19 @@ def test_it_stops_between_two_cases(tmp_path: Path) -> None:
     stop.set()
     with pytest.raises(Stopped):
         measure_all(CASES[:1], tmp_path, progress=NoProgress(), stop=stop)
+
+
+def test_the_page_of_a_history_file_is_written(hypoxia: Hypoxia, tmp_path: Path) -> None:
+    history, page = tmp_path / "h.jsonl", tmp_path / "page.html"
+    done = hypoxia("bench", "report", "--history", history, "-o", page)
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr
+    history.write_text("")
+    done = hypoxia("bench", "report", "--history", history, "-o", page)
+    assert done.returncode == 2
+    assert "is empty" in done.stderr
+    hypoxia("bench", "--only", "background", "--history", history, "--folder", tmp_path / "work")
+    done = hypoxia("bench", "report", "--history", history, "-o", page)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"wrote {page}: 1 figure"
+    assert "background" in page.read_text()

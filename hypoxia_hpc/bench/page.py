@@ -1,0 +1,161 @@
+"""The figures of a history file as one HTML page: machine by machine, the newest of each case, and over commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hypoxia_hpc.bench.measuring import Spread
+from hypoxia_hpc.bench.records import Record
+from hypoxia_hpc.reports.plots import Drawn, Frame, Line, Reference, forest_plot, line_plot, series_of
+from hypoxia_hpc.reports.rendering import code, digest, environment
+
+Machine = tuple[str, int, float, tuple[str, ...], str, str]
+# Of lines in one plot: the palette has as many colours.
+MOST_LINES = 8
+COMMIT_LETTERS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A plot with its title, what it shows in words, and the names of its lines with their colours."""
+
+    title: str
+    note: str
+    alt: str
+    drawn: Drawn
+    legend: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    newest: tuple[Record, ...]
+    commits: tuple[str, ...]
+    charts: tuple[Chart, ...]
+
+
+def machine_of(record: Record) -> Machine:
+    """What makes figures comparable: processor, cores, memory, GPUs, file system, image."""
+    there = record.environment
+    gpus = tuple(there.gpus)
+    return there.processor, there.cores, there.memory_gb, gpus, there.file_system, there.container
+
+
+def commit_of(record: Record) -> str:
+    """The commit, or the version of an installed package."""
+    return record.environment.commit[:COMMIT_LETTERS] or f"version {record.environment.package}"
+
+
+def history_page(records: Sequence[Record]) -> str:
+    """The page of records, the oldest first, as HTML that needs nothing beside it and asks for nothing from elsewhere.
+    What was measured last stands first."""
+    machines = dict.fromkeys(machine_of(record) for record in reversed(records))
+    groups = [[record for record in records if machine_of(record) == one] for one in machines]
+    parts = [part_of(number, group) for number, group in enumerate(groups)]
+    css = code("page.css")
+    template = environment().get_template("bench.html")
+    return template.render(parts=parts, n_records=len(records), css=css, css_hash=digest(css))
+
+
+def part_of(number: int, records: Sequence[Record]) -> Part:
+    """The part of one machine, whose records these are."""
+    newest = tuple({record.case: record for record in records}.values())
+    there = records[-1].environment
+    facts = {
+        "cores": f"{there.cores:,}",
+        "memory": f"{there.memory_gb:g} GB",
+        "GPUs": ", ".join(there.gpus) or "none",
+        "driver": there.driver,
+        "file system": there.file_system,
+        "image, SHA-256": there.container[:COMMIT_LETTERS],
+    }
+    commits = tuple(dict.fromkeys(map(commit_of, records)))
+    charts = (*share_charts(number, newest), *peer_charts(number, newest), *commit_charts(number, records, commits))
+    return Part(there.processor, tuple((name, fact) for name, fact in facts.items() if fact), newest, commits, charts)
+
+
+def share_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
+    """The share of the bound of each case."""
+    rows = [(one.case, *_ends(one.share)) for one in newest]
+    words = "; ".join(f"{one.case} {share_text(one.share)}" for one in newest)
+    yield Chart(
+        "Share of the bound",
+        "1 is the rate of the bound, measured in the same rounds: what has to be done in any case. Further to the "
+        "right is faster; the line is the interval of the median, with 95 % confidence.",
+        f"share of the bound: {words}",
+        forest_plot(f"share-{number}", Frame("rate, as a multiple of the bound's", "", None), rows),
+    )
+
+
+def peer_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
+    """How many times as fast as other packages, where there are any."""
+    found = [(f"{peer.partition(',')[0]}: {one.case}", times) for one in newest for peer, times in one.peers.items()]
+    if found:
+        words = "; ".join(f"{name} {times.value:.1f} times" for name, times in found)
+        yield Chart(
+            "Beside other packages",
+            "How many times as fast, on the same slides, in the same rounds. Each gives the same tiles, which was "
+            "checked first.",
+            f"times as fast as others: {words}",
+            forest_plot(
+                f"peers-{number}", Frame("times as fast", "", None), [(name, *_ends(times)) for name, times in found]
+            ),
+        )
+
+
+def commit_charts(number: int, records: Sequence[Record], commits: Sequence[str]) -> Iterator[Chart]:
+    """Over commits, topic by topic: the rate of each case against its first one."""
+    if len(commits) < 2:
+        return
+    for topic in dict.fromkeys(record.topic for record in records):
+        cases = list(dict.fromkeys(record.case for record in records if record.topic == topic))
+        for part in (cases[start : start + MOST_LINES] for start in range(0, len(cases), MOST_LINES)):
+            yield _over_commits(number, topic, [(case, _of_case(records, case)) for case in part], commits)
+
+
+def _of_case(records: Sequence[Record], case: str) -> list[Record]:
+    """The newest record of a case at each commit."""
+    return list({commit_of(record): record for record in records if record.case == case}.values())
+
+
+def _over_commits(number: int, topic: str, cases: Sequence[tuple[str, list[Record]]], commits: Sequence[str]) -> Chart:
+    lines = [_line(index, case, records, commits) for index, (case, records) in enumerate(cases)]
+    words = "; ".join(f"{line.label}: {', '.join(f'{y:.2f}' for y in line.y)}" for line in lines)
+    frame = Frame(
+        "commit, in the order of the history",
+        "rate / first rate",
+        (0.8, len(commits) + 0.2),
+        None,
+        has_whole_x=True,
+        references=(Reference((0.8, len(commits) + 0.2), (1.0, 1.0)),),
+    )
+    return Chart(
+        f"Over commits: {topic}",
+        "The rate of each case against its first one on this machine. On a busy machine rates fall for all.",
+        f"rates over commits, {topic}: {words}",
+        line_plot(f"commits-{number}-{topic}", frame, lines),
+        tuple((line.label, line.series) for line in lines),
+    )
+
+
+def _line(index: int, case: str, records: Sequence[Record], commits: Sequence[str]) -> Line:
+    first = records[0].rate.value
+    x = np.array([commits.index(commit_of(record)) + 1.0 for record in records])
+    y = np.array([record.rate.value / first for record in records])
+    spans = np.array([[record.rate.low / first, record.rate.high / first] for record in records])
+    return Line(case, x, y, series_of(index), spans, has_dots=True)
+
+
+def _ends(spread: Spread) -> tuple[float, float, float]:
+    return spread.value, spread.low, spread.high
+
+
+def share_text(spread: Spread) -> str:
+    """``91 % (88 to 99)``."""
+    return f"{spread.value * 100:.0f} % ({spread.low * 100:.0f} to {spread.high * 100:.0f})"

@@ -1,0 +1,57 @@
+"""The developers' comparison finds a kernel that does a fifth more work, and no change where there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+KERNEL = Path("hypoxia_hpc", "tiling", "kernels", "packed.py")
+# Rows of the first fifth are counted twice, and the second count is dropped, so that the answer stays the same.
+SLOWER = {
+    "    for y in range(band.shape[0]):\n        row = band[y][left : left + width]\n        for start": (
+        "    rows, again = band.shape[0], 0\n    for turn in range(rows + rows // 5):\n        y = turn % rows\n"
+        "        row = band[y][left : left + width]\n        for start"
+    ),
+    "            total += int(in_run)\n    return total": (
+        "            if turn < rows:\n                total += int(in_run)\n            else:\n"
+        "                again += int(in_run)\n    return total if again != -7 else 0"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def compare() -> Iterator[Callable[..., list[int]]]:
+    spec = importlib.util.spec_from_file_location("compare", REPOSITORY / "benchmarks" / "compare.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert "pytest_benchmark" not in sys.modules  # it is used in processes of their own alone
+    return module.compare  # type: ignore[no-any-return]
+
+
+def test_a_kernel_that_does_a_fifth_more_work_fails(
+    compare: Callable[..., list[int]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(REPOSITORY / "hypoxia_hpc", tmp_path / "hypoxia_hpc", ignore=shutil.ignore_patterns("__pycache__"))
+    source = (tmp_path / KERNEL).read_text()
+    for old, new in SLOWER.items():
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    (tmp_path / KERNEL).write_text(source)
+    assert compare(REPOSITORY, tmp_path, ["background"]) == [1]
+    printed = capfd.readouterr()
+    assert "Performance has regressed" in printed.out + printed.err
+    assert "1 passed" in printed.out  # its answer is right: the time alone has changed
+
+
+@pytest.mark.long
+def test_noise_alone_fails_in_none_of_twenty_repeats(compare: Callable[..., list[int]]) -> None:
+    assert compare(REPOSITORY, REPOSITORY, ["background", "halving", "stain"], 20) == [0] * 20
