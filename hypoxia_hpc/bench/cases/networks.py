@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -19,7 +19,7 @@ from hypoxia_hpc.bench.stored_tiles import tile_stores
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models.extraction import ExtractStage
 from hypoxia_hpc.networks.inference.device import device_of
-from hypoxia_hpc.networks.runtime import gpu_names, start_keras
+from hypoxia_hpc.networks.runtime import backend_name, gpu_names, start_keras
 from hypoxia_hpc.records import Float32Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
@@ -28,6 +28,7 @@ from hypoxia_hpc.stores.features import open_features
 BACKENDS = ("tensorflow", "jax", "torch")
 CPU_BATCH = 16  # two slides of it are 2 s of two cores for InceptionV3
 GPU_BATCH, GPU_BATCHES = 256, 8  # a slide of 2,048 tiles
+VISION_TRANSFORMER = "kaiko-b16"  # ViT-B/16: it takes tiles of any size
 LEAST_COSINE = 0.9999  # float16 in the store, float32 from the device
 
 
@@ -69,12 +70,28 @@ def least_cosine(one: Float32Array, other: Float32Array) -> float:
     return float(((mine * yours).sum(axis=1) / norms).min())
 
 
-def _case(name: str, *, is_quick: bool = False) -> Case:
-    summary = f"features of stored tiles by {name}"
+def transformer_missing() -> str:
+    """What a network of timm needs; empty where all of it is there."""
+    missing = [name for name in ("torch", "timm") if importlib.util.find_spec(name) is None]
+    if missing:
+        return f"{' and '.join(missing)} not installed: pip install 'hypoxia-hpc[timm]'"
+    return "" if backend_name() == "torch" else "Keras does not run on PyTorch: set KERAS_BACKEND=torch"
+
+
+def _case(
+    name: str, *, backbone: str = "", is_quick: bool = False, missing: Callable[[], str] = backend_missing
+) -> Case:
+    summary = f"features of stored tiles by {backbone or name}"
     return Case(
-        name, "networks", summary, "tiles", "the network on tiles in memory", partial(extraction, name=name),
-        all_cores=True, is_quick=is_quick, missing=backend_missing,
+        name, "networks", summary, "tiles", "the network on tiles in memory",
+        partial(extraction, name=backbone or name),
+        all_cores=True, is_quick=is_quick, missing=missing,
     )  # fmt: skip
 
 
-CASES = (_case("inception_v3", is_quick=True), _case("resnet50", is_quick=True), _case("vgg16"))
+CASES = (
+    _case("inception_v3", is_quick=True),
+    _case("resnet50", is_quick=True),
+    _case("vgg16"),
+    _case("vit", backbone=VISION_TRANSFORMER, missing=transformer_missing),
+)
