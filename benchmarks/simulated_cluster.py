@@ -46,6 +46,8 @@ HOLD_SECONDS = 121.0
 NOTICE_SECONDS = 17.5
 STAGES = ("tile", "extract")
 LONGEST = 900.0
+# Time limits are looked at every 30 s, and the signal before one comes up to that much too early.
+EARLY_SECONDS = 15.0
 # Sleeping loads no file system.
 FILES = FileSystem(1e12, 1e12, 1e9)
 
@@ -126,9 +128,11 @@ SETUPS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of every start of an element its stage, and when it began and ended, in seconds from the first call of sbatch."""
+    """Of every start of an element its stage, and when it began and ended, in seconds from the first call of sbatch;
+    the seconds that a call of sbatch took."""
 
     starts: Sequence[tuple[str, float, float]]
+    submit: float
 
     def time_of(self, stage: str) -> tuple[float, float]:
         """Its first begin and last end."""
@@ -148,15 +152,16 @@ def measured(live: LiveCluster, setup: Setup) -> Measured:
     names = [call.name for call in plan.calls()]
     lines = ["set -e", *plan.commands(), *(f"echo ${name}" for name in names)]
     ids = live.run(["bash", "-c", "\n".join(lines)], check=True, timeout=120).stdout.split()
+    submit = (time.time() - began) / len(ids)
     _kill_node(live, setup, began)
     for job in ids:
         live.wait(job, LONGEST, hurry=False)
     stage_of = {job: name.rpartition("_")[0] for name, job in zip(names, ids, strict=True)}
-    starts = [(stage_of[job], start - began, end - began) for job, start, end in _accounted(live, ids)]
+    starts = [(stage_of[job], start - began, end - began) for job, start, end in accounted(live, ids)]
     undone = [stage for stage in STAGES if len([*(folder / "done" / stage).iterdir()]) != len(setup.seconds)]
     if undone:
         raise RuntimeError(f"{setup.name}: not all slides of {', '.join(undone)} are done, see {plan.logs}")
-    return Measured(starts)
+    return Measured(starts, submit)
 
 
 def _written(live: LiveCluster, folder: Path, setup: Setup) -> Plan:
@@ -185,7 +190,7 @@ def _kill_node(live: LiveCluster, setup: Setup, began: float) -> None:
     threading.Timer(setup.back_after, live.restart_node, ["n2"]).start()
 
 
-def _accounted(live: LiveCluster, ids: Sequence[str]) -> list[tuple[str, float, float]]:
+def accounted(live: LiveCluster, ids: Sequence[str]) -> list[tuple[str, float, float]]:
     """Job, begin and end of every start of every element, also of those that were requeued, as accounting knows it."""
     deadline = time.monotonic() + 60
     while True:
@@ -222,7 +227,7 @@ def calibrated(found: Measured, setup: Setup) -> Calibrated:
     ends = sorted(end for _, end in tile)
     gaps = [begin - end for (begin, _), end in zip(tile[lanes:], ends, strict=False)]
     return Calibrated(
-        submit=max(0.1, min(first)),
+        submit=found.submit,
         start=max(0.0, (max(first) - min(first)) / (lanes - 1)),
         free=max(0.0, statistics.mean(gaps)),
         start_up=statistics.mean(end - begin for begin, end in tile) - slept,
@@ -235,7 +240,7 @@ def cluster_of(known: Calibrated, setup: Setup) -> Cluster:
         len(NODES),
         CORES,
         0,
-        Controller(known.submit, known.start, known.free, HOLD_SECONDS, NOTICE_SECONDS),
+        Controller(known.submit, known.start, known.free, HOLD_SECONDS, NOTICE_SECONDS, EARLY_SECONDS),
         FILES,
         dict.fromkeys(STAGES, StartUp(known.start_up)),
         slow={NODES.index(node): factor for node, factor in setup.slow.items()},

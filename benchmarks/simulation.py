@@ -1,6 +1,8 @@
 """The simulation of runs on clusters: is it right, and what does it say of 13,031 slides?
 
-python benchmarks/simulation.py validate [--json FILE]   against chains on the live test cluster (as root, 25 minutes)
+python benchmarks/simulation.py validate --json FILE   against chains on the live test cluster (root, 40 minutes)
+python benchmarks/simulation.py compare FILE           what was measured then against what is simulated now
+python benchmarks/simulation.py study                  writes SCALING.md and its curves (5 minutes, no cluster)
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from scaling_study import curves_svg, page
 from simulated_cluster import CALIBRATION, SETUPS, Measured, calibrated, compared, measured, simulated
+from simulated_tiling import compared_tiling
 
 from hypoxia_hpc.bench.environment import machine
 
@@ -24,6 +28,15 @@ from live_cluster import bring_up, control, is_up, why_not  # isort: skip - simu
 
 # How far a simulated time may be off.
 TOLERANCE = 0.15
+HERE = Path(__file__).resolve().parent
+VALIDATED = HERE / "simulation.json"
+
+
+def study() -> None:
+    """Write SCALING.md and its curves, with what was validated last."""
+    validated = json.loads(VALIDATED.read_text()) if VALIDATED.exists() else None
+    (HERE / "SCALING.md").write_text(page(validated))
+    (HERE / "scaling_curves.svg").write_text(curves_svg())
 
 
 @contextmanager
@@ -37,7 +50,7 @@ def locked(path: Path | None) -> Iterator[None]:
         yield
 
 
-def validate(only: list[str], lock: Path | None) -> dict[str, Any]:
+def validate(only: list[str], lock: Path | None, *, tiling: bool) -> dict[str, Any]:
     """Every set-up on the cluster: when its elements began and ended."""
     if reason := why_not():
         sys.exit(f"no cluster can be brought up here: {reason}")
@@ -53,10 +66,16 @@ def validate(only: list[str], lock: Path | None) -> dict[str, Any]:
                 live.calm()
         if setup is not CALIBRATION:
             print(row_text(rows_of(found)[-1]), flush=True)
+    tiled = {}
+    if tiling:
+        known = calibrated(found[CALIBRATION.name], CALIBRATION)
+        with locked(lock):
+            tiled = {"tiling": compared_tiling(bring_up(), known.submit, known.free)}
+        print(tiled, flush=True)
     if not was_up:
         control("down")
-    measurements = {name: {"starts": one.starts, "load_average": loads[name]} for name, one in found.items()}
-    return {"machine": machine(), "measured": measurements}
+    measurements = {name: {**asdict(one), "load_average": loads[name]} for name, one in found.items()}
+    return {"machine": machine(), "measured": measurements, **tiled}
 
 
 def rows_of(found: dict[str, Measured]) -> list[dict[str, Any]]:
@@ -68,7 +87,7 @@ def rows_of(found: dict[str, Measured]) -> list[dict[str, Any]]:
 def with_rows(answer: dict[str, Any]) -> dict[str, Any]:
     """What was measured, with what is simulated now beside it."""
     found = {
-        name: Measured([(stage, begin, end) for stage, begin, end in one["starts"]])
+        name: Measured([(stage, begin, end) for stage, begin, end in one["starts"]], one["submit"])
         for name, one in answer["measured"].items()
     }
     known = calibrated(found[CALIBRATION.name], CALIBRATION)
@@ -93,16 +112,23 @@ def main() -> None:
     validating = verbs.add_parser("validate")
     validating.add_argument("--json", type=Path, metavar="FILE")
     validating.add_argument("--only", action="append", default=[], metavar="WORD", help="set-ups whose name has it")
+    validating.add_argument("--tiling", action="store_true", help="real tiling, too: wants an idle machine")
     validating.add_argument("--lock", type=Path, metavar="FILE", help="hold this lock while the cluster is in use")
     comparing = verbs.add_parser("compare")
     comparing.add_argument("json", type=Path, metavar="FILE")
+    verbs.add_parser("study")
     options = parser.parse_args()
-    if options.verb == "validate":
-        found = with_rows(validate(options.only, options.lock))
-    else:
-        found = with_rows(json.loads(options.json.read_text()))
-        for row in found["setups"]:
-            print(row_text(row))
+    if options.verb == "study":
+        study()
+        return
+    measured_now = options.verb == "validate"
+    found = with_rows(
+        validate(options.only, options.lock, tiling=options.tiling)
+        if measured_now
+        else json.loads(options.json.read_text())
+    )
+    for row in found["setups"]:
+        print(row_text(row))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -69,6 +69,7 @@ TESTED_IN = {
     "cli.planning": "monitoring/test_scaling.py",
     "cli.text.scaling": "monitoring/test_scaling.py",
     "monitoring.alternatives": "monitoring/test_scaling.py",
+    "monitoring.rates_here": "monitoring/test_scaling.py",
     "runs.like_cohorts": "monitoring/test_scaling.py",
     **{
         f"simulation.{name}": "simulation/test_simulated_runs.py"

@@ -14,7 +14,7 @@ from hypoxia_hpc.errors import InputError
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.scaling import Scale, Site
-    from hypoxia_hpc.records import Json
+    from hypoxia_hpc.records import Json, Slide
     from hypoxia_hpc.runs.directory import RunDir
 
 
@@ -27,15 +27,24 @@ if TYPE_CHECKING:
 @click.option("--nodes", type=Whole(1, 16_384), multiple=True, metavar="N", help="Simulate N nodes; may be repeated.")
 @click.option("--cores", type=Whole(1, 1024), default=32, metavar="N", help="Cores of a node.  [32]")
 @click.option("--gpus", type=Whole(0, 64), default=0, metavar="N", help="GPUs of a node.  [0]")
+@click.option("--measure", is_flag=True, help="With --slides: measure here what no run tells.")
 @JSON
 def estimate(
-    run: Path | None, n_slides: int | None, like: str, nodes: tuple[int, ...], cores: int, gpus: int, as_json: bool
+    run: Path | None,
+    n_slides: int | None,
+    like: str,
+    nodes: tuple[int, ...],
+    cores: int,
+    gpus: int,
+    measure: bool,
+    as_json: bool,
 ) -> int:
     """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers.
 
     With --slides: those of N slides that are not there yet, with the settings of RUN and the rates that were measured
-    on its slides; without RUN, with the settings of init --study hypoxia and assumed rates. Each figure says where it
-    is from. Other settings stand beside: pixels kept or not, their packing, 20x or 40x.
+    on its slides; without RUN, with the settings of init --study hypoxia and assumed rates. With --measure the
+    seconds of tiling and of the network are measured on this machine. Each figure says where it is from. Other
+    settings stand beside: pixels kept or not, their packing, 20x or 40x.
 
     \b
     With --nodes: how long tile and extract take on so many nodes, by a simulation of the
@@ -48,53 +57,69 @@ def estimate(
     hypoxia-hpc estimate RUN --slides 13031 --nodes 16 --nodes 128 --cores 64
     """
     from hypoxia_hpc.monitoring.scaling import Site, require_simpy
+    from hypoxia_hpc.runs.like_cohorts import slides_like
 
     if nodes:
         require_simpy()
     run_dir, site = None if run is None else existing_run(run), Site(cores, gpus)
     if n_slides is not None:
-        return _ahead(run_dir, n_slides, like, nodes, site, as_json=as_json)
+        return _ahead(run_dir, slides_like(like, n_slides), like, nodes, site, measure=measure, as_json=as_json)
+    if measure:
+        raise InputError("--measure is given, and --slides is not", remedy="add --slides N, or leave --measure out")
     if run_dir is None:
         raise InputError("neither RUN nor --slides is given", remedy="name a run, or how many slides: --slides 1000")
     return _of_run(run_dir, str(run), nodes, site, as_json=as_json)
 
 
-def _ahead(run: RunDir | None, n: int, like: str, nodes: tuple[int, ...], site: Site, *, as_json: bool) -> int:
-    from hypoxia_hpc.cli.text.scaling import ahead_text
+def _ahead(
+    run: RunDir | None,
+    slides: Sequence[Slide],
+    like: str,
+    nodes: tuple[int, ...],
+    site: Site,
+    *,
+    measure: bool,
+    as_json: bool,
+) -> int:
+    from hypoxia_hpc.cli.text.scaling import ahead_text, scaling_text
     from hypoxia_hpc.config import preset
-    from hypoxia_hpc.monitoring.alternatives import cohort_ahead
-    from hypoxia_hpc.monitoring.scaling import scales
-    from hypoxia_hpc.runs.like_cohorts import slides_like
+    from hypoxia_hpc.monitoring.alternatives import cohort_ahead, known_rates
+    from hypoxia_hpc.monitoring.rates_here import measured_here
+    from hypoxia_hpc.monitoring.scaling import prepared, scales
     from hypoxia_hpc.runs.survey import survey_run
 
     config = preset("hypoxia") if run is None else run.config()
-    found = cohort_ahead(config, n, like, None if run is None else survey_run(run))
-    slides, rates = slides_like(like, n), found.alternatives[0].rates
+    known = known_rates(config, None if run is None else survey_run(run))
+    rates = measured_here(config, known) if measure else known
+    found = cohort_ahead(config, len(slides), like, rates)
     todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
-    scaled = scales(config, slides, todo, rates, nodes, site) if nodes else []
-    return _say(found.as_json(), ahead_text(found), scaled, site, as_json=as_json)
+    scaled = scales(prepared(config, slides, todo, rates, site), nodes, site) if nodes else []
+    return _say(found.as_json(), ahead_text(found), scaled, scaling_text(scaled, site, config), as_json=as_json)
 
 
 def _of_run(run: RunDir, root: str, nodes: tuple[int, ...], site: Site, *, as_json: bool) -> int:
     from hypoxia_hpc.cli.text.estimate import estimate_text
+    from hypoxia_hpc.cli.text.scaling import scaling_text
     from hypoxia_hpc.monitoring.estimate import estimate_run
     from hypoxia_hpc.monitoring.remaining import remaining
-    from hypoxia_hpc.monitoring.scaling import scales
+    from hypoxia_hpc.monitoring.scaling import prepared, scales
 
-    found = estimate_run(run)
+    found, config = estimate_run(run), run.config()
     todo = remaining(run, retry=False, only_to_show=True).slides if nodes else {}
     own = {stage: todo[stage] for stage in ("tile", "extract") if todo.get(stage)}
-    scaled = scales(run.config(), run.slides(), own, found.rates, nodes, site) if own else []
-    return _say(found.as_json(), estimate_text(found, root), scaled, site, as_json=as_json)
+    scaled = scales(prepared(config, run.slides(), own, found.rates, site), nodes, site) if own else []
+    return _say(
+        found.as_json(), estimate_text(found, root), scaled, scaling_text(scaled, site, config), as_json=as_json
+    )
 
 
-def _say(found: Json, blocks: Iterable[str], scaled: Sequence[Scale], site: Site, *, as_json: bool) -> int:
-    from hypoxia_hpc.cli.text.scaling import scaling_text
-
+def _say(
+    found: Json, blocks: Iterable[str], scaled: Sequence[Scale], of_scales: Iterable[str], *, as_json: bool
+) -> int:
     if as_json:
         say_json(found | ({"scaling": [asdict(one) for one in scaled]} if scaled else {}))
         return 0
     say_blocks(blocks)
     if scaled:
-        say_blocks(scaling_text(scaled, site))
+        say_blocks(of_scales)
     return 0

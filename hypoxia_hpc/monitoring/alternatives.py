@@ -50,10 +50,9 @@ class CohortAhead:
         return asdict(self)
 
 
-def cohort_ahead(config: RunConfig, n: int, like: str, survey: Survey | None) -> CohortAhead:
-    """What ``n`` slides like those of a cohort take. Rates are those of the slides of ``survey``, as far as a run has
-    some that are done for its present run.toml, else assumed."""
-    slides, rates = slides_like(like, n), known_rates(config, survey)
+def cohort_ahead(config: RunConfig, n: int, like: str, rates: Rates) -> CohortAhead:
+    """What ``n`` slides like those of a cohort take, at these rates."""
+    slides = slides_like(like, n)
     found = tuple(
         Alternative(words, stages_of_alternative(other, slides, changed), changed)
         for words, other in alternatives(config)
@@ -64,7 +63,7 @@ def cohort_ahead(config: RunConfig, n: int, like: str, survey: Survey | None) ->
 
 
 def known_rates(config: RunConfig, survey: Survey | None) -> Rates:
-    """Those of a run, else assumed ones."""
+    """Those of the slides of a run that are done for its present run.toml, else assumed ones."""
     slides: Sequence[Slide] = survey.slides if survey else ()
     tiled = current_receipts("tile", survey.tiles) if survey else {}
     extracted = current_receipts("extract", survey.features) if survey else {}

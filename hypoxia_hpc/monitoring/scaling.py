@@ -10,7 +10,6 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import MachineError
@@ -18,17 +17,16 @@ from hypoxia_hpc.monitoring.estimate import Rates
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.rates import Figure, product
 from hypoxia_hpc.simulation.cluster import Cluster, Controller, FileSystem, StartUp
-from hypoxia_hpc.simulation.work import SlideWork
+from hypoxia_hpc.simulation.work import SlideWork, Work
 from hypoxia_hpc.slides.costs import bytes_of_cost
+from hypoxia_hpc.slurm.chain import Job
 from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
-
-if TYPE_CHECKING:
-    from hypoxia_hpc.simulation.run import Simulated
 
 # A call of sbatch takes a second of a busy controller; 20 starts a second, where SLURM's guide for high throughput has
 # 500 for jobs that do nothing; cores go to the next element after 5 s; a requeued job is held for the life of its
-# credential, 120 s, and one more; a node is down after SlurmdTimeout, 300 s by default.
-CONTROLLER = Controller(submit=1.0, start=0.05, free=5.0, hold=121.0, notice=300.0)
+# credential, 120 s, and one more; a node is down after SlurmdTimeout, 300 s by default; time limits are looked at every
+# 30 s, and the signal before one comes at the last look that is not too late.
+CONTROLLER = Controller(submit=1.0, start=0.05, free=5.0, hold=121.0, notice=300.0, early=15.0)
 # A middling parallel file system. A vendor's Lustre with 240 clients created 15,000 to 29,000 files a second and
 # answered over 400,000 stats (Dell's papers on Lustre solutions, mdtest); most operations here open files.
 FILES = FileSystem(bytes_per_second=10e9, bytes_per_second_of_worker=1e9, operations_per_second=30_000)
@@ -52,8 +50,8 @@ REMEDIES: Mapping[str, str] = {
     "uneven": "smaller elements: lower hours ([site.slurm])",
     "last": "fewer cpus in an element ([site.slurm]), so that no worker waits for another's last slide",
     "start": "longer elements: raise hours ([site.slurm])",
-    "names": "an image ([site.slurm] image), so that a task starts from one file; then longer elements",
-    "bytes": 'fewer bytes: [tile] pixels = "none" or codec = "jpeg"; else throttle, for more nodes gain nothing',
+    "names": "longer elements: raise hours ([site.slurm])",
+    "bytes": "nothing in run.toml, the slides have to be read: fewer nodes, or a faster file system",
     "throttle": "raise throttle ([site.slurm])",
     "queue": "longer elements (hours), so that the controller has fewer to start ([site.slurm])",
     "free": "longer elements: raise hours ([site.slurm])",
@@ -63,14 +61,21 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
+# The same where run.toml still has something to give.
+IMAGE_REMEDY = "an image, so that a task starts from one file ([site.slurm] image)"
+PIXELS_REMEDY = 'fewer bytes: pixels = "none", or codec = "jpeg" ([tile])'
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A run on ``nodes`` nodes: seconds by the clock of the stages that go slide by slide, elements of each, the part
-    of all nodes' time that goes into work (``efficiency``), and what the rest is lost to, largest first."""
+    """A run on ``nodes`` nodes: seconds by the clock of the stages that go slide by slide, elements of each, how often
+    some were requeued, the part of all nodes' time that goes into work (``efficiency``), and what the rest is lost to,
+    largest first."""
 
     nodes: int
     seconds: float
     elements: Mapping[str, int]
+    requeues: int
     efficiency: float
     losses: Mapping[str, float]
 
@@ -94,6 +99,15 @@ class Site:
         return Cluster(nodes, self.cores, self.gpus, self.controller, self.files, start_ups)
 
 
+def remedy_for(loss: str, config: RunConfig) -> str:
+    """Which setting of run.toml would lower a loss; "" where none would."""
+    if loss == "names" and config.site.slurm.image is None:
+        return IMAGE_REMEDY
+    if loss == "bytes" and config.tile.pixels == "store" and config.tile.codec != "jpeg":
+        return PIXELS_REMEDY
+    return REMEDIES[loss]
+
+
 def require_simpy() -> None:
     """Raises MachineError where the library that simulates is not installed."""
     if find_spec("simpy") is None:
@@ -103,49 +117,47 @@ def require_simpy() -> None:
         )
 
 
-def scales(
-    config: RunConfig,
-    slides: Sequence[Slide],
-    remaining: Mapping[str, Collection[str]],
-    rates: Rates,
-    nodes: Sequence[int],
-    site: Site,
-) -> list[Scale]:
-    """Simulated for each number of nodes. ``remaining``: by stage the ids of slides to do. Raises MachineError without
-    simpy, InputError for elements that no node has room for."""
-    require_simpy()
-    from hypoxia_hpc.simulation.run import simulate
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The jobs that ``submit`` would send for these slides, and what there is to do for them, by [site.slurm]."""
 
-    table, pace = config.site.slurm, paces(rates)
-    work = work_of(config, slides, remaining, rates)
-    requests = slide_requests(slides, remaining, dict.fromkeys(remaining), pace, table)
+    slides: Sequence[Slide]
+    jobs: Sequence[Job]
+    work: Work
+    table: SlurmTable
+
+    def on(self, cluster: Cluster) -> Scale:
+        """Simulated. Raises MachineError without simpy, InputError for elements that no node has room for."""
+        require_simpy()
+        from hypoxia_hpc.simulation.run import simulate
+
+        found = simulate(self.jobs, self.slides, self.work, cluster, self.table)
+        elements = {job.request.stage: len(job.request.elements or ()) for job in self.jobs}
+        requeues = sum(one.requeues for one in found.times.values())
+        return Scale(cluster.nodes, found.seconds, elements, requeues, found.efficiency, found.losses)
+
+
+def prepared(
+    config: RunConfig, slides: Sequence[Slide], remaining: Mapping[str, Collection[str]], rates: Rates, site: Site
+) -> Prepared:
+    """``remaining``: by stage the ids of slides to do."""
+    table = config.site.slurm
+    requests = slide_requests(slides, remaining, dict.fromkeys(remaining), paces(rates), table)
     jobs = chain_of(requests, site.controller.max_array_size)
-    elements = {one.stage: len(one.elements or ()) for one in requests}
-    return [_scale(n, simulate(jobs, slides, work, site.cluster(n, table), table), elements) for n in nodes]
+    return Prepared(slides, jobs, work_of(config, slides, remaining, rates), table)
 
 
-def _scale(nodes: int, found: Simulated, elements: Mapping[str, int]) -> Scale:
-    return Scale(nodes, found.seconds, elements, found.efficiency, found.losses)
+def scales(found: Prepared, nodes: Sequence[int], site: Site) -> list[Scale]:
+    """Simulated for each number of nodes."""
+    return [found.on(site.cluster(n, found.table)) for n in nodes]
 
 
-def paces(rates: Rates) -> dict[str, Figure]:
-    """Seconds of a core (of a GPU, where extract has some) per unit of cost, by stage."""
-    return {"tile": rates.tile_seconds, "extract": product(rates.tiles, rates.extract_seconds)}
-
-
-def largest_efficient(
-    config: RunConfig,
-    slides: Sequence[Slide],
-    remaining: Mapping[str, Collection[str]],
-    rates: Rates,
-    site: Site,
-    least: float = 0.9,
-) -> int:
+def largest_efficient(found: Prepared, site: Site, least: float) -> int:
     """The most nodes of whose time ``least`` or more goes into work, if more nodes never bring more of it; 0 where one
     does not reach it."""
 
     def reaches(nodes: int) -> bool:
-        return scales(config, slides, remaining, rates, [nodes], site)[0].efficiency >= least
+        return scales(found, [nodes], site)[0].efficiency >= least
 
     low, high = 0, 1
     while high <= MOST_NODES and reaches(high):
@@ -154,6 +166,11 @@ def largest_efficient(
         middle = (low + high) // 2
         low, high = (middle, high) if reaches(middle) else (low, middle)
     return low
+
+
+def paces(rates: Rates) -> dict[str, Figure]:
+    """Seconds of a core (of a GPU, where extract has some) per unit of cost, by stage."""
+    return {"tile": rates.tile_seconds, "extract": product(rates.tiles, rates.extract_seconds)}
 
 
 def work_of(

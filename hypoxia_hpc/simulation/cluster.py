@@ -12,14 +12,16 @@ from hypoxia_hpc.slurm.resources import DEFAULT_MAX_ARRAY_SIZE
 class Controller:
     """What SLURM takes, in seconds: ``submit`` for one call of sbatch, ``start`` from one start of an element to the
     next, ``free`` from the end of an element until another has its cores, ``hold`` until a requeued element may start
-    again, ``notice`` until a node counts as down after it died, ``wait`` on average behind jobs of others (exponential,
-    for each element). An array has indices below ``max_array_size``."""
+    again, ``notice`` until a node counts as down after it died, ``early`` by which the signal before a time limit comes
+    too early, ``wait`` on average behind jobs of others (exponential, for each element). An array has indices below
+    ``max_array_size``."""
 
     submit: float
     start: float
     free: float
     hold: float
     notice: float
+    early: float = 0.0
     wait: float = 0.0
     max_array_size: int = DEFAULT_MAX_ARRAY_SIZE
 

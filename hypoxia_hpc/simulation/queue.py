@@ -54,11 +54,11 @@ class Sent:
 
     def waiting(self) -> float:
         """Nodes that its elements wait for."""
-        return (len(self.ready) + len(self.held)) * self.elements[0].shape.nodes if self.is_eligible else 0.0
+        return (len(self.ready) + len(self.held)) * self.elements[0].shape.nodes
 
     def wanted(self) -> float:
-        """Nodes that all its elements could have at once, while it is not over."""
-        return len(self.elements) * self.elements[0].shape.nodes if self.is_eligible and self.open else 0.0
+        """Nodes that all its elements could have at once."""
+        return len(self.elements) * self.elements[0].shape.nodes
 
 
 @dataclass(slots=True)
@@ -244,7 +244,7 @@ class Queue:
         seconds, self._counted_at = self._env.now - self._counted_at, self._env.now
         if not seconds:
             return
-        sent = self._sent.values()
+        sent = [one for one in self._sent.values() if one.is_eligible and one.open]
         idle = Idle(
             self._cluster.nodes,
             len(self._nodes.down),

@@ -58,7 +58,8 @@ def simulate(
     """The jobs of a chain on a cluster. ``slides`` are all of the run, ``work`` those that are to do in each stage; the
     same ``seed`` gives the same waits and failures. Raises InputError for elements that no node has room for."""
     env = Environment()
-    sent = [_sent(call, slides, work, cluster, table) for call in calls_of(jobs)]
+    parts = {of: slides_of_shares(slides, of) for of in {job.request.of for job in jobs}}
+    sent = [_sent(call, parts[call.job.request.of], work, cluster, table) for call in calls_of(jobs)]
     if not sent:
         return Simulated(0.0, {}, Accounts())
     queue = Queue(env, cluster, sent, most_requeues=table.most_requeues, seed=seed)
@@ -67,13 +68,12 @@ def simulate(
     return Simulated(max(one.end for one in queue.times.values()), queue.times, queue.accounts)
 
 
-def _sent(call: Call, slides: Sequence[Slide], work: Work, cluster: Cluster, table: SlurmTable) -> Sent:
+def _sent(call: Call, parts: Sequence[Sequence[Slide]], work: Work, cluster: Cluster, table: SlurmTable) -> Sent:
     request = call.job.request
     room, shape = room_of(request), shape_of(request, cluster, table)
     _refuse_too_large(request, room, cluster)
     if call.array is None:
         return Sent(call, [Element((call.name, 0), [*work[request.stage].values()], shape, room)])
-    parts = slides_of_shares(slides, request.of)
     return Sent(
         call,
         [
@@ -103,7 +103,7 @@ def shape_of(request: JobRequest, cluster: Cluster, table: SlurmTable) -> Shape:
     room, limit = room_of(request), 60.0 * request.minutes
     lanes, units = lanes_of(request.stage, table_of(request.stage, table)) if request.elements is not None else (1, 1)
     share = max(room.cores / cluster.cores, room.gpus / cluster.gpus if room.gpus and cluster.gpus else 0.0)
-    stop_at = max(0.0, limit - table.stop_seconds)
+    stop_at = max(0.0, limit - table.stop_seconds - cluster.controller.early)
     kill_at = stop_at + PATIENCE * table.stop_seconds
     return Shape(lanes, units, share * room.nodes, cluster.start_up[request.stage], stop_at, kill_at)
 

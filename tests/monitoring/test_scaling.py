@@ -15,9 +15,18 @@ import pytest
 from hypoxia_hpc.cli.text.scaling import SHORT, ahead_text, scaling_text
 from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.monitoring import scaling
-from hypoxia_hpc.monitoring.alternatives import cohort_ahead, known_rates
-from hypoxia_hpc.monitoring.scaling import REMEDIES, Scale, Site, largest_efficient, scales, work_of
+from hypoxia_hpc.monitoring import rates_here, scaling
+from hypoxia_hpc.monitoring.alternatives import CohortAhead, cohort_ahead, known_rates
+from hypoxia_hpc.monitoring.scaling import (
+    REMEDIES,
+    Scale,
+    Site,
+    largest_efficient,
+    prepared,
+    remedy_for,
+    scales,
+    work_of,
+)
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
@@ -34,7 +43,12 @@ def simulated(
 ) -> list[Scale]:
     made = config(site={"slurm": slurm}, tile=tile or {})
     slides, ids = slides_like("TCGA", n), frozenset(slide.slide_id for slide in slides_like("TCGA", n))
-    return scales(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None), nodes, site or Site())
+    place = site or Site()
+    return scales(prepared(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None), place), nodes, place)
+
+
+def ahead(made: RunConfig, n: int) -> CohortAhead:
+    return cohort_ahead(made, n, "TCGA", known_rates(made, None))
 
 
 def test_slides_like_a_cohort_have_its_sizes() -> None:
@@ -53,7 +67,7 @@ def test_a_cost_of_bytes_is_that_of_a_header_that_cannot_be_read() -> None:
 
 
 def test_what_other_settings_cost() -> None:
-    found = cohort_ahead(config(), 1000, "TCGA", None)
+    found = ahead(config(), 1000)
     by_settings = {one.settings: one for one in found.alternatives}
     assert [*by_settings] == ["as they are", 'pixels = "none"', 'codec = "zstd"', 'codec = "jpeg"', "mpp = 0.25 (40x)"]
     plain, none = by_settings["as they are"].stages, by_settings['pixels = "none"'].stages
@@ -68,19 +82,27 @@ def test_what_other_settings_cost() -> None:
 
 
 def test_smaller_tiles_are_more() -> None:
-    small, usual = (cohort_ahead(config(tile={"tile_px": px}), 10, "TCGA", None) for px in (149, 299))
+    small, usual = (ahead(config(tile={"tile_px": px}), 10) for px in (149, 299))
     tiles = [one.alternatives[0].stages[0].tiles.value for one in (small, usual)]
     assert tiles[0] / tiles[1] == pytest.approx((299 / 149) ** 2)
 
 
 def test_with_gpus_their_hours_are_told() -> None:
-    found = cohort_ahead(config(site={"slurm": {"gres": "gpu:1"}}), 100, "TCGA", None)
+    found = ahead(config(site={"slurm": {"gres": "gpu:1"}}), 100)
     assert found.alternatives[0].stages[1].gpu_hours is not None
     assert "GPU" in "\n".join(ahead_text(found))
 
 
 def test_every_loss_has_a_name_and_a_remedy_or_none() -> None:
     assert {*REMEDIES} == {*SHORT} == {*SPENT} - {"work"}
+
+
+def test_what_is_set_already_is_no_remedy() -> None:
+    plain, packed = config(), config(tile={"codec": "jpeg"}, site={"slurm": {"image": "/x.sif"}})
+    assert "pixels" in remedy_for("bytes", plain) and "pixels" not in remedy_for("bytes", packed)
+    assert "image" in remedy_for("names", plain) and "image" not in remedy_for("names", packed)
+    assert remedy_for("bytes", config(tile={"pixels": "none"})) == REMEDIES["bytes"]
+    assert remedy_for("few", plain) == REMEDIES["few"]
 
 
 def test_with_few_elements_more_nodes_gain_nothing() -> None:
@@ -102,12 +124,12 @@ def test_the_largest_efficient_number_of_nodes() -> None:
     made = config(site={"slurm": {"hours": 0.5}})
     slides = slides_like("TCGA", 300)
     ids = frozenset(slide.slide_id for slide in slides)
-    what = (made, slides, {"extract": ids}, known_rates(made, None))
-    most = largest_efficient(*what, Site())
+    found = prepared(made, slides, {"extract": ids}, known_rates(made, None), Site())
+    most = largest_efficient(found, Site(), 0.9)
     assert most >= 1
-    at, beyond = scales(*what, [most, most + 1], Site())
+    at, beyond = scales(found, [most, most + 1], Site())
     assert at.efficiency >= 0.9 > beyond.efficiency
-    assert largest_efficient(*what, Site(), least=1.1) == 0
+    assert largest_efficient(found, Site(), 1.1) == 0
 
 
 def test_work_is_the_same_at_every_call_and_scatters_around_its_cost() -> None:
@@ -134,10 +156,10 @@ def test_without_simpy_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 def test_the_words_of_a_scale() -> None:
     (one,) = simulated(500, [64])
-    text = "\n".join(scaling_text([one], Site()))
+    text = "\n".join(scaling_text([one], Site(), config()))
     assert "too few elements" in text and "lower hours" in text and "10 GB/s" in text
     calm = replace(one, losses={"few": 0.001})
-    assert "what changes it" not in "\n".join(scaling_text([calm], Site()))
+    assert "what changes it" not in "\n".join(scaling_text([calm], Site(), config()))
 
 
 def test_the_command_of_slides_that_are_not_there(hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -172,3 +194,30 @@ def test_slides_of_a_run_that_are_to_do_are_simulated() -> None:
     made = config()
     work = work_of(made, slides, {"extract": {"s1", "s2"}}, known_rates(made, None))
     assert {stage: {*of_stage} for stage, of_stage in work.items()} == {"extract": {"s1", "s2"}}
+
+
+def test_rates_of_this_machine_say_so(hypoxia: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    settings = {"tile": {"tile_px": 75}, "extract": {"backbone": "vgg16", "weights": "random", "batch_size": 4}}
+    RunDir(tmp_path).config_file.write_text(render_config(config(**settings)))
+    (tmp_path / "slides.csv").write_text("slide_id,path,patient_id,cost\na,/no.svs,p,800\n")
+    done = hypoxia("estimate", tmp_path, "--slides", "50", "--measure", "--json")
+    assert done.returncode == 0, done.stderr
+    rates = json.loads(done.stdout)["alternatives"][0]["rates"]
+    for name in ("tile_seconds", "extract_seconds"):
+        assert rates[name]["origin"].startswith("measured on this machine")
+        assert 0 < rates[name]["low"] <= rates[name]["value"] <= rates[name]["high"]
+    assert rates["tiles"]["origin"].startswith("assumed")
+    done = hypoxia("estimate", tmp_path, "--measure")
+    assert done.returncode == 2
+    assert "--measure" in done.stderr and "--slides" in done.stderr
+
+
+def test_what_a_run_has_measured_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = known_rates(config(), None)
+    measured = replace(
+        known,
+        tile_seconds=replace(known.tile_seconds, slides=3),
+        extract_seconds=replace(known.extract_seconds, slides=3),
+    )
+    monkeypatch.delattr(rates_here, "tile_seconds")
+    assert rates_here.measured_here(config(), measured) == measured

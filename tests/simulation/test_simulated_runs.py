@@ -21,7 +21,7 @@ from hypoxia_hpc.simulation.nodes import Nodes, Room
 from hypoxia_hpc.simulation.run import Simulated, gpus_of, simulate
 from hypoxia_hpc.simulation.work import SlideWork
 from hypoxia_hpc.slurm.chain import Job
-from hypoxia_hpc.slurm.resources import within
+from hypoxia_hpc.slurm.resources import JobRequest, within
 from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
 from hypoxia_hpc.workers.shares import slides_of_shares
 
@@ -141,6 +141,16 @@ def test_extract_of_a_part_begins_when_its_tiles_are_there() -> None:
     assert found.times["extract"].begin < found.times["tile"].end
 
 
+def test_a_stage_of_the_whole_cohort_waits_for_all_and_has_one_node() -> None:
+    slides, table = slides_of([10.0] * 8), SlurmTable(cpus=1, hours=10 / 3600)
+    train = JobRequest("train", None, 1, 1, 1, 1, 100, 60, None, None)
+    work = {"tile": {one.slide_id: SlideWork(one.slide_id, 10.0) for one in slides}, "train": {"": SlideWork("", 50.0)}}
+    cluster = cluster_of(4, cores=1, start_up=dict.fromkeys(("tile", "train"), StartUp(1.0)))
+    found = simulate([*jobs_of(slides, table), Job(train, (None,))], slides, work, cluster, table)
+    assert found.times["train"].begin == found.times["tile"].end == 22
+    assert found.seconds == 22 + 51
+
+
 def test_few_parts_are_said_to_be_few() -> None:
     found = run_of([10.0] * 80, SlurmTable(cpus=1, hours=4), cluster_of(16, cores=1))
     assert found.losses["few"] == pytest.approx(15 / 16)
@@ -153,6 +163,15 @@ def test_an_element_at_its_limit_is_stopped_held_and_goes_on() -> None:
     assert found.seconds == pytest.approx(110 + 121 + 90)
     assert (found.times["tile"].requeues, found.times["tile"].unfinished) == (1, 0)
     assert found.accounts.spent["lost"] == 0
+
+
+def test_a_signal_that_comes_early_stops_earlier() -> None:
+    table = SlurmTable(cpus=1, hours=100, stop_seconds=10)
+    early = cluster_of(cores=1, controller=replace(AT_ONCE, early=25))
+    found = run_of([10.0] * 20, table, early, minutes=2)
+    # The ninth slide is under way 85 s after each start, and is finished; two slides are left to the third start.
+    assert found.seconds == pytest.approx(90 + 121 + 90 + 121 + 20)
+    assert (found.times["tile"].requeues, found.times["tile"].unfinished) == (2, 0)
 
 
 def test_what_is_under_way_at_the_last_moment_is_lost_and_done_again_as_often_as_allowed() -> None:

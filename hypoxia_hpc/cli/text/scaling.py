@@ -9,6 +9,7 @@ from hypoxia_hpc.cli.text.words import amount, duration, table, within
 from hypoxia_hpc.errors import some
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.config import RunConfig
     from hypoxia_hpc.monitoring.alternatives import Alternative, CohortAhead
     from hypoxia_hpc.monitoring.scaling import Scale, Site
     from hypoxia_hpc.runs.rates import Figure
@@ -74,7 +75,7 @@ def _rates(found: CohortAhead) -> list[tuple[str, str, Figure]]:
     ]
 
 
-def scaling_text(scaled: Sequence[Scale], site: Site) -> Iterator[str]:
+def scaling_text(scaled: Sequence[Scale], site: Site, config: RunConfig) -> Iterator[str]:
     """Blocks of lines."""
     gpus = f" and {some(site.gpus, 'GPU')}" if site.gpus else ""
     yield f"\nsimulated: tile and extract on nodes of {some(site.cores, 'core')}{gpus}, later stages not counted"
@@ -90,7 +91,7 @@ def scaling_text(scaled: Sequence[Scale], site: Site) -> Iterator[str]:
     ]
     yield table(["nodes", "time", "work", "elements", "the rest of the nodes' time"], rows)
     for one in scaled:
-        yield from _advice(one)
+        yield from _advice(one, config)
     files, controller = site.files, site.controller
     yield (
         f"\nassumed: a shared file system of {amount(files.bytes_per_second, 'B')}/s "
@@ -106,10 +107,12 @@ def losses_text(one: Scale, most: int = 3) -> str:
     return ", ".join(f"{SHORT[name]} {share:.1%}" for name, share in named) or "little"
 
 
-def _advice(one: Scale) -> Iterator[str]:
-    from hypoxia_hpc.monitoring.scaling import REMEDIES
+def _advice(one: Scale, config: RunConfig) -> Iterator[str]:
+    from hypoxia_hpc.monitoring.scaling import remedy_for
     from hypoxia_hpc.simulation.accounts import SPENT
 
     if one.losses and one.losses[one.limit] >= 0.05:
-        remedy = f"; what changes it: {REMEDIES[one.limit]}" if REMEDIES[one.limit] else ""
-        yield f"{some(one.nodes, 'node')}: most is lost to {SPENT[one.limit]}{remedy}"
+        remedy = remedy_for(one.limit, config)
+        yield f"{some(one.nodes, 'node')}: most is lost to {SPENT[one.limit]}" + (
+            f"; what changes it: {remedy}" if remedy else ""
+        )
