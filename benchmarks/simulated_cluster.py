@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 import shutil
 import statistics
@@ -271,5 +270,4 @@ def compared(setup: Setup, found: Measured, made: Simulated) -> dict[str, Any]:
             name: {"measured": round(real, 1), "simulated": round(model, 1), "off": round(model / real - 1, 3)}
             for name, (real, model) in pairs.items()
         },
-        "load_average": [round(one, 1) for one in os.getloadavg()],
     }
