@@ -36,38 +36,40 @@ MODEL = "tanh"
 ROUNDS, QUICK_ROUNDS = 5, 2
 
 
-def made_run(folder: Path, n_slides: int) -> RunDir:
-    """As `evaluate` leaves a run, as far as `maps` reads it."""
+def made_run(
+    folder: Path, n_slides: int, side_l0: int = SIDE_L0, size_l0: tuple[int, int] = (COLUMNS * SIDE_L0, ROWS * SIDE_L0)
+) -> RunDir:
+    """As `evaluate` leaves a run, as far as `maps` reads it; slides have ``size_l0`` pixels, tiles ``side_l0``."""
     run, config = RunDir(folder), preset("hypoxia", {"tile": {"pixels": "none"}})
     folder.mkdir(parents=True)
     run.config_file.write_text(render_config(config))
     names = [f"S{number:05d}" for number in range(n_slides)]
     rows = "\n".join(f"{name},{name}.svs,P{name},1" for name in names)
     run.slides_file.write_text(f"slide_id,path,patient_id,cost\n{rows}\n")
-    places = {name: tissue(seed) for seed, name in enumerate(names)}
+    places = {name: tissue(seed, side_l0) for seed, name in enumerate(names)}
     for name, xy in places.items():
-        write_store(run, name, xy)
+        write_store(run, name, xy, side_l0, size_l0)
     run.predictions.mkdir()
     predicted(places).to_parquet(run.predictions / TILES_FILE, index=False, compression="zstd")
     write_metrics(run)
     return run
 
 
-def tissue(seed: int) -> np.ndarray:
+def tissue(seed: int, side_l0: int) -> np.ndarray:
     """The places of the tiles of a round piece of tissue, int64 (TILES, 2), row by row."""
     rng = np.random.default_rng(seed)
     y, x = np.divmod(np.arange(COLUMNS * ROWS), COLUMNS)
     distance = np.hypot(x - rng.uniform(30, 50), 1.2 * (y - rng.uniform(20, 40))) + rng.normal(0, 2, len(x))
     kept = np.sort(np.argsort(distance)[:TILES])
-    return np.column_stack([x[kept], y[kept]]).astype(np.int64) * SIDE_L0
+    return np.column_stack([x[kept], y[kept]]).astype(np.int64) * side_l0
 
 
-def write_store(run: RunDir, name: str, xy: np.ndarray) -> None:
+def write_store(run: RunDir, name: str, xy: np.ndarray, side_l0: int, size_l0: tuple[int, int]) -> None:
     with new_tile_store(run.tiles(name), 299, pixels="none") as store:
         for _ in xy:
             store.new_tile()
-        slide = {"slide_id": name, "size_l0": [COLUMNS * SIDE_L0, ROWS * SIDE_L0], "mpp": 0.25}
-        attributes = {"key": name, "spec": {"pixels": "none"}, "slide": slide, "plan": {"side_l0": float(SIDE_L0)}}
+        slide = {"slide_id": name, "size_l0": list(size_l0), "mpp": 0.25}
+        attributes = {"key": name, "spec": {"pixels": "none"}, "slide": slide, "plan": {"side_l0": float(side_l0)}}
         store.commit(xy, np.zeros(len(xy), dtype=np.float32), attributes)
 
 

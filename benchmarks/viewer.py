@@ -2,7 +2,8 @@
 
 A slide of 30,720 px, its native levels, eight clients with a connection each in another process of the same machine.
 Beside it OpenSlide's DeepZoomGenerator behind the same server, with the tile size of the file and the JPEG quality of
-OpenSlide's own example. Then the memory of a viewer in which 50 slides were opened in turn.
+OpenSlide's own example. Then the memory of a viewer in which 50 slides were opened in turn, of a folder and of a run
+with overlays.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import itertools
+import json
 import multiprocessing
 import statistics
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -23,6 +27,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from figures import Bench, Figure, Report, run_sections
+from maps import COLUMNS, ROWS, made_run
 
 from hypoxia_hpc.bench.slides import made, recipes, slides_dir
 from hypoxia_hpc.viewer.access import Access
@@ -166,19 +171,52 @@ def level_sizes(path: Path) -> tuple[tuple[int, int], ...]:
 
 
 def memory(bench: Bench) -> None:
+    """Of a folder of slides, and of a run whose slides are seen with their overlays."""
     path = made(recipes(quick=bench.quick)["jpeg-20x"], bench.folder)
-    tiles = native_tiles(level_sizes(path), 40)
+    sizes = level_sizes(path)
     with TemporaryDirectory(dir=bench.folder) as folder:
+        alone, run = Path(folder) / "slides", Path(folder) / "run"
+        alone.mkdir()
+        made_run(run, SLIDES, *tiles_within(sizes[0]))
         for number in range(SLIDES):
-            (Path(folder) / f"{number:02d}.svs").symlink_to(path)
-        with server(serve_ours, Path(folder)) as (port, process, keys):
-            for key in keys:
-                others = [Place(level, 0, 0) for level in range(8, 14)]  # decoded and encoded anew
-                paths = [path_of(key, place) for place in (*tiles, *others)]
-                asked(port, [f"/slides/{key}.json", f"/slides/{key}.jpg", *paths])
-            status = Path(f"/proc/{process}/status").read_text()
-    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    bench.report.add(Figure(f"most memory with {SLIDES} slides opened in turn", peak, "MB", MOST_MB, at_most=True))
+            (alone / f"{number:02d}.svs").symlink_to(path)
+            (run / f"S{number:05d}.svs").symlink_to(path)
+        for what, words in ((alone, ""), (run, ", with overlays")):
+            peak = most_memory(what, sizes)
+            title = f"most memory with {SLIDES} slides opened in turn{words}"
+            bench.report.add(Figure(title, peak, "MB", MOST_MB, at_most=True))
+
+
+def tiles_within(size_l0: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """The side of a run's tiles, so that all lie on a slide of this size, and its size."""
+    return min(size_l0[0] // COLUMNS, size_l0[1] // ROWS), size_l0
+
+
+def most_memory(what: Path, sizes: tuple[tuple[int, int], ...]) -> float:
+    """Of the server, in MB, after every slide was looked at: some native tiles, some that are made, all overlays."""
+    tiles = native_tiles(sizes, 40) + [Place(level, 0, 0) for level in range(8, 14)]
+    with server(serve_ours, what) as (port, process, keys):
+        for key in keys:
+            asked(port, [f"/slides/{key}.json", f"/slides/{key}.jpg", *(path_of(key, place) for place in tiles)])
+            asked(port, overlay_paths(port, key))
+        status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def overlay_paths(port: int, key: str) -> list[str]:
+    """Every overlay of a slide, on its first level and a view of the finest one. Raises RuntimeError where a run has
+    none."""
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/slides/{key}.json") as answer:  # noqa: S310 - the loopback
+        described = json.load(answer)
+    if described["side_l0"] is not None and not described["overlays"]:
+        raise RuntimeError(described["note"])
+    levels = {described["overlay_first_level"]: 1, described["last_level"]: 2}
+    return [
+        f"/overlays/{key}/{number}_files/{level}/{column}_{row}.png"
+        for number in range(len(described["overlays"]))
+        for level, n in levels.items()
+        for column, row in itertools.product(range(n), repeat=2)
+    ]
 
 
 def main() -> None:

@@ -81,7 +81,9 @@ def maps(run: Path, of: Drawn, model: str) -> int:
 
     made = draw_maps(existing_run(run), of=of, model=model, progress=progress(), stop=STOP)
     say_blocks(mapped_text(made, run))
-    return EXIT_NOT_READY if made.left_out else 0
+    if made.left_out:
+        return EXIT_NOT_READY
+    return EXIT_QUARANTINED if made.quarantined else 0
 
 
 @click.command(short_help="The tiles that stand out, with their pixels and places: a page, RUN/gallery.html.")

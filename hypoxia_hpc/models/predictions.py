@@ -48,6 +48,7 @@ from hypoxia_hpc.stores.layout import content_digest
 PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
 CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
 TRAINING_FILE, SERIES_FILE = "training.csv", "series.csv"
+ROWS_AT_ONCE = 65_536  # that are looked through for the rows of some slides
 PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
 
 
@@ -354,10 +355,30 @@ def reading_predictions(file: Path, verb: str = "evaluate") -> Iterator[BinaryIO
 
 
 def tiles_of_slides(file: Path, slide_ids: Sequence[str], verb: str = "evaluate") -> pd.DataFrame:
-    """The rows of these slides in a table of tiles. Raises as `reading_predictions`."""
+    """The rows of these slides in a table of tiles. A part of the table is held at a time: that of a large cohort has a
+    million rows in each of its groups. Raises as `reading_predictions`."""
+    import pyarrow
+    from pyarrow import compute, parquet
+
+    wanted = pyarrow.array(list(slide_ids), pyarrow.string())
     with reading_predictions(file, verb) as opened:
-        table = pd.read_parquet(opened, filters=[("slide_id", "in", list(slide_ids))])
-        return table.astype({name: str for name in ("slide_id", "model") if name in table})
+        table = parquet.ParquetFile(opened)
+        groups = [one for one in range(table.num_row_groups) if _may_have(table.metadata.row_group(one), slide_ids)]
+        found = [table.schema_arrow.empty_table()]
+        for batch in table.iter_batches(ROWS_AT_ONCE, row_groups=groups, use_threads=False):
+            has = compute.is_in(batch.column("slide_id").cast(pyarrow.string()), value_set=wanted)
+            found.append(pyarrow.Table.from_batches([batch.filter(has)]))
+        rows = pyarrow.concat_tables(found, promote_options="permissive").to_pandas()
+        return rows.astype({name: str for name in ("slide_id", "model") if name in rows})
+
+
+def _may_have(group: Any, slide_ids: Sequence[str]) -> bool:
+    """Whether a group of rows may have some of these slides, by the least and the greatest name in it."""
+    columns = (group.column(number) for number in range(group.num_columns))
+    known = next((one.statistics for one in columns if one.path_in_schema == "slide_id"), None)
+    if known is None or not known.has_min_max:
+        return True
+    return any(known.min <= slide_id <= known.max for slide_id in slide_ids)
 
 
 def _digest(folder: Path) -> str:

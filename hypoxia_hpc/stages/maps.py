@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +19,9 @@ from hypoxia_hpc.models.predictions import TILES_FILE
 from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.commit import committed_file
 
@@ -35,6 +39,7 @@ class Mapped:
     n_maps: int
     n_there: int
     left_out: tuple[str, ...]
+    quarantined: Mapping[str, Sequence[str]]
 
 
 def maps(
@@ -69,7 +74,19 @@ def maps(
             progress.item(1)
     finally:
         progress.end()
-    return Mapped(folder, layer.name, n_maps, n_there, tuple(left_out))
+    quarantined = _quarantined(run, slides, left_out)
+    others = tuple(one for one in left_out if not any(one in names for names in quarantined.values()))
+    return Mapped(folder, layer.name, n_maps, n_there, others, quarantined)
+
+
+def _quarantined(run: RunDir, slides: Sequence[Slide], names: Sequence[str]) -> dict[str, list[str]]:
+    """Those of these slides that `tile` has set aside, by the reason."""
+    table, found = run.config().tile, defaultdict[str, list[str]](list)
+    for slide in (one for one in slides if one.slide_id in names):
+        state = tile_state(run, table, slide, read_slides=False)
+        if state.status == "quarantined" and state.receipt is not None:
+            found[state.receipt.reason].append(slide.slide_id)
+    return dict(found)
 
 
 def _layer(run: RunDir, of: Drawn, model: str) -> Layer:

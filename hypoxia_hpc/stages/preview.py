@@ -148,13 +148,15 @@ def _written(title: str, table: TileTable, shown: _Shown, page: Path, n_slides: 
             offending=[f"{name}: {why}" for name, why in left_out],
             remedy="see what is said of each",
         )
-    whole = Preview(title, settings_of(table), mask_method(table), table.mpp, slides, left_out, of_run)
+    without_folders = tuple(_left_out(shown, names_alone=True))  # the page may be sent to others
+    whole = Preview(title, settings_of(table), mask_method(table), table.mpp, slides, without_folders, of_run)
     committed_file(page, preview_page(whole).encode(), durable=False)
     return Previewed(page, tuple(one.name for one in slides), n_slides, left_out)
 
 
-def _left_out(shown: _Shown) -> Iterator[tuple[str, str]]:
+def _left_out(shown: _Shown, *, names_alone: bool = False) -> Iterator[tuple[str, str]]:
     for slide, error in shown:
         if isinstance(error, SlideError):
             remedy = f" ({error.remedy})" if error.remedy else ""
-            yield slide.slide_id, f"{error.reason}: {error.problem}{remedy}"
+            why = f"{error.reason}: {error.problem}{remedy}"
+            yield slide.slide_id, why.replace(f"{slide.path.parent}/", "") if names_alone else why

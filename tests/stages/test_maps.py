@@ -15,6 +15,7 @@ import pytest
 from feature_runs import make_planted_run, make_run
 from PIL import Image
 
+from hypoxia_hpc.cli.text.exporting import mapped_text
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.models import tile_predictions
 from hypoxia_hpc.models.reported import predictions_of
@@ -27,6 +28,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
 from hypoxia_hpc.stages.gallery import gallery as make_gallery
 from hypoxia_hpc.stages.maps import Drawn, Mapped, maps
+from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 
@@ -191,6 +193,22 @@ def test_a_page_of_what_is_not_there_is_refused_and_what_is_there_is_shown(run: 
         make_gallery(copy, model="tanh", progress=NoProgress())
 
 
+def test_a_quarantined_slide_is_named_with_its_reason(run: RunDir, tmp_path: Path) -> None:
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    first = copy.slides()[0].slide_id
+    shutil.rmtree(copy.tiles(first))
+    table = copy.slides_file.read_text().splitlines()
+    (tmp_path / "no-slide.svs").write_text("no slide")
+    path = str(copy.slides()[0].path)
+    copy.slides_file.write_text("\n".join(table).replace(path, str(tmp_path / "no-slide.svs")) + "\n")
+    slides = [slide for slide in copy.slides() if slide.slide_id == first]
+    tile(copy, slides, workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
+    made = mapped(copy, of="tissue")
+    assert (made.left_out, made.quarantined) == ((), {"not-a-slide": [first]})
+    said = "\n".join(mapped_text(made, copy.root))
+    assert "tile has quarantined it (not-a-slide)" in said and "--retry" in said and "remedy: " not in said
+
+
 def test_tissue_is_drawn_without_predictions_and_anew_where_tiles_are(run: RunDir, tmp_path: Path) -> None:
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
     shutil.rmtree(copy.predictions)
@@ -201,6 +219,7 @@ def test_tissue_is_drawn_without_predictions_and_anew_where_tiles_are(run: RunDi
     shutil.rmtree(copy.tiles(first))
     again = mapped(copy, of="tissue")
     assert (again.n_maps, again.n_there, again.left_out) == (len(others), 0, (first,))
+    assert again.quarantined == {}
     with pytest.raises(InputError, match="--model logistic: tissue are of no model"):
         mapped(copy, "logistic", of="tissue")
     shutil.rmtree(copy.root / "tiles")

@@ -61,6 +61,8 @@ def test_a_bad_slide_is_named_and_the_others_are_shown(run: RunDir, tmp_path: Pa
     assert made.shown == (run.slides()[2].slide_id,)
     assert next((name, why.split(":")[0]) for name, why in made.left_out) == (first.slide_id, "missing-file")
     assert [name for name, _ in made.left_out] == [first.slide_id, second.slide_id]
+    page = made.page.read_text(encoding="utf-8")
+    assert "gone.svs" in page and str(tmp_path) not in page, "no folders on a page that may be sent"
     assert "missing-file" in made.page.read_text(encoding="utf-8")
     with pytest.raises(NotReadyError, match="no slide can be shown"):
         previewed(run, (first.slide_id,))

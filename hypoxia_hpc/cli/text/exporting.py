@@ -38,11 +38,20 @@ def mapped_text(made: Mapped, run: Path) -> Iterator[str]:
     """How many pictures there are, and where."""
     there = f", of which {made.n_there:,} were there" if made.n_there else ""
     yield f"{made.folder}: {some(made.n_maps, 'map')} of {made.what}{there}"
+    yield from _quarantined_text(made, run)
     if made.left_out:
         slides = f"{some(len(made.left_out), 'slide')} ({some_names(made.left_out)})"
         yield f"no map, since neither a tile store nor the slide at its path says how large the slide is: {slides}"
         tile = f"hypoxia-hpc tile {shlex.quote(str(run))}"
         yield f"remedy: {tile} (where features are imported: bring the slides there), then the same command again"
+
+
+def _quarantined_text(made: Mapped, run: Path) -> Iterator[str]:
+    for reason, names in made.quarantined.items():
+        yield f"no map, since tile has quarantined it ({reason}): {some(len(names), 'slide')} ({some_names(names)})"
+    if made.quarantined:
+        word = shlex.quote(str(run))
+        yield f"hypoxia-hpc status {word} says why; when that is mended, hypoxia-hpc tile {word} --retry tries again"
 
 
 def gallery_text(made: GalleryMade) -> Iterator[str]:
