@@ -23,7 +23,7 @@ from PIL import Image
 from hypoxia_hpc.bench.rounds import Lap, median_seconds, on_one_core, paired
 from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.config import preset, render_config
-from hypoxia_hpc.models.predictions import TILES_FILE
+from hypoxia_hpc.models.prediction_tables import TILES_FILE
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.runs.directory import RunDir, metrics_content
 from hypoxia_hpc.stages.maps import maps

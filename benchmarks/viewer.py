@@ -206,7 +206,7 @@ def most_memory(what: Path, sizes: tuple[tuple[int, int], ...]) -> float:
 def overlay_paths(port: int, key: str) -> list[str]:
     """Every overlay of a slide, on its first level and a view of the finest one. Raises RuntimeError where a run has
     none."""
-    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/slides/{key}.json") as answer:  # noqa: S310 - the loopback
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/slides/{key}.json") as answer:
         described = json.load(answer)
     if described["side_l0"] is not None and not described["overlays"]:
         raise RuntimeError(described["note"])

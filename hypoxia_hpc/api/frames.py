@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hypoxia_hpc.cohorts.textfiles import unguard
-from hypoxia_hpc.models.predictions import reading_predictions
+from hypoxia_hpc.models.prediction_tables import reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.state import SlideState

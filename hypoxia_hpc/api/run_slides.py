@@ -14,7 +14,7 @@ from hypoxia_hpc.api.viewing import View, view
 from hypoxia_hpc.errors import NotReadyError, some
 from hypoxia_hpc.models.contact_sheets import kept_tiles_jpeg
 from hypoxia_hpc.models.map_layers import prediction_layer, refuse_images
-from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
+from hypoxia_hpc.models.prediction_tables import TILES_FILE, tiles_of_slides
 from hypoxia_hpc.runs import directory
 from hypoxia_hpc.stores.attributes import read_tile_attributes
 from hypoxia_hpc.stores.features import open_features

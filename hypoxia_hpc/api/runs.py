@@ -23,7 +23,7 @@ from hypoxia_hpc.cohorts.tables import read_patient_table
 from hypoxia_hpc.config import RunConfig, preset
 from hypoxia_hpc.config.paths import expanded
 from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, some
-from hypoxia_hpc.models.predictions import reading_predictions
+from hypoxia_hpc.models.prediction_tables import reading_predictions
 from hypoxia_hpc.networks.backbones.needed import torch_entry
 from hypoxia_hpc.networks.runtime import prefer_torch
 from hypoxia_hpc.outcomes.binary import Binary

@@ -10,7 +10,8 @@ from pandas.api.types import pandas_dtype
 from hypoxia_hpc.analysis.colours import SlideColour
 from hypoxia_hpc.cohorts.groups import SITE
 from hypoxia_hpc.cohorts.textfiles import unguard
-from hypoxia_hpc.models.predictions import TRAINING_FILE, label_columns, predictions_digest, reading_predictions
+from hypoxia_hpc.models.prediction_tables import TRAINING_FILE, reading_predictions
+from hypoxia_hpc.models.predictions import label_columns, predictions_digest
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.cohort import Cohort

@@ -11,8 +11,7 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
-from hypoxia_hpc.models.phenotypes import TILES_FILE as CLUSTERS_OF_TILES
-from hypoxia_hpc.models.predictions import TILES_FILE
+from hypoxia_hpc.models.prediction_tables import TILES_FILE
 from hypoxia_hpc.models.tile_predictions import PLACE, cluster_sizes, each_clustered_slide, each_slide
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
@@ -105,14 +104,14 @@ def prediction_layer(run: RunDir, model: str) -> Layer:
 
 def phenotype_layer(run: RunDir) -> Layer:
     """The cluster of each tile, in the colours of the largest ones. Raises NotReadyError without phenotypes."""
-    if not (run.phenotypes / CLUSTERS_OF_TILES).exists():
+    if not (run.phenotypes / TILES_FILE).exists():
         raise NotReadyError(f"{run.root} has no phenotypes", remedy=f"hypoxia-hpc phenotypes {run.word}")
     sizes = cluster_sizes(run)
     series = largest_clusters(sizes)
     names = [(number, f"cluster {cluster}") for cluster, number in series.items()]
     names += [(0, OTHERS)] if len(series) < np.count_nonzero(sizes) else []
     picture = Picture(CLUSTER, "", Legend("phenotypes", tuple(names)), series)
-    key = sha256_of(run.phenotypes / CLUSTERS_OF_TILES, MOST_PREDICTIONS_BYTES)
+    key = sha256_of(run.phenotypes / TILES_FILE, MOST_PREDICTIONS_BYTES)
     return Layer("phenotypes", key, (picture,), lambda: each_clustered_slide(run))
 
 

@@ -15,8 +15,9 @@ from hypoxia_hpc.evaluation.measures import Measures
 from hypoxia_hpc.evaluation.operating import Operating
 from hypoxia_hpc.evaluation.outside import EXTERNAL, TRAINED_ON, UNLABELLED
 from hypoxia_hpc.evaluation.warnings import Warned
+from hypoxia_hpc.models.prediction_tables import UNLIKE
 from hypoxia_hpc.models.predictions import Predictions, predictions_digest
-from hypoxia_hpc.models.reference import UNLIKE, distance_table, read_reference, unlike_sentence
+from hypoxia_hpc.models.reference import distance_table, read_reference, unlike_sentence
 from hypoxia_hpc.networks.heads.saved import model_key
 from hypoxia_hpc.records import Float64Array, Json, Patient, Slide
 from hypoxia_hpc.runs.cohort import FITTED, Cohort, load_cohort

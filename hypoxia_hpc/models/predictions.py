@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,16 +26,24 @@ from hypoxia_hpc.cohorts.csvfiles import csv_text
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.config import EvaluateTable
 from hypoxia_hpc.config.heads.registry import is_on_pixels
-from hypoxia_hpc.errors import NotReadyError
 from hypoxia_hpc.evaluation.series import LATE
 from hypoxia_hpc.models.clusterings import ClusterTables
 from hypoxia_hpc.models.outputs import SlideOutputs, kept_outputs, outputs_of
+from hypoxia_hpc.models.prediction_tables import (
+    CLUSTERS_FILE,
+    PATIENTS_FILE,
+    SERIES_FILE,
+    SLIDES_FILE,
+    TILE_CLUSTERS_FILE,
+    TILES_FILE,
+    TRAINING_FILE,
+)
 from hypoxia_hpc.models.series import SeriesOf
 from hypoxia_hpc.networks.heads.result import Columns
 from hypoxia_hpc.networks.heads.sound import load_sound_model
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
-from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, UnfitFileError, open_plain, sha256_of
+from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, UnfitFileError, sha256_of
 from hypoxia_hpc.records import Features, Int64Array, Patient, Slide
 from hypoxia_hpc.runs.cohort import model_names
 from hypoxia_hpc.runs.directory import RunDir
@@ -45,10 +51,6 @@ from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.stores.commit import committing_directory, machine_errors
 from hypoxia_hpc.stores.layout import content_digest
 
-PATIENTS_FILE, SLIDES_FILE, TILES_FILE = "patients.csv", "slides.csv", "tiles.parquet"
-CLUSTERS_FILE, TILE_CLUSTERS_FILE = "clusters.csv", "tile_clusters.parquet"
-TRAINING_FILE, SERIES_FILE = "training.csv", "series.csv"
-ROWS_AT_ONCE = 65_536  # that are looked through for the rows of some slides
 PART_TILES = 200_000  # tiles that are pooled at a time, about; patients stay whole
 
 
@@ -336,49 +338,6 @@ def predictions_digest(folder: Path) -> str | None:
             return _digest(folder) if (folder / TILES_FILE).is_file() else None
         except (FileNotFoundError, UnfitFileError):
             return None
-
-
-@contextmanager
-def reading_predictions(file: Path, verb: str = "evaluate") -> Iterator[BinaryIO]:
-    """A table of predictions/, or of what another verb makes, opened. Raises NotReadyError for what is wrong with it,
-    where the block that takes its values finds it; MachineError."""
-    try:
-        with machine_errors(file), open_plain(file, MOST_PREDICTIONS_BYTES) as opened:
-            yield opened
-    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # Arrow's, for what is no Parquet, has no number
-        raise NotReadyError(
-            f"{file} is damaged: {type(error).__name__}: {str(error)[:200]}",
-            remedy=f"hypoxia-hpc {verb} {shlex.quote(str(file.absolute().parent.parent))}",
-        ) from None
-
-
-def tiles_of_slides(file: Path, slide_ids: Sequence[str], verb: str = "evaluate") -> pd.DataFrame:
-    """The rows of these slides in a table of tiles. A part of the table is held at a time: that of a large cohort has a
-    million rows in each of its groups. Raises as `reading_predictions`."""
-    import pyarrow
-    from pyarrow import compute, parquet
-
-    wanted = pyarrow.array(list(slide_ids), pyarrow.string())
-    with reading_predictions(file, verb) as opened:
-        table = parquet.ParquetFile(opened)
-        groups = [one for one in range(table.num_row_groups) if _may_have(table.metadata.row_group(one), slide_ids)]
-        found = [table.schema_arrow.empty_table()]
-        for batch in table.iter_batches(ROWS_AT_ONCE, row_groups=groups, use_threads=False):
-            has = compute.is_in(batch.column("slide_id").cast(pyarrow.string()), value_set=wanted)
-            found.append(pyarrow.Table.from_batches([batch.filter(has)]))
-        rows = pyarrow.concat_tables(found, promote_options="permissive").to_pandas()
-        return rows.astype({name: str for name in ("slide_id", "model") if name in rows})
-
-
-def _may_have(group: Any, slide_ids: Sequence[str]) -> bool:
-    """Whether a group of rows may have some of these slides, by the least and the greatest name in it."""
-    columns = (group.column(number) for number in range(group.num_columns))
-    known = next((one.statistics for one in columns if one.path_in_schema == "slide_id"), None)
-    if known is None or not known.has_min_max:
-        return True
-    return any(known.min <= slide_id <= known.max for slide_id in slide_ids)
 
 
 def _digest(folder: Path) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from hypoxia_hpc.analysis.outliers import Reference, distances, origin_of_limit, reference_of
 from hypoxia_hpc.cohorts.splits import SETS
 from hypoxia_hpc.errors import NotReadyError, some_names
+from hypoxia_hpc.models.prediction_tables import DISTANCE, UNLIKE
 from hypoxia_hpc.reading import MOST_JSON_BYTES, MOST_SHOWN, read_plain, sha256_of
 from hypoxia_hpc.records import Float64Array, Json
 from hypoxia_hpc.runs.cohort import FoldSets
@@ -19,7 +20,6 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stores.commit import committed_file, machine_errors
 
 TRAIN = SETS[0]
-DISTANCE, UNLIKE = "distance", "unlike_training"
 
 
 def keep_reference(run: RunDir, means: Mapping[str, Float64Array], folds: FoldSets) -> Json:

@@ -11,8 +11,7 @@ from hypoxia_hpc.cohorts.groups import SITE, joined, said_groups
 from hypoxia_hpc.cohorts.tables import read_split
 from hypoxia_hpc.cohorts.textfiles import unguard
 from hypoxia_hpc.config import RunConfig
-from hypoxia_hpc.models.predictions import CLUSTERS_FILE, PATIENTS_FILE, reading_predictions
-from hypoxia_hpc.models.reference import DISTANCE, UNLIKE
+from hypoxia_hpc.models.prediction_tables import CLUSTERS_FILE, DISTANCE, PATIENTS_FILE, UNLIKE, reading_predictions
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Label, Patient
 from hypoxia_hpc.reports.data import ClusterShares, CohortPatient, PatientPrediction

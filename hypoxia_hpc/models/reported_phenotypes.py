@@ -22,7 +22,7 @@ from hypoxia_hpc.models.phenotypes import (
     TILES_FILE,
     read_facts,
 )
-from hypoxia_hpc.models.predictions import reading_predictions, tiles_of_slides
+from hypoxia_hpc.models.prediction_tables import reading_predictions, tiles_of_slides
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.reading import UnfitFileError, read_plain
 from hypoxia_hpc.records import Json, Label

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.models import phenotypes
-from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
+from hypoxia_hpc.models.prediction_tables import TILES_FILE, tiles_of_slides
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float64Array, Int64Array
@@ -29,8 +28,8 @@ def said_of_tiles(run: RunDir, slide_ids: Sequence[str], outcome: Outcome) -> di
         for (slide_id, model), rows in table.groupby(["slide_id", "model"], sort=False, observed=True):
             said = rows.set_index(PLACE)[columns].astype("float64").dropna(axis=1, how="all")
             found.setdefault(str(slide_id), []).append(said.add_prefix(f"{model}: "))
-    if (run.phenotypes / phenotypes.TILES_FILE).exists():
-        table = tiles_of_slides(run.phenotypes / phenotypes.TILES_FILE, slide_ids, "phenotypes")
+    if (run.phenotypes / TILES_FILE).exists():
+        table = tiles_of_slides(run.phenotypes / TILES_FILE, slide_ids, "phenotypes")
         for slide_id, rows in table.groupby("slide_id", sort=False, observed=True):
             found.setdefault(str(slide_id), []).append(rows.set_index(PLACE)[["cluster"]].astype("float64"))
     return {slide_id: pd.concat(parts, axis=1) for slide_id, parts in found.items()}

@@ -12,7 +12,7 @@ from hypoxia_hpc.analysis.extremes import Extremes, ExtremeTile
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.models.galleries import jpeg, slide_pictures
-from hypoxia_hpc.models.predictions import TILES_FILE, tiles_of_slides
+from hypoxia_hpc.models.prediction_tables import TILES_FILE, tiles_of_slides
 from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.models.tile_predictions import PLACE, each_slide
 from hypoxia_hpc.outcomes.outcome import Outcome

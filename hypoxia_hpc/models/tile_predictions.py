@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hypoxia_hpc.models import phenotypes
-from hypoxia_hpc.models.predictions import TILES_FILE, reading_predictions
+from hypoxia_hpc.models.prediction_tables import TILES_FILE, reading_predictions
 from hypoxia_hpc.records import Int64Array
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -29,7 +28,7 @@ def each_slide(run: RunDir, model: str, columns: Sequence[str]) -> Iterator[tupl
 
 def each_clustered_slide(run: RunDir) -> Iterator[tuple[str, pd.DataFrame]]:
     """The same of the phenotypes of tiles: x_l0, y_l0 and cluster (int64)."""
-    yield from _each_slide(run.phenotypes / phenotypes.TILES_FILE, {CLUSTER: "int64"}, "phenotypes")
+    yield from _each_slide(run.phenotypes / TILES_FILE, {CLUSTER: "int64"}, "phenotypes")
 
 
 def cluster_sizes(run: RunDir) -> Int64Array:
@@ -37,7 +36,7 @@ def cluster_sizes(run: RunDir) -> Int64Array:
     import pyarrow.parquet
 
     sizes: Counter[int] = Counter()
-    with reading_predictions(run.phenotypes / phenotypes.TILES_FILE, "phenotypes") as opened:
+    with reading_predictions(run.phenotypes / TILES_FILE, "phenotypes") as opened:
         for batch in pyarrow.parquet.ParquetFile(opened).iter_batches(ROWS_AT_ONCE, columns=[CLUSTER]):
             numbers, counts = np.unique(batch.column(0).to_numpy(), return_counts=True)
             sizes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hypoxia_hpc.analysis.cohort_outliers import FEWEST_SLIDES, Finding
 from hypoxia_hpc.reports.tables import Cell, Column, DataTable, Row, number
 from hypoxia_hpc.reports.text import MISSING
-from hypoxia_hpc.tiling.quality.measures import Quality
+
+if TYPE_CHECKING:  # its kernels take 60 MB, and much imports the rows of a report
+    from hypoxia_hpc.tiling.quality.measures import Quality
 
 NAME = "quality"
 WORDS = {

@@ -82,6 +82,10 @@ class RunDir:
         return self.root / "metrics.json"
 
     @property
+    def quality_file(self) -> Path:
+        return self.root / "quality" / "quality.csv"
+
+    @property
     def reference_file(self) -> Path:
         return self.root / "reference.npy"
 

@@ -16,7 +16,6 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.tiling.quality.measures import Quality
 
 RULE = 1  # raised where a measure changes
-TABLE = "quality.csv"
 PNG = b"\x89PNG\r\n"  # what such a file begins with
 # What stands out of a cohort, and above which value in any.
 RULES = {

@@ -15,7 +15,7 @@ from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.config import canonical_json
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
 from hypoxia_hpc.models.map_layers import Layer, Picture, phenotype_layer, prediction_layer, refuse_images, tissue_layer
-from hypoxia_hpc.models.predictions import TILES_FILE
+from hypoxia_hpc.models.prediction_tables import TILES_FILE
 from hypoxia_hpc.models.slide_size import with_size
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import read_json

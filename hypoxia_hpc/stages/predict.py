@@ -38,7 +38,8 @@ from hypoxia_hpc.models.outside import (
 )
 from hypoxia_hpc.models.phenotypes import keep_frozen_phenotypes
 from hypoxia_hpc.models.predicting import predict_features
-from hypoxia_hpc.models.predictions import TRAINING_FILE, Predictions, write_predictions
+from hypoxia_hpc.models.prediction_tables import TRAINING_FILE
+from hypoxia_hpc.models.predictions import Predictions, write_predictions
 from hypoxia_hpc.networks.heads.saved import SavedModel
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, ModelsUsed, Receipt

@@ -17,7 +17,6 @@ from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.quality import (
-    TABLE,
     QualityRecord,
     findings_of,
     quality_key,
@@ -91,7 +90,7 @@ def quality(run: RunDir, *, progress: Progress, stop: threading.Event) -> Measur
     workers = config.site.workers or usable_cores()
     records, n_there = _measure_all(slides, MeasureSlide(run, config.tile.default_mpp), workers, progress, stop)
     standing_out = {slide_id: found for slide_id, found in findings_of(records).items() if found}
-    table = run.root / "quality" / TABLE
+    table = run.quality_file
     committed_file(table, csv_text(_frame(records, standing_out)).encode())
     left_out = tuple(record for record in records if record.quality is None)
     return Measured(table, len(slides), n_there, standing_out, left_out)

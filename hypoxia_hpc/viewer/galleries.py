@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from hypoxia_hpc.errors import NotReadyError, some
 from hypoxia_hpc.models.reported import predictions_of
-from hypoxia_hpc.models.tile_galleries import galleries_of, galleries_of_slides
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.reports.data import GalleriesShown, GalleryTile, PatientPrediction
 from hypoxia_hpc.runs.cohort import patients_with_slides
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.viewer.shown import Shown
+
+# What cuts tiles from slides is loaded where galleries are asked for: its compiled kernels take 60 MB.
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,15 @@ def galleries_shown(shown: Shown, key: str = "") -> ViewedGalleries:
 
 
 def _of_cohort(run: RunDir, model: str, slides: Sequence[Slide]) -> GalleriesShown | None:
+    from hypoxia_hpc.models.tile_galleries import galleries_of
+
     rows = _rows(run, slides)
     return galleries_of(run, run.config(), run.outcome(), model, rows, slides, NoProgress())
 
 
 def _of_slides(run: RunDir, model: str, slides: Sequence[Slide]) -> GalleriesShown | None:
+    from hypoxia_hpc.models.tile_galleries import galleries_of_slides
+
     rows = _rows(run, slides)
     found = galleries_of_slides(run, run.config(), run.outcome(), model, rows, slides, NoProgress())
     return next(iter(found.values()), None)

@@ -14,7 +14,6 @@ from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, open_plain
 from hypoxia_hpc.records import Json, Patient, Slide
 from hypoxia_hpc.reports.data import CohortPatient, PatientPrediction
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.quality import TABLE
 
 KEY_DIGITS = 16
 
@@ -126,7 +125,7 @@ def _quality(run: RunDir) -> dict[str, str]:
     import pandas as pd
 
     try:
-        with open_plain(run.root / "quality" / TABLE, MOST_PREDICTIONS_BYTES) as opened:
+        with open_plain(run.quality_file, MOST_PREDICTIONS_BYTES) as opened:
             table = pd.read_csv(opened, dtype=str, keep_default_na=False)
         words = table["stands_out"].where(table["reason"] == "", "not measured")
         return dict(zip(table["slide_id"], words.where(words != "", "nothing stands out"), strict=True))

@@ -17,7 +17,7 @@ from hypoxia_hpc.tiling.windows import Window
 from hypoxia_hpc.viewer.open_slides import OpenSlides, ViewedSlide
 from hypoxia_hpc.viewer.pyramid import DeepZoom, Place, is_own_tile, level_below, window_of
 
-# Of encoded tiles; native tiles are left to the file cache of the system.
+# Of encoded tiles, which browsers keep too; native tiles are left to the file cache of the system.
 MOST_KEPT_BYTES = 24 * 2**20
 THUMBNAIL_PX = 200
 

@@ -12,7 +12,7 @@ import pytest
 from feature_runs import NAME, make_run
 
 from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.models.predictions import CLUSTERS_FILE, TILE_CLUSTERS_FILE
+from hypoxia_hpc.models.prediction_tables import CLUSTERS_FILE, TILE_CLUSTERS_FILE
 from hypoxia_hpc.monitoring.verify import verify
 from hypoxia_hpc.networks.heads.deep_kmeans import cluster_predictor
 from hypoxia_hpc.networks.heads.saved import load_model
