@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hypoxia_hpc.exports.slide import File, Format, SlideExport, feature_parts
+from hypoxia_hpc.exports.slide import File, Format, SlideExport, all_features
 from hypoxia_hpc.exports.tables import tile_table
 from hypoxia_hpc.records import Json
 
@@ -26,13 +26,17 @@ def _write(slide: SlideExport, path: Path) -> None:
         raise ValueError("a format without features")
     obs = tile_table(slide)
     obs.index = [f"{slide.slide.slide_id}:{x}:{y}" for x, y in slide.xy_l0.tolist()]
-    values = np.concatenate([part.astype(np.float32) for _, part in feature_parts(slide.features)])
     header = slide.attributes.slide
     about: Json = {"slide_id": slide.slide.slide_id, "extractor": slide.extractor}
     about |= {"side_l0": slide.side_l0, "tile_px": slide.tile_px}
     about |= {} if header.mpp is None else {"mpp_l0": header.mpp}
     about |= {} if header.size_l0 is None else {"size_l0": np.array(header.size_l0)}
-    made = AnnData(X=values, obs=obs, obsm={"spatial": slide.xy_l0 + slide.side_l0 / 2}, uns={"hypoxia_hpc": about})
+    made = AnnData(
+        X=all_features(slide.features),
+        obs=obs,
+        obsm={"spatial": slide.xy_l0 + slide.side_l0 / 2},
+        uns={"hypoxia_hpc": about},
+    )
     made.write_h5ad(path)
 
 

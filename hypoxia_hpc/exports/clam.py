@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hypoxia_hpc.exports.hdf5 import new_hdf5, put_features, set_attributes
-from hypoxia_hpc.exports.slide import File, Format, SlideExport, feature_parts
+from hypoxia_hpc.exports.slide import File, Format, SlideExport, all_features
 
 
 def patch_attributes(slide: SlideExport, folder: Path) -> dict[str, Any]:
@@ -53,9 +53,8 @@ def _save_tensor(slide: SlideExport, path: Path) -> None:
     import torch
 
     if slide.features is not None:
-        parts = [part.astype(np.float32) for _, part in feature_parts(slide.features)]
         with path.open("wb") as file:  # of a path PyTorch would keep the name in the file
-            torch.save(torch.from_numpy(np.concatenate(parts)), file)
+            torch.save(torch.from_numpy(all_features(slide.features)), file)
 
 
 def _has_torch() -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Int64Array, Slide
+from hypoxia_hpc.records import Float32Array, Int64Array, Slide
 from hypoxia_hpc.stores.attributes import TileAttributes
 from hypoxia_hpc.stores.features import FeatureRows
 
@@ -98,6 +98,14 @@ class Format:
 def magnification(mpp: float) -> float:
     """The usual power of an objective with ``mpp`` µm per pixel, the nearest on a scale of ratios."""
     return min(POWERS, key=lambda power: abs(np.log(power * mpp / MPP_AT_1X)))
+
+
+def all_features(rows: FeatureRows) -> Float32Array:
+    """The features of a slide (n, d) as float32, in memory once. Raises SlideError for a damaged store."""
+    found = np.empty((rows.n, rows.feature_length), dtype=np.float32)
+    for start, part in feature_parts(rows):
+        found[start : start + len(part)] = part
+    return found
 
 
 def feature_parts(rows: FeatureRows) -> Iterator[tuple[int, NDArray[np.floating]]]:

@@ -99,6 +99,39 @@ def one_vector(file: h5py.File, folder: Path) -> None:
     file["features"], file["coords"] = VALUES[0], places(4)
 
 
+def whole_numbers(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords"] = VALUES.astype(np.int32), places(4)
+
+
+def complex_numbers(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords"] = VALUES.astype(np.complex64), places(4)
+
+
+def records(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords"] = np.zeros((4, 3), dtype=[("a", "f4"), ("b", "f4")]), places(4)
+
+
+def stacked(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords"] = VALUES[np.newaxis], places(4)
+
+
+def coords_as_text(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords"] = VALUES, np.array([[b"0", b"0"]] * 4)
+
+
+def coords_in_a_group(file: h5py.File, folder: Path) -> None:
+    file["features"], file["coords/x"] = VALUES, places(4)[:, 0]
+
+
+def no_square(file: h5py.File, folder: Path) -> None:
+    file["features/uni"], file["coords"] = VALUES, np.array([[0, 0, 75, 60, 0]] * 4, dtype=np.int32)
+
+
+def no_features_in_the_group(file: h5py.File, folder: Path) -> None:
+    file.create_group("features")
+    file["coords"] = np.array([[0, 0, 75, 75, 0]] * 4, dtype=np.int32)
+
+
 def strange_coords(file: h5py.File, folder: Path) -> None:
     file["features"], file["coords"] = VALUES, np.zeros((4, 7))
 
@@ -160,6 +193,14 @@ def anndata_in_space(file: h5py.File, folder: Path) -> None:
         (sideless_anndata, "has no side_l0"),
         (linking_anndata, "'side_l0' is a link"),
         (anndata_in_space, "float64 \\(4, 3\\), and not numbers in 2 columns"),
+        (whole_numbers, "int32 \\(4, 3\\), and not \\(tiles, values\\) of 16 to 64 bits"),
+        (complex_numbers, "complex64 \\(4, 3\\), and not"),
+        (records, "and not \\(tiles, values\\) of 16 to 64 bits"),
+        (stacked, "float32 \\(1, 4, 3\\), and not"),
+        (coords_as_text, "\\(4, 2\\), and not numbers in 2 columns"),
+        (coords_in_a_group, "its coords are a group, and not numbers in 2 columns"),
+        (no_square, "75 x 60 px of level 0, which is no square"),
+        (no_features_in_the_group, "its group features has nothing, and uni is asked for"),
         (strange_coords, "float64 \\(4, 7\\), and not numbers in 2 columns"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -84,6 +85,22 @@ def test_anndata_comes_back_exactly_whatever_the_side_of_a_tile(side_l0: float, 
     found, tiles = open_features(run.features(NAME, "S0")), read_tile_attributes(run.tiles("S0"))
     assert (found.xy == xy).all() and (found.values == VALUES).all()
     assert tiles is not None and tiles.plan.side_l0 == side_l0
+
+
+@pytest.mark.parametrize("dtype", [">f2", "<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("places_dtype", ["<i2", ">u4", "<i8", ">f4", "<f8"])
+def test_sets_beside_features_and_other_number_types_change_nothing(
+    dtype: str, places_dtype: str, run: RunDir, tmp_path: Path
+) -> None:
+    path = write_clam(tmp_path / "S0.h5", VALUES.astype(dtype), places(len(VALUES)).astype(places_dtype))
+    with h5py.File(path, "a") as file:
+        file["attention"], file["patient"] = np.zeros(3), b"P0"
+        packed = file["features"][:]
+        del file["features"]
+        file.create_dataset("features", data=packed, chunks=(4, 3), compression="gzip", shuffle=True)
+    made(run, source_of(path))
+    found = open_features(run.features(NAME, "S0"))
+    assert (found.values == VALUES).all() and (found.xy == places(len(VALUES))).all()
 
 
 NAN, LARGE = VALUES.astype(np.float32), VALUES.astype(np.float32)
