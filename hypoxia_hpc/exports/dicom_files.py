@@ -141,7 +141,7 @@ def _write_map(slide: SlideExport, plane: SlidePlane, grid: TileGrid, path: Path
         made = hd.pm.ParametricMap(
             pixel_array=pixels,
             contains_recognizable_visual_features=False,
-            real_world_value_mappings=[[_mapping(name, *between)] for name, between in ranges.items()],
+            real_world_value_mappings=[[_mapping(*one)] for one in enumerate(ranges.items(), 1)],
             voi_lut_transformations=[_window(name, *between) for name, between in ranges.items()],
             series_number=2,
             content_label="NUMBERS_OF_TILES",
@@ -159,14 +159,17 @@ def _range(values: Float64Array) -> tuple[float, float]:
     return (low, high) if low < 0 or high > 1 else (0.0, 1.0)
 
 
-def _mapping(name: str, low: float, high: float) -> hd.pm.RealWorldValueMapping:
+def _mapping(number: int, of: tuple[str, tuple[float, float]]) -> hd.pm.RealWorldValueMapping:
+    """Its label is short, and unique by the number."""
     import highdicom as hd
 
+    name, between = of
+
     return hd.pm.RealWorldValueMapping(
-        lut_label=_text(name)[:MOST_OF_A_LABEL],
+        lut_label=_text(f"{number}: {name}")[:MOST_OF_A_LABEL],
         lut_explanation=_text(name),
         unit=hd.sr.CodedConcept(*NO_UNIT),
-        value_range=(low, high),
+        value_range=between,
         slope=1.0,
         intercept=0.0,
     )

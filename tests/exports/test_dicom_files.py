@@ -16,6 +16,8 @@ from slides.dicom_places import corners_l0, placed
 from slides.dicom_series import generate_uid, image_of, rewritten, write_instance
 
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.exports import dicom_files
+from hypoxia_hpc.exports.dicom_files import FRAME
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import SlideExport
 from hypoxia_hpc.records import Slide
@@ -60,7 +62,11 @@ def written(name: str, slide: SlideExport, folder: Path) -> Path:
     return folder / file
 
 
-def test_each_segment_has_its_tiles_to_the_pixel(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("frame", [8, FRAME])
+def test_each_segment_has_its_tiles_to_the_pixel(
+    frame: int, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicom_files, "FRAME", frame)
     slide = export_of(file)
     made = hd.seg.segread(written("dicom-seg", slide, tmp_path))
     source = pydicom.dcmread(file.with_name("b.dcm"))
@@ -76,6 +82,8 @@ def test_each_segment_has_its_tiles_to_the_pixel(file: Path, tmp_path: Path) -> 
         rows, columns = np.nonzero(pixels)
         corners = corners_l0(made, source, columns, rows)
         assert (np.rint(corners) == slide.xy_l0[own]).all(), "in reading order"
+    n_frames = -(-made.TotalPixelMatrixRows // frame) * -(-made.TotalPixelMatrixColumns // frame)
+    assert made.NumberOfFrames == n_frames * len(expected)
     assert made.segmentation_type == hd.seg.SegmentationTypeValues.BINARY
 
 
@@ -93,26 +101,49 @@ def test_it_belongs_to_the_slides_study_and_frame_of_reference(file: Path, tmp_p
         assert [float(one) for one in spacing] == pytest.approx([SIDE * MM, SIDE * MM], rel=1e-9)
 
 
-def test_a_map_has_every_number_of_every_tile(file: Path, tmp_path: Path) -> None:
+def matrices_of(made: hd.Image) -> dict[str, np.ndarray]:
+    """The whole picture of each number, put together from its frames."""
+    found: dict[str, np.ndarray] = {}
+    for pixels, groups in zip(made.pixel_array, made.PerFrameFunctionalGroupsSequence, strict=True):
+        (mapping,), (place,) = groups.RealWorldValueMappingSequence, groups.PlanePositionSlideSequence
+        size = (made.TotalPixelMatrixRows, made.TotalPixelMatrixColumns)
+        whole = found.setdefault(mapping.LUTExplanation, np.full(size, -1.0))
+        row, column = place.RowPositionInTotalImagePixelMatrix - 1, place.ColumnPositionInTotalImagePixelMatrix - 1
+        part = whole[row : row + made.Rows, column : column + made.Columns]
+        part[:] = pixels[: part.shape[0], : part.shape[1]]
+    return found
+
+
+@pytest.mark.parametrize("frame", [8, FRAME])
+def test_a_map_has_every_number_of_every_tile(
+    frame: int, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicom_files, "FRAME", frame)
     slide = export_of(file)
     made = hd.imread(written("dicom-map", slide, tmp_path))
     source = pydicom.dcmread(file.with_name("b.dcm"))
     assert math.isnan(made.FloatPixelPaddingValue)
-    frames = made.pixel_array
-    names = []
-    for number, groups in enumerate(made.PerFrameFunctionalGroupsSequence):
-        (mapping,) = groups.RealWorldValueMappingSequence
-        names.append(mapping.LUTExplanation)
-        frame = frames[number][: made.TotalPixelMatrixRows, : made.TotalPixelMatrixColumns]
-        rows, columns = np.nonzero(~np.isnan(frame))
-        expected = slide.said[mapping.LUTExplanation].to_numpy()
+    found = matrices_of(made)
+    assert [*found] == ["tanh: probability", "tanh: attention"]
+    for name, pixels in found.items():
+        rows, columns = np.nonzero(~np.isnan(pixels))
+        expected = slide.said[name].to_numpy()
         known = ~np.isnan(expected)
-        corners = corners_l0(made, source, columns, rows)
-        assert (np.rint(corners) == slide.xy_l0[known]).all()
-        assert frame[rows, columns] == pytest.approx(expected[known], rel=1e-6)
-    assert names == ["tanh: probability", "tanh: attention"]
+        assert (np.rint(corners_l0(made, source, columns, rows)) == slide.xy_l0[known]).all()
+        assert pixels[rows, columns] == pytest.approx(expected[known], rel=1e-6)
     windows = made.SharedFunctionalGroupsSequence[0].FrameVOILUTSequence
     assert [one.WindowWidth for one in windows] == [1, pytest.approx(np.nanmax(slide.said["tanh: attention"]))]
+
+
+def test_long_names_that_begin_alike_are_kept_apart(file: Path, tmp_path: Path) -> None:
+    slide = export_of(file)
+    long = "attention over clusters: " + "x" * 60
+    said = pd.DataFrame({f"{long}{number}": slide.said["tanh: probability"] + number for number in range(3)})
+    made = hd.imread(written("dicom-map", export_of(file, said=said), tmp_path))
+    labels = [one.RealWorldValueMappingSequence[0].LUTLabel for one in made.PerFrameFunctionalGroupsSequence]
+    assert len(set(labels)) == 3
+    parts = made.pixel_array[:, : made.TotalPixelMatrixRows, : made.TotalPixelMatrixColumns]
+    assert np.floor(np.nanmin(parts, axis=(1, 2))).tolist() == [0, 1, 2]
 
 
 def test_a_level_in_parts_is_one_slide_and_all_parts_are_named(tmp_path: Path) -> None:
