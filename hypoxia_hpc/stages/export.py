@@ -31,12 +31,12 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.stores.attributes import tile_attributes
-from hypoxia_hpc.stores.commit import committed_file, sync_folders
+from hypoxia_hpc.stores.commit import LEFTOVER_NAME, committed_file, sync_folders
 from hypoxia_hpc.stores.features import FeatureRows
 from hypoxia_hpc.stores.tiles import open_tiles
 
 RECORD = "export.json"
-# Tables of predictions are read for this many slides at a time.
+# Tables of predictions are read for this many slides at a time, and what is written is recorded.
 SLIDES_AT_ONCE = 200
 
 
@@ -78,16 +78,19 @@ def export(
     left_out = [(one.slide.slide_id, _reason(one)) for one in states if one.status == "quarantined"]
     written: dict[str, Json] = {}
     why: dict[str, str] = {}
+    _keep_record(work, written)  # from here on a kill leaves a folder that the same command knows and goes on with
     try:
-        for slide_id, entry in _each_written(work, [one for one in states if one.status == "done"], progress, stop):
+        done = [one for one in states if one.status == "done"]
+        for number, (slide_id, entry) in enumerate(_each_written(work, done, progress, stop), start=1):
+            if number % SLIDES_AT_ONCE == 0:
+                _keep_record(work, written)
             if isinstance(entry, SlideError):
                 left_out.append((slide_id, entry.reason))
                 why.setdefault(entry.reason, str(entry))
             else:
                 written[slide_id] = entry
     finally:
-        if written:
-            _keep_record(work, written)
+        _keep_record(work, written)
     n_there = sum(work.before.get(slide_id) is entry for slide_id, entry in written.items())
     todo = tuple(one.slide.slide_id for one in states if one.status == "todo")
     return Exported(work.folder, len(written), n_there, tuple(left_out), todo, work.model, why)
@@ -137,8 +140,9 @@ def _format(name: str, survey: Survey) -> Format:
 
 
 def _slides_there(folder: Path, name: str) -> Json:
-    """What the record of an export says. Raises InputError for a folder with other files."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    """What the record of an export says; nothing of a folder that is empty but for what a kill has left. Raises
+    InputError for a folder with other files."""
+    if not folder.exists() or (folder.is_dir() and all(LEFTOVER_NAME.fullmatch(one.name) for one in folder.iterdir())):
         return {}
     try:
         record = read_json(folder / RECORD)

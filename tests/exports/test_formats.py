@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_clam(made: SlideExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with h5py.File(tmp_path / "h5_files/S1.h5") as file:
         assert (file["features"].dtype, file["coords"].dtype) == (np.float32, np.int32)
         assert (file["features"][:] == values_of(made)).all() and (file["coords"][:] == made.xy_l0).all()
+
+
+@pytest.mark.parametrize("name", ["clam", "trident", "atlaspatch", "stamp", "anndata"])
+def test_equal_content_gives_equal_bytes_at_another_time(
+    name: str, made: SlideExport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clam, "find_spec", lambda _: None)
+    files = written(name, made, tmp_path)
+    first = {file: (tmp_path / file).read_bytes() for file in files}
+    time.sleep(1.1)  # HDF5 counts seconds
+    written(name, made, tmp_path)
+    assert [file for file in files if (tmp_path / file).read_bytes() != first[file]] == []
 
 
 def test_trident(made: SlideExport, tmp_path: Path) -> None:
