@@ -280,7 +280,16 @@ def _validation(validated: Mapping[str, Any] | None) -> dict[str, Any]:
         "n_within": sum(one <= validated["tolerance"] for one in off),
         "tolerance": f"{validated['tolerance']:.0%}",
         "most_off": f"{max(off):.0%}",
+        "tiling": tiling_text(validated["tiling"]) if "tiling" in validated else "",
     }
+
+
+def tiling_text(found: Mapping[str, Any]) -> str:
+    """Real tiling, in a sentence."""
+    return (
+        f"Real tiling of {found['slides']} slides, by the rates of {found['known']} others: {found['measured']:.0f} s "
+        f"measured, {found['off']:+.0%} simulated."
+    )
 
 
 def assumptions() -> dict[str, Any]:

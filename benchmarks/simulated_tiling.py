@@ -29,9 +29,12 @@ from hypoxia_hpc.stages.init import init
 from live_cluster import Cluster as LiveCluster  # isort: skip - simulated_cluster says where it is
 
 KINDS = ("jpeg-20x", "jpeg-40x", "jpeg2000-20x")
-KNOWN, ASKED = 8, 24
+KNOWN, ASKED = 9, 48
 AT_ONCE, ELEMENTS, LONGEST = 2, 6, 1200.0
 SLURM = {"cpus": 1, "memory_gb": 1.0, "hours": 1e-6, "throttle": AT_ONCE, "most_elements": ELEMENTS}
+
+# Pixels of all these slides would fill a disk.
+SETTINGS = {"tile": {"pixels": "none"}, "extract": {"weights": "random"}, "site": {"slurm": SLURM}}
 
 
 def compared_tiling(live: LiveCluster, submit: float, free: float) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def compared_tiling(live: LiveCluster, submit: float, free: float) -> dict[str, 
     makes = _simulated(run, _pace(known), start_up, submit, free)
     return {
         "slides": ASKED,
+        "known": KNOWN,
         "start_up": round(start_up, 1),
         "seconds_of_first": round(first.seconds, 1),
         "measured": round(end - begin, 1),
@@ -73,11 +77,11 @@ def _tiled(live: LiveCluster, name: str, n: int) -> tuple[RunDir, Measured]:
 
 def _new_run(live: LiveCluster, folder: Path, n: int) -> RunDir:
     (folder / "slides").mkdir(parents=True)
-    files = [made(recipes(quick=True)[kind], slides_dir()) for kind in KINDS]
+    files = [made(recipes(quick=False)[kind], slides_dir()) for kind in KINDS]
     for number in range(n):
         shutil.copy(files[number % len(files)], folder / "slides" / f"S{number:02d}.svs")
     run = RunDir(folder / "run")
-    init(run, preset("hypoxia", {"site": {"slurm": SLURM}}), folder / "slides")
+    init(run, preset("hypoxia", SETTINGS), folder / "slides")
     own(live, folder)
     return run
 

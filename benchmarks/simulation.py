@@ -51,10 +51,19 @@ def locked(path: Path | None) -> Iterator[None]:
 
 
 def validate(only: list[str], lock: Path | None, *, tiling: bool) -> dict[str, Any]:
-    """Every set-up on the cluster: when its elements began and ended."""
+    """Every set-up on the cluster: when its elements began and ended. The cluster is left as it was, up or down."""
     if reason := why_not():
         sys.exit(f"no cluster can be brought up here: {reason}")
     was_up = is_up()
+    try:
+        return measured_chains(only, lock, tiling=tiling)
+    finally:
+        if not was_up:
+            with locked(lock):
+                control("down")
+
+
+def measured_chains(only: list[str], lock: Path | None, *, tiling: bool) -> dict[str, Any]:
     chosen = [one for one in SETUPS if not only or any(word in one.name for word in only)]
     found, loads = {}, {}
     for setup in (CALIBRATION, *chosen):
@@ -72,8 +81,6 @@ def validate(only: list[str], lock: Path | None, *, tiling: bool) -> dict[str, A
         with locked(lock):
             tiled = {"tiling": compared_tiling(bring_up(), known.submit, known.free)}
         print(tiled, flush=True)
-    if not was_up:
-        control("down")
     measurements = {name: {**asdict(one), "load_average": loads[name]} for name, one in found.items()}
     return {"machine": machine(), "measured": measurements, **tiled}
 
