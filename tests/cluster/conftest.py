@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chains import Scheduler, new_scheduler
-from image import cpu_image
+from image import image_of
 from live_cluster import Cluster, bring_up, control, is_up, why_not
 from live_passed import LivePassed
 
@@ -43,4 +43,4 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def scheduler(cluster: Cluster) -> Scheduler:
     """A cohort of which nothing is done, and the image of this checkout, for the user of the cluster."""
-    return new_scheduler(cluster, cpu_image(cluster))
+    return new_scheduler(cluster, image_of(cluster))

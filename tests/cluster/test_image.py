@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from image import CONTAINERS, cpu_image
+from image import CONTAINERS, image_of
 from live_cluster import Cluster
 
 import hypoxia_hpc
@@ -26,7 +26,7 @@ EXCHANGE_8_MB = (
 
 @pytest.fixture(scope="module")
 def image(cluster: Cluster) -> Path:
-    return cpu_image(cluster)
+    return image_of(cluster)
 
 
 def test_its_own_test_passes(cluster: Cluster, image: Path) -> None:
