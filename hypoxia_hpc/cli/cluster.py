@@ -144,7 +144,7 @@ def image(kind: str, folder: Path, base: str | None) -> int:
     \b
       cpu          TensorFlow on the CPU, 1 GB
       gpu          TensorFlow and CUDA, 4 GB
-      gpu-torch    PyTorch, timm and CUDA, 5 GB: foundation models and other networks of timm, with or without a GPU
+      gpu-torch    PyTorch, timm and CUDA, 4 GB: foundation models and other networks of timm, with or without a GPU
 
     It stands on Debian 12: from a container registry (docker), from a mirror of Debian's packages where no registry can
     be reached (debootstrap), or in an image that you have (FILE). What is built already is kept.

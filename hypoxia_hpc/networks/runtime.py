@@ -111,9 +111,10 @@ def needs_torch() -> str:
 def require_torch(torch_for: str) -> None:
     """Keras runs on PyTorch, or will. Raises what :func:`choose_backend` does, and MachineError where it was started on
     another backend."""
-    if not _torch_for:
+    if (name := backend_name()) != "torch" and "keras" not in sys.modules:
         prefer_torch(torch_for)
-    if (name := backend_name()) != "torch":
+        name = backend_name()
+    if name != "torch":
         raise MachineError(
             f"{torch_for} runs on PyTorch, and this Python has started Keras on {name}",
             remedy="start a new Python for it, with KERAS_BACKEND unset",

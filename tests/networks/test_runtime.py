@@ -53,6 +53,7 @@ def test_backend_is_chosen_without_importing_any() -> None:
 @pytest.fixture
 def before_keras(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delitem(sys.modules, "keras", raising=False)
+    monkeypatch.setattr(runtime, "_torch_for", "")
     return monkeypatch
 
 
