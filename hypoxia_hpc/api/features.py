@@ -71,7 +71,7 @@ def extract(
             or .safetensors file (give ``weights_sha256`` too), or "random".
         weights_folder: Folder of published weight files. Default: $HYPOXIA_HPC_WEIGHTS, else ~/.keras/models.
         **settings: Other entries of the [extract] table: ``weights_sha256``, ``seed`` (0), ``batch_size`` (32),
-            ``dtype`` ("float16"), ``precision`` ("float32"), ``xla`` (False).
+            ``dtype`` ("float16"), ``precision`` ("auto"), ``xla`` (False).
 
     Returns:
         Features, float16 by default, (n, d); d is 2,048 for inception_v3 and resnet50, 512 for vgg16.

@@ -45,6 +45,8 @@ def backbones(names: tuple[str, ...], as_json: bool) -> int:
         return 0
     say(table(HEADER, [_row(one) for one in found]))
     for one in found if names else []:
+        if one.checked:
+            say(f"{one.name}: compared with {'; '.join(one.checked)}")
         if one.unchecked:
             say(f"{one.name}: not confirmed by what could be read: {', '.join(one.unchecked)}")
     return 0

@@ -37,9 +37,10 @@ class ExtractTable(Table):
     seed: int = Field(0, ge=0, lt=2**63, description='seed of weights = "random"')
     batch_size: int = Field(32, ge=1, le=4096, description="tiles per step; the shape is fixed, the last batch padded")
     dtype: Literal["float16", "float32"] = Field("float16", description="stored type of the features")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32",
-        description='"bfloat16": matrix products in 16 bits; faster where the device has them, not the same bits',
+    precision: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto",
+        description='"auto": float32, and on a GPU what the makers of a foundation model run it in; "float16", '
+        '"bfloat16": matrix products in 16 bits, faster where the device has them, not the same bits',
     )
     xla: bool = Field(False, description="let XLA compile the network; changes the last bits of the features")
 

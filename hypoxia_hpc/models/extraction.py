@@ -16,6 +16,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.config.extract import IMPORTED
 from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.networks.backbones.precision import used_precision
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
 from hypoxia_hpc.records import ExtractWork, Float32Array, Json, Slide, Tiles, UInt8Array
@@ -102,7 +103,7 @@ class ExtractStage:
             {
                 **compute_record(),
                 **device.engine.record,
-                "precision": self.plan.precision,
+                "precision": used_precision(self.plan.precision),
                 "batch_size": extracted.batch_size,
                 "batch_size_asked": device.asked,
                 "tile_px": device.tile_px,

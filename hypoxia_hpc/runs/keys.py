@@ -20,6 +20,7 @@ from hypoxia_hpc.config import (
     TrainTable,
     stage_key,
 )
+from hypoxia_hpc.networks.backbones.precision import asked_precision
 from hypoxia_hpc.records import Json, Label, Slide
 from hypoxia_hpc.tiling.reference_digest import reference_digest
 from hypoxia_hpc.tiling.region_paths import regions_digest, regions_path
@@ -77,7 +78,7 @@ def tile_entries(table: TileTable) -> Json:
 def extract_spec(table: ExtractTable, tile_px: int, weights_digest: str) -> Json:
     """What makes features comparable: the [extract] table with the weights' digest in place of where they lie."""
     kept = table.keyed(exclude={"weights", "weights_sha256", "seed"})
-    return {**kept, "tile_px": tile_px, "weights_digest": weights_digest}
+    return {**kept, "precision": asked_precision(table), "tile_px": tile_px, "weights_digest": weights_digest}
 
 
 def extract_key(spec: Json, key_of_tiles: str) -> str:

@@ -13,16 +13,20 @@ from hypoxia_hpc.config import ExtractTable, RunConfig, SiteTable
 from hypoxia_hpc.errors import InputError, NotReadyError
 from hypoxia_hpc.machine.gpus import first_gpus, gpus_of_node, use_gpu
 from hypoxia_hpc.models.extraction import STAGE, ExtractStage
+from hypoxia_hpc.networks.backbones.memory import products_a_second, rate_in_words
 from hypoxia_hpc.networks.backbones.needed import torch_entry
 from hypoxia_hpc.networks.backbones.pathology.advice import advice_of
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
+from hypoxia_hpc.networks.backbones.precision import cpu_precision
 from hypoxia_hpc.networks.backbones.resolve import IMAGENET, BackboneBuilder, resolve_backbone
+from hypoxia_hpc.networks.backbones.timm_networks import products_a_tile
 from hypoxia_hpc.networks.inference.device import DevicePlan
 from hypoxia_hpc.networks.inference.openvino_engine import require_openvino
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
+from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.runs.state import refuse_imported
 from hypoxia_hpc.stores.attributes import read_feature_attributes
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
@@ -53,6 +57,7 @@ def extract(
     _note_random(work, config, progress)
     if advice := advice_of(config):
         progress.note(advice)
+    _note_rate(work, slides, config, progress)
     _note_replaced(work, slides, config.extract, progress)
     reads_slides = config.site.stage_slides and config.tile.pixels == "none"
     with staging(scratch_folder(config.site, run.root) if reads_slides else None) as scratch:
@@ -95,17 +100,17 @@ def device_plan(config: RunConfig, threads: int) -> tuple[DevicePlan, Json]:
     table = config.extract
     folder = Path(config.site.weights) if config.site.weights else None
     backbone = resolve_backbone(table, config.tile.tile_px, folder)
-    precision = "float32" if config.site.engine == "openvino" else backbone.precision
+    by_openvino = config.site.engine == "openvino"
     plan = DevicePlan(
-        BackboneBuilder(replace(backbone, precision=precision)),
+        BackboneBuilder(replace(backbone, precision="float32") if by_openvino else backbone),
         backbone.tile_px,
         table.batch_size,
-        table.precision,
+        cpu_precision(backbone.precision) if by_openvino else backbone.precision,
         table.xla,
         config.site.engine,
         threads,
         # OpenVINO is chosen for the CPU.
-        needs_given_gpu=config.site.engine == "keras" and config.site.gpus != 0,
+        needs_given_gpu=not by_openvino and config.site.gpus != 0,
         torch_for=torch_entry(config),
     )
     return plan, extract_spec(table, backbone.tile_px, backbone.weights_digest)
@@ -117,6 +122,18 @@ def _note_random(work: ExtractStage, config: RunConfig, progress: Progress) -> N
             f"{config.extract.backbone}: RANDOM weights (seed {config.extract.seed}), not a trained network. "
             "Fit for a demo or a test, not for results."
         )
+
+
+def _note_rate(work: ExtractStage, slides: Sequence[Slide], config: RunConfig, progress: Progress) -> None:
+    """Of a foundation model without a GPU, before hours go by; of the tiles that are still to do."""
+    model = MODELS.get(config.extract.backbone)
+    if model is None or gpus_of_node(os.environ):
+        return
+    tiled = (read_receipt(work.run.receipts("tile"), one.slide_id) for one in slides if not work.target(one).exists())
+    n_tiles = sum(one.rows for one in tiled if one is not None)
+    a_tile = products_a_tile(model.network)
+    if n_tiles and a_tile is not None:
+        progress.note(rate_in_words(config.extract.backbone, a_tile, products_a_second(), n_tiles))
 
 
 def _note_replaced(work: ExtractStage, slides: Sequence[Slide], table: ExtractTable, progress: Progress) -> None:

@@ -27,8 +27,10 @@ class Listed:
     licence: str
     gate: str
     repository: str
+    file: str
     paper: str
     unchecked: tuple[str, ...]
+    checked: tuple[str, ...]
     weights: str
     weights_here: bool
 
@@ -51,8 +53,10 @@ def _foundation(folder: Path) -> list[Listed]:
             one.licence,
             one.gate,
             one.repository,
+            one.file,
             one.paper,
             one.unchecked,
+            one.checked,
             str(fetched_path(name, folder)),
             fetched_path(name, folder).is_file(),
         )
@@ -73,6 +77,8 @@ def _own(folder: Path) -> list[Listed]:
             "",
             "",
             "",
+            "",
+            (),
             (),
             str(folder / one.known.name) if one.known else "",
             one.known is not None and has_file(name, one.known, folder),

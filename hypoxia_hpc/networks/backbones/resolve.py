@@ -19,6 +19,7 @@ from hypoxia_hpc.errors import HypoxiaError, InputError
 from hypoxia_hpc.networks.backbones import applications, efficientnet_lite, timm_networks
 from hypoxia_hpc.networks.backbones.fetched import fetched_file
 from hypoxia_hpc.networks.backbones.pathology.registry import MODELS, refuse_not_built
+from hypoxia_hpc.networks.backbones.precision import asked_precision, used_precision
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess
 from hypoxia_hpc.networks.backbones.registry import (
     Network,
@@ -42,7 +43,7 @@ MOST_IMPORTED = 2560
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """Which network, for which tiles, with which weights, at which precision.
+    """Which network, for which tiles, with which weights, at which precision (as `precision.asked_precision` has it).
 
     ``weights_digest`` is the SHA-256 (hex) of the file at ``weights_path``, or ``random:<rule>:<seed>`` where there is
     none. ``published``: the file is the one that the network's makers publish.
@@ -131,7 +132,9 @@ def resolve_backbone(table: ExtractTable, tile_px: int, weights_dir: Path | None
         path, digest, published = found.path, found.sha256, found.published
     if network.rule != 1:
         digest = f"{digest}:rule-{network.rule}"
-    return Backbone(table.backbone, tile_px, length, digest, path, table.seed, table.precision, table.xla, published)
+    return Backbone(
+        table.backbone, tile_px, length, digest, path, table.seed, asked_precision(table), table.xla, published
+    )
 
 
 def known_file(table: ExtractTable, network: Network | TimmNetwork, weights_dir: Path | None) -> KnownFile | None:
@@ -179,7 +182,7 @@ def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
     """
     keras = start_keras()
     network = find_network(backbone.name)
-    with _precision(keras, backbone.precision):
+    with _precision(keras, used_precision(backbone.precision)):
         inner = network.build(backbone.tile_px)
     if tuple(inner.output_shape) != (None, backbone.feature_length):
         raise InputError(
@@ -199,7 +202,7 @@ def build_inner(backbone: Backbone) -> tuple[keras.Model, Preprocess]:
 @contextmanager
 def _precision(keras: Any, precision: str) -> Iterator[None]:
     """Layers made here compute in that precision; their weights are float32 always."""
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
     try:
         yield
     finally:

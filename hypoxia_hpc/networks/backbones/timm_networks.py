@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.machine.memory import free_memory
 from hypoxia_hpc.networks.backbones.hub_keys import HubKeys
 from hypoxia_hpc.networks.backbones.loading import read_tensors
+from hypoxia_hpc.networks.backbones.memory import COPIES_ON_HOST, require_room
+from hypoxia_hpc.networks.backbones.positions import on_grid, with_grid_of
 from hypoxia_hpc.networks.backbones.preprocessing import Preprocess, standardised, unchanged
 from hypoxia_hpc.networks.backbones.registry import unfit_tiles
 from hypoxia_hpc.networks.backbones.seen import Channels, Seen
@@ -97,9 +100,11 @@ class TimmNetwork:
         return shape[1]
 
     def build(self, tile_px: int) -> keras.Model:
-        """Preprocessed pixels float32 (b, tile_px, tile_px, 3) -> float32 (b, d), at the precision of Keras' policy."""
+        """Preprocessed pixels float32 (b, tile_px, tile_px, 3) -> float32 (b, d), at the precision of Keras' policy.
+        Raises MachineError where there is no memory for it."""
         import keras
 
+        _require_room(self)
         module = _features_module(self, _create(self), keras.config.dtype_policy().compute_dtype)
         length = _shape_of_features(self, tile_px)[1]
         layer = keras.layers.TorchModuleWrapper(module, name="timm", output_shape=(None, length), dtype="float32")
@@ -129,11 +134,13 @@ class TimmNetwork:
         module = _module_of(model)
         shapes = {one: tuple(tensor.shape) for one, tensor in module.state_dict().items()}
         unused = [one for one in shapes if one.endswith(UNUSED)]
-        named = self.keys.shapes(shapes) if self.keys else shapes
+        named = with_grid_of(path, self.keys.shapes(shapes) if self.keys else shapes)
         may_have = (*_classifiers(self), *(self.keys.ignored if self.keys else ()))
         tensors = read_tensors(path, named, name, may_lack=unused, may_have=may_have, remedy=_remedy(self))
         if self.keys:
             tensors = self.keys.tensors(shapes, tensors)
+        # As transformers and timm do, each with files of its own.
+        tensors = on_grid(tensors, shapes, antialias=self.keys is None)
         found = {one: torch.from_numpy(values) for one, values in tensors.items()}
         module.load_state_dict(found, strict=False)
 
@@ -152,6 +159,27 @@ def _require_timm(network: TimmNetwork) -> None:
             remedy="pip install 'hypoxia-hpc[torch,timm]', or use the image of hypoxia-hpc image gpu-torch",
         )
     require_torch(network.title)
+
+
+def _require_room(network: TimmNetwork) -> None:
+    """Raises MachineError where the memory of the host, which loads it, or of the GPU is too small."""
+    import torch
+
+    n = sum(one.numel() for one in _outline(network).parameters())
+    require_room(network.title, n, free_memory(), COPIES_ON_HOST, "of this machine")
+    if torch.cuda.is_available():
+        require_room(network.title, n, torch.cuda.mem_get_info()[0], 1, "of the GPU")
+
+
+def products_a_tile(network: TimmNetwork) -> float | None:
+    """Multiply-adds of a vision transformer for a tile that it sees at ``seen.px``: each weight of its blocks once a
+    token, and each token with each other one. None for other networks."""
+    outline = _outline(network)
+    if not network.seen or not hasattr(outline, "blocks") or not hasattr(outline, "patch_embed"):
+        return None
+    n_tokens = (network.seen.px // outline.patch_embed.patch_size[0]) ** 2 + outline.num_prefix_tokens
+    weights = sum(one.numel() for one in outline.blocks.parameters())
+    return float(n_tokens * (weights + 2 * n_tokens * outline.embed_dim * len(outline.blocks)))
 
 
 def _create(network: TimmNetwork) -> torch.nn.Module:
@@ -227,9 +255,11 @@ def _module_of(model: keras.Model) -> Any:
 
 
 def _features_module(made: TimmNetwork, network: torch.nn.Module, compute_dtype: str) -> torch.nn.Module:
-    """Pixels with their channels last, as Keras has them -> features in float32. At bfloat16 PyTorch's autocast decides
-    what is computed in which precision; the weights stay float32."""
+    """Pixels with their channels last, as Keras has them -> features in float32. At float16 and bfloat16 PyTorch's
+    autocast decides what is computed in which precision, as these models' makers have it; weights stay float32."""
     import torch
+
+    in_16_bits = torch.float16 if compute_dtype == "float16" else torch.bfloat16
 
     class Features(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -237,10 +267,10 @@ def _features_module(made: TimmNetwork, network: torch.nn.Module, compute_dtype:
             self.network = network
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            halved = compute_dtype == "bfloat16"
+            halved = compute_dtype != "float32"
             first = pixels.permute(0, 3, 1, 2)
             seen = made.seen.of(first) if made.seen else first
-            with torch.autocast(pixels.device.type, torch.bfloat16, enabled=halved):
+            with torch.autocast(pixels.device.type, in_16_bits, enabled=halved):
                 features = _features(made, self.network, seen)
             return features.float()
 

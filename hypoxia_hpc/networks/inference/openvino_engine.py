@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Two batches at a time, each on half of the threads: fewer threads wait for each other at the end of every layer.
 STREAMS = 2
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
 def require_openvino() -> None:

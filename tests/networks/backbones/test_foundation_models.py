@@ -222,3 +222,38 @@ def test_the_file_of_its_name_is_taken_by_the_hash_beside_it(tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-4] + b"else")
     with pytest.raises(NotReadyError, match="is not the file expected"):
         resolve_backbone(ExtractTable(backbone="kaiko-s16"), 224, tmp_path)
+
+
+@on_pytorch
+@pytest.mark.parametrize("name", ["uni", "midnight-12k", "hibou-b"])
+def test_positions_of_another_grid_are_resized(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As timm does it with its files, and transformers with its own: without antialiasing there."""
+    import torch
+    from safetensors.torch import save_file
+    from timm.layers import resample_abs_pos_embed
+
+    model = shallow(MODELS[name])
+    monkeypatch.setitem(MODELS, name, model)
+    keys, places = model.network.keys, 0 if name == "hibou-b" else 1
+    tensors = dict(_create(model.network).state_dict())
+    larger = 0.1 * torch.randn(1, 37 * 37 + places, 48)
+    tensors["pos_embed"] = larger
+    save_file(hub_tensors(keys, tensors) if keys else tensors, tmp_path / "model.safetensors")
+    built = build_backbone(resolve_backbone(table_for(tmp_path / "model.safetensors", name), 224, None))
+    found = built.get_layer("timm_network").get_layer("timm").module.network.state_dict()["pos_embed"]
+    side = 14 if name == "uni" else 16
+    expected = resample_abs_pos_embed(larger, (side, side), num_prefix_tokens=places, antialias=keys is None)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-6)
+
+
+@on_pytorch
+def test_positions_of_no_grid_are_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    shapes = {one: tensor.shape for one, tensor in _outline(MODELS["kaiko-s16"].network).state_dict().items()}
+    tensors = {one: torch.zeros(shape) for one, shape in shapes.items()} | {"pos_embed": torch.zeros(1, 200, 384)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="does not hold the weights") as caught:
+        build_backbone(resolve_backbone(table_for(tmp_path / "model.safetensors", "kaiko-s16"), 224, None))
+    assert caught.value.offending == ("pos_embed has the shape (1, 200, 384), not (1, 197, 384)",)

@@ -16,9 +16,14 @@ from weight_files import random_table, some_tiles, table_for
 
 from hypoxia_hpc.config import ExtractTable
 from hypoxia_hpc.errors import InputError, MachineError
+from hypoxia_hpc.networks.backbones import precision, timm_networks
+from hypoxia_hpc.networks.backbones.memory import products_a_second, rate_in_words, require_room
+from hypoxia_hpc.networks.backbones.pathology.registry import MODELS
+from hypoxia_hpc.networks.backbones.precision import asked_precision
 from hypoxia_hpc.networks.backbones.resolve import build_backbone, build_inner, resolve_backbone
-from hypoxia_hpc.networks.backbones.timm_networks import timm_network
+from hypoxia_hpc.networks.backbones.timm_networks import products_a_tile, timm_network
 from hypoxia_hpc.networks.runtime import backend_name
+from hypoxia_hpc.runs.keys import extract_spec
 
 HAS_TIMM = importlib.util.find_spec("timm") is not None
 on_pytorch = pytest.mark.skipif(not HAS_TIMM or backend_name() != "torch", reason="needs timm, and Keras on PyTorch")
@@ -79,19 +84,19 @@ def features_by_timm(network: Any, tiles: np.ndarray) -> np.ndarray:
 
 
 @on_pytorch
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_features_are_those_of_timm(precision: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+def test_features_are_those_of_timm(kind: str, tmp_path: Path) -> None:
     network = created("resnet18")  # with its classifier, as it is published
     save(network, tmp_path / "resnet18.safetensors")
-    table = table_for(tmp_path / "resnet18.safetensors", "timm:resnet18").model_copy(update={"precision": precision})
+    table = table_for(tmp_path / "resnet18.safetensors", "timm:resnet18").model_copy(update={"precision": kind})
     backbone = resolve_backbone(table, PX, None)
     assert backbone.feature_length == 512
     features = build_backbone(backbone).predict_on_batch(some_tiles(3, PX))
     expected = features_by_timm(network, some_tiles(3, PX))
     assert features.dtype == np.float32
-    near = 1e-4 if precision == "float32" else 0.03
+    near = 1e-4 if kind == "float32" else 0.03
     np.testing.assert_allclose(features, expected, atol=near * np.abs(expected).max())
-    assert (np.abs(features - expected).max() > 1e-6 * np.abs(expected).max()) == (precision == "bfloat16")
+    assert (np.abs(features - expected).max() > 1e-6 * np.abs(expected).max()) == (kind != "float32")
 
 
 @on_pytorch
@@ -192,3 +197,67 @@ def test_settings_of_ones_own_stand_before_those_of_timm() -> None:
 
         found = network.preprocess(keras, keras.ops.convert_to_tensor(some_tiles(1, 4)))
         np.testing.assert_allclose(keras.ops.convert_to_numpy(found), some_tiles(1, 4) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "asked", "keyed"),
+    [
+        ("resnet50", "auto", "float32"),
+        ("phikon", "auto", "float32"),
+        ("timm:resnet18", "auto", "float32"),
+        ("imported:uni", "auto", "float32"),
+        ("uni", "auto", "auto:float16"),
+        ("uni2-h", "auto", "auto:bfloat16"),
+        ("uni2-h", "float16", "float16"),
+    ],
+)
+def test_keys_have_the_precision_that_was_asked_for(backbone: str, asked: Any, keyed: str) -> None:
+    table = ExtractTable(backbone=backbone, precision=asked)
+    assert asked_precision(table) == keyed == extract_spec(table, 224, "")["precision"]
+
+
+def test_16_bits_of_the_makers_are_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gpus, used in (([], "float32"), (["H200"], "float16")):
+        monkeypatch.setattr(precision, "gpu_names", lambda gpus=gpus: gpus)
+        assert precision.used_precision("auto:float16") == used
+        assert precision.used_precision("bfloat16") == "bfloat16"
+    assert precision.cpu_precision("auto:float16") == "float32" and precision.cpu_precision("float16") == "float16"
+
+
+def test_too_little_memory_is_said_before_a_network_is_built() -> None:
+    require_room("uni2-h", 681_000_000, 6 * 10**9, 2, "of this machine")
+    with pytest.raises(MachineError, match=r"681 million weights and needs 5\.4 GB .* 2\.0 GB of this"):
+        require_room("uni2-h", 681_000_000, 2 * 10**9, 2, "of this machine")
+
+
+def test_a_rate_is_said_with_the_time_it_means() -> None:
+    said = rate_in_words("uni2-h", 2e11, 1.5e11, 12_000)
+    assert "about 0.45 tiles a second, so 12,000 tiles take 7.4 h" in said
+    assert "take 1 min" in rate_in_words("kaiko-s16", 5e9, 1.5e12, 12_000)
+    assert 1e8 < products_a_second() < 1e14
+
+
+@on_pytorch
+def test_a_network_larger_than_memory_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = resolve_backbone(random_table("gigapath"), 224, None)
+    monkeypatch.setattr(timm_networks, "free_memory", lambda: 10**9)
+    with pytest.raises(MachineError, match=r"gigapath has 1,13\d million weights and needs 9\.1 GB"):
+        build_backbone(backbone)
+
+
+@on_pytorch
+def test_a_tile_costs_what_the_papers_say() -> None:
+    """timm counts 4.6 billion multiply-adds of ViT-S/16 at 224 px, 17.6 of ViT-B/16, 61.6 of ViT-L/16."""
+    for name, billions in (("kaiko-s16", 4.6), ("kaiko-b16", 17.6), ("uni", 61.6)):
+        assert products_a_tile(MODELS[name].network) == pytest.approx(1e9 * billions, rel=0.03)
+    assert products_a_tile(timm_network("resnet18")) is None
+
+
+@on_pytorch
+def test_attention_is_fused_though_operations_are_deterministic() -> None:
+    from torch.profiler import profile
+
+    model = build_backbone(resolve_backbone(random_table("kaiko-s16"), 224, None))
+    with profile() as seen:
+        model.predict_on_batch(some_tiles(1, 224))
+    assert any("scaled_dot_product" in one.key for one in seen.key_averages())

@@ -8,6 +8,8 @@ from hypoxia_hpc.networks.backbones.timm_networks import TimmNetwork, Tokens
 
 SEEN = Seen((0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517))
 
+RESIZING = "interpolation, of tiles that are not of 224 px (public code has both)"
+
 
 def _giant(called: str) -> TimmNetwork:
     return network(
@@ -46,7 +48,7 @@ def _of_mini(made: TimmNetwork, feature_length: int) -> FoundationModel:
         file="pytorch_model.bin",
         paper="Filiot et al. 2025, arXiv:2501.16239",
         precision="float16",
-        unchecked=("licence",),
+        unchecked=(RESIZING, "file"),
     )
 
 
@@ -60,7 +62,7 @@ MODELS = (
         file="pytorch_model.bin",
         paper="Saillard et al. 2024, github.com/bioptimus/releases",
         precision="float16",
-        unchecked=("file",),
+        unchecked=(RESIZING, "file"),
     ),
     FoundationModel(
         _giant("h-optimus-1"),
@@ -70,7 +72,7 @@ MODELS = (
         repository="bioptimus/H-optimus-1",
         paper="Bioptimus 2025, huggingface.co/bioptimus/H-optimus-1",
         precision="float16",
-        unchecked=("licence", "file"),
+        unchecked=(RESIZING, "file"),
     ),
     _of_mini(_mini("h0-mini", "pooled"), 768),
     _of_mini(_mini("h0-mini-mean", "class and mean"), 1536),

@@ -34,7 +34,7 @@ MODELS = (
         gate=OPEN,
         repository="histai/hibou-b",
         paper=PAPER,
-        unchecked=("licence", "names in the file"),
+        unchecked=("gate", "names in the file"),
     ),
     FoundationModel(
         _hibou("hibou-l", "vit_large_patch14_reg4_dinov2", 2 * 2736 / 1024),
@@ -43,6 +43,6 @@ MODELS = (
         gate=GATED,
         repository="histai/hibou-L",
         paper=PAPER,
-        unchecked=("licence", "names in the file"),
+        unchecked=("gate", "names in the file"),
     ),
 )

@@ -10,13 +10,14 @@ from hypoxia_hpc.networks.backbones.seen import Seen
 from hypoxia_hpc.networks.backbones.timm_networks import Tokens
 
 HALF = (0.5, 0.5, 0.5)
-SEEN, SEEN_BILINEAR = Seen(HALF, HALF), Seen(HALF, HALF, interpolation="bilinear")
+# Of Midnight, too: Resize(224) is bilinear where nothing else is said, and its page says nothing else.
+SEEN = Seen(HALF, HALF, interpolation="bilinear")
 PAPER = "kaiko.ai 2024, arXiv:2404.15217"
 
 
 def _sized(called: str, architecture: str, feature_length: int, **arguments: Any) -> FoundationModel:
     return FoundationModel(
-        network(called, architecture, seen=SEEN_BILINEAR, dynamic_img_size=True, **arguments),
+        network(called, architecture, seen=SEEN, dynamic_img_size=True, **arguments),
         feature_length=feature_length,
         licence="other, see the page",
         gate=OPEN,
@@ -36,7 +37,7 @@ def _midnight(called: str, tokens: Tokens, feature_length: int) -> FoundationMod
         repository="kaiko-ai/midnight",
         paper="Karasikov et al. 2025, arXiv:2504.05186",
         precision="float16",
-        unchecked=("positions in the file are those of 224 px",),
+        unchecked=("side of the tiles whose positions the file has (others than 224 px are resized)",),
     )
 
 

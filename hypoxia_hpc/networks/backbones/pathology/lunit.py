@@ -14,6 +14,6 @@ MODELS = (
         gate=OPEN,
         repository="1aurent/vit_small_patch8_224.lunit_dino",
         paper="Kang et al. 2023, arXiv:2212.04690",
-        unchecked=("licence", "interpolation"),
+        unchecked=("interpolation",),
     ),
 )

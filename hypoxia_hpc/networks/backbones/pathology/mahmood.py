@@ -25,7 +25,6 @@ MODELS = (
         paper=PAPER,
         tile_px=256,
         precision="float16",
-        unchecked=("licence",),
     ),
     FoundationModel(
         network(
@@ -53,6 +52,5 @@ MODELS = (
         paper=PAPER,
         tile_px=256,
         precision="bfloat16",
-        unchecked=("licence",),
     ),
 )

@@ -18,7 +18,7 @@ MODELS = (
         gate=OPEN,
         repository="owkin/phikon",
         paper="Filiot et al. 2023, doi:10.1101/2023.07.21.23292757",
-        unchecked=("licence", "norm_eps"),
+        unchecked=("norm_eps",),
     ),
     FoundationModel(
         network("phikon-v2", "vit_large_patch16_224", seen=BILINEAR, keys=DINOV2, init_values=1e-5),
@@ -27,6 +27,6 @@ MODELS = (
         gate=OPEN,
         repository="owkin/phikon-v2",
         paper="Filiot et al. 2024, arXiv:2409.09173",
-        unchecked=("licence", "interpolation"),
+        unchecked=("interpolation",),
     ),
 )

@@ -34,7 +34,6 @@ MODELS = (
         file="pytorch_model.bin",
         paper="Vorontsov et al. 2024, doi:10.1038/s41591-024-03141-0",
         precision="float16",
-        unchecked=("licence",),
     ),
     FoundationModel(
         _virchow("virchow2", reg_tokens=4),
@@ -44,6 +43,6 @@ MODELS = (
         repository="paige-ai/Virchow2",
         paper="Zimmermann et al. 2024, arXiv:2408.00738",
         precision="float16",
-        unchecked=("licence", "file"),
+        unchecked=("file",),
     ),
 )

@@ -14,6 +14,10 @@ from hypoxia_hpc.networks.backbones.weights import SAFETENSORS
 IMAGENET = Seen(IMAGENET_MEAN, IMAGENET_SD)
 OPEN = "open to all"
 GATED = "gated: log in at the hub, agree to the terms on the model's page, wait until the makers let you in"
+# Public code that loads these models: architecture, arguments, tokens, resizing, mean and deviation, precision; the
+# licences that it names.
+ENCODERS = "github.com/mahmoodlab/TRIDENT, trident/patch_encoder_models/load.py"
+LICENCES = "github.com/rendeirolab/lazyslide-models, src/lazyslide_models/vision"
 MEAN = "-mean"
 NON_COMMERCIAL = "CC-BY-NC-ND-4.0"
 
@@ -22,7 +26,7 @@ NON_COMMERCIAL = "CC-BY-NC-ND-4.0"
 class FoundationModel:
     """A network with its record. ``feature_length`` values a tile; ``mpp`` µm/px and ``tile_px`` of the tiles that its
     makers recommend; ``precision`` as they run it. ``repository`` and ``file`` are those of the hub. ``unchecked``:
-    what no public code or page that could be read confirms."""
+    what no public code or page that could be read confirms, ``checked``: where the rest was read."""
 
     network: TimmNetwork
     feature_length: int
@@ -35,6 +39,7 @@ class FoundationModel:
     tile_px: int = 224
     precision: str = "float32"
     unchecked: tuple[str, ...] = ()
+    checked: tuple[str, ...] = (ENCODERS, LICENCES)
 
     @property
     def name(self) -> str:
