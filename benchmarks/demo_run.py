@@ -56,7 +56,7 @@ def _prepare(run: Path, slides: Path, patients: Path, precision: str, tiled: Pat
         stop=threading.Event(),
     )
     text = (run / "run.toml").read_text()
-    (run / "run.toml").write_text(re.sub(r'(?m)^precision = "float32"', f'precision = "{precision}"', text, count=1))
+    (run / "run.toml").write_text(re.sub(r'(?m)^precision = "\w+"', f'precision = "{precision}"', text, count=1))
     if (tiled / "tiles").is_dir() and tiled != run:
         for part in ("tiles", "receipts/tile"):
             shutil.copytree(tiled / part, run / part)
