@@ -54,6 +54,7 @@ OTHERS = {
     "networks.backbones.hdf5_weights": "after `refuse_unfit`",
     "networks.backbones.weights": "`refuse_unfit`: HDF5 and safetensors know the end of a file",
     "networks.backbones.loading": "after `refuse_unfit`",
+    "networks.backbones.positions": "after `refuse_unfit`",
     "networks.backbones.hub": "writes alone, and asks a server",
     "workers.messages": "text from another rank",
     "models.reference": "bytes that were read",
