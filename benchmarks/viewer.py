@@ -1,15 +1,17 @@
 """Tiles a second and latencies of `view`, and its memory: python benchmarks/viewer.py
 
 A slide of 30,720 px, its native levels, eight clients with a connection each in another process of the same machine.
-Beside it OpenSlide's DeepZoomGenerator behind the same server, with the tile size of the file and the JPEG quality of
-OpenSlide's own example. Then the memory of a viewer in which 50 slides were opened in turn, of a folder and of a run
-with overlays.
+Beside it OpenSlide's DeepZoomGenerator and, where it is installed, large_image, behind the same server, with the tile
+size of the file and the JPEG quality of OpenSlide's own example. large_image keeps no tiles it has made: each is asked
+for once, and again in the next round. Then the memory of a viewer in which 50 slides were opened in turn, of a folder
+and of a run with overlays.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import io
 import itertools
 import json
@@ -18,8 +20,8 @@ import statistics
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +30,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from figures import Bench, Figure, Report, run_sections
 from maps import COLUMNS, ROWS, made_run
+from PIL import Image
 
 from hypoxia_hpc.bench.slides import made, recipes, slides_dir
 from hypoxia_hpc.viewer.access import Access
@@ -41,7 +44,9 @@ from hypoxia_hpc.viewer.serving import shown_at
 CLIENTS, TILES, QUICK_TILES, SLIDES = 8, 4000, 400, 50
 NATIVE_PX, PEER_QUALITY = 240, 75
 LEAST_TILES, MOST_MEDIAN, MOST_P95, MOST_MB, LEAST_RATIO = 500, 0.021, 0.060, 300, 3
-KEY = "0" * 16  # of the peer's slide
+KEY = "0" * 16  # of a peer's slide
+# A peer decodes and encodes once more, so that its pixels are near ours and not the same.
+CHECKED, MOST_DIFFERENCE = 50, 4.0
 
 
 def native_tiles(sizes: tuple[tuple[int, int], ...], n: int) -> list[Place]:
@@ -73,21 +78,42 @@ def serve_ours(path: Path, ready: Connection) -> None:
     serve(viewer.respond, ready, [slide.key for slide in shown.slides])
 
 
-def serve_peer(path: Path, ready: Connection) -> None:
+def serve_deep_zoom(path: Path, ready: Connection) -> None:
     import openslide
     from openslide.deepzoom import DeepZoomGenerator
 
     generator = DeepZoomGenerator(openslide.OpenSlide(path), tile_size=NATIVE_PX, overlap=0)
 
+    def tile(place: Place) -> bytes:
+        written = io.BytesIO()
+        generator.get_tile(place.level, place[1:]).save(written, "JPEG", quality=PEER_QUALITY)
+        return written.getvalue()
+
+    serve(only_tiles(tile), ready, [KEY])
+
+
+def serve_large_image(path: Path, ready: Connection) -> None:
+    import large_image_source_openslide
+
+    source = large_image_source_openslide.open(str(path), encoding="JPEG", jpegQuality=PEER_QUALITY, noCache=True)
+    if source.tileWidth != NATIVE_PX:
+        raise RuntimeError(f"large_image has tiles of {source.tileWidth} px, the file of {NATIVE_PX}")
+    last = DeepZoom((source.sizeX, source.sizeY), NATIVE_PX).last
+
+    def tile(place: Place) -> bytes:
+        return bytes(source.getTile(place.column, place.row, source.levels - 1 - (last - place.level)))
+
+    serve(only_tiles(tile), ready, [KEY])
+
+
+def only_tiles(tile: Callable[[Place], bytes]) -> Callable[[Request], Answer]:
     def respond(request: Request) -> Answer:
         route = route_of(request.path)
         if route is None or route.kind != "tile":
             return plain_answer(HTTPStatus.NOT_FOUND)
-        written = io.BytesIO()
-        generator.get_tile(route.place.level, route.place[1:]).save(written, "JPEG", quality=PEER_QUALITY)
-        return Answer(HTTPStatus.OK, written.getvalue(), "image/jpeg")
+        return Answer(HTTPStatus.OK, tile(route.place), "image/jpeg")
 
-    serve(respond, ready, [KEY])
+    return respond
 
 
 def serve(respond, ready: Connection, keys: list[str]) -> None:  # type: ignore[no-untyped-def]
@@ -143,12 +169,14 @@ def asked(port: int, paths: list[str]) -> tuple[float, list[float]]:
 
 def rates(bench: Bench) -> None:
     path = made(recipes(quick=bench.quick)["jpeg-20x"], bench.folder)
-    sizes = level_sizes(path)
-    tiles = native_tiles(sizes, QUICK_TILES if bench.quick else TILES)
+    tiles = native_tiles(level_sizes(path), QUICK_TILES if bench.quick else TILES)
     best: dict[str, tuple[float, list[float]]] = {}
-    with server(serve_ours, path) as ours, server(serve_peer, path) as peer:
-        for _ in range(bench.rounds):  # in turn, so that both meet the same machine
-            for name, (port, _, keys) in (("view", ours), ("DeepZoomGenerator", peer)):
+    with ExitStack() as running:
+        servers = {name: running.enter_context(server(target, path)) for name, target in served(bench).items()}
+        for name, (port, _, keys) in servers.items():
+            bench.report.say(f"{name}: {shown_alike(servers['view'], (port, keys[0]), name, tiles)}")
+        for _ in range(bench.rounds):  # in turn, so that all meet the same machine
+            for name, (port, _, keys) in servers.items():
                 found = asked(port, [path_of(keys[0], place) for place in tiles])
                 best[name] = max(best.get(name, (0.0, [])), found)
     for name, (rate, seconds) in best.items():
@@ -159,8 +187,35 @@ def rates(bench: Bench) -> None:
             Figure(f"{name}: median", statistics.median(seconds), "ms", MOST_MEDIAN if is_ours else None, at_most=True),
             Figure(f"{name}: 95 of 100 within", p95, "ms", MOST_P95 if is_ours else None, at_most=True),
         )
-    ratio = best["view"][0] / best["DeepZoomGenerator"][0]
-    bench.report.add(Figure("view against DeepZoomGenerator", ratio, "x", LEAST_RATIO))
+    for name in [name for name in best if name != "view"]:
+        bench.report.add(Figure(f"view against {name}", best["view"][0] / best[name][0], "x", LEAST_RATIO))
+
+
+def served(bench: Bench) -> dict[str, Callable[[Path, Connection], None]]:
+    """Servers by name, ours first; large_image where it is installed."""
+    servers = {"view": serve_ours, "DeepZoomGenerator": serve_deep_zoom}
+    if importlib.util.find_spec("large_image_source_openslide") is None:
+        bench.report.say("large_image is not installed: pip install large-image-source-openslide")
+        return servers
+    return {**servers, "large_image": serve_large_image}
+
+
+def shown_alike(ours: tuple[int, int, list[str]], peer: tuple[int, str], name: str, tiles: list[Place]) -> str:
+    """How far a peer's pixels are from ours. Raises RuntimeError where they are of another place or size."""
+    differences = []
+    for place in tiles[:CHECKED]:
+        one, other = (picture(port, path_of(key, place)) for port, key in ((ours[0], ours[2][0]), peer))
+        if one.shape != other.shape:
+            raise RuntimeError(f"{name} shows {other.shape} at {place}, view {one.shape}")
+        differences.append(np.abs(one - other).mean())
+    if max(differences) > MOST_DIFFERENCE:
+        raise RuntimeError(f"{name} shows other pixels than view: {max(differences):.1f} gray levels from them")
+    return f"{max(differences):.2f} gray levels from what view shows, at most, of {len(differences)} tiles"
+
+
+def picture(port: int, path: str) -> np.ndarray:
+    with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}") as answer:
+        return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"), dtype=np.int16)
 
 
 def level_sizes(path: Path) -> tuple[tuple[int, int], ...]:
