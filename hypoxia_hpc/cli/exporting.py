@@ -157,7 +157,8 @@ def quality(run: Path) -> int:
 
     Slides that stand out of the cohort are named, with the reason. Nothing else changes: no slide or tile is left out,
     and tile stores stay as they are. Each slide is measured once, at about 8 µm/px and, for blur, in 64 squares at 1
-    µm/px; given again, it goes on. A slide that cannot be measured is named (exit code 3) and tried again next time.
+    µm/px; given again, it goes on. A slide that cannot be measured is named (exit code 3) and tried again next time;
+    what was measured before its file was gone stays, with the reason beside it.
     """
     from hypoxia_hpc.cli.text.exporting import quality_text
     from hypoxia_hpc.stages.quality import quality as measure_quality

@@ -11,8 +11,8 @@ import pandas as pd
 
 from hypoxia_hpc.cohorts.slide_table import is_slide_id
 from hypoxia_hpc.errors import InputError, NotReadyError, SlideError
-from hypoxia_hpc.models.prediction_tables import TILES_FILE
-from hypoxia_hpc.models.tile_predictions import PLACE, cluster_sizes, each_clustered_slide, each_slide
+from hypoxia_hpc.models.prediction_tables import TILE_CLUSTERS_FILE, TILES_FILE
+from hypoxia_hpc.models.tile_predictions import PLACE, cluster_sizes, each_clustered_slide, each_slide, models_of_tiles
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import outcome_of
@@ -31,6 +31,7 @@ from hypoxia_hpc.reports.heatmaps import (
 from hypoxia_hpc.reports.slide_maps import OTHERS, largest_clusters
 from hypoxia_hpc.reports.text import one_line
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import is_predicted, model_run_of
 from hypoxia_hpc.stores.attributes import TileAttributes
 from hypoxia_hpc.stores.integrity import store_key
 from hypoxia_hpc.stores.tiles import open_tiles
@@ -105,7 +106,11 @@ def prediction_layer(run: RunDir, model: str) -> Layer:
 def phenotype_layer(run: RunDir) -> Layer:
     """The cluster of each tile, in the colours of the largest ones. Raises NotReadyError without phenotypes."""
     if not (run.phenotypes / TILES_FILE).exists():
-        raise NotReadyError(f"{run.root} has no phenotypes", remedy=f"hypoxia-hpc phenotypes {run.word}")
+        clusters = run.predictions / TILE_CLUSTERS_FILE
+        but = f"; the clusters of the models in {clusters} are not yet phenotypes" if clusters.exists() else ""
+        raise NotReadyError(
+            f"{run.root} has no phenotypes{but}", remedy=f"hypoxia-hpc phenotypes {run.word} makes them"
+        )
     sizes = cluster_sizes(run)
     series = largest_clusters(sizes)
     names = [(number, f"cluster {cluster}") for cluster, number in series.items()]
@@ -140,7 +145,7 @@ def _tissue(run: RunDir, slide_ids: list[str]) -> Iterator[tuple[str, pd.DataFra
 
 def model_with_tiles(run: RunDir, asked: str) -> str:
     """The model of which tiles are shown: the one ``asked`` for, else the leading one. Raises NotReadyError without
-    predictions, InputError for a model that has none."""
+    predictions, or where the leading model has none of tiles; InputError for another model that has none."""
     metrics = run.metrics()
     if metrics is None or not (run.predictions / TILES_FILE).exists():
         raise NotReadyError(
@@ -148,12 +153,27 @@ def model_with_tiles(run: RunDir, asked: str) -> str:
             remedy=f"hypoxia-hpc run {run.word}; where no patient has a label, hypoxia-hpc predict {run.word} "
             "--model TRAINED_RUN",
         )
-    there = sorted(metrics["models"])
-    chosen = asked or str(metrics.get("lead", {}).get("model") or there[0])
-    if chosen not in there or not is_slide_id(chosen):  # it names a folder
-        problem = f"--model {chosen} has no predictions in {run.root}"
-        raise InputError(problem, remedy=f"name one of them: {', '.join(there)}")
-    return chosen
+    there = [name for name in models_of_tiles(run) if is_slide_id(name)]  # it names a folder
+    chosen = asked or str(metrics.get("lead", {}).get("model") or next(iter(there), ""))
+    if chosen in there:
+        return chosen
+    if asked and there:
+        problem = f"--model {asked} has no predictions of tiles in {run.root}"
+        raise InputError(problem, remedy=f"name one that has: {', '.join(there)}")
+    who = chosen if asked or not chosen else f"{chosen}, the leading model,"
+    others = f", or --model with one that has some: {', '.join(there)}" if there else ""
+    raise NotReadyError(
+        f"{who or 'no model'} has no predictions of tiles in {run.root}",
+        remedy=f"{remake_predictions(run)} makes them{others}",
+    )
+
+
+def remake_predictions(run: RunDir) -> str:
+    """The command that makes predictions of a run anew."""
+    if not is_predicted(run):
+        return f"hypoxia-hpc evaluate {run.word}"
+    model_run = model_run_of(run)
+    return f"hypoxia-hpc predict {run.word} --model {'MODEL_RUN' if model_run is None else model_run.word}"
 
 
 def _pictures(run: RunDir, model: str, outcome: Outcome) -> list[Picture]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.models.prediction_tables import TILES_FILE, tiles_of_slides
+from hypoxia_hpc.models.tile_predictions import models_of_tiles
 from hypoxia_hpc.outcomes.named import NamedClasses
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Float64Array, Int64Array
@@ -45,17 +46,23 @@ def at_places(said: pd.DataFrame | None, xy_l0: Int64Array) -> pd.DataFrame:
 
 def model_for_classes(run: RunDir, outcome: Outcome, asked: str) -> str:
     """The model whose calls tiles are classed by: the one ``asked`` for, else the leading one of metrics.json; empty
-    where there is none, or the outcome has no classes. Raises InputError for a model that says nothing here."""
+    where there is none, it has no predictions of tiles, or the outcome has no classes. Raises InputError for a model
+    that says nothing of tiles here, NotReadyError for a damaged table."""
     if not isinstance(outcome, NamedClasses):
         if asked:
             raise InputError(f"--model {asked}: an outcome of {outcome.kind} has no classes", remedy="leave it out")
         return ""
-    metrics = run.metrics() or {}
-    there = sorted(metrics.get("models", {}))
+    there = models_of_tiles(run)
     if asked and asked not in there:
-        problem = f"--model {asked} has no predictions in {run.root}"
-        raise InputError(problem, remedy=f"name one of them: {', '.join(there)}" if there else "leave it out")
-    return asked or str(metrics.get("lead", {}).get("model") or "")
+        problem = f"--model {asked} has no predictions of tiles in {run.root}"
+        raise InputError(problem, remedy=f"name one that has: {', '.join(there)}" if there else "leave it out")
+    lead = asked or leading_model(run)
+    return lead if lead in there else ""
+
+
+def leading_model(run: RunDir) -> str:
+    """The one that metrics.json names; empty where it names none."""
+    return str((run.metrics() or {}).get("lead", {}).get("model") or "")
 
 
 def called_classes(said: pd.DataFrame, model: str, outcome: Outcome) -> Int64Array:

@@ -22,12 +22,12 @@ from hypoxia_hpc.reports.data import GalleriesShown, Gallery, GalleryTile, Patie
 from hypoxia_hpc.reports.gallery_plan import (
     ATTENDED,
     OF_PATIENT,
-    SETS,
     SHOWN,
     Ask,
     attention_ask,
     error_asks,
     extreme_asks,
+    owners,
     shown_patients,
     slide_words,
     tile_words,
@@ -84,8 +84,7 @@ def galleries_of_slides(
 ) -> dict[str, GalleriesShown]:
     """Tiles of each of these slides by itself, of any set; slides of which ``model`` says nothing are left out. Raises
     as `galleries_of`."""
-    patients = {row.patient_id: row for row in rows if row.model == model and row.set_name not in SETS}
-    patients |= shown_patients(rows, model, in_folds=False)[1]
+    patients = owners(rows, model)
     table = tiles_of_slides(run.predictions / TILES_FILE, [one.slide_id for one in slides])
     by_slide = dict(list(table[table["model"] == model].groupby("slide_id")))
     found = {}

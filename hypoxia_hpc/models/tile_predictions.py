@@ -31,6 +31,20 @@ def each_clustered_slide(run: RunDir) -> Iterator[tuple[str, pd.DataFrame]]:
     yield from _each_slide(run.phenotypes / TILES_FILE, {CLUSTER: "int64"}, "phenotypes")
 
 
+def models_of_tiles(run: RunDir) -> list[str]:
+    """The models with predictions of tiles, in the order of their names; none where the table is not there. Raises
+    NotReadyError for a damaged one."""
+    import pyarrow.parquet
+
+    file = run.predictions / TILES_FILE
+    found: set[str] = set()
+    if file.exists():
+        with reading_predictions(file) as opened:
+            for batch in pyarrow.parquet.ParquetFile(opened).iter_batches(ROWS_AT_ONCE, columns=["model"]):
+                found.update(map(str, batch.column(0).unique().to_pylist()))
+    return sorted(found)
+
+
 def cluster_sizes(run: RunDir) -> Int64Array:
     """Tiles of each cluster, int64 (k,). Raises NotReadyError for a damaged table."""
     import pyarrow.parquet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypoxia_hpc.analysis.extremes import ExtremeTile
@@ -45,6 +45,15 @@ def shown_patients(
         if found:
             return f"{count_of(len(found), who)}{BY_FOLDS if in_folds and set_name == 'test' else ''}", found
     return "", {}
+
+
+def owners(rows: Iterable[PatientPrediction], model: str) -> dict[str, PatientPrediction]:
+    """Every patient of whom ``model`` says something, of any set, by id; of a patient in several sets the row of the
+    first of `SETS`."""
+    order = [*SETS]
+    own = [row for row in rows if row.model == model]
+    own.sort(key=lambda row: order.index(row.set_name) if row.set_name in SETS else len(order), reverse=True)
+    return {row.patient_id: row for row in own}
 
 
 def slide_words(slide_id: str, owner: PatientPrediction) -> str:

@@ -40,8 +40,8 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class QualityRow:
-    """A slide: its ``quality``, None with the ``reason`` why it could not be measured; what stands out, the furthest
-    first; ``picture``: what ``quality_png`` made (PNG)."""
+    """A slide: its ``quality``, None with the ``reason`` why it could not be measured; with both, it was measured
+    before its file was gone. What stands out, the furthest first; ``picture``: what ``quality_png`` made (PNG)."""
 
     slide_id: str
     quality: Quality | None
@@ -74,7 +74,8 @@ def said_of(row: QualityRow) -> str:
     """What stands out of a slide, in words."""
     if row.quality is None:
         return f"not measured: {row.reason}"
-    return ", ".join(_said(finding, row.quality) for finding in row.findings)
+    before = [f"measured before: {row.reason}"] if row.reason else []
+    return ", ".join([*(_said(finding, row.quality) for finding in row.findings), *before])
 
 
 def rule_of(rows: Sequence[QualityRow]) -> str:

@@ -33,7 +33,8 @@ _NUMBERS = tuple(one.name for one in fields(Quality) if one.name != "pen_colour"
 
 @dataclass(frozen=True, slots=True)
 class QualityRecord:
-    """Of one slide: its ``quality``, or None with the ``reason`` and the sentence why it could not be measured."""
+    """Of one slide: its ``quality``, or None with the ``reason`` and the sentence why it could not be measured. With
+    both, it was measured before, and the file cannot be read any more."""
 
     slide_id: str
     key: str

@@ -70,9 +70,10 @@ class Survey:
         """Does any patient have a label?"""
         return any(patient.label is not None for patient in self.patients)
 
-    def cohort(self) -> Cohort:
-        """Raises NotReadyError while slides are to do, without labels, and where the spec is unknown."""
-        if not self.is_labelled:
+    def cohort(self, *, with_labels: bool = True) -> Cohort:
+        """Raises NotReadyError while slides are to do, where the spec is unknown, and, ``with_labels``, where no
+        patient has one."""
+        if with_labels and not self.is_labelled:
             raise NotReadyError("no patient has a label")
         if self.spec is None:
             raise NotReadyError("" if self.unknown is None else self.unknown.problem)

@@ -11,23 +11,27 @@ from pathlib import Path
 import pandas as pd
 
 from hypoxia_hpc.config import canonical_json
-from hypoxia_hpc.errors import InputError, NotReadyError, SlideError, Stopped
+from hypoxia_hpc.errors import HypoxiaError, InputError, NotReadyError, SlideError, Stopped
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import Format, SlideExport
 from hypoxia_hpc.exports.writing import write_slide
+from hypoxia_hpc.models.outside import out_of_date
 from hypoxia_hpc.models.said_of_tiles import (
     at_places,
     called_classes,
+    leading_model,
     model_for_classes,
     names_of_classes,
     said_of_tiles,
 )
 from hypoxia_hpc.models.slide_size import with_size
+from hypoxia_hpc.models.tile_predictions import models_of_tiles
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.reading import MOST_PREDICTIONS_BYTES, read_json, sha256_of
 from hypoxia_hpc.records import Json
 from hypoxia_hpc.runs.directory import RunDir
+from hypoxia_hpc.runs.made_by import is_predicted
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
 from hypoxia_hpc.stores.attributes import tile_attributes
@@ -72,7 +76,7 @@ def export(
     survey = survey_run(run)
     work = _work(run, survey, name, folder, model)
     states = _states(survey, work.format)
-    for note in (*_doubts(survey), work.format.note()):
+    for note in (*_doubts(survey), _without_classes(work), work.format.note()):
         if note:
             progress.note(note)
     left_out = [(one.slide.slide_id, _reason(one)) for one in states if one.status == "quarantined"]
@@ -168,15 +172,35 @@ def _reason(state: SlideState) -> str:
 
 def _doubts(survey: Survey) -> tuple[str, ...]:
     """What is missing, or exported and not of the present run: predictions and phenotypes that are out of date."""
-    progress = cohort_progress(survey)
     there = {"evaluate": survey.run.predictions, "phenotypes": survey.run.phenotypes}
     if not any(folder.exists() for folder in there.values()):
         return (f"{survey.run.root} has no predictions: no number of a model is exported",)
+    done = dict(cohort_progress(survey).done)
+    if is_predicted(survey.run):
+        done["evaluate"] = int(_is_up_to_date(survey)), 1
     return tuple(
         f"{folder} is not known to be of the present slides, models and run.toml; it is exported as it is"
         for stage, folder in there.items()
-        if folder.exists() and progress.done.get(stage, (1, 1)) != (1, 1)
+        if folder.exists() and done.get(stage, (1, 1)) != (1, 1)
     )
+
+
+def _is_up_to_date(survey: Survey) -> bool:
+    """Whether the predictions of another run's models are known to be of the present slides and of those models."""
+    try:
+        return not out_of_date(survey.cohort(with_labels=False))[0]
+    except HypoxiaError:
+        return False
+
+
+def _without_classes(work: _Work) -> str:
+    """Why tiles have no class although a model leads; empty where they have one, or no model leads."""
+    lead = leading_model(work.run) if names_of_classes(outcome_of(work.survey.config.outcome)) else ""
+    if work.model or not lead or not work.run.predictions.exists():
+        return ""
+    there = models_of_tiles(work.run)
+    others = f"; --model takes one that has some: {', '.join(there)}" if there else ""
+    return f"{lead}, the leading model, has no predictions of tiles: no tile has a class{others}"
 
 
 def _each_written(

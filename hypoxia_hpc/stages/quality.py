@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +33,8 @@ from hypoxia_hpc.workers.pool import FailedItem, Finished, deal
 @dataclass(frozen=True, slots=True)
 class Measured:
     """``table``: quality.csv, of ``n_slides``, of which ``n_there`` were measured before. ``standing_out``: what stands
-    out of slides, by id. ``left_out``: slides that could not be measured."""
+    out of slides, by id. ``left_out``: slides that could not be measured; those of them that have a ``quality`` were
+    measured before, and keep it."""
 
     table: Path
     n_slides: int
@@ -50,17 +51,26 @@ class MeasureSlide:
     default_mpp: float | None
 
     def __call__(self, slide: Slide, tick: Callable[[int], None]) -> tuple[QualityRecord, bool]:
-        """The record, and whether it was there."""
+        """The record, and whether what was measured was there."""
+        held = read_quality(self.run, slide.slide_id)
+        record = self._now(slide, held)
+        if record != held:
+            committed_file(record_file(self.run, slide.slide_id), record_bytes(record), durable=False)
+        return record, held is not None and held.quality is not None and record.key == held.key
+
+    def _now(self, slide: Slide, held: QualityRecord | None) -> QualityRecord:
+        """The record of the slide as it is; of a file that is gone that of before, with the reason."""
+        measured = QualityRecord(slide.slide_id, "") if held is None or held.quality is None else held
         try:
             key = quality_key(slide, self.default_mpp, fingerprint_of(slide))
-            held = read_quality(self.run, slide.slide_id)
-            if held is not None and held.key == key:
-                return held, True
-            record = self._measured(slide, key)
         except SlideError as error:
-            record = QualityRecord(slide.slide_id, "", reason=error.reason, detail=str(error))
-        committed_file(record_file(self.run, slide.slide_id), record_bytes(record), durable=False)
-        return record, False
+            return replace(measured, reason=error.reason, detail=str(error))
+        if measured.key == key:
+            return replace(measured, reason="", detail="")
+        try:
+            return self._measured(slide, key)
+        except SlideError as error:
+            return QualityRecord(slide.slide_id, "", reason=error.reason, detail=str(error))
 
     def _measured(self, slide: Slide, key: str) -> QualityRecord:
         from hypoxia_hpc.reports.quality_maps import quality_png
@@ -92,7 +102,7 @@ def quality(run: RunDir, *, progress: Progress, stop: threading.Event) -> Measur
     standing_out = {slide_id: found for slide_id, found in findings_of(records).items() if found}
     table = run.quality_file
     committed_file(table, csv_text(_frame(records, standing_out)).encode())
-    left_out = tuple(record for record in records if record.quality is None)
+    left_out = tuple(record for record in records if record.reason)
     return Measured(table, len(slides), n_there, standing_out, left_out)
 
 

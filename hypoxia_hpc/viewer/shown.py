@@ -127,7 +127,7 @@ def _quality(run: RunDir) -> dict[str, str]:
     try:
         with open_plain(run.quality_file, MOST_PREDICTIONS_BYTES) as opened:
             table = pd.read_csv(opened, dtype=str, keep_default_na=False)
-        words = table["stands_out"].where(table["reason"] == "", "not measured")
+        words = table["stands_out"].where((table["reason"] == "") | (table["tissue_mm2"] != ""), "not measured")
         return dict(zip(table["slide_id"], words.where(words != "", "nothing stands out"), strict=True))
     except (OSError, ValueError, KeyError):
         return {}

@@ -7,7 +7,7 @@ from hypoxia_hpc.config.outcome import OutcomeTable
 from hypoxia_hpc.outcomes.registry import BINARY, outcome_of
 from hypoxia_hpc.records import Label
 from hypoxia_hpc.reports.data import PatientPrediction
-from hypoxia_hpc.reports.gallery_plan import attention_ask, error_asks, extreme_asks, shown_patients, tile_words
+from hypoxia_hpc.reports.gallery_plan import attention_ask, error_asks, extreme_asks, owners, shown_patients, tile_words
 
 THREE = outcome_of(OutcomeTable(kind="classes", classes=("a", "b", "c")))
 
@@ -24,6 +24,14 @@ def test_patients_are_those_of_test_or_else_outside_or_without_a_label() -> None
     assert shown_patients([row("P4", set_name="external")], "tanh", in_folds=False)[0] == "1 outside patient"
     assert shown_patients([rows[0]], "tanh", in_folds=False) == ("", {})
     assert shown_patients(rows, "relu", in_folds=False) == ("", {})
+
+
+def test_every_patient_owns_slides_and_of_several_sets_the_one_that_no_model_was_trained_on_counts() -> None:
+    sets = ("train", "unlabelled", "external", "valid", "test")
+    rows = [row(name, set_name=name) for name in sets] + [row("both"), row("both", set_name="train")]
+    found = owners([*rows, row("both", set_name="valid")], "tanh")
+    assert {name: one.set_name for name, one in found.items()} == {**{name: name for name in sets}, "both": "test"}
+    assert owners(rows, "relu") == {}
 
 
 def test_of_one_number_the_highest_and_the_lowest_of_classes_each() -> None:

@@ -39,6 +39,8 @@ def test_the_worst_stand_first_and_are_said_in_words() -> None:
         ("c-inked", "blue pen"),
         ("a-sound", "–"),  # noqa: RUF001 - a dash, as typeset
     ]
+    gone = QualityRow("f", SOUND, "missing-file", (Finding("pen", 0.2, None),))
+    assert said_of(gone) == "pen, measured before: missing-file"
     assert table.tagged("out") == 4 and table.filters == (("out", "standing out"),)
     assert said_of(QualityRow("x", SOUND, findings=(Finding("tissue_mm2", 1.0, -4.0),))) == "small area of tissue"
 

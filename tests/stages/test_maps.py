@@ -26,11 +26,15 @@ from hypoxia_hpc.reports.data import GalleriesShown
 from hypoxia_hpc.reports.heatmaps import STRIP_PX
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.evaluate import evaluate
+from hypoxia_hpc.stages.export import export
 from hypoxia_hpc.stages.gallery import gallery as make_gallery
 from hypoxia_hpc.stages.maps import Drawn, Mapped, maps
+from hypoxia_hpc.stages.predict import predict
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
+from stages.test_export import Notes
+from stages.test_predict import outside
 
 
 def mapped(run: RunDir, model: str = "", of: Drawn = "predictions") -> Mapped:
@@ -225,7 +229,10 @@ def test_tissue_is_drawn_without_predictions_and_anew_where_tiles_are(run: RunDi
 
 def test_phenotypes_are_drawn_in_the_colours_of_the_largest_clusters(run: RunDir, tmp_path: Path) -> None:
     copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
-    with pytest.raises(NotReadyError, match="has no phenotypes"):
+    with pytest.raises(NotReadyError, match=r"has no phenotypes\nremedy"):
+        mapped(copy, of="phenotypes")
+    (copy.predictions / "tile_clusters.parquet").touch()
+    with pytest.raises(NotReadyError, match=r"tile_clusters\.parquet are not yet phenotypes"):
         mapped(copy, of="phenotypes")
     table = pd.read_parquet(copy.predictions / "tiles.parquet")
     table = table[table["model"] == "logistic"][["slide_id", "x_l0", "y_l0"]]
@@ -243,6 +250,67 @@ def test_phenotypes_are_drawn_in_the_colours_of_the_largest_clusters(run: RunDir
     table.assign(cluster=-1).to_parquet(copy.phenotypes / "tiles.parquet", index=False)
     with pytest.raises(NotReadyError, match="numbers that are none of clusters"):
         mapped(copy, of="phenotypes")
+
+
+def test_a_run_without_labels_has_maps_galleries_and_classes_of_the_model_that_leads(
+    run: RunDir, tmp_path: Path
+) -> None:
+    new = outside(tmp_path / "new", labels=False, n=12)
+    predict(new, run, progress=NoProgress(), stop=threading.Event())
+    metrics = new.metrics()
+    assert metrics is not None and metrics["models"] == {}
+    made = mapped(new)
+    assert (made.what, made.n_maps > 0, made.left_out) == (metrics["lead"]["model"], True, ())
+    slide_id = new.slides()[0].slide_id
+    for wanted in ((), (slide_id,)):
+        page = make_gallery(new, wanted, progress=NoProgress()).page.read_text(encoding="utf-8")
+        assert page.count("<figure>") > 3 and "without a label" in page
+    notes = Notes()
+    exported = export(new, "csv", None, progress=notes, stop=threading.Event())
+    assert exported.model == metrics["lead"]["model"] and notes.said == [], "these predictions are of the present run"
+    export(new, "qupath", None, model="attention", progress=notes, stop=threading.Event())
+    new.patients_file.write_text(new.patients_file.read_text().replace("Q00,", "Q00,1"))
+    export(new, "qupath", None, progress=notes, stop=threading.Event())
+    assert any("is not known to be of the present slides" in note for note in notes.said)
+
+
+def test_a_slide_of_any_set_has_its_page_beside_test_patients(run: RunDir, tmp_path: Path) -> None:
+    table = pd.read_parquet(run.predictions / "tiles.parquet")
+    slide_id = str(table.loc[table["set"] == "unlabelled", "slide_id"].iloc[0])
+    page, left_out = made_gallery(run, tmp_path / "page.html", slide_id)
+    assert left_out == () and "a patient without a label" in page and "<figure>" in page
+
+
+def test_models_without_predictions_of_tiles_are_refused(run: RunDir, tmp_path: Path) -> None:
+    words = r"--model majority-class has no predictions of tiles in .*\nremedy: name one that has: attention, logistic"
+    with pytest.raises(InputError, match=words):
+        mapped(run, "majority-class")
+    with pytest.raises(InputError, match=words):
+        make_gallery(run, model="majority-class", progress=NoProgress())
+    copy = RunDir(shutil.copytree(run.root, tmp_path / "run"))
+    lead, other = led(copy)
+    table = pd.read_parquet(copy.predictions / "tiles.parquet")
+    table[table["model"] == other].to_parquet(copy.predictions / "tiles.parquet", index=False)
+    words = f"{lead}, the leading model, has no predictions of tiles.*\nremedy: hypoxia-hpc evaluate .*some: {other}"
+    with pytest.raises(NotReadyError, match=words):
+        mapped(copy)
+    with pytest.raises(NotReadyError, match=words):
+        make_gallery(copy, progress=NoProgress())
+    notes = Notes()
+    assert export(copy, "csv", None, progress=notes, stop=threading.Event()).model == ""
+    assert f"{lead}, the leading model, has no predictions of tiles: no tile has a class" in "\n".join(notes.said)
+    assert mapped(copy, other).n_maps > 0
+    table.iloc[:0].to_parquet(copy.predictions / "tiles.parquet", index=False)
+    with pytest.raises(NotReadyError, match=f"{other} has no predictions of tiles"):
+        mapped(copy, other)
+
+
+def led(run: RunDir) -> tuple[str, str]:
+    """The model that leads, and the other one."""
+    metrics = run.metrics()
+    assert metrics is not None
+    lead = metrics["lead"]["model"]
+    return lead, "logistic" if lead == "attention" else "attention"
 
 
 def test_the_command(run: RunDir, hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> None:

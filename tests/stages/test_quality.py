@@ -15,6 +15,7 @@ from once import made_once
 from PIL import Image
 from planted_quality import FAULTS, write_faults
 
+from hypoxia_hpc.cli.text.exporting import quality_text
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
@@ -98,6 +99,23 @@ def test_a_bad_slide_is_named_and_tried_again(run: RunDir) -> None:
     assert measured(run).left_out == ()
 
 
+def test_what_was_measured_stays_where_the_slides_are_gone(run: RunDir) -> None:
+    before = rows(measured(run))
+    records = [read_quality(run, slide.slide_id) for slide in run.slides()]
+    folder = run.slides()[0].path.parent
+    moved = folder.rename(folder.with_name("elsewhere"))
+    made = measured(run)
+    assert (made.n_there, len(made.left_out), set(made.standing_out)) == (5, 5, set(FAULTY))
+    assert rows(made) == {name: {**row, "reason": "missing-file"} for name, row in before.items()}
+    said = list(quality_text(made, run.root))
+    [line] = [one for one in said if "measured before stays" in one]
+    assert line.startswith("not read again, so what was measured before stays: missing-file: 5 slides (")
+    assert sum("does not exist" in one for one in said) == 1, "what is wrong is said of the first"
+    moved.rename(folder)
+    assert measured(run).left_out == () and rows(measured(run)) == before
+    assert [read_quality(run, slide.slide_id) for slide in run.slides()] == records
+
+
 def test_a_worker_that_dies_ends_nothing(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     def deal(items: Sequence[Slide], work: MeasureSlide, **options: object) -> Iterator[Event]:
         yield FailedItem(items[0], "worker-died", "killed", 2)
@@ -136,7 +154,7 @@ def test_the_command_and_the_report(run: RunDir, hypoxia: Callable[..., subproce
     done = hypoxia("quality", run.root)
     assert done.returncode == 3, done.stderr
     assert "quality.csv: 5 slides" in done.stdout and "stands out by blurred: 1 slide (blurred)" in done.stdout
-    assert "not measured: clean: missing-file" in done.stdout
+    assert "not measured: missing-file: 1 slide (clean)" in done.stdout
     report(run, progress=NoProgress(), stop=threading.Event())
     page = (run.root / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count('src="quality/') == 4 and "green pen" in page and "not measured: missing-file" in page

@@ -48,10 +48,13 @@ def test_what_stands_out_in_quality_is_shown_where_it_was_measured(tmp_path: Pat
     run = make_run(tmp_path / "run", {"heads": ["logistic"], "clusterings": []}, n_patients=4)
     table = run.root / "quality" / "quality.csv"
     table.parent.mkdir()
-    first, second, third, *_ = (slide.slide_id for slide in run.slides())
-    table.write_text(f"slide_id,stands_out,reason\n{first},blurred pen,\n{second},,\n{third},,unreadable\n")
+    first, second, third, fourth, *_ = (slide.slide_id for slide in run.slides())
+    table.write_text(
+        "slide_id,tissue_mm2,stands_out,reason\n"
+        f"{first},9.0,blurred pen,\n{second},9.0,,\n{third},,,unreadable\n{fourth},9.0,pen,missing-file\n"
+    )
     found = [slide.quality for slide in shown_at(run.root).slides]
-    assert found[:3] == ["blurred pen", "nothing stands out", "not measured"] and not any(found[3:])
+    assert found[:4] == ["blurred pen", "nothing stands out", "not measured", "pen"] and not any(found[4:])
     table.write_bytes(b"\xff\x00")
     assert not any(slide.quality for slide in shown_at(run.root).slides)
 

@@ -11,6 +11,7 @@ from hypoxia_hpc.errors import some, some_names
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hypoxia_hpc.runs.quality import QualityRecord
     from hypoxia_hpc.stages.export import Exported
     from hypoxia_hpc.stages.gallery import GalleryMade
     from hypoxia_hpc.stages.maps import Mapped
@@ -69,6 +70,18 @@ def previewed_text(made: Previewed) -> Iterator[str]:
         yield f"not shown: {name}: {why}"
 
 
+def _unmeasured_text(made: Measured) -> Iterator[str]:
+    """By what became of them and the reason: how many slides, and what is wrong with the first."""
+    groups: dict[tuple[str, str], list[QualityRecord]] = {}
+    for record in made.left_out:
+        what = "not measured" if record.quality is None else "not read again, so what was measured before stays"
+        groups.setdefault((what, record.reason), []).append(record)
+    for (what, reason), records in groups.items():
+        names = [record.slide_id for record in records]
+        yield f"{what}: {reason}: {some(len(names), 'slide')} ({some_names(names)})"
+        yield f"  {records[0].detail}"
+
+
 def quality_text(made: Measured, run: Path) -> Iterator[str]:
     """Where the table is, which slides stand out, and which could not be measured."""
     there = f", of which {made.n_there:,} were measured before" if made.n_there else ""
@@ -79,7 +92,6 @@ def quality_text(made: Measured, run: Path) -> Iterator[str]:
             by_measure.setdefault(one.measure, []).append(slide_id)
     for measure, names in by_measure.items():
         yield f"stands out by {measure}: {some(len(names), 'slide')} ({some_names(names)})"
-    for record in made.left_out:
-        yield f"not measured: {record.slide_id}: {record.reason}: {record.detail}"
+    yield from _unmeasured_text(made)
     if made.standing_out:
         yield f"look at them: the pictures beside the table, or hypoxia-hpc report {shlex.quote(str(run))} (Quality)"
