@@ -6,7 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -55,8 +55,18 @@ class ViewedSlide:
         """Held while pixels of a level are read: a handle of OpenSlide is for one thread at a time."""
         return nullcontext() if self.slide.is_native(level) else self._one_at_a_time
 
+    def refuse_unreadable(self) -> None:
+        """A slide may open and yet not read: where its first pixel does not decode, all of it is tried. Raises
+        SlideError where none of it decodes."""
+        try:
+            with self._one_at_a_time:
+                self.slide.check_readable()
+        except SlideError:
+            self.overview()
+
     def overview(self) -> UInt8Array:
-        """The whole slide, uint8 RGB (h, w, 3), made once; white where it cannot be read."""
+        """The whole slide, uint8 RGB (h, w, 3), made once; white where it cannot be read. Raises SlideError where none
+        of it can."""
         with self._one_at_a_time:
             if self._overview is None:
                 self._overview = self._made_overview()
@@ -71,12 +81,19 @@ class ViewedSlide:
         made = np.full((max(1, height // factor), max(1, width // factor), 3), WHITE, dtype=np.uint8)
         own = math.lcm(self.zoom.tile_px, factor)
         side = own * max(1, BLOCK_PX // own)
-        for left, top in product(range(0, width, side), range(0, height, side)):
+        blocks = [*product(range(0, width, side), range(0, height, side))]
+        errors: list[SlideError] = []
+        for left, top in blocks:
             size = min(side, width - left), min(side, height - top)
-            with suppress(SlideError):
+            try:
                 pixels = Image.fromarray(self.slide.read_window(Window(level, left, top, *size, size)))
-                target = made[top // factor : (top + side) // factor, left // factor : (left + side) // factor]
-                target[:] = np.asarray(pixels.reduce(factor))[: target.shape[0], : target.shape[1]]
+            except SlideError as error:
+                errors.append(error)
+                continue
+            target = made[top // factor : (top + side) // factor, left // factor : (left + side) // factor]
+            target[:] = np.asarray(pixels.reduce(factor))[: target.shape[0], : target.shape[1]]
+        if len(errors) == len(blocks):
+            raise errors[0]
         return made
 
 

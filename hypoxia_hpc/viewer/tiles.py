@@ -64,7 +64,9 @@ class TileMaker:
         self.kept = KeptBytes(MOST_KEPT_BYTES)
 
     def describe(self, key: str) -> Described:
+        """A slide of which no pixel decodes cannot be read, though its header opens."""
         with self._slides.borrowed(key) as viewed:
+            viewed.refuse_unreadable()
             return Described(viewed.zoom, _mpp(viewed.slide.pyramid))
 
     def tile(self, key: str, place: Place) -> bytes | None:

@@ -18,7 +18,7 @@ from hypoxia_hpc.viewer.pyramid import DeepZoom
 from hypoxia_hpc.viewer.shown import Shown
 from hypoxia_hpc.viewer.static import Exported, export_static, finest_level
 from viewer.serving import require_library
-from viewer.viewed_runs import HOT, SIDE_L0, viewed_run
+from viewer.viewed_runs import HOT, SIDE_L0, undecodable, viewed_run
 
 
 @pytest.fixture
@@ -72,6 +72,10 @@ def test_a_slide_that_cannot_be_read_is_left_out_and_named(shown: Shown, tmp_pat
     made = exported(shown, tmp_path / "page", "odd")
     assert (made.n_slides, [slide_id for slide_id, _ in made.left_out]) == (0, ["odd"])
     assert odd.path.name in made.left_out[0][1]
+    undecodable(shown.slides[0].path, odd.path)
+    made = exported(shown, tmp_path / "other", "odd")
+    assert (made.n_slides, [slide_id for slide_id, _ in made.left_out]) == (0, ["odd"])
+    assert not list((tmp_path / "other").rglob("*_files")), "nothing of it is written"
 
 
 def test_what_is_refused(shown: Shown, tmp_path: Path) -> None:
@@ -98,4 +102,7 @@ def test_the_command(
     folder = tmp_path / "page"
     done = hypoxia("view", real_slide, "--export", folder, "--slide", "CMU-1-Small-Region")
     assert done.returncode == 0 and "index.html: 1 slide; open it" in done.stdout, done.stderr
+    undecodable(real_slide, tmp_path / "damaged.svs")
+    done = hypoxia("view", tmp_path / "damaged.svs", "--export", tmp_path / "other")
+    assert done.returncode == 3 and "left out: damaged: " in done.stdout, done.stderr
     assert hypoxia("view", real_slide, "--slide", "CMU-1-Small-Region").returncode == 2

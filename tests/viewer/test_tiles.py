@@ -19,6 +19,7 @@ from hypoxia_hpc.viewer import open_slides
 from hypoxia_hpc.viewer.open_slides import OpenSlides
 from hypoxia_hpc.viewer.pyramid import Place
 from hypoxia_hpc.viewer.tiles import THUMBNAIL_PX, KeptBytes, TileMaker
+from viewer.viewed_runs import undecodable
 
 
 def decoded(data: bytes | None) -> np.ndarray:
@@ -80,6 +81,22 @@ def test_the_first_and_what_is_not_there(maker: TileMaker, tmp_path: Path) -> No
     moved = TileMaker(OpenSlides({"moved": tmp_path / "moved.svs"}))
     with pytest.raises(SlideError, match=r"moved\.svs"):
         moved.describe("moved")
+
+
+def test_a_slide_that_opens_and_does_not_decode_says_why(real_slide: Path, tmp_path: Path) -> None:
+    path = undecodable(real_slide, tmp_path / "damaged.svs")
+    with closing(OpenSlides({"damaged": path})) as slides:
+        maker = TileMaker(slides)
+        for asked in (maker.describe, maker.thumbnail):
+            with pytest.raises(SlideError, match=r"damaged\.svs"):
+                asked("damaged")
+    with tifffile.TiffFile(real_slide) as file:
+        offset, count = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    part = bytearray(real_slide.read_bytes())
+    part[offset : offset + count] = bytes(count)
+    path.write_bytes(part)
+    with closing(OpenSlides({"damaged": path})) as slides:
+        assert TileMaker(slides).describe("damaged").zoom.size == (2220, 2967), "the rest of it is shown"
 
 
 def test_the_thumbnail(maker: TileMaker) -> None:

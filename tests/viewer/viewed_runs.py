@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tifffile
 
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.records import Slide
@@ -52,6 +53,17 @@ def viewed_run(folder: Path, real_slide: Path) -> Shown:
     test = ShownSlide(first, "real", real_slide, real_slide.name, "P1", "test", "hypoxic", "hypoxic", (0.9,), False)
     train = ShownSlide(second, "odd", odd, ODD_NAME, "<i>P2</i>", "train", "hypoxic", "normoxic", (0.2,), True)
     return Shown("run", (test, train), run, "tanh", ("probability",))
+
+
+def undecodable(real_slide: Path, path: Path) -> Path:
+    """A slide whose header opens, and of whose pixels none decodes."""
+    damaged = bytearray(real_slide.read_bytes())
+    with tifffile.TiffFile(real_slide) as file:
+        page = file.pages[0]
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            damaged[offset : offset + count] = bytes(count)
+    path.write_bytes(damaged)
+    return path
 
 
 def _tiles(xy: np.ndarray, probability: np.ndarray, model: str) -> pd.DataFrame:
