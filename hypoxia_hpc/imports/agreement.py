@@ -30,11 +30,11 @@ def refuse_disagreeing(sources: Mapping[str, ImportSource], config: RunConfig) -
         mixed,
         "import those of one kind alone; the others go to another run",
     )
-    known = {what: next(iter(found), None) for what, found in said.items()}
+    known = {what: _of_most(found) for what, found in said.items()}
     if wrong := list(_unlike(known, config)):
         raise InputError(
             f"run.toml and the files with features differ: {'; '.join(wrong)}",
-            remedy="write into run.toml:\n" + _lines(known, config),
+            remedy="write into run.toml:\n" + _lines(known, config) + _others(said[RESOLUTION], known[RESOLUTION]),
         )
 
 
@@ -61,6 +61,17 @@ def _differ(what: str, found: Mapping[Any, list[FeatureFile]]) -> bool:
     if what == RESOLUTION:
         return bool(found) and max(found) > MPP_FACTOR * min(found)
     return len(found) > 1
+
+
+def _of_most(found: Mapping[Any, list[FeatureFile]]) -> Any:
+    """What most files say; None where none says it."""
+    return max(found, key=lambda value: len(found[value]), default=None)
+
+
+def _others(found: Mapping[Any, list[FeatureFile]], value: Any) -> str:
+    """The files that say another resolution than most, near enough to be taken."""
+    others = {other: files for other, files in found.items() if other != value}
+    return f"\n({RESOLUTION}: {value:g} in most files; {_listed(others)})" if others else ""
 
 
 def _listed(found: Mapping[Any, list[FeatureFile]]) -> str:

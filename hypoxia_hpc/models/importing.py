@@ -17,6 +17,7 @@ from hypoxia_hpc.imports.agreement import MPP_FACTOR
 from hypoxia_hpc.imports.feature_files import FeatureFile
 from hypoxia_hpc.imports.hdf5 import unfit
 from hypoxia_hpc.imports.matching import ImportSource
+from hypoxia_hpc.imports.spacing import is_overlapping, pitch
 from hypoxia_hpc.imports.tile_rows import TileRows, read_rows
 from hypoxia_hpc.reading import MOST_ARRAYS_BYTES, UnfitFileError, sha256_of
 from hypoxia_hpc.records import Json, Pyramid, Receipt, Slide, SlideSource, TileCounts, TileWork
@@ -28,6 +29,7 @@ from hypoxia_hpc.stores.attributes import FeatureAttributes, PlanRecord, SlideHe
 from hypoxia_hpc.stores.features import write_features
 from hypoxia_hpc.stores.tiles import new_tile_store, open_tiles
 from hypoxia_hpc.tiling.plan import resolve_mpp
+from hypoxia_hpc.tiling.remarks import OVERLAPPING
 
 NO_PYRAMID = Pyramid((), ())
 NO_FEATURES = "no-imported-features"
@@ -80,7 +82,8 @@ class ImportStage:
         _refuse_other_places(source, rows, header, plan, self.table)
         self._write(slide, key, header, plan, rows)
         tick(len(rows.xy_l0))
-        return TileWork(TileCounts(planned=len(rows.xy_l0), kept=len(rows.xy_l0)), plan.reader)
+        counts = TileCounts(planned=len(rows.xy_l0), kept=len(rows.xy_l0))
+        return TileWork(counts, plan.reader, remarks=_remarks(source, rows, plan))
 
     def _fingerprint(self, slide: Slide) -> str:
         """Of the files of a slide, for those of none the same."""
@@ -136,6 +139,12 @@ def _of_files(source: ImportSource, name: str) -> Any:
     return next((value for one in files if (value := getattr(one, name)) is not None), None)
 
 
+def _remarks(source: ImportSource, rows: TileRows, plan: PlanRecord) -> tuple[str, ...]:
+    """A file that does not say how far tiles lie apart may have overlapping ones, or other coordinates."""
+    is_odd = _of_files(source, "step") is None and is_overlapping(rows.xy_l0, plan.side_l0)
+    return (OVERLAPPING,) if is_odd else ()
+
+
 def _plan(source: ImportSource, rows: TileRows, header: SlideHeader, table: TileTable) -> PlanRecord:
     """Where a file does not say how large a tile is, it is as [tile] says."""
     files = [one for one in (source.features, source.places) if one is not None]
@@ -162,6 +171,7 @@ def _refuse_other_places(
         raise ValueError("a source without features")
     _refuse_outside(file, rows, header.size_l0)
     _refuse_dense(file, rows, plan)
+    _refuse_overlap(file, rows, plan)
     if header.mpp is None or plan.side_l0 is None:
         return
     mpp = plan.side_l0 * header.mpp / table.tile_px
@@ -184,6 +194,18 @@ def _refuse_outside(file: FeatureFile, rows: TileRows, size: tuple[int, int] | N
         f"tiles from {tuple(low)} to {tuple(high)}{on}: coordinates of another slide, or not pixels of level 0",
         "give the file of this slide, with pixels of level 0",
     )
+
+
+def _refuse_overlap(file: FeatureFile, rows: TileRows, plan: PlanRecord) -> None:
+    """Raises SlideError where no file says how large a tile is, and the side of [tile] does not fit their places."""
+    if rows.side_l0 is None and is_overlapping(rows.xy_l0, plan.side_l0):
+        raise unfit(
+            file.path,
+            f"tiles lie {pitch(rows.xy_l0):g} px apart, and by [tile] they are {plan.side_l0:g} px of level 0 wide: no "
+            "pixels of level 0, or tiles that overlap",
+            "write coordinates in pixels of level 0; where tiles do overlap, give the file that says how large they "
+            "are, too (patches/ of CLAM)",
+        )
 
 
 def _refuse_dense(file: FeatureFile, rows: TileRows, plan: PlanRecord) -> None:

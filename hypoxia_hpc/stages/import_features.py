@@ -59,7 +59,14 @@ def import_features(
     _drop_halves(stage, slides)
     chosen = [one for one in slides if one.slide_id in sources or store_key(stage.target(one)) is None]
     n_workers = min(MOST_WORKERS, usable_cores())
-    done = work_through(STAGE, chosen, stage, workers=n_workers, retry=retry, progress=progress, stop=stop)
+    done = work_through(
+        *(STAGE, chosen, stage),
+        workers=n_workers,
+        retry=retry,
+        progress=progress,
+        stop=stop,
+        tell_each=False,  # often most slides of a run: said at the end, each reason once
+    )
     return Imported(done, tuple(strange))
 
 

@@ -12,6 +12,7 @@ MOST_DOUBT = 0.15
 
 CONTRADICTION, TWO_MPP, LARGEST = "mpp-contradicts-power", "mpp-said-twice", "largest-of-several-images"
 UNTRUSTED_STAIN, SEVERAL_PATIENTS = "stain-not-trusted", "several-patient-ids"
+OVERLAPPING = "imported-tiles-overlap"
 NEAR_EMPTY, LEFT_OUT = "near-empty", "images left out"
 FIRST_PLACE = "an OME-XML counts before the tags of resolution, and these before PerkinElmer's XML"
 # In the order in which they are said.
@@ -25,6 +26,8 @@ SENTENCES = {
     "their tiles keep their colours",
     SEVERAL_PATIENTS: "patients whose DICOM files have more than one PatientID, and count as one patient's: make sure "
     "that they are one person's; else sort them into a folder for each patient, and make the run again",
+    OVERLAPPING: "slides whose imported tiles overlap, by the size that their files give: where the tool was not asked "
+    "for that, their coordinates are not pixels of level 0; write these, and import again",
 }
 
 

@@ -159,11 +159,13 @@ def work_through(
     allocation: Allocation = WHOLE,
     at_once: int = 1,
     init_worker: Callable[[int], None] | None = None,
+    tell_each: bool = True,
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
 
     A worker processes ``at_once`` slides in as many threads: ``work`` has to allow that. ``init_worker`` is the first
-    thing that a worker process does, as in ``ProcessPool``.
+    thing that a worker process does, as in ``ProcessPool``. ``tell_each``: whether the progress shows each slide that
+    goes to quarantine.
 
     Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
     outcome is that of all of them, another rank's its own.
@@ -172,7 +174,7 @@ def work_through(
         MachineError, InputError, NotReadyError: what no other slide would survive either.
         Stopped: on request; on every rank.
     """
-    gathered = _Gathered(slides, progress)
+    gathered = _Gathered(slides, progress, tell_each)
     scheduler = scheduler_of(allocation, slides, stop, gathered.hear)
     n, process = min(workers, len(slides)), ProcessSlide(work, retry)
     pool = ProcessPool(process, n, stop, at_once=at_once, init_worker=init_worker)
@@ -186,16 +188,16 @@ def work_through(
             refuse_left(scheduler.end(len(slides) - len(gathered.processed)))
     finally:
         progress.end()
-    return _sum_up(title, gathered.processed)
+    return _sum_up(title, gathered.processed, tell_each=tell_each)
 
 
 class _Gathered:
     """The news of all processes that work on the slides, passed on to the progress."""
 
-    def __init__(self, slides: Sequence[Slide], progress: Progress) -> None:
+    def __init__(self, slides: Sequence[Slide], progress: Progress, tell_each: bool) -> None:
         self.processed: list[Processed] = []
         self._costs = {slide.slide_id: slide.cost for slide in slides}
-        self._progress = progress
+        self._progress, self._tell_each = progress, tell_each
 
     def hear(self, news: News) -> None:
         if isinstance(news, Ticked):
@@ -203,7 +205,7 @@ class _Gathered:
             return
         self.processed.append(news)
         receipt = news.receipt
-        if news.fresh and receipt.status == "quarantined":
+        if news.fresh and receipt.status == "quarantined" and self._tell_each:
             first_line = receipt.detail.partition("\n")[0]
             self._progress.note(f"quarantined {receipt.name}: {receipt.reason}: {first_line}")
         if news.fresh and isinstance(receipt.details, ExtractWork | TileWork) and receipt.details.note:
@@ -278,7 +280,7 @@ def _quarantine(work: SlideStage, failed: FailedItem[Slide]) -> Processed:
     return Processed(receipt, fresh=True, bug=failed.why == "internal-error")
 
 
-def _sum_up(stage: str, processed: Sequence[Processed]) -> StageOutcome:
+def _sum_up(stage: str, processed: Sequence[Processed], *, tell_each: bool) -> StageOutcome:
     in_order = sorted(processed, key=lambda one: one.receipt.name)
     done = [one for one in in_order if one.receipt.status == "done"]
     waiting = [one.receipt for one in in_order if one.receipt.reason == NOT_READY]
@@ -291,7 +293,9 @@ def _sum_up(stage: str, processed: Sequence[Processed]) -> StageOutcome:
         ),
         not_ready=tuple(waiting),
         bugs=tuple(one.receipt for one in in_order if one.bug),
-        told=tuple(one.receipt.name for one in in_order if one.fresh and one.receipt.status == "quarantined"),
+        told=tuple(
+            one.receipt.name for one in in_order if tell_each and one.fresh and one.receipt.status == "quarantined"
+        ),
     )
 
 

@@ -143,6 +143,16 @@ def test_a_slide_whose_file_cannot_be_used_is_told_why(
     assert not run.tiles("S0").exists() and not run.features(NAME, "S0").exists()
 
 
+def test_places_that_do_not_fit_the_side_of_run_toml_are_refused(run: RunDir, tmp_path: Path) -> None:
+    bare = {"tile_px": None, "side_l0": None, "side_level": 0, "downsample": 0.0}
+    fine = described(write_clam(tmp_path / "fine.h5", VALUES), NAME)
+    coarse = described(write_clam(tmp_path / "coarse.h5", VALUES, places(9) // 4), NAME)
+    with pytest.raises(SlideError, match=r"37 px apart, and by \[tile\] they are 150 px of level 0 wide") as raised:
+        made(run, ImportSource(replace(coarse, **bare)))
+    assert "patches/ of CLAM" in raised.value.remedy and not run.tiles("S0").exists()
+    made(run, ImportSource(replace(fine, **bare)))
+
+
 def test_a_slide_without_a_file_and_one_of_unknown_resolution(run: RunDir, tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="S0: no file with features has this name"):
         made(run, ImportSource())

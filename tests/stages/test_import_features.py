@@ -98,8 +98,9 @@ def test_what_has_no_slide_or_no_features_is_named_and_comes_later(tmp_path: Pat
     said = "\n".join(imported_text(made, run.root))
     assert [one.name for one in made.outcome.made] == ["S0"]
     assert "of no slide: 1 file" in said and "other <b>.h5" in said
-    assert "quarantined, no-imported-features: 1 slide (S1)" in said
-    assert "quarantined, unfit-features-file: 1 slide (S2)" in said
+    assert "quarantined in import-features, no-imported-features: 1 slide (S1)" in said
+    assert "quarantined in import-features, unfit-features-file: 1 slide\n" in said and "S2.h5: neither HDF5" in said
+    assert f"next: hypoxia-hpc run {run.root}" in said
     assert [one.status for one in survey_run(run).features] == ["done", "quarantined", "quarantined"]
     assert [one.status for one in survey_run(run, read_slides=True).features] == ["done", "quarantined", "quarantined"]
     write_clam(tmp_path / "second" / "S1.h5", VALUES)
@@ -140,6 +141,29 @@ def test_doctor_says_who_has_features_and_opens_no_slide(tmp_path: Path) -> None
     assert not [check for check in found.values() if check.verdict == "bad" or check.slide]
     assert "1 of 3 slides have imported features; no slide is read; without: S1, S2" in found["slides"].detail
     assert "import-features" in found["slides"].detail and found["slides"].verdict == "note"
+
+
+def test_many_slides_without_a_file_are_one_line_and_nothing_imported_leads_nowhere(tmp_path: Path) -> None:
+    run = importing_run(tmp_path / "run", [f"S{n},/slides/S{n}.svs,P{n}" for n in range(30)])
+    notes: list[str] = []
+
+    class Notes(NoProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    path = write_clam(tmp_path / "S0.h5", VALUES, places(9) - 1)
+    made = import_features(run, [path], retry=False, progress=Notes(), stop=threading.Event())
+    said = "\n".join(imported_text(made, run.root))
+    assert "no-imported-features: 29 slides (S1, " in said and "coordinates of another slide" in said
+    assert len((said + "\n".join(notes)).splitlines()) < 12 and "next:" not in said
+
+
+def test_tiles_that_overlap_by_the_size_that_their_files_give_are_said(tmp_path: Path) -> None:
+    run = importing_run(tmp_path / "run", ROWS)
+    for name, coords in (("S0", places(9)), ("S1", places(9) // 4)):
+        write_clam(tmp_path / "files" / f"{name}.h5", VALUES, coords)
+    said = "\n".join(imported_text(imported(run, tmp_path / "files"), run.root))
+    assert "note: slides whose imported tiles overlap" in said and "import again: 1 (S1)" in said
 
 
 def clam(name: str, **attributes: Any) -> Callable[[Path], object]:
@@ -184,6 +208,17 @@ def test_run_toml_is_told_the_lines_that_it_needs(tmp_path: Path) -> None:
         imported(run, path)
     lines = 'tile_px = 256\nmpp = 0.25\n[extract]\nname = "features"\nbackbone = "imported:features"'
     assert lines in str(raised.value) and f"tile_px = {PX}, and patches have 256 px" in str(raised.value)
+
+
+def test_the_lines_are_of_most_files_and_the_others_are_named(tmp_path: Path) -> None:
+    run = importing_run(tmp_path / "run", ROWS, backbone="resnet50")
+    for name, side_l0 in (("S0", 149.7), ("S1", 150), ("S2", 150)):
+        magnification = {"target_magnification": 20 * 150 / side_l0}
+        write_clam(tmp_path / "files" / f"{name}.h5", VALUES, patch_size_level0=side_l0, **magnification)
+    with pytest.raises(InputError) as raised:
+        imported(run, tmp_path / "files")
+    assert "mpp = 0.5\n" in raised.value.remedy
+    assert f"0.5 in most files; 0.499 in 1 file ({tmp_path / 'files' / 'S0.h5'})" in raised.value.remedy
 
 
 def test_files_of_no_slide_of_several_and_of_none(tmp_path: Path) -> None:
