@@ -28,4 +28,4 @@ def _files(slide: SlideExport, folder: Path) -> Iterator[File]:
     yield f"patches/{slide.slide.slide_id}.h5", whole
 
 
-FORMAT = Format("atlaspatch", "AtlasPatch: patches/ID.h5 with features/NAME", _files)
+FORMAT = Format("atlaspatch", "AtlasPatch: patches/ID.h5 with features/NAME", _files, has_classes=False)

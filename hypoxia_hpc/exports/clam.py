@@ -67,4 +67,4 @@ def _note() -> str:
     return "pt_files/ is left out, for PyTorch is not installed here; CLAM makes it of h5_files/, and needs it to train"
 
 
-FORMAT = Format("clam", "CLAM: patches/ID.h5, h5_files/ID.h5, pt_files/ID.pt", _files, note=_note)
+FORMAT = Format("clam", "CLAM: patches/ID.h5, h5_files/ID.h5, pt_files/ID.pt", _files, has_classes=False, note=_note)

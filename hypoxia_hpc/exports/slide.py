@@ -83,13 +83,15 @@ Files = Callable[[SlideExport, Path], Iterator[File]]
 @dataclass(frozen=True, slots=True)
 class Format:
     """``files``: of a slide, path of each file below the folder of the export, and what writes it. ``has_features``:
-    it has those. ``has_places``: coordinates are pixels of a slide, so that images in folders have no place in it.
-    ``library``: a Python package that it goes by, of the extra of the same name. ``note``: said once."""
+    it has those; ``has_classes``: and the class of each tile. ``has_places``: coordinates are pixels of a slide, so
+    that images in folders have no place in it. ``library``: a Python package that it goes by, of the extra of the
+    same name. ``note``: said once."""
 
     name: str
     help: str
     files: Files
     has_features: bool = True
+    has_classes: bool = True
     has_places: bool = True
     library: str = ""
     note: Callable[[], str] = str  # says nothing

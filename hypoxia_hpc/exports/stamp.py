@@ -30,4 +30,4 @@ def _files(slide: SlideExport, folder: Path) -> Iterator[File]:
     yield f"{slide.extractor}/{slide.slide.slide_id}.h5", whole
 
 
-FORMAT = Format("stamp", "STAMP: NAME/ID.h5, coordinates in µm", _files)
+FORMAT = Format("stamp", "STAMP: NAME/ID.h5, coordinates in µm", _files, has_classes=False)

@@ -45,4 +45,4 @@ def _write_features(slide: SlideExport, folder: Path, attributes: dict[str, Any]
         set_attributes(file.create_dataset("coords", data=slide.xy_l0), attributes)
 
 
-FORMAT = Format("trident", "TRIDENT: patches/ID_patches.h5, features_NAME/ID.h5", _files)
+FORMAT = Format("trident", "TRIDENT: patches/ID_patches.h5, features_NAME/ID.h5", _files, has_classes=False)

@@ -96,8 +96,9 @@ def export(
     finally:
         _keep_record(work, written)
     n_there = sum(work.before.get(slide_id) is entry for slide_id, entry in written.items())
+    model = work.model if work.format.has_classes else ""
     todo = tuple(one.slide.slide_id for one in states if one.status == "todo")
-    return Exported(work.folder, len(written), n_there, tuple(left_out), todo, work.model, why)
+    return Exported(work.folder, len(written), n_there, tuple(left_out), todo, model, why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,9 +163,8 @@ def work_through(
 ) -> StageOutcome:
     """Take every slide through a stage in worker processes. One bad slide never ends it.
 
-    A worker processes ``at_once`` slides in as many threads: ``work`` has to allow that. ``init_worker`` is the first
-    thing that a worker process does, as in ``ProcessPool``. ``tell_each``: whether the progress shows each slide that
-    goes to quarantine.
+    A worker processes ``at_once`` slides in as many threads: ``work`` has to allow that. ``init_worker``: as in
+    ``ProcessPool``. ``tell_each``: the progress shows each slide that goes to quarantine.
 
     Under MPI all ranks call this with the same slides, and each takes the slides that rank 0 deals to it; rank 0's
     outcome is that of all of them, another rank's its own.
@@ -174,10 +173,9 @@ def work_through(
         MachineError, InputError, NotReadyError: what no other slide would survive either.
         Stopped: on request; on every rank.
     """
-    gathered = _Gathered(slides, progress, tell_each)
+    gathered, process = _Gathered(slides, progress, tell_each), ProcessSlide(work, retry)
     scheduler = scheduler_of(allocation, slides, stop, gathered.hear)
-    n, process = min(workers, len(slides)), ProcessSlide(work, retry)
-    pool = ProcessPool(process, n, stop, at_once=at_once, init_worker=init_worker)
+    pool = ProcessPool(process, min(workers, len(slides)), stop, at_once=at_once, init_worker=init_worker)
     total = sum(slide.cost for slide in slides)
     file = HeartbeatFile(work.run, title, allocation, len(slides), total)
     rank_worker = RankWorker(work, scheduler, pool, file)

@@ -22,6 +22,7 @@ from slides.dicom_series import generate_uid, image_of, write_instance
 from hypoxia_hpc.cli.text.exporting import exported_text
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.errors import InputError, NotReadyError, Stopped
+from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.models.said_of_tiles import called_classes, model_for_classes
 from hypoxia_hpc.outcomes.registry import outcome_of
 from hypoxia_hpc.progress import NoProgress
@@ -60,7 +61,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
 def test_every_number_is_that_of_the_stores_and_predictions(run: RunDir, tmp_path: Path) -> None:
     made = exported(run, "csv", tmp_path / "csv")
     assert (made.n_slides, made.n_there, made.left_out, made.todo) == (len(run.slides()), 0, (), ())
-    assert made.model == "logistic"
+    assert made.model == "logistic" and {one.name for one in FORMATS.values() if not one.has_classes} == {
+        *("clam", "trident", "atlaspatch", "stamp")
+    }
     predicted = pd.read_parquet(run.predictions / "tiles.parquet").set_index(["slide_id", "x_l0", "y_l0"])
     for slide in run.slides():
         table = pd.read_csv(tmp_path / "csv" / f"{slide.slide_id}.csv")
@@ -72,6 +75,7 @@ def test_every_number_is_that_of_the_stores_and_predictions(run: RunDir, tmp_pat
 
 def test_features_and_what_is_there_stays(run: RunDir) -> None:
     first = exported(run, "clam")
+    assert first.model == "", "its files have no classes, so that no model is named"
     folder = run.root / "exports" / "clam"
     assert first.folder == folder
     slide_id = run.slides()[0].slide_id
