@@ -1,28 +1,26 @@
 """Is the code slower than at another commit? python benchmarks/compare.py BASE [--only CASE]
 
-Runs benchmarks/cases.py under pytest-benchmark on a checkout of BASE, then on this one. Exit code 1 where a case has
-become slower than noise allows: its median, in multiples of its bound, by more than a tenth, three times (README.md
-says why).
+Runs benchmarks/cases.py under pytest-benchmark on a checkout of BASE and on this one, in turn, five times each, in new
+processes. Exit code 1 where a case has become slower than noise allows: its time, in multiples of its bound, by more
+than a tenth in the median of the five pairs (README.md says why).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import re
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CASES = HERE / "cases.py"
-MOST_SLOWER = "median:10%"
-BASE_NAME = "base"
-TRIES = 3
-SLOWER = re.compile(r"test_case\[(\S+)\] .* has failed PercentageRegressionCheck")
+MOST_TIMES, PAIRS = 1.10, 5
 
 
 @contextmanager
@@ -44,51 +42,45 @@ def git(*arguments: str | Path) -> None:
     subprocess.run(["git", "-C", HERE, *arguments], check=True)  # noqa: S603, S607
 
 
-def measure(tree: Path, storage: Path, only: Sequence[str], *options: str) -> tuple[int, str]:
-    """pytest's exit code for the cases with the package of a tree, and what it printed."""
+def measure(tree: Path, only: Sequence[str]) -> dict[str, float]:
+    """The time of each case with the package of a tree, in multiples of its bound. Raises SystemExit where a case
+    cannot be measured, or its answer is wrong."""
     chosen = ["-k", " or ".join(f"[{name}]" for name in only)] if only else []
-    command = [
-        *(sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"),
-        *("-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning", f"--rootdir={HERE.parent}"),
-        *(f"--benchmark-storage=file://{storage}", "--benchmark-columns=median,iqr,rounds", str(CASES)),
-    ]
-    environment = os.environ | {"PYTHONPATH": str(tree)}
-    done = subprocess.run(  # noqa: S603
-        [*command, *chosen, *options], check=False, env=environment, cwd=storage, stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    print(done.stdout.partition("Traceback")[0], flush=True)
-    return done.returncode, done.stdout
-
-
-def slower_cases(base: Path, head: Path, only: Sequence[str]) -> list[str]:
-    """The cases that are slower with the package of ``head`` than with that of ``base``, measured once each. Raises
-    SystemExit where one of them cannot be measured."""
     with tempfile.TemporaryDirectory() as folder:
-        storage = Path(folder)
-        print("base (what is called s is a multiple of the case's bound)", flush=True)
-        code, _ = measure(base, storage, only, f"--benchmark-save={BASE_NAME}")
-        if code:
-            raise SystemExit(f"the cases cannot be measured with the base: pytest ended with {code}")
-        print("head", flush=True)
-        code, said = measure(head, storage, only, "--benchmark-compare", f"--benchmark-compare-fail={MOST_SLOWER}")
-    slower = SLOWER.findall(said)
-    if code and not slower:
-        raise SystemExit(f"the cases cannot be measured: pytest ended with {code}")
-    return slower
+        written = Path(folder) / "found.json"
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist"),
+            *("-W", "ignore::pytest_benchmark.logger.PytestBenchmarkWarning", f"--rootdir={HERE.parent}"),
+            *(f"--benchmark-json={written}", "--benchmark-quiet", str(CASES), *chosen),
+        ]
+        environment = os.environ | {"PYTHONPATH": str(tree)}
+        done = subprocess.run(command, check=False, env=environment, cwd=folder, capture_output=True, text=True)  # noqa: S603
+        if done.returncode:
+            raise SystemExit(f"the cases cannot be measured with {tree}:\n{done.stdout}{done.stderr}")
+        found = json.loads(written.read_text())["benchmarks"]
+    return {one["param"]: one["stats"]["median"] for one in found}
 
 
 def compare(base: Path, head: Path, only: Sequence[str] = ()) -> list[str]:
-    """The cases that are slower with ``head`` in each of `TRIES` tries, every one in processes of its own: where a
+    """The cases that are slower with ``head``. Base and head take turns, every one in a process of its own: where a
     process has its memory, and what runs on the other half of its core, may change a ratio by a quarter for as long as
     it lives (seen at a load of 18 on two cores)."""
-    slower = list(only)
-    for number in range(TRIES):
-        slower = slower_cases(base, head, slower)
-        if not slower:
-            return []
-        print(f"try {number + 1} of {TRIES}: slower: {', '.join(slower)}", flush=True)
-    return slower
+    trees = {"base": base, "head": head}
+    times: dict[str, list[float]] = {}
+    for number in range(PAIRS):
+        turns = ("base", "head") if number % 2 == 0 else ("head", "base")
+        found = {turn: measure(trees[turn], only) for turn in turns}
+        for name, multiple in found["head"].items():
+            times.setdefault(name, []).append(multiple / found["base"][name])
+        print(f"pair {number + 1} of {PAIRS}: {', '.join(f'{name} x {ones[-1]:.2f}' for name, ones in times.items())}")
+    for name, ones in times.items():
+        print(f"{name}: x {statistics.median(ones):.2f} ({min(ones):.2f} to {max(ones):.2f}) of the time before")
+    return slower(times)
+
+
+def slower(times: Mapping[str, Sequence[float]]) -> list[str]:
+    """The cases whose time is more than `MOST_TIMES` that of the base in the median of the pairs."""
+    return [name for name, ones in times.items() if statistics.median(ones) > MOST_TIMES]
 
 
 def main() -> None:
