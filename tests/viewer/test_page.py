@@ -10,12 +10,13 @@ from browser import in_browser
 from devtools import Page, opened_browser
 
 from viewer.serving import Served, require_library, served
-from viewer.viewed_runs import HOT, ODD_NAME, SIDE_L0, viewed_run
+from viewer.viewed_runs import HOT, ODD_NAME, SIDE_L0, undecodable, viewed_run
 
 IS_OPEN = "typeof state !== 'undefined' && state.viewer && state.viewer.isOpen() && state.described !== null"
 VIEW = "(v => [v.getCenter().x, v.getCenter().y, v.getZoom()])(state.viewer.viewport)"
 
 LEFT, TOP = (SIDE_L0 * min(one) for one in HOT)
+WHOSE = ("Cohort", "This slide")
 # OpenSeadragon's of tiles that come after another slide was chosen; the browser's of this test's looks at the canvas.
 EXPECTED_WARNINGS = ("warning: ['Ignoring tile", "warning: Canvas2D: Multiple readback")
 # Pixels of the screen from the corner of the hot tiles: inside; left of it, above it.
@@ -68,6 +69,63 @@ def page(server: Served, tmp_path: Path) -> Iterator[Page]:
         hosts = {address.split("/")[2] for address in found.requested if not address.startswith("data:")}
         assert hosts == {f"127.0.0.1:{server.port}"}
         assert not any("token=" in address for address in found.requested[1:]), "the token is sent once"
+
+
+@in_browser
+def test_a_slide_that_cannot_be_shown_leaves_nothing_of_the_one_before(real_slide: Path, tmp_path: Path) -> None:
+    require_library()
+    shown = viewed_run(tmp_path / "view", real_slide)
+    shown.slides[1].path.unlink()
+    undecodable(real_slide, shown.slides[1].path)
+    with served(shown) as server, opened_browser(tmp_path / "profile") as page:
+        page.open(server.where)
+        page.until(IS_OPEN)
+        page.until("!byId('scale').hidden")
+        _sees_the_list(page)
+        page.value("goTo({ x: 300, y: 300, zoom: 1 }); keepLink()")
+        page.press("j")
+        page.until("!byId('problem').hidden")
+        assert "cannot be shown" in page.value("byId('problem').textContent")
+        assert page.value("location.hash") == "#slide=odd" and page.value("byId('scale').hidden")
+        assert page.value("getComputedStyle(state.viewer.navigator.element).visibility") == "hidden"
+        for key in ("0", "+", "ArrowLeft"):
+            page.press(key)
+        page.press("k")
+        page.until(f"{IS_OPEN} && !byId('scale').hidden")
+        assert page.value("getComputedStyle(state.viewer.navigator.element).visibility") == "visible"
+        _stays_on_the_slide(page)
+        _says_why_there_are_no_galleries(page)
+
+
+def _sees_the_list(page: Page) -> None:
+    """The odd slide has no thumbnail."""
+    names = "[...document.querySelectorAll('#slides button')].map(one => one.querySelector('.file')?.textContent ?? '')"
+    page.until("document.querySelectorAll('#slides img')[1].hidden")
+    assert page.value(names) == ["CMU-1-Small-Region.svs", ODD_NAME], "their ids do not tell the names of the files"
+    widths = page.value("[...document.querySelectorAll('#slides button > span')].map(one => one.clientWidth)")
+    assert widths[0] == widths[1] > 150, "a row without a thumbnail is as wide"
+    assert page.value("byId('count').textContent") == "2 slides"
+    page.value("byId('search').value = 'real'; state.shown.slides.pop(); refreshList()")
+    assert page.value("byId('count').textContent") == "1 slide"
+    page.value("location.reload()")
+    page.until(f"{IS_OPEN} && state.list.length === 2")
+    assert page.value("byId('facts').scrollWidth <= byId('facts').clientWidth"), "all of the facts are seen"
+
+
+def _stays_on_the_slide(page: Page) -> None:
+    """Numbers of a link that no slide has are brought to its edge."""
+    page.value("location.hash = '#slide=real&x=1e99&y=-5&zoom=1e9'")
+    page.until(f"{IS_OPEN} && location.hash.includes('x=2220&y=0&')")
+    assert page.value("state.viewer.viewport.getZoom() <= state.viewer.viewport.getMaxZoom()")
+    page.value("location.hash = '#slide=real&x=word&y=1e999&zoom=none'")
+    page.until(f"{IS_OPEN} && location.hash.includes('x=1110&')")
+
+
+def _says_why_there_are_no_galleries(page: Page) -> None:
+    page.value("state.shown.model = ''; state.shown.note = 'no predictions yet'; fillFilters()")
+    page.press("g")
+    assert page.value("byId('problem').textContent") == "There are no galleries: no predictions yet."
+    assert page.value("byId('strip').hidden")
 
 
 @in_browser
@@ -139,6 +197,8 @@ def _galleries(page: Page) -> None:
     page.press("p")
     page.until(f"{IS_OPEN} && location.hash.includes('tile={x - SIDE_L0}_{y}')")
     _is_at_the_tile(page, x - SIDE_L0, y)
+    titles = page.value("[...byId('gallery').options].map(one => one.textContent)")
+    assert titles == [f"{whose}: {how} probability of hypoxic" for whose in WHOSE for how in ("Highest", "Lowest")]
     page.value("chooseGallery('slide-lowest')")
     page.until("document.querySelectorAll('#shown_tiles img').length === 12")
     page.press("n")

@@ -7,7 +7,7 @@ const NOTHING = { who: "", galleries: [], unread: [] };
 const strip = { isOpen: false, name: "", cohort: null, own: NOTHING, asked: 0, tile: null };
 
 function toggleStrip() {
-  if (byId("tiles").hidden) return;
+  if (byId("tiles").hidden) return say(`There are no galleries: ${state.shown.note || "slides without a run have no predictions"}.`);
   if (!strip.isOpen) return void showStrip();
   closeStrip();
   keepLink();
@@ -43,14 +43,10 @@ async function galleriesAt(path, slide) {
 }
 
 function fillGalleries() {
-  const groups = [["Cohort", "", strip.cohort], ["This slide", OWN, strip.own]].map(([label, prefix, found]) => {
-    const group = element("optgroup");
-    group.label = label;
-    group.append(...found.galleries.map(one => new Option(one.title, prefix + one.name)));
-    return group;
-  });
-  const select = byId("gallery"), names = groups.flatMap(group => [...group.children].map(one => one.value));
-  select.replaceChildren(...groups.filter(group => group.children.length > 0));
+  const options = [["Cohort", "", strip.cohort], ["This slide", OWN, strip.own]].flatMap(([whose, prefix, found]) =>
+    found.galleries.map(one => new Option(`${whose}: ${one.title}`, prefix + one.name)));
+  const select = byId("gallery"), names = options.map(one => one.value);
+  select.replaceChildren(...options);
   select.parentElement.hidden = names.length === 0;
   chooseGallery(names.includes(strip.name) ? strip.name : names[0] ?? "");
 }

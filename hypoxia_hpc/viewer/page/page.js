@@ -68,7 +68,7 @@ function refreshList() {
   if (order) state.list.sort((a, b) => sign * ((a.values[0] ?? sign * Infinity) - (b.values[0] ?? sign * Infinity)));
   byId("slides").replaceChildren(...state.list.map(listItem));
   const n = state.list.length, all = state.shown.slides.length;
-  byId("count").textContent = `${n === all ? "" : `${n.toLocaleString("en")} of `}${all.toLocaleString("en")} slides`;
+  byId("count").textContent = `${n === all ? "" : `${n.toLocaleString("en")} of `}${all.toLocaleString("en")} ${all === 1 ? "slide" : "slides"}`;
   markCurrent();
 }
 
@@ -78,7 +78,9 @@ function listItem(slide) {
   picture.loading = "lazy";
   picture.addEventListener("error", () => { picture.hidden = true; });
   picture.src = `slides/${slide.key}.jpg`;
-  text.append(element("strong", "", slide.slide_id), element("span", "muted", saidOf(slide)));
+  text.append(element("strong", "", slide.slide_id));
+  if (!nameTells(slide)) text.append(element("span", "muted file", slide.name));
+  text.append(element("span", "muted", saidOf(slide)));
   if (slide.is_wrong) text.append(element("span", "muted wrong", " · wrong"));
   button.type = "button";
   button.dataset.key = slide.key;
@@ -88,6 +90,9 @@ function listItem(slide) {
   item.append(button);
   return item;
 }
+
+/* An id is made of the file's name; of an odd one little is left. */
+const nameTells = slide => slide.name.split("/").pop().startsWith(slide.slide_id);
 
 function markCurrent() {
   for (const button of byId("slides").querySelectorAll("button")) {
@@ -133,7 +138,16 @@ async function show(slide, place) {
 function fail(text) {
   say(`This slide cannot be shown. ${text}`);
   state.viewer.close();
+  showNavigator(false);
   fillOverlays([]);
+  drawLegend(null);
+  drawScale();
+  history.replaceState(null, "", `#${new URLSearchParams({ slide: state.slide.slide_id, ...linkOfStrip() })}`);
+  if (strip.isOpen) showStrip();
+}
+
+function showNavigator(isShown) {
+  state.viewer.navigator.element.style.visibility = isShown ? "visible" : "hidden";
 }
 
 function say(text) {
@@ -144,6 +158,7 @@ function say(text) {
 function openImage(slide, described, place) {
   fillOverlays(described.overlays);
   state.viewer.addOnceHandler("open", () => {
+    showNavigator(true);
     putOverlay();
     goTo(place);
     drawScale();
@@ -172,9 +187,12 @@ function goTo(place) {
   putMark();
   const seen = place.zoom > 0 ? place : place.tile ? viewOfTile(place.tile) : null;
   if (seen === null) return;
-  view.zoomTo(image.imageToViewportZoom(seen.zoom * factor), null, true);
-  view.panTo(image.imageToViewportCoordinates(seen.x / factor, seen.y / factor), true);
+  const { width, height } = state.described;
+  view.zoomTo(within(image.imageToViewportZoom(seen.zoom * factor), view.getMinZoom(), view.getMaxZoom()), null, true);
+  view.panTo(image.imageToViewportCoordinates(within(seen.x / factor, 0, width), within(seen.y / factor, 0, height)), true);
 }
+
+const within = (value, low, high) => Math.min(Math.max(value, low), high);
 
 /* --- overlays --- */
 
@@ -290,11 +308,11 @@ function followLink() {
   if (words.has("slide") && !slide) say(`There is no slide ${words.get("slide")} here.`);
   if (!slide) return state.list.length > 0 && !words.has("slide") ? show(state.list[0], {}) : undefined;
   const strength = Number(words.get("strength") ?? 60);
+  const [x, y, zoom] = ["x", "y", "zoom"].map(name => Number(words.get(name))).map(one => Number.isFinite(one) ? one : 0);
   state.overlay = words.get("overlay") ?? state.overlay;
   state.fade = Number.isFinite(strength) ? Math.min(Math.max(strength / 100, 0), 1) : state.fade;
   followStrip(words.get("gallery"));
-  return show(slide, { x: Number(words.get("x")), y: Number(words.get("y")), zoom: Number(words.get("zoom")),
-    tile: tileOfLink(words.get("tile")) });
+  return show(slide, { x, y, zoom, tile: tileOfLink(words.get("tile")) });
 }
 
 /* --- what the user does --- */
@@ -323,15 +341,16 @@ function toggleKeys() {
 }
 
 const pan = (x, y) => {
+  if (!state.viewer.isOpen()) return;
   const view = state.viewer.viewport, seen = view.getBounds();
   view.panBy(new OpenSeadragon.Point(x * seen.width / 5, y * seen.height / 5));
 };
-const zoom = by => state.viewer.viewport.zoomBy(by);
+const zoom = by => state.viewer.isOpen() && state.viewer.viewport.zoomBy(by);
 const KEYS = {
   j: () => step(1), k: () => step(-1), o: nextOverlay, "[": () => fadeTo(state.fade - 0.1), "]": () => fadeTo(state.fade + 0.1),
   h: () => { state.hidden = !state.hidden; fade(); }, "/": () => byId("search").focus(), "?": toggleKeys,
   g: toggleStrip, n: () => stepTile(1), p: () => stepTile(-1),
-  0: () => state.viewer.viewport.goHome(), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
+  0: () => state.viewer.isOpen() && state.viewer.viewport.goHome(), "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
   ArrowLeft: () => pan(-1, 0), ArrowRight: () => pan(1, 0), ArrowUp: () => pan(0, -1), ArrowDown: () => pan(0, 1),
 };
 
