@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 
 from hypoxia_hpc.api.notebook import words
 from hypoxia_hpc.config.paths import expanded
+from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.viewer.serving import serve_in_frame, shown_at
 from hypoxia_hpc.viewer.shown import Shown
 
 IDLE_SECONDS = 3600.0
 HEIGHT_PX = 640
+LAST_PORT = 65535
 
 
 def view(
@@ -45,12 +47,13 @@ def view(
         A view, which a notebook shows. It serves until it is closed, Python ends, or nothing is asked for in an hour.
 
     Raises:
-        InputError: No slides there, or what is no origin.
+        InputError: No slides there, what is no origin, or no port.
         MachineError: The port is taken, or OpenSeadragon is not installed.
 
     Example:
         >>> hx.view("RUN", slide_id="S1")
     """
+    _require_port(port)
     shown = shown_at(expanded(path, "view"))
     link: Future[str] = Future()
     stop = threading.Event()
@@ -59,6 +62,14 @@ def view(
     first = f"#{urlencode({'slide': slide_id})}" if slide_id else ""
     atexit.register(stop.set)  # not where the view is collected: a cell may show it without a name for it
     return View(f"{link.result()}{first}", shown.title, height, work, stop)
+
+
+def _require_port(port: object) -> None:
+    if not isinstance(port, int) or not 0 <= port <= LAST_PORT:
+        raise InputError(
+            f"port={port!r} is no port: they are whole numbers from 1 to {LAST_PORT:,}",
+            remedy="port=0 takes one that is free",
+        )
 
 
 def _serve(shown: Shown, port: int, origins: Sequence[str], link: Future[str], stop: threading.Event) -> None:

@@ -94,7 +94,9 @@ def galleries_of_slides(
             continue
         of_slide = _Cohort(outcome, {owner.patient_id: owner}, {slide.slide_id: slide})
         asks = [*extreme_asks(outcome, of_slide.patients), attention_ask(of_slide.patients)]
-        chosen = _chosen(of_slide, asks, [(slide.slide_id, tiles)], SHOWN)
+        # Half of the tiles at most, so that the highest are not the lowest, too.
+        most = min(SHOWN, max(1, len(tiles) // 2))
+        chosen = _chosen(of_slide, asks, [(slide.slide_id, tiles)], most)
         found[slide.slide_id] = _shown(
             run, config.tile, of_slide, model, slide_words(slide.slide_id, owner), asks, chosen, progress
         )

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -39,6 +40,17 @@ def test_the_hot_tiles_lead_with_the_pixels_of_their_places(shown: Shown, real_s
             window = Window(0, tile["x"], tile["y"], SIDE_L0, SIDE_L0, (SIDE_L0, SIDE_L0))
             pixels = Image.fromarray(slide.read_window(window)).resize((SHOWN_PX, SHOWN_PX), Image.Resampling.BOX)
             assert found.pictures[tile["picture"]] == jpeg(np.asarray(pixels))
+
+
+def test_of_few_tiles_no_more_than_half_are_in_each(shown: Shown) -> None:
+    assert shown.run is not None
+    path = shown.run.predictions / "tiles.parquet"
+    table = pd.read_parquet(path)
+    few = table[table["model"] == "tanh"].head(7)
+    few.assign(probability=np.linspace(0.1, 0.9, 7)).to_parquet(path, index=False)
+    found = galleries_shown(shown, shown.slides[0].key).described["galleries"]
+    highest, lowest = ({(one["x"], one["y"]) for one in gallery["tiles"]} for gallery in found)
+    assert len(highest) == len(lowest) == 3 and not highest & lowest
 
 
 def test_they_are_of_the_slides_that_are_shown_alone(shown: Shown) -> None:
