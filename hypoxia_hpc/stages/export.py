@@ -195,9 +195,10 @@ def _is_up_to_date(survey: Survey) -> bool:
 
 
 def _without_classes(work: _Work) -> str:
-    """Why tiles have no class although a model leads; empty where they have one, or no model leads."""
+    """Why tiles have no class although a model leads; empty where they have one, the format or the outcome has none, or
+    no model leads."""
     lead = leading_model(work.run) if names_of_classes(outcome_of(work.survey.config.outcome)) else ""
-    if work.model or not lead or not work.run.predictions.exists():
+    if not work.format.has_classes or work.model or not lead or not work.run.predictions.exists():
         return ""
     there = models_of_tiles(work.run)
     others = f"; --model takes one that has some: {', '.join(there)}" if there else ""

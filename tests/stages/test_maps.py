@@ -299,6 +299,9 @@ def test_models_without_predictions_of_tiles_are_refused(run: RunDir, tmp_path: 
     notes = Notes()
     assert export(copy, "csv", None, progress=notes, stop=threading.Event()).model == ""
     assert f"{lead}, the leading model, has no predictions of tiles: no tile has a class" in "\n".join(notes.said)
+    notes.said.clear()
+    export(copy, "trident", None, progress=notes, stop=threading.Event())
+    assert notes.said == [], "its files have no classes"
     assert mapped(copy, other).n_maps > 0
     table.iloc[:0].to_parquet(copy.predictions / "tiles.parquet", index=False)
     with pytest.raises(NotReadyError, match=f"{other} has no predictions of tiles"):
