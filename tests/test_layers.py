@@ -79,6 +79,7 @@ HOMES = {
     "pydantic": {
         "config",
         "bench.records",
+        "bench.scaling_records",
         "networks.heads.saved",
         "stores.attributes",
         "runs.receipts",

@@ -9,6 +9,7 @@ import numpy as np
 
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
+from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.reports.plots import Drawn, Frame, Line, Reference, forest_plot, line_plot, series_of
 from hypoxia_hpc.reports.rendering import code, digest, environment
 
@@ -40,19 +41,19 @@ class Part:
     charts: tuple[Chart, ...]
 
 
-def machine_of(record: Record) -> Machine:
+def machine_of(record: Record | ScalingRecord) -> Machine:
     """What makes figures comparable: processor, cores, memory, GPUs, file system, image."""
     there = record.environment
     gpus = tuple(there.gpus)
     return there.processor, there.cores, there.memory_gb, gpus, there.file_system, there.container
 
 
-def commit_of(record: Record) -> str:
+def commit_of(record: Record | ScalingRecord) -> str:
     """The commit, or the version of an installed package."""
     return record.environment.commit[:COMMIT_LETTERS] or f"version {record.environment.package}"
 
 
-def history_page(records: Sequence[Record]) -> str:
+def history_page(records: Sequence[Record | ScalingRecord]) -> str:
     """The page of records, the oldest first, as HTML that needs nothing beside it and asks for nothing from elsewhere.
     What was measured last stands first."""
     machines = dict.fromkeys(machine_of(record) for record in reversed(records))
@@ -63,10 +64,11 @@ def history_page(records: Sequence[Record]) -> str:
     return template.render(parts=parts, n_records=len(records), css=css, css_hash=digest(css))
 
 
-def part_of(number: int, records: Sequence[Record]) -> Part:
+def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
     """The part of one machine, whose records these are."""
+    records = [one for one in lines if isinstance(one, Record)]
     newest = tuple({record.case: record for record in records}.values())
-    there = records[-1].environment
+    there = lines[-1].environment
     facts = {
         "cores": f"{there.cores:,}",
         "memory": f"{there.memory_gb:g} GB",
@@ -76,12 +78,17 @@ def part_of(number: int, records: Sequence[Record]) -> Part:
         "image, SHA-256": there.container[:COMMIT_LETTERS],
     }
     commits = tuple(dict.fromkeys(map(commit_of, records)))
-    charts = (*share_charts(number, newest), *peer_charts(number, newest), *commit_charts(number, records, commits))
+    charts = (
+        *(*share_charts(number, newest), *peer_charts(number, newest), *commit_charts(number, records, commits)),
+        *scaling_charts(number, [one for one in lines if isinstance(one, ScalingRecord)]),
+    )
     return Part(there.processor, tuple((name, fact) for name, fact in facts.items() if fact), newest, commits, charts)
 
 
 def share_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
     """The share of the bound of each case."""
+    if not newest:
+        return
     rows = [(one.case, *_ends(one.share)) for one in newest]
     words = "; ".join(f"{one.case} {share_text(one.share)}" for one in newest)
     yield Chart(
@@ -150,6 +157,47 @@ def _line(index: int, case: str, records: Sequence[Record], commits: Sequence[st
     y = np.array([record.rate.value / first for record in records])
     spans = np.array([[record.rate.low / first, record.rate.high / first] for record in records])
     return Line(case, x, y, series_of(index), spans, has_dots=True)
+
+
+def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Chart]:
+    """The newest curve of each kind against the ideal."""
+    newest = {(one.mode, one.by, one.workload): one for one in curves}.values()
+    if not newest:
+        return
+    lines = [_speed_up(index, one) for index, one in enumerate(newest)]
+    most = max(one.sizes[-1].size / one.base for one in newest)
+    words = "; ".join(
+        f"{line.label}: {', '.join(f'{y:.2f} at {x:.0f}' for x, y in zip(line.x, line.y, strict=True))}"
+        for line in lines
+    )
+    reference = Reference((1.0, most), (1.0, most), "ideal", (most * 0.75, most * 0.78))
+    yield Chart(
+        "Scaling of tile",
+        "The work on slides that is done in a second, over the number of cores, both as multiples of the base case. "
+        "Strong: all sizes have the same slides; weak: each worker has as many. The dotted line is the ideal. "
+        "Intervals are of the median over the rounds.",
+        f"speed-up against the base case: {words}",
+        line_plot(
+            f"scaling-{number}",
+            Frame(
+                "cores / cores of the base case",
+                "work a second / base case",
+                None,
+                None,
+                has_whole_x=True,
+                references=(reference,),
+            ),
+            lines,
+        ),
+        tuple((line.label, line.series) for line in lines),
+    )
+
+
+def _speed_up(index: int, one: ScalingRecord) -> Line:
+    x = np.array([each.size / one.base for each in one.sizes])
+    y, low, high = (np.array(ends) for ends in zip(*(_ends(each.efficiency) for each in one.sizes), strict=True))
+    label = f"{one.mode}, {one.by}, {one.workload}, {one.sizes[-1].slides} slides"
+    return Line(label, x, x * y, series_of(index), np.stack([x * low, x * high], axis=1), has_dots=True)
 
 
 def _ends(spread: Spread) -> tuple[float, float, float]:

@@ -11,12 +11,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
+from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.reading import read_plain
 from hypoxia_hpc.stores.commit import machine_errors
@@ -48,6 +49,16 @@ class Record:
     environment: Environment
 
 
+def _kind(line: Any) -> str:
+    """Which kind of line it is: lines of figures say none."""
+    return "scaling" if isinstance(line, dict) and line.get("kind") == "scaling" else "figure"
+
+
+_LINE: TypeAdapter[Record | ScalingRecord] = TypeAdapter(
+    Annotated[Annotated[Record, Tag("figure")] | Annotated[ScalingRecord, Tag("scaling")], Discriminator(_kind)]
+)
+
+
 def record_of(one: Measurement, where: Environment) -> Record | None:
     """The line of a measurement; None where nothing was measured."""
     if one.rate is None or one.share is None:
@@ -74,7 +85,7 @@ def default_history(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "hypoxia_hpc" / "bench.jsonl"
 
 
-def append_records(path: Path, records: Iterable[Record]) -> None:
+def append_records(path: Path, records: Iterable[Record | ScalingRecord]) -> None:
     """Append a line for each, all of them in one write. Raises MachineError."""
     lines = "".join(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n" for record in records)
     with machine_errors(path):
@@ -84,16 +95,17 @@ def append_records(path: Path, records: Iterable[Record]) -> None:
             os.fsync(file.fileno())
 
 
-def read_records(path: Path) -> list[Record]:
+def read_records(path: Path) -> list[Record | ScalingRecord]:
     """The lines of a history file, the oldest first. Raises InputError for lines that are no records, MachineError."""
     if not path.exists():
         raise InputError(f"{path} does not exist", remedy="hypoxia-hpc bench makes it, or name another --history")
     with machine_errors(path):
         lines = read_plain(path, MOST_BYTES).decode("utf-8", errors="replace").splitlines()
-    reader, records, bad = TypeAdapter(Record), [], []
+    records: list[Record | ScalingRecord] = []
+    bad = []
     for number, line in enumerate(lines, 1):
         try:
-            records.append(reader.validate_json(line, strict=True))
+            records.append(_LINE.validate_json(line, strict=True))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             bad.append(f"line {number}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")

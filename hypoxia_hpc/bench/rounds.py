@@ -10,7 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,14 +76,19 @@ def usable_cores() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-@contextmanager
-def on_one_core() -> Iterator[None]:
+def on_one_core() -> AbstractContextManager[None]:
     """This process, and what it starts meanwhile, on one core alone: the one that others use least just now."""
+    return on_cores(1)
+
+
+@contextmanager
+def on_cores(n: int) -> Iterator[None]:
+    """The same with ``n`` cores."""
     cores = os.sched_getaffinity(0)
     before = _idle_ticks()
     time.sleep(LOOK_SECONDS)
     after = _idle_ticks()
-    os.sched_setaffinity(0, {max(cores, key=lambda core: after[core] - before[core])})
+    os.sched_setaffinity(0, sorted(cores, key=lambda core: before[core] - after[core])[:n])
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.cli import backbones, bench, checking, cluster, exporting, importing, making, paths, planning, viewing
 from hypoxia_hpc.cli.exits import EXIT_MACHINE, tell_end, worst
 from hypoxia_hpc.cli.options import STOP
+from hypoxia_hpc.cli.scaling import scaling
 from hypoxia_hpc.cli.stages import stage_verb
 from hypoxia_hpc.cli.terminal import begin_streams, end_streams, lost_reader, tell
 from hypoxia_hpc.errors import MachineError
@@ -22,6 +23,8 @@ from hypoxia_hpc.runs.stages import registry, stages
 
 # Of a sentence in the list of verbs, in letters: it wraps, and is not cut.
 LONGEST = 200
+
+bench.bench.add_command(scaling)
 
 
 @cache

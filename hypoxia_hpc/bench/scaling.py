@@ -1,0 +1,118 @@
+"""Scaling, without running anything: which sizes, which slides each has, and what laps come to.
+
+Efficiency is the work a second and core, over that of the base case in the same round. Work is the expected time of the
+slides (``cost`` of slides.csv). In strong scaling every size has the same slides, and this is T(base) base / (T(n) n).
+In weak scaling a size has as many slides for each worker, and with slides of equal cost this is T(base) / T(n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from hypoxia_hpc.bench.environment import Environment
+from hypoxia_hpc.bench.measuring import spread
+from hypoxia_hpc.bench.scaling_records import By, Mode, ScaledSize, ScalingRecord, Split, Workload
+from hypoxia_hpc.errors import InputError, MachineError, some
+from hypoxia_hpc.records import Slide
+
+
+@dataclass(frozen=True, slots=True)
+class SizeLap:
+    """One run of the command. Seconds: ``clock``; ``processor`` of all its processes; ``busy`` and ``idle`` of its
+    workers, summed; ``slides`` of the receipts, summed."""
+
+    clock: float
+    processor: float
+    busy: float
+    idle: float
+    slides: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a size has to do: slides, their cost in all, and their tiles."""
+
+    slides: int
+    cost: int
+    tiles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for: the slides that each size tiles. The smallest size is the base case."""
+
+    mode: Mode
+    by: By
+    workload: Workload
+    rounds: int
+    slides: Mapping[int, Sequence[Slide]]
+
+    @property
+    def base(self) -> int:
+        return min(self.slides)
+
+
+def sizes_up_to(cores: int) -> list[int]:
+    """1, 2, 4 … and the number of cores. Raises MachineError for one core."""
+    if cores < 2:
+        raise MachineError(
+            "scaling needs two cores, and this process may use one", remedy="run it where there are more"
+        )
+    return sorted({*(2**power for power in range(cores.bit_length())), cores})
+
+
+def slides_of_sizes(mode: Mode, slides: Sequence[Slide], sizes: Sequence[int]) -> dict[int, list[Slide]]:
+    """All slides for every size; or, weak, as many slides a worker for every size, of about the same cost: the slides
+    by cost are cut into groups of the largest size, and each group gives each worker one. Raises InputError."""
+    largest = max(sizes)
+    if len(slides) < largest:
+        raise InputError(
+            f"{some(len(slides), 'slide')} cannot occupy {largest} workers", remedy=f"take {largest} slides or more"
+        )
+    if mode == "strong":
+        return {size: list(slides) for size in sizes}
+    ordered = sorted(slides, key=lambda slide: slide.cost, reverse=True)
+    groups = [ordered[at : at + largest] for at in range(0, len(ordered) - largest + 1, largest)]
+    return {size: [slide for group in groups for slide in evenly(group, size)] for size in sizes}
+
+
+def evenly(slides: Sequence[Slide], n: int) -> list[Slide]:
+    """``n`` of the slides, as far from each other in their order as can be."""
+    return [slides[(2 * number + 1) * len(slides) // (2 * n)] for number in range(n)]
+
+
+def efficiencies(size: int, base: int, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]]) -> list[float]:
+    """In each round, the work a second and core of a size over that of the base case."""
+    work = loads[size].cost / loads[base].cost
+    pairs = zip(laps[base], laps[size], strict=True)
+    return [work * (first.clock * base) / (one.clock * size) for first, one in pairs]
+
+
+def split_of(size: int, laps: Sequence[SizeLap]) -> Split:
+    """Where the time of ``size`` cores went, as the mean of the rounds."""
+    every = [Split(size * one.clock - one.busy - one.idle, one.busy - one.slides, one.slides, one.idle) for one in laps]
+    return Split(*(sum(getattr(one, part.name) for one in every) / len(every) for part in fields(Split)))
+
+
+def curve(
+    plan: Plan, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]], where: Environment
+) -> ScalingRecord:
+    """What the laps of all sizes, in rounds, come to."""
+    first = laps[plan.base]
+    busy = sum(one.processor for one in first) / (plan.base * sum(one.clock for one in first))
+    sizes = [
+        ScaledSize(
+            size,
+            loads[size].slides,
+            loads[size].cost,
+            loads[size].tiles,
+            spread([one.clock for one in laps[size]]),
+            spread(efficiencies(size, plan.base, loads, laps)),
+            split_of(size, laps[size]),
+        )
+        for size in sorted(laps)
+    ]
+    return ScalingRecord(
+        "scaling", 1, plan.mode, plan.by, plan.workload, plan.base, sizes, plan.rounds, "warm", busy, where
+    )

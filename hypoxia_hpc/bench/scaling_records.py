@@ -1,0 +1,61 @@
+"""How a curve of scaling is kept: a line of its own kind in the history file, without names of slides or paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from hypoxia_hpc.bench.environment import Environment
+from hypoxia_hpc.bench.measuring import Spread
+
+Mode = Literal["strong", "weak"]
+By = Literal["workers", "ranks"]
+Workload = Literal["run", "generated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Where the time of the cores went, in seconds of one core a round; the four are the whole. ``command``: before its
+    workers are dealt slides and after the last one (Python, MPI, the end). ``around``: workers begin, look at keys and
+    write receipts. ``slides``: from opening a slide to its committed store. ``waiting``: workers without a slide."""
+
+    command: float
+    around: float
+    slides: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledSize:
+    """One size of a curve: ``size`` workers or ranks, a core each, on ``slides`` of ``cost`` (expected milliseconds of
+    one core) in all, with ``tiles``. ``seconds`` by the clock; ``efficiency`` against the base case, 1: ideal."""
+
+    size: int
+    slides: int
+    cost: int
+    tiles: int
+    seconds: Spread
+    efficiency: Spread
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingRecord:
+    """One curve of `tile`. ``base``: the size that the others are held against. ``busy``: the share of the base case's
+    time in which the processor worked for it, a core at a time."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["scaling"]
+    schema: Literal[1]
+    mode: Mode
+    by: By
+    workload: Workload
+    base: int
+    sizes: list[ScaledSize]
+    rounds: int
+    caches: Literal["warm"]
+    busy: float
+    environment: Environment

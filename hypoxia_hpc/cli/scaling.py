@@ -1,0 +1,69 @@
+"""The verb that measures how `tile` scales on this machine: bench scaling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hypoxia_hpc.cli.bench import HISTORY
+from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
+
+
+@click.command(short_help="How much faster is tile with more workers, on this machine?")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False), metavar="[RUN]", required=False)
+@click.option("--slides", "n_slides", type=Whole(1, 10**6), metavar="N", help="This many slides, for the largest size.")
+@click.option("--weak", is_flag=True, help="As many slides for each worker, and not the same slides for all sizes.")
+@click.option("--ranks", is_flag=True, help="MPI ranks of one worker each, by mpiexec, on this machine.")
+@click.option(
+    "--rounds",
+    type=Whole(1, 100),
+    default=6,
+    metavar="N",
+    help="Times each size is measured; intervals need 6.  [6]",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Work there: it says which disk is measured.  [~/.cache/hypoxia_hpc]",
+)
+@HISTORY
+def scaling(
+    run: Path | None,
+    n_slides: int | None,
+    weak: bool,
+    ranks: bool,
+    rounds: int,
+    folder: Path | None,
+    history: Path | None,
+) -> int:
+    """How `tile` scales over the cores of this machine: with 1, 2, 4 ... workers, each on a core of its own.
+
+    \b
+    A generated cohort:             hypoxia-hpc bench scaling
+    The slides of a run:            hypoxia-hpc bench scaling RUN
+    Forty of them:                  hypoxia-hpc bench scaling RUN --slides 40
+    As many slides a worker:        hypoxia-hpc bench scaling --weak
+    MPI ranks:                      hypoxia-hpc bench scaling --ranks
+
+    RUN is read and not written to: its slides are tiled with its settings below --folder, which needs room for their
+    tiles, and the tiles are deleted. Without RUN the slides are links to one synthetic slide, 16 of them, or 4 for each
+    core where that is more. All slides are tiled once, untimed, so files are in the page cache. The sizes then take
+    turns in every round.
+
+    One worker is the base case. Efficiency is the work a second and core, over that of the base case in the same round:
+    100 % is ideal. The command is timed from its start to its end, and the time of the cores is split into what its
+    records tell. Figures are appended to the history file; bench report draws them.
+    """
+    from hypoxia_hpc.bench.records import append_records, default_history
+    from hypoxia_hpc.bench.running import default_folder
+    from hypoxia_hpc.bench.scaling_runs import Asked, measure_scaling
+    from hypoxia_hpc.cli.text.scaling_curve import curve_text
+
+    asked = Asked(run, n_slides, "weak" if weak else "strong", "ranks" if ranks else "workers", rounds)
+    found = measure_scaling(asked, folder or default_folder(), progress=progress(), stop=STOP)
+    kept_in = history or default_history()
+    append_records(kept_in, [found])
+    say_blocks(curve_text(found, kept_in))
+    return 0

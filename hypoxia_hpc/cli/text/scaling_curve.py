@@ -1,0 +1,67 @@
+"""What bench scaling prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from pathlib import Path
+
+from hypoxia_hpc.bench.measuring import LEAST_ROUNDS, Spread
+from hypoxia_hpc.bench.scaling_records import ScaledSize, ScalingRecord
+from hypoxia_hpc.cli.text.bench import BAR, CALM, bar, machine_text, percent
+from hypoxia_hpc.cli.text.words import table
+from hypoxia_hpc.errors import some
+
+WORKLOADS = {"run": "slides of the run", "generated": "a generated cohort, links to one slide"}
+MODES = {"strong": "the same slides for every size", "weak": "as many slides for each core"}
+SPLIT = ("start and end of the command", "workers around slides", "slides", "waiting for a slide")
+
+
+def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
+    """The table of sizes, where the cores' time went, what is not measured, and where it is kept."""
+    yield f"\n{machine_text(found.environment)}\n"
+    yield (
+        f"{found.mode} scaling of tile over {found.by}: {MODES[found.mode]}; {WORKLOADS[found.workload]}; base case: "
+        f"{some(found.base, found.by.removesuffix('s'))}\n"
+    )
+    scale = "0 %" + " " * (BAR - 8) + "100 %"
+    yield table((found.by, "slides", "seconds", "tiles/s", "efficiency", scale), [_row(one) for one in found.sizes])
+    yield f"\nmedians of {some(found.rounds, 'round')}, and {_interval(found.rounds)}"
+    yield "\nwhere the time of the cores went, mean of the rounds\n"
+    yield table((found.by, *SPLIT), [_split_row(one) for one in found.sizes])
+    yield (
+        "\naround slides: workers begin, look at keys, write receipts; waiting: mostly for the last slides of others\n"
+        "not measured apart: reading, decoding, kernels, encoding and writing, which are all within slides"
+    )
+    if found.busy < CALM:
+        yield (
+            f"the base case had {found.busy * 100:.0f} % of its core's time: it waited for the disk, or other programs "
+            "used the processor"
+        )
+    yield f"\nkept in {history}; hypoxia-hpc bench report draws the curve against the ideal"
+
+
+def _interval(rounds: int) -> str:
+    if rounds >= LEAST_ROUNDS:
+        return "the interval that holds it with 95 % confidence"
+    return f"the least and the largest; an interval of 95 % needs {LEAST_ROUNDS} rounds"
+
+
+def _row(one: ScaledSize) -> tuple[str, ...]:
+    return (
+        str(one.size),
+        f"{one.slides:,}",
+        _seconds(one.seconds),
+        f"{one.tiles / one.seconds.value:,.0f}",
+        percent(one.efficiency),
+        bar(one.efficiency.value),
+    )
+
+
+def _seconds(found: Spread) -> str:
+    return f"{found.value:.1f} ({found.low:.1f} - {found.high:.1f})"
+
+
+def _split_row(one: ScaledSize) -> tuple[str, ...]:
+    parts = astuple(one.split)
+    return str(one.size), *(f"{part / sum(parts) * 100:.0f} %" for part in parts)

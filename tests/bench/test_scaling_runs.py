@@ -1,0 +1,88 @@
+"""Scaling, measured on a small run by worker processes and by MPI ranks; the run stays as it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+
+import pytest
+from mpi_ranks import NEEDS_MPIEXEC
+
+from hypoxia_hpc.bench.records import read_records
+from hypoxia_hpc.bench.scaling_records import ScalingRecord
+from hypoxia_hpc.bench.scaling_runs import Tiling, copied_run, mpiexec
+from hypoxia_hpc.errors import MachineError, NotReadyError, Stopped
+from hypoxia_hpc.runs.directory import RunDir
+
+NEEDS_TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="scaling needs two cores")
+
+
+def files_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@NEEDS_TWO_CORES
+@NEEDS_MPIEXEC
+@pytest.mark.parametrize("how", [(), ("--ranks", "--weak")])
+def test_two_slides_of_a_run_by_one_and_two(
+    hypoxia: Callable[..., subprocess.CompletedProcess[str]], untouched: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    before, history, folder = files_of(untouched), tmp_path / "h.jsonl", tmp_path / "work"
+    done = hypoxia(
+        "bench", "scaling", untouched, "--slides", 2, "--rounds", 1, *how, "--folder", folder, "--history", history
+    )
+    assert done.returncode == 0, done.stderr
+    assert "base case: 1 " in done.stdout
+    [found] = read_records(history)
+    assert isinstance(found, ScalingRecord)
+    assert (found.mode, found.by) == (("weak", "ranks") if how else ("strong", "workers"))
+    assert found.workload == "run"
+    first, last = found.sizes[0], found.sizes[-1]
+    assert (first.size, last.size) == (1, len(os.sched_getaffinity(0)))
+    assert first.efficiency.value == 1
+    assert first.tiles > 0
+    assert last.slides == 2
+    for one in found.sizes:
+        assert sum(astuple(one.split)) == pytest.approx(one.size * one.seconds.value)
+        assert 0 < one.split.slides < one.size * one.seconds.value
+        assert min(astuple(one.split)) > -0.1 * one.size  # workers count tenths of a second
+    assert files_of(untouched) == before
+    assert list(folder.iterdir()) == []
+
+
+def test_the_copy_of_a_run_has_its_slides_and_its_settings(untouched: Path, tmp_path: Path) -> None:
+    run = RunDir(untouched)
+    copy = copied_run(run, tmp_path / "copy")
+    assert copy.slides() == run.slides()
+    assert copy.config() == run.config()
+
+
+def test_a_failed_tile_is_an_error_with_what_it_said_and_a_stop_is_a_stop(untouched: Path, tmp_path: Path) -> None:
+    copy = copied_run(RunDir(untouched), tmp_path / "copy")
+    slides = copy.slides()[:1]
+    copy.config_file.write_text("[tile]\nside = 3\n")
+    with pytest.raises(NotReadyError, match="tile ended with 2 and said"):
+        Tiling(copy, None, threading.Event()).lap(1, slides)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        Tiling(copy, None, stop).lap(1, slides)
+
+
+def test_more_slides_than_the_run_has_is_refused(
+    hypoxia: Callable[..., subprocess.CompletedProcess[str]], untouched: Path, tmp_path: Path
+) -> None:
+    done = hypoxia("bench", "scaling", untouched, "--slides", 1000, "--folder", tmp_path / "work")
+    assert done.returncode == 2
+    assert "--slides 1000: the run has" in done.stderr
+
+
+def test_without_mpiexec_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match="no mpiexec"):
+        mpiexec()
