@@ -124,6 +124,8 @@ setup(
         "simulation": ["simpy>=4.1.1,<5"],
         "umap": ["umap-learn>=0.5.9,<0.6"],
         "nifti": ["nibabel>=5.3,<6"],
+        # the energy of a GPU in `bench`
+        "energy": ["nvidia-ml-py>=13.580,<14"],
         # benchmarks/reframe
         "bench": ["ReFrame-HPC>=4.10,<5"],
         "mutants": ["mutmut>=3.8,<4"],
@@ -139,6 +141,7 @@ setup(
             "mypy>=1.18,<3",
             "myst-parser>=4,<6",
             "nibabel>=5.3,<6",
+            "nvidia-ml-py>=13.580,<14",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "pytest-benchmark>=5.1,<6",

@@ -184,8 +184,8 @@ def make_full_report() -> ReportData:
             QuarantinedSlide("DEMO-062", "tile", "no-tissue", "none of 108 tiles has at most 25 % background"),
         ),
         times=(
-            StageTime("tile", 41.7, 6588),
-            StageTime("extract", 122.4, 2990, 0.0312, 801_927_000),
+            StageTime("tile", 41.7, 6588, core_hours=0.19),
+            StageTime("extract", 122.4, 2990, 0.0312, 801_927_000, gpu_hours=0.57),
             StageTime("train", 31.2, 1152),
             StageTime("evaluate", 2.31),
         ),

@@ -51,6 +51,7 @@ HOMES = {
     "pydicom": {"slides.dicom", "slides.dicom_headers", "slides.dicom_slices"},
     "highdicom": {"exports.dicom_files"},
     "nibabel": {"slides.nifti"},
+    "pynvml": {"machine.energy"},
     "zarr": {"stores", "bench.cases.stores"},
     "google_crc32c": {"stores"},
     "imagecodecs": {"slides", "stores", "bench.bounds"},

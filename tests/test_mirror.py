@@ -20,6 +20,7 @@ TESTS = Path(__file__).parent
 COMMANDS = ('"hypoxia_hpc"', '"hypoxia-hpc"', "fork_server", "forks", "hypoxia: Callable")
 
 TESTED_IN = {
+    "bench.costs": "cli/test_bench.py",
     "bench.environment": "bench/test_records.py",
     "bench.running": "cli/test_bench.py",
     "cli.text.bench": "cli/test_bench.py",

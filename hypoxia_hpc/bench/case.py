@@ -23,7 +23,7 @@ class Prepared:
     ``work`` processes ``amount`` units. ``bounds`` are what has to be done for as many units in any case, by name;
     where there are several they overlap at best, so that the slowest counts. ``peers`` do the same as ``work``, each
     with ``how`` its answer compares. ``check`` compares the answer with another way to get it, says how it agrees, and
-    raises WrongAnswerError. ``tidy`` is done after each of them, untimed.
+    raises WrongAnswerError. ``tidy`` is done after each of them, untimed. ``on_gpu``: the work has a GPU.
     """
 
     amount: float
@@ -33,6 +33,7 @@ class Prepared:
     peers: Mapping[str, Work] = field(default_factory=dict)
     how: Mapping[str, str] = field(default_factory=dict)
     tidy: Work = do_nothing
+    on_gpu: bool = False
 
 
 class Place(NamedTuple):

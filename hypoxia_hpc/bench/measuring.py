@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.costs import PAID
 from hypoxia_hpc.bench.rounds import Lap, Laps, busy, do_nothing, lap, on_one_core, paired
+from hypoxia_hpc.machine.energy import look, spent
 
 # A lap is as long as this at least, so that neither the clock nor a tick of the system matters.
 LAP_SECONDS = 0.03
 CASE_SECONDS = 6.0
+# Energy is that of the work over and over for so long: the counter of a GPU is renewed every 0.1 s at worst.
+ENERGY_SECONDS = 3.0
 # Times that work is done before it counts; what takes long, once.
 WARM, LONG_SECONDS = 2, 1.0
 # With six rounds their least and largest value hold the median with 97 % confidence; with five it is 94 %.
@@ -37,7 +42,10 @@ class Measurement:
     """What a case has come to. ``rate`` in units a second; ``share`` of the rate that the bound has, ``bound_rate``;
     ``peers``: how many times as fast as each of them the work is. ``busy``: the share of the clock's time in which the
     processor worked for us, which is low where others compute on it; above 1 with several cores. ``agreement``: how
-    the answer was checked, ``how``: how that of each peer compares. ``missing``: why it was not measured."""
+    the answer was checked, ``how``: how that of each peer compares. ``missing``: why it was not measured.
+
+    Of one unit: ``core_seconds`` that computed, ``gpu_seconds`` on the clock with a GPU (None without), ``joules`` by
+    their source; ``no_energy``: why those of another source are not known."""
 
     case: Case
     missing: str = ""
@@ -50,6 +58,10 @@ class Measurement:
     busy: float = math.nan
     agreement: str = ""
     lowest_bound: str = ""
+    core_seconds: float = math.nan
+    gpu_seconds: float | None = None
+    joules: Mapping[str, float] = field(default_factory=dict)
+    no_energy: tuple[str, ...] = ()
 
 
 def measure(case: Case, place: Place, seconds: float = CASE_SECONDS) -> Measurement:
@@ -60,7 +72,23 @@ def measure(case: Case, place: Place, seconds: float = CASE_SECONDS) -> Measurem
         agreement = prepared.check()
         with nullcontext() if case.all_cores else on_one_core():
             laps = timed(prepared, seconds)
-        return found(case, prepared, laps, agreement)
+        one = found(case, prepared, laps, agreement)
+        return with_energy(one, prepared) if case.topic in PAID else one
+
+
+def with_energy(one: Measurement, prepared: Prepared, seconds: float = ENERGY_SECONDS) -> Measurement:
+    """The measurement with what the work took of each counter that there is, while it was done for ``seconds``."""
+    before = look(gpu=prepared.on_gpu)
+    if not before.counters:
+        return replace(one, no_energy=before.missing)
+    until, times = time.perf_counter() + seconds, 0
+    while time.perf_counter() < until:
+        prepared.work()
+        prepared.tidy()
+        times += 1
+    joules = spent(before, look(gpu=prepared.on_gpu))
+    a_unit = {source: found / (times * prepared.amount) for source, found in joules.items()}
+    return replace(one, joules=a_unit, no_energy=before.missing)
 
 
 def timed(prepared: Prepared, seconds: float) -> Laps:
@@ -95,6 +123,8 @@ def found(case: Case, prepared: Prepared, laps: Laps, agreement: str) -> Measure
         how=prepared.how,
         busy=busy(mine),
         agreement=agreement,
+        core_seconds=float(np.median([one.processor for one in own])) / prepared.amount,
+        gpu_seconds=float(np.median([one.clock for one in own])) / prepared.amount if prepared.on_gpu else None,
         lowest_bound=max(prepared.bounds, key=lambda name: float(np.median([one.clock for one in laps[name]]))),
     )
 

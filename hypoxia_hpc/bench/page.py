@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hypoxia_hpc.bench.costs import HEADER, PAID, SCALE, cost_cells
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
@@ -32,13 +33,15 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order."""
+    """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order; ``costs``: name
+    and cells of each case that a run does to each tile."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     newest: tuple[Record, ...]
     commits: tuple[str, ...]
     charts: tuple[Chart, ...]
+    costs: tuple[tuple[str, ...], ...] = ()
 
 
 def machine_of(record: Record | ScalingRecord) -> Machine:
@@ -61,7 +64,8 @@ def history_page(records: Sequence[Record | ScalingRecord]) -> str:
     parts = [part_of(number, group) for number, group in enumerate(groups)]
     css = code("page.css")
     template = environment().get_template("bench.html")
-    return template.render(parts=parts, n_records=len(records), css=css, css_hash=digest(css))
+    cost_header = (SCALE, *HEADER)
+    return template.render(parts=parts, n_records=len(records), cost_header=cost_header, css=css, css_hash=digest(css))
 
 
 def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
@@ -82,7 +86,15 @@ def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
         *(*share_charts(number, newest), *peer_charts(number, newest), *commit_charts(number, records, commits)),
         *scaling_charts(number, [one for one in lines if isinstance(one, ScalingRecord)]),
     )
-    return Part(there.processor, tuple((name, fact) for name, fact in facts.items() if fact), newest, commits, charts)
+    said = tuple((name, fact) for name, fact in facts.items() if fact)
+    return Part(there.processor, said, newest, commits, charts, tuple(cost_rows(newest)))
+
+
+def cost_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
+    """Of records that say what was taken; those of before do not."""
+    for one in newest:
+        if one.topic in PAID and one.core_seconds is not None:
+            yield one.case, *cost_cells(one)
 
 
 def share_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:

@@ -7,9 +7,10 @@ back is checked, and nothing of it is run.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +31,8 @@ MOST_BYTES = 2**28
 class Record:
     """One figure. ``rate`` in ``unit`` a second and its interval, ``share`` of the rate of the ``bound``, which is
     ``bound_rate``; ``peers``: how many times as fast as each; ``rounds``: repeats; ``caches``: whether files were in
-    the page cache; ``busy`` as of a Measurement."""
+    the page cache; ``busy``, ``core_seconds``, ``gpu_seconds`` and ``joules`` as of a Measurement, None or empty in
+    lines of before they were measured, ``joules`` also where no counter could be read."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -47,6 +49,9 @@ class Record:
     caches: Literal["warm", "cold"]
     busy: float
     environment: Environment
+    core_seconds: float | None = None
+    gpu_seconds: float | None = None
+    joules: dict[str, float] = field(default_factory=dict)
 
 
 def _kind(line: Any) -> str:
@@ -77,6 +82,9 @@ def record_of(one: Measurement, where: Environment) -> Record | None:
         caches="warm",
         busy=one.busy,
         environment=where,
+        core_seconds=None if math.isnan(one.core_seconds) else one.core_seconds,
+        gpu_seconds=one.gpu_seconds,
+        joules=dict(one.joules),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.records import Json
-from hypoxia_hpc.reports.data import CohortPatient, ReportData, SlideRow
+from hypoxia_hpc.reports.data import CohortPatient, ReportData, SlideRow, StageTime
 from hypoxia_hpc.reports.lead import model_order
 from hypoxia_hpc.reports.text import p_value, percent, thousands
 
@@ -146,6 +146,16 @@ def probe_sentence(metrics: Json) -> str:
         f"{found['n']:,} patients of {found['groups']:,} sites, the commonest site is right for "
         f"{found['majority']:.0%} ({p_value(found['p'])})."
     )
+
+
+def thousand_slides(times: Sequence[StageTime]) -> str:
+    """``tile 12.3 core-hours; extract 0.412 GPU-hours``; nothing where no stage says it."""
+    said = [(one.stage, _hours(one.core_hours, "core") + _hours(one.gpu_hours, "GPU")) for one in times]
+    return "; ".join(f"{stage} {' and '.join(hours)}" for stage, hours in said if hours)
+
+
+def _hours(hours: float | None, unit: str) -> list[str]:
+    return [] if hours is None else [f"{hours:,.3g} {unit}-hours"]
 
 
 def slide_totals(slides: Sequence[SlideRow]) -> SlideRow:

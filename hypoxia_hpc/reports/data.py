@@ -185,13 +185,16 @@ class QuarantinedSlide:
 @dataclass(frozen=True, slots=True)
 class StageTime:
     """Seconds of work of one stage, summed over its receipts; ``tiles`` it handled, None where it counts none;
-    ``waited`` is the share of its device's time, 0..1, without a tile to compute, ``bytes_read`` from tile stores."""
+    ``waited`` is the share of its device's time, 0..1, without a tile to compute, ``bytes_read`` from tile stores. A
+    thousand slides like these take ``core_hours`` and ``gpu_hours``; None where receipts do not say it."""
 
     stage: str
     seconds: float
     tiles: int | None = None
     waited: float | None = None
     bytes_read: int | None = None
+    core_hours: float | None = None
+    gpu_hours: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

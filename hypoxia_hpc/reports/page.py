@@ -198,4 +198,5 @@ def _environment() -> Environment:
     found.filters |= {"fixed": text.fixed, "thousands": text.thousands, "duration": text.duration}
     found.globals |= {name: getattr(text, name) for name in TEXTS}
     found.globals |= {"BASELINES": BASELINES, "some_names": some_names, "shown_groups": content.shown_groups}
+    found.globals["thousand_slides"] = content.thousand_slides
     return found

@@ -79,6 +79,14 @@ def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
     return receipt.seconds * (1 if gpu else threads)
 
 
+def hours_of_a_thousand(receipts: Iterable[Receipt], *, gpu: bool) -> float | None:
+    """Core-hours (with ``gpu``: GPU-hours) that a thousand slides take which are like those done, on average; None
+    where no receipt tells of work on this kind of device."""
+    done = [device_seconds(receipt, gpu=gpu) for receipt in receipts if receipt.status == "done"]
+    known = [seconds for seconds in done if seconds > 0]
+    return 1000 * sum(known) / len(known) / 3600 if known else None
+
+
 def planned_tiles(receipt: Receipt) -> int:
     """Tiles in the plan of a slide, as a receipt of ``tile`` says; 0 where it does not."""
     return receipt.details.counts.planned if isinstance(receipt.details, TileWork) else 0

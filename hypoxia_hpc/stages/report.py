@@ -49,7 +49,7 @@ from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.made_by import is_predicted, used_of
 from hypoxia_hpc.runs.prognosis import SURVIVAL_FILE, is_of_present, read_survival
 from hypoxia_hpc.runs.quality import shown_quality
-from hypoxia_hpc.runs.rates import planned_tiles
+from hypoxia_hpc.runs.rates import hours_of_a_thousand, planned_tiles
 from hypoxia_hpc.runs.receipts import COHORT, read_receipt
 from hypoxia_hpc.runs.stages import stages_of
 from hypoxia_hpc.runs.state import SlideState, odd_slides, run_spec
@@ -310,14 +310,21 @@ def _times(run: RunDir, config: RunConfig, states: Sequence[SlideState]) -> tupl
         **{stage.name: [read_receipt(run.receipts(stage.name), COHORT, "cohort")] for stage in stages_of("cohort")},
         "predict": [read_receipt(run.receipts("predict"), COHORT, "cohort")],
     }
-    times = []
-    for stage, receipts in by_stage.items():
-        found = [receipt for receipt in receipts if receipt is not None]
-        if found:
-            device_time = device_time_of(found)
-            seconds, waited = sum(one.seconds for one in found), device_time.waited_share
-            times.append(StageTime(stage, seconds, _tiles(stage, found), waited, device_time.bytes_read or None))
-    return tuple(times)
+    there = {stage: [one for one in receipts if one is not None] for stage, receipts in by_stage.items()}
+    return tuple(_stage_time(stage, found) for stage, found in there.items() if found)
+
+
+def _stage_time(stage: str, receipts: Sequence[Receipt]) -> StageTime:
+    device_time, tiles = device_time_of(receipts), _tiles(stage, receipts)
+    return StageTime(
+        stage,
+        sum(one.seconds for one in receipts),
+        tiles,
+        device_time.waited_share,
+        device_time.bytes_read or None,
+        core_hours=None if tiles is None else hours_of_a_thousand(receipts, gpu=False),
+        gpu_hours=None if tiles is None else hours_of_a_thousand(receipts, gpu=True),
+    )
 
 
 def _tiles(stage: str, receipts: Sequence[Receipt]) -> int | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hypoxia_hpc.bench import measuring
 from hypoxia_hpc.bench.case import Case, Place, Prepared, WrongAnswerError, require
-from hypoxia_hpc.bench.measuring import CONFIDENCE, LEAST_ROUNDS, MOST_ROUNDS, measure, spread
+from hypoxia_hpc.bench.measuring import CONFIDENCE, LEAST_ROUNDS, MOST_ROUNDS, Measurement, measure, spread, with_energy
+from hypoxia_hpc.machine.energy import Counter, Look
 
 PLACE = Place(Path(), Path())
 
@@ -78,6 +80,60 @@ def test_short_work_is_repeated_within_a_lap() -> None:
     assert calls > 5 * found.rounds
     assert found.rate is not None
     assert 1 < found.rate.value < 1000
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_core_seconds_are_those_that_computed_and_gpu_seconds_those_that_passed(on_gpu: bool) -> None:
+    @contextmanager
+    def prepare(_: Place) -> Iterator[Prepared]:
+        def work() -> None:
+            end = time.process_time() + 0.03
+            while time.process_time() < end:
+                pass
+            time.sleep(0.06)
+
+        yield Prepared(10, work, {"bound": lambda: time.sleep(0.001)}, lambda: "right", on_gpu=on_gpu)
+
+    found = measure(Case("half", "topic", "s", "u", "b", prepare), PLACE, seconds=0.1)
+    assert 0.003 <= found.core_seconds < 0.008
+    assert (found.gpu_seconds is not None) == on_gpu
+    assert found.gpu_seconds is None or found.gpu_seconds >= 0.009
+    assert (found.joules, found.no_energy) == ({}, ())  # of a topic whose energy is not asked for
+
+
+def counted(work: Callable[[], None], *, on_gpu: bool) -> Measurement:
+    """The energy of a work of ten units."""
+    case = Case("x", "stages", "s", "u", "b", sleeping(1, 1, 1).prepare)
+    return with_energy(Measurement(case), Prepared(10, work, {}, lambda: "right", on_gpu=on_gpu), seconds=0.5)
+
+
+def test_energy_is_that_of_the_counters_over_the_work_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A counter of 7 J each time that the work is done."""
+    times = 0
+
+    def work() -> None:
+        nonlocal times
+        times += 1
+        time.sleep(0.01)
+
+    def look(*, gpu: bool) -> Look:
+        assert gpu
+        return Look({"x": Counter("NVML", 100 + 7.0 * times)}, ("RAPL: not here",))
+
+    monkeypatch.setattr(measuring, "look", look)
+    found = counted(work, on_gpu=True)
+    assert times >= 2
+    assert found.joules == {"NVML": pytest.approx(0.7)}
+    assert found.no_energy == ("RAPL: not here",)
+
+
+def test_where_there_is_no_counter_nothing_is_done_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work() -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(measuring, "look", lambda *, gpu: Look(missing=("RAPL: not here",)))
+    found = counted(work, on_gpu=False)
+    assert (found.joules, found.no_energy) == ({}, ("RAPL: not here",))
 
 
 def test_a_wrong_answer_is_not_timed() -> None:

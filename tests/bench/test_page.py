@@ -50,6 +50,20 @@ def test_machines_stand_apart_the_one_measured_last_first() -> None:
     assert "Over commits" not in page
 
 
+def test_what_a_run_takes_is_shown_of_what_it_does_to_tiles_where_lines_say_it() -> None:
+    """0.036 s a tile are 100 h of 10 million."""
+    old = replace(a_record("old", 100, 0.5, "a"), topic="stages")
+    tile = replace(old, case="tile", core_seconds=0.036, joules={"RAPL": 0.36})
+    vgg16 = replace(old, case="vgg16", topic="networks", core_seconds=0.0036, gpu_seconds=0.00036, joules={})
+    kernel = replace(tile, case="kernel", topic="kernels")
+    part = part_of(0, [old, tile, vgg16, kernel])
+    assert part.costs == (("tile", "100", "", "1 (RAPL)"), ("vgg16", "10", "1", ""))
+    page = history_page([old, tile, vgg16, kernel])
+    assert "1,000 slides of 10,000 tiles" in page
+    assert "1 (RAPL)" in page
+    assert "What a run takes" not in history_page([old, kernel])
+
+
 def test_a_package_without_a_checkout_goes_by_its_version() -> None:
     record = a_record("jpeg", 1, 1, "")
     assert commit_of(record) == f"version {record.environment.package}"

@@ -17,6 +17,7 @@ from hypoxia_hpc.bench.records import Record, append_records, default_history, r
 from hypoxia_hpc.errors import InputError, MachineError
 
 PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peers", "rounds", "caches", "busy")
+TAKEN = ("core_seconds", "gpu_seconds", "joules")  # later than the first lines
 
 
 def never(_: Place) -> Prepared:
@@ -43,7 +44,7 @@ def test_records_are_appended_and_read_back_the_oldest_first(tmp_path: Path) -> 
 def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Path) -> None:
     line = json.dumps(asdict(a_record(tmp_path)))
     found = json.loads(line)
-    assert set(found) == {"schema", *PLACES, "environment"}
+    assert set(found) == {"schema", *PLACES, *TAKEN, "environment"}
     assert set(found["environment"]) == {
         *("processor", "cores", "memory_gb", "gpus", "driver", "file_system", "container", "system", "python"),
         *("package", "libraries", "commit"),
@@ -52,6 +53,14 @@ def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Pat
     assert getpass.getuser() not in line or getpass.getuser() in "root"
     assert str(tmp_path) not in line
     assert "/" not in json.dumps(found["environment"]["file_system"])
+
+
+def test_lines_of_before_energy_was_measured_are_read(tmp_path: Path) -> None:
+    path, now = tmp_path / "bench.jsonl", a_record(tmp_path, core_seconds=0.25, gpu_seconds=0.5, joules={"RAPL": 2.5})
+    before = {name: value for name, value in asdict(now).items() if name not in TAKEN}
+    path.write_text(json.dumps(before) + "\n")
+    append_records(path, [now])
+    assert read_records(path) == [replace(now, core_seconds=None, gpu_seconds=None, joules={}), now]
 
 
 def test_what_was_not_measured_has_no_line(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,25 @@ def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:
     text = "\n".join(figures_text([with_peers], environment(tmp_path), tmp_path / "h.jsonl"))
     assert "3.1 x (3.0 - 3.3)" in text
     assert "identical" in text
+
+
+def test_what_a_run_takes_is_shown_with_its_sources_and_why_one_is_missing(tmp_path: Path) -> None:
+    tile = replace(measured("tile", 0.9, topic="stages"), core_seconds=0.036, no_energy=("RAPL: not here",))
+    vit = replace(
+        measured("vit", 0.9, topic="networks"),
+        core_seconds=0.0036,
+        gpu_seconds=0.00036,
+        joules={"NVML": 0.36, "RAPL": 0.18},
+        no_energy=("RAPL: not here",),
+    )
+    text = "\n".join(figures_text([tile, vit, measured("kernel", 0.9)], environment(tmp_path), tmp_path / "h.jsonl"))
+    costs = text[text.index("1,000 slides of 10,000 tiles") :]
+    rows = {line.split()[0]: line.split() for line in costs.splitlines() if line}
+    assert rows["tile"] == ["tile", "100"]
+    assert rows["vit"] == ["vit", "10", "1", "1", "(NVML)", "+", "0.5", "(RAPL)"]
+    assert "kernel" not in rows
+    assert costs.count("missing: energy: RAPL: not here") == 1
+    assert "with all that ran on them" in costs
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from hypoxia_hpc.runs.rates import (
     TILE_SECONDS,
     Figure,
     device_seconds,
+    hours_of_a_thousand,
     measured,
     product,
     ratio,
@@ -99,6 +100,10 @@ def test_seconds_of_a_core_or_of_a_gpu() -> None:
     odd = done(SLIDES[2], seconds=3.0)
     assert [device_seconds(one, gpu=False) for one in (on_cores, on_gpu, odd)] == [40, 0, 3]
     assert [device_seconds(one, gpu=True) for one in (on_cores, on_gpu, odd)] == [0, 3, 0]
+    lost = done(SLIDES[3], seconds=0.0)
+    assert hours_of_a_thousand([on_cores, on_gpu, lost], gpu=False) == pytest.approx(1000 * 40 / 3600)
+    assert hours_of_a_thousand([on_cores, on_gpu, lost], gpu=True) == pytest.approx(1000 * 3 / 3600)
+    assert hours_of_a_thousand([on_gpu, lost], gpu=False) is None
     assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS).value == 40 / 1000
     assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS, gpu=True).value == 3 / 2000
 

@@ -7,7 +7,7 @@ import dataclasses
 from report_data import make_report_of
 
 from hypoxia_hpc.reports import content
-from hypoxia_hpc.reports.data import CohortPatient, ReportData
+from hypoxia_hpc.reports.data import CohortPatient, ReportData, StageTime
 
 
 def test_patients_are_counted_by_set_and_type(empty_report: ReportData) -> None:
@@ -30,6 +30,16 @@ def test_an_outcome_without_classes_counts_those_with_a_label() -> None:
     assert (row.name, row.counts, row.unlabelled) == ("test", (40,), 0)
     [row] = content.set_counts(make_report_of("classes"))
     assert len(row.counts) == 3 and sum(row.counts) == 40
+
+
+def test_a_thousand_slides_are_told_of_stages_that_say_it() -> None:
+    times = (
+        StageTime("tile", 40, core_hours=12.345),
+        StageTime("extract", 9, core_hours=1.5, gpu_hours=0.25),
+        StageTime("evaluate", 2),
+    )
+    assert content.thousand_slides(times) == "tile 12.3 core-hours; extract 1.5 core-hours and 0.25 GPU-hours"
+    assert content.thousand_slides(times[2:]) == ""
 
 
 def test_metrics_are_grouped_and_what_no_model_has_is_left_out() -> None:

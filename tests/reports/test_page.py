@@ -230,6 +230,13 @@ def test_each_part_may_be_missing(full_report: ReportData, changes: dict[str, An
     check_safe(Page(page_of(dataclasses.replace(small(full_report), **changes))))
 
 
+def test_what_a_thousand_slides_take_is_said_where_receipts_say_it(full_report: ReportData) -> None:
+    said = "A thousand slides like these take, by their receipts: tile 0.19 core-hours; extract 0.57 GPU-hours."
+    assert said in Page(page_of(small(full_report))).text
+    silent = tuple(dataclasses.replace(one, core_hours=None, gpu_hours=None) for one in full_report.times)
+    assert "A thousand slides" not in Page(page_of(dataclasses.replace(small(full_report), times=silent))).text
+
+
 def test_where_accounting_does_not_answer_the_page_says_so(full_report: ReportData) -> None:
     page = page_of(dataclasses.replace(small(full_report), spent=(), why_not_spent="sacct: <no database>"))
     assert "What its SLURM jobs had and used is not known: sacct: <no database>." in Page(page).text

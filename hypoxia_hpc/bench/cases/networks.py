@@ -60,7 +60,7 @@ def extraction(place: Place, *, name: str) -> Iterator[Prepared]:
     tidy = partial(shutil.rmtree, run.features(name, "x").parent, ignore_errors=True)
     bounds = {"tiles in memory": partial(computed, engine, batch, SLIDES_AT_ONCE * n_batches)}
     amount = SLIDES_AT_ONCE * batch_size * n_batches
-    yield Prepared(amount, partial(processed, work, stores), bounds, check, tidy=tidy)
+    yield Prepared(amount, partial(processed, work, stores), bounds, check, tidy=tidy, on_gpu=bool(gpu_names()))
 
 
 def least_cosine(one: Float32Array, other: Float32Array) -> float:
