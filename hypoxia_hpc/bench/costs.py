@@ -9,6 +9,7 @@ from typing import Protocol
 PAID = ("networks", "stages")
 SLIDES, TILES_A_SLIDE = 1_000, 10_000
 SCALE = f"{SLIDES:,} slides of {TILES_A_SLIDE:,} tiles"
+READ_AS = "core-hours that computed, GPU-hours on the clock; of tile the tiles looked at, of networks those kept"
 HEADER = ("core-hours", "GPU-hours", "kWh")
 SECONDS_OF_HOUR, JOULES_OF_KWH = 3_600, 3_600_000
 TILES = SLIDES * TILES_A_SLIDE

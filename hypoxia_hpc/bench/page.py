@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hypoxia_hpc.bench.costs import HEADER, PAID, SCALE, cost_cells
+from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
@@ -65,7 +65,9 @@ def history_page(records: Sequence[Record | ScalingRecord]) -> str:
     css = code("page.css")
     template = environment().get_template("bench.html")
     cost_header = (SCALE, *HEADER)
-    return template.render(parts=parts, n_records=len(records), cost_header=cost_header, css=css, css_hash=digest(css))
+    return template.render(
+        parts=parts, n_records=len(records), cost_header=cost_header, read_as=READ_AS, css=css, css_hash=digest(css)
+    )
 
 
 def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:

@@ -1,8 +1,8 @@
 """Joules between two looks at the counters of this machine, each with its source; where there is none, why.
 
 The processor's counters are RAPL's, as Linux shows them (``Documentation/power/powercap``): microjoules of a package,
-which begin anew at ``max_energy_range_uj``. A GPU's is NVML's ``nvmlDeviceGetTotalEnergyConsumption``: millijoules since
-the driver was loaded, renewed every 20 to 100 ms. Both count all that runs there, and what it takes when idle.
+which begin anew at ``max_energy_range_uj``. A GPU's is NVML's ``nvmlDeviceGetTotalEnergyConsumption``: millijoules
+since the driver was loaded, renewed every 20 to 100 ms. Both count all that runs there, and what it takes when idle.
 """
 
 from __future__ import annotations

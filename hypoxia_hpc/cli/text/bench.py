@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hypoxia_hpc.bench.case import Case
-from hypoxia_hpc.bench.costs import HEADER, PAID, SCALE, cost_cells
+from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.cli.text.words import table
@@ -26,7 +26,8 @@ def cases_text(cases: Sequence[Case]) -> str:
 
 
 def figures_text(measured: Sequence[Measurement], where: Environment, history: Path) -> Iterator[str]:
-    """The table of figures, what is fast and slow, peers, what a run costs, what could not be measured, and where figures are kept."""
+    """The table of figures, what is fast and slow, peers, what a run costs, what could not be measured, and where
+    figures are kept."""
     done = [one for one in measured if one.rate and one.share]
     if done:
         yield f"\n{machine_text(where)}\n"
@@ -103,7 +104,7 @@ def _costs(paid: Sequence[Measurement]) -> Iterator[str]:
     """What a thousand slides take, and why energy is not known where it is not."""
     if paid:
         yield "\n" + table((SCALE, *HEADER), [(one.case.name, *cost_cells(one)) for one in paid])
-        yield "\ncore-hours that computed, GPU-hours on the clock"
+        yield f"\n{READ_AS}"
     for why in dict.fromkeys(why for one in paid for why in one.no_energy):
         yield f"missing: energy: {why}"
     if any(one.joules for one in paid):
