@@ -44,6 +44,7 @@ OTHERS = {
     "viewer.library": "a package whose SHA-256 is pinned, and what was unpacked of it",
     "imports.hdf5": "after `begins_with`: HDF5 knows the end of a file, and links are not followed",
     "machine.compiling": "sources of this package",
+    "machine.energy": "files of the kernel",
     "machine.memory": "files of the kernel",
     "stores.commit": "to fsync what this process wrote",
     "workers.scratch": "folders, to lock them",

@@ -8,14 +8,17 @@ since the driver was loaded, renewed every 20 to 100 ms. Both count all that run
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.machine.gpus import VISIBLE
+from hypoxia_hpc.reading import listed
 
 POWERCAP = Path("/sys/class/powercap")
+ZONE = re.compile("intel-rapl:[0-9]+")
 PACKAGE = "package-"  # beside packages there are their parts, and the whole platform ("psys")
 RAPL, NVML = "RAPL", "NVML"
 
@@ -78,9 +81,10 @@ def _missing(source: str, why: str) -> Look:
 
 
 def _packages(powercap: Path) -> Iterator[tuple[str, Counter]]:
-    """Zones are ``intel-rapl:0``, on AMD's processors too, and their parts ``intel-rapl:0:0``."""
-    for zone in sorted(powercap.glob("intel-rapl:*")):
-        if zone.name.count(":") == 1 and (zone / "name").read_text().strip().startswith(PACKAGE):
+    """Zones are ``intel-rapl:0``, on AMD's processors too, and their parts ``intel-rapl:0:0``. Raises OSError,
+    ValueError."""
+    for zone in listed(powercap):
+        if ZONE.fullmatch(zone.name) and (zone / "name").read_text().strip().startswith(PACKAGE):
             joules, range_joules = (_joules(zone / name) for name in ("energy_uj", "max_energy_range_uj"))
             yield f"{RAPL} {zone.name}", Counter(RAPL, joules, range_joules)
 
