@@ -38,6 +38,11 @@ class Load:
     tiles: int
 
 
+def load_of(slides: Sequence[Slide], rows: Mapping[str, int]) -> Load:
+    """Of these slides, with their tiles by id. A table may give a slide no cost: it counts as the least there is."""
+    return Load(len(slides), sum(max(1, slide.cost) for slide in slides), sum(rows[slide.slide_id] for slide in slides))
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked for: the slides that each size tiles. The smallest size is the base case."""

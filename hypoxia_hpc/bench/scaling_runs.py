@@ -19,7 +19,7 @@ from hypoxia_hpc.bench.case import require
 from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.rounds import on_cores, usable_cores
 from hypoxia_hpc.bench.running import SLIDES
-from hypoxia_hpc.bench.scaling import Load, Plan, SizeLap, curve, evenly, sizes_up_to, slides_of_sizes
+from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes
 from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord
 from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.cohorts.tables import read_columns, slides_csv
@@ -89,10 +89,8 @@ def _measured(asked: Asked, sizes: Sequence[int], tiling: Tiling, progress: Prog
         laps = _laps(plan, tiling, receipts, progress)
     finally:
         progress.end()
-    loads = {
-        size: Load(len(own), sum(one.cost for one in own), sum(receipts[one.slide_id].rows for one in own))
-        for size, own in of_sizes.items()
-    }
+    rows = {slide_id: receipt.rows for slide_id, receipt in receipts.items()}
+    loads = {size: load_of(own, rows) for size, own in of_sizes.items()}
     return curve(plan, loads, laps, environment(folder))
 
 

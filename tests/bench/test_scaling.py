@@ -18,6 +18,7 @@ from hypoxia_hpc.bench.scaling import (
     curve,
     efficiencies,
     evenly,
+    load_of,
     sizes_up_to,
     slides_of_sizes,
     split_of,
@@ -75,6 +76,11 @@ def test_efficiency_is_work_a_second_and_core_against_the_base_case_of_the_same_
     weak = {1: [lap(10.0)], 4: [lap(12.5)]}
     assert efficiencies(4, 1, {1: Load(2, 25, 1), 4: Load(8, 100, 1)}, weak) == [0.8]  # T(1) / T(4)
     assert efficiencies(4, 2, {2: same, 4: same}, {2: [lap(10.0)], 4: [lap(5.0)]}) == [1.0]
+
+
+def test_slides_without_a_cost_count_as_equal() -> None:
+    assert load_of(slides(0, 0), {"S0": 3, "S1": 4}) == Load(2, 2, 7)
+    assert load_of(slides(5, 0), {"S0": 3, "S1": 4}) == Load(2, 6, 7)
 
 
 def test_the_parts_of_the_time_are_the_whole_time_of_the_cores() -> None:
