@@ -20,7 +20,7 @@ from references import SHARES
 from reframe.core.builtins import deferrable, parameter, performance_function, run_before, sanity_function, variable
 
 FIGURES, BEFORE, AFTER, STATUS = "figures.json", "before.txt", "after.txt", "status.json"
-# Of so many shares the first is the costliest slide alone.
+# Of this many shares the first is the costliest slide alone.
 ONE_SLIDE = "0/999999"
 
 

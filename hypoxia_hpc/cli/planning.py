@@ -47,7 +47,7 @@ def estimate(
     settings stand beside: pixels kept or not, their packing, 20x or 40x.
 
     \b
-    With --nodes: how long tile and extract take on so many nodes, by a simulation of the
+    With --nodes: how long tile and extract take on N nodes, by a simulation of the
     jobs that submit would send: of how many elements, what part of the nodes' time is work,
     what the rest is lost to, and which setting changes that. Needs hypoxia-hpc[simulation].
 

@@ -1,4 +1,4 @@
-"""estimate --nodes: how long a run takes on so many nodes, simulated, and which setting would change it.
+"""estimate --nodes: how long a run takes on N nodes, simulated, and which setting would change it.
 
 What no run can tell is assumed here, each figure with its reason: SLURM, the shared file system, the start of a task.
 """

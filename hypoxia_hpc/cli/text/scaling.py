@@ -1,4 +1,4 @@
-"""What ``estimate`` shows of slides that are not there yet, and of so many nodes."""
+"""What ``estimate`` shows of slides that are not there yet, and of N nodes."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def hub_endpoint() -> str:
 
 
 def look_up(file: HubFile, token: str) -> Published:
-    """What the hub says of ``file``. Raises NotFetchedError (it gives it to nobody, or not to the owner of ``token``),
+    """What the hub says of ``file``. Raises NotFetchedError (it gives it to no user, or not to the owner of ``token``),
     UnreachableError."""
     url = file.url
     for _ in range(MOST_REDIRECTS):
