@@ -1,20 +1,24 @@
-"""What share of its bound each case is to reach, in percent, and how far below it may be, as a part of it."""
+"""What share of its bound each case is to reach, in percent, and how far below it may be, as a part of it.
+
+Shares of a run of `hypoxia-hpc bench` on two idle cores of an Intel Xeon (family 6, model 207); wider below where the
+disk or a library decides.
+"""
 
 SHARES = {
-    "averaging": (50, -0.2),
-    "background": (88, -0.2),
-    "bootstrap": (50, -0.3),
-    "feature-store": (50, -0.5),
-    "feeding": (50, -0.3),
-    "halving": (50, -0.2),
-    "inception_v3": (90, -0.2),
-    "jpeg": (90, -0.2),
-    "jpeg-real": (80, -0.2),
-    "jpeg-screened": (100, -0.2),
-    "logistic": (50, -0.3),
-    "resnet50": (90, -0.2),
-    "stain": (50, -0.3),
-    "tile": (80, -0.3),
-    "tile-store": (80, -0.3),
-    "tile-store-read": (50, -0.3),
+    "averaging": (4, -0.5),
+    "background": (94, -0.2),
+    "bootstrap": (62, -0.3),
+    "feature-store": (75, -0.4),
+    "feeding": (85, -0.3),
+    "halving": (69, -0.2),
+    "inception_v3": (94, -0.2),
+    "jpeg": (94, -0.15),
+    "jpeg-real": (99, -0.2),
+    "jpeg-screened": (107, -0.15),
+    "logistic": (73, -0.3),
+    "resnet50": (100, -0.2),
+    "stain": (24, -0.3),
+    "tile": (105, -0.3),
+    "tile-store": (90, -0.4),
+    "tile-store-read": (67, -0.3),
 }
