@@ -232,7 +232,7 @@ def test_too_little_memory_is_said_before_a_network_is_built() -> None:
 
 def test_a_rate_is_said_with_the_time_it_means() -> None:
     said = rate_in_words("uni2-h", 2e11, 1.5e11, 12_000)
-    assert "about 0.45 tiles a second, so 12,000 tiles take 7.4 h" in said
+    assert "about 0.56 tiles a second, so 12,000 tiles take 5.9 h" in said
     assert "take 1 min" in rate_in_words("kaiko-s16", 5e9, 1.5e12, 12_000)
     assert 1e8 < products_a_second() < 1e14
 
