@@ -22,7 +22,7 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.models.extraction import checked_cast
 from hypoxia_hpc.networks.inference.device import device_of
-from hypoxia_hpc.networks.inference.feeding import TileRows, features_of
+from hypoxia_hpc.networks.inference.feeding import SlicedTiles, TileRows, features_of
 from hypoxia_hpc.records import Int64Array, UInt8Array
 from hypoxia_hpc.stages.extract import device_plan
 
@@ -97,25 +97,9 @@ def stored_features(features: records.Features) -> Features:
     return Features(features.slide_id, features.values, features.xy)
 
 
-@dataclass(frozen=True, slots=True)
-class _SlicedPixels:
-    """A source of tiles: what can be sliced."""
-
-    pixels: PixelRows
-    in_order: bool = False
-
-    @property
-    def n(self) -> int:
-        return len(self.pixels)
-
-    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
-        out[: stop - start] = self.pixels[start:stop]
-        return stop - start
-
-
 @contextmanager
 def _opened(pixels: PixelRows) -> Iterator[TileRows]:
-    yield _SlicedPixels(pixels)
+    yield SlicedTiles(pixels)
 
 
 def _pixels(tiles: Tiles | UInt8Array) -> PixelRows:

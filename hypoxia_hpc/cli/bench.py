@@ -16,6 +16,12 @@ from hypoxia_hpc.errors import InputError, some
 if TYPE_CHECKING:
     from hypoxia_hpc.bench.records import Record
 
+FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Work there: it says which disk is measured.  [~/.cache/hypoxia_hpc]",
+)
 HISTORY = click.option(
     "--history",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -34,12 +40,7 @@ HISTORY = click.option(
     metavar="FILE",
     help="Also write the figures of this time there.",
 )
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Work there: it says which disk is measured.  [~/.cache/hypoxia_hpc]",
-)
+@FOLDER
 @HISTORY
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hypoxia_hpc.cli.bench import HISTORY
+from hypoxia_hpc.cli.bench import FOLDER, HISTORY
 from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
 
 
@@ -22,12 +22,7 @@ from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
     metavar="N",
     help="Times each size is measured; intervals need 6.  [6]",
 )
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Work there: it says which disk is measured.  [~/.cache/hypoxia_hpc]",
-)
+@FOLDER
 @HISTORY
 def scaling(
     run: Path | None,

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,30 +17,14 @@ from hypoxia_hpc.machine.cores import usable_cores
 from hypoxia_hpc.monitoring.estimate import Rates
 from hypoxia_hpc.networks.backbones.resolve import BackboneBuilder, resolve_backbone
 from hypoxia_hpc.networks.inference.device import DevicePlan, device_of
-from hypoxia_hpc.networks.inference.feeding import features_of
-from hypoxia_hpc.records import Slide, UInt8Array
+from hypoxia_hpc.networks.inference.feeding import SlicedTiles, features_of
+from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.slides.costs import read_header
 from hypoxia_hpc.slides.opening import opened_slide
 
 SLIDE = "CMU-1-Small-Region.svs"
 TIMES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class RandomTiles:
-    """A source of tiles for a network, uint8 (n, px, px, 3)."""
-
-    pixels: UInt8Array
-    in_order: bool = False
-
-    @property
-    def n(self) -> int:
-        return len(self.pixels)
-
-    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
-        out[: stop - start] = self.pixels[start:stop]
-        return stop - start
 
 
 def measured_here(config: RunConfig, rates: Rates) -> Rates:
@@ -74,7 +58,7 @@ def network_seconds(config: RunConfig) -> Figure:
     builder = BackboneBuilder(resolve_backbone(table, px, None))
     device = device_of(DevicePlan(builder, px, table.batch_size, table.precision, table.xla, threads=cores))
     noise = np.random.default_rng(0).integers(0, 256, (table.batch_size, px, px, 3), np.uint8)
-    tiles = RandomTiles(noise)
+    tiles = SlicedTiles(noise)
 
     def extract() -> None:
         features_of(device, lambda: nullcontext(tiles), lambda _: None)

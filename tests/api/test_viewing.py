@@ -95,7 +95,7 @@ def test_what_is_refused(real_slide: Path, tmp_path: Path) -> None:
         hx.view(tmp_path / "gone")
     for port in (-3, 65536, "8080", 1.5):
         with pytest.raises(InputError, match="is no port: they are whole numbers from 1 to 65,535") as raised:
-            hx.view(real_slide, port=port)  # type: ignore[arg-type]  # what a user may write
+            hx.view(real_slide, port=port)  # what a user may write
         assert repr(port) in raised.value.problem and "port=0" in raised.value.remedy
     view = hx.view(real_slide)
     port = int(view.link.split(":")[2].split("/")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
@@ -14,6 +15,7 @@ import pytest
 from hypoxia_hpc.bench.case import Case, Place, WrongAnswerError
 from hypoxia_hpc.bench.cases import kernels, readers, stain
 from hypoxia_hpc.bench.cases.registry import CASES, chosen
+from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.tiling.stain.macenko import fit_macenko
 from hypoxia_hpc.tiling.stain.published import REFERENCE, WHITE
@@ -67,7 +69,7 @@ def test_a_check_passes_and_finds_a_wrong_answer(case: Case, tmp_path: Path) -> 
                 prepared.check()
 
 
-def one_pixel_off(path: Path, table: object, new_tile: object) -> object:
+def one_pixel_off(path: Path, table: TileTable, new_tile: Callable[[], np.ndarray]) -> object:
     """Tiling that shifts every tile by one pixel."""
     from hypoxia_hpc.bench.delivery import deliver
 
@@ -76,10 +78,10 @@ def one_pixel_off(path: Path, table: object, new_tile: object) -> object:
     def shifted() -> np.ndarray:
         if tiles:
             tiles[-1][:] = np.roll(tiles[-1], 1, axis=1)
-        tiles.append(new_tile())  # type: ignore[operator]
+        tiles.append(new_tile())
         return tiles[-1]
 
-    return deliver(path, table, shifted)  # type: ignore[arg-type]
+    return deliver(path, table, shifted)
 
 
 def test_the_twins_of_kernels_are_those_of_the_tests() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import platform
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,16 +22,16 @@ PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peer
 TAKEN = ("core_seconds", "gpu_seconds", "joules")  # later than the first lines
 
 
-def never(_: Place) -> Prepared:
+def never(_: Place) -> AbstractContextManager[Prepared]:
     raise AssertionError
 
 
-def a_record(folder: Path, **changes: object) -> Record:
-    case = Case("jpeg", "readers", "s", "tiles", "decoding", never)  # type: ignore[arg-type]
+def a_record(folder: Path, **changes: Any) -> Record:
+    case = Case("jpeg", "readers", "s", "tiles", "decoding", never)
     one = Measurement(case, "", 7, Spread(90.0, 80.0, 95.5), Spread(0.9, 0.8, 1.1), 100.0, busy=0.97)
     record = record_of(replace(one, peers={"OpenSlide": Spread(3.0, 2.5, 3.5)}), environment(folder))
     assert record is not None
-    return replace(record, **changes)  # type: ignore[arg-type]
+    return replace(record, **changes)
 
 
 def test_records_are_appended_and_read_back_the_oldest_first(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_lines_of_before_energy_was_measured_are_read(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_has_no_line(tmp_path: Path) -> None:
-    case = Case("x", "topic", "s", "u", "b", never)  # type: ignore[arg-type]
+    case = Case("x", "topic", "s", "u", "b", never)
     assert record_of(Measurement(case, "pip install it"), environment(tmp_path)) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +63,12 @@ def test_help_teaches_and_an_unwritable_folder_is_an_error_of_the_machine(hypoxi
     assert done.returncode == 4, done.stderr
 
 
-def nothing(_: Place) -> Prepared:
+def nothing(_: Place) -> AbstractContextManager[Prepared]:
     raise AssertionError
 
 
 def measured(name: str, share: float, *, topic: str = "kernels", busy: float = 1.0, steady: bool = True) -> Measurement:
-    case = Case(name, topic, "does something", "tiles", "decoding", nothing, is_steady=steady)  # type: ignore[arg-type]
+    case = Case(name, topic, "does something", "tiles", "decoding", nothing, is_steady=steady)
     spread = Spread(share, share - 0.02, share + 0.02)
     return Measurement(case, "", 7, Spread(12345.6, 1e4, 2e4), spread, 1.0, busy=busy)
 

@@ -18,7 +18,7 @@ SIDE, SECONDS = 768, 0.3
 
 
 def require_room(name: str, n_weights: int, free: int, copies: int, of: str) -> None:
-    """Raises MachineError where ``free`` bytes do not hold so many copies of the weights."""
+    """Raises MachineError where ``free`` bytes do not hold ``copies`` times the weights."""
     needed = BYTES * n_weights * copies
     if needed > free:
         raise MachineError(

@@ -40,6 +40,30 @@ class TileRows(Protocol):
         px, px, 3); how many rows were written, of which there may be more."""
 
 
+class Sliceable(Protocol):
+    """Tiles uint8 (n, px, px, 3) that are read when they are sliced: an array in memory, or one of a store."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> UInt8Array: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedTiles:
+    """`TileRows` of what can be sliced."""
+
+    pixels: Sliceable
+    in_order: bool = False
+
+    @property
+    def n(self) -> int:
+        return len(self.pixels)
+
+    def read_into(self, start: int, stop: int, out: UInt8Array) -> int:
+        out[: stop - start] = self.pixels[start:stop]
+        return stop - start
+
+
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """Features of a slide, float32 (n, d), the size of its batches, the sizes that it found too large meanwhile, and
