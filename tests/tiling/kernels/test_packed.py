@@ -156,6 +156,32 @@ def test_a_whole_ratio_is_the_mean_of_squares() -> None:
     np.testing.assert_array_equal(tile.view(np.uint8).reshape(299, 299, 4)[..., :3], ((sums + 2) // 4)[..., :3])
 
 
+@pytest.mark.parametrize("sum_of_square", [256 * 256 * level + 256 * 256 // 2 for level in (0, 1, 127, 254)])
+@pytest.mark.parametrize(("more", "level_more"), [(-1, 0), (0, 1)])
+def test_a_half_of_many_pixels_is_rounded_up_and_one_less_is_not(
+    sum_of_square: int, more: int, level_more: int
+) -> None:
+    """Where rounding of floats would show."""
+    level, rest = divmod(sum_of_square + more, 256 * 256)
+    values = np.full(256 * 256, level, dtype=np.uint8)
+    values[:rest] += 1
+    square = np.repeat(values.reshape(256, 256, 1), 4, axis=2)
+    tile = np.zeros((1, 1), dtype=np.uint32)
+    average_square(packed(square), 0, tile)
+    assert tile[0, 0] & 255 == sum_of_square // (256 * 256) + level_more
+
+
+@pytest.mark.parametrize("shape", [(70_000, 6), (6, 70_000)])
+def test_high_and_wide_pixels_are_averaged_exactly(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 4)).astype(np.uint8)
+    out = np.zeros((2, 2), dtype=np.uint32)
+    average_rectangle(packed(pixels), 0, shape[1], out)
+    area = shape[0] * shape[1] // 4
+    sums = pixels.reshape(2, shape[0] // 2, 2, shape[1] // 2, 4).sum((1, 3), dtype=np.int64)
+    expected = ((2 * sums + area) // (2 * area))[..., :3]
+    np.testing.assert_array_equal(out.view(np.uint8).reshape(2, 2, 4)[..., :3], expected)
+
+
 # --- deciding ----------------------------------------------------------------------------------------------------
 
 
