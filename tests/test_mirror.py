@@ -28,7 +28,7 @@ TESTED_IN = {
     "cli.text.scaling_curve": "bench/test_scaling.py",
     "cli.scaling": "bench/test_scaling_runs.py",
     **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},
-    **{f"bench.{name}": "bench/test_cases.py" for name in ("peers", "resident", "rounds", "slides", "stored_tiles")},
+    **{f"bench.{name}": "bench/test_cases.py" for name in ("resident", "rounds", "slides", "stored_tiles")},
     **{f"bench.cases.{name}": "bench/test_cases.py" for name in ("feeding", "heads", "kernels", "networks", "readers")},
     **{
         f"bench.cases.{name}": "bench/test_cases.py" for name in ("registry", "stages", "stain", "statistics", "stores")

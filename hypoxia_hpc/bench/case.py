@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.rounds import Work, do_nothing
 from hypoxia_hpc.errors import NotReadyError
 
@@ -22,8 +23,9 @@ class Prepared:
 
     ``work`` processes ``amount`` units. ``bounds`` are what has to be done for as many units in any case, by name;
     where there are several they overlap at best, so that the slowest counts. ``peers`` do the same as ``work``, each
-    with ``how`` its answer compares. ``check`` compares the answer with another way to get it, says how it agrees, and
-    raises WrongAnswerError. ``tidy`` is done after each of them, untimed. ``on_gpu``: the work has a GPU.
+    with ``how`` its answer compares; ``left_out``: why other packages are not timed. ``check`` compares the answer with
+    another way to get it, says how it agrees, and raises WrongAnswerError. ``tidy`` is done after each of them,
+    untimed. ``on_gpu``: the work has a GPU.
     """
 
     amount: float
@@ -32,6 +34,7 @@ class Prepared:
     check: Callable[[], str]
     peers: Mapping[str, Work] = field(default_factory=dict)
     how: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     tidy: Work = do_nothing
     on_gpu: bool = False
 

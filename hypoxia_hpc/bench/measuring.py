@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.comparison import Guarded, LeftOut
 from hypoxia_hpc.bench.costs import PAID
-from hypoxia_hpc.bench.rounds import Lap, Laps, busy, do_nothing, lap, on_one_core, paired
+from hypoxia_hpc.bench.rounds import Lap, Laps, Work, busy, do_nothing, lap, on_one_core, paired
 from hypoxia_hpc.machine.energy import look, spent
 
 # A lap is as long as this at least, so that neither the clock nor a tick of the system matters.
@@ -42,7 +43,8 @@ class Measurement:
     """What a case has come to. ``rate`` in units a second; ``share`` of the rate that the bound has, ``bound_rate``;
     ``peers``: how many times as fast as each of them the work is. ``busy``: the share of the clock's time in which the
     processor worked for us, which is low where others compute on it; above 1 with several cores. ``agreement``: how
-    the answer was checked, ``how``: how that of each peer compares. ``missing``: why it was not measured.
+    the answer was checked, ``how``: how that of each peer compares, ``left_out``: why other packages were not timed.
+    ``missing``: why it was not measured.
 
     Of one unit: ``core_seconds`` that computed, ``gpu_seconds`` on the clock with a GPU (None without), ``joules`` by
     their source; ``no_energy``: why those of another source are not known."""
@@ -55,6 +57,7 @@ class Measurement:
     bound_rate: float = math.nan
     peers: Mapping[str, Spread] = field(default_factory=dict)
     how: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     busy: float = math.nan
     agreement: str = ""
     lowest_bound: str = ""
@@ -68,7 +71,8 @@ def measure(case: Case, place: Place, seconds: float = CASE_SECONDS) -> Measurem
     """Check a case's answer, then time it, in a place, for about ``seconds``. Raises WrongAnswerError."""
     if missing := case.missing():
         return Measurement(case, missing)
-    with case.prepare(place) as prepared:
+    with case.prepare(place) as made:
+        prepared = replace(made, peers={name: Guarded(work) for name, work in made.peers.items()})
         agreement = prepared.check()
         with nullcontext() if case.all_cores else on_one_core():
             laps = timed(prepared, seconds)
@@ -92,7 +96,7 @@ def with_energy(one: Measurement, prepared: Prepared, seconds: float = ENERGY_SE
 
 
 def timed(prepared: Prepared, seconds: float) -> Laps:
-    """Paired rounds of the work, its bounds and its peers."""
+    """Paired rounds of the work, its bounds and its peers, without a peer that fails at first."""
     works = {WORK: prepared.work, **prepared.bounds, **prepared.peers}
     once = {}
     for name, work in works.items():
@@ -101,6 +105,8 @@ def timed(prepared: Prepared, seconds: float) -> Laps:
             prepared.tidy()
             if once[name] > LONG_SECONDS:
                 break
+    works = {name: work for name, work in works.items() if not failed(work)}
+    once = {name: once[name] for name in works}
     may_repeat = prepared.tidy is do_nothing
     repeats = {name: max(1, math.ceil(LAP_SECONDS / took)) if may_repeat else 1 for name, took in once.items()}
     a_round = sum(repeats[name] * took for name, took in once.items())
@@ -108,10 +114,16 @@ def timed(prepared: Prepared, seconds: float) -> Laps:
     return paired(works, rounds, prepared.tidy, repeats)
 
 
+def failed(work: Work) -> LeftOut | None:
+    """Why a peer's work ended; None while it goes on, and for our own."""
+    return work.left_out if isinstance(work, Guarded) else None
+
+
 def found(case: Case, prepared: Prepared, laps: Laps, agreement: str) -> Measurement:
     """What the laps say. Of several bounds the slowest counts in each round."""
     own = laps[WORK]
     slowest = [max(laps[name][number].clock for name in prepared.bounds) for number in range(len(own))]
+    ended = {name: why for name, work in prepared.peers.items() if (why := failed(work))}
     mine = {name: column for name, column in laps.items() if name == WORK}
     return Measurement(
         case,
@@ -119,8 +131,9 @@ def found(case: Case, prepared: Prepared, laps: Laps, agreement: str) -> Measure
         rate=spread([prepared.amount / one.clock for one in own]),
         share=spread([bound / one.clock for bound, one in zip(slowest, own, strict=True)]),
         bound_rate=prepared.amount / float(np.median(slowest)),
-        peers={name: spread(times_as_fast(own, laps[name])) for name in prepared.peers},
-        how=prepared.how,
+        peers={name: spread(times_as_fast(own, laps[name])) for name in prepared.peers if name not in ended},
+        how={name: how for name, how in prepared.how.items() if name not in ended},
+        left_out={**prepared.left_out, **ended},
         busy=busy(mine),
         agreement=agreement,
         core_seconds=float(np.median([one.processor for one in own])) / prepared.amount,

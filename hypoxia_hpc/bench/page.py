@@ -34,7 +34,8 @@ class Chart:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order; ``costs``: name
-    and cells of each case that a run does to each tile."""
+    and cells of each case that a run does to each tile; ``peers``: case, package, how many times as fast (empty where
+    it was not timed), how its answer compares or why it was not timed."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -42,6 +43,7 @@ class Part:
     commits: tuple[str, ...]
     charts: tuple[Chart, ...]
     costs: tuple[tuple[str, ...], ...] = ()
+    peers: tuple[tuple[str, ...], ...] = ()
 
 
 def machine_of(record: Record | ScalingRecord) -> Machine:
@@ -89,7 +91,7 @@ def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
         *scaling_charts(number, [one for one in lines if isinstance(one, ScalingRecord)]),
     )
     said = tuple((name, fact) for name, fact in facts.items() if fact)
-    return Part(there.processor, said, newest, commits, charts, tuple(cost_rows(newest)))
+    return Part(there.processor, said, newest, commits, charts, tuple(cost_rows(newest)), tuple(peer_rows(newest)))
 
 
 def cost_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
@@ -97,6 +99,16 @@ def cost_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
     for one in newest:
         if one.topic in PAID and one.core_seconds is not None:
             yield one.case, *cost_cells(one)
+
+
+def peer_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
+    """Other packages, those that were timed first; how an answer compares is not in lines of before it was kept."""
+    for one in newest:
+        for peer, times in one.peers.items():
+            yield one.case, peer, f"{times.value:.1f} ({times.low:.1f} to {times.high:.1f})", one.answers.get(peer, "")
+    for one in newest:
+        for peer, why in one.left_out.items():
+            yield one.case, peer, "", why
 
 
 def share_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
@@ -121,8 +133,8 @@ def peer_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
         words = "; ".join(f"{name} {times.value:.1f} times" for name, times in found)
         yield Chart(
             "Beside other packages",
-            "How many times as fast, on the same slides, in the same rounds. Each gives the same tiles, which was "
-            "checked first.",
+            "How many times as fast, with the same input, in the same rounds. Each gives the same answer, which was "
+            "checked first; the table says how it compares.",
             f"times as fast as others: {words}",
             forest_plot(
                 f"peers-{number}", Frame("times as fast", "", None), [(name, *_ends(times)) for name, times in found]

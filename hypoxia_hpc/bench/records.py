@@ -30,7 +30,8 @@ MOST_BYTES = 2**28
 @dataclass(frozen=True, slots=True)
 class Record:
     """One figure. ``rate`` in ``unit`` a second and its interval, ``share`` of the rate of the ``bound``, which is
-    ``bound_rate``; ``peers``: how many times as fast as each; ``rounds``: repeats; ``caches``: whether files were in
+    ``bound_rate``; ``peers``: how many times as fast as each, ``answers``: how the answer of each compares,
+    ``left_out``: why others were not timed; ``rounds``: repeats; ``caches``: whether files were in
     the page cache; ``busy``, ``core_seconds``, ``gpu_seconds`` and ``joules`` as of a Measurement, None or empty in
     lines of before they were measured, ``joules`` also where no counter could be read."""
 
@@ -52,6 +53,8 @@ class Record:
     core_seconds: float | None = None
     gpu_seconds: float | None = None
     joules: dict[str, float] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def _kind(line: Any) -> str:
@@ -85,6 +88,8 @@ def record_of(one: Measurement, where: Environment) -> Record | None:
         core_seconds=None if math.isnan(one.core_seconds) else one.core_seconds,
         gpu_seconds=one.gpu_seconds,
         joules=dict(one.joules),
+        answers=dict(one.how),
+        left_out={name: found.why for name, found in one.left_out.items()},
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hypoxia_hpc.bench.case import Case, Place, WrongAnswerError
-from hypoxia_hpc.bench.cases import kernels, readers, stain
+from hypoxia_hpc.bench.cases import kernels, stain
 from hypoxia_hpc.bench.cases.registry import CASES, chosen
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import InputError
@@ -104,14 +104,3 @@ def test_the_twin_of_the_stain_is_that_of_the_tests() -> None:
         is_glass = naive.gray(*pixel.tolist()) >= stain.GLASS
         expected = pixel if is_glass else naive.restained_pixel(pixel.tolist(), source, REFERENCE)
         assert np.abs(found[number] - np.asarray(expected, dtype=float)).max() <= 0.51
-
-
-def test_a_peer_that_gives_other_tiles_is_not_timed() -> None:
-    path = readers.REAL_SLIDE
-    plan = readers.plan_of(path, readers.TileTable())
-    reference = readers.collected(lambda new: readers.OPENSLIDE.deliver(path, plan, new), plan.tile_px)
-    white = readers.Peer("white", lambda path, plan, new: np.zeros(plan.n_tiles, dtype=bool), "numpy", "numpy")
-    absent = readers.Peer("absent", readers.OPENSLIDE.deliver, "no_such_package", "no-such-package")
-    found = readers.agreeing(path, plan, reference, (readers.OPENSLIDE, white, absent))
-    assert [peer.name for peer in found] == [readers.OPENSLIDE.name]
-    assert absent.missing == "not installed: pip install no-such-package"

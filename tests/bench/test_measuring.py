@@ -14,7 +14,9 @@ import pytest
 
 from hypoxia_hpc.bench import measuring
 from hypoxia_hpc.bench.case import Case, Place, Prepared, WrongAnswerError, require
+from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.measuring import CONFIDENCE, LEAST_ROUNDS, MOST_ROUNDS, Measurement, measure, spread, with_energy
+from hypoxia_hpc.bench.rounds import do_nothing
 from hypoxia_hpc.machine.energy import Counter, Look
 
 PLACE = Place(Path(), Path())
@@ -62,6 +64,30 @@ def test_a_case_has_its_rate_its_share_of_the_slowest_bound_and_its_peers() -> N
     assert found.peers["peer"].value == pytest.approx(2, abs=0.8)
     assert found.lowest_bound == "long"
     assert found.agreement == "right"
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_a_peer_that_fails_is_left_out_and_the_case_goes_on(after: int) -> None:
+    calls = 0
+
+    def fail() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise OSError("gone")
+        time.sleep(0.03)
+
+    @contextmanager
+    def prepare(_: Place) -> Iterator[Prepared]:
+        peers = {"good": lambda: time.sleep(0.03), "bad": fail}
+        how = dict.fromkeys(peers, "the same")
+        left_out = {"absent": LeftOut("not installed")}
+        yield Prepared(1, lambda: time.sleep(0.03), {"b": do_nothing}, lambda: "right", peers, how, left_out)
+
+    found = measure(Case("x", "topic", "s", "u", "b", prepare), PLACE, seconds=0.1)
+    assert list(found.peers) == list(found.how) == ["good"]
+    assert found.left_out == {"absent": LeftOut("not installed"), "bad": LeftOut("failed with OSError", "gone")}
+    assert calls == after + 1
 
 
 def test_short_work_is_repeated_within_a_lap() -> None:

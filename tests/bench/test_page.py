@@ -64,6 +64,18 @@ def test_what_a_run_takes_is_shown_of_what_it_does_to_tiles_where_lines_say_it()
     assert "What a run takes" not in history_page([old, kernel])
 
 
+def test_other_packages_stand_with_their_answer_or_why_they_were_not_timed() -> None:
+    timed = replace(a_record("jpeg", 100, 0.5, "a", tiffslide=4.0), answers={"tiffslide": "identical"})
+    record = replace(timed, left_out={"cuCIM": f"its answer differs: {HOSTILE}"})
+    [row, left_out] = part_of(0, [record]).peers
+    assert row == ("jpeg", "tiffslide", "4.0 (2.0 to 8.0)", "identical")
+    assert left_out == ("jpeg", "cuCIM", "", f"its answer differs: {HOSTILE}")
+    page = history_page([record])
+    assert "why it was not timed" in page
+    assert "<script" not in page
+    assert "Other packages" not in history_page([a_record("jpeg", 100, 0.5, "a")])
+
+
 def test_a_package_without_a_checkout_goes_by_its_version() -> None:
     record = a_record("jpeg", 1, 1, "")
     assert commit_of(record) == f"version {record.environment.package}"

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared
+from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.environment import container_digest, environment, graphics, machine
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.bench.records import Record, append_records, default_history, read_records, record_of
 from hypoxia_hpc.errors import InputError, MachineError
 
 PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peers", "rounds", "caches", "busy")
-TAKEN = ("core_seconds", "gpu_seconds", "joules")  # later than the first lines
+LATER = ("core_seconds", "gpu_seconds", "joules", "answers", "left_out")  # than the first lines
 
 
 def never(_: Place) -> AbstractContextManager[Prepared]:
@@ -46,7 +47,7 @@ def test_records_are_appended_and_read_back_the_oldest_first(tmp_path: Path) -> 
 def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Path) -> None:
     line = json.dumps(asdict(a_record(tmp_path)))
     found = json.loads(line)
-    assert set(found) == {"schema", *PLACES, *TAKEN, "environment"}
+    assert set(found) == {"schema", *PLACES, *LATER, "environment"}
     assert set(found["environment"]) == {
         *("processor", "cores", "memory_gb", "gpus", "driver", "file_system", "container", "system", "python"),
         *("package", "libraries", "commit"),
@@ -57,9 +58,21 @@ def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Pat
     assert "/" not in json.dumps(found["environment"]["file_system"])
 
 
+def test_a_line_says_how_peers_compare_and_why_others_were_not_timed_without_their_messages(tmp_path: Path) -> None:
+    case = Case("jpeg", "readers", "s", "tiles", "decoding", never)
+    left_out = {"cuCIM": LeftOut("failed with OSError", "/home/user/slide.svs"), "hs2p": LeftOut("not installed")}
+    one = Measurement(case, "", 7, Spread(90, 80, 95), Spread(1, 0.9, 1.1), 1.0, how={"x": "identical"}, busy=1.0)
+    found = record_of(replace(one, left_out=left_out), environment(tmp_path))
+    assert found is not None
+    assert found.answers == {"x": "identical"}
+    assert found.left_out == {"cuCIM": "failed with OSError", "hs2p": "not installed"}
+    append_records(tmp_path / "bench.jsonl", [found])
+    assert read_records(tmp_path / "bench.jsonl") == [found]
+
+
 def test_lines_of_before_energy_was_measured_are_read(tmp_path: Path) -> None:
     path, now = tmp_path / "bench.jsonl", a_record(tmp_path, core_seconds=0.25, gpu_seconds=0.5, joules={"RAPL": 2.5})
-    before = {name: value for name, value in asdict(now).items() if name not in TAKEN}
+    before = {name: value for name, value in asdict(now).items() if name not in LATER}
     path.write_text(json.dumps(before) + "\n")
     append_records(path, [now])
     assert read_records(path) == [replace(now, core_seconds=None, gpu_seconds=None, joules={}), now]

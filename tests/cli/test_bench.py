@@ -13,6 +13,7 @@ import pytest
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared
 from hypoxia_hpc.bench.cases.registry import CASES
+from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.bench.records import read_records
@@ -87,10 +88,15 @@ def test_what_is_fast_and_slow_is_said_with_its_bound(tmp_path: Path) -> None:
 def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:
     one = measured("jpeg", 0.9)
     peers = {"OpenSlide": Spread(3.14, 3.0, 3.3)}
-    with_peers = Measurement(one.case, "", 7, one.rate, one.share, 1.0, peers, {"OpenSlide": "identical"}, 1.0)
+    with_peers = Measurement(one.case, "", 7, one.rate, one.share, 1.0, peers, {"OpenSlide": "identical"}, busy=1.0)
+    left_out = {"cuCIM": LeftOut("not installed: pip install it"), "x": LeftOut("failed with OSError", "no such file")}
+    with_peers = replace(with_peers, left_out=left_out)
     text = "\n".join(figures_text([with_peers], environment(tmp_path), tmp_path / "h.jsonl"))
     assert "3.1 x (3.0 - 3.3)" in text
     assert "identical" in text
+    rows = [" ".join(line.split()) for line in text[text.index("not timed") :].splitlines()]
+    assert "jpeg cuCIM not installed: pip install it" in rows
+    assert "jpeg x failed with OSError: no such file" in rows
 
 
 def test_what_a_run_takes_is_shown_with_its_sources_and_why_one_is_missing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ the same work in the same rounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hypoxia_hpc.bench.agreement import Difference, Output, difference
+from hypoxia_hpc.bench.agreement import Output, difference
 from hypoxia_hpc.bench.bounds import NativeTiles
 from hypoxia_hpc.bench.case import Case, Place, Prepared, require
+from hypoxia_hpc.bench.comparison import Answer, Candidate, compared
 from hypoxia_hpc.bench.delivery import Collected, NewTile, deliver, plan_of, ring
 from hypoxia_hpc.bench.peers import DEEPZOOM, OPENSLIDE, PEERS, Peer
 from hypoxia_hpc.bench.rounds import Work, median_seconds, paired
@@ -54,15 +55,13 @@ def reading(place: Place, *, recipe: str, screen: str, peers: tuple[Peer, ...]) 
     table = TileTable.model_validate({"screen": screen})
     plan, places = plan_of(path, table), ring(table.tile_px)
     reference = collected(partial(OPENSLIDE.deliver, path, plan), table.tile_px)
-    there = agreeing(path, plan, reference, peers)
-    works = {peer.name: partial(peer.deliver, path, plan, places) for peer in there}
+    others = compared(candidate(peer, path, plan, reference) for peer in peers)
     yield Prepared(
         plan.n_tiles,
         partial(deliver, path, table, places),
         {"decoding alone": fastest_decoder(path)},
         partial(check_pixels, path, table, reference),
-        works,
-        {peer.name: str(found) for peer, found in there.items()},
+        *others,
     )
 
 
@@ -73,12 +72,14 @@ def check_pixels(path: Path, table: TileTable, reference: Output) -> str:
     return f"against OpenSlide: {found}"
 
 
-def agreeing(path: Path, plan: TilePlan, reference: Output, peers: tuple[Peer, ...]) -> Mapping[Peer, Difference]:
-    """Peers that are installed and give the same tiles, each with how they differ from OpenSlide's. Of one that gives
-    other tiles the time would mean nothing."""
-    there = [peer for peer in peers if not peer.missing]
-    found = {peer: difference(reference, collected(partial(peer.deliver, path, plan), plan.tile_px)) for peer in there}
-    return {peer: apart for peer, apart in found.items() if apart.same_picture}
+def candidate(peer: Peer, path: Path, plan: TilePlan, reference: Output) -> Candidate:
+    """A peer on a slide, whose tiles are compared with OpenSlide's."""
+
+    def answer() -> Answer:
+        apart = difference(reference, collected(partial(peer.deliver, path, plan), plan.tile_px))
+        return Answer(apart.same_picture, str(apart))
+
+    return Candidate(peer.name, peer.missing, answer, partial(peer.deliver, path, plan, ring(plan.tile_px)))
 
 
 def _case(name: str, summary: str, recipe: str, screen: str, peers: tuple[Peer, ...], *, is_quick: bool = True) -> Case:

@@ -97,7 +97,10 @@ def _peers(done: Sequence[Measurement]) -> Iterator[str]:
         for peer, times in one.peers.items()
     ]
     if rows:
-        yield "\n" + table(("case", "against", "as fast", "its answer, beside OpenSlide's"), rows)
+        yield "\n" + table(("case", "against", "as fast", "its answer, beside the one that ours is checked by"), rows)
+    left_out = [(one.case.name, peer, str(why)) for one in done for peer, why in one.left_out.items()]
+    if left_out:
+        yield "\n" + table(("case", "not timed", "why"), left_out)
 
 
 def _costs(paid: Sequence[Measurement]) -> Iterator[str]:
