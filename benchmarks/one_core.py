@@ -24,7 +24,7 @@ from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import TilePlan
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.opening import opened_slide
-from hypoxia_hpc.tiling.cutting import blocks_under
+from hypoxia_hpc.tiling.touched_blocks import blocks_under
 
 REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 OFF, EXACT, FAST = (TileTable(screen=screen) for screen in ("off", "exact", "fast"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -170,10 +170,38 @@ class NativeTiles:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadSeconds:
+    """Seconds on the clock of all threads that worked on a slide, by what they did. Threads work at the same time, so
+    that the sum may be more than the seconds of the slide.
+
+    ``read``: bytes of the slide or the store, from the file. ``decode``: their pixels, with reading where a library
+    does both (OpenSlide, TIFF of other layouts). ``kernel``: deciding, cutting and painting tiles. ``encode``: packing
+    and checksums. ``write``: to the disk, fsync and renaming included. ``wait``: of one thread for another one of the
+    same slide. ``other``: before and between: opening, planning, masks, the stain; all reading of images in folders.
+    """
+
+    read: float = 0.0
+    decode: float = 0.0
+    kernel: float = 0.0
+    encode: float = 0.0
+    write: float = 0.0
+    wait: float = 0.0
+    other: float = 0.0
+
+    def __add__(self, more: ThreadSeconds) -> ThreadSeconds:
+        return ThreadSeconds(*(getattr(self, one.name) + getattr(more, one.name) for one in fields(self)))
+
+    def rounded(self) -> ThreadSeconds:
+        """To tenths of a millisecond, as receipts have them."""
+        return ThreadSeconds(*(round(getattr(self, one.name), 4) for one in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
 class TileWork:
     """How ``tile`` cut a slide: what read it, in how many threads, and whether TurboJPEG was there. ``remarks``: the
     kinds of what is odd about it (:mod:`hypoxia_hpc.tiling.remarks`). ``left_out``: images of a patient that are no
-    tiles, by the reason. ``note`` is for the user, at once."""
+    tiles, by the reason. ``note`` is for the user, at once. ``thread_seconds`` is None in receipts of before it was
+    measured."""
 
     counts: TileCounts = field(default_factory=TileCounts)
     reader: str = ""
@@ -183,13 +211,15 @@ class TileWork:
     remarks: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    thread_seconds: ThreadSeconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractWork:
     """How ``extract`` computed a slide: seconds that passed on its device, those of them in which it had no tiles to
     compute, seconds in which the slide waited for another one of its process, and bytes of tiles that were read (None
-    where they were read from the slide). ``note`` is for the user, at once."""
+    where they were read from the slide). ``note`` is for the user, at once. ``thread_seconds``: of the threads that
+    read tiles and write features, None in receipts of before; seconds on the device are not among them."""
 
     threads: int = 1
     device: str = "cpu"
@@ -199,6 +229,7 @@ class ExtractWork:
     queued_seconds: float = 0.0
     bytes_read: int | None = None
     note: str = ""
+    thread_seconds: ThreadSeconds | None = None
 
 
 @dataclass(frozen=True, slots=True)

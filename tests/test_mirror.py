@@ -25,6 +25,7 @@ TESTED_IN = {
     "bench.running": "cli/test_bench.py",
     "cli.text.bench": "cli/test_bench.py",
     "bench.scaling_records": "bench/test_scaling.py",
+    "tiling.touched_blocks": "tiling/test_cutting.py",
     "cli.text.scaling_curve": "bench/test_scaling.py",
     "cli.scaling": "bench/test_scaling_runs.py",
     **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},

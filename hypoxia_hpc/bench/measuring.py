@@ -67,26 +67,31 @@ class Measurement:
     no_energy: tuple[str, ...] = ()
 
 
-def measure(case: Case, place: Place, seconds: float = CASE_SECONDS) -> Measurement:
-    """Check a case's answer, then time it, in a place, for about ``seconds``. Raises WrongAnswerError."""
+def measure(case: Case, place: Place, seconds: float = CASE_SECONDS, go_on: Work = do_nothing) -> Measurement:
+    """Check a case's answer, then time it, in a place, for about ``seconds``. ``go_on`` is called before each piece of
+    work, and raises Stopped where it is to end. Raises WrongAnswerError."""
     if missing := case.missing():
         return Measurement(case, missing)
     with case.prepare(place) as made:
         prepared = replace(made, peers={name: Guarded(work) for name, work in made.peers.items()})
+        go_on()
         agreement = prepared.check()
         with nullcontext() if case.all_cores else on_one_core():
-            laps = timed(prepared, seconds)
+            laps = timed(prepared, seconds, go_on)
         one = found(case, prepared, laps, agreement)
-        return with_energy(one, prepared) if case.topic in PAID else one
+        return with_energy(one, prepared, go_on=go_on) if case.topic in PAID else one
 
 
-def with_energy(one: Measurement, prepared: Prepared, seconds: float = ENERGY_SECONDS) -> Measurement:
+def with_energy(
+    one: Measurement, prepared: Prepared, seconds: float = ENERGY_SECONDS, go_on: Work = do_nothing
+) -> Measurement:
     """The measurement with what the work took of each counter that there is, while it was done for ``seconds``."""
     before = look(gpu=prepared.on_gpu)
     if not before.counters:
         return replace(one, no_energy=before.missing)
     until, times = time.perf_counter() + seconds, 0
     while time.perf_counter() < until:
+        go_on()
         prepared.work()
         prepared.tidy()
         times += 1
@@ -95,12 +100,13 @@ def with_energy(one: Measurement, prepared: Prepared, seconds: float = ENERGY_SE
     return replace(one, joules=a_unit, no_energy=before.missing)
 
 
-def timed(prepared: Prepared, seconds: float) -> Laps:
+def timed(prepared: Prepared, seconds: float, go_on: Work = do_nothing) -> Laps:
     """Paired rounds of the work, its bounds and its peers, without a peer that fails at first."""
     works = {WORK: prepared.work, **prepared.bounds, **prepared.peers}
     once = {}
     for name, work in works.items():
         for _ in range(WARM):  # compiled, and in the page cache
+            go_on()
             once[name] = lap(work).clock
             prepared.tidy()
             if once[name] > LONG_SECONDS:
@@ -111,7 +117,7 @@ def timed(prepared: Prepared, seconds: float) -> Laps:
     repeats = {name: max(1, math.ceil(LAP_SECONDS / took)) if may_repeat else 1 for name, took in once.items()}
     a_round = sum(repeats[name] * took for name, took in once.items())
     rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(seconds / a_round)))
-    return paired(works, rounds, prepared.tidy, repeats)
+    return paired(works, rounds, prepared.tidy, repeats, go_on)
 
 
 def failed(work: Work) -> LeftOut | None:

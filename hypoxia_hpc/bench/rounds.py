@@ -42,15 +42,20 @@ def lap(work: Work, repeats: int = 1) -> Lap:
 
 
 def paired(
-    works: Mapping[str, Work], rounds: int, tidy: Work = do_nothing, repeats: Mapping[str, int] | None = None
+    works: Mapping[str, Work],
+    rounds: int,
+    tidy: Work = do_nothing,
+    repeats: Mapping[str, int] | None = None,
+    go_on: Work = do_nothing,
 ) -> Laps:
     """Laps of all works, one a round; another one is first in each round. ``tidy`` comes after each, untimed; short
-    works are done ``repeats`` times in a lap."""
+    works are done ``repeats`` times in a lap. ``go_on`` comes before each, and raises Stopped where it is to end."""
     names, often = list(works), repeats or {}
     laps: Laps = {name: [] for name in works}
     for number in range(rounds):
         lease = number % len(names)
         for name in names[lease:] + names[:lease]:
+            go_on()
             laps[name].append(lap(works[name], often.get(name, 1)))
             tidy()
     return laps

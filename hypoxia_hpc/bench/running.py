@@ -6,10 +6,12 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hypoxia_hpc.bench.case import Case, Place
 from hypoxia_hpc.bench.measuring import CASE_SECONDS, Measurement, measure
+from hypoxia_hpc.bench.rounds import Work
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.stores.commit import machine_errors
@@ -36,19 +38,24 @@ def measure_all(
     """
     measured = []
     progress.begin("bench", len(cases), len(cases), "case")
-    with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for case in cases:
-            if stop.is_set():
-                progress.end()
-                raise Stopped("stopped on request between two cases", remedy="run the same command again: it is short")
-            progress.note(f"{case.name}: {case.summary}")
-            measured.append(_measure_apart(case, folder, seconds))
-            progress.item(1)
-    progress.end()
+    try:
+        with machine_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for case in cases:
+                _go_on(stop, "")
+                progress.note(f"{case.name}: {case.summary}")
+                measured.append(_measure_apart(case, folder, seconds, partial(_go_on, stop, f" in {case.name}")))
+                progress.item(1)
+    finally:
+        progress.end()
     return measured
 
 
-def _measure_apart(case: Case, folder: Path, seconds: float) -> Measurement:
+def _go_on(stop: threading.Event, where: str) -> None:
+    if stop.is_set():
+        raise Stopped(f"stopped on request{where}; no figure was kept", remedy="give the command again: it begins anew")
+
+
+def _measure_apart(case: Case, folder: Path, seconds: float, go_on: Work) -> Measurement:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-bench-") as scratch:
-        return measure(case, Place(Path(scratch), folder / SLIDES), seconds)
+        return measure(case, Place(Path(scratch), folder / SLIDES), seconds, go_on)

@@ -8,25 +8,26 @@ In weak scaling a size has as many slides for each worker, and with slides of eq
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import spread
 from hypoxia_hpc.bench.scaling_records import By, Mode, ScaledSize, ScalingRecord, Split, Workload
 from hypoxia_hpc.errors import InputError, MachineError, some
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import Slide, ThreadSeconds
 
 
 @dataclass(frozen=True, slots=True)
 class SizeLap:
     """One run of the command. Seconds: ``clock``; ``processor`` of all its processes; ``busy`` and ``idle`` of its
-    workers, summed; ``slides`` of the receipts, summed."""
+    workers, summed; ``slides`` of the receipts, summed, and ``threads`` of the threads within them."""
 
     clock: float
     processor: float
     busy: float
     idle: float
     slides: float
+    threads: ThreadSeconds = field(default_factory=ThreadSeconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +101,36 @@ def split_of(size: int, laps: Sequence[SizeLap]) -> Split:
     return Split(*(sum(getattr(one, part.name) for one in every) / len(every) for part in fields(Split)))
 
 
+def within_slides(laps: Sequence[SizeLap], slides: float) -> dict[str, float]:
+    """``slides`` seconds, dealt to what the threads of these laps did; empty where that is not known."""
+    did = asdict(sum((one.threads for one in laps), ThreadSeconds()))
+    del did["wait"]
+    whole = sum(did.values())
+    return {name: slides * seconds / whole for name, seconds in did.items()} if whole else {}
+
+
 def curve(
     plan: Plan, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]], where: Environment
 ) -> ScalingRecord:
     """What the laps of all sizes, in rounds, come to."""
     first = laps[plan.base]
     busy = sum(one.processor for one in first) / (plan.base * sum(one.clock for one in first))
-    sizes = [
-        ScaledSize(
-            size,
-            loads[size].slides,
-            loads[size].cost,
-            loads[size].tiles,
-            spread([one.clock for one in laps[size]]),
-            spread(efficiencies(size, plan.base, loads, laps)),
-            split_of(size, laps[size]),
-        )
-        for size in sorted(laps)
-    ]
+    sizes = [_scaled(size, plan, loads, laps) for size in sorted(laps)]
     return ScalingRecord(
         "scaling", 1, plan.mode, plan.by, plan.workload, plan.base, sizes, plan.rounds, "warm", busy, where
+    )
+
+
+def _scaled(size: int, plan: Plan, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]]) -> ScaledSize:
+    load, own = loads[size], laps[size]
+    split = split_of(size, own)
+    return ScaledSize(
+        size,
+        load.slides,
+        load.cost,
+        load.tiles,
+        spread([one.clock for one in own]),
+        spread(efficiencies(size, plan.base, loads, laps)),
+        split,
+        within_slides(own, split.slides),
     )

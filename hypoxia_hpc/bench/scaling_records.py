@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -30,7 +30,11 @@ class Split:
 @dataclass(frozen=True, slots=True)
 class ScaledSize:
     """One size of a curve: ``size`` workers or ranks, a core each, on ``slides`` of ``cost`` (expected milliseconds of
-    one core) in all, with ``tiles``. ``seconds`` by the clock; ``efficiency`` against the base case, 1: ideal."""
+    one core) in all, with ``tiles``. ``seconds`` by the clock; ``efficiency`` against the base case, 1: ideal.
+
+    ``within``: what ``split.slides`` went to, by the names of ThreadSeconds; these are the whole of it. Threads of a
+    slide work at the same time, so that seconds are dealt by the share of each in what the threads did; time in which
+    one waited for another is left out, since that one was at something else. Empty in lines of before."""
 
     size: int
     slides: int
@@ -39,6 +43,7 @@ class ScaledSize:
     seconds: Spread
     efficiency: Spread
     split: Split
+    within: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypoxia_hpc.bench.case import require
 from hypoxia_hpc.bench.environment import environment
-from hypoxia_hpc.bench.rounds import on_cores, usable_cores
+from hypoxia_hpc.bench.rounds import LOOK_SECONDS, on_cores, usable_cores
 from hypoxia_hpc.bench.running import SLIDES
 from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes
 from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord
@@ -27,7 +28,7 @@ from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.config.text_paths import text_of_path
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped, some, some_names
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.records import Receipt, Slide, ThreadSeconds, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.stages.init import init
@@ -150,10 +151,26 @@ class Tiling:
         wanted.write_text("".join(f"{slide.slide_id}\n" for slide in slides), encoding="utf-8")
         with on_cores(size):
             clock, processor = time.perf_counter(), _processor_seconds()
-            done = subprocess.run(self.command(size, wanted), check=False, capture_output=True, text=True)  # noqa: S603
+            code, said = self._run(self.command(size, wanted))
             clock, processor = time.perf_counter() - clock, _processor_seconds() - processor
-        self._refuse_failed(done)
+        self._refuse_failed(code, said)
         return self._lap(clock, processor, slides)
+
+    def _run(self, command: Sequence[str]) -> tuple[int, str]:
+        """Exit code of the command, and what it said on stderr. A stop is passed on to it, once: two stop at once."""
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+            is_told = False
+            try:
+                while True:
+                    with suppress(subprocess.TimeoutExpired):
+                        said = process.communicate(timeout=LOOK_SECONDS)[1]
+                        return process.returncode, said
+                    if self.stop.is_set() and not is_told:
+                        process.terminate()
+                        is_told = True
+            except BaseException:
+                process.kill()
+                raise
 
     def command(self, size: int, wanted: Path) -> list[str]:
         """`tile` of the slides named in a file, by ``size`` workers or ranks."""
@@ -170,15 +187,18 @@ class Tiling:
     def _lap(self, clock: float, processor: float, slides: Sequence[Slide]) -> SizeLap:
         told = read_heartbeats(self.run)
         busy, idle = (sum(sum(getattr(one, f"{name}_seconds")) for one in told) for name in ("busy", "idle"))
-        return SizeLap(clock, processor, busy, idle, sum(one.seconds for one in self.receipts(slides).values()))
+        done = self.receipts(slides).values()
+        threads = [one.details.thread_seconds for one in done if isinstance(one.details, TileWork)]
+        known = sum((one for one in threads if one is not None), ThreadSeconds())
+        return SizeLap(clock, processor, busy, idle, sum(one.seconds for one in done), known)
 
-    def _refuse_failed(self, done: subprocess.CompletedProcess[str]) -> None:
-        if self.stop.is_set() or done.returncode == STOPPED:
-            raise Stopped("stopped on request between two sizes", remedy="nothing was kept; give the command again")
-        if done.returncode not in (0, QUARANTINED):
-            said = "\n".join(done.stderr.strip().splitlines()[-LAST_LINES:])
+    def _refuse_failed(self, code: int, said: str) -> None:
+        if self.stop.is_set() or code == STOPPED:
+            raise Stopped("stopped on request; nothing was kept", remedy="give the command again: it begins anew")
+        if code not in (0, QUARANTINED):
+            last = "\n".join(said.strip().splitlines()[-LAST_LINES:])
             raise NotReadyError(
-                f"tile ended with {done.returncode} and said: {said}", remedy="mend what it says, then measure again"
+                f"tile ended with {code} and said: {last}", remedy="mend what it says, then measure again"
             )
 
 

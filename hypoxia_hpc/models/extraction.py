@@ -19,12 +19,12 @@ from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.networks.backbones.precision import used_precision
 from hypoxia_hpc.networks.inference.device import Device, DevicePlan, device_of
 from hypoxia_hpc.networks.inference.feeding import Extracted, TileRows, compute_record, features_of
-from hypoxia_hpc.records import ExtractWork, Float32Array, Json, Slide, Tiles, UInt8Array
+from hypoxia_hpc.records import ExtractWork, Float32Array, Json, Slide, ThreadSeconds, Tiles, UInt8Array
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_key
 from hypoxia_hpc.runs.state import tile_state
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
-from hypoxia_hpc.slides.reread import ReadPixels, slide_pixels
+from hypoxia_hpc.slides.reread import ReadInOrder, slide_pixels
 from hypoxia_hpc.stores.attributes import Compute, FeatureAttributes, compute_of, tile_attributes
 from hypoxia_hpc.stores.features import open_features, write_features
 from hypoxia_hpc.stores.tiles import open_tiles, read_pixels_into
@@ -81,7 +81,8 @@ class ExtractStage:
         in_line = time.perf_counter() - came if device.made_in != threading.get_ident() else 0.0
         tiles = open_tiles(self.run.tiles(slide.slide_id))
         refuse_other_size(tiles, self.plan.tile_px)
-        extracted = features_of(device, partial(self._source, slide, tiles), tick)
+        spent: list[ThreadSeconds] = []
+        extracted = features_of(device, partial(self._source, slide, tiles, spent), tick)
         made = tile_attributes(tiles.attributes)
         compute = self._compute(device, extracted)
         attributes = FeatureAttributes(
@@ -94,8 +95,10 @@ class ExtractStage:
             software={"hypoxia_hpc": __version__, "numpy": np.__version__},
         )
         values = checked_cast(extracted.values, self.dtype)
+        began = time.perf_counter()
         write_features(self.target(slide), values, tiles.xy, attributes.as_json())
-        return self._work(tiles, extracted, compute, in_line)
+        seconds = sum(spent, ThreadSeconds(write=time.perf_counter() - began))
+        return self._work(tiles, extracted, compute, in_line, seconds)
 
     def _compute(self, device: Device, extracted: Extracted) -> Compute:
         """What the bits of the features depend on."""
@@ -110,7 +113,9 @@ class ExtractStage:
             }
         )
 
-    def _work(self, tiles: Tiles, extracted: Extracted, compute: Compute, in_line: float) -> ExtractWork:
+    def _work(
+        self, tiles: Tiles, extracted: Extracted, compute: Compute, in_line: float, seconds: ThreadSeconds
+    ) -> ExtractWork:
         """Where the time went, for the receipt. ``in_line``: seconds in which another slide had the network built."""
         return ExtractWork(
             self.plan.threads,
@@ -121,19 +126,24 @@ class ExtractStage:
             queued_seconds=round(in_line + extracted.lease.queued_seconds, 4),
             bytes_read=None if tiles.pixels is None else tiles.pixels.nbytes(0, len(tiles.pixels)),
             note=_smaller_batches(extracted),
+            thread_seconds=seconds.rounded(),
         )
 
-    def _source(self, slide: Slide, tiles: Tiles) -> AbstractContextManager[TileRows]:
-        return _stored(tiles) if tiles.pixels is not None else self._from_slide(slide, tiles)
+    def _source(self, slide: Slide, tiles: Tiles, spent: list[ThreadSeconds]) -> AbstractContextManager[TileRows]:
+        """The tiles' pixels, once; ``spent`` gets the seconds of reading them."""
+        return _stored(tiles, spent) if tiles.pixels is not None else self._from_slide(slide, tiles, spent)
 
     @contextmanager
-    def _from_slide(self, slide: Slide, tiles: Tiles) -> Iterator[TileRows]:
+    def _from_slide(self, slide: Slide, tiles: Tiles, spent: list[ThreadSeconds]) -> Iterator[TileRows]:
         require_tiled_slide(slide, tiles)
         with (
             staged(slide.path, self.scratch) as path,
             slide_pixels(path, self.tile_table, slide.mpp, tiles.xy) as read,
         ):
-            yield SlidePixels(len(tiles.xy), read)
+            try:
+                yield SlidePixels(len(tiles.xy), read)
+            finally:
+                spent.append(read.seconds)
 
 
 def require_tiled_slide(slide: Slide, tiles: Tiles) -> None:
@@ -164,8 +174,9 @@ def _smaller_batches(extracted: Extracted) -> str:
 
 
 @contextmanager
-def _stored(tiles: Tiles) -> Iterator[TileRows]:
+def _stored(tiles: Tiles, spent: list[ThreadSeconds]) -> Iterator[TileRows]:
     yield StoredPixels(tiles)
+    spent.append(tiles.pixels.seconds)  # also those of an attempt that had no memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +199,7 @@ class SlidePixels:
     """A source of tiles: read from the slide itself."""
 
     n: int
-    read: ReadPixels
+    read: ReadInOrder
     in_order: bool = True
 
     def read_into(self, start: int, stop: int, out: UInt8Array) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import PIL
 from hypoxia_hpc import __version__
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import some, some_names
-from hypoxia_hpc.records import Json, Slide, TileWork
+from hypoxia_hpc.records import Json, Slide, ThreadSeconds, TileWork
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
 from hypoxia_hpc.slides.image_slides import PatientTiles, cut_images
+from hypoxia_hpc.slides.timing import TimedNewTile
 from hypoxia_hpc.stores.attributes import AS_THEY_ARE, PlanRecord, SlideHeader, TileAttributes
 from hypoxia_hpc.stores.tiles import new_tile_store
 
@@ -26,7 +28,9 @@ def make_image_store(
     """Cut the images of a patient into a tile store of this key, with ``spec`` for the table. Raises SlideError as
     `cut_images`, InputError as `fitted_stain`, MachineError."""
     with new_tile_store(target, table.tile_px, codec=table.codec, pixels=table.pixels) as store:
-        tiles = cut_images(slide, table, store.new_tile, tick, threads=threads)
+        began, room = time.perf_counter(), TimedNewTile(store.new_tile)
+        tiles = cut_images(slide, table, room, tick, threads=threads)
+        own = ThreadSeconds(wait=room.seconds, other=time.perf_counter() - began - room.seconds)
         attributes = _attributes(slide, table.tile_px, spec, tiles, key)
         store.commit(tiles.xy, tiles.background, attributes.as_json())
     return TileWork(
@@ -36,6 +40,7 @@ def make_image_store(
         remarks=attributes.remarks,
         left_out=attributes.left_out,
         note=_note(tiles),
+        thread_seconds=(own + store.seconds).rounded(),
     )
 
 

@@ -53,9 +53,10 @@ from hypoxia_hpc.slides.sources import (
 from hypoxia_hpc.slides.tiff import TiffError, TiffPage, read_tiled_pages
 from hypoxia_hpc.slides.web_tiles import whole_jpeg
 from hypoxia_hpc.slides.windows import averaged_window, read_native_window
-from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, blocks_under, n_strips, strips_of
+from hypoxia_hpc.tiling.cutting import BlockSource, UnreadableBlockError, n_strips, strips_of
 from hypoxia_hpc.tiling.kernels.packed import composite_on_white
 from hypoxia_hpc.tiling.plan import round_half_up
+from hypoxia_hpc.tiling.touched_blocks import blocks_under
 from hypoxia_hpc.tiling.windows import Window
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,16 +12,15 @@ from numpy.typing import NDArray
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
-from hypoxia_hpc.records import Int64Array, TilePlan, UInt8Array
+from hypoxia_hpc.records import Int64Array, ThreadSeconds, TilePlan, UInt8Array
 from hypoxia_hpc.slides.opening import opened_slide
+from hypoxia_hpc.slides.timing import TimedSource, read_and_decode
 from hypoxia_hpc.tiling.cutting import read_tiles
 from hypoxia_hpc.tiling.plan import plan_tiles
 
-ReadPixels = Callable[[int, int], UInt8Array]
-
 
 @contextmanager
-def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0: Int64Array) -> Iterator[ReadPixels]:
+def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0: Int64Array) -> Iterator[ReadInOrder]:
     """A function ``read(start, stop)`` that gives tiles ``start`` to ``stop`` (not included) of those at ``xy_l0``,
     int64 (n, 2) in reading order, uint8 (k, px, px, 3): the pixels that a store would hold. The calls go
     from the first tile to the last, each tile once.
@@ -32,9 +32,8 @@ def slide_pixels(path: Path, table: TileTable, manifest_mpp: float | None, xy_l0
         plan = plan_tiles(opened.pyramid, table, manifest_mpp)
         reading = opened.reading(plan, table.reduce)
         chosen = _chosen(path, plan, xy_l0)
-        [source] = opened.sources(plan, reading, chosen)
-        rows = read_tiles(source, reading.tiles, chosen)
-        yield _InOrder(rows).read
+        source = TimedSource(*opened.sources(plan, reading, chosen))
+        yield ReadInOrder(read_tiles(source, reading.tiles, chosen), source)
 
 
 def _chosen(path: Path, plan: TilePlan, xy_l0: Int64Array) -> NDArray[np.bool_]:
@@ -50,14 +49,28 @@ def _chosen(path: Path, plan: TilePlan, xy_l0: Int64Array) -> NDArray[np.bool_]:
     return chosen
 
 
-class _InOrder:
-    """Cuts a stream of arrays into slices of any length."""
+class ReadInOrder:
+    """Made by :func:`slide_pixels`: cuts a stream of arrays into slices of any length."""
 
-    def __init__(self, parts: Iterator[UInt8Array]) -> None:
-        self._parts = parts
+    def __init__(self, parts: Iterator[UInt8Array], source: TimedSource) -> None:
+        self._parts, self._source = parts, source
         self._rest: UInt8Array | None = None
+        self._seconds = 0.0
 
-    def read(self, start: int, stop: int) -> UInt8Array:
+    @property
+    def seconds(self) -> ThreadSeconds:
+        """Of all calls so far."""
+        return ThreadSeconds(*read_and_decode([self._source]), self._seconds - self._source.seconds)
+
+    def __call__(self, start: int, stop: int) -> UInt8Array:
+        """Tiles ``start``, where the last call ended, to ``stop`` (not included), uint8 (k, px, px, 3)."""
+        began = time.perf_counter()
+        try:
+            return self._read(start, stop)
+        finally:
+            self._seconds += time.perf_counter() - began
+
+    def _read(self, start: int, stop: int) -> UInt8Array:
         taken: list[UInt8Array] = []
         missing = stop - start
         while missing:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,12 @@ import numpy as np
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, some
-from hypoxia_hpc.records import Float32Array, Int64Array, Slide, TileCounts, TilePlan, UInt8Array
+from hypoxia_hpc.records import Float32Array, Int64Array, Slide, ThreadSeconds, TileCounts, TilePlan, UInt8Array
 from hypoxia_hpc.slides.masks import Masks, all_masked, tile_masks
 from hypoxia_hpc.slides.opening import OpenedSlide
 from hypoxia_hpc.slides.planning import SlidePlan, plan_slide
 from hypoxia_hpc.slides.sources import Reading
+from hypoxia_hpc.slides.timing import TimedNewTile, TimedSource, read_and_decode
 from hypoxia_hpc.tiling.cutting import Cut, cut_tiles
 from hypoxia_hpc.tiling.kernels.buffers import BUFFERS
 from hypoxia_hpc.tiling.kernels.packed import most_background_px
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
 class SlideTiles:
     """The plan of a slide, how it was read, what became of each tile, and of the stain (None: none is normalised).
     ``xy_l0`` int64 (n, 2) and ``background`` float32 (n,) in 0..1 are of the n tiles that are kept, in reading order;
-    ``threads`` is how many cut them."""
+    ``threads`` is how many cut them, ``seconds`` are those of these threads."""
 
     planned: SlidePlan
     masks: Masks
     cut: Cut
     threads: int
     stain: SlideStain | None
+    seconds: ThreadSeconds
 
     @property
     def plan(self) -> TilePlan:
@@ -72,6 +75,7 @@ def cut_slide(
     Raises:
         SlideError: the slide cannot be planned or read, too many of its tiles do not decode, or none is kept.
     """
+    began = time.perf_counter()
     planned = plan_slide(opened, slide, table)
     plan, reading = planned.plan, planned.reading
     if table.tissue != "none":
@@ -84,14 +88,21 @@ def cut_slide(
         from hypoxia_hpc.slides.stain_fit import fitted_stain
 
         stain = fitted_stain(sample_tissue(opened, planned, selected, table), table, slide.slide_id)
-    sources = opened.sources(plan, reading, selected, threads)
-    paint = stain.paint if stain else None
-    cut = cut_tiles(sources, reading.tiles, _rule(table), selected, new_tile, tick, paint)
+    sources = [TimedSource(source) for source in opened.sources(plan, reading, selected, threads)]
+    paint, room = stain.paint if stain else None, TimedNewTile(new_tile)
+    other = time.perf_counter() - began
+    cut = cut_tiles(sources, reading.tiles, _rule(table), selected, room, tick, paint)
     cut.states[masks.selected & masks.screened_background] = BACKGROUND
     _refuse_unreadable(slide, cut, reading, plan, table)
     if not cut.kept.any():
         raise _no_tissue(_counts(cut), plan, table)
-    return SlideTiles(planned, masks, cut, len(sources), stain)
+    return SlideTiles(planned, masks, cut, len(sources), stain, _seconds(cut, sources, room, other))
+
+
+def _seconds(cut: Cut, sources: Sequence[TimedSource], room: TimedNewTile, other: float) -> ThreadSeconds:
+    read, decode = read_and_decode(sources)
+    wait = cut.waited_seconds + room.seconds
+    return ThreadSeconds(read, decode, cut.thread_seconds - read - decode - wait, wait=wait, other=other)
 
 
 def _rule(table: TileTable) -> CutRule:

@@ -7,6 +7,7 @@ decoded level, on white.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def native_source(
 
 class NativeSource:
     """Native tiles of one page, decoded from the file itself: to packed pixels, with ``keep_planes`` also to planes.
-    Those that are not ``selected``, bool (n,), are not read ahead."""
+    Those that are not ``selected``, bool (n,), are not read ahead. ``read_seconds``: of reading the file so far."""
 
     def __init__(
         self,
@@ -194,6 +195,7 @@ class NativeSource:
         self._expected_row = -1
         self._windows: dict[int, dict[int, Prepared]] = {}
         self.grid = grid
+        self.read_seconds = 0.0
 
     def read(self, number: int, out: UInt8Array) -> int:
         """Decode native tile ``number``, and say in which form; a missing one is white. Raises UnreadableBlockError,
@@ -249,10 +251,13 @@ class NativeSource:
         return {number: Prepared(bytes(data), form) for number, (data, form) in window.items()}
 
     def _pread(self, start: int, stop: int) -> bytes:
+        began = time.perf_counter()
         try:
             return os.pread(self._descriptor, stop - start, start)
         except OSError as error:
             raise UnreadableBlockError(f"{stop - start} bytes at {start}: {error.strerror}") from None
+        finally:
+            self.read_seconds += time.perf_counter() - began
 
     def _expect(self, row: int) -> None:
         """Announce to the operating system that the selected native tiles of this row and the next are needed soon, so

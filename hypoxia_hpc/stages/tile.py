@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypoxia_hpc import __version__
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.errors import SlideError, some_names
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import NativeTiles, Pyramid, Slide, SlideSource, TilePlan, TileWork
+from hypoxia_hpc.records import NativeTiles, Pyramid, Slide, SlideSource, ThreadSeconds, TilePlan, TileWork
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import slide_tile_key, tile_entries, unread_tile_key
 from hypoxia_hpc.slides.fingerprint import fingerprint_of
@@ -139,9 +140,10 @@ class TileStage:
         from hypoxia_hpc.slides.slide_tiles import cut_slide
         from hypoxia_hpc.stores.tiles import new_tile_store
 
-        table = self.table
+        began, table = time.perf_counter(), self.table
         stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
         with opened_slide(slide.path) as opened, stored as store:
+            other = ThreadSeconds(other=time.perf_counter() - began)
             tiles = cut_slide(opened, slide, table, store.new_tile, tick, threads=self.threads)
             attributes = self._attributes(slide, opened.pyramid, tiles, key)
             store.commit(tiles.xy_l0, tiles.background, attributes.as_json())
@@ -153,6 +155,7 @@ class TileStage:
             turbojpeg.library() is not None,
             NativeTiles(tiles.cut.blocks_read, blocks.rows * blocks.columns),
             attributes.remarks,
+            thread_seconds=(other + tiles.seconds + store.seconds).rounded(),
         )
 
     def _attributes(self, slide: Slide, pyramid: Pyramid, tiles: SlideTiles, key: str) -> TileAttributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.records import ThreadSeconds, UInt8Array
 from hypoxia_hpc.stores.codecs import Packed
 from hypoxia_hpc.stores.integrity import open_shard
 from hypoxia_hpc.stores.layout import ArrayRule, chunk_nbytes_of, rows_per_chunk, write_array_document
@@ -31,6 +32,7 @@ class PixelsWriter:
 
     The caller fills one buffer of tiles while a thread packs the one before and another thread hashes and writes the
     one before that. An error of a thread is raised by one of the next calls, and by every call after it.
+    ``waited_seconds``: of the caller for these threads, in ``finish``.
     """
 
     def __init__(self, folder: Path, rule: ArrayRule, tile_px: int) -> None:
@@ -48,7 +50,18 @@ class PixelsWriter:
         self._buffer = self._free_buffer()
         self._packing = ThreadPoolExecutor(1, "pack")
         self._writing = ThreadPoolExecutor(1, "write")
+        self._pack_seconds = self.waited_seconds = 0.0
         self.n_tiles = 0
+
+    @property
+    def encode_seconds(self) -> float:
+        """Of packing and of checksums so far, of two threads."""
+        return self._pack_seconds + self._shard.hash_seconds
+
+    @property
+    def write_seconds(self) -> float:
+        """Of writing so far."""
+        return self._shard.write_seconds
 
     def new_tile(self) -> UInt8Array:
         """Where the next tile has to be put, uint8 (px, px, 3), before the next call. Raises OSError."""
@@ -69,7 +82,9 @@ class PixelsWriter:
         padded = -(-filled // self._chunk_rows) * self._chunk_rows
         self._buffer[filled:padded] = 0
         self._send(padded)
+        began = time.perf_counter()
         self._writes[-1].result()
+        self.waited_seconds += time.perf_counter() - began
         shape = (self.n_tiles, *self._tile_shape)
         shard = {f"pixels/{self._rule.chunk_name}": self._shard.finish()}
         return {**shard, **write_array_document(self._store, "pixels", self._rule, DTYPE, shape)}
@@ -85,9 +100,12 @@ class PixelsWriter:
         self._writes.append(self._writing.submit(self._write, packed, self._writes[-1], self._buffer))
 
     def _pack(self, tiles: UInt8Array) -> list[tuple[Packed, bytes]]:
+        began = time.perf_counter()
         starts = range(0, len(tiles), self._chunk_rows)
         chunks = [self._rule.codec.pack(tiles[start : start + self._chunk_rows]) for start in starts]
-        return [(chunk, crc32c_of(chunk)) for chunk in chunks]
+        packed = [(chunk, crc32c_of(chunk)) for chunk in chunks]
+        self._pack_seconds += time.perf_counter() - began
+        return packed
 
     def _write(self, packed: Future[list[tuple[Packed, bytes]]], before: Future[None], buffer: UInt8Array) -> None:
         before.result()  # that one is finished; where it failed this one fails too, and so does every later one
@@ -110,6 +128,8 @@ class PixelsWriter:
 class NoPixels:
     """Counts the tiles of a store that keeps none of their pixels."""
 
+    encode_seconds = write_seconds = waited_seconds = 0.0
+
     def __init__(self, tile_px: int) -> None:
         self._tile = np.empty((tile_px, tile_px, 3), dtype=np.uint8)
         self.n_tiles = 0
@@ -129,7 +149,8 @@ class NoPixels:
 
 class PixelsReader:
     """Pixels of a tile store, uint8 (n, px, px, 3), readable by slices ``[start:stop]``, or into place; several threads
-    may read at once. ``shape`` is that of the array, which was checked.
+    may read at once. ``shape`` is that of the array, which was checked. ``seconds``: of these threads so far, read from
+    the file, checksums included, and decoded.
 
     Raises ValueError where the array or a chunk that is read is not what was written, OSError.
     """
@@ -141,6 +162,8 @@ class PixelsReader:
         self._rows = rows_per_chunk(rule, DTYPE, self.shape)
         self._shard = open_shard(store / "pixels", rule, DTYPE, self.shape)
         self._spare = threading.local()
+        self._counting = threading.Lock()
+        self.seconds = ThreadSeconds()
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -185,11 +208,16 @@ class PixelsReader:
         return end - start
 
     def _unpack(self, file: BufferedReader, first: int, tiles: UInt8Array) -> None:
-        number = first // self._rows
+        number, began = first // self._rows, time.perf_counter()
         if self._codec.fixed:
             self._shard.read_chunk(file, number, tiles.reshape(-1))
+            read = time.perf_counter()
         else:
-            self._codec.unpack(self._shard.chunk(file, number), tiles)
+            packed = self._shard.chunk(file, number)
+            read = time.perf_counter()
+            self._codec.unpack(packed, tiles)
+        with self._counting:
+            self.seconds += ThreadSeconds(read - began, time.perf_counter() - read)
 
 
 def _chunk_size(rule: ArrayRule, tile_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from hypoxia_hpc.records import Float32Array, Int64Array, Json, Tiles, UInt8Array
+from hypoxia_hpc.records import Float32Array, Int64Array, Json, ThreadSeconds, Tiles, UInt8Array
 from hypoxia_hpc.stores.commit import commit_directory, machine_errors, temporary_directory
 from hypoxia_hpc.stores.integrity import read_array, read_attributes, reading_store, sound_store, store_key
 from hypoxia_hpc.stores.layout import (
@@ -31,6 +32,15 @@ class TileWriter:
         self._rules = rules
         kept = rules.get("pixels")
         self._pixels = PixelsWriter(folder, kept, tile_px) if kept else NoPixels(tile_px)
+        self._commit_seconds = 0.0
+
+    @property
+    def seconds(self) -> ThreadSeconds:
+        """Of its threads so far, and of the caller in ``commit``; how long the caller waited in ``new_tile`` the caller
+        knows."""
+        pixels = self._pixels
+        write = pixels.write_seconds + self._commit_seconds - pixels.waited_seconds
+        return ThreadSeconds(encode=pixels.encode_seconds, write=write, wait=pixels.waited_seconds)
 
     def new_tile(self) -> UInt8Array:
         """Where the next tile has to be put: uint8 (px, px, 3), of undefined content.
@@ -49,6 +59,7 @@ class TileWriter:
         to :func:`new_tile_store`, unless both are the defaults; ``content`` is added.
         Raises ValueError where n is 0 or something differs, MachineError.
         """
+        began = time.perf_counter()
         n = self._pixels.n_tiles
         if n == 0 or xy.dtype != np.int64 or xy.shape != (n, 2):
             raise ValueError(f"xy must be int64 (n, 2) for n = {n} tiles, n above 0; got {xy.dtype} {xy.shape}")
@@ -66,6 +77,7 @@ class TileWriter:
             write_group_document(self._folder, attributes, hashes)
             nbytes = store_nbytes(self._folder)
         commit_directory(self._folder, self._target, lambda target: store_key(target) == attributes["key"])
+        self._commit_seconds = time.perf_counter() - began
         return nbytes
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -85,12 +86,15 @@ class TileGrid:
 class Cut:
     """What is decided of the tiles: ``states`` uint8 (n,) of KEPT, BACKGROUND, UNREADABLE, MASKED; ``background_px``
     int64 (n,), exact where kept, else what was counted until the decision; how many blocks were read; and the
-    unreadable blocks by number, with the reason of each."""
+    unreadable blocks by number, with the reason of each. ``thread_seconds``: of all threads, from the first row to the
+    last; those of them in which one waited for another are ``waited_seconds``, too."""
 
     states: UInt8Array
     background_px: Int64Array
     blocks_read: int = 0
     unreadable: dict[int, str] = field(default_factory=dict)
+    thread_seconds: float = 0.0
+    waited_seconds: float = 0.0
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -110,25 +114,6 @@ def strips_of(grid: TileGrid, n: int) -> list[slice]:
     """The columns of tiles of each of ``n`` strips."""
     borders = [grid.columns * number // n for number in range(n + 1)]
     return [slice(*between) for between in itertools.pairwise(borders)]
-
-
-def blocks_under(of_blocks: BlockGrid, grid: TileGrid, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The blocks that the selected tiles, bool (n,), lie on: bool (blocks,)."""
-    # Selected tiles above and to the left of each corner of the grid: four of these give how many a block touches.
-    sums = np.zeros((grid.rows + 1, grid.columns + 1), dtype=np.int32)
-    selected.reshape(grid.rows, grid.columns).cumsum(0, dtype=np.int32, out=sums[1:, 1:])
-    sums.cumsum(1, out=sums)
-    top, bottom = _tiles_touched(of_blocks.top, of_blocks.height, of_blocks.rows, grid.side, grid.rows)
-    left, right = _tiles_touched(of_blocks.left, of_blocks.width, of_blocks.columns, grid.side, grid.columns)
-    lower, upper = sums[bottom], sums[top]
-    under: NDArray[np.bool_] = (lower[:, right] - lower[:, left] > upper[:, right] - upper[:, left]).ravel()
-    return under
-
-
-def _tiles_touched(first: int, size: int, n_blocks: int, side: int, n_tiles: int) -> tuple[Int64Array, Int64Array]:
-    """Along one axis: number of the first tile that each block touches, and of the one behind its last."""
-    starts = first + size * np.arange(n_blocks, dtype=np.int64)
-    return (starts // side).clip(0, n_tiles), (-(-(starts + size) // side)).clip(0, n_tiles)
 
 
 def cut_tiles(
@@ -167,6 +152,7 @@ def cut_tiles(
 def _cut_in_strips(
     strips: Sequence[_Strip], grid: TileGrid, new_tile: Callable[[], UInt8Array], tick: Callable[[int], None]
 ) -> None:
+    began = time.perf_counter()
     helpers = [_Helper(strip) for strip in strips[1:]] if grid.rows else []
     try:
         for row in range(grid.rows):
@@ -179,6 +165,7 @@ def _cut_in_strips(
             helper.close()
         for strip in strips:
             strip.close()
+        strips[0].cut.thread_seconds = time.perf_counter() - began
 
 
 def _joined(strips: Sequence[_Strip]) -> Cut:
@@ -188,6 +175,8 @@ def _joined(strips: Sequence[_Strip]) -> Cut:
         np.concatenate([strip.cut.background_px.reshape(strip.shape) for strip in strips], axis=1).ravel(),
         blocks_read=sum(cut.blocks_read for cut in cuts),
         unreadable=dict(sorted(item for cut in cuts for item in cut.unreadable.items())),
+        thread_seconds=sum(cut.thread_seconds for cut in cuts),
+        waited_seconds=sum(cut.waited_seconds for cut in cuts),
     )
 
 
@@ -264,7 +253,10 @@ class _Helper:
     def hand_over(self, new_tile: Callable[[], UInt8Array], *, last: bool) -> None:
         """Put the kept tiles of the next row where ``new_tile`` says, and start on the row after, unless this is the
         last one."""
-        for tile in self._slots[: self._row.result()]:
+        began = time.perf_counter()
+        n_kept = self._row.result()
+        self._strip.cut.waited_seconds += time.perf_counter() - began
+        for tile in self._slots[:n_kept]:
             new_tile()[:] = tile
         if not last:
             self._row = self._thread.submit(self._cut_row)
@@ -275,7 +267,10 @@ class _Helper:
         BUFFERS.release(self._memory)
 
     def _cut_row(self) -> int:
-        return self._strip.cut_row(iter(self._slots).__next__)
+        began = time.perf_counter()
+        n_kept = self._strip.cut_row(iter(self._slots).__next__)
+        self._strip.cut.thread_seconds += time.perf_counter() - began
+        return n_kept
 
 
 class _Cutter:

@@ -20,7 +20,6 @@ from hypoxia_hpc.tiling.cutting import (
     Cut,
     TileGrid,
     UnreadableBlockError,
-    blocks_under,
     cut_tiles,
     n_strips,
     read_tiles,
@@ -28,6 +27,7 @@ from hypoxia_hpc.tiling.cutting import (
 from hypoxia_hpc.tiling.kernels.planes import PACKED
 from hypoxia_hpc.tiling.kernels.reduce import reduce_block
 from hypoxia_hpc.tiling.kernels.state import BACKGROUND, KEPT, MASKED, UNREADABLE, CutRule
+from hypoxia_hpc.tiling.touched_blocks import blocks_under
 
 Pixels = NDArray[np.uint8]
 NAMES = {KEPT: "kept", BACKGROUND: "background", UNREADABLE: "unreadable", MASKED: "masked"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple
 from pathlib import Path
 
 from hypoxia_hpc.bench.measuring import LEAST_ROUNDS, Spread
@@ -14,7 +13,8 @@ from hypoxia_hpc.errors import some
 
 WORKLOADS = {"run": "slides of the run", "generated": "a generated cohort, links to one slide"}
 MODES = {"strong": "the same slides for every size", "weak": "as many slides for each core"}
-SPLIT = ("start and end of the command", "workers around slides", "slides", "waiting for a slide")
+SPLIT = ("start, end", "around slides", "slides", "waiting")
+WITHIN = ("read", "decode", "kernel", "encode", "write", "other")
 
 
 def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
@@ -28,11 +28,19 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
     yield table((found.by, "slides", "seconds", "tiles/s", "efficiency", scale), [_row(one) for one in found.sizes])
     yield f"\nmedians of {some(found.rounds, 'round')}, and {_interval(found.rounds)}"
     yield "\nwhere the time of the cores went, mean of the rounds\n"
-    yield table((found.by, *SPLIT), [_split_row(one) for one in found.sizes])
+    is_within = all(one.within for one in found.sizes)
+    header = (*SPLIT[:2], *WITHIN, SPLIT[3]) if is_within else SPLIT
+    yield table((found.by, *header), [_split_row(one, is_within) for one in found.sizes])
     yield (
-        "\naround slides: workers begin, look at keys, write receipts; waiting: mostly for the last slides of others\n"
-        "not measured apart: reading, decoding, kernels, encoding and writing, which are all within slides"
+        "\nstart, end: of the command; around slides: workers begin, look at keys, write receipts; waiting: mostly for "
+        "the\nlast slides of others"
     )
+    if is_within:
+        yield (
+            "within slides, dealt by what their threads did: read the file, decode pixels (with reading where OpenSlide\n"
+            "does both), decide and cut tiles (kernel), pack and checksum them (encode), write and fsync; other: open,\n"
+            "plan, masks, and images in folders"
+        )
     if found.busy < CALM:
         yield (
             f"the base case had {found.busy * 100:.0f} % of its core's time: it waited for the disk, or other programs "
@@ -62,6 +70,8 @@ def _seconds(found: Spread) -> str:
     return f"{found.value:.1f} ({found.low:.1f} - {found.high:.1f})"
 
 
-def _split_row(one: ScaledSize) -> tuple[str, ...]:
-    parts = astuple(one.split)
+def _split_row(one: ScaledSize, is_within: bool) -> tuple[str, ...]:
+    split = one.split
+    slides = [one.within[name] for name in WITHIN] if is_within else [split.slides]
+    parts = (split.command, split.around, *slides, split.waiting)
     return str(one.size), *(f"{part / sum(parts) * 100:.0f} %" for part in parts)
