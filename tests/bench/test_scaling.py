@@ -22,19 +22,24 @@ from hypoxia_hpc.bench.scaling import (
     sizes_up_to,
     slides_of_sizes,
     split_of,
+    within_slides,
 )
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.cli.text.scaling_curve import curve_text
 from hypoxia_hpc.errors import InputError, MachineError
-from hypoxia_hpc.records import Slide
+from hypoxia_hpc.records import Slide, ThreadSeconds
 
 
 def slides(*costs: int) -> list[Slide]:
     return [Slide(f"S{number}", Path("/slides"), "P", cost) for number, cost in enumerate(costs)]
 
 
+# Seconds of the threads of one lap.
+THREADS = ThreadSeconds(read=1, decode=5, kernel=2, encode=1, write=0.6, wait=4, other=0.4)
+
+
 def lap(clock: float) -> SizeLap:
-    return SizeLap(clock, clock * 0.95, clock * 0.8, clock * 0.1, clock * 0.7)
+    return SizeLap(clock, clock * 0.95, clock * 0.8, clock * 0.1, clock * 0.7, THREADS)
 
 
 def a_curve(folder: Path, rounds: int = 6, two_cores: float = 6.25) -> ScalingRecord:
@@ -90,6 +95,15 @@ def test_the_parts_of_the_time_are_the_whole_time_of_the_cores() -> None:
     assert sum(astuple(split)) == 2 * (10 + 12) / 2
 
 
+def test_the_seconds_of_slides_are_dealt_by_what_their_threads_did_without_waits_for_each_other() -> None:
+    laps = [SizeLap(10, 0, 8, 1, 4, THREADS), SizeLap(10, 0, 8, 1, 6, THREADS + ThreadSeconds(decode=10))]
+    within = within_slides(laps, 6.0)
+    parts = {"read": 0.4, "decode": 4.0, "kernel": 0.8, "encode": 0.4, "write": 0.24, "other": 0.16}
+    assert within == pytest.approx(parts)
+    assert sum(within.values()) == pytest.approx(6.0)
+    assert within_slides([SizeLap(10, 0, 8, 1, 4)], 4.0) == {}
+
+
 def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_refused(tmp_path: Path) -> None:
     path, found = tmp_path / "h.jsonl", a_curve(tmp_path)
     assert found.sizes[1].efficiency.value == pytest.approx(0.8)
@@ -111,7 +125,11 @@ def test_a_curve_is_printed_with_its_base_case_and_with_what_is_not_measured(tmp
     assert "base case: 1 worker\n" in text
     assert " 80 % (80 - 80)" in text
     assert "95 % confidence" in text
-    assert "not measured apart: reading, decoding" in text
+    shares = next(line for line in text.splitlines() if line.startswith("1 ") and "(" not in line)
+    assert " ".join(shares.split()) == "1 10 % 10 % 7 % 35 % 14 % 7 % 4 % 3 % 10 %"
+    found = a_curve(tmp_path)
+    before = replace(found, sizes=[replace(one, within={}) for one in found.sizes])
+    assert "1        10 %        10 %           70 %    10 %" in "\n".join(curve_text(before, tmp_path / "h.jsonl"))
     few = "\n".join(curve_text(replace(a_curve(tmp_path, rounds=3), busy=0.5), tmp_path / "h.jsonl"))
     assert "an interval of 95 % needs 6 rounds" in few
     assert "had 50 % of its core's time" in few

@@ -50,6 +50,8 @@ def test_two_slides_of_a_run_by_one_and_two(
         assert sum(astuple(one.split)) == pytest.approx(one.size * one.seconds.value)
         assert 0 < one.split.slides < one.size * one.seconds.value
         assert min(astuple(one.split)) > -0.1 * one.size  # workers count tenths of a second
+        assert sum(one.within.values()) == pytest.approx(one.split.slides)
+        assert min(one.within.values()) > 0
     assert files_of(untouched) == before
     assert list(folder.iterdir()) == []
 

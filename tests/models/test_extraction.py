@@ -76,6 +76,11 @@ def test_a_receipt_says_where_the_time_went_and_a_store_what_its_bits_depend_on(
     assert told.queued_seconds < 0.1
     assert told.bytes_read == tiles.pixels.nbytes(0, len(tiles.xy)) > 3 * 32**2 * len(tiles.xy)
     assert (told.threads, told.device, told.batch_size, told.note) == (1, "cpu", 16, "")
+    seconds = told.thread_seconds
+    assert seconds is not None
+    assert 0 < seconds.read < receipt.seconds
+    assert 0 < seconds.write < receipt.seconds
+    assert (seconds.encode, seconds.kernel, seconds.wait) == (0, 0, 0)
     attributes = store_attributes(run.features("small", slide.slide_id)) or {}
     compute = attributes["compute"]
     assert compute["backend"] == backend_name()

@@ -14,6 +14,7 @@ from hypoxia_hpc.records import (
     NativeTiles,
     Receipt,
     SlideSource,
+    ThreadSeconds,
     TileCounts,
     TileWork,
 )
@@ -27,6 +28,7 @@ TILED = {
     "turbojpeg": True,
     "native_tiles": {"read": 3, "of": 4},
 }
+SECONDS = {"read": 0.5, "decode": 2.0, "kernel": 0.0, "encode": 0.0, "write": 0.0, "wait": 0.0, "other": 0.0}
 EXTRACTED = {
     "threads": 4,
     "device": "NVIDIA A100",
@@ -39,6 +41,13 @@ CASES: list[tuple[Details | None, dict[str, object], Of]] = [
     (None, {}, "slide"),
     (None, {}, "model"),
     (TileWork(TileCounts(9, 5, 2, 1, 1), "native-jpeg", 2, True, NativeTiles(3, 4)), TILED, "slide"),
+    (
+        TileWork(
+            TileCounts(9, 5, 2, 1, 1), "native-jpeg", 2, True, NativeTiles(3, 4), thread_seconds=ThreadSeconds(0.5, 2.0)
+        ),
+        TILED | {"thread_seconds": SECONDS},
+        "slide",
+    ),
     (ExtractWork(4, "NVIDIA A100", 16, 8.0, 2.0, 0.5), EXTRACTED, "slide"),
     (
         ExtractWork(4, "NVIDIA A100", 16, 8.0, 2.0, 0.5, 77, "smaller"),

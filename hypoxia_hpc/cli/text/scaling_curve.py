@@ -37,9 +37,9 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
     )
     if is_within:
         yield (
-            "within slides, dealt by what their threads did: read the file, decode pixels (with reading where OpenSlide\n"
-            "does both), decide and cut tiles (kernel), pack and checksum them (encode), write and fsync; other: open,\n"
-            "plan, masks, and images in folders"
+            "within slides, by what their threads did: read the file, decode pixels (with reading where OpenSlide\n"
+            "does both), decide and cut tiles (kernel), pack and checksum them (encode), write; other: open, plan,\n"
+            "masks, and images in folders"
         )
     if found.busy < CALM:
         yield (
