@@ -33,11 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Tests that begin with a demo which another file makes, and the folder behind which they come: its maker is far ahead
 # of them, so that no process waits for a demo that is being made. (Side by side, two files waited 130 s for two demos.)
-# And the longest file of the last folder, which one process would run while the other has nothing left.
+# And the longest files of the last folder, which one process would run while the others have nothing left.
 BEHIND = {
     "test_journey.py": "networks",
     "test_recomputed.py": "tiling",
     "test_mpi.py": "slides",
+    "test_pool.py": "slides",
 }
 
 

@@ -41,13 +41,26 @@ def truth(case: Case, path: Path, level: int) -> Pixels:
     return whole_level(path, level) if case.openslide_reads else level_pixels(case.levels[level], level)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], Path]:
+    """The file of a case, written once: half of what a test of it takes, and none changes it."""
+    folder, paths = tmp_path_factory.mktemp("cases"), dict[str, Path]()
+
+    def path_of(case: Case) -> Path:
+        if case.name not in paths:
+            paths[case.name] = write_case(case, folder)
+        return paths[case.name]
+
+    return path_of
+
+
 def test_the_cases_have_names_of_their_own() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", OPENING, ids=attrgetter("name"))
-def test_every_level_equals_openslide(case: Case, tmp_path: Path) -> None:
-    path = write_case(case, tmp_path)
+def test_every_level_equals_openslide(case: Case, written: Callable[[Case], Path]) -> None:
+    path = written(case)
     with openslide.OpenSlide(path) as slide:
         assert slide.properties["openslide.vendor"] == case.vendor
         assert slide.level_count == len(case.levels)
@@ -76,9 +89,9 @@ def test_real_slides_are_read_natively_and_equal_openslide(shared_slide: Callabl
 
 
 @pytest.mark.parametrize("case", OPENING, ids=attrgetter("name"))
-def test_who_reads_which_level(case: Case, tmp_path: Path) -> None:
+def test_who_reads_which_level(case: Case, written: Callable[[Case], Path]) -> None:
     """What is native stays native, what is not stays OpenSlide's: neither set can change unseen."""
-    path = write_case(case, tmp_path)
+    path = written(case)
     pages = read_tiled_pages(path)
     with opened_slide(path) as opened:
         pyramid = opened.pyramid
@@ -91,9 +104,9 @@ PLACED = [case for case in (*container_cases(), *level_cases(), *sparse_cases())
 
 
 @pytest.mark.parametrize("case", PLACED, ids=attrgetter("name"))
-def test_tiles_lie_where_the_plan_says(case: Case, tmp_path: Path) -> None:
+def test_tiles_lie_where_the_plan_says(case: Case, written: Callable[[Case], Path], tmp_path: Path) -> None:
     """Through the whole stage, every level read for its own resolution: the store's tiles are the level's squares."""
-    path = write_case(case, tmp_path)
+    path = written(case)
     for level, (width, _) in enumerate(sorted(case.levels, reverse=True)[:2]):
         table = TileTable(tile_px=48, mpp=MPP * case.levels[0][0] / width, max_background=1.0, screen="off")
         work, slide = TileStage(RunDir(tmp_path / str(level)), table), Slide("a", path, "p", 1)
