@@ -52,11 +52,11 @@ RUN_ELSEWHERE = {
         "tests/stages/test_import_features.py",
         ['hypoxia("import-features", run.root, tmp_path / "files")'],
     ),
-    "make lint": (CI, ["make lint"]),
+    "make lint": (CI, ["make -j3 --output-sync=target lint docs"]),
     "make test": (CI, ["make test-here", "make test-cluster"]),
     "make test-long": (NOT_RUN, ["make test-long"]),
     "make test-backends": (CI, ["make test-backends"]),
-    "make docs": (CI, ["make docs"]),
+    "make docs": (CI, ["make -j3 --output-sync=target lint docs"]),
     "pip install .": (INSTALLED, ['"build"', '"pip"', '"install"']),
     "pip install '.[tensorflow]'": ("Makefile", ["pip install", "'.[tensorflow,pretrained,test]'"]),
     "hypoxia-hpc init OS_RUN --slides SLIDES --patients follow_up.csv --outcome survival --time-column months "
