@@ -8,6 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from forks import fork
+
 EXAMPLE = Path(__file__).parent / "networks" / "own" / "example_backbones.py"
 
 
@@ -45,6 +47,7 @@ class CommandLine:
     def __init__(self, site: Path) -> None:
         paths = [str(site), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        self._folder = site.parent
 
     def python(self, *arguments: str | Path, code: int = 0) -> str:
         """What Python prints, with its errors where it is to end with another code than 0."""
@@ -62,3 +65,13 @@ class CommandLine:
     def says(self, *arguments: str | Path, code: int = 0) -> str:
         """What hypoxia-hpc prints."""
         return self.python("-m", "hypoxia_hpc", *arguments, code=code)
+
+    def says_forked(self, *arguments: str | Path) -> str:
+        """What it prints in a fork, which finds stages of packages. Their heads and studies are found when the suite is
+        imported, and a fork does not import it again."""
+        said, errors = self._folder / "said", self._folder / "errors"
+        for file in (said, errors):
+            file.unlink(missing_ok=True)
+        code = fork([*map(str, arguments)], said, errors=errors, environment=self._environment).wait(120)
+        assert code == 0, errors.read_text()
+        return said.read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import own_package
 import pytest
+from fault_runs import finish, start
 from run_digests import RECORDED
 
 from hypoxia_hpc.cli.app import families
@@ -57,7 +57,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = run / "run.toml"
     config.write_text(config.read_text().replace("[train]", '[train]\nsplit_file = "split.csv"', 1))
     for verb in ("evaluate", "report"):
-        subprocess.run([sys.executable, "-m", "hypoxia_hpc", verb, str(run)], check=True, capture_output=True)
+        finish(start(verb, run))
     return run
 
 
@@ -72,11 +72,11 @@ class Extended(own_package.CommandLine):
         shutil.copytree(whole_run, self.run)
 
     def stages(self, verb: str) -> dict[str, dict[str, object]]:
-        return {one["stage"]: one for one in json.loads(self.says(verb, self.run, "--json"))["stages"]}
+        return {one["stage"]: one for one in json.loads(self.says_forked(verb, self.run, "--json"))["stages"]}
 
     def sent(self) -> list[str]:
         """The stages that submit would send, in their order."""
-        said = self.says("submit", self.run, "--dry-run")
+        said = self.says_forked("submit", self.run, "--dry-run")
         lines = said.splitlines()
         assert "sbatch" not in said or "HYPOXIA_ON_CORES='tile census'" in lines
         return [line.partition("=$(sbatch")[0].rpartition("_")[0] for line in lines if "=$(sbatch" in line]
@@ -104,13 +104,13 @@ def test_a_stage_of_another_package_goes_from_to_do_to_done_everywhere(extended:
 
     assert "census: 12 done now" in extended.says("census", extended.run)
     assert extended.sent() == ["summary", "report"]
-    assert extended.says("summary", extended.run) == f"summary: {extended.run}/summary.json\n"
+    assert extended.says_forked("summary", extended.run) == f"summary: {extended.run}/summary.json\n"
     after = extended.stages("status")
     assert (after["census"]["done"], after["census"]["todo"], after["summary"]["done"]) == (12, 0, 1)
     assert extended.stages("estimate")["census"]["slides"] == 0
     assert extended.sent() == []
 
-    extended.says("report", extended.run)
+    extended.says_forked("report", extended.run)
     page = (extended.run / "report" / "index.html").read_text()
     assert all(f'<th scope="row">{name}</th>' in page for name in ("tile", "census", "evaluate", "summary"))
 
