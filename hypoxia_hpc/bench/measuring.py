@@ -13,6 +13,8 @@ import numpy as np
 from hypoxia_hpc.bench.case import Case, Place, Prepared
 from hypoxia_hpc.bench.comparison import Guarded, LeftOut
 from hypoxia_hpc.bench.costs import PAID
+from hypoxia_hpc.bench.neighbours import look as look_around
+from hypoxia_hpc.bench.neighbours import share_of_others
 from hypoxia_hpc.bench.rounds import Lap, Laps, Work, busy, do_nothing, lap, on_one_core, paired
 from hypoxia_hpc.machine.energy import look, spent
 
@@ -42,8 +44,9 @@ class Spread:
 class Measurement:
     """What a case has come to. ``rate`` in units a second; ``share`` of the rate that the bound has, ``bound_rate``;
     ``peers``: how many times as fast as each of them the work is. ``busy``: the share of the clock's time in which the
-    processor worked for us, which is low where others compute on it; above 1 with several cores. ``agreement``: how
-    the answer was checked, ``how``: how that of each peer compares, ``left_out``: why other packages were not timed.
+    processor worked for us, above 1 with several cores; ``others``: the share of the cores' time that others used.
+    ``agreement``: how the answer was checked, ``how``: how that of each peer compares, ``left_out``: why other packages
+    were not timed.
     ``missing``: why it was not measured.
 
     Of one unit: ``core_seconds`` that computed, ``gpu_seconds`` on the clock with a GPU (None without), ``joules`` by
@@ -59,6 +62,7 @@ class Measurement:
     how: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     busy: float = math.nan
+    others: float = 0.0
     agreement: str = ""
     lowest_bound: str = ""
     core_seconds: float = math.nan
@@ -77,8 +81,10 @@ def measure(case: Case, place: Place, seconds: float = CASE_SECONDS, go_on: Work
         go_on()
         agreement = prepared.check()
         with nullcontext() if case.all_cores else on_one_core():
+            before = look_around()
             laps = timed(prepared, seconds, go_on)
-        one = found(case, prepared, laps, agreement)
+            others = share_of_others(before, look_around())
+        one = replace(found(case, prepared, laps, agreement), others=others)
         return with_energy(one, prepared, go_on=go_on) if case.topic in PAID else one
 
 

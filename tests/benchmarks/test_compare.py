@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +40,20 @@ def comparison() -> ModuleType:
 def test_a_case_is_slower_where_most_pairs_say_so(comparison: ModuleType) -> None:
     times = {"same": [1.3, 0.9, 1.0, 1.05, 1.2], "slower": [1.15, 0.9, 1.2, 1.3, 1.11], "quicker": [0.5] * 5}
     assert comparison.slower(times) == ["slower"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nosuchrev"], "'nosuchrev' is neither a commit of this repository nor a folder"),
+        ([".", "--only", "nope"], "no steady case is called nope; there are background"),
+        ([".", "--repeat", "0"], "--repeat 0: once at least"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_slower(arguments: list[str], said: str) -> None:
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "compare.py"), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=REPOSITORY)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.long

@@ -18,7 +18,7 @@ from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.bench.records import read_records
 from hypoxia_hpc.bench.running import measure_all
-from hypoxia_hpc.cli.text.bench import BAR, bar, figures_text, percent
+from hypoxia_hpc.cli.text.bench import BAR, bar, figures_text, percent, rate_text
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.progress import NoProgress
 
@@ -68,21 +68,41 @@ def nothing(_: Place) -> AbstractContextManager[Prepared]:
     raise AssertionError
 
 
-def measured(name: str, share: float, *, topic: str = "kernels", busy: float = 1.0, steady: bool = True) -> Measurement:
-    case = Case(name, topic, "does something", "tiles", "decoding", nothing, is_steady=steady)
-    spread = Spread(share, share - 0.02, share + 0.02)
-    return Measurement(case, "", 7, Spread(12345.6, 1e4, 2e4), spread, 1.0, busy=busy)
+def measured(name: str, share: float, *, topic: str = "kernels", others: float = 0.0, off: float = 0.02) -> Measurement:
+    case = Case(name, topic, "does something", "tiles", "decoding", nothing)
+    spread = Spread(share, share - off, share + off)
+    return Measurement(case, "", 7, Spread(12345.6, 1e4, 2e4), spread, 1.0, busy=1.0, others=others)
 
 
 def test_what_is_fast_and_slow_is_said_with_its_bound(tmp_path: Path) -> None:
-    found = [measured("quick", 0.9), measured("lame", 0.4), measured("worse", 0.1), measured("held-up", 0.6, busy=0.5)]
+    found = [
+        measured("quick", 0.9),
+        measured("lame", 0.4),
+        measured("worse", 0.1),
+        measured("held-up", 0.6, others=0.5),
+    ]
     missing = Measurement(measured("vgg16", 1, topic="networks").case, "pip install it")
     text = "\n".join(figures_text([*found, missing], environment(tmp_path), tmp_path / "h.jsonl"))
-    assert "fast (85 % of the bound or more): quick\n" in text
+    assert "fast (surely 85 % of the bound or more): quick\n" in text
     assert text.index("slow: worse: 10 % of decoding") < text.index("slow: lame: 40 % of decoding")
-    assert "rates of these are too low: held-up" in text
+    assert "these rates are too low: held-up (50 %)" in text
+    assert "too noisy" not in text
+    assert "surely above 100 %" not in text
     assert "missing: vgg16: pip install it" in text
     assert "12,346 tiles" in text
+
+
+def test_what_is_too_noisy_is_called_neither_fast_nor_slow(tmp_path: Path) -> None:
+    found = [measured("jumpy", 0.99, off=0.43), measured("beaten", 1.1)]
+    text = "\n".join(figures_text(found, environment(tmp_path), tmp_path / "h.jsonl"))
+    assert "fast (surely 85 % of the bound or more): beaten\n" in text
+    assert "too noisy to say much, measure again on a quiet machine: jumpy" in text
+    assert "surely above 100 %: the work leaves out some" in text
+
+
+@pytest.mark.parametrize(("rate", "text"), [(2.71, "2.7"), (0.0123, "0.012"), (10.4, "10"), (12345.6, "12,346")])
+def test_small_rates_keep_two_digits(rate: float, text: str) -> None:
+    assert rate_text(rate) == text
 
 
 def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:

@@ -10,11 +10,17 @@ from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.cli.text.words import table
+from hypoxia_hpc.errors import some
 
 BAR = 20  # places of a share of 100 %
 FAST, SLOW = 0.85, 0.5
-# Below this share of the clock's time the processor worked for others, too.
-CALM = 0.9
+# Above this share of the cores' time what others used is named.
+CALM = 0.1
+BEATEN = (
+    "surely above 100 %: the work leaves out some of what its bound does, as tiles that are screened, or has more cores"
+)
+# An interval of a share that is longer than this says little.
+WIDE = 0.5
 
 
 def cases_text(cases: Sequence[Case]) -> str:
@@ -50,14 +56,19 @@ def machine_text(where: Environment) -> str:
     """The machine in a line."""
     gpus = f"{', '.join(where.gpus)} (driver {where.driver})" if where.gpus else "no GPU"
     disk = f", {where.file_system}" if where.file_system else ""
-    return f"{where.processor}: {where.cores} cores, {where.memory_gb:g} GB, {gpus}{disk}"
+    return f"{where.processor}: {some(where.cores, 'core')}, {where.memory_gb:g} GB, {gpus}{disk}"
 
 
 def _row(one: Measurement) -> tuple[str, ...]:
     assert one.rate is not None  # noqa: S101 - rows are of what was measured
     assert one.share is not None  # noqa: S101
-    rate = f"{one.rate.value:10,.0f} {one.case.unit}"
+    rate = f"{rate_text(one.rate.value):>10} {one.case.unit}"
     return one.case.name, rate, percent(one.share), bar(one.share.value), one.case.bound
+
+
+def rate_text(rate: float) -> str:
+    """``12,346``; of small ones two digits: ``2.7``."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def percent(share: Spread) -> str:
@@ -72,21 +83,24 @@ def bar(share: float) -> str:
 
 
 def _verdicts(done: Sequence[Measurement]) -> Iterator[str]:
-    """What is fast, what is slow and against which bound, and whether others used the processor."""
-    fast = [one.case.name for one in done if one.share and one.share.value >= FAST]
-    slow = [one for one in done if one.share and one.share.value < SLOW]
-    disturbed = [one.case.name for one in done if one.busy < CALM and one.case.is_steady]
+    """What is surely fast, what is surely slow and against which bound, what is too noisy to say, and whether others
+    used the processor."""
+    shares = [(one, one.share) for one in done if one.share]
+    fast = [one.case.name for one, share in shares if share.low >= FAST]
+    slow = [(one, share) for one, share in shares if share.high < SLOW]
+    noisy = [one.case.name for one, share in shares if share.high - share.low > WIDE]
+    disturbed = [f"{one.case.name} ({one.others * 100:.0f} %)" for one in done if one.others > CALM]
     if fast:
-        yield f"\nfast ({FAST * 100:.0f} % of the bound or more): {', '.join(fast)}"
-    for one in sorted(slow, key=_share):
-        yield f"slow: {one.case.name}: {_share(one) * 100:.0f} % of {one.case.bound}"
+        yield f"\nfast (surely {FAST * 100:.0f} % of the bound or more): {', '.join(fast)}"
+    for one, share in sorted(slow, key=lambda pair: pair[1].value):
+        yield f"slow: {one.case.name}: {share.value * 100:.0f} % of {one.case.bound}"
+    if noisy:
+        yield f"too noisy to say much, measure again on a quiet machine: {', '.join(noisy)}"
+    if any(share.low > 1 for _, share in shares):
+        yield BEATEN
     if disturbed:
         names = ", ".join(disturbed)
-        yield f"other programs used the processor meanwhile, so that the rates of these are too low: {names}"
-
-
-def _share(one: Measurement) -> float:
-    return one.share.value if one.share else 0.0
+        yield f"other programs used the cores meanwhile (share of their time), and these rates are too low: {names}"
 
 
 def _peers(done: Sequence[Measurement]) -> Iterator[str]:
@@ -97,7 +111,7 @@ def _peers(done: Sequence[Measurement]) -> Iterator[str]:
         for peer, times in one.peers.items()
     ]
     if rows:
-        yield "\n" + table(("case", "against", "as fast", "its answer, beside the one that ours is checked by"), rows)
+        yield "\n" + table(("case", "against", "as fast", "how its answer compares"), rows)
     left_out = [(one.case.name, peer, str(why)) for one in done for peer, why in one.left_out.items()]
     if left_out:
         yield "\n" + table(("case", "not timed", "why"), left_out)

@@ -1,0 +1,47 @@
+"""What others take of the cores that a case may use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hypoxia_hpc.bench.neighbours import Look, busy_seconds, look, share_of_others
+from hypoxia_hpc.bench.rounds import on_one_core
+
+STAT = """\
+cpu  700 20 300 9000 50 6 4 100 30 0
+cpu0 400 10 100 4000 20 3 2 50 30 0
+cpu11 300 10 200 5000 30 3 2 50 0 0
+intr 12345 0 9
+ctxt 1
+"""
+
+
+def test_idle_time_and_waiting_for_disks_are_no_use_and_what_the_host_took_is() -> None:
+    assert busy_seconds(STAT, 100) == {0: 5.65, 11: 5.65}
+
+
+@pytest.mark.parametrize(
+    ("used", "ours", "share"),
+    [(4.0, 4.0, 0.0), (8.0, 4.0, 0.5), (3.9, 4.0, 0.0), (99.0, 0.0, 1.0)],  # ticks are rounded
+)
+def test_others_have_what_is_used_and_not_ours(used: float, ours: float, share: float) -> None:
+    found = share_of_others(Look(10.0, (0, 1), 100.0, 50.0), Look(14.0, (0, 1), 100.0 + used, 50.0 + ours))
+    assert found == pytest.approx(share)
+
+
+def test_a_program_on_the_same_core_is_seen() -> None:
+    with on_one_core():
+        spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        try:
+            before = look()
+            until = time.perf_counter() + 1
+            while time.perf_counter() < until:
+                pass
+            assert share_of_others(before, look()) > 0.2
+        finally:
+            spinning.kill()
+            spinning.wait()
