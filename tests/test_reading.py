@@ -62,6 +62,7 @@ OTHERS = {
     "tiling.geojson": "dumps alone",
     "exports.hdf5": "writes alone",
     "bench.rounds": "/proc",
+    "bench.neighbours": "/proc",
     "bench.environment": "/proc",
     "bench.bounds": "slides of this package, and those that this process made",
     "bench.stored_tiles": "stores that this process made",
