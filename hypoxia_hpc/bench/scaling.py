@@ -7,27 +7,32 @@ In weak scaling a size has as many slides for each worker, and with slides of eq
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 from hypoxia_hpc.bench.environment import Environment
-from hypoxia_hpc.bench.measuring import spread
-from hypoxia_hpc.bench.scaling_records import By, Mode, ScaledSize, ScalingRecord, Split, Workload
+from hypoxia_hpc.bench.measuring import Spread, spread
+from hypoxia_hpc.bench.scaling_records import By, Caches, Mode, ScaledSize, ScalingRecord, Split, Task, Workload
 from hypoxia_hpc.errors import InputError, MachineError, some
-from hypoxia_hpc.records import Slide, ThreadSeconds
+from hypoxia_hpc.records import Receipt, Slide, ThreadSeconds, TileWork
+
+CACHES: Mapping[By, Caches] = {"workers": "warm", "ranks": "warm", "tasks": "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
 class SizeLap:
-    """One run of the command. Seconds: ``clock``; ``processor`` of all its processes; ``busy`` and ``idle`` of its
-    workers, summed; ``slides`` of the receipts, summed, and ``threads`` of the threads within them."""
+    """One run of the command. Seconds: ``clock``; ``processor`` of all its processes (None: not known); ``busy`` and
+    ``idle`` of its workers, summed; ``slides`` of the receipts, summed, and ``threads`` of the threads within them. Of
+    array elements, from sbatch: ``queue`` until the last of them began, ``whole`` until all had ended."""
 
     clock: float
-    processor: float
+    processor: float | None
     busy: float
     idle: float
     slides: float
     threads: ThreadSeconds = field(default_factory=ThreadSeconds)
+    queue: float | None = None
+    whole: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +51,24 @@ def load_of(slides: Sequence[Slide], rows: Mapping[str, int]) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for: the slides that each size tiles. The smallest size is the base case."""
+    """What is asked for: the slides that each size tiles. The smallest size is the base case. ``task``: the size of an
+    array element, where sizes are numbers of them."""
 
     mode: Mode
     by: By
     workload: Workload
     rounds: int
     slides: Mapping[int, Sequence[Slide]]
+    task: Task | None = None
 
     @property
     def base(self) -> int:
         return min(self.slides)
+
+    @property
+    def cores(self) -> int:
+        """Those of a worker, a rank or an array element."""
+        return 1 if self.task is None else self.task.workers
 
 
 def sizes_up_to(cores: int) -> list[int]:
@@ -101,6 +113,12 @@ def split_of(size: int, laps: Sequence[SizeLap]) -> Split:
     return Split(*(sum(getattr(one, part.name) for one in every) / len(every) for part in fields(Split)))
 
 
+def threads_of(receipts: Iterable[Receipt]) -> ThreadSeconds:
+    """What the threads of these slides did, summed, as far as their receipts of `tile` say it."""
+    found = [one.details.thread_seconds for one in receipts if isinstance(one.details, TileWork)]
+    return sum((one for one in found if one is not None), ThreadSeconds())
+
+
 def within_slides(laps: Sequence[SizeLap], slides: float) -> dict[str, float]:
     """``slides`` seconds, dealt to what the threads of these laps did; empty where that is not known."""
     did = asdict(sum((one.threads for one in laps), ThreadSeconds()))
@@ -113,17 +131,16 @@ def curve(
     plan: Plan, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]], where: Environment
 ) -> ScalingRecord:
     """What the laps of all sizes, in rounds, come to."""
-    first = laps[plan.base]
-    busy = sum(one.processor for one in first) / (plan.base * sum(one.clock for one in first))
     sizes = [_scaled(size, plan, loads, laps) for size in sorted(laps)]
+    busy, caches = busy_share(plan, laps[plan.base]), CACHES[plan.by]
     return ScalingRecord(
-        "scaling", 1, plan.mode, plan.by, plan.workload, plan.base, sizes, plan.rounds, "warm", busy, where
+        "scaling", 1, plan.mode, plan.by, plan.workload, plan.base, sizes, plan.rounds, caches, busy, where, plan.task
     )
 
 
 def _scaled(size: int, plan: Plan, loads: Mapping[int, Load], laps: Mapping[int, Sequence[SizeLap]]) -> ScaledSize:
     load, own = loads[size], laps[size]
-    split = split_of(size, own)
+    split = split_of(size * plan.cores, own)
     return ScaledSize(
         size,
         load.slides,
@@ -133,4 +150,19 @@ def _scaled(size: int, plan: Plan, loads: Mapping[int, Load], laps: Mapping[int,
         spread(efficiencies(size, plan.base, loads, laps)),
         split,
         within_slides(own, split.slides),
+        _spread_of([one.queue for one in own]),
+        _spread_of([one.whole for one in own]),
     )
+
+
+def busy_share(plan: Plan, first: Sequence[SizeLap]) -> float | None:
+    """Of the time of the base case's cores, the share in which the processor worked for it."""
+    used = [one.processor for one in first]
+    known = [one for one in used if one is not None]
+    whole = plan.base * plan.cores * sum(one.clock for one in first)
+    return sum(known) / whole if len(known) == len(used) else None
+
+
+def _spread_of(seconds: Sequence[float | None]) -> Spread | None:
+    known = [one for one in seconds if one is not None]
+    return spread(known) if known else None

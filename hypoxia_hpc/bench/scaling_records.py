@@ -11,8 +11,23 @@ from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Spread
 
 Mode = Literal["strong", "weak"]
-By = Literal["workers", "ranks"]
+By = Literal["workers", "ranks", "tasks"]
+Caches = Literal["warm", "unknown"]
 Workload = Literal["run", "generated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One element of an array: ``nodes``, ``ranks`` on them, and ``cpus`` (cores, a worker each) of a rank."""
+
+    nodes: int
+    ranks: int
+    cpus: int
+
+    @property
+    def workers(self) -> int:
+        """Those of all its ranks."""
+        return self.ranks * self.cpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +44,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class ScaledSize:
-    """One size of a curve: ``size`` workers or ranks, a core each, on ``slides`` of ``cost`` (expected milliseconds of
-    one core) in all, with ``tiles``. ``seconds`` by the clock; ``efficiency`` against the base case, 1: ideal.
+    """One size of a curve: ``size`` workers or ranks, a core each, or array elements, on ``slides`` of ``cost``
+    (expected milliseconds of one core) in all, with ``tiles``. ``seconds`` by the clock, of array elements those of the
+    longest; ``efficiency`` against the base case, 1: ideal. Of array elements also, in seconds from sbatch: ``queue``
+    until the last of them began, ``whole`` until all had ended.
 
     ``within``: what ``split.slides`` went to, by the names of ThreadSeconds; these are the whole of it. Threads of a
     slide work at the same time, so that seconds are dealt by the share of each in what the threads did; time in which
@@ -44,12 +61,16 @@ class ScaledSize:
     efficiency: Spread
     split: Split
     within: dict[str, float] = field(default_factory=dict)
+    queue: Spread | None = None
+    whole: Spread | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScalingRecord:
     """One curve of `tile`. ``base``: the size that the others are held against. ``busy``: the share of the base case's
-    time in which the processor worked for it, a core at a time."""
+    time in which the processor worked for it, a core at a time; None where accounting does not say. ``caches``: of
+    array elements it is not known whether the files were in the page cache of their nodes. ``task``: the size of an
+    array element."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -61,6 +82,7 @@ class ScalingRecord:
     base: int
     sizes: list[ScaledSize]
     rounds: int
-    caches: Literal["warm"]
-    busy: float
+    caches: Caches
+    busy: float | None
     environment: Environment
+    task: Task | None = None

@@ -15,20 +15,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hypoxia_hpc.bench.case import require
-from hypoxia_hpc.bench.environment import environment
+from hypoxia_hpc.bench.environment import Environment, environment
 from hypoxia_hpc.bench.rounds import LOOK_SECONDS, on_cores, usable_cores
 from hypoxia_hpc.bench.running import SLIDES
-from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes
-from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord
+from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes, threads_of
+from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord, Task
 from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.cohorts.tables import read_columns, slides_csv
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.config.text_paths import text_of_path
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped, some, some_names
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.records import Receipt, Slide, ThreadSeconds, TileWork
+from hypoxia_hpc.records import Receipt, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.stages.init import init
@@ -64,8 +65,8 @@ def measure_scaling(asked: Asked, folder: Path, *, progress: Progress, stop: thr
     with machine_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-bench-") as scratch:
-            run = _workload(asked, Path(scratch), folder / SLIDES, max(sizes))
-            return _measured(asked, sizes, Tiling(run, launcher, stop), progress, folder)
+            run = workload(asked, Path(scratch), folder / SLIDES, max(sizes))
+            return measured(asked, sizes, Tiling(run, launcher, stop), progress, folder)
 
 
 def mpiexec() -> Path:
@@ -79,20 +80,42 @@ def mpiexec() -> Path:
     return Path(found)
 
 
-def _measured(asked: Asked, sizes: Sequence[int], tiling: Tiling, progress: Progress, folder: Path) -> ScalingRecord:
+class Tiled(Protocol):
+    """A way to tile slides of a run by a number of workers, ranks or array elements."""
+
+    @property
+    def run(self) -> RunDir:
+        """Whose slides."""
+
+    @property
+    def task(self) -> Task | None:
+        """The size of an array element; None for workers and ranks."""
+
+    def lap(self, size: int, slides: Sequence[Slide]) -> SizeLap:
+        """Tile these slides anew by so many at a time."""
+
+    def receipts(self, slides: Sequence[Slide]) -> dict[str, Receipt]:
+        """Those of the slides that have tiles since the last lap, by id."""
+
+    def environment(self, folder: Path) -> Environment:
+        """What it is measured on."""
+
+
+def measured(asked: Asked, sizes: Sequence[int], tiling: Tiled, progress: Progress, folder: Path) -> ScalingRecord:
+    """The curve over these sizes. Raises InputError, NotReadyError, WrongAnswerError, MachineError, Stopped."""
     progress.begin("scaling", 1 + asked.rounds * len(sizes), 1 + asked.rounds * len(sizes), "measurement")
     try:
         slides = _chosen(tiling.run.slides(), asked.n_slides)
         receipts = _warmed(tiling, slides, max(sizes), progress)
         kept = [slide for slide in slides if slide.slide_id in receipts]
         of_sizes = slides_of_sizes(asked.mode, kept, sizes)
-        plan = Plan(asked.mode, asked.by, "run" if asked.run else "generated", asked.rounds, of_sizes)
+        plan = Plan(asked.mode, asked.by, "run" if asked.run else "generated", asked.rounds, of_sizes, tiling.task)
         laps = _laps(plan, tiling, receipts, progress)
     finally:
         progress.end()
     rows = {slide_id: receipt.rows for slide_id, receipt in receipts.items()}
     loads = {size: load_of(own, rows) for size, own in of_sizes.items()}
-    return curve(plan, loads, laps, environment(folder))
+    return curve(plan, loads, laps, tiling.environment(folder))
 
 
 def _chosen(slides: Sequence[Slide], n: int | None) -> list[Slide]:
@@ -104,7 +127,7 @@ def _chosen(slides: Sequence[Slide], n: int | None) -> list[Slide]:
     return evenly(ordered, n or len(ordered))
 
 
-def _warmed(tiling: Tiling, slides: Sequence[Slide], size: int, progress: Progress) -> dict[str, Receipt]:
+def _warmed(tiling: Tiled, slides: Sequence[Slide], size: int, progress: Progress) -> dict[str, Receipt]:
     """Tile all slides once, untimed: kernels are compiled, files in the page cache. Receipts of those that have tiles,
     by id; the others are named and left out. Raises NotReadyError."""
     progress.note(f"tiling {some(len(slides), 'slide')} once, untimed")
@@ -117,7 +140,7 @@ def _warmed(tiling: Tiling, slides: Sequence[Slide], size: int, progress: Progre
     return receipts
 
 
-def _laps(plan: Plan, tiling: Tiling, expected: Mapping[str, Receipt], progress: Progress) -> dict[int, list[SizeLap]]:
+def _laps(plan: Plan, tiling: Tiled, expected: Mapping[str, Receipt], progress: Progress) -> dict[int, list[SizeLap]]:
     """Laps of all sizes, one a round; another one is first in each round. Every lap's tiles are counted."""
     sizes = sorted(plan.slides)
     laps: dict[int, list[SizeLap]] = {size: [] for size in sizes}
@@ -142,6 +165,7 @@ class Tiling:
     run: RunDir
     launcher: Path | None
     stop: threading.Event
+    task: None = None
 
     def lap(self, size: int, slides: Sequence[Slide]) -> SizeLap:
         """Tile these slides anew on ``size`` cores. Raises NotReadyError, Stopped."""
@@ -181,16 +205,17 @@ class Tiling:
 
     def receipts(self, slides: Sequence[Slide]) -> dict[str, Receipt]:
         """Those of slides that have tiles, by id."""
-        found = {slide.slide_id: read_receipt(self.run.receipts(STAGE), slide.slide_id) for slide in slides}
-        return {slide_id: one for slide_id, one in found.items() if one is not None and one.status == "done"}
+        return done_receipts(self.run, slides)
+
+    def environment(self, folder: Path) -> Environment:
+        """That of this machine."""
+        return environment(folder)
 
     def _lap(self, clock: float, processor: float, slides: Sequence[Slide]) -> SizeLap:
         told = read_heartbeats(self.run)
         busy, idle = (sum(sum(getattr(one, f"{name}_seconds")) for one in told) for name in ("busy", "idle"))
         done = self.receipts(slides).values()
-        threads = [one.details.thread_seconds for one in done if isinstance(one.details, TileWork)]
-        known = sum((one for one in threads if one is not None), ThreadSeconds())
-        return SizeLap(clock, processor, busy, idle, sum(one.seconds for one in done), known)
+        return SizeLap(clock, processor, busy, idle, sum(one.seconds for one in done), threads_of(done))
 
     def _refuse_failed(self, code: int, said: str) -> None:
         if self.stop.is_set() or code == STOPPED:
@@ -202,12 +227,18 @@ class Tiling:
             )
 
 
+def done_receipts(run: RunDir, slides: Sequence[Slide]) -> dict[str, Receipt]:
+    """Of these slides those that a run has tiles of, by id."""
+    found = {slide.slide_id: read_receipt(run.receipts(STAGE), slide.slide_id) for slide in slides}
+    return {slide_id: one for slide_id, one in found.items() if one is not None and one.status == "done"}
+
+
 def _processor_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def _workload(asked: Asked, scratch: Path, slides_folder: Path, n_cores: int) -> RunDir:
+def workload(asked: Asked, scratch: Path, slides_folder: Path, n_cores: int) -> RunDir:
     """A run directory of ours: a copy of the user's tables, or links to one generated slide."""
     if asked.run is not None:
         return copied_run(RunDir(asked.run), scratch / "run")

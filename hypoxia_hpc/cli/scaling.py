@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hypoxia_hpc.cli.bench import FOLDER, HISTORY
 from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
+from hypoxia_hpc.errors import InputError
+
+if TYPE_CHECKING:
+    from hypoxia_hpc.bench.scaling_records import By
 
 
 @click.command(short_help="How much faster is tile with more workers, on this machine?")
@@ -15,6 +20,12 @@ from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
 @click.option("--slides", "n_slides", type=Whole(1, 10**6), metavar="N", help="This many slides, for the largest size.")
 @click.option("--weak", is_flag=True, help="As many slides for each worker, and not the same slides for all sizes.")
 @click.option("--ranks", is_flag=True, help="MPI ranks of one worker each, by mpiexec, on this machine.")
+@click.option(
+    "--tasks",
+    type=Whole(2, 10**6),
+    metavar="N",
+    help="1, 2, 4 ... N elements of a SLURM array, each as [site.slurm] says.",
+)
 @click.option(
     "--rounds",
     type=Whole(1, 100),
@@ -29,6 +40,7 @@ def scaling(
     n_slides: int | None,
     weak: bool,
     ranks: bool,
+    tasks: int | None,
     rounds: int,
     folder: Path | None,
     history: Path | None,
@@ -53,11 +65,18 @@ def scaling(
     """
     from hypoxia_hpc.bench.records import append_records, default_history
     from hypoxia_hpc.bench.running import default_folder
+    from hypoxia_hpc.bench.scaling_jobs import measure_tasks
     from hypoxia_hpc.bench.scaling_runs import Asked, measure_scaling
     from hypoxia_hpc.cli.text.scaling_curve import curve_text
 
-    asked = Asked(run, n_slides, "weak" if weak else "strong", "ranks" if ranks else "workers", rounds)
-    found = measure_scaling(asked, folder or default_folder(), progress=progress(), stop=STOP)
+    if ranks and tasks is not None:
+        raise InputError("--ranks and --tasks are two ways to scale", remedy="give one of them")
+    by: By = "ranks" if ranks else "workers" if tasks is None else "tasks"
+    asked, place = Asked(run, n_slides, "weak" if weak else "strong", by, rounds), folder or default_folder()
+    if tasks is None:
+        found = measure_scaling(asked, place, progress=progress(), stop=STOP)
+    else:
+        found = measure_tasks(asked, tasks, place, progress=progress(), stop=STOP)
     kept_in = history or default_history()
     append_records(kept_in, [found])
     say_blocks(curve_text(found, kept_in))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from hypoxia_hpc.bench.measuring import LEAST_ROUNDS, Spread
+from hypoxia_hpc.bench.measuring import LEAST_ROUNDS
 from hypoxia_hpc.bench.scaling_records import ScaledSize, ScalingRecord
 from hypoxia_hpc.cli.text.bench import BAR, CALM, bar, machine_text, percent
+from hypoxia_hpc.cli.text.scaling_notes import base_text, queue_text, seconds_text, start_text
 from hypoxia_hpc.cli.text.words import table
 from hypoxia_hpc.errors import some
 
 WORKLOADS = {"run": "slides of the run", "generated": "a generated cohort, links to one slide"}
+WAYS = {"workers": "workers", "ranks": "MPI ranks", "tasks": "elements of a SLURM array"}
 MODES = {"strong": "the same slides for every size", "weak": "as many slides for each core"}
 SPLIT = ("start, end", "around slides", "slides", "waiting")
 WITHIN = ("read", "decode", "kernel", "encode", "write", "other")
@@ -21,8 +23,8 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
     """The table of sizes, where the cores' time went, what is not measured, and where it is kept."""
     yield f"\n{machine_text(found.environment)}\n"
     yield (
-        f"{found.mode} scaling of tile over {found.by}: {MODES[found.mode]}; {WORKLOADS[found.workload]}; base case: "
-        f"{some(found.base, found.by.removesuffix('s'))}\n"
+        f"{found.mode} scaling of tile over {WAYS[found.by]}: {MODES[found.mode]}; {WORKLOADS[found.workload]}; base "
+        f"case: {base_text(found)}\n"
     )
     scale = "0 %" + " " * (BAR - 8) + "100 %"
     yield table((found.by, "slides", "seconds", "tiles/s", "efficiency", scale), [_row(one) for one in found.sizes])
@@ -41,7 +43,9 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
             "does both), decide and cut tiles (kernel), pack and checksum them (encode), write; other: open, plan,\n"
             "masks, and images in folders"
         )
-    if found.busy < CALM:
+    yield from start_text(found)
+    yield from queue_text(found)
+    if found.busy is not None and found.busy < CALM:
         yield (
             f"the base case had {found.busy * 100:.0f} % of its core's time: it waited for the disk, or other programs "
             "used the processor"
@@ -59,15 +63,11 @@ def _row(one: ScaledSize) -> tuple[str, ...]:
     return (
         str(one.size),
         f"{one.slides:,}",
-        _seconds(one.seconds),
+        seconds_text(one.seconds),
         f"{one.tiles / one.seconds.value:,.0f}",
         percent(one.efficiency),
         bar(one.efficiency.value),
     )
-
-
-def _seconds(found: Spread) -> str:
-    return f"{found.value:.1f} ({found.low:.1f} - {found.high:.1f})"
 
 
 def _split_row(one: ScaledSize, is_within: bool) -> tuple[str, ...]:
