@@ -27,6 +27,8 @@ TESTED_IN = {
     "bench.scaling_records": "bench/test_scaling.py",
     "tiling.touched_blocks": "tiling/test_cutting.py",
     "cli.text.scaling_curve": "bench/test_scaling.py",
+    "cli.text.scaling_notes": "bench/test_scaling_tasks.py",
+    "bench.scaling_jobs": "cluster/test_live_scaling.py",
     "cli.scaling": "bench/test_scaling_runs.py",
     **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},
     **{f"bench.{name}": "bench/test_cases.py" for name in ("resident", "rounds", "slides", "stored_tiles")},

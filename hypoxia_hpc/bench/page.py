@@ -18,6 +18,7 @@ Machine = tuple[str, int, float, tuple[str, ...], str, str]
 # Of lines in one plot: the palette has as many colours.
 MOST_LINES = 8
 COMMIT_LETTERS = 12
+BY = {"workers": "workers", "ranks": "ranks", "tasks": "array elements"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,7 @@ def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Cha
 def _speed_up(index: int, one: ScalingRecord) -> Line:
     x = np.array([each.size / one.base for each in one.sizes])
     y, low, high = (np.array(ends) for ends in zip(*(_ends(each.efficiency) for each in one.sizes), strict=True))
-    label = f"{one.mode}, {one.by}, {one.workload}, {one.sizes[-1].slides} slides"
+    label = f"{one.mode}, {BY[one.by]}, {one.workload}, {one.sizes[-1].slides} slides"
     return Line(label, x, x * y, series_of(index), np.stack([x * low, x * high], axis=1), has_dots=True)
 
 

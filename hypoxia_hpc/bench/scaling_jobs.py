@@ -190,9 +190,11 @@ class ArrayTiling:
             starts, said = query_starts(ids)
             accounted, said_too = query_sacct(ids)
             if starts is not None and accounted is not None:
-                known = {one.job for one in starts} & {one.job for one in accounted.ended}
-                if jobs <= known or any(one.state != COMPLETED for one in accounted.ended):
-                    return starts, accounted.ended
+                # For a second the first line of an array is that of a job without index.
+                ended = tuple(one for one in accounted.ended if one.job in jobs)
+                began = {one.job for one in starts} | {one.job for one in ended if one.state != COMPLETED}
+                if jobs <= {one.job for one in ended} & began:
+                    return tuple(one for one in starts if one.job in jobs), ended
             why = said or said_too or why
             self._pause(LEAST_PAUSE)
         raise MachineError(

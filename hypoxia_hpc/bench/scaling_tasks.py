@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from hypoxia_hpc.bench.scaling import SizeLap, threads_of
 from hypoxia_hpc.bench.scaling_records import Task
-from hypoxia_hpc.config import ExtractTable, RunConfig, SlurmTable
+from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.slurm.queue import Ended
@@ -56,11 +56,11 @@ def refuse_too_few(n_slides: int, size: int, task: Task) -> None:
 
 
 def config_of_tasks(config: RunConfig, size: int) -> RunConfig:
-    """The run.toml with which submit sends ``size`` elements of tile. Features are not made: weights are not needed."""
+    """The run.toml with which submit sends ``size`` elements of tile."""
     table = config.site.slurm
     tile = table.tile.model_copy(update={"most_elements": size, "hours": LEAST_HOURS})
     site = config.site.model_copy(update={"slurm": table.model_copy(update={"tile": tile})})
-    return config.model_copy(update={"extract": ExtractTable(weights="random"), "site": site})
+    return config.model_copy(update={"site": site})
 
 
 def requeued(starts: Sequence[Start]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, replace
 
 from hypoxia_hpc.errors import MachineError, NotReadyError, some
@@ -52,14 +52,16 @@ class Remaining:
             )
 
 
-def remaining(run: RunDir, *, retry: bool, only_to_show: bool = False) -> Remaining:
+def remaining(
+    run: RunDir, *, retry: bool, only_to_show: bool = False, chosen: Collection[str] | None = None
+) -> Remaining:
     """What is neither done nor held in quarantine; with ``retry`` what is held counts, too.
 
     Raises what ``run_spec`` does; missing weights are no error where an image is set, for it may have them, nor where
-    this is ``only_to_show``: the node that computes may have them.
+    this is ``only_to_show``: the node that computes may have them; nor where ``tile`` alone is ``chosen``.
     """
     survey = survey_run(run)
-    notes = _notes(survey, only_to_show)
+    notes = () if chosen == ("tile",) else _notes(survey, only_to_show)
     own = {stage: _remaining_of(states, retry) for stage, states in survey.by_stage.items()}
     if survey.unknown is not None:
         own["extract"] = _remaining_of(survey.tiles, retry) | _not_held(survey.tiles)

@@ -66,7 +66,7 @@ class SentJob:
 
 def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_show: bool = False) -> Plan:
     """What is not done yet of the ``part`` of all stages, as jobs. Writes nothing, sends nothing; SLURM is asked for
-    its limits if it is here. A plan that is ``only_to_show`` needs no weights on this machine.
+    its limits if it is here. A plan that is ``only_to_show``, or for tile alone, needs no weights on this machine.
 
     Raises:
         InputError: values that cannot be passed on to bash, SLURM or Apptainer; a time limit of a partition that leaves
@@ -78,7 +78,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     config, slides, root = run.config(), run.slides(), run.root
     chosen = part.of([stage.name for stage in stages()])
     table = config.site.slurm
-    work = remaining(run, retry=retry, only_to_show=only_to_show)
+    work = remaining(run, retry=retry, only_to_show=only_to_show, chosen=chosen)
     work = work.within(chosen, after_job=bool(part.after))
     image = _image(table)
     folders = [] if image is None else bound_folders(needed_folders(config, slides))

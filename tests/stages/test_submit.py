@@ -21,10 +21,11 @@ from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.slides import nifti
 from hypoxia_hpc.slurm.binds import folders_on_the_way, needed_folders
+from hypoxia_hpc.slurm.chain import Part
 from hypoxia_hpc.slurm.limits import in_time, remedy_for
 from hypoxia_hpc.slurm.queue import sent_jobs
 from hypoxia_hpc.slurm.resources import JobRequest
-from hypoxia_hpc.stages.submit import _no_nibabel, _no_umap
+from hypoxia_hpc.stages.submit import _no_nibabel, _no_umap, plan_submission
 
 N_SLIDES = 8
 BROKEN = "TCGA-ZZ-9999-01Z-00-DX1.svs"
@@ -222,6 +223,9 @@ def test_weights_that_are_nowhere_are_refused_unless_the_image_may_have_them(
     refused = submit(run)
     assert refused.returncode == 4
     assert "the ImageNet weights of vgg16 are not on this machine" in refused.stderr
+    tiles = plan_submission(RunDir(run), retry=False, part=Part("tile", "tile"))
+    assert [job.request.stage for job in tiles.jobs] == ["tile"]
+    assert tiles.notes == ()
     change_setting(run, "site.slurm", "image", '"cpu.sif"')
     done = submit(run, "--dry-run")
     assert done.returncode == 0, done.stderr
