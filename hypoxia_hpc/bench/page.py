@@ -11,6 +11,7 @@ from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
+from hypoxia_hpc.errors import some
 from hypoxia_hpc.reports.plots import Drawn, Frame, Line, Reference, forest_plot, line_plot, series_of
 from hypoxia_hpc.reports.rendering import code, digest, environment
 
@@ -188,7 +189,7 @@ def _line(index: int, case: str, records: Sequence[Record], commits: Sequence[st
 
 def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Chart]:
     """The newest curve of each kind against the ideal."""
-    newest = {(one.mode, one.by, one.workload): one for one in curves}.values()
+    newest = {(one.mode, one.by, one.workload, one.task): one for one in curves}.values()
     if not newest:
         return
     lines = [_speed_up(index, one) for index, one in enumerate(newest)]
@@ -223,7 +224,8 @@ def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Cha
 def _speed_up(index: int, one: ScalingRecord) -> Line:
     x = np.array([each.size / one.base for each in one.sizes])
     y, low, high = (np.array(ends) for ends in zip(*(_ends(each.efficiency) for each in one.sizes), strict=True))
-    label = f"{one.mode}, {BY[one.by]}, {one.workload}, {one.sizes[-1].slides} slides"
+    size = "" if one.task is None else f" of {some(one.task.workers, 'core')}"
+    label = f"{one.mode}, {BY[one.by]}{size}, {one.workload}, {one.sizes[-1].slides} slides"
     return Line(label, x, x * y, series_of(index), np.stack([x * low, x * high], axis=1), has_dots=True)
 
 

@@ -154,9 +154,10 @@ def test_a_curve_of_array_elements_is_kept_printed_and_drawn(tmp_path: Path) -> 
     assert "known to 4 %" in text  # a second of 25
     row = next(line for line in text.splitlines() if line.endswith("43.0 (43.0 - 43.0)"))
     assert row.split() == ["1", "3.0", "(3.0", "-", "3.0)", "43.0", "(43.0", "-", "43.0)"]
-    [chart] = part_of(0, [found]).charts
-    assert "strong, array elements, run, 4 slides: 1.00 at 1, 1.60 at 2" in chart.alt
     ranks = replace(found, task=Task(2, 4, 8))
+    [chart] = part_of(0, [found, ranks]).charts
+    for cores in (2, 32):
+        assert f"strong, array elements of {cores} cores, run, 4 slides: 1.00 at 1, 1.60 at 2" in chart.alt
     assert "4 ranks of 8 cores on 2 nodes" in "\n".join(curve_text(ranks, path))
     unknown = replace(found, busy=None)
     append_records(path, [unknown])
