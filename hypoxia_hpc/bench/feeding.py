@@ -16,7 +16,7 @@ from hypoxia_hpc.models.extraction import StoredPixels
 from hypoxia_hpc.networks.inference.device import Device
 from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
 from hypoxia_hpc.networks.inference.feeding import TileRows, features_of
-from hypoxia_hpc.records import UInt8Array
+from hypoxia_hpc.records import Float32Array, UInt8Array
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 from hypoxia_hpc.stores.tiles import open_tiles
 
@@ -34,8 +34,15 @@ def _device(compute: Callable[[UInt8Array], object]) -> Device:
 
 
 def summing_device() -> Device:
-    """A network whose feature is the sum of a tile's bytes."""
-    return _device(lambda batch: batch.reshape(len(batch), -1).sum(axis=1, dtype=np.int64)[:, None].astype(np.float32))
+    """A network whose feature is `tile_sums`."""
+    return _device(lambda batch: tile_sums(batch)[:, None])
+
+
+def tile_sums(tiles: UInt8Array) -> Float32Array:
+    """The sum of the bytes of each tile modulo 2**24, so that float32 holds it to the last bit: float32 (n,)."""
+    sums = tiles.reshape(len(tiles), -1).sum(axis=1, dtype=np.int64)
+    rounded: Float32Array = (sums % 2**24).astype(np.float32)
+    return rounded
 
 
 def feed_all(stores: Sequence[Path]) -> None:

@@ -60,7 +60,7 @@ class MeasureSlide:
 
     def _now(self, slide: Slide, held: QualityRecord | None) -> QualityRecord:
         """The record of the slide as it is; of a file that is gone that of before, with the reason."""
-        measured = QualityRecord(slide.slide_id, "") if held is None or held.quality is None else held
+        measured = _measured_before(slide, held)
         try:
             key = quality_key(slide, self.default_mpp, fingerprint_of(slide))
         except SlideError as error:
@@ -72,6 +72,13 @@ class MeasureSlide:
         except SlideError as error:
             return QualityRecord(slide.slide_id, "", reason=error.reason, detail=str(error))
 
+    def failed(self, slide: Slide, reason: str, detail: str) -> QualityRecord:
+        """The record of a slide whose worker died, written: what was measured before stays."""
+        held = read_quality(self.run, slide.slide_id)
+        record = replace(_measured_before(slide, held), reason=reason, detail=detail)
+        committed_file(record_file(self.run, slide.slide_id), record_bytes(record), durable=False)
+        return record
+
     def _measured(self, slide: Slide, key: str) -> QualityRecord:
         from hypoxia_hpc.reports.quality_maps import quality_png
         from hypoxia_hpc.slides.quality import slide_quality
@@ -81,6 +88,11 @@ class MeasureSlide:
         target = record_file(self.run, slide.slide_id)
         committed_file(target.with_name(f"{slide.slide_id}.png"), picture, durable=False)
         return QualityRecord(slide.slide_id, key, found.quality)
+
+
+def _measured_before(slide: Slide, held: QualityRecord | None) -> QualityRecord:
+    """The record that ``held`` is, where something was measured."""
+    return QualityRecord(slide.slide_id, "") if held is None or held.quality is None else held
 
 
 def quality(run: RunDir, *, progress: Progress, stop: threading.Event) -> Measured:
@@ -116,8 +128,8 @@ def _measure_all(
     try:
         for event in deal(slides, work, workers=workers, stop=stop):
             if isinstance(event, FailedItem):
-                found.append(QualityRecord(event.item.slide_id, "", reason=event.why, detail=event.detail))
-                committed_file(record_file(work.run, event.item.slide_id), record_bytes(found[-1]), durable=False)
+                found.append(work.failed(event.item, event.why, event.detail))
+                n_there += found[-1].quality is not None
             elif isinstance(event, Finished):
                 found.append(event.result[0])
                 n_there += event.result[1]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +23,12 @@ from hypoxia_hpc.errors import InputError, Stopped
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.quality import RULES, findings_of, read_quality, record_file
+from hypoxia_hpc.runs.quality import RULES, QualityRecord, findings_of, read_quality, record_file
 from hypoxia_hpc.stages import quality as quality_stage
 from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.quality import Measured, MeasureSlide, quality
 from hypoxia_hpc.stages.report import report
+from hypoxia_hpc.workers import pool
 from hypoxia_hpc.workers.pool import FailedItem, Finished
 
 Event = Finished | FailedItem
@@ -40,6 +43,15 @@ def deal_here(
         if stop.is_set():
             raise Stopped("stopped on request")
         yield Finished(item, work(item, lambda tiles: None))
+
+
+class DiesOnClean(MeasureSlide):
+    """Its process is killed when it comes to one slide."""
+
+    def __call__(self, slide: Slide, tick: Callable[[int], None]) -> tuple[QualityRecord, bool]:
+        if slide.slide_id == "clean":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(slide, tick)
 
 
 @pytest.fixture
@@ -123,7 +135,30 @@ def test_a_worker_that_dies_ends_nothing(run: RunDir, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(quality_stage, "deal", deal)
     [record] = measured(run).left_out
-    assert record.reason == "worker-died" and read_quality(run, record.slide_id) == record
+    assert (record.reason, record.quality) == ("worker-died", None)
+    assert read_quality(run, record.slide_id) == record
+
+
+def test_what_was_measured_stays_where_a_worker_dies(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own, which dies by SIGKILL while it measures the slide again."""
+    before = rows(measured(run))
+    [clean] = [one for one in run.slides() if one.slide_id == "clean"]
+    known = read_quality(run, "clean")
+    whole = clean.path.read_bytes()
+    clean.path.write_bytes(whole + b"\0")  # another content: it is to be measured again
+    with monkeypatch.context() as patched:
+        patched.setattr(quality_stage, "deal", pool.deal)
+        patched.setattr(quality_stage, "usable_cores", lambda: 1)
+        patched.setattr(quality_stage, "MeasureSlide", DiesOnClean)
+        made = measured(run)
+    [record] = made.left_out
+    assert (record.slide_id, record.reason, made.n_there) == ("clean", "worker-died", 5)
+    assert known is not None and record.quality == known.quality is not None
+    assert rows(made) == {**before, "clean": {**before["clean"], "reason": "worker-died"}}
+    [line] = [one for one in quality_text(made, run.root) if "measured before stays" in one]
+    assert "worker-died: 1 slide (clean)" in line
+    again = measured(run)
+    assert (again.left_out, again.n_there, rows(again)) == ((), 4, before), "it is tried again"
 
 
 def test_it_stops_and_goes_on(run: RunDir) -> None:

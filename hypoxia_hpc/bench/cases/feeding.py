@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from hypoxia_hpc.bench.case import Case, Place, Prepared, require
-from hypoxia_hpc.bench.feeding import feed_all, opened, summing_device
+from hypoxia_hpc.bench.feeding import feed_all, opened, summing_device, tile_sums
 from hypoxia_hpc.bench.stored_tiles import TILES, read_shards, real_tiles, tile_stores
 from hypoxia_hpc.networks.inference.feeding import features_of
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
@@ -23,8 +23,7 @@ def feeding(place: Place) -> Iterator[Prepared]:
 
     def check() -> str:
         found = features_of(summing_device(), partial(opened, stores[0]), lambda tiles: None).values[:, 0]
-        tiles = real_tiles()[np.arange(TILES_A_SLIDE) % TILES]
-        expected = tiles.reshape(TILES_A_SLIDE, -1).sum(axis=1, dtype=np.int64).astype(np.float32)
+        expected = tile_sums(real_tiles()[np.arange(TILES_A_SLIDE) % TILES])
         require(np.array_equal(found, expected), "the network was fed other tiles than the store holds, or in disorder")
         return "every tile arrives once, in its order"
 

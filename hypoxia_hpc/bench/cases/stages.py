@@ -28,6 +28,7 @@ def tiling(place: Place) -> Iterator[Prepared]:
     scratch = place.scratch
     into_store(path, table, scratch)
     n_bytes = store_nbytes(store_of(path, scratch))
+    shutil.rmtree(scratch / "tiles")
     bounds: dict[str, Work] = {
         "decoding": fastest_decoder(path),
         "the disk": partial(write_and_fsync, scratch, n_bytes),
@@ -38,7 +39,9 @@ def tiling(place: Place) -> Iterator[Prepared]:
 
 
 def check_store(path: Path, table: TileTable, scratch: Path) -> str:
-    """Raises WrongAnswerError unless the store has the tiles that cutting in memory delivers."""
+    """Write the store, and delete it. Raises WrongAnswerError unless it has the tiles that cutting in memory
+    delivers."""
+    into_store(path, table, scratch)
     expected = np.stack(collected(partial(kept_of, path, table), table.tile_px).tiles)
     tiles = open_tiles(store_of(path, scratch))
     found = read_pixels(tiles, 0, len(tiles.xy))

@@ -25,22 +25,26 @@ ROWS, LENGTH = 8000, 2048
 
 @contextmanager
 def writing(place: Place) -> Iterator[Prepared]:
-    tiles, kept, store = real_tiles()[:TILES], place.scratch / "kept.zarr", place.scratch / "new.zarr"
-    n_bytes = write_store(kept, tiles)
-    shard = shard_of(kept).read_bytes()
+    tiles, store = real_tiles()[:TILES], place.scratch / "new.zarr"
+    n_bytes = write_store(store, tiles)
+    shard = shard_of(store).read_bytes()
+    shutil.rmtree(store)
     bounds: dict[str, Work] = {
         "the disk": partial(write_and_fsync, place.scratch, n_bytes),
         "the hash": partial(hashlib.sha256, shard),
     }
     tidy = partial(shutil.rmtree, store, ignore_errors=True)
-    yield Prepared(TILES, partial(write_store, store, tiles), bounds, partial(check_tiles, kept, tiles), tidy=tidy)
+    yield Prepared(TILES, partial(write_store, store, tiles), bounds, partial(check_tiles, store, tiles), tidy=tidy)
 
 
 def check_tiles(store: Path, tiles: UInt8Array) -> str:
-    """Raises WrongAnswerError unless zarr-python reads the tiles that were written."""
+    """Write the store, and delete it. Raises WrongAnswerError unless zarr-python reads the tiles that were written."""
     import zarr
 
-    require(np.array_equal(zarr.open_array(store / "pixels", mode="r")[:], tiles), "zarr-python reads other pixels")
+    write_store(store, tiles)
+    found = zarr.open_array(store / "pixels", mode="r")[:]
+    shutil.rmtree(store)
+    require(np.array_equal(found, tiles), "zarr-python reads other pixels than were written")
     return "zarr-python reads the same pixels"
 
 
