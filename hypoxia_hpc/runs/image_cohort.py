@@ -44,6 +44,11 @@ from hypoxia_hpc.tiling.remarks import SENTENCES, SEVERAL_PATIENTS
 from hypoxia_hpc.tiling.slice_views import MOST_TURN, Directions, turn_between
 
 OTHER_PATIENT = "images of several patients with equal files, so that a model can meet in test what it was trained on"
+SHARED_ID = (
+    "patients whose DICOM files have one PatientID, and count as several patients: make sure that they are several "
+    "persons, else a model can meet in test whom it was trained on; put the images of one person into one folder, and "
+    "make the run again"
+)
 NOT_READ = "images that cannot be read, {reason}, and that tile leaves out"
 MIXED_SERIES = "series with slices of several sizes or orientations, for which tile puts the patient in quarantine"
 # As for slides (slides/costs.py): JPEG costs by the byte, the rest by the pixel; and each file some time of its own.
@@ -236,12 +241,14 @@ def _slide_table(
 class ImageCosts:
     """``cost`` of each patient by slide id, in milliseconds of a core. ``refused``: images that tile will leave out, by
     the reason that is known before their pixels are read. ``mixed``: series with slices of several sizes, for which
-    tile will quarantine the patient. ``pooled``: patients whose DICOM files name several patients."""
+    tile will quarantine the patient. ``pooled``: patients whose DICOM files name several patients; ``shared``: patients
+    whose DICOM files name the same one, as ``P1 = P2``."""
 
     cost: Mapping[str, int]
     refused: Mapping[str, tuple[str, ...]]
     mixed: tuple[str, ...] = ()
     pooled: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
 def examined_images(
@@ -254,7 +261,7 @@ def examined_images(
     finally:
         progress.end()
     odd = {NOT_READ.format(reason=reason): names for reason, names in costs.refused.items()}
-    odd |= {MIXED_SERIES: costs.mixed, SENTENCES[SEVERAL_PATIENTS]: costs.pooled}
+    odd |= {MIXED_SERIES: costs.mixed, SENTENCES[SEVERAL_PATIENTS]: costs.pooled, SHARED_ID: costs.shared}
     odd |= {f"patients without series {name}": patients for name, patients in cohort.missing.items()}
     odd["patients with none of the series, who are left out"] = cohort.without
     odd["files that the pattern does not fit"] = cohort.others
@@ -276,7 +283,7 @@ def image_costs(cohort: ImageCohort, counted: Callable[[], None], stop: threadin
     costs = {slide_id: min(MOST_COST_MS, max(1, cost[slide_id] // 1000)) for slide_id in cohort.slide_ids.values()}
     mixed = _mixed_series(cohort.rows, headers) if cohort.in_series else ()
     by_reason = {reason: tuple(paths) for reason, paths in sorted(refused.items())}
-    return ImageCosts(costs, by_reason, mixed, _pooled(cohort.rows, headers))
+    return ImageCosts(costs, by_reason, mixed, _pooled(cohort.rows, headers), _shared(cohort.rows, headers))
 
 
 def _headers(cohort: ImageCohort, counted: Callable[[], None], stop: threading.Event) -> list[ImageHeader | SlideError]:
@@ -308,6 +315,20 @@ def _pooled(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError
         if isinstance(found, ImageHeader) and found.patient:
             ids.setdefault(row.patient_id, set()).add(found.patient)
     return tuple(name for name, those in sorted(ids.items()) if len(those) > 1)
+
+
+def shared_ids(cohort: ImageCohort, stop: threading.Event) -> tuple[str, ...]:
+    """Patients whose first images are DICOM files of one PatientID, as ``P1 = P2``. Raises Stopped."""
+    firsts = tuple({row.patient_id: row for row in reversed(cohort.rows)}.values())
+    return _shared(firsts, _headers(replace(cohort, rows=firsts), lambda: None, stop))
+
+
+def _shared(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:
+    patients: dict[str, set[str]] = {}
+    for row, found in zip(rows, headers, strict=True):
+        if isinstance(found, ImageHeader) and found.patient:
+            patients.setdefault(found.patient, set()).add(row.patient_id)
+    return tuple(sorted(" = ".join(sorted(names)) for names in patients.values() if len(names) > 1))
 
 
 def _mixed_series(rows: Sequence[ImageRow], headers: Sequence[ImageHeader | SlideError]) -> tuple[str, ...]:

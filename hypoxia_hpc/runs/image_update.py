@@ -24,7 +24,15 @@ from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Patient
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.image_cohort import OTHER_PATIENT, ImageCohort, equal_images, examined_images, image_cohort
+from hypoxia_hpc.runs.image_cohort import (
+    OTHER_PATIENT,
+    SHARED_ID,
+    ImageCohort,
+    equal_images,
+    examined_images,
+    image_cohort,
+    shared_ids,
+)
 from hypoxia_hpc.runs.initialised import Initialised, known_slides, records, with_costs, without_labelled, write_files
 from hypoxia_hpc.runs.sources import Sources, grown_flow
 from hypoxia_hpc.runs.split import split_rule
@@ -48,9 +56,11 @@ class _There:
 
 @dataclass(frozen=True, slots=True)
 class _GrownImages:
-    """All ``rows``, by patient; ``more``: patients of the run with new images; ``not_found``: paths that stay."""
+    """All ``rows``, by patient, of which ``n_new`` are new; ``more``: patients of the run with new images;
+    ``not_found``: paths that stay."""
 
     rows: tuple[ImageRow, ...]
+    n_new: int
     more: tuple[str, ...]
     not_found: tuple[str, ...]
 
@@ -82,7 +92,8 @@ def update_images(
         **_grown_split(run, config, cohort, patients, str(sources.images_table)),
     }
     write_files({**files, **records(run, joined, flow, cohort.left_out())})
-    return Initialised(joined, patients, outcome, len(table), flow, odd, (slides, grown), n_images=len(images.rows))
+    counts = {"n_images": len(images.rows), "n_new_images": images.n_new}
+    return Initialised(joined, patients, outcome, len(table), flow, odd, (slides, grown), **counts)
 
 
 def _read(run: RunDir) -> _There:
@@ -132,7 +143,8 @@ def _grown_images(run: RunDir, cohort: ImageCohort, there: _There, *, is_middle:
             continue
         rows += _merged(old, found[name])
         more += [name] if old else []
-    return _GrownImages(tuple(rows), tuple(more), tuple(not_found))
+    n_new = len(rows) - sum(map(len, held.values()))
+    return _GrownImages(tuple(rows), n_new, tuple(more), tuple(not_found))
 
 
 def _merged(old: Mapping[str, ImageRow], found: Sequence[ImageRow]) -> list[ImageRow]:
@@ -164,7 +176,12 @@ def _priced(
     ids = {name: slide_id for name, slide_id in whole.slide_ids.items() if name in changed}
     rows = tuple(row for row in whole.rows if row.patient_id in changed)
     costs, odd = examined_images(replace(whole, rows=rows, slide_ids=ids), progress, stop)
-    odd |= {OTHER_PATIENT: equal_images(whole, stop), MORE_IMAGES: images.more, NOT_FOUND: images.not_found}
+    odd |= {
+        OTHER_PATIENT: equal_images(whole, stop),
+        SHARED_ID: shared_ids(whole, stop),
+        MORE_IMAGES: images.more,
+        NOT_FOUND: images.not_found,
+    }
     return with_costs(slides.table, costs), odd
 
 

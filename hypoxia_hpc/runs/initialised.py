@@ -33,7 +33,7 @@ class Initialised:
     """What init made: slides and patients as they were joined, what the tables of a run that grew got (``slides`` and
     ``patients`` of it, None for a new one), and what is odd about slides that are used all the same, as sentences with
     the ids of the slides. ``patients`` are those of the run, ``flow`` is how it came to them.
-    ``n_images``: of a run on images in folders."""
+    ``n_images``: of a run on images in folders, of which ``n_new_images`` came when it grew."""
 
     joined: Joined
     patients: tuple[Patient, ...]
@@ -43,6 +43,7 @@ class Initialised:
     remarks: Mapping[str, tuple[str, ...]]
     grown: tuple[Grown, Grown] | None = None
     n_images: int = 0
+    n_new_images: int = 0
 
     def notes(self, *, without: Collection[str] = ()) -> tuple[str, ...]:
         """What the user should know, a sentence each: what was left out, what is not used, what is odd. ``without``:

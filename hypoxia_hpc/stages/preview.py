@@ -53,6 +53,7 @@ def preview_run(
         )
     title = "/".join(run.root.absolute().parts[-2:])
     shown = _previewed(_chosen(slides, wanted), table, run, progress, stop)
+    _require_some(shown, run)
     return _written(title, table, shown, page or run.root / "preview.html", len(slides), of_run=True)
 
 
@@ -65,6 +66,7 @@ def preview_slide(path: Path, page: Path | None, *, progress: Progress, stop: th
     slide = Slide(path.name, path.absolute(), "", cost=1)
     table = TileTable()
     shown = _previewed([slide], table, None, progress, stop)
+    _require_some(shown, None)
     return _written(path.name, table, shown, page or Path(f"{path.stem}.preview.html"), 1, of_run=False)
 
 
@@ -139,15 +141,27 @@ def settings_of(table: TileTable) -> TileSettings:
     return TileSettings(table.white, table.max_background, table.tissue != "none", table.min_tissue)
 
 
+def _require_some(shown: _Shown, run: RunDir | None) -> None:
+    """Raises NotReadyError where there is nothing to show; stores keep no picture of a slide, nor the tiles that were
+    left out."""
+    errors = [error for _, error in shown if isinstance(error, SlideError)]
+    if len(errors) < len(shown):
+        return
+    offending = [f"{name}: {why}" for name, why in _left_out(shown)]
+    if any(error.reason != "missing-file" for error in errors):
+        raise NotReadyError("no slide can be shown", offending=offending, remedy="see what is said of each")
+    if run is None:
+        raise NotReadyError(errors[0].problem, remedy="give the path that the slide has now")
+    raise NotReadyError(
+        f"a preview is made of the slides themselves, and {some(len(errors), 'file')} that it needs cannot be found",
+        offending=offending,
+        remedy=f"bring them back; after a move: hypoxia-hpc init {run.word} --slides DIR --update",
+    )
+
+
 def _written(title: str, table: TileTable, shown: _Shown, page: Path, n_slides: int, *, of_run: bool) -> Previewed:
     slides = tuple(one for _, one in shown if isinstance(one, PreviewedSlide))
     left_out = tuple(_left_out(shown))
-    if not slides:
-        raise NotReadyError(
-            "no slide can be shown",
-            offending=[f"{name}: {why}" for name, why in left_out],
-            remedy="see what is said of each",
-        )
     without_folders = tuple(_left_out(shown, names_alone=True))  # the page may be sent to others
     whole = Preview(title, settings_of(table), mask_method(table), table.mpp, slides, without_folders, of_run)
     committed_file(page, preview_page(whole).encode(), durable=False)

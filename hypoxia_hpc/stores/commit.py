@@ -3,7 +3,8 @@
 Every file and folder is first written under a unique ``.tmp-<name>-<host>-<pid>-<random>`` beside its target (so on the
 same file system), fsynced with every folder in it, and only then renamed. Whenever a job is killed, the target's name
 is either absent or names a whole file or folder. There are no lock files. A killed job leaves its ``.tmp-*`` behind,
-and perhaps an ``.old-*``; :func:`remove_leftovers` clears them up.
+and perhaps an ``.old-*``; :func:`remove_leftovers` clears them up, and :func:`discard_unfinished` what a worker process
+left whose parent still lives.
 """
 
 from __future__ import annotations
@@ -153,6 +154,15 @@ def remove_directory(folder: Path) -> None:
     _refuse_leading_out(folder.parent)
     with machine_errors(folder), suppress(FileNotFoundError):
         _delete(folder)
+
+
+def discard_unfinished(target: Path, pid: int) -> None:
+    """Delete as far as possible what process ``pid`` of this host, which has ended, wrote beside ``target`` to become
+    it."""
+    prefix = f".tmp-{target.name}-{_host()}-{pid}-"
+    with suppress(OSError):
+        for path in [path for path in target.parent.iterdir() if path.name.startswith(prefix)]:
+            _discard(path)
 
 
 def leftovers(run_dir: Path) -> list[Path]:

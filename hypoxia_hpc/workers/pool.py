@@ -177,7 +177,8 @@ class ProcessPool(Generic[Item, Result]):
     in as many threads. A death after ``stop`` was set is no fault of an item.
 
     ``init_worker`` is called first of all in a worker process, with the number of its slot, 0 to size - 1. It and
-    ``work`` must be picklable.
+    ``work`` must be picklable. ``ended`` is called here with each item that a worker process held when it died or was
+    killed, and the id of that process.
     """
 
     def __init__(
@@ -188,8 +189,9 @@ class ProcessPool(Generic[Item, Result]):
         *,
         at_once: int = 1,
         init_worker: Callable[[int], None] | None = None,
+        ended: Callable[[Item, int], None] = lambda item, pid: None,
     ) -> None:
-        self._work, self._init_worker = work, init_worker
+        self._work, self._init_worker, self._ended = work, init_worker, ended
         self._stop = stop
         self._at_once = at_once
         self._numbers = itertools.count()
@@ -305,6 +307,7 @@ class ProcessPool(Generic[Item, Result]):
         slot.worker = None
         worker.pipe.close()
         worker.process.join()
+        self._say_ended(slot, worker)
         how = worker.how_it_ended()
         if self._ended_with_the_job(worker.process.exitcode):
             raise MachineError(
@@ -333,6 +336,7 @@ class ProcessPool(Generic[Item, Result]):
         for slot in self._slots:
             if slot.worker is not None and slot.given and not any(one.has_ticked for one in slot.given.values()):
                 slot.worker.kill()
+                self._say_ended(slot, slot.worker)
                 slot.count()
                 items = [one.item for one in slot.tries]
                 slot.worker = None
@@ -347,4 +351,10 @@ class ProcessPool(Generic[Item, Result]):
         for slot, worker in started:
             if slot.given:
                 worker.kill()
+                self._say_ended(slot, worker)
             worker.process.join()
+
+    def _say_ended(self, slot: _WorkerSlot[Item], worker: WorkerProcess) -> None:
+        assert worker.process.pid is not None  # noqa: S101 - it was started
+        for one in slot.given.values():
+            self._ended(one.item, worker.process.pid)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from hypoxia_hpc.records import ExtractWork, Receipt, Slide, SlideSource, TileWo
 from hypoxia_hpc.runs.device_time import DeviceTime, device_time_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt, write_receipt
+from hypoxia_hpc.stores.commit import discard_unfinished
 from hypoxia_hpc.stores.integrity import store_key
 from hypoxia_hpc.workers.allocation import WHOLE, Allocation
 from hypoxia_hpc.workers.heartbeat import HeartbeatFile, WorkDone
@@ -174,9 +176,9 @@ def work_through(
         Stopped: on request; on every rank.
     """
     gathered, process = _Gathered(slides, progress, tell_each), ProcessSlide(work, retry)
-    scheduler = scheduler_of(allocation, slides, stop, gathered.hear)
-    pool = ProcessPool(process, min(workers, len(slides)), stop, at_once=at_once, init_worker=init_worker)
-    total = sum(slide.cost for slide in slides)
+    scheduler, ended = scheduler_of(allocation, slides, stop, gathered.hear), partial(_discard, work)
+    size, total = min(workers, len(slides)), sum(slide.cost for slide in slides)
+    pool = ProcessPool(process, size, stop, at_once=at_once, init_worker=init_worker, ended=ended)
     file = HeartbeatFile(work.run, title, allocation, len(slides), total)
     rank_worker = RankWorker(work, scheduler, pool, file)
     progress.begin(title, len(slides), total, "slide")
@@ -187,6 +189,11 @@ def work_through(
     finally:
         progress.end()
     return _sum_up(title, gathered.processed, tell_each=tell_each)
+
+
+def _discard(work: SlideStage, slide: Slide, pid: int) -> None:
+    """What a worker process that has ended left of a slide's store."""
+    discard_unfinished(work.target(slide), pid)
 
 
 class _Gathered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Collection, Iterator
 from functools import partial
 from os import kill
@@ -14,7 +15,7 @@ from fault_runs import LIMIT_SECONDS, copy_run, digests, finish, leftovers_in, n
 from forks import Process
 from waiting import wait_until
 
-EXIT_QUARANTINED = 3
+EXIT_QUARANTINED, EXIT_STOPPED = 3, 75
 wait_for = partial(wait_until, seconds=LIMIT_SECONDS, pause=0.001)
 
 
@@ -43,6 +44,21 @@ def kill_worker_in_a_slide(process: Process, run: Path, dead: Collection[int] = 
     return worker
 
 
+def halt_worker_in_a_slide(run: Path) -> None:
+    """SIGSTOP to a worker that is writing a store, so that it does not end it."""
+
+    def is_halted() -> bool:
+        for worker in {int(writing.name.split("-")[-2]) for writing in run.glob("tiles/.tmp-*")}:
+            kill(worker, signal.SIGSTOP)
+            time.sleep(0.01)
+            if list(run.glob(f"tiles/.tmp-*-{worker}-*")):
+                return True
+            kill(worker, signal.SIGCONT)
+        return False
+
+    wait_for(is_halted)
+
+
 def receipts(run: Path, stage: str) -> list[dict[str, object]]:
     return [json.loads(file.read_text()) for file in sorted((run / "receipts" / stage).glob("*.json"))]
 
@@ -52,7 +68,7 @@ def test_a_killed_worker_of_tile_costs_nothing(untouched: Path, whole: Path, tmp
     process = start_fresh("tile", run, "--workers", "2")
     kill_worker_in_a_slide(process, run)
     finish(process)
-    assert len(leftovers_in(run)) == 1
+    assert leftovers_in(run) == [], "what the dead worker had begun is deleted by the process above it"
     assert digests(run) == of(digests(whole), "tiles/")
     assert {receipt["status"] for receipt in receipts(run, "tile")} == {"done"}
 
@@ -84,6 +100,19 @@ def test_a_slide_that_kills_its_worker_twice_is_quarantined_and_can_be_tried_aga
     finish(start("tile", run), EXIT_QUARANTINED)
     finish(start("tile", run, "--retry"))
     assert digests(run) == promised
+
+
+def test_two_signals_leave_nothing_half_written(untouched: Path, whole: Path, tmp_path: Path) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    process = start_fresh("tile", run, "--workers", "2")
+    halt_worker_in_a_slide(run)
+    for said in ("finishing what is under way", "stopped"):
+        kill(process.pid, signal.SIGINT)
+        wait_for(lambda said=said: said in process.log.read_text())
+    finish(process, EXIT_STOPPED)
+    assert leftovers_in(run) == []
+    finish(start("tile", run))
+    assert digests(run) == of(digests(whole), "tiles/")
 
 
 def test_workers_end_with_the_process_above_them(untouched: Path, whole: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from image_folders import CLASSES, PX, tissue, write_cohort, write_folder
 from PIL import Image
 from slices_in_files import turned, volume, write_dicom, write_nifti, write_series
 
+from hypoxia_hpc.cli.text.making import made_text
 from hypoxia_hpc.config import load_config, preset
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.runs.directory import RunDir
@@ -203,7 +204,7 @@ def test_new_patients_get_the_sets_of_the_key_table_and_others_keep_theirs(with_
     asked = ("init", with_sets, "--images", images, "--images-table", table, "--update")
     done = hypoxia(*asked)
     assert done.returncode == 0, done.stderr
-    assert "added: 1 slide and 1 patient; all rows stay" in done.stdout
+    assert "added: 1 image and 1 patient; all rows stay" in done.stdout
     assert "25 images of 13 patients, 13 with a label" in done.stdout
     grown = (with_sets / "given_split.csv").read_text()
     assert set(grown.splitlines()) - set(before.splitlines()) == {"P99,0,test"}
@@ -228,6 +229,7 @@ def test_a_run_on_folders_grows_by_images_and_patients(tmp_path: Path) -> None:
         Image.fromarray(tissue(10 + number)).save(images / f"{name}.png")
     (images / "B" / "2.png").unlink()
     made = update(run, images, of_images=True)
+    assert "added: 2 images and 1 patient; all rows stay" in list(made_text(made, run.root))
     assert made.remarks[MORE_IMAGES] == ("A",)
     assert made.remarks[NOT_FOUND] == ("B/2.png",)
     paths = [f"{name}.png" for name in ("A/1", "A/2", "A/10", "B/1", "B/2", "C/1")]
@@ -238,6 +240,22 @@ def test_a_run_on_folders_grows_by_images_and_patients(tmp_path: Path) -> None:
         update(run, tmp_path, of_images=True)
     images.rename(tmp_path / "elsewhere")
     assert update(run, tmp_path / "elsewhere", of_images=True).grown[0].moved == ("A", "B", "C")
+
+
+def test_one_patient_id_in_the_folders_of_several_patients_is_said(tmp_path: Path, hypoxia: Hypoxia) -> None:
+    images, run = tmp_path / "images", tmp_path / "run"
+    ids = {"A": "SECRET1", "B": "SECRET1", "C": "SECRET2", "D": ""}
+    for number, (name, of_it) in enumerate(ids.items()):
+        write_dicom(images / name / "T1w" / "1.dcm", (number + 1) * volume()[..., 0], **AXIAL, PatientID=of_it)
+    asked = ("init", run, "--images", images, "--images-pattern", "{patient}/{series}/{image}")
+    done = hypoxia(*asked)
+    assert done.returncode == 0, done.stderr
+    [said] = [line for line in done.stdout.splitlines() if "whose DICOM files have one PatientID" in line]
+    assert said.endswith("make the run again: 1 (A = B)") and "SECRET" not in done.stdout
+    write_dicom(images / "E" / "T1w" / "1.dcm", 7 * volume()[..., 0], **AXIAL, PatientID="SECRET2")
+    grown = hypoxia(*asked[:4], "--update")
+    assert "make the run again: 2 (A = B, C = E)" in grown.stdout, grown.stderr
+    assert "added: 1 image and 1 patient; all rows stay" in grown.stdout
 
 
 @pytest.mark.long

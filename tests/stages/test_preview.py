@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import threading
 from collections.abc import Callable
@@ -65,7 +66,29 @@ def test_a_bad_slide_is_named_and_the_others_are_shown(run: RunDir, tmp_path: Pa
     assert "gone.svs" in page and str(tmp_path) not in page, "no folders on a page that may be sent"
     assert "missing-file" in made.page.read_text(encoding="utf-8")
     with pytest.raises(NotReadyError, match="no slide can be shown"):
-        previewed(run, (first.slide_id,))
+        previewed(run, (second.slide_id,))
+
+
+def test_slides_that_were_moved_are_named_with_the_command_that_finds_them(
+    run: RunDir, tmp_path: Path, hypoxia: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    slides = run.slides()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    text = run.slides_file.read_text()  # the slides are those of other tests, too
+    for slide in slides:
+        (moved / slide.path.name).symlink_to(slide.path)
+        text = text.replace(str(slide.path), str(tmp_path / "gone" / slide.path.name))
+    run.slides_file.write_text(text)
+    done = hypoxia("preview", run.root)
+    assert done.returncode == 5 and "6 files that it needs cannot be found" in done.stderr
+    assert f"{tmp_path / 'gone' / slides[0].path.name} does not exist" in done.stderr
+    assert not (run.root / "preview.html").exists(), "no page of nothing"
+    [said] = [line for line in done.stderr.splitlines() if "after a move" in line]
+    command = said.partition("hypoxia-hpc ")[2].replace("DIR", str(moved))
+    again = hypoxia(*shlex.split(command))
+    assert again.returncode == 0, again.stderr
+    assert len(previewed(run).shown) == MOST_SLIDES
 
 
 def test_what_is_refused(run: RunDir) -> None:
@@ -98,4 +121,9 @@ def test_the_command(
     refused = hypoxia("preview", real_slide, "--slide", "a")
     assert refused.returncode == 2 and "leave out --slide" in refused.stderr
     assert hypoxia("preview", tmp_path).returncode == 2
-    assert hypoxia("preview", tmp_path / "none.svs", "--out", page).returncode == 5
+    refused = hypoxia("preview", tmp_path / "none.svs", "--out", page)
+    assert (
+        refused.returncode == 5
+        and "give the path that the slide has now" in refused.stderr
+        and "slides.csv" not in refused.stderr
+    )

@@ -42,13 +42,13 @@ def made_text(made: Initialised, run: Path) -> Iterator[str]:
     if labelled:
         yield table(*balance(made.patients, made.outcome)) + "\n"
     if made.grown is not None:
-        added = [some(len(grown.added), kind) for grown, kind in zip(made.grown, ("slide", "patient"), strict=True)]
-        yield f"added: {added[0]} and {added[1]}; all rows stay"
-    slides = some(made.n_images, "image") if made.n_images else some(made.n_slides, "slide")
-    patients = some(len(made.patients), "patient")
+        slides, patients = (len(grown.added) for grown in made.grown)
+        files = some(made.n_new_images, "image") if made.n_images else some(slides, "slide")
+        yield f"added: {files} and {some(patients, 'patient')}; all rows stay"
+    files = some(made.n_images, "image") if made.n_images else some(made.n_slides, "slide")
     word = shlex.quote(str(run))
     yield (
-        f"{run}: {slides} of {patients}, {labelled} with a label. "
+        f"{run}: {files} of {some(len(made.patients), 'patient')}, {labelled} with a label. "
         f"Look at run.toml, then: hypoxia-hpc run {word} (here) or submit {word} (as SLURM jobs)"
     )
 
