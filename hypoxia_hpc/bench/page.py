@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
-from hypoxia_hpc.bench.scaling_records import ScalingRecord
+from hypoxia_hpc.bench.scaling_records import ScalingRecord, parts_of
 from hypoxia_hpc.errors import some
 from hypoxia_hpc.reports.plots import Drawn, Frame, Line, Reference, forest_plot, line_plot, series_of
 from hypoxia_hpc.reports.rendering import code, digest, environment
@@ -20,6 +20,11 @@ Machine = tuple[str, int, float, tuple[str, ...], str, str]
 MOST_LINES = 8
 COMMIT_LETTERS = 12
 BY = {"workers": "workers", "ranks": "ranks", "tasks": "array elements"}
+# Of the page's colours, those of the parts of a curve's time; neighbours differ most.
+COLOURS = {
+    "start, end": 4, "around slides": 7, "read": 5, "decode": 1, "kernel": 2, "encode": 3, "write": 6, "other": 8,
+    "slides": 1, "waiting": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,21 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the time of the cores of one curve went: names of the parts with their colours, and for each size its
+    percentages, which are 100 together."""
+
+    title: str
+    by: str
+    parts: tuple[tuple[str, int], ...]
+    sizes: tuple[tuple[int, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order; ``costs``: name
     and cells of each case that a run does to each tile; ``peers``: case, package, how many times as fast (empty where
-    it was not timed), how its answer compares or why it was not timed."""
+    it was not timed), how its answer compares or why it was not timed; ``spent``: of the newest curve of each kind."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -46,6 +62,7 @@ class Part:
     charts: tuple[Chart, ...]
     costs: tuple[tuple[str, ...], ...] = ()
     peers: tuple[tuple[str, ...], ...] = ()
+    spent: tuple[Spent, ...] = ()
 
 
 def machine_of(record: Record | ScalingRecord) -> Machine:
@@ -90,10 +107,11 @@ def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
     commits = tuple(dict.fromkeys(map(commit_of, records)))
     charts = (
         *(*share_charts(number, newest), *peer_charts(number, newest), *commit_charts(number, records, commits)),
-        *scaling_charts(number, [one for one in lines if isinstance(one, ScalingRecord)]),
+        *scaling_charts(number, curves := newest_curves(lines)),
     )
     said = tuple((name, fact) for name, fact in facts.items() if fact)
-    return Part(there.processor, said, newest, commits, charts, tuple(cost_rows(newest)), tuple(peer_rows(newest)))
+    costs, peers, spent = tuple(cost_rows(newest)), tuple(peer_rows(newest)), tuple(map(spent_on, curves))
+    return Part(there.processor, said, newest, commits, charts, costs, peers, spent)
 
 
 def cost_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
@@ -187,9 +205,29 @@ def _line(index: int, case: str, records: Sequence[Record], commits: Sequence[st
     return Line(case, x, y, series_of(index), spans, has_dots=True)
 
 
-def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Chart]:
-    """The newest curve of each kind against the ideal."""
-    newest = {(one.mode, one.by, one.workload, one.task): one for one in curves}.values()
+def newest_curves(lines: Sequence[Record | ScalingRecord]) -> list[ScalingRecord]:
+    """The newest curve of each kind."""
+    curves = [one for one in lines if isinstance(one, ScalingRecord)]
+    return list({(one.mode, one.by, one.workload, one.task): one for one in curves}.values())
+
+
+def spent_on(one: ScalingRecord) -> Spent:
+    """Where the time of a curve's cores went."""
+    parts = parts_of(one.sizes)
+    names = tuple((name, COLOURS[name]) for name in parts[0])
+    sizes = zip((each.size for each in one.sizes), map(percentages, parts), strict=True)
+    return Spent(kind_of(one), BY[one.by], names, tuple(sizes))
+
+
+def percentages(parts: Mapping[str, float]) -> tuple[float, ...]:
+    """Of seconds. Workers count tenths of a second, so that a part may come out below 0: it is shown as 0."""
+    seconds = [max(0.0, each) for each in parts.values()]
+    whole = sum(seconds) or 1.0
+    return tuple(100 * each / whole for each in seconds)
+
+
+def scaling_charts(number: int, newest: Sequence[ScalingRecord]) -> Iterator[Chart]:
+    """Curves against the ideal."""
     if not newest:
         return
     lines = [_speed_up(index, one) for index, one in enumerate(newest)]
@@ -224,9 +262,13 @@ def scaling_charts(number: int, curves: Sequence[ScalingRecord]) -> Iterator[Cha
 def _speed_up(index: int, one: ScalingRecord) -> Line:
     x = np.array([each.size / one.base for each in one.sizes])
     y, low, high = (np.array(ends) for ends in zip(*(_ends(each.efficiency) for each in one.sizes), strict=True))
+    return Line(kind_of(one), x, x * y, series_of(index), np.stack([x * low, x * high], axis=1), has_dots=True)
+
+
+def kind_of(one: ScalingRecord) -> str:
+    """``strong, workers, generated, 16 slides``."""
     size = "" if one.task is None else f" of {some(one.task.workers, 'core')}"
-    label = f"{one.mode}, {BY[one.by]}{size}, {one.workload}, {one.sizes[-1].slides} slides"
-    return Line(label, x, x * y, series_of(index), np.stack([x * low, x * high], axis=1), has_dots=True)
+    return f"{one.mode}, {BY[one.by]}{size}, {one.workload}, {one.sizes[-1].slides} slides"
 
 
 def _ends(spread: Spread) -> tuple[float, float, float]:

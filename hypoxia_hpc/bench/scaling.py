@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Spread, spread
-from hypoxia_hpc.bench.scaling_records import By, Caches, Mode, ScaledSize, ScalingRecord, Split, Task, Workload
+from hypoxia_hpc.bench.scaling_records import By, Caches, Mode, ScaledSize, ScalingRecord, Split, Task, Within, Workload
 from hypoxia_hpc.errors import InputError, MachineError, some
 from hypoxia_hpc.records import Receipt, Slide, ThreadSeconds, TileWork
 
@@ -119,12 +119,12 @@ def threads_of(receipts: Iterable[Receipt]) -> ThreadSeconds:
     return sum((one for one in found if one is not None), ThreadSeconds())
 
 
-def within_slides(laps: Sequence[SizeLap], slides: float) -> dict[str, float]:
-    """``slides`` seconds, dealt to what the threads of these laps did; empty where that is not known."""
+def within_slides(laps: Sequence[SizeLap], slides: float) -> Within | None:
+    """``slides`` seconds, dealt to what the threads of these laps did; None where that is not known."""
     did = asdict(sum((one.threads for one in laps), ThreadSeconds()))
     del did["wait"]
     whole = sum(did.values())
-    return {name: slides * seconds / whole for name, seconds in did.items()} if whole else {}
+    return Within(**{name: slides * seconds / whole for name, seconds in did.items()}) if whole else None
 
 
 def curve(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -43,15 +44,26 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """What the seconds of slides went to; these are the whole of it, and named as in ThreadSeconds. Threads of a slide
+    work at the same time, so that seconds are dealt by the share of each in what the threads did. Time in which one
+    waited for another is left out: that one was at something else."""
+
+    read: float
+    decode: float
+    kernel: float
+    encode: float
+    write: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
 class ScaledSize:
     """One size of a curve: ``size`` workers or ranks, a core each, or array elements, on ``slides`` of ``cost``
     (expected milliseconds of one core) in all, with ``tiles``. ``seconds`` by the clock, of array elements those of the
-    longest; ``efficiency`` against the base case, 1: ideal. Of array elements also, in seconds from sbatch: ``queue``
-    until the last of them began, ``whole`` until all had ended.
-
-    ``within``: what ``split.slides`` went to, by the names of ThreadSeconds; these are the whole of it. Threads of a
-    slide work at the same time, so that seconds are dealt by the share of each in what the threads did; time in which
-    one waited for another is left out, since that one was at something else. Empty in lines of before."""
+    longest; ``efficiency`` against the base case, 1: ideal. ``within``: of ``split.slides``, None in lines of before it
+    was measured. Of array elements also, in seconds from sbatch: ``queue`` until the last of them began, ``whole``
+    until all had ended."""
 
     size: int
     slides: int
@@ -60,9 +72,24 @@ class ScaledSize:
     seconds: Spread
     efficiency: Spread
     split: Split
-    within: dict[str, float] = field(default_factory=dict)
+    within: Within | None = None
     queue: Spread | None = None
     whole: Spread | None = None
+
+
+def parts_of(sizes: Sequence[ScaledSize]) -> list[dict[str, float]]:
+    """Where the time of the cores of each size went, in seconds by name, in the order of a slide's way: the same names
+    for all; slides as a whole where it is not known of all what is within them."""
+    is_within = all(one.within for one in sizes)
+    return [
+        {
+            "start, end": one.split.command,
+            "around slides": one.split.around,
+            **(asdict(one.within) if one.within and is_within else {"slides": one.split.slides}),
+            "waiting": one.split.waiting,
+        }
+        for one in sizes
+    ]
 
 
 @dataclass(frozen=True, slots=True)

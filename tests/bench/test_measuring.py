@@ -17,6 +17,7 @@ from hypoxia_hpc.bench.case import Case, Place, Prepared, WrongAnswerError, requ
 from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.measuring import CONFIDENCE, LEAST_ROUNDS, MOST_ROUNDS, Measurement, measure, spread, with_energy
 from hypoxia_hpc.bench.rounds import do_nothing
+from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.machine.energy import Counter, Look
 
 PLACE = Place(Path(), Path())
@@ -174,3 +175,23 @@ def test_a_case_says_what_it_lacks_and_is_not_prepared() -> None:
     assert (found.missing, found.rate) == ("pip install it", None)
     assert math.isnan(found.busy)
     assert np.isnan(found.bound_rate)
+
+
+def test_a_stop_ends_a_case_between_two_rounds_of_it() -> None:
+    left = iter([None] * 9)  # before the check, six times warming, two laps
+
+    def go_on() -> None:
+        if next(left, "none") == "none":
+            raise Stopped("stopped", remedy="again")
+
+    done: list[str] = []
+
+    @contextmanager
+    def prepare(_: Place) -> Iterator[Prepared]:
+        works = {name: lambda name=name: done.append(name) for name in ("work", "bound", "peer")}
+        yield Prepared(1, works["work"], {"bound": works["bound"]}, lambda: "right", {"peer": works["peer"]}, tidy=int)
+        done.append("the case was left as it is after its end")
+
+    with pytest.raises(Stopped):
+        measure(Case("short", "topic", "s", "u", "b", prepare), PLACE, seconds=0.1, go_on=go_on)
+    assert done == [*("work", "work", "bound", "bound", "peer", "peer"), "work", "bound"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypoxia_hpc.bench.environment import environment
-from hypoxia_hpc.bench.page import history_page, part_of
+from hypoxia_hpc.bench.page import history_page, part_of, percentages
 from hypoxia_hpc.bench.records import append_records, read_records
 from hypoxia_hpc.bench.scaling import (
     Load,
@@ -24,7 +24,7 @@ from hypoxia_hpc.bench.scaling import (
     split_of,
     within_slides,
 )
-from hypoxia_hpc.bench.scaling_records import ScalingRecord
+from hypoxia_hpc.bench.scaling_records import ScalingRecord, Split, parts_of
 from hypoxia_hpc.cli.text.scaling_curve import curve_text
 from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.records import Slide, ThreadSeconds
@@ -99,9 +99,10 @@ def test_the_seconds_of_slides_are_dealt_by_what_their_threads_did_without_waits
     laps = [SizeLap(10, 0, 8, 1, 4, THREADS), SizeLap(10, 0, 8, 1, 6, THREADS + ThreadSeconds(decode=10))]
     within = within_slides(laps, 6.0)
     parts = {"read": 0.4, "decode": 4.0, "kernel": 0.8, "encode": 0.4, "write": 0.24, "other": 0.16}
-    assert within == pytest.approx(parts)
-    assert sum(within.values()) == pytest.approx(6.0)
-    assert within_slides([SizeLap(10, 0, 8, 1, 4)], 4.0) == {}
+    assert within is not None
+    assert asdict(within) == pytest.approx(parts)
+    assert sum(asdict(within).values()) == pytest.approx(6.0)
+    assert within_slides([SizeLap(10, 0, 8, 1, 4)], 4.0) is None
 
 
 def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_refused(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_curve_is_printed_with_its_base_case_and_with_what_is_not_measured(tmp
     shares = next(line for line in text.splitlines() if line.startswith("1 ") and "(" not in line)
     assert " ".join(shares.split()) == "1 10 % 10 % 7 % 35 % 14 % 7 % 4 % 3 % 10 %"
     found = a_curve(tmp_path)
-    before = replace(found, sizes=[replace(one, within={}) for one in found.sizes])
+    before = replace(found, sizes=[replace(one, within=None) for one in found.sizes])
     assert "1        10 %        10 %           70 %    10 %" in "\n".join(curve_text(before, tmp_path / "h.jsonl"))
     few = "\n".join(curve_text(replace(a_curve(tmp_path, rounds=3), busy=0.5), tmp_path / "h.jsonl"))
     assert "an interval of 95 % needs 6 rounds" in few
@@ -144,3 +145,32 @@ def test_the_page_draws_the_newest_curve_against_the_ideal(tmp_path: Path) -> No
     assert "ideal" in page
     assert "The newest figure of each case" not in page
     assert "/" not in asdict(newer)["environment"]["file_system"]
+
+
+def test_the_page_draws_where_the_time_of_each_size_went_one_part_behind_the_other(tmp_path: Path) -> None:
+    found = a_curve(tmp_path)
+    [spent] = part_of(0, [found]).spent
+    assert [name for name, _ in spent.parts] == [
+        *("start, end", "around slides", "read", "decode", "kernel", "encode", "write", "other", "waiting")
+    ]
+    assert len({colour for _, colour in spent.parts}) == len(spent.parts)
+    assert [size for size, _ in spent.sizes] == [1, 2]
+    assert spent.sizes[0][1] == pytest.approx((10, 10, 7, 35, 14, 7, 4.2, 2.8, 10))
+    page = history_page([found])
+    assert '<rect class="part-1" x="27.00%" width="35.00%" height="100%"/>' in page
+    assert "<td>35&nbsp;%</td>" in page
+    negative = replace(found.sizes[0], split=Split(-1.0, 1.0, 2.0, 1.0))
+    assert percentages(parts_of([negative])[0])[0] == 0
+
+
+def test_a_line_of_before_seconds_were_dealt_is_read_and_shown_with_slides_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "h.jsonl"
+    append_records(path, [a_curve(tmp_path)])
+    line = json.loads(path.read_text())
+    for one in line["sizes"]:
+        del one["within"]
+    path.write_text(json.dumps(line) + "\n")
+    [old] = read_records(path)
+    [spent] = part_of(0, [old]).spent
+    assert [name for name, _ in spent.parts] == ["start, end", "around slides", "slides", "waiting"]
+    assert spent.sizes[0][1] == pytest.approx((10, 10, 70, 10))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -153,6 +156,25 @@ def test_it_stops_between_two_cases(tmp_path: Path) -> None:
     stop.set()
     with pytest.raises(Stopped):
         measure_all(CASES[:1], tmp_path, progress=NoProgress(), stop=stop)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_a_case_and_nothing_is_left(tmp_path: Path, number: int) -> None:
+    """The real command, stopped as soon as the case has its folder."""
+    folder, history = tmp_path / "work", tmp_path / "h.jsonl"
+    command = [sys.executable, "-m", "hypoxia_hpc", "bench", "--only", "tile-store", "--only", "tile"]
+    command += ["--folder", str(folder), "--history", str(history)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while not list(folder.glob(".tmp-bench-*/*")):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 75, said
+    assert "stopped on request in tile-store; no figure was kept" in said
+    assert not list(folder.glob(".tmp-*"))
+    assert not history.exists()
 
 
 def test_the_page_of_a_history_file_is_written(hypoxia: Hypoxia, tmp_path: Path) -> None:

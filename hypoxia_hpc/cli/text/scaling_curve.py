@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hypoxia_hpc.bench.measuring import LEAST_ROUNDS
-from hypoxia_hpc.bench.scaling_records import ScaledSize, ScalingRecord
+from hypoxia_hpc.bench.scaling_records import ScaledSize, ScalingRecord, parts_of
 from hypoxia_hpc.cli.text.bench import BAR, CALM, bar, machine_text, percent
 from hypoxia_hpc.cli.text.scaling_notes import base_text, queue_text, seconds_text, start_text
 from hypoxia_hpc.cli.text.words import table
@@ -15,8 +15,6 @@ from hypoxia_hpc.errors import some
 WORKLOADS = {"run": "slides of the run", "generated": "a generated cohort, links to one slide"}
 WAYS = {"workers": "workers", "ranks": "MPI ranks", "tasks": "elements of a SLURM array"}
 MODES = {"strong": "the same slides for every size", "weak": "as many slides for each core"}
-SPLIT = ("start, end", "around slides", "slides", "waiting")
-WITHIN = ("read", "decode", "kernel", "encode", "write", "other")
 
 
 def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
@@ -30,14 +28,14 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
     yield table((found.by, "slides", "seconds", "tiles/s", "efficiency", scale), [_row(one) for one in found.sizes])
     yield f"\nmedians of {some(found.rounds, 'round')}, and {_interval(found.rounds)}"
     yield "\nwhere the time of the cores went, mean of the rounds\n"
-    is_within = all(one.within for one in found.sizes)
-    header = (*SPLIT[:2], *WITHIN, SPLIT[3]) if is_within else SPLIT
-    yield table((found.by, *header), [_split_row(one, is_within) for one in found.sizes])
+    split = parts_of(found.sizes)
+    rows = [_split_row(one.size, parts) for one, parts in zip(found.sizes, split, strict=True)]
+    yield table((found.by, *split[0]), rows)
     yield (
         "\nstart, end: of the command; around slides: workers begin, look at keys, write receipts; waiting: mostly for "
         "the\nlast slides of others"
     )
-    if is_within:
+    if "read" in split[0]:
         yield (
             "within slides, by what their threads did: read the file, decode pixels (with reading where OpenSlide\n"
             "does both), decide and cut tiles (kernel), pack and checksum them (encode), write; other: open, plan,\n"
@@ -70,8 +68,6 @@ def _row(one: ScaledSize) -> tuple[str, ...]:
     )
 
 
-def _split_row(one: ScaledSize, is_within: bool) -> tuple[str, ...]:
-    split = one.split
-    slides = [one.within[name] for name in WITHIN] if is_within else [split.slides]
-    parts = (split.command, split.around, *slides, split.waiting)
-    return str(one.size), *(f"{part / sum(parts) * 100:.0f} %" for part in parts)
+def _split_row(size: int, parts: Mapping[str, float]) -> tuple[str, ...]:
+    whole = sum(parts.values())
+    return str(size), *(f"{part / whole * 100:.0f} %" for part in parts.values())
