@@ -54,8 +54,9 @@ def scaling(folder: Path | None, history: Path | None, **options: Any) -> int:
     turns in every round.
 
     One worker is the base case. Efficiency is the work a second and core, over that of the base case in the same round:
-    100 % is ideal. The command is timed from its start to its end, and the time of the cores is split into what its
-    records tell. Figures are appended to the history file; bench report draws them.
+    100 % is ideal. The command is timed from its start to its end, and the time of the cores is split: start and end,
+    reading, decoding, the kernel, encoding, writing, waiting. Figures are appended to the history file; bench report
+    draws them.
 
     With --tasks each size is a job array that submit sends, with its own sizes, shares and script: an element has the
     cores, ranks and nodes of [site.slurm] (without RUN: of the site file), and one element is the base case. A size

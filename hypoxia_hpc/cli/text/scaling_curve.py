@@ -43,7 +43,7 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
         )
     yield from start_text(found)
     yield from queue_text(found)
-    if found.busy is not None and found.busy < CALM:
+    if found.busy is not None and found.busy < 1 - CALM:
         yield (
             f"the base case had {found.busy * 100:.0f} % of its core's time: it waited for the disk, or other programs "
             "used the processor"
