@@ -154,6 +154,7 @@ def image(kind: str, folder: Path, base: str | None) -> int:
       MIRROR       mirror of Debian's packages; default: the one that apt uses here
       WEIGHTS      folder with weight files that are to lie in the image
       PIP_...      settings of pip: PIP_INDEX_URL, PIP_CERT and so on
+      COMPRESSION  of the image; default: gzip, which every kernel mounts; lz4: larger, and jobs start sooner
       BUILD_FLAGS  more flags of apptainer build
       TMPDIR       where Apptainer works: some 10 GB (for GPUs: 30 GB), no network disk
     """
