@@ -54,7 +54,8 @@ def figures_text(measured: Sequence[Measurement], where: Environment, history: P
 
 def machine_text(where: Environment) -> str:
     """The machine in a line."""
-    gpus = f"{', '.join(where.gpus)} (driver {where.driver})" if where.gpus else "no GPU"
+    driver = f" (driver {where.driver})" if where.driver else ""
+    gpus = ", ".join(where.gpus) + driver if where.gpus else "no GPU"
     disk = f", {where.file_system}" if where.file_system else ""
     return f"{where.processor}: {some(where.cores, 'core')}, {where.memory_gb:g} GB, {gpus}{disk}"
 
