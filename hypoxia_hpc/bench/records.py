@@ -21,7 +21,7 @@ from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.reading import read_plain
-from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.stores.commit import machine_errors, make_folder, making
 
 # Some 1.5 KB a line: the figures of ten thousand runs.
 MOST_BYTES = 2**28
@@ -102,8 +102,8 @@ def append_records(path: Path, records: Iterable[Record | ScalingRecord]) -> Non
     """Append a line for each, all of them in one write. Raises MachineError."""
     lines = "".join(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n" for record in records)
     with machine_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
+        make_folder(path.parent)
+        with making(path), path.open("ab", buffering=0) as file:
             file.write(lines.encode())
             os.fsync(file.fileno())
 

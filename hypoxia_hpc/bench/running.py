@@ -14,7 +14,7 @@ from hypoxia_hpc.bench.measuring import CASE_SECONDS, Measurement, measure
 from hypoxia_hpc.bench.rounds import Work
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.progress import Progress
-from hypoxia_hpc.stores.commit import machine_errors
+from hypoxia_hpc.stores.commit import machine_errors, make_folder
 
 SLIDES = "slides"
 
@@ -40,7 +40,7 @@ def measure_all(
     progress.begin("bench", len(cases), len(cases), "case")
     try:
         with machine_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             for case in cases:
                 _go_on(stop, "")
                 progress.note(f"{case.name}: {case.summary}")

@@ -34,7 +34,7 @@ from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.stages.init import init
 from hypoxia_hpc.stages.tile import STAGE
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.stores.commit import committed_file, machine_errors, make_folder
 from hypoxia_hpc.workers.heartbeat import read_heartbeats
 
 # Of a generated cohort: enough that start and end of the command (1.2 s) are less than a tenth of its time with one
@@ -64,7 +64,7 @@ def measure_scaling(asked: Asked, folder: Path, *, progress: Progress, stop: thr
     sizes = sizes_up_to(len(usable_cores()))
     launcher = mpiexec() if asked.by == "ranks" else None
     with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".tmp-bench-") as scratch:
             run = workload(asked, Path(scratch), folder / SLIDES, max(sizes))
             return measured(asked, sizes, Tiling(run, launcher, stop), progress, folder)

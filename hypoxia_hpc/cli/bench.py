@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hypoxia_hpc.cli.options import STOP, progress, say_blocks
+from hypoxia_hpc.cli.options import STOP, OutputFile, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.errors import InputError, some
 
@@ -36,7 +36,7 @@ HISTORY = click.option(
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     metavar="FILE",
     help="Also write the figures of this time there.",
 )
@@ -62,8 +62,21 @@ def bench(context: click.Context, /, **options: Any) -> int:
     of hosts, users or files.
     """
     if context.invoked_subcommand:
+        _refuse_before(context)
         return 0
     return _list() if options["is_list"] else _measure(**options)
+
+
+def _refuse_before(context: click.Context) -> None:
+    """Options before the name of a subcommand would not reach it. Raises InputError."""
+    sources = {param: context.get_parameter_source(str(param.name)) for param in context.command.params}
+    given = [param.opts[0] for param, source in sources.items() if source == click.core.ParameterSource.COMMANDLINE]
+    if given:
+        name = context.invoked_subcommand
+        raise InputError(
+            f"{', '.join(given)} before {name}: {name} takes options behind its name alone",
+            remedy=f"write it behind {name}; hypoxia-hpc bench {name} --help shows which there are",
+        )
 
 
 def _list() -> int:
@@ -104,7 +117,7 @@ def _write_json(path: Path, records: list[Record]) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     default=Path("bench.html"),
     metavar="FILE",
     help="Where the page is written.  [bench.html]",

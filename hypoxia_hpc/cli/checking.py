@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from hypoxia_hpc.cli.exits import EXIT_NOT_READY
-from hypoxia_hpc.cli.options import JSON, RUN, STOP, existing_run, progress, say_blocks, say_json
+from hypoxia_hpc.cli.options import JSON, RUN, STOP, OutputFile, existing_run, progress, say_blocks, say_json
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.words import table
 from hypoxia_hpc.errors import NotReadyError
@@ -152,7 +152,7 @@ def _weights_lines(path: Path, sha256: str) -> str:
 
 @weights.command(name="convert")
 @click.argument("source", type=click.Path(path_type=Path), metavar="FILE")
-@click.argument("target", type=click.Path(path_type=Path), metavar="OUT.safetensors")
+@click.argument("target", type=OutputFile(), metavar="OUT.safetensors")
 def convert_weights(source: Path, target: Path) -> int:
     """Tensors of a file of PyTorch's (.bin, .pt, .pth) as safetensors; a process of its own reads them, and nothing in
     FILE is executed.

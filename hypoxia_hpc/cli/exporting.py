@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hypoxia_hpc.cli.exits import EXIT_NOT_READY, EXIT_QUARANTINED
-from hypoxia_hpc.cli.options import RUN, STOP, existing_run, progress, say_blocks
+from hypoxia_hpc.cli.options import RUN, STOP, OutputFile, existing_run, progress, say_blocks
 from hypoxia_hpc.errors import InputError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def maps(run: Path, of: Drawn, model: str) -> int:
 @click.option("--slide", "wanted", multiple=True, metavar="ID", help="This slide by itself; up to 8.  [the cohort]")
 @click.option("--model", default="", metavar="HEAD", help="By whose predictions.  [the leading one]")
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The page.  [RUN/gallery.html]"
+    "--out", type=OutputFile(), metavar="FILE", help="The page.  [RUN/gallery.html]"
 )
 def gallery(run: Path, wanted: tuple[str, ...], model: str, out: Path | None) -> int:
     """The tiles with the highest and the lowest predictions, of false positives and false negatives, and with the most
@@ -116,7 +116,7 @@ def gallery(run: Path, wanted: tuple[str, ...], model: str, out: Path | None) ->
 @click.option("--slide", "wanted", multiple=True, metavar="ID", help="Of RUN: this slide; up to 6.  [6, evenly chosen]")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     metavar="FILE",
     help="The page.  [RUN/preview.html, or SLIDE.preview.html here]",
 )

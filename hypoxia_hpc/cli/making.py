@@ -9,7 +9,7 @@ import click
 
 from hypoxia_hpc.cli.asked import asked_outcome
 from hypoxia_hpc.cli.asked_source import asked_source
-from hypoxia_hpc.cli.options import RUN, STOP, Whole, progress, say_blocks
+from hypoxia_hpc.cli.options import RUN, STOP, OutputFile, Whole, progress, say_blocks
 from hypoxia_hpc.cli.terminal import say, tell
 from hypoxia_hpc.cli.text.making import labels_text, made_text
 from hypoxia_hpc.errors import InputError
@@ -143,7 +143,7 @@ def init(
 @click.option(
     "-o",
     "output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputFile(),
     metavar="CSV",
     help="Write here, not to the terminal.",
 )
@@ -158,8 +158,6 @@ def labels(scores: Path, rule: str, score_column: str | None, output: Path | Non
 
     if output is not None and output.exists() and output.samefile(scores):
         raise InputError(f"-o {output} is the score table itself", remedy="write the labels to another file")
-    if output is not None and output.exists() and not output.is_file():
-        raise InputError(f"-o {output} is no plain file, and a file would take its place", remedy="use > in its stead")
     made = hypoxia_labels(read_scores(scores, _rule(rule), score_column), _rule(rule), score_column)
     text = patients_csv(made.table)
     if output is None:
@@ -181,7 +179,7 @@ METHODS_HELP = (
 
 @click.command(short_help="One image or slide in the stain of another one.")
 @click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE|SLIDE")
-@click.argument("output", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
+@click.argument("output", type=OutputFile(), metavar="OUT")
 @click.option(
     "--method",
     default="macenko",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,6 +58,34 @@ class JobId(click.types.StringParamType):
         if not _JOB.fullmatch(value):
             self.fail(f"{value!r} is no job; write JOBID, or JOBID_INDEX for one element of an array", param, ctx)
         return value
+
+
+class OutputFile(click.Path):
+    """A file that is written as a whole and takes the place of an older one: a plain file, or none yet. In the place of
+    anything else (/dev/stdout, /dev/null, a pipe) it would stay for all programs of the machine. What a symbolic link
+    leads to may be such a thing, too, and may change: it is not followed."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        option = param.opts[0] if param else "the output"
+        if str(value) == "-":
+            raise InputError(f"{option} -: it is written to a file alone", remedy="name a file")
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            if what := _no_plain_file(os.lstat(value).st_mode):
+                raise InputError(
+                    f"{option} {value} is no plain file, and a file would take its place: {what}",
+                    remedy="name another file, or the one that a link leads to",
+                )
+        return super().convert(value, param, ctx)
+
+
+def _no_plain_file(mode: int) -> str:
+    """What it is; empty for a plain file, and for a folder, of which click speaks."""
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link"
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "it is a pipe or a device"
 
 
 def per_slide(command: Command) -> Command:

@@ -87,7 +87,8 @@ def committing_file(target: Path, *, durable: bool = True, entry_durable: bool =
         make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")
         try:
-            yield temporary
+            with making(temporary):
+                yield temporary
             if durable:
                 _fsync(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - the fault tests count calls of os.replace and os.rename
@@ -95,6 +96,31 @@ def committing_file(target: Path, *, durable: bool = True, entry_durable: bool =
             _discard(temporary)
         if durable and entry_durable:
             _fsync(target.parent)
+
+
+@contextmanager
+def making(path: Path) -> Iterator[None]:
+    """Around what makes ``path`` in a folder that is there: where no such file or folder is said of ``path`` itself,
+    nothing can be made there, as below /proc. Said of any other file it is no state of the machine, and passes.
+    Raises MachineError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if str(error.filename) != str(path):
+            raise
+        raise MachineError(
+            f"nothing can be made in {path.parent} ({error.strerror})", remedy="choose a folder on a disk"
+        ) from error
+
+
+def require_writable(target: Path) -> None:
+    """Try whether :func:`committed_file` can write there: the folder is made, and no file stays. Raises MachineError."""
+    with machine_errors(target):
+        make_folder(target.parent)
+        temporary = _unique_beside(target, "tmp")
+        with making(temporary):
+            temporary.touch()
+        _discard(temporary)
 
 
 def sync_folders(folders: Iterable[Path]) -> None:
@@ -234,7 +260,8 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    with making(folder):
+        folder.mkdir(exist_ok=True)
     _fsync(folder.parent)
 
 

@@ -67,6 +67,36 @@ def test_help_teaches_and_an_unwritable_folder_is_an_error_of_the_machine(hypoxi
     assert done.returncode == 4, done.stderr
 
 
+@pytest.mark.parametrize("option", ["--history", "--json", "--folder"])
+@pytest.mark.parametrize("place", ["/proc/hypoxia/below/file", "/proc/hypoxia"])
+def test_a_place_where_nothing_can_be_made_is_an_error_of_the_machine_before_measuring(
+    hypoxia: Hypoxia, tmp_path: Path, option: str, place: str
+) -> None:
+    places = {"--history": tmp_path / "h.jsonl", "--json": tmp_path / "f.json", "--folder": tmp_path, option: place}
+    done = hypoxia("bench", "--only", "background", *(word for pair in places.items() for word in pair))
+    assert done.returncode == 4, done.stderr
+    assert "nothing can be made in /proc " in done.stderr
+    assert "count pixels" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "named"),
+    [
+        (("--history", "x.jsonl"), "--history"),
+        (("--json", "x.json", "--folder", "here"), "--json, --folder"),
+        (("--only", "background", "--list"), "--list, --only"),
+    ],
+)
+@pytest.mark.parametrize("name", ["report", "scaling"])
+def test_an_option_before_a_subcommand_is_refused_and_not_dropped(
+    hypoxia: Hypoxia, before: tuple[str, ...], named: str, name: str
+) -> None:
+    done = hypoxia("bench", *before, name)
+    assert done.returncode == 2
+    assert f"{named} before {name}: {name} takes options behind its name alone" in done.stderr
+    assert f"hypoxia-hpc bench {name} --help" in done.stderr
+
+
 def nothing(_: Place) -> AbstractContextManager[Prepared]:
     raise AssertionError
 

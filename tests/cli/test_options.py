@@ -10,7 +10,7 @@ import click
 import pytest
 
 from hypoxia_hpc.cli.app import app
-from hypoxia_hpc.cli.options import JobId, Number, Whole
+from hypoxia_hpc.cli.options import JobId, Number, OutputFile, Whole
 from hypoxia_hpc.errors import InputError
 
 
@@ -55,13 +55,42 @@ def test_every_number_of_the_command_line(words: list[str]) -> None:
         app(words, standalone_mode=False)
 
 
-def test_labels_take_the_place_of_no_device_or_pipe(tmp_path: Path) -> None:
-    """As root ``-o /dev/null`` would leave a table there."""
-    scores, pipe, link = tmp_path / "scores.txt", tmp_path / "pipe", tmp_path / "null"
-    scores.write_text("patient_id\tBuffa_hypoxia_score_pan_cancer\ttumour_type\nP\t1\tA\n")
+OUTPUTS = [
+    ("labels", "SCORES", "-o"),
+    ("bench", "--json"),
+    ("bench", "report", "-o"),
+    ("gallery", "RUN", "--out"),
+    ("preview", "RUN", "--out"),
+    ("normalise", "IMAGE"),
+    ("weights", "convert", "FILE"),
+]
+
+
+@pytest.mark.parametrize("words", OUTPUTS, ids=" ".join)
+def test_what_a_user_names_takes_the_place_of_no_device_pipe_or_link(words: tuple[str, ...], tmp_path: Path) -> None:
+    """As root ``-o /dev/null`` would leave a file there, for all programs of the machine."""
+    pipe, null, link, dangling = (tmp_path / name for name in ("pipe", "null", "link", "dangling"))
     os.mkfifo(pipe)
-    link.symlink_to("/dev/null")
-    for output in (pipe, link):
+    null.symlink_to("/dev/null")
+    (tmp_path / "old").write_text("old")
+    link.symlink_to(tmp_path / "old")
+    dangling.symlink_to(tmp_path / "none")
+    for output in (pipe, null, link, dangling):
         with pytest.raises(InputError, match="is no plain file"):
-            app(["labels", str(scores), "-o", str(output)], standalone_mode=False)
-    assert stat.S_ISFIFO(pipe.stat().st_mode) and link.is_symlink()
+            app([*words, str(output)], standalone_mode=False)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert all(one.is_symlink() for one in (null, link, dangling))
+    assert (tmp_path / "old").read_text() == "old"
+
+
+def test_a_dash_is_no_file() -> None:
+    with pytest.raises(InputError, match="--json -: it is written to a file alone"):
+        app(["bench", "--json", "-"], standalone_mode=False)
+
+
+def test_an_output_may_be_new_or_a_plain_file(tmp_path: Path) -> None:
+    for name in ("new", "below/none/new", "old"):
+        (tmp_path / "old").write_text("old")
+        assert OutputFile().convert(str(tmp_path / name), None, None) == tmp_path / name
+    with pytest.raises(click.BadParameter, match="is a directory"):
+        OutputFile().convert(str(tmp_path), None, None)

@@ -15,10 +15,12 @@ from hypoxia_hpc.errors import MachineError
 from hypoxia_hpc.stores.commit import (
     committed_file,
     committing_directory,
+    committing_file,
     leftovers,
     machine_errors,
     remove_directory,
     remove_leftovers,
+    require_writable,
 )
 from hypoxia_hpc.stores.features import write_features
 from hypoxia_hpc.stores.integrity import check_store
@@ -180,6 +182,29 @@ def test_a_name_too_long_and_a_file_for_a_folder(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="a folder is where a file has to be"):
         committed_file(tmp_path / "folder", b"")
     assert names(tmp_path) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("target", ["/proc/hypoxia/below/file", "/proc/hypoxia"])
+def test_a_file_system_that_makes_no_files_is_a_state_of_the_machine(target: str) -> None:
+    for write in (lambda: committed_file(Path(target), b""), lambda: require_writable(Path(target))):
+        with pytest.raises(MachineError, match="nothing can be made in /proc "):
+            write()
+
+
+def test_whether_a_file_can_be_written_is_tried_and_leaves_what_is_there(tmp_path: Path) -> None:
+    require_writable(tmp_path / "below" / "new")
+    assert names(tmp_path / "below") == []
+    (tmp_path / "old").write_text("old")
+    require_writable(tmp_path / "old")
+    assert names(tmp_path) == ["below", "old"]
+    assert (tmp_path / "old").read_text() == "old"
+    with pytest.raises(MachineError, match="a file is where a folder has to be"):
+        require_writable(tmp_path / "old" / "new")
+
+
+def test_a_file_that_the_work_misses_is_a_bug(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), committing_file(tmp_path / "made"):
+        (tmp_path / "missing").read_bytes()
 
 
 def test_an_error_that_is_a_bug_stays_what_it_is(tmp_path: Path) -> None:
