@@ -77,9 +77,9 @@ def commit_of(record: Record | ScalingRecord) -> str:
     return record.environment.commit[:COMMIT_LETTERS] or f"version {record.environment.package}"
 
 
-def history_page(records: Sequence[Record | ScalingRecord]) -> str:
-    """The page of records, the oldest first, as HTML that needs nothing beside it and asks for nothing from elsewhere.
-    What was measured last stands first."""
+def history_page(records: Sequence[Record | ScalingRecord], left_out: Sequence[str] = ()) -> str:
+    """The page of records, the oldest first, as HTML that needs nothing beside it and asks for nothing from elsewhere;
+    ``left_out``: what of the file is not on it, in words. What was measured last stands first."""
     machines = dict.fromkeys(machine_of(record) for record in reversed(records))
     groups = [[record for record in records if machine_of(record) == one] for one in machines]
     parts = [part_of(number, group) for number, group in enumerate(groups)]
@@ -87,7 +87,13 @@ def history_page(records: Sequence[Record | ScalingRecord]) -> str:
     template = environment().get_template("bench.html")
     cost_header = (SCALE, *HEADER)
     return template.render(
-        parts=parts, n_records=len(records), cost_header=cost_header, read_as=READ_AS, css=css, css_hash=digest(css)
+        parts=parts,
+        n_records=len(records),
+        left_out=left_out,
+        cost_header=cost_header,
+        read_as=READ_AS,
+        css=css,
+        css_hash=digest(css),
     )
 
 

@@ -6,25 +6,33 @@ back is checked, and nothing of it is run.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from io import BufferedWriter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
+from hypoxia_hpc.bench.plausible import flaws
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
-from hypoxia_hpc.errors import InputError
-from hypoxia_hpc.reading import read_plain
+from hypoxia_hpc.errors import InputError, some, some_names
+from hypoxia_hpc.reading import MOST_SHOWN, open_plain, read_plain
 from hypoxia_hpc.stores.commit import machine_errors, make_folder, making
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 # Some 1.5 KB a line: the figures of ten thousand runs.
 MOST_BYTES = 2**28
+_BLANK = codecs.BOM_UTF8 + b" \t\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,13 @@ class Record:
     joules: dict[str, float] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+
+
+class History(NamedTuple):
+    """What a file holds: ``records``, the oldest first; numbers of the lines that cannot be read, and why."""
+
+    records: list[Record | ScalingRecord]
+    left_out: list[tuple[int, str]]
 
 
 def _kind(line: Any) -> str:
@@ -99,33 +114,89 @@ def default_history(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def append_records(path: Path, records: Iterable[Record | ScalingRecord]) -> None:
-    """Append a line for each, all of them in one write. Raises MachineError."""
+    """Append a line for each, all of them in one write; behind a last line that was cut off, on a line of its own.
+    Raises InputError where it is no plain file, MachineError."""
     lines = "".join(json.dumps(asdict(record), separators=(",", ":"), allow_nan=False) + "\n" for record in records)
+    with _appending(path) as file:
+        file.write(lines.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def require_history(path: Path) -> None:
+    """Try whether lines can be appended; the file is made where it is not there. Raises as :func:`append_records`."""
+    with _appending(path):
+        pass
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[BufferedWriter]:
     with machine_errors(path):
         make_folder(path.parent)
-        with making(path), path.open("ab", buffering=0) as file:
-            file.write(lines.encode())
-            os.fsync(file.fileno())
+        is_cut = path.exists() and _is_cut(path)
+        with making(path), path.open("ab") as file:
+            if is_cut:
+                file.write(b"\n")
+            yield file
 
 
-def read_records(path: Path) -> list[Record | ScalingRecord]:
-    """The lines of a history file, the oldest first. Raises InputError for lines that are no records, MachineError."""
+def _is_cut(path: Path) -> bool:
+    """Whether the last line has no end: its process was killed, or the disk was full."""
+    with open_plain(path, MOST_BYTES) as file:
+        n_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(0, n_bytes - 1))
+        return file.read(1) not in (b"", b"\n")
+
+
+def read_history(path: Path) -> History:
+    """The lines of a history file that can be read, the oldest first, and which cannot. Empty lines are none. Raises
+    InputError where there is no figure in it, MachineError."""
     if not path.exists():
         raise InputError(f"{path} does not exist", remedy="hypoxia-hpc bench makes it, or name another --history")
     with machine_errors(path):
-        lines = read_plain(path, MOST_BYTES).decode("utf-8", errors="replace").splitlines()
-    records: list[Record | ScalingRecord] = []
-    bad = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(_LINE.validate_json(line, strict=True))
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            bad.append(f"line {number}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")
-    if bad:
-        raise InputError(
-            f"{path} holds lines that are no figures of bench",
-            offending=bad,
-            remedy="delete these lines, or name another --history",
-        )
-    return records
+        lines = read_plain(path, MOST_BYTES).split(b"\n")
+    found = [(number, _record_or_why(line)) for number, line in enumerate(lines, 1) if line.strip(_BLANK)]
+    records = [one for _, one in found if not isinstance(one, str)]
+    left_out = [(number, why) for number, why in found if isinstance(why, str)]
+    if records:
+        return History(records, left_out)
+    if left_out:
+        bad = [f"line {number}: {why}" for number, why in left_out]
+        raise InputError(f"{path} has no line that can be read", offending=bad, remedy="name another --history")
+    raise InputError(f"{path} is empty", remedy="hypoxia-hpc bench appends figures to it")
+
+
+def left_out_lines(left_out: Sequence[tuple[int, str]]) -> list[str]:
+    """A sentence for each reason: ``2 lines that cannot be read (3, 7): cut off``."""
+    reasons = dict.fromkeys(why for _, why in left_out)
+    numbers = {why: [str(number) for number, other in left_out if other == why] for why in reasons}
+    return [f"{some(len(of), 'line')} that cannot be read ({some_names(of)}): {why}" for why, of in numbers.items()]
+
+
+def _record_or_why(line: bytes) -> Record | ScalingRecord | str:
+    """The record, or why the line is none."""
+    try:
+        record = _LINE.validate_json(line.removeprefix(codecs.BOM_UTF8), strict=True)
+    except ValidationError as error:
+        return _why_not(error)
+    return next(flaws(asdict(record)), record)
+
+
+def _why_not(error: ValidationError) -> str:
+    """In words: the first thing that is wrong, unless anything says that the line is of a later version."""
+    every = error.errors(include_url=False)
+    if any(map(_is_newer, every)):
+        return "written by a newer hypoxia_hpc"
+    first = every[0]
+    name = ".".join(map(str, first["loc"][1:]))[:MOST_SHOWN]
+    if first["type"] == "json_invalid":
+        return "cut off" if str(first["ctx"]["error"]).startswith("EOF") else "no JSON"
+    if first["type"] == "missing":
+        return f"it has no {name}"
+    return f"{name} is not what bench writes there" if name else "no figure of bench"
+
+
+def _is_newer(error: ErrorDetails) -> bool:
+    """Whether it is about an entry that is not known here, or about the number of the schema, which only grows."""
+    schema = error["input"] if error["loc"][1:] == ("schema",) else 0
+    return error["type"] == "extra_forbidden" or (isinstance(schema, int) and schema > 1)

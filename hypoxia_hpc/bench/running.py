@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,33 +27,36 @@ def default_folder() -> Path:
 def measure_all(
     cases: Sequence[Case],
     folder: Path,
+    keep: Callable[[Measurement], object],
     *,
     progress: Progress,
     stop: threading.Event,
     seconds: float = CASE_SECONDS,
-) -> list[Measurement]:
-    """Measure each case. Slides are made once and stay below ``folder``, all else that is written there is deleted.
+) -> None:
+    """Measure each case, and ``keep`` it before the next one, which may fail. Slides are made once and stay below
+    ``folder``, all else that is written there is deleted.
 
-    Raises WrongAnswerError, MachineError; Stopped on request.
+    Raises WrongAnswerError, MachineError, what ``keep`` raises; Stopped on request.
     """
-    measured = []
     progress.begin("bench", len(cases), len(cases), "case")
     try:
         with machine_errors(folder):
             make_folder(folder)
             for case in cases:
-                _go_on(stop, "")
+                _go_on(stop, f" before {case.name}")
                 progress.note(f"{case.name}: {case.summary}")
-                measured.append(_measure_apart(case, folder, seconds, partial(_go_on, stop, f" in {case.name}")))
+                keep(_measure_apart(case, folder, seconds, partial(_go_on, stop, f" in {case.name}")))
                 progress.item(1)
     finally:
         progress.end()
-    return measured
 
 
 def _go_on(stop: threading.Event, where: str) -> None:
     if stop.is_set():
-        raise Stopped(f"stopped on request{where}; no figure was kept", remedy="give the command again: it begins anew")
+        raise Stopped(
+            f"stopped on request{where}; figures of the cases before it are kept",
+            remedy="give the command again: it begins anew (--only CASE measures one alone)",
+        )
 
 
 def _measure_apart(case: Case, folder: Path, seconds: float, go_on: Work) -> Measurement:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.errors import InputError, some
 
 if TYPE_CHECKING:
-    from hypoxia_hpc.bench.records import Record
+    from hypoxia_hpc.bench.measuring import Measurement
 
 FOLDER = click.option(
     "--folder",
@@ -92,25 +90,25 @@ def _measure(
 ) -> int:
     from hypoxia_hpc.bench.cases.registry import chosen
     from hypoxia_hpc.bench.environment import environment
-    from hypoxia_hpc.bench.records import append_records, default_history, record_of
+    from hypoxia_hpc.bench.keeping import Kept
+    from hypoxia_hpc.bench.records import default_history, record_of
     from hypoxia_hpc.bench.running import default_folder, measure_all
     from hypoxia_hpc.cli.text.bench import figures_text
 
     cases, there = chosen(only), folder or default_folder()
-    measured = measure_all(cases, there, progress=progress(), stop=STOP)
-    where, kept_in = environment(there), history or default_history()
-    records = [record for one in measured if (record := record_of(one, where)) is not None]
-    append_records(kept_in, records)
-    if json_file is not None:
-        _write_json(json_file, records)
-    say_blocks(figures_text(measured, where, kept_in))
+    where, kept = environment(there), Kept(history or default_history(), json_file)
+    kept.require_places()
+    measured: list[Measurement] = []
+
+    def keep(one: Measurement) -> None:
+        measured.append(one)
+        kept.add(record_of(one, where))
+
+    try:
+        measure_all(cases, there, keep, progress=progress(), stop=STOP)
+    finally:  # whatever ends it, what was measured before is shown
+        say_blocks(figures_text(measured, where, kept.history, len(kept.records)))
     return 0
-
-
-def _write_json(path: Path, records: list[Record]) -> None:
-    from hypoxia_hpc.stores.commit import committed_file
-
-    committed_file(path, (json.dumps([asdict(one) for one in records], indent=1) + "\n").encode())
 
 
 @bench.command(short_help="All figures of the history file as one HTML page.")
@@ -133,12 +131,12 @@ def report(output: Path, history: Path | None) -> int:
                                    hypoxia-hpc bench report --history all.jsonl
     """
     from hypoxia_hpc.bench.page import history_page
-    from hypoxia_hpc.bench.records import default_history, read_records
+    from hypoxia_hpc.bench.records import default_history, left_out_lines, read_history
     from hypoxia_hpc.stores.commit import committed_file
 
-    records = read_records(history or default_history())
-    if not records:
-        raise InputError("the history file is empty", remedy="hypoxia-hpc bench appends figures to it")
-    committed_file(output, history_page(records).encode())
-    say(f"wrote {output}: {some(len(records), 'figure')}")
+    found = read_history(history or default_history())
+    left_out = left_out_lines(found.left_out)
+    committed_file(output, history_page(found.records, left_out).encode())
+    say(f"wrote {output}: {some(len(found.records), 'figure')}")
+    say_blocks(f"left out: {line}" for line in left_out)
     return 0

@@ -90,9 +90,7 @@ def maps(run: Path, of: Drawn, model: str) -> int:
 @RUN
 @click.option("--slide", "wanted", multiple=True, metavar="ID", help="This slide by itself; up to 8.  [the cohort]")
 @click.option("--model", default="", metavar="HEAD", help="By whose predictions.  [the leading one]")
-@click.option(
-    "--out", type=OutputFile(), metavar="FILE", help="The page.  [RUN/gallery.html]"
-)
+@click.option("--out", type=OutputFile(), metavar="FILE", help="The page.  [RUN/gallery.html]")
 def gallery(run: Path, wanted: tuple[str, ...], model: str, out: Path | None) -> int:
     """The tiles with the highest and the lowest predictions, of false positives and false negatives, and with the most
     attention: one page, for any browser, with their pixels and their places on the slides.

@@ -9,6 +9,7 @@ import click
 
 from hypoxia_hpc.cli.bench import FOLDER, HISTORY
 from hypoxia_hpc.cli.options import STOP, Whole, progress, say_blocks
+from hypoxia_hpc.cli.terminal import say
 from hypoxia_hpc.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,13 +64,16 @@ def scaling(folder: Path | None, history: Path | None, **options: Any) -> int:
     takes as long as its longest element, by sacct; the wait in the queue stands apart. All nodes have to see --folder.
     When it is stopped, its jobs leave the queue.
     """
-    from hypoxia_hpc.bench.records import append_records, default_history
+    from hypoxia_hpc.bench.records import append_records, default_history, require_history
     from hypoxia_hpc.bench.running import default_folder
     from hypoxia_hpc.cli.text.scaling_curve import curve_text
 
-    found, kept_in = _measured(folder=folder or default_folder(), **options), history or default_history()
+    kept_in = history or default_history()
+    require_history(kept_in)
+    found = _measured(folder=folder or default_folder(), **options)
+    say_blocks(curve_text(found))  # before it is kept, which a full disk may prevent
     append_records(kept_in, [found])
-    say_blocks(curve_text(found, kept_in))
+    say(f"\nkept in {kept_in}; hypoxia-hpc bench report draws the curve against the ideal")
     return 0
 
 

@@ -114,7 +114,8 @@ def making(path: Path) -> Iterator[None]:
 
 
 def require_writable(target: Path) -> None:
-    """Try whether :func:`committed_file` can write there: the folder is made, and no file stays. Raises MachineError."""
+    """Try whether :func:`committed_file` can write there; the folder is made, and no file stays. Raises
+    MachineError."""
     with machine_errors(target):
         make_folder(target.parent)
         temporary = _unique_beside(target, "tmp")

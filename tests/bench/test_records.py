@@ -16,7 +16,7 @@ from hypoxia_hpc.bench.case import Case, Place, Prepared
 from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.environment import container_digest, environment, graphics, machine
 from hypoxia_hpc.bench.measuring import Measurement, Spread
-from hypoxia_hpc.bench.records import Record, append_records, default_history, read_records, record_of
+from hypoxia_hpc.bench.records import Record, append_records, default_history, read_history, record_of
 from hypoxia_hpc.errors import InputError, MachineError
 
 PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peers", "rounds", "caches", "busy")
@@ -40,7 +40,7 @@ def test_records_are_appended_and_read_back_the_oldest_first(tmp_path: Path) -> 
     records = [a_record(tmp_path), a_record(tmp_path, case="other"), a_record(tmp_path, rounds=9)]
     append_records(path, records[:1])
     append_records(path, records[1:])
-    assert read_records(path) == records
+    assert read_history(path).records == records
     assert len(path.read_text().splitlines()) == 3
 
 
@@ -67,7 +67,7 @@ def test_a_line_says_how_peers_compare_and_why_others_were_not_timed_without_the
     assert found.answers == {"x": "identical"}
     assert found.left_out == {"cuCIM": "failed with OSError", "hs2p": "not installed"}
     append_records(tmp_path / "bench.jsonl", [found])
-    assert read_records(tmp_path / "bench.jsonl") == [found]
+    assert read_history(tmp_path / "bench.jsonl").records == [found]
 
 
 def test_lines_of_before_energy_was_measured_are_read(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_lines_of_before_energy_was_measured_are_read(tmp_path: Path) -> None:
     before = {name: value for name, value in asdict(now).items() if name not in LATER}
     path.write_text(json.dumps(before) + "\n")
     append_records(path, [now])
-    assert read_records(path) == [replace(now, core_seconds=None, gpu_seconds=None, joules={}), now]
+    assert read_history(path).records == [replace(now, core_seconds=None, gpu_seconds=None, joules={}), now]
 
 
 def test_what_was_not_measured_has_no_line(tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_lines_that_are_no_records_are_all_named(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("".join(json.dumps(line) + "\n" for line in bad) + "{\n")
     with pytest.raises(InputError, match="no figures of bench") as caught:
-        read_records(path)
+        read_history(path)
     assert [one.partition(":")[0] for one in caught.value.offending] == ["line 2", "line 3", "line 4", "line 5"]
 
 
 def test_a_history_that_is_not_there_or_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        read_records(tmp_path / "none.jsonl")
+        read_history(tmp_path / "none.jsonl")
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError):
         append_records(tmp_path / "file" / "bench.jsonl", [a_record(tmp_path)])

@@ -10,7 +10,7 @@ import pytest
 
 from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.page import history_page, part_of, percentages
-from hypoxia_hpc.bench.records import append_records, read_records
+from hypoxia_hpc.bench.records import append_records, read_history
 from hypoxia_hpc.bench.scaling import (
     Load,
     Plan,
@@ -110,19 +110,19 @@ def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_refused(
     assert found.sizes[1].efficiency.value == pytest.approx(0.8)
     assert found.busy == pytest.approx(0.95)
     append_records(path, [found])
-    assert read_records(path) == [found]
+    assert read_history(path).records == [found]
     whole = json.loads(path.read_text())
     assert "path" not in str(whole.keys())
     bad = [{**whole, "more": 1}, {**whole, "mode": "other"}, {**whole, "busy": "1"}, {**whole, "kind": "unknown"}]
     with path.open("a") as file:
         file.write("".join(json.dumps(line) + "\n" for line in bad))
     with pytest.raises(InputError, match="no figures of bench") as caught:
-        read_records(path)
+        read_history(path)
     assert [one.partition(":")[0] for one in caught.value.offending] == ["line 2", "line 3", "line 4", "line 5"]
 
 
 def test_a_curve_is_printed_with_its_base_case_and_with_what_is_not_measured(tmp_path: Path) -> None:
-    text = "\n".join(curve_text(a_curve(tmp_path), tmp_path / "h.jsonl"))
+    text = "\n".join(curve_text(a_curve(tmp_path)))
     assert "base case: 1 worker\n" in text
     assert " 80 % (80 - 80)" in text
     assert "95 % confidence" in text
@@ -130,8 +130,8 @@ def test_a_curve_is_printed_with_its_base_case_and_with_what_is_not_measured(tmp
     assert " ".join(shares.split()) == "1 10 % 10 % 7 % 35 % 14 % 7 % 4 % 3 % 10 %"
     found = a_curve(tmp_path)
     before = replace(found, sizes=[replace(one, within=None) for one in found.sizes])
-    assert "1        10 %        10 %           70 %    10 %" in "\n".join(curve_text(before, tmp_path / "h.jsonl"))
-    few = "\n".join(curve_text(replace(a_curve(tmp_path, rounds=3), busy=0.5), tmp_path / "h.jsonl"))
+    assert "1        10 %        10 %           70 %    10 %" in "\n".join(curve_text(before))
+    few = "\n".join(curve_text(replace(a_curve(tmp_path, rounds=3), busy=0.5)))
     assert "an interval of 95 % needs 6 rounds" in few
     assert "had 50 % of its core's time" in few
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from mpi_ranks import NEEDS_MPIEXEC
 
-from hypoxia_hpc.bench.records import read_records
+from hypoxia_hpc.bench.records import read_history
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.bench.scaling_runs import Tiling, copied_run, mpiexec
 from hypoxia_hpc.errors import MachineError, NotReadyError, Stopped
@@ -40,7 +40,7 @@ def test_two_slides_of_a_run_by_one_and_two(
     )
     assert done.returncode == 0, done.stderr
     assert "base case: 1 " in done.stdout
-    [found] = read_records(history)
+    [found] = read_history(history).records
     assert isinstance(found, ScalingRecord)
     assert (found.mode, found.by) == (("weak", "ranks") if how else ("strong", "workers"))
     assert found.workload == "run"

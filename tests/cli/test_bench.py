@@ -19,7 +19,7 @@ from hypoxia_hpc.bench.cases.registry import CASES
 from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.measuring import Measurement, Spread
-from hypoxia_hpc.bench.records import read_records
+from hypoxia_hpc.bench.records import read_history
 from hypoxia_hpc.bench.running import measure_all
 from hypoxia_hpc.cli.text.bench import BAR, bar, figures_text, percent, rate_text
 from hypoxia_hpc.errors import Stopped
@@ -34,7 +34,7 @@ def test_a_case_is_measured_printed_kept_and_written(hypoxia: Hypoxia, tmp_path:
     for times in (1, 2):
         done = hypoxia(*asked)
         assert done.returncode == 0, done.stderr
-        assert len(read_records(history)) == times
+        assert len(read_history(history).records) == times
     assert "background" in done.stdout
     assert "reading the memory" in done.stdout
     assert f"kept in {history}" in done.stdout
@@ -115,7 +115,7 @@ def test_what_is_fast_and_slow_is_said_with_its_bound(tmp_path: Path) -> None:
         measured("held-up", 0.6, others=0.5),
     ]
     missing = Measurement(measured("vgg16", 1, topic="networks").case, "pip install it")
-    text = "\n".join(figures_text([*found, missing], environment(tmp_path), tmp_path / "h.jsonl"))
+    text = "\n".join(figures_text([*found, missing], environment(tmp_path), tmp_path / "h.jsonl", 4))
     assert "fast (surely 85 % of the bound or more): quick\n" in text
     assert text.index("slow: worse: 10 % of decoding") < text.index("slow: lame: 40 % of decoding")
     assert "these rates are too low: held-up (50 %)" in text
@@ -144,7 +144,7 @@ def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:
     with_peers = Measurement(one.case, "", 7, one.rate, one.share, 1.0, peers, {"OpenSlide": "identical"}, busy=1.0)
     left_out = {"cuCIM": LeftOut("not installed: pip install it"), "x": LeftOut("failed with OSError", "no such file")}
     with_peers = replace(with_peers, left_out=left_out)
-    text = "\n".join(figures_text([with_peers], environment(tmp_path), tmp_path / "h.jsonl"))
+    text = "\n".join(figures_text([with_peers], environment(tmp_path), tmp_path / "h.jsonl", 1))
     assert "3.1 x (3.0 - 3.3)" in text
     assert "identical" in text
     rows = [" ".join(line.split()) for line in text[text.index("not timed") :].splitlines()]
@@ -161,7 +161,8 @@ def test_what_a_run_takes_is_shown_with_its_sources_and_why_one_is_missing(tmp_p
         joules={"NVML": 0.36, "RAPL": 0.18},
         no_energy=("RAPL: not here",),
     )
-    text = "\n".join(figures_text([tile, vit, measured("kernel", 0.9)], environment(tmp_path), tmp_path / "h.jsonl"))
+    found = [tile, vit, measured("kernel", 0.9)]
+    text = "\n".join(figures_text(found, environment(tmp_path), tmp_path / "h.jsonl", 3))
     costs = text[text.index("1,000 slides of 10,000 tiles") :]
     rows = {line.split()[0]: line.split() for line in costs.splitlines() if line}
     assert rows["tile"] == ["tile", "100"]
@@ -185,7 +186,7 @@ def test_it_stops_between_two_cases(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        measure_all(CASES[:1], tmp_path, progress=NoProgress(), stop=stop)
+        measure_all(CASES[:1], tmp_path, list[Measurement]().append, progress=NoProgress(), stop=stop)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

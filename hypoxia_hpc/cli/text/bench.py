@@ -31,9 +31,9 @@ def cases_text(cases: Sequence[Case]) -> str:
     return table(("case", "topic", "quick", "unit", "held against", "what is done"), rows)
 
 
-def figures_text(measured: Sequence[Measurement], where: Environment, history: Path) -> Iterator[str]:
+def figures_text(measured: Sequence[Measurement], where: Environment, history: Path, n_kept: int) -> Iterator[str]:
     """The table of figures, what is fast and slow, peers, what a run costs, what could not be measured, and where
-    figures are kept."""
+    figures are kept: the first ``n_kept`` of them, all unless a file failed."""
     done = [one for one in measured if one.rate and one.share]
     if done:
         yield f"\n{machine_text(where)}\n"
@@ -48,7 +48,9 @@ def figures_text(measured: Sequence[Measurement], where: Environment, history: P
             yield f"\nmissing: {one.case.name}: {one.missing}"
     if any(one.case.topic == "networks" for one in measured) and not where.gpus:
         yield "\nmissing: figures of a GPU: none is seen here; the networks ran on the cores"
-    if done:
+    if n_kept < len(done):
+        yield f"\nnot kept: {', '.join(one.case.name for one in done[n_kept:])}"
+    if n_kept:
         yield f"\nkept in {history}; hypoxia-hpc bench report makes a page of it"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from hypoxia_hpc.bench.measuring import LEAST_ROUNDS
 from hypoxia_hpc.bench.scaling_records import ScaledSize, ScalingRecord, parts_of
@@ -17,8 +16,8 @@ WAYS = {"workers": "workers", "ranks": "MPI ranks", "tasks": "elements of a SLUR
 MODES = {"strong": "the same slides for every size", "weak": "as many slides for each core"}
 
 
-def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
-    """The table of sizes, where the cores' time went, what is not measured, and where it is kept."""
+def curve_text(found: ScalingRecord) -> Iterator[str]:
+    """The table of sizes, where the cores' time went, and what is not measured."""
     yield f"\n{machine_text(found.environment)}\n"
     yield (
         f"{found.mode} scaling of tile over {WAYS[found.by]}: {MODES[found.mode]}; {WORKLOADS[found.workload]}; base "
@@ -48,7 +47,6 @@ def curve_text(found: ScalingRecord, history: Path) -> Iterator[str]:
             f"the base case had {found.busy * 100:.0f} % of its core's time: it waited for the disk, or other programs "
             "used the processor"
         )
-    yield f"\nkept in {history}; hypoxia-hpc bench report draws the curve against the ideal"
 
 
 def _interval(rounds: int) -> str:
