@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BufferedWriter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
@@ -26,9 +26,6 @@ from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.errors import InputError, some, some_names
 from hypoxia_hpc.reading import MOST_SHOWN, open_plain, read_plain
 from hypoxia_hpc.stores.commit import machine_errors, make_folder, making
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 # Some 1.5 KB a line: the figures of ten thousand runs.
 MOST_BYTES = 2**28
@@ -185,7 +182,7 @@ def _record_or_why(line: bytes) -> Record | ScalingRecord | str:
 def _why_not(error: ValidationError) -> str:
     """In words: the first thing that is wrong, unless anything says that the line is of a later version."""
     every = error.errors(include_url=False)
-    if any(map(_is_newer, every)):
+    if any(_is_newer(one["type"], one["loc"], one["input"]) for one in every):
         return "written by a newer hypoxia_hpc"
     first = every[0]
     name = ".".join(map(str, first["loc"][1:]))[:MOST_SHOWN]
@@ -196,7 +193,7 @@ def _why_not(error: ValidationError) -> str:
     return f"{name} is not what bench writes there" if name else "no figure of bench"
 
 
-def _is_newer(error: ErrorDetails) -> bool:
+def _is_newer(kind: str, place: tuple[int | str, ...], given: object) -> bool:
     """Whether it is about an entry that is not known here, or about the number of the schema, which only grows."""
-    schema = error["input"] if error["loc"][1:] == ("schema",) else 0
-    return error["type"] == "extra_forbidden" or (isinstance(schema, int) and schema > 1)
+    is_later = place[1:] == ("schema",) and isinstance(given, int) and given > 1
+    return is_later or kind in ("extra_forbidden", "unexpected_keyword_argument")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import json
+import os
 import platform
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,15 @@ from hypoxia_hpc.bench.case import Case, Place, Prepared
 from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.environment import container_digest, environment, graphics, machine
 from hypoxia_hpc.bench.measuring import Measurement, Spread
-from hypoxia_hpc.bench.records import Record, append_records, default_history, read_history, record_of
+from hypoxia_hpc.bench.records import (
+    Record,
+    append_records,
+    default_history,
+    left_out_lines,
+    read_history,
+    record_of,
+    require_history,
+)
 from hypoxia_hpc.errors import InputError, MachineError
 
 PLACES = ("case", "topic", "unit", "rate", "share", "bound", "bound_rate", "peers", "rounds", "caches", "busy")
@@ -83,16 +93,86 @@ def test_what_was_not_measured_has_no_line(tmp_path: Path) -> None:
     assert record_of(Measurement(case, "pip install it"), environment(tmp_path)) is None
 
 
-def test_lines_that_are_no_records_are_all_named(tmp_path: Path) -> None:
+def test_lines_that_cannot_be_read_are_left_out_with_their_numbers_and_reasons(tmp_path: Path) -> None:
+    path, record = tmp_path / "bench.jsonl", a_record(tmp_path)
+    append_records(path, [record])
+    line = path.read_bytes().rstrip()
+    whole = json.loads(line)
+    newer = [json.dumps({**whole, **more}).encode() for more in ({"more": 1}, {"schema": 2}, {"kind": "new"})]
+    without = json.dumps({name: value for name, value in whole.items() if name != "unit"}).encode()
+    strange = json.dumps({**whole, "rounds": "7"}).encode()
+    lines = [codecs.BOM_UTF8 + line, b"", *newer, strange, without, b"\xff", b"7", line + b"\r", line[:-9]]
+    path.write_bytes(b"\n".join(lines))
+    found = read_history(path)
+    assert found.records == [record, record]
+    assert found.left_out == [
+        *((number, "written by a newer hypoxia_hpc") for number in (3, 4, 5)),
+        (6, "rounds is not what bench writes there"),
+        (7, "it has no unit"),
+        (8, "no JSON"),
+        (9, "no figure of bench"),
+        (11, "cut off"),
+    ]
+    assert left_out_lines(found.left_out)[0] == (
+        "3 lines that cannot be read (3, 4, 5): written by a newer hypoxia_hpc"
+    )
+
+
+def test_only_a_file_without_any_figure_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "bench.jsonl"
-    append_records(path, [a_record(tmp_path)])
-    whole = json.loads(path.read_text())
-    bad = [{**whole, "rounds": "7"}, {**whole, "more": 1}, {**whole, "schema": 2}]
-    with path.open("a") as file:
-        file.write("".join(json.dumps(line) + "\n" for line in bad) + "{\n")
-    with pytest.raises(InputError, match="no figures of bench") as caught:
+    path.write_text("\n{\n")
+    with pytest.raises(InputError, match="no line that can be read") as caught:
         read_history(path)
-    assert [one.partition(":")[0] for one in caught.value.offending] == ["line 2", "line 3", "line 4", "line 5"]
+    assert caught.value.offending == ("line 2: cut off",)
+    path.write_text("\n")
+    with pytest.raises(InputError, match="is empty"):
+        read_history(path)
+
+
+def test_a_figure_behind_a_cut_line_has_a_line_of_its_own(tmp_path: Path) -> None:
+    path, record = tmp_path / "bench.jsonl", a_record(tmp_path)
+    append_records(path, [record])
+    path.write_bytes(path.read_bytes()[:-40])
+    append_records(path, [record])
+    append_records(path, [record])
+    assert read_history(path) == ([record, record], [(1, "cut off")])
+
+
+def test_only_a_new_line_ends_a_line(tmp_path: Path) -> None:
+    path, record = tmp_path / "bench.jsonl", a_record(tmp_path, bound="a\u2028b\x85c")
+    path.write_text(json.dumps(asdict(record), ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_history(path).records == [record]
+
+
+def test_a_history_is_a_plain_file_and_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InputError, match="no plain file"):
+            require_history(path)
+    link.unlink()
+    link.symlink_to(tmp_path / "elsewhere.jsonl")
+    append_records(link, [a_record(tmp_path)])  # on another disk, say
+    assert link.is_symlink()
+    assert len(read_history(tmp_path / "elsewhere.jsonl").records) == 1
+
+
+def test_a_full_disk_is_an_error_and_what_was_kept_before_is_read(small_disk: Path) -> None:
+    path, record = small_disk / "bench.jsonl", a_record(small_disk)
+    append_records(path, [record])
+    (small_disk / "others").write_bytes(bytes(4000))
+    with suppress(OSError), (small_disk / "full").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    (small_disk / "others").unlink()
+    with pytest.raises(MachineError, match="the disk is full"):
+        append_records(path, [record] * 50)
+    (small_disk / "full").unlink()
+    append_records(path, [record])
+    found = read_history(path)
+    assert found.records[0] == found.records[-1] == record
+    assert {why for _, why in found.left_out} == {"cut off"}
 
 
 def test_a_history_that_is_not_there_or_cannot_be_written_is_an_error(tmp_path: Path) -> None:

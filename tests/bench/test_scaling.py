@@ -105,7 +105,7 @@ def test_the_seconds_of_slides_are_dealt_by_what_their_threads_did_without_waits
     assert within_slides([SizeLap(10, 0, 8, 1, 4)], 4.0) is None
 
 
-def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_refused(tmp_path: Path) -> None:
+def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_left_out(tmp_path: Path) -> None:
     path, found = tmp_path / "h.jsonl", a_curve(tmp_path)
     assert found.sizes[1].efficiency.value == pytest.approx(0.8)
     assert found.busy == pytest.approx(0.95)
@@ -116,9 +116,14 @@ def test_a_curve_is_kept_as_a_line_beside_figures_and_strange_lines_are_refused(
     bad = [{**whole, "more": 1}, {**whole, "mode": "other"}, {**whole, "busy": "1"}, {**whole, "kind": "unknown"}]
     with path.open("a") as file:
         file.write("".join(json.dumps(line) + "\n" for line in bad))
-    with pytest.raises(InputError, match="no figures of bench") as caught:
-        read_history(path)
-    assert [one.partition(":")[0] for one in caught.value.offending] == ["line 2", "line 3", "line 4", "line 5"]
+    kept = read_history(path)
+    assert kept.records == [found]
+    assert kept.left_out == [
+        (2, "written by a newer hypoxia_hpc"),
+        (3, "mode is not what bench writes there"),
+        (4, "busy is not what bench writes there"),
+        (5, "written by a newer hypoxia_hpc"),
+    ]
 
 
 def test_a_curve_is_printed_with_its_base_case_and_with_what_is_not_measured(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bench.test_scaling import slides
 from hypoxia_hpc.bench.environment import environment
 from hypoxia_hpc.bench.page import part_of
-from hypoxia_hpc.bench.records import append_records, read_records
+from hypoxia_hpc.bench.records import append_records, read_history
 from hypoxia_hpc.bench.scaling import Load, Plan, SizeLap, curve, split_of
 from hypoxia_hpc.bench.scaling_jobs import refuse_failed, require_slurm
 from hypoxia_hpc.bench.scaling_records import ScalingRecord, Task
@@ -145,10 +145,10 @@ def test_without_slurm_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, 
 def test_a_curve_of_array_elements_is_kept_printed_and_drawn(tmp_path: Path) -> None:
     found, path = a_curve(tmp_path), tmp_path / "h.jsonl"
     append_records(path, [found])
-    assert read_records(path) == [found]
+    assert read_history(path).records == [found]
     assert (found.caches, found.busy, found.task) == ("unknown", 0.5, TASK)
     assert found.sizes[1].efficiency.value == pytest.approx(0.8)
-    text = "\n".join(curve_text(found, path))
+    text = "\n".join(curve_text(found))
     assert "over elements of a SLURM array" in text
     assert "base case: 1 array element of 2 cores on 1 node" in text
     assert "known to 4 %" in text  # a second of 25
@@ -158,9 +158,9 @@ def test_a_curve_of_array_elements_is_kept_printed_and_drawn(tmp_path: Path) -> 
     [chart] = part_of(0, [found, ranks]).charts
     for cores in (2, 32):
         assert f"strong, array elements of {cores} cores, run, 4 slides: 1.00 at 1, 1.60 at 2" in chart.alt
-    assert "4 ranks of 8 cores on 2 nodes" in "\n".join(curve_text(ranks, path))
+    assert "4 ranks of 8 cores on 2 nodes" in "\n".join(curve_text(ranks))
     unknown = replace(found, busy=None)
     append_records(path, [unknown])
-    assert read_records(path)[-1] == unknown
+    assert read_history(path).records[-1] == unknown
     assert json.loads(path.read_text().splitlines()[-1])["busy"] is None
-    assert "of its core's time" not in "\n".join(curve_text(unknown, path))
+    assert "of its core's time" not in "\n".join(curve_text(unknown))

@@ -123,11 +123,14 @@ def test_what_is_fast_and_slow_is_said_with_its_bound(tmp_path: Path) -> None:
     assert "surely above 100 %" not in text
     assert "missing: vgg16: pip install it" in text
     assert "12,346 tiles" in text
+    part = "\n".join(figures_text(found, environment(tmp_path), tmp_path / "h.jsonl", 2))
+    assert "not kept: worse, held-up" in part
+    assert f"kept in {tmp_path / 'h.jsonl'}" in part
 
 
 def test_what_is_too_noisy_is_called_neither_fast_nor_slow(tmp_path: Path) -> None:
     found = [measured("jumpy", 0.99, off=0.43), measured("beaten", 1.1)]
-    text = "\n".join(figures_text(found, environment(tmp_path), tmp_path / "h.jsonl"))
+    text = "\n".join(figures_text(found, environment(tmp_path), tmp_path / "h.jsonl", len(found)))
     assert "fast (surely 85 % of the bound or more): beaten\n" in text
     assert "too noisy to say much, measure again on a quiet machine: jumpy" in text
     assert "surely above 100 %: the work leaves out some" in text
@@ -222,3 +225,10 @@ def test_the_page_of_a_history_file_is_written(hypoxia: Hypoxia, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"wrote {page}: 1 figure"
     assert "background" in page.read_text()
+    with history.open("a") as file:
+        file.write('{"schema": 2}\n{"schema": 1')
+    done = hypoxia("bench", "report", "--history", history, "-o", page)
+    assert done.returncode == 0, done.stderr
+    assert "left out: 1 line that cannot be read (2): written by a newer hypoxia_hpc" in done.stdout
+    assert "left out: 1 line that cannot be read (3): cut off" in done.stdout
+    assert "1 line that cannot be read (3): cut off" in page.read_text()

@@ -15,7 +15,7 @@ from chains import own
 from fault_runs import change_setting, finish, start
 from live_cluster import Cluster, until
 
-from hypoxia_hpc.bench.records import read_records
+from hypoxia_hpc.bench.records import read_history
 from hypoxia_hpc.bench.scaling_records import ScalingRecord, Task
 
 
@@ -49,7 +49,7 @@ def test_one_and_two_elements_with_the_times_of_accounting(cluster: Cluster, run
     done = cluster.run(command(run, "--tasks", "2"), timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "base case: 1 array element of 1 core on 1 node" in done.stdout
-    [found] = read_records(run.parent / "h.jsonl")
+    [found] = read_history(run.parent / "h.jsonl").records
     assert isinstance(found, ScalingRecord)
     assert (found.by, found.mode, found.workload, found.task) == ("tasks", "strong", "run", Task(1, 1, 1))
     assert [(one.size, one.slides) for one in found.sizes] == [(1, 2), (2, 2)]
