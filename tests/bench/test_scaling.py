@@ -175,7 +175,7 @@ def test_a_line_of_before_seconds_were_dealt_is_read_and_shown_with_slides_as_a_
     for one in line["sizes"]:
         del one["within"]
     path.write_text(json.dumps(line) + "\n")
-    [old] = read_records(path)
+    [old] = read_history(path).records
     [spent] = part_of(0, [old]).spent
     assert [name for name, _ in spent.parts] == ["start, end", "around slides", "slides", "waiting"]
     assert spent.sizes[0][1] == pytest.approx((10, 10, 70, 10))
