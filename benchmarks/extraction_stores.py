@@ -7,7 +7,7 @@ from functools import partial
 
 from figures import Bench, Figure
 
-from hypoxia_hpc.bench.feeding import feed_all
+from hypoxia_hpc.bench.feeding import feed_all, opened
 from hypoxia_hpc.bench.rounds import Laps, paired, ratio
 from hypoxia_hpc.bench.stored_tiles import forget_shards, read_shards, tile_stores
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
@@ -25,7 +25,7 @@ def nothing(bench: Bench) -> None:
             works: dict[str, Callable[[], object]] = {
                 "read, one thread": partial(read_shards, stores, 1),
                 "read, two threads": partial(read_shards, stores, 2),
-                "fed": partial(feed_all, stores),
+                "fed": partial(feed_all, [partial(opened, store) for store in stores]),
             }
             for warm in works.values():
                 warm()

@@ -47,7 +47,7 @@ ROOMS = (
 TIER_OF = {room: tier for tier, room in enumerate(ROOMS)} | dict.fromkeys(("progress", "records", "errors"), len(ROOMS))
 # Where each library lives: a room (folder), or a module.
 HOMES = {
-    "openslide": {"slides", "bench.peers"},
+    "openslide": {"slides", "bench.peers", "bench.loaders"},
     "pydicom": {"slides.dicom", "slides.dicom_headers", "slides.dicom_slices"},
     "highdicom": {"exports.dicom_files"},
     "nibabel": {"slides.nifti"},
@@ -61,12 +61,13 @@ HOMES = {
     "keras": {"networks"},
     "tensorflow": {"networks"},
     "jax": {"networks"},
-    "torch": {"networks", "exports.clam", "imports.tensors"},
+    "torch": {"networks", "exports.clam", "imports.tensors", "bench.loaders"},
     "timm": {"networks.backbones.timm_networks"},
     "openvino": {"networks"},
     "tiffslide": {"bench.peers"},
     "cucim": {"bench.peers"},
     "fastslide": {"bench.peers"},
+    "microtome": {"bench.peers"},
     "hs2p": {"bench.peers"},
     "tiatoolbox": {"bench.peers"},
     "h5py": {"networks", "exports.hdf5", "imports.hdf5"},

@@ -1,22 +1,24 @@
-"""Tile stores through a network that does nothing: what is left is opening, checking, and copying into batches."""
+"""Tiles through a network that does nothing: what is left is opening, checking, and copying into batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from hypoxia_hpc.bench.rounds import usable_cores
 from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX
-from hypoxia_hpc.models.extraction import StoredPixels
+from hypoxia_hpc.config import TileTable
+from hypoxia_hpc.models.extraction import SlidePixels, StoredPixels
 from hypoxia_hpc.networks.inference.device import Device
 from hypoxia_hpc.networks.inference.engines import Engine, aligned_batch
 from hypoxia_hpc.networks.inference.feeding import TileRows, features_of
-from hypoxia_hpc.records import Float32Array, UInt8Array
+from hypoxia_hpc.records import Float32Array, Int64Array, UInt8Array
+from hypoxia_hpc.slides.reread import slide_pixels
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 from hypoxia_hpc.stores.tiles import open_tiles
 
@@ -45,18 +47,28 @@ def tile_sums(tiles: UInt8Array) -> Float32Array:
     return rounded
 
 
-def feed_all(stores: Sequence[Path]) -> None:
-    """Every store opened, checked, and through the network, as many at once as in a worker process."""
+Opened = Callable[[], AbstractContextManager[TileRows]]
+
+
+def feed_all(slides: Sequence[Opened]) -> None:
+    """Tiles of every slide through the network, as many slides at once as in a worker process."""
     with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
-        list(threads.map(feed, stores))
+        list(threads.map(feed, slides))
 
 
-def feed(store: Path) -> None:
+def feed(slide: Opened) -> None:
     """One of them."""
-    features_of(idle_device(), partial(opened, store), lambda tiles: None)
+    features_of(idle_device(), slide, lambda tiles: None)
 
 
 @contextmanager
 def opened(store: Path) -> Iterator[TileRows]:
     """The pixels of a store, after all but them was checked."""
     yield StoredPixels(open_tiles(store))
+
+
+@contextmanager
+def opened_from_slide(path: Path, table: TileTable, xy_l0: Int64Array) -> Iterator[TileRows]:
+    """The pixels of tiles at ``xy_l0``, int64 (n, 2), from the slide itself, as of stores with ``pixels = "none"``."""
+    with slide_pixels(path, table, None, xy_l0) as read:
+        yield SlidePixels(len(xy_l0), read)

@@ -190,6 +190,14 @@ def logging_as_before() -> Iterator[None]:
         root.handlers[:] = handlers
 
 
+def microtome_native_tiles(path: Path) -> UInt8Array:
+    """microtome, which reads native tiles and no other regions: those of level 0 in one thread, uint8 (n, h, w, 3)."""
+    import microtome
+
+    pixels: UInt8Array = microtome.open(str(path)).read_batch(0, threads=1)
+    return pixels
+
+
 DEEPZOOM = Peer("DeepZoom loop", "openslide", "openslide-python openslide-bin", deepzoom)
 OPENSLIDE = Peer("OpenSlide, tile by tile", "openslide", "openslide-python openslide-bin", openslide_tiles)
 TIFFSLIDE = Peer("tiffslide", "tiffslide", "tiffslide", tiffslide_tiles)
@@ -197,4 +205,5 @@ CUCIM = Peer("cuCIM, batch", "cucim", "cucim-cu12", cucim_tiles)
 FASTSLIDE = Peer("fastslide, cache", "fastslide", "fastslide", fastslide_tiles)
 HS2P = Peer("hs2p", "hs2p", "'hs2p[openslide]'", hs2p_tiles)
 TIATOOLBOX = Peer("tiatoolbox", "tiatoolbox", "tiatoolbox", tiatoolbox_tiles)
+MICROTOME = Package("microtome", "microtome", "microtome-wsi")
 PEERS = (DEEPZOOM, OPENSLIDE, TIFFSLIDE, CUCIM, FASTSLIDE, HS2P, TIATOOLBOX)

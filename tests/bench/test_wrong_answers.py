@@ -14,7 +14,7 @@ import pytest
 from hypoxia_hpc.analysis import metrics
 from hypoxia_hpc.bench import slides
 from hypoxia_hpc.bench.case import Case, Place, WrongAnswerError
-from hypoxia_hpc.bench.cases import feeding, heads, kernels, networks, readers, stages, stain, stores
+from hypoxia_hpc.bench.cases import feeding, heads, kernels, native_tiles, networks, readers, stages, stain, stores
 from hypoxia_hpc.bench.cases.registry import CASES
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models import extraction
@@ -61,6 +61,13 @@ def one_pixel_off(real: Real, path: Path, table: TileTable, new_tile: Callable[[
         return tiles[-1]
 
     return real(path, table, shifted)
+
+
+def four_levels_of_each(real: Real, path: Path) -> Iterator[np.ndarray]:
+    """One colour of one pixel of each native tile off by four gray levels."""
+    for pixels in real(path):
+        pixels[7, 9, 1] ^= 4
+        yield pixels
 
 
 def one_bit_of_the_last_tile(real: Real, writer: TileWriter, *arguments: Any) -> Any:
@@ -119,10 +126,12 @@ FAULTS: Mapping[str, Fault] = {
     "jpeg-real": Fault(readers, "deliver", one_pixel_off),
     "jpeg-40x": Fault(readers, "deliver", one_pixel_off),
     "jpeg2000": Fault(readers, "deliver", one_pixel_off),
+    "native-tiles": Fault(native_tiles, "decoded", four_levels_of_each),
     "tile-store": Fault(TileWriter, "commit", one_bit_of_the_last_tile),
     "tile-store-read": Fault(stores, "read_pixels", one_bit_of_a_tile),
     "feature-store": Fault(stores, "write_features", one_unit_in_the_last_place),
     "feeding": Fault(extraction, "read_pixels_into", one_bit_of_what_is_fed),
+    "feeding-slide": Fault(extraction.SlidePixels, "read_into", one_bit_of_what_is_fed),
     "inception_v3": Fault(extraction, "features_of", other_order),
     "resnet50": Fault(extraction, "features_of", other_order),
     "vgg16": Fault(extraction, "features_of", other_order),
@@ -147,7 +156,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slides, "WIDTH_PX", WIDTH_PX)
     monkeypatch.setattr(slides, "TISSUE_BLOCKS", 1)
     monkeypatch.setattr(slides, "tissue_blocks", BLOCKS)
-    for module in (readers, stages):
+    for module in (readers, stages, feeding):
         monkeypatch.setattr(module, "recipes", lambda *, quick: low)
     monkeypatch.setattr(networks, "CPU_BATCH", 2)
     monkeypatch.setattr(heads, "ROWS", 2 * heads.STORE_ROWS)

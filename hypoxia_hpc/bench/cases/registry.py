@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hypoxia_hpc.bench.case import Case
-from hypoxia_hpc.bench.cases import feeding, heads, kernels, networks, readers, stages, stain, statistics, stores
+from hypoxia_hpc.bench.cases import (
+    feeding,
+    heads,
+    kernels,
+    native_tiles,
+    networks,
+    readers,
+    stages,
+    stain,
+    statistics,
+    stores,
+)
 from hypoxia_hpc.errors import InputError, some_names
 
 CASES: tuple[Case, ...] = (
     *kernels.CASES,
     *stain.CASES,
     *readers.CASES,
+    *native_tiles.CASES,
     *stores.CASES,
     *feeding.CASES,
     *networks.CASES,
