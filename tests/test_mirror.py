@@ -30,6 +30,7 @@ TESTED_IN = {
     "cli.text.scaling_notes": "bench/test_scaling_tasks.py",
     "bench.scaling_jobs": "cluster/test_live_scaling.py",
     "cli.scaling": "bench/test_scaling_runs.py",
+    "bench.cases.native_tiles": "bench/test_wrong_answers.py",
     **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},
     **{f"bench.{name}": "bench/test_cases.py" for name in ("resident", "rounds", "slides", "stored_tiles")},
     **{f"bench.cases.{name}": "bench/test_cases.py" for name in ("feeding", "heads", "kernels", "networks", "readers")},
