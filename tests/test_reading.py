@@ -66,6 +66,7 @@ OTHERS = {
     "bench.environment": "/proc",
     "bench.bounds": "slides of this package, and those that this process made",
     "bench.stored_tiles": "stores that this process made",
+    "bench.peers": "slides of this package, and those that this process made, by other packages",
     "bench.cases.native_tiles": "the slide of this package",
     "bench.cases.stores": "stores that this process made",
 }
