@@ -91,8 +91,8 @@ def container_digest() -> str:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    told = dict(line.split(":", 1) for line in lines[: lines.index("")] if ":" in line)
-    fields = {name.strip(): value.strip() for name, value in told.items()}
+    said = dict(line.split(":", 1) for line in lines[: lines.index("")] if ":" in line)
+    fields = {name.strip(): value.strip() for name, value in said.items()}
     return " ".join(filter(None, (fields.get("model name"), f"family {fields.get('cpu family')}", fields.get("model"))))
 
 

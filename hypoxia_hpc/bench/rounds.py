@@ -53,8 +53,8 @@ def paired(
     names, often = list(works), repeats or {}
     laps: Laps = {name: [] for name in works}
     for number in range(rounds):
-        lease = number % len(names)
-        for name in names[lease:] + names[:lease]:
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             go_on()
             laps[name].append(lap(works[name], often.get(name, 1)))
             tidy()

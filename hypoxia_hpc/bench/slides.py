@@ -57,7 +57,8 @@ PLANAR_TAGS: svs.Tags = {259: ("H", (8,)), 262: ("H", (2,)), 284: ("H", (2,))}  
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One slide. ``tissue`` is the share of its area, ``glass`` where background comes from: "real" or "white"."""
+    """One slide, WIDTH_PX wide, of ``mpp`` µm/px. ``codec``: "jpeg" or "jpeg2000"; ``tissue`` is the share of its area,
+    0..1, ``glass`` where background comes from: "real" or "white"."""
 
     name: str
     height_px: int

@@ -21,8 +21,6 @@ SPENT: Mapping[str, str] = {
     "few": "nodes that no element is for: there are too few elements",
     "uneven": "nodes whose elements have ended while others still run",
 }
-
-
 # Of elements that have their cores; ``last`` is what they had them for beyond that.
 OF_ELEMENTS = ("work", "start", "bytes", "names", "slow", "lost", "free")
 
@@ -35,13 +33,16 @@ class Accounts:
     held: float = 0.0
 
     def add(self, name: str, seconds: float) -> None:
+        """Node-seconds that were spent on this."""
         self.spent[name] += seconds
 
     def close(self) -> None:
+        """What elements had and is named by none of `OF_ELEMENTS` is waiting for the last workers."""
         self.spent["last"] = max(0.0, self.held - sum(self.spent[name] for name in OF_ELEMENTS))
 
     @property
     def whole(self) -> float:
+        """All node-seconds."""
         return sum(self.spent.values())
 
 

@@ -58,7 +58,7 @@ class StartUp:
 class Cluster:
     """``nodes`` alike, each with ``cores`` and ``gpus``. ``start_up``: by stage. ``slow``: factor of the time that work
     takes, by node, 1 for those not named. ``failures_per_node_hour``: nodes that die at random, each for
-    ``repair_seconds``; ``outages``: those that die as told."""
+    ``repair_seconds``; ``outages``: those that die at a given time."""
 
     nodes: int
     cores: int

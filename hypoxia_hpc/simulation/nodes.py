@@ -35,9 +35,11 @@ class Nodes:
         return ()
 
     def take(self, room: Room, nodes: Sequence[int]) -> None:
+        """The room on each of these nodes is used from now on."""
         for node in nodes:
             self._cores[node] -= room.cores
             self._gpus[node] -= room.gpus
 
     def free(self, room: Room, nodes: Sequence[int]) -> None:
+        """It is free again."""
         self.take(Room(room.nodes, -room.cores, -room.gpus), nodes)
