@@ -12,7 +12,7 @@ import sarcoma_runs
 from chains import BROKEN, CHAIN, N_SLIDES, SITE, Scheduler, jobs, logs, own, stage
 from fault_runs import change_setting, copy_parts, digests, of
 from image_folders import write_stained_run
-from live_cluster import ENDED
+from live_cluster import ENDED, until
 from sclc_runs import CHAIN as SCLC_CHAIN
 from sclc_runs import make_tiny, write_follow_up
 
@@ -85,9 +85,17 @@ def test_a_gpu_that_is_asked_for_and_not_seen_ends_extract(scheduler: Scheduler,
 
 
 def test_later_stages_do_not_run_on_nothing(scheduler: Scheduler) -> None:
-    """All elements of tile are cancelled: the rest of the chain ends by itself, and a new submission is whole."""
-    run = scheduler.new_run("cancelled")
-    sent = scheduler.submit(run, "--retry")
+    """All elements of tile are cancelled: the rest of the chain ends by itself, and a new submission is whole. None
+    runs before all is sent, which may take longer than tile does."""
+    run, cluster = scheduler.new_run("cancelled"), scheduler.cluster
+    cluster.scontrol("update", "partitionname=normal", "state=down")
+    try:
+        sent = scheduler.submit(run, "--retry")
+    finally:
+        cluster.scontrol("update", "partitionname=normal", "state=up")
+    until(
+        lambda: "RUNNING" in cluster.squeue_states(sent["tile"]).values(), 60, lambda: cluster.explain("tile has begun")
+    )
     scheduler.cancel(sent["tile"])
     states = scheduler.wait(sent, 240)
     assert ENDED.issuperset(states.values())
