@@ -7,14 +7,14 @@ In weak scaling a size has as many slides for each worker, and with slides of eq
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 from hypoxia_hpc.bench.environment import Environment
 from hypoxia_hpc.bench.measuring import Spread, spread
 from hypoxia_hpc.bench.scaling_records import By, Caches, Mode, ScaledSize, ScalingRecord, Split, Task, Within, Workload
 from hypoxia_hpc.errors import InputError, MachineError, some
-from hypoxia_hpc.records import Receipt, Slide, ThreadSeconds, TileWork
+from hypoxia_hpc.records import Slide, ThreadSeconds
 
 CACHES: Mapping[By, Caches] = {"workers": "warm", "ranks": "warm", "tasks": "unknown"}
 
@@ -111,12 +111,6 @@ def split_of(size: int, laps: Sequence[SizeLap]) -> Split:
     """Where the time of ``size`` cores went, as the mean of the rounds."""
     every = [Split(size * one.clock - one.busy - one.idle, one.busy - one.slides, one.slides, one.idle) for one in laps]
     return Split(*(sum(getattr(one, part.name) for one in every) / len(every) for part in fields(Split)))
-
-
-def threads_of(receipts: Iterable[Receipt]) -> ThreadSeconds:
-    """What the threads of these slides did, summed, as far as their receipts of `tile` say it."""
-    found = [one.details.thread_seconds for one in receipts if isinstance(one.details, TileWork)]
-    return sum((one for one in found if one is not None), ThreadSeconds())
 
 
 def within_slides(laps: Sequence[SizeLap], slides: float) -> Within | None:

@@ -21,7 +21,7 @@ from hypoxia_hpc.bench.case import require
 from hypoxia_hpc.bench.environment import Environment, environment
 from hypoxia_hpc.bench.rounds import LOOK_SECONDS, on_cores, usable_cores
 from hypoxia_hpc.bench.running import SLIDES
-from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes, threads_of
+from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, sizes_up_to, slides_of_sizes
 from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord, Task
 from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.cohorts.tables import read_columns, slides_csv
@@ -30,6 +30,7 @@ from hypoxia_hpc.config.text_paths import text_of_path
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped, some, some_names
 from hypoxia_hpc.progress import Progress
 from hypoxia_hpc.records import Receipt, Slide
+from hypoxia_hpc.runs.device_time import threads_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.receipts import read_receipt
 from hypoxia_hpc.stages.init import init

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hypoxia_hpc.bench.scaling import SizeLap, threads_of
+from hypoxia_hpc.bench.scaling import SizeLap
 from hypoxia_hpc.bench.scaling_records import Task
 from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import InputError, some
 from hypoxia_hpc.records import Receipt
+from hypoxia_hpc.runs.device_time import threads_of
 from hypoxia_hpc.slurm.queue import Ended
 from hypoxia_hpc.slurm.resources import table_of
 from hypoxia_hpc.slurm.starts import Start

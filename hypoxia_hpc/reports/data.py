@@ -8,7 +8,7 @@ from typing import Literal
 
 from hypoxia_hpc.outcomes.outcome import Outcome
 from hypoxia_hpc.outcomes.registry import BINARY
-from hypoxia_hpc.records import Float64Array, Int64Array, Json, Label, StageUsage
+from hypoxia_hpc.records import Float64Array, Int64Array, Json, Label, StageUsage, ThreadSeconds
 from hypoxia_hpc.reports.quality import QualityRow
 
 
@@ -186,7 +186,8 @@ class QuarantinedSlide:
 class StageTime:
     """Seconds of work of one stage, summed over its receipts; ``tiles`` it handled, None where it counts none;
     ``waited`` is the share of its device's time, 0..1, without a tile to compute, ``bytes_read`` from tile stores. A
-    thousand slides like these take ``core_hours`` and ``gpu_hours``; None where receipts do not say it."""
+    thousand slides like these take ``core_hours`` and ``gpu_hours``; None where receipts do not say it. ``threads``:
+    seconds of the threads of its slides by what they did, all 0 where receipts do not say it."""
 
     stage: str
     seconds: float
@@ -195,6 +196,7 @@ class StageTime:
     bytes_read: int | None = None
     core_hours: float | None = None
     gpu_hours: float | None = None
+    threads: ThreadSeconds = field(default_factory=ThreadSeconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,4 +199,5 @@ def _environment() -> Environment:
     found.globals |= {name: getattr(text, name) for name in TEXTS}
     found.globals |= {"BASELINES": BASELINES, "some_names": some_names, "shown_groups": content.shown_groups}
     found.globals["thousand_slides"] = content.thousand_slides
+    found.globals["thread_work"] = content.thread_work
     return found

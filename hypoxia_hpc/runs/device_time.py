@@ -1,11 +1,11 @@
-"""How a device was kept busy: sums over the receipts of extract. Pure."""
+"""How a device was kept busy, and what threads did: sums over receipts. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hypoxia_hpc.records import ExtractWork, Receipt
+from hypoxia_hpc.records import ExtractWork, Receipt, ThreadSeconds, TileWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class DeviceTime:
 def device_time_of(receipts: Iterable[Receipt]) -> DeviceTime:
     """The sum over receipts."""
     return sum((_of(receipt) for receipt in receipts), DeviceTime())
+
+
+def threads_of(receipts: Iterable[Receipt]) -> ThreadSeconds:
+    """What the threads of these slides did, summed, as far as their receipts say it."""
+    found = [one.details.thread_seconds for one in receipts if isinstance(one.details, TileWork | ExtractWork)]
+    return sum((one for one in found if one is not None), ThreadSeconds())
 
 
 def _of(receipt: Receipt) -> DeviceTime:

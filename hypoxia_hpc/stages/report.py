@@ -43,7 +43,7 @@ from hypoxia_hpc.reports.lead import lead_model
 from hypoxia_hpc.reports.page import report_files
 from hypoxia_hpc.reports.shown_models import feature_compute, search_of
 from hypoxia_hpc.runs.cohort import Cohort, model_names, patients_with_slides
-from hypoxia_hpc.runs.device_time import device_time_of
+from hypoxia_hpc.runs.device_time import device_time_of, threads_of
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.keys import extract_spec
 from hypoxia_hpc.runs.made_by import is_predicted, used_of
@@ -324,6 +324,7 @@ def _stage_time(stage: str, receipts: Sequence[Receipt]) -> StageTime:
         device_time.bytes_read or None,
         core_hours=None if tiles is None else hours_of_a_thousand(receipts, gpu=False),
         gpu_hours=None if tiles is None else hours_of_a_thousand(receipts, gpu=True),
+        threads=threads_of(receipts),
     )
 
 

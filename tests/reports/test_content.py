@@ -6,6 +6,7 @@ import dataclasses
 
 from report_data import make_report_of
 
+from hypoxia_hpc.records import ThreadSeconds
 from hypoxia_hpc.reports import content
 from hypoxia_hpc.reports.data import CohortPatient, ReportData, StageTime
 
@@ -40,6 +41,16 @@ def test_a_thousand_slides_are_told_of_stages_that_say_it() -> None:
     )
     assert content.thousand_slides(times) == "tile 12.3 core-hours; extract 1.5 core-hours and 0.25 GPU-hours"
     assert content.thousand_slides(times[2:]) == ""
+
+
+def test_shares_of_what_threads_did_are_told_of_stages_that_say_it() -> None:
+    times = (
+        StageTime("tile", 40, threads=ThreadSeconds(read=0.01, decode=6, kernel=3, write=1)),
+        StageTime("extract", 9, threads=ThreadSeconds(read=2)),
+        StageTime("evaluate", 2),
+    )
+    assert content.thread_work(times) == "tile: decode 60%, kernel 30%, write 10%; extract: read 100%"
+    assert content.thread_work(times[2:]) == ""
 
 
 def test_metrics_are_grouped_and_what_no_model_has_is_left_out() -> None:
