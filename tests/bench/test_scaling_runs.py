@@ -94,7 +94,7 @@ def test_a_stop_is_passed_on_to_tile_and_nothing_is_left(untouched: Path, tmp_pa
     assert process.returncode == 75, said
     assert "stopped on request; nothing was kept" in said
     assert list(folder.iterdir()) == []
-    assert not history.exists()
+    assert history.read_text() == ""
 
 
 def test_more_slides_than_the_run_has_is_refused(
