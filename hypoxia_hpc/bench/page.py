@@ -52,8 +52,9 @@ class Spent:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order; ``costs``: name
-    and cells of each case that a run does to each tile; ``peers``: case, package, how many times as fast (empty where
-    it was not timed), how its answer compares or why it was not timed; ``spent``: of the newest curve of each kind."""
+    and cells of each case that a run does to each tile; ``peers``: case, package, how many times as fast
+    and the interval (empty where it was not timed), how its answer compares or why it was not timed; ``spent``: of the
+    newest curve of each kind."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -131,10 +132,16 @@ def peer_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:
     """Other packages, those that were timed first; how an answer compares is not in lines of before it was kept."""
     for one in newest:
         for peer, times in one.peers.items():
-            yield one.case, peer, f"{times.value:.1f} ({times.low:.1f} to {times.high:.1f})", one.answers.get(peer, "")
+            yield (
+                one.case,
+                peer,
+                f"{times.value:.1f}",
+                f"{times.low:.1f} to {times.high:.1f}",
+                one.answers.get(peer, ""),
+            )
     for one in newest:
         for peer, why in one.left_out.items():
-            yield one.case, peer, "", why
+            yield one.case, peer, "", "", why
 
 
 def share_charts(number: int, newest: Sequence[Record]) -> Iterator[Chart]:
