@@ -56,15 +56,16 @@ class Case:
     slurm: Mapping[str, Any] = field(default_factory=dict)
     tile: Mapping[str, Any] = field(default_factory=dict)
     site: Site = field(default_factory=lambda: Site(CORES))
+    slides: int = N_SLIDES
 
     @property
     def config(self) -> RunConfig:
         return preset("hypoxia", {"tile": dict(self.tile), "site": {"slurm": dict(self.slurm)}})
 
 
-MANY = {"hours": 0.25, "most_elements": N_SLIDES}
+MANY = {"most_elements": N_SLIDES}
 IMAGE = {"image": "/images/cpu.sif"}
-ALIKE = {"tile": {"hours": 0.008}}
+ALIKE = {"tile": {"hours": 0.0065}}
 NO_PIXELS = {"pixels": "none"}
 FASTER = Site(CORES, files=replace(Site().files, bytes_per_second=100e9))
 DEFAULTS = Case("as `init` writes them")
@@ -73,7 +74,7 @@ GPU_SITE = Site(CORES, GPUS)
 WITH_GPUS = Case('as `init` writes them, `gres = "gpu:1"`', {"gres": "gpu:1"}, site=GPU_SITE)
 GPUS_TUNED = Case(
     'chosen for many nodes, `gres = "gpu:1"`',
-    {"gres": "gpu:1", "hours": 0.1, "most_elements": N_SLIDES, "image": "/images/gpu.sif"},
+    {"gres": "gpu:1", "hours": 0.1, "tile": {"hours": 0.05}, "most_elements": N_SLIDES, "image": "/images/gpu.sif"},
     NO_PIXELS,
     GPU_SITE,
 )
@@ -81,10 +82,10 @@ CURVES = (DEFAULTS, TUNED, WITH_GPUS, GPUS_TUNED)
 # What each further setting brings on 1,024 nodes; each row has those of the rows above.
 STEPS = (
     DEFAULTS,
-    Case("`hours = 0.25`, `most_elements = 13031`", MANY),
+    Case("`most_elements = 13031`", MANY),
     Case("and `image`", MANY | IMAGE),
     Case('and `[tile] pixels = "none"`', MANY | IMAGE, NO_PIXELS),
-    Case("and `[site.slurm.tile] hours = 0.008`", MANY | IMAGE | ALIKE, NO_PIXELS),
+    Case("and `[site.slurm.tile] hours = 0.0065`", MANY | IMAGE | ALIKE, NO_PIXELS),
     Case("and a file system of 100 GB/s", MANY | IMAGE | ALIKE, NO_PIXELS, FASTER),
     Case("and `hours = 0.07`", MANY | IMAGE | {"hours": 0.07, "tile": {"hours": 0.0022}}, NO_PIXELS, FASTER),
 )
@@ -95,6 +96,17 @@ DISTURBED: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("one node in sixteen is half as fast", {"slow": dict.fromkeys(range(0, 128, 16), 2.0)}),
     ("each node dies once in 20 hours, and is back after an hour", {"failures_per_node_hour": 0.05}),
 )
+# Why `hours` is what it is by default: each of these with each of those.
+LENGTHS = (4.0, 2.0, 1.0, 0.5, 0.25, 0.1)
+LENGTH_SIZES = (1, 4, 16)
+BUSY = Site(CORES, controller=replace(Site().controller, wait=600.0))
+LENGTH_CASES = (
+    DEFAULTS,
+    Case("each element waits 10 min on average behind jobs of others", site=BUSY),
+    WITH_GPUS,
+    Case("1,000 slides", slides=1000),
+    Case('1,000 slides, `gres = "gpu:1"`', {"gres": "gpu:1"}, site=GPU_SITE, slides=1000),
+)
 
 
 def scales_of(case: Case, nodes: Sequence[int]) -> list[Scale]:
@@ -102,7 +114,7 @@ def scales_of(case: Case, nodes: Sequence[int]) -> list[Scale]:
 
 
 def prepared_of(case: Case) -> Prepared:
-    slides, config = slides_like("TCGA", N_SLIDES), case.config
+    slides, config = slides_like("TCGA", case.slides), case.config
     todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
     return prepared(config, slides, todo, known_rates(config, None), case.site)
 
@@ -176,6 +188,21 @@ def step_table() -> list[str]:
     for case, one in zip(STEPS, steps(), strict=True):
         rows.append(row([case.name, elements(one), duration(one.seconds), f"{one.efficiency:.1%}", losses(one)]))
     return [*head(["settings", "elements", "time", "work", "the rest"]), *rows]
+
+
+def length_tables() -> list[str]:
+    """A table for each case: elements, and the share of work on some nodes, by the hours of an element."""
+    names = ["hours", "elements", *(some(n, "node") for n in LENGTH_SIZES)]
+    lines = []
+    for case in LENGTH_CASES:
+        rows = [length_row(replace(case, slurm={**case.slurm, "hours": hours})) for hours in LENGTHS]
+        lines += [f"{case.name[0].upper()}{case.name[1:]}:", "", *head(names), *rows, ""]
+    return lines[:-1]
+
+
+def length_row(case: Case) -> str:
+    found = scales_of(case, LENGTH_SIZES)
+    return row([f"{case.slurm['hours']:g}", elements(found[0]), *(f"{one.efficiency:.1%}" for one in found)])
 
 
 def disturbed_table() -> list[str]:
@@ -256,6 +283,9 @@ def _answers() -> dict[str, Any]:
         "efficiencies": _text(efficiency_table()),
         "largest": _text(largest_table()),
         "steps": _text(step_table()),
+        "hours": f"{DEFAULTS.config.site.slurm.hours:g}",
+        "most_elements": f"{DEFAULTS.config.site.slurm.most_elements:,}",
+        "lengths": _text(length_tables()),
         "disturbed": _text(disturbed_table()),
     }
 

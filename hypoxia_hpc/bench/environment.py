@@ -50,7 +50,7 @@ def environment(folder: Path) -> Environment:
     """The one that a figure is measured in, with work in ``folder``."""
     gpus, driver = graphics()
     return Environment(
-        processor=_processor(),
+        processor=processor(),
         cores=len(usable_cores()),
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         gpus=gpus,
@@ -89,7 +89,8 @@ def container_digest() -> str:
         return "unknown"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Model name, family and model of the first processor, as the kernel tells them."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     said = dict(line.split(":", 1) for line in lines[: lines.index("")] if ":" in line)
     fields = {name.strip(): value.strip() for name, value in said.items()}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hypoxia_hpc.cli.options import JSON, Whole, existing_run, say_blocks, say_json
-from hypoxia_hpc.errors import InputError
+from hypoxia_hpc.cli.terminal import tell
+from hypoxia_hpc.errors import InputError, MachineError
 
 if TYPE_CHECKING:
+    from hypoxia_hpc.config import RunConfig
+    from hypoxia_hpc.monitoring.estimate import OwnRates
     from hypoxia_hpc.monitoring.scaling import Scale, Site
     from hypoxia_hpc.records import Json, Slide
     from hypoxia_hpc.runs.directory import RunDir
@@ -41,10 +45,10 @@ def estimate(
 ) -> int:
     """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers.
 
-    With --slides: those of N slides that are not there yet, with the settings of RUN and the rates that were measured
-    on its slides; without RUN, with the settings of init --study hypoxia and assumed rates. With --measure the
-    seconds of tiling and of the network are measured on this machine. Each figure says where it is from. Other
-    settings stand beside: pixels kept or not, their packing, 20x or 40x.
+    With --slides: those of N slides that are not there yet, with the settings of RUN; without RUN, with those of init
+    --study hypoxia. Rates are those that were measured on the slides of RUN, else what hypoxia-hpc bench has recorded
+    on a machine of this kind, else assumed; with --measure the seconds of tiling and of the network are measured here
+    now. Each figure says where it is from. Other settings stand beside: pixels kept or not, their packing, 20x or 40x.
 
     \b
     With --nodes: how long tile and extract take on N nodes, by a simulation of the
@@ -89,7 +93,7 @@ def _ahead(
     from hypoxia_hpc.runs.survey import survey_run
 
     config = preset("hypoxia") if run is None else run.config()
-    known = known_rates(config, None if run is None else survey_run(run))
+    known = known_rates(config, None if run is None else survey_run(run), _recorded(config))
     rates = measured_here(config, known) if measure else known
     found = cohort_ahead(config, len(slides), like, rates)
     todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
@@ -99,18 +103,36 @@ def _ahead(
 
 def _of_run(run: RunDir, root: str, nodes: tuple[int, ...], site: Site, *, as_json: bool) -> int:
     from hypoxia_hpc.cli.text.estimate import estimate_text
-    from hypoxia_hpc.cli.text.scaling import scaling_text
+    from hypoxia_hpc.cli.text.scaling import run_alternatives_text, scaling_text
+    from hypoxia_hpc.monitoring.alternatives import run_alternatives
     from hypoxia_hpc.monitoring.estimate import estimate_run
     from hypoxia_hpc.monitoring.remaining import remaining
     from hypoxia_hpc.monitoring.scaling import prepared, scales
 
-    found, config = estimate_run(run), run.config()
+    config = run.config()
+    found = estimate_run(run, _recorded(config))
+    others = run_alternatives(run, found)
     todo = remaining(run, retry=False, only_to_show=True).slides if nodes else {}
     own = {stage: todo[stage] for stage in ("tile", "extract") if todo.get(stage)}
     scaled = scales(prepared(config, run.slides(), own, found.rates, site), nodes, site) if own else []
-    return _say(
-        found.as_json(), estimate_text(found, root), scaled, scaling_text(scaled, site, config), as_json=as_json
-    )
+    answer = found.as_json() | {"alternatives": [asdict(one) for one in others]}
+    blocks = chain(estimate_text(found, root), run_alternatives_text(others, len(run.slides()) - len(found.unread)))
+    return _say(answer, blocks, scaled, scaling_text(scaled, site, config), as_json=as_json)
+
+
+def _recorded(config: RunConfig) -> OwnRates:
+    """Rates of this machine from the history of bench; a history that cannot be read is named, and not used."""
+    from hypoxia_hpc.bench.own_rates import own_rates
+    from hypoxia_hpc.bench.records import default_history
+    from hypoxia_hpc.monitoring.estimate import OwnRates
+    from hypoxia_hpc.slurm.resources import table_of
+
+    gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
+    try:
+        return own_rates(config, default_history(), gpu=gpu)
+    except (InputError, MachineError) as error:
+        tell(f"note: figures of bench are not used: {error.problem}; {error.remedy}")
+        return OwnRates()
 
 
 def _say(

@@ -86,7 +86,7 @@ class _Sizes(_Project, _Place):
     memory: Memory = Field(
         "per-node", description='how to ask for memory: sbatch --mem, --mem-per-cpu, or not ("none": the site says)'
     )
-    hours: float = Field(4.0, gt=0, le=720, description="how long one array element should take")
+    hours: float = Field(0.25, gt=0, le=720, description="how long one array element should take")
     most_elements: int = Field(1000, ge=1, le=1000000, description="most elements of an array")
     throttle: int | None = Field(None, ge=1, description="most elements of a stage that run at once")
     stop_seconds: int = Field(

@@ -6,8 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from hypoxia_hpc.config import RunConfig, TileTable
-from hypoxia_hpc.monitoring.estimate import Rates, StageEstimate, extract_estimate, rates_of, tile_estimate
+from hypoxia_hpc.monitoring.estimate import (
+    OwnRates,
+    Rates,
+    RunEstimate,
+    StageEstimate,
+    extract_estimate,
+    rates_of,
+    tile_estimate,
+)
 from hypoxia_hpc.records import Json, Slide
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
 from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, raw_tile_bytes
 from hypoxia_hpc.runs.survey import Survey, current_receipts
@@ -18,6 +27,7 @@ TILE_UM = 299 * 0.5
 CHANGES: Sequence[tuple[str, Mapping[str, object]]] = (
     ('pixels = "none"', {"pixels": "none"}),
     ('codec = "none"', {"pixels": "store", "codec": "none"}),
+    ('codec = "lz4"', {"pixels": "store", "codec": "lz4"}),
     ('codec = "zstd"', {"pixels": "store", "codec": "zstd"}),
     ('codec = "jpeg"', {"pixels": "store", "codec": "jpeg"}),
     ("mpp = 0.5 (20x)", {"mpp": 0.5}),
@@ -53,21 +63,36 @@ class CohortAhead:
 def cohort_ahead(config: RunConfig, n: int, like: str, rates: Rates) -> CohortAhead:
     """What ``n`` slides like those of a cohort take, at these rates."""
     slides = slides_like(like, n)
-    found = tuple(
+    cost = sum(one.cost for one in slides)
+    found = estimated_alternatives(config, slides, rates)
+    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), cost / n, found)
+
+
+def estimated_alternatives(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[Alternative, ...]:
+    """What all these slides take from the beginning, under the settings as they are and under each other one."""
+    return tuple(
         Alternative(words, stages_of_alternative(other, slides, changed), changed)
         for words, other in alternatives(config)
         for changed in [rates_for(rates, config.tile, other.tile)]
     )
-    cost = sum(one.cost for one in slides)
-    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), cost / n, found)
 
 
-def known_rates(config: RunConfig, survey: Survey | None) -> Rates:
-    """Those of the slides of a run that are done for its present run.toml, else assumed ones."""
+def run_alternatives(run: RunDir, found: RunEstimate) -> tuple[Alternative, ...]:
+    """The same for the slides of a run that are no images in folders and no imported features; those that will be
+    quarantined are left out."""
+    config = run.config()
+    slides = [one for one in run.slides() if one.slide_id not in found.unread]
+    is_of_slides = config.extract.is_made_here and not any(one.images for one in slides)
+    return estimated_alternatives(config, slides, found.rates) if slides and is_of_slides else ()
+
+
+def known_rates(config: RunConfig, survey: Survey | None, own: OwnRates = OwnRates()) -> Rates:  # noqa: B008 - frozen
+    """Those of the slides of a run that are done for its present run.toml, else this machine's ``own``, else assumed
+    ones."""
     slides: Sequence[Slide] = survey.slides if survey else ()
     tiled = current_receipts("tile", survey.tiles) if survey else {}
     extracted = current_receipts("extract", survey.features) if survey else {}
-    rates = rates_of(config, slides, tiled, extracted, TILES_KEPT)
+    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, TILES_KEPT))
     return rates if rates.tiles.slides else replace(rates, tiles=TILES_KEPT.times(tiles_against(config.tile, TILE_UM)))
 
 

@@ -1,6 +1,7 @@
 """estimate: files, bytes, core- and GPU-hours that a run still takes, against what its disk and the quota leave.
 
-Every figure is measured on this run where slides are done for the present run.toml, else assumed, and says which.
+Every figure is measured on this run where slides are done for the present run.toml, else this machine's own where
+there is one, else assumed, and says which.
 """
 
 from __future__ import annotations
@@ -67,6 +68,20 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnRates:
+    """Rates that were measured on this machine without a run, as of `Rates`, None where not: better than assumed ones,
+    worse than those of a run's own slides."""
+
+    tile_seconds: Figure | None = None
+    extract_seconds: Figure | None = None
+
+    def instead_of_assumed(self, rates: Rates) -> Rates:
+        """The rates, with these where no slide of a run was measured."""
+        own = {"tile_seconds": self.tile_seconds, "extract_seconds": self.extract_seconds}
+        return replace(rates, **{name: one for name, one in own.items() if one and not getattr(rates, name).slides})
+
+
+@dataclass(frozen=True, slots=True)
 class StageEstimate:
     """What a stage still takes for ``slides`` slides; ``gpu_hours`` is None where it runs on cores alone."""
 
@@ -128,15 +143,16 @@ class RunEstimate:
         return (room.nbytes is None or nbytes <= room.nbytes) and (room.files is None or files <= room.files)
 
 
-def estimate_run(run: RunDir) -> RunEstimate:
-    """What is still to do, as ``status`` counts it. Raises InputError for bad tables."""
+def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:  # noqa: B008 - frozen
+    """What is still to do, as ``status`` counts it; ``own`` rates stand for assumed ones. Raises InputError for bad
+    tables."""
     survey = survey_run(run)
     config, slides = survey.config, survey.slides
     tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     is_counted = config.extract.is_made_here and config.extract.backbone not in WORK
     counted = partial(network_operations, run, config) if is_counted else lambda: None
-    rates = rates_of(config, slides, tiled, extracted, planned, counted)
+    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, planned, counted))
     sound = [slide for slide in slides if config.extract.is_made_here and slide.slide_id not in unread]
     stages = (
         tile_estimate(config, sound, tiled, rates),

@@ -14,8 +14,6 @@ from hypoxia_hpc.slurm.resources import Array
 
 # Of one stage: each is a call of sbatch, for which a busy controller takes a second. More elements go in groups.
 MOST_CALLS = 100
-# Parts become at most this much smaller for it: else a GPU would be given for little more than its start.
-MOST_FINER = 8
 
 
 def common_count(counts: Mapping[str, int], most: Mapping[str, int]) -> int | None:
@@ -23,7 +21,7 @@ def common_count(counts: Mapping[str, int], most: Mapping[str, int]) -> int | No
     the stage that has most. None where they are as many already, or where a stage would have too small ones. ``most``
     is what each may have beside the ``counts`` that it has."""
     of = max(counts.values(), default=0)
-    if len(set(counts.values())) < 2 or of > MOST_FINER * min(counts.values()):
+    if len(set(counts.values())) < 2:
         return None
     return of if all(of in (counts[stage], min(of, most[stage])) for stage in counts) else None
 

@@ -23,6 +23,9 @@ START_SECONDS = 600
 # Twice what is expected, if figures scatter so far: what takes longer is stopped in time and goes on later.
 MOST_SAFETY = 2.0
 STEP_MINUTES = 5
+# Elements do not become shorter than this for another stage's sake: a task starts for some 15 s, and sites ask for jobs
+# of minutes, not of seconds.
+LEAST_HOURS = 1 / 12
 # A worker of tile had at most 544 MB (benchmarks/README.md), its parent 300 MB.
 TILE_GB, TILE_GB_A_WORKER = 1.0, 0.75
 # TensorFlow with InceptionV3 and batches of 32: 3 GB on CPU; on a GPU the driver's share of host memory comes to that.
@@ -112,17 +115,17 @@ def count_of_shares(seconds: float, n_slides: int, lanes: int, table: SlurmTable
     """Parts of [site.slurm] hours each, for work of ``seconds`` on one lane: at most most_elements, and at least
     a slide for every worker."""
     by_time = math.ceil(seconds / lanes / (table.hours * 3600))
-    return max(1, min(by_time, _most_parts(n_slides, lanes, table)))
+    return max(1, min(by_time, table.most_elements, n_slides // lanes))
 
 
-def most_parts(stage: str, n_slides: int, table: SlurmTable) -> int:
-    """The most parts that a stage may cut ``n_slides`` slides into."""
+def most_parts(stage: str, slides: Sequence[Slide], remaining: Collection[str], pace: Figure, table: SlurmTable) -> int:
+    """The most parts that a stage may be cut into: none shorter than `LEAST_HOURS`, or its own hours where these are
+    less. What it is given is as of `request_by_slide`."""
     table = table_of(stage, table)
-    return _most_parts(n_slides, lanes_of(stage, table)[0], table)
-
-
-def _most_parts(n_slides: int, lanes: int, table: SlurmTable) -> int:
-    return max(1, min(table.most_elements, n_slides // lanes))
+    lanes, speed = lanes_of(stage, table)
+    todo = [slide.cost for slide in slides if slide.slide_id in remaining]
+    finest = table.model_copy(update={"hours": min(table.hours, LEAST_HOURS)})
+    return count_of_shares(sum(todo) * pace.value / speed, len(todo), lanes, finest)
 
 
 def seconds_of_part(costs: Sequence[int], lanes: int) -> float:

@@ -28,7 +28,7 @@ def slide_requests(
         return [request_by_slide(stage, slides, ids, of[stage], pace[stage], table) for stage, ids in todo.items()]
 
     usual = requests(earlier)
-    most = {stage: most_parts(stage, len(ids), table) for stage, ids in todo.items()}
+    most = {stage: most_parts(stage, slides, ids, pace[stage], table) for stage, ids in todo.items()}
     of = common_count({one.stage: one.of for one in usual}, most)
     return usual if of is None else requests(dict.fromkeys(todo, of))
 

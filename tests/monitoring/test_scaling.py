@@ -106,7 +106,7 @@ def test_what_is_set_already_is_no_remedy() -> None:
 
 
 def test_with_few_elements_more_nodes_gain_nothing() -> None:
-    few, many = simulated(500, [4, 64]), simulated(500, [64], hours=0.1)
+    few, many = simulated(500, [4, 64], hours=4), simulated(500, [64], hours=0.1)
     assert few[0].seconds == few[1].seconds
     assert few[1].limit == "few"
     assert many[0].seconds < few[1].seconds

@@ -20,8 +20,9 @@ def job_of(stage: str, elements: tuple[int, ...] | None, of: int = 1) -> Job:
         (3, 5, 9, 9, 5),
         (5, 3, 9, 9, 5),
         (5, 40, 99, 99, 40),
-        (4, 40, 99, 99, None),  # parts of a tenth: little more than their start
-        (3, 5, 4, 9, None),  # too few slides, or most_elements
+        (4, 40, 40, 99, 40),
+        (4, 40, 39, 99, None),  # too short parts, too few slides, or most_elements
+        (3, 5, 4, 9, None),
         (5, 3, 2, 9, 5),  # what a stage has, it may have: an earlier submission cut it so
         (4, 4, 9, 9, None),  # nothing to change
     ],

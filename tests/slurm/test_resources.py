@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from hypoxia_hpc.slurm.resources import (
     max_array_size,
     minutes_to_request,
     most_minutes,
+    most_parts,
     mpi_types,
     request_by_slide,
     request_of_cohort,
@@ -146,6 +148,27 @@ def test_a_second_more_than_the_hours_takes_a_further_part() -> None:
     assert count_of_shares(1e9, 1, 2, table) == 1
 
 
+def test_parts_for_another_stage_s_sake_last_five_minutes_or_the_hours_that_are_wanted() -> None:
+    slides = slides_of([20_000] * 10_000)  # 20 s each: 55.6 core-hours, 13.9 h on 4 cores
+    everything = {slide.slide_id for slide in slides}
+
+    def most(**settings: Any) -> int:
+        return most_parts("tile", slides, everything, PACE, SlurmTable.model_validate({"cpus": 4, **settings}))
+
+    assert most(hours=4) == most(hours=0.25) == math.ceil(50_000 / 300)
+    assert most(hours=0.05) == math.ceil(50_000 / 180)
+    assert most(most_elements=20) == 20
+    assert most(tile={"cpus": 8}) == math.ceil(25_000 / 300)
+    assert most_parts("tile", slides, {"s1", "s2"}, PACE, SlurmTable(cpus=1)) == 1
+
+
+def test_by_default_an_element_takes_a_quarter_of_an_hour() -> None:
+    slides = slides_of([20_000] * 10_000)
+    asked = request_by_slide("tile", slides, {slide.slide_id for slide in slides}, None, PACE, SlurmTable())
+    assert asked.of == math.ceil(50_000 / 900)
+    assert asked.minutes == 50  # start, stop, twice the work and the longest slide, in steps of five minutes
+
+
 def test_the_time_of_a_part_is_its_even_division_and_what_the_costliest_adds() -> None:
     assert seconds_of_part([3, 1], 2) == 3.5
     assert seconds_of_part([], 2) == 0
@@ -165,7 +188,7 @@ def test_time_follows_the_measured_pace() -> None:
     everything = {slide.slide_id for slide in slides}
     slow, fast = (
         request_by_slide(
-            "tile", slides, everything, 4, Figure(pace, pace, pace, "measured", 30), SlurmTable(cpus=1)
+            "tile", slides, everything, 4, Figure(pace, pace, pace, "measured", 30), SlurmTable(cpus=1, hours=4)
         ).minutes
         for pace in (0.01, 0.001)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shlex
@@ -152,14 +153,38 @@ def test_one_slide_that_is_lost_is_one_element(
     assert "--array=0" in first
 
 
-def test_extract_is_cut_as_tile_is_and_goes_beside_it(
+def make_costly(run: Path, milliseconds: int = 1_000_000) -> None:
+    """Slides of a quarter of an hour, so that their parts are long enough for more of them."""
+    with (run / "slides.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (run / "slides.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "cost": milliseconds} for row in rows)
+
+
+def test_stages_of_seconds_are_not_cut_finer_for_each_other(
     untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     run = copy_run(untouched, tmp_path / "run")
     for entry, value in (("cpus", "1"), ("hours", "0.000001"), ("most_elements", "3")):
         change_setting(run, "site.slurm", entry, value)
     text = (run / "run.toml").read_text()
-    (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nhours = 9.0\n")
+    (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nhours = 700.0\n")
+    done = submit(run, "--dry-run")
+    assert stages(sent(done.stdout)) == CHAIN
+    assert "extract begins when all of tile has ended, for tile has 3 parts and extract 1" in done.stderr
+
+
+def test_extract_is_cut_as_tile_is_and_goes_beside_it(
+    untouched: Path, tmp_path: Path, submit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    run = copy_run(untouched, tmp_path / "run")
+    for entry, value in (("cpus", "1"), ("hours", "0.000001"), ("most_elements", "3")):
+        change_setting(run, "site.slurm", entry, value)
+    make_costly(run)
+    text = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nhours = 700.0\n")
     done = submit(run, "--dry-run")
     lines = sent(done.stdout)
     assert stages(lines) == ["tile", "extract", "extract", "extract", *CHAIN[2:]]

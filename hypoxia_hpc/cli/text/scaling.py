@@ -40,12 +40,27 @@ def ahead_text(found: CohortAhead) -> Iterator[str]:
         f"sizes: {found.source}; cost: by the bytes, as JPEG\n"
     )
     first = found.alternatives[0]
-    rows = [_row(one) for one in found.alternatives]
-    yield table(["settings", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"], rows)
-    yield "\nsettings of [tile] in run.toml; packing pixels takes cores, too, which is not in these figures."
+    yield alternatives_table(found.alternatives)
     yield f"A file for each tile would be {within(first.stages[0].tiles)} files."
     yield "\nreckoned from these, in brackets the range they should lie in:"
     yield table(["", "", "origin"], [[name, text, figure.origin] for name, text, figure in _rates(found)])
+
+
+def run_alternatives_text(found: Sequence[Alternative], n_slides: int) -> Iterator[str]:
+    """Blocks of lines: all slides of a run under other settings; none where there are no other ones."""
+    if found:
+        yield f"\n{some(n_slides, 'slide')} of the run from the beginning, what is done included, by [tile]:"
+        yield alternatives_table(found)
+
+
+def alternatives_table(found: Sequence[Alternative]) -> str:
+    """A row for each setting, and what the figures leave out."""
+    rows = [_row(one) for one in found]
+    return (
+        table(["settings", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"], rows)
+        + "\n\nsettings of [tile] in run.toml; packing pixels takes cores, too, which is not in these figures, and mpp = "
+        "0.25 is for slides that were scanned at 40x."
+    )
 
 
 def _row(one: Alternative) -> list[str]:
