@@ -82,8 +82,8 @@ CURVES = (DEFAULTS, TUNED, WITH_GPUS, GPUS_TUNED)
 # What each further setting brings on 1,024 nodes; each row has those of the rows above.
 STEPS = (
     DEFAULTS,
-    Case("`most_elements = 13031`", MANY),
-    Case("and `image`", MANY | IMAGE),
+    Case("`image`", IMAGE),
+    Case("and `most_elements = 13031`", IMAGE | MANY),
     Case('and `[tile] pixels = "none"`', MANY | IMAGE, NO_PIXELS),
     Case("and `[site.slurm.tile] hours = 0.0065`", MANY | IMAGE | ALIKE, NO_PIXELS),
     Case("and a file system of 100 GB/s", MANY | IMAGE | ALIKE, NO_PIXELS, FASTER),

@@ -143,7 +143,7 @@ class RunEstimate:
         return (room.nbytes is None or nbytes <= room.nbytes) and (room.files is None or files <= room.files)
 
 
-def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:  # noqa: B008 - frozen
+def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:
     """What is still to do, as ``status`` counts it; ``own`` rates stand for assumed ones. Raises InputError for bad
     tables."""
     survey = survey_run(run)

@@ -63,6 +63,7 @@ REMEDIES: Mapping[str, str] = {
 
 # The same where run.toml still has something to give.
 IMAGE_REMEDY = "an image, so that a task starts from one file ([site.slurm] image)"
+FEW_REMEDY = f"{REMEDIES['few']}, with an image, for each more starts from many files without one"
 PIXELS_REMEDY = 'fewer bytes: pixels = "none", or codec = "jpeg" ([tile])'
 
 
@@ -103,6 +104,8 @@ def remedy_for(loss: str, config: RunConfig) -> str:
     """Which setting of run.toml would lower a loss; "" where none would."""
     if loss == "names" and config.site.slurm.image is None:
         return IMAGE_REMEDY
+    if loss == "few" and config.site.slurm.image is None:
+        return FEW_REMEDY
     if loss == "bytes" and config.tile.pixels == "store" and config.tile.codec != "jpeg":
         return PIXELS_REMEDY
     return REMEDIES[loss]

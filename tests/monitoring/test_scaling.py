@@ -69,7 +69,14 @@ def test_a_cost_of_bytes_is_that_of_a_header_that_cannot_be_read() -> None:
 def test_what_other_settings_cost() -> None:
     found = ahead(config(), 1000)
     by_settings = {one.settings: one for one in found.alternatives}
-    assert [*by_settings] == ["as they are", 'pixels = "none"', 'codec = "zstd"', 'codec = "jpeg"', "mpp = 0.25 (40x)"]
+    assert [*by_settings] == [
+        "as they are",
+        'pixels = "none"',
+        'codec = "lz4"',
+        'codec = "zstd"',
+        'codec = "jpeg"',
+        "mpp = 0.25 (40x)",
+    ]
     plain, none = by_settings["as they are"].stages, by_settings['pixels = "none"'].stages
     assert none[0].nbytes.value < plain[0].nbytes.value / 1000
     assert none[0].files == plain[0].files - 3000
@@ -102,7 +109,8 @@ def test_what_is_set_already_is_no_remedy() -> None:
     assert "pixels" in remedy_for("bytes", plain) and "pixels" not in remedy_for("bytes", packed)
     assert "image" in remedy_for("names", plain) and "image" not in remedy_for("names", packed)
     assert remedy_for("bytes", config(tile={"pixels": "none"})) == REMEDIES["bytes"]
-    assert remedy_for("few", plain) == REMEDIES["few"]
+    assert remedy_for("few", packed) == REMEDIES["few"]
+    assert "with an image" in remedy_for("few", plain)
 
 
 def test_with_few_elements_more_nodes_gain_nothing() -> None:

@@ -55,11 +55,10 @@ def run_alternatives_text(found: Sequence[Alternative], n_slides: int) -> Iterat
 
 def alternatives_table(found: Sequence[Alternative]) -> str:
     """A row for each setting, and what the figures leave out."""
-    rows = [_row(one) for one in found]
+    names = ["settings", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"]
     return (
-        table(["settings", "tiles", "files, folders", "bytes", "core-hours", "GPU-hours"], rows)
-        + "\n\nsettings of [tile] in run.toml; packing pixels takes cores, too, which is not in these figures, and mpp = "
-        "0.25 is for slides that were scanned at 40x."
+        f"{table(names, [_row(one) for one in found])}\n\nsettings of [tile] in run.toml; packing pixels takes cores, "
+        "too, which is not in these figures; mpp = 0.25 is for slides that were scanned at 40x"
     )
 
 
