@@ -77,8 +77,12 @@ class OwnRates:
 
     def instead_of_assumed(self, rates: Rates) -> Rates:
         """The rates, with these where no slide of a run was measured."""
-        own = {"tile_seconds": self.tile_seconds, "extract_seconds": self.extract_seconds}
-        return replace(rates, **{name: one for name, one in own.items() if one and not getattr(rates, name).slides})
+        tile, extract = rates.tile_seconds, rates.extract_seconds
+        return replace(
+            rates,
+            tile_seconds=tile if tile.slides else self.tile_seconds or tile,
+            extract_seconds=extract if extract.slides else self.extract_seconds or extract,
+        )
 
 
 @dataclass(frozen=True, slots=True)
