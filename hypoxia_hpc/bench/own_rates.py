@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hypoxia_hpc.bench.environment import graphics, processor
-from hypoxia_hpc.bench.records import Record, read_records
+from hypoxia_hpc.bench.records import Record, read_history
 from hypoxia_hpc.bench.rounds import usable_cores
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.monitoring.estimate import OwnRates
@@ -27,10 +27,13 @@ SCATTER = 2.0
 
 def own_rates(config: RunConfig, history: Path, *, gpu: bool) -> OwnRates:
     """The newest figures of this kind of machine (processor, cores, GPUs) for the settings of a run, None where there
-    are none. Raises InputError for a history that holds other lines than figures, MachineError."""
+    are none. Lines that cannot be read count for nothing. Raises InputError for a history without any other line,
+    MachineError."""
     if not history.exists():
         return OwnRates()
-    records = [one for one in read_records(history) if isinstance(one, Record) and _is_wanted(one, config, gpu=gpu)]
+    records = [
+        one for one in read_history(history).records if isinstance(one, Record) and _is_wanted(one, config, gpu=gpu)
+    ]
     here = own_records(records) if records else []
     return OwnRates(
         _newest(here, lambda one: one.case == SLIDE_CASE, tile_figure),
