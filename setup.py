@@ -126,6 +126,8 @@ setup(
         "nifti": ["nibabel>=5.3,<6"],
         # the energy of a GPU in `bench`
         "energy": ["nvidia-ml-py>=13.580,<14"],
+        # decoding on a GPU in `bench`
+        "nvimgcodec": ["nvidia-nvimgcodec-cu12[nvjpeg]>=0.9,<0.10"],
         # benchmarks/reframe
         "bench": ["ReFrame-HPC>=4.10,<5"],
         "mutants": ["mutmut>=3.8,<4"],
@@ -144,6 +146,7 @@ setup(
             "myst-parser>=4,<6",
             "nibabel>=5.3,<6",
             "nvidia-ml-py>=13.580,<14",
+            "nvidia-nvimgcodec-cu12>=0.9,<0.10",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "pytest-benchmark>=5.1,<6",

@@ -13,7 +13,7 @@ import numpy as np
 import timm_rate
 from figures import Bench, Figure
 
-from hypoxia_hpc.bench.resident import Precision, a_batch, computed, plan_of, processed
+from hypoxia_hpc.bench.resident import Precision, a_batch, computed, plan_of, processed, stored_slides
 from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired, ratio
 from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX, real_tiles, tile_stores
 from hypoxia_hpc.config import TileTable
@@ -43,7 +43,7 @@ def from_stores(bench: Bench) -> None:
         n_batches = SLIDES_AT_ONCE * n_tiles // BATCH
         works: dict[str, Callable[[], object]] = {
             "on the device already": partial(computed, device_of(work.plan).engine, a_batch(), n_batches),
-            "from stores, end to end": partial(processed, work, stores),
+            "from stores, end to end": partial(processed, work, stored_slides(stores)),
         }
         for warm in works.values():
             warm()

@@ -23,6 +23,8 @@ TESTED_IN = {
     "bench.costs": "cli/test_bench.py",
     "bench.environment": "bench/test_records.py",
     "bench.running": "cli/test_bench.py",
+    "bench.gpu_decoders": "bench/test_decoding.py",
+    "bench.cases.decoding": "bench/test_decoding.py",
     "cli.text.bench": "cli/test_bench.py",
     "bench.scaling_records": "bench/test_scaling.py",
     "tiling.touched_blocks": "tiling/test_cutting.py",
@@ -33,7 +35,9 @@ TESTED_IN = {
     "bench.cases.native_tiles": "bench/test_wrong_answers.py",
     **{f"bench.{name}": "bench/test_cases.py" for name in ("agreement", "bounds", "case", "delivery", "feeding")},
     **{f"bench.{name}": "bench/test_cases.py" for name in ("resident", "rounds", "slides", "stored_tiles")},
-    **{f"bench.cases.{name}": "bench/test_cases.py" for name in ("feeding", "heads", "kernels", "networks", "readers")},
+    **{f"bench.cases.{name}": "bench/test_cases.py" for name in ("feeding", "heads", "kernels", "readers")},
+    "bench.bare_stores": "bench/test_networks.py",
+    "bench.cases.networks": "bench/test_networks.py",
     **{
         f"bench.cases.{name}": "bench/test_cases.py" for name in ("registry", "stages", "stain", "statistics", "stores")
     },

@@ -7,7 +7,8 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,19 @@ class NativeTiles:
         head = b"\xff\xd8" + ADOBE + (b"\1" if self.is_ycbcr else b"\0") + self.tables[2:-2]
         self.whole = [head + tile[2:] for tile in self.data]
         self._buffers = {channels: _buffers((BUFFERS, *self.size_px, channels)) for channels in (3, 4)}
+
+    def of(self, numbers: Sequence[int]) -> NativeTiles:
+        """Those of these numbers, with buffers of their own, so that another thread may decode them."""
+        part = copy(self)
+        part.data, part.whole = ([tiles[number] for number in numbers] for tiles in (self.data, self.whole))
+        part._buffers = {channels: _buffers((BUFFERS, *self.size_px, channels)) for channels in (3, 4)}
+        return part
+
+    def pixels(self) -> list[UInt8Array]:
+        """JPEG native tiles as libjpeg-turbo decodes them, uint8 (height, width, 3) each."""
+        import simplejpeg
+
+        return [simplejpeg.decode_jpeg(tile, "RGB") for tile in self.whole]
 
     def buffers(self, channels: int) -> Iterator[UInt8Array]:
         """Buffers for one native tile, in turn, without end."""

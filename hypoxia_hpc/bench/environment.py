@@ -19,8 +19,21 @@ from hypoxia_hpc.records import Json
 
 LIBRARIES = (
     *("numpy", "numba", "scipy", "openslide-python", "openslide-bin", "imagecodecs", "simplejpeg", "pillow", "zarr"),
-    *("tiffslide", "cucim-cu12", "keras", "tensorflow", "jax", "torch", "timm", "openvino"),
+    *(
+        "tiffslide",
+        "cucim-cu12",
+        "nvidia-nvimgcodec-cu12",
+        "nvidia-nvjpeg-cu12",
+        "keras",
+        "tensorflow",
+        "jax",
+        "torch",
+        "timm",
+        "openvino",
+    ),
 )
+# Topics of cases that have figures of a GPU.
+OF_GPUS = ("networks", "decoding")
 # Where Apptainer and Singularity say which image a process runs in.
 IMAGE = ("APPTAINER_CONTAINER", "SINGULARITY_CONTAINER")
 MOST_IMAGE_BYTES = 2**36
@@ -68,6 +81,12 @@ def environment(folder: Path) -> Environment:
 def machine() -> Json:
     """The environment of the working directory, and how busy the machine is."""
     return {**asdict(environment(Path.cwd())), "load_average": os.getloadavg()}
+
+
+def gpu_figures_missing(where: Environment) -> str:
+    """Why there is no figure of a GPU, and which command makes them."""
+    why = "Keras did not use the GPU" if where.gpus else "none is seen here"
+    return f"{why}; where there is one: hypoxia-hpc bench {' '.join(f'--only {topic}' for topic in OF_GPUS)}"
 
 
 def graphics() -> tuple[list[str], str]:

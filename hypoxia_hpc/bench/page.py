@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
+from hypoxia_hpc.bench.environment import gpu_figures_missing
 from hypoxia_hpc.bench.measuring import Spread
 from hypoxia_hpc.bench.records import Record
 from hypoxia_hpc.bench.scaling_records import ScalingRecord, parts_of
@@ -54,7 +55,7 @@ class Part:
     """What one machine has come to: ``newest`` record of each case, all ``commits`` in their order; ``costs``: name
     and cells of each case that a run does to each tile; ``peers``: case, package, how many times as fast
     and the interval (empty where it was not timed), how its answer compares or why it was not timed; ``spent``: of the
-    newest curve of each kind."""
+    newest curve of each kind; ``gpu_missing``: why there is no figure of a GPU."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
@@ -64,6 +65,7 @@ class Part:
     costs: tuple[tuple[str, ...], ...] = ()
     peers: tuple[tuple[str, ...], ...] = ()
     spent: tuple[Spent, ...] = ()
+    gpu_missing: str = ""
 
 
 def machine_of(record: Record | ScalingRecord) -> Machine:
@@ -118,7 +120,9 @@ def part_of(number: int, lines: Sequence[Record | ScalingRecord]) -> Part:
     )
     said = tuple((name, fact) for name, fact in facts.items() if fact)
     costs, peers, spent = tuple(cost_rows(newest)), tuple(peer_rows(newest)), tuple(map(spent_on, curves))
-    return Part(there.processor, said, newest, commits, charts, costs, peers, spent)
+    is_missing = newest and all(one.gpu_seconds is None for one in newest)
+    missing = gpu_figures_missing(there) if is_missing else ""
+    return Part(there.processor, said, newest, commits, charts, costs, peers, spent, missing)
 
 
 def cost_rows(newest: Sequence[Record]) -> Iterator[tuple[str, ...]]:

@@ -53,9 +53,13 @@ def computed(engine: Engine, batch: UInt8Array, n_batches: int) -> Float32Array:
     return features
 
 
-def processed(work: ExtractStage, stores: Sequence[Path]) -> None:
-    """Slides from their stores to committed features, as many at once as in a worker process."""
-    slides = [Slide(store.stem, Path(), "", 1) for store in stores]
+def processed(work: ExtractStage, slides: Sequence[Slide]) -> None:
+    """Slides from their tiles to committed features, as many at once as in a worker process."""
     work.target(slides[0]).parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(SLIDES_AT_ONCE) as threads:
         list(threads.map(lambda slide: work.make(slide, "benchmark", lambda tiles: None), slides))
+
+
+def stored_slides(stores: Sequence[Path]) -> list[Slide]:
+    """Slides of which nothing but their tile stores is there."""
+    return [Slide(store.stem, Path(), "", 1) for store in stores]

@@ -19,7 +19,9 @@ from hypoxia_hpc.reading import listed
 
 POWERCAP = Path("/sys/class/powercap")
 ZONE = re.compile("intel-rapl:[0-9]+")
-PACKAGE = "package-"  # beside packages there are their parts, and the whole platform ("psys")
+# Also ``package-0-die-1``. Beside packages there are their parts, memory (``dram``), which lies below a package and is
+# not counted in it, and the whole platform (``psys``), which has the packages in it.
+PACKAGE = "package-"
 RAPL, NVML = "RAPL", "NVML"
 
 

@@ -14,7 +14,7 @@ from hypoxia_hpc.errors import InputError
 from hypoxia_hpc.tiling.stain.macenko import fit_macenko
 from hypoxia_hpc.tiling.stain.published import REFERENCE, WHITE
 
-TOPICS = ("kernels", "stain", "readers", "stores", "feeding", "networks", "heads", "statistics", "stages")
+TOPICS = ("kernels", "stain", "readers", "decoding", "stores", "feeding", "networks", "heads", "statistics", "stages")
 
 
 def test_names_are_unique_and_every_topic_has_a_case() -> None:

@@ -62,6 +62,10 @@ def test_what_a_run_takes_is_shown_of_what_it_does_to_tiles_where_lines_say_it()
     assert "1,000 slides of 10,000 tiles" in page
     assert "1 (RAPL)" in page
     assert "What a run takes" not in history_page([old, kernel])
+    assert part.gpu_missing == ""
+    missing = "Figures of a GPU are missing: none is seen here; where there is one: hypoxia-hpc bench --only networks"
+    assert missing in history_page([old, kernel])
+    assert "Figures of a GPU" not in page
 
 
 def test_other_packages_stand_with_their_answer_or_why_they_were_not_timed() -> None:

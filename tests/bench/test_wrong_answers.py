@@ -10,12 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hypoxia_hpc.analysis import metrics
 from hypoxia_hpc.bench import slides
 from hypoxia_hpc.bench.case import Case, Place, WrongAnswerError
-from hypoxia_hpc.bench.cases import feeding, heads, kernels, native_tiles, networks, readers, stages, stain, stores
+from hypoxia_hpc.bench.cases import (
+    decoding,
+    feeding,
+    heads,
+    kernels,
+    native_tiles,
+    networks,
+    readers,
+    stages,
+    stain,
+    stores,
+)
 from hypoxia_hpc.bench.cases.registry import CASES
+from hypoxia_hpc.bench.gpu_decoders import NvImageCodec
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models import extraction
 from hypoxia_hpc.networks.heads.logistic import Objective
@@ -68,6 +81,14 @@ def four_levels_of_each(real: Real, path: Path) -> Iterator[np.ndarray]:
     for pixels in real(path):
         pixels[7, 9, 1] ^= 4
         yield pixels
+
+
+def colours_of_one_tile(real: Real, *arguments: Any) -> list[np.ndarray]:
+    """RGB of the last tile taken for YCbCr, as a decoder may do it that does not read Adobe's marker."""
+    pixels: list[np.ndarray] = real(*arguments)
+    height, width = pixels[-1].shape[:2]
+    pixels[-1] = np.asarray(Image.frombytes("YCbCr", (width, height), pixels[-1].tobytes()).convert("RGB"))
+    return pixels
 
 
 def one_bit_of_the_last_tile(real: Real, writer: TileWriter, *arguments: Any) -> Any:
@@ -127,15 +148,21 @@ FAULTS: Mapping[str, Fault] = {
     "jpeg-40x": Fault(readers, "deliver", one_pixel_off),
     "jpeg2000": Fault(readers, "deliver", one_pixel_off),
     "native-tiles": Fault(native_tiles, "decoded", four_levels_of_each),
+    "gpu-decoding": Fault(NvImageCodec, "pixels", colours_of_one_tile),
+    "gpu-decoding-ycbcr": Fault(NvImageCodec, "pixels", colours_of_one_tile),
     "tile-store": Fault(TileWriter, "commit", one_bit_of_the_last_tile),
     "tile-store-read": Fault(stores, "read_pixels", one_bit_of_a_tile),
     "feature-store": Fault(stores, "write_features", one_unit_in_the_last_place),
     "feeding": Fault(extraction, "read_pixels_into", one_bit_of_what_is_fed),
     "feeding-slide": Fault(extraction.SlidePixels, "read_into", one_bit_of_what_is_fed),
     "inception_v3": Fault(extraction, "features_of", other_order),
+    "inception_v3-slides": Fault(extraction, "features_of", other_order),
     "resnet50": Fault(extraction, "features_of", other_order),
+    "resnet50-slides": Fault(extraction, "features_of", other_order),
     "vgg16": Fault(extraction, "features_of", other_order),
+    "vgg16-slides": Fault(extraction, "features_of", other_order),
     "vit": Fault(extraction, "features_of", other_order),
+    "vit-slides": Fault(extraction, "features_of", other_order),
     "logistic": Fault(Objective, "__call__", one_slope),
     "bootstrap": Fault(metrics, "_interval", one_resample_less),
     "tile": Fault(TileWriter, "commit", one_bit_of_the_last_tile),
@@ -156,7 +183,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slides, "WIDTH_PX", WIDTH_PX)
     monkeypatch.setattr(slides, "TISSUE_BLOCKS", 1)
     monkeypatch.setattr(slides, "tissue_blocks", BLOCKS)
-    for module in (readers, stages, feeding):
+    for module in (readers, decoding, stages, feeding):
         monkeypatch.setattr(module, "recipes", lambda *, quick: low)
     monkeypatch.setattr(networks, "CPU_BATCH", 2)
     monkeypatch.setattr(heads, "ROWS", 2 * heads.STORE_ROWS)

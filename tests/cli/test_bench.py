@@ -141,6 +141,30 @@ def test_small_rates_keep_two_digits(rate: float, text: str) -> None:
     assert rate_text(rate) == text
 
 
+@pytest.mark.parametrize(
+    ("gpus", "gpu_seconds", "said"),
+    [
+        (
+            [],
+            None,
+            "missing: figures of a GPU: none is seen here; where there is one: hypoxia-hpc bench --only networks",
+        ),
+        (["NVIDIA H200"], None, "missing: figures of a GPU: Keras did not use the GPU"),
+        (["NVIDIA H200"], 0.001, ""),
+    ],
+)
+def test_missing_figures_of_a_gpu_are_said_with_the_command_that_makes_them(
+    gpus: list[str], gpu_seconds: float | None, said: str, tmp_path: Path
+) -> None:
+    where = replace(environment(tmp_path), gpus=gpus, driver="580")
+    vit = replace(measured("vit", 0.9, topic="networks"), gpu_seconds=gpu_seconds)
+    text = "\n".join(figures_text([vit], where, tmp_path / "h.jsonl", 1))
+    assert ("missing: figures of a GPU" in text) == bool(said)
+    assert said in text
+    text = "\n".join(figures_text([measured("jpeg", 0.9)], where, tmp_path / "h.jsonl", 1))
+    assert "figures of a GPU" not in text
+
+
 def test_peers_are_shown_with_how_their_answers_compare(tmp_path: Path) -> None:
     one = measured("jpeg", 0.9)
     peers = {"OpenSlide": Spread(3.14, 3.0, 3.3)}

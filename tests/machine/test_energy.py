@@ -46,6 +46,41 @@ def test_parts_of_a_package_and_the_platform_are_not_counted_beside_it(tmp_path:
     assert list(two_packages(tmp_path, 1, 2).counters) == ["RAPL intel-rapl:0", "RAPL intel-rapl:1"]
 
 
+def kernel_tree(root: Path) -> tuple[Path, Path]:
+    """Two packages, their parts and the platform as the kernel has them: zones lie in their control type, parts in
+    their package, and /sys/class/powercap links to each of them. The class, and the control type."""
+    devices, powercap = root / "devices" / "virtual" / "powercap" / "intel-rapl", root / "class" / "powercap"
+    powercap.mkdir(parents=True)
+    zone(devices, "intel-rapl:0", "package-0-die-0", 5_000_000)
+    zone(devices, "intel-rapl:1", "package-1-die-0", RANGE_UJ - 1_000_000)
+    zone(devices, "intel-rapl:2", "psys", 90_000_000)
+    zone(devices / "intel-rapl:0", "intel-rapl:0:0", "dram", 4_000_000)
+    zone(devices / "intel-rapl:1", "intel-rapl:1:0", "dram", 4_000_000)
+    (devices / "enabled").write_text("1\n")
+    for folder in (devices, *devices.rglob("intel-rapl:*")):
+        (powercap / folder.name).symlink_to(folder)
+    return powercap, devices
+
+
+def test_the_tree_of_the_kernel_gives_its_packages_alone(tmp_path: Path) -> None:
+    powercap, devices = kernel_tree(tmp_path)
+    before = look_at_processor(powercap, CORES)
+    assert list(before.counters) == ["RAPL intel-rapl:0", "RAPL intel-rapl:1"]
+    for name, energy_uj in (("intel-rapl:0", 7_500_000), ("intel-rapl:1", 250_000), ("intel-rapl:2", 99_000_000)):
+        (devices / name / "energy_uj").write_text(f"{energy_uj}\n")
+    (devices / "intel-rapl:0" / "intel-rapl:0:0" / "energy_uj").write_text("9000000\n")
+    assert spent(before, look_at_processor(powercap, CORES)) == {"RAPL": pytest.approx(2.5 + 1.25)}
+
+
+def test_one_package_that_cannot_be_read_leaves_none_counted(tmp_path: Path) -> None:
+    """The sum of the others would be taken for the whole."""
+    powercap, devices = kernel_tree(tmp_path)
+    (devices / "intel-rapl:1" / "max_energy_range_uj").unlink()
+    found = look_at_processor(powercap, CORES)
+    assert not found.counters
+    assert "its counters cannot be read" in found.missing[0]
+
+
 @pytest.mark.parametrize("text", ["", "many"])
 def test_a_counter_that_is_no_number_is_none_and_so_are_the_others(tmp_path: Path, text: str) -> None:
     two_packages(tmp_path, 1, 2)

@@ -31,9 +31,14 @@ Deliver = Callable[[NewTile], NDArray[np.bool_]]
 
 def fastest_decoder(path: Path) -> Work:
     """Decoding of every native tile by the library that is fastest here: the bound of whoever delivers pixels."""
-    decoders = NativeTiles(path).decoders()
-    laps = paired(decoders, DECODER_ROUNDS)
-    return decoders[min(laps, key=lambda name: median_seconds(laps[name]))]
+    native = NativeTiles(path)
+    return native.decoders()[fastest_name(native)]
+
+
+def fastest_name(native: NativeTiles) -> str:
+    """Which of their decoders that is."""
+    laps = paired(native.decoders(), DECODER_ROUNDS)
+    return min(laps, key=lambda name: median_seconds(laps[name]))
 
 
 def collected(by: Deliver, tile_px: int) -> Output:

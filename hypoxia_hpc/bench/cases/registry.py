@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hypoxia_hpc.bench.case import Case
 from hypoxia_hpc.bench.cases import (
+    decoding,
     feeding,
     heads,
     kernels,
@@ -24,6 +25,7 @@ CASES: tuple[Case, ...] = (
     *stain.CASES,
     *readers.CASES,
     *native_tiles.CASES,
+    *decoding.CASES,
     *stores.CASES,
     *feeding.CASES,
     *networks.CASES,

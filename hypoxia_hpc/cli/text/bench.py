@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypoxia_hpc.bench.case import Case
 from hypoxia_hpc.bench.costs import HEADER, PAID, READ_AS, SCALE, cost_cells
-from hypoxia_hpc.bench.environment import Environment
+from hypoxia_hpc.bench.environment import OF_GPUS, Environment, gpu_figures_missing
 from hypoxia_hpc.bench.measuring import Measurement, Spread
 from hypoxia_hpc.cli.text.words import table
 from hypoxia_hpc.errors import some
@@ -46,8 +46,9 @@ def figures_text(measured: Sequence[Measurement], where: Environment, history: P
     for one in measured:
         if one.missing:
             yield f"\nmissing: {one.case.name}: {one.missing}"
-    if any(one.case.topic == "networks" for one in measured) and not where.gpus:
-        yield "\nmissing: figures of a GPU: none is seen here; the networks ran on the cores"
+    of_gpus = [one for one in measured if one.case.topic in OF_GPUS]
+    if of_gpus and all(one.gpu_seconds is None for one in of_gpus):
+        yield f"\nmissing: figures of a GPU: {gpu_figures_missing(where)}"
     if n_kept < len(done):
         yield f"\nnot kept: {', '.join(one.case.name for one in done[n_kept:])}"
     if n_kept:
