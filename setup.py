@@ -146,7 +146,7 @@ setup(
             "myst-parser>=4,<6",
             "nibabel>=5.3,<6",
             "nvidia-ml-py>=13.580,<14",
-            "nvidia-nvimgcodec-cu12>=0.9,<0.10",
+            "nvidia-nvimgcodec-cu12>=0.9,<0.10; sys_platform == 'linux'",
             "pandas-stubs>=2.2,<3",
             "pytest>=8.3,<10",
             "pytest-benchmark>=5.1,<6",
