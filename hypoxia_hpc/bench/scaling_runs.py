@@ -94,7 +94,7 @@ class Tiled(Protocol):
         """The size of an array element; None for workers and ranks."""
 
     def lap(self, size: int, slides: Sequence[Slide]) -> SizeLap:
-        """Tile these slides anew by so many at a time."""
+        """Tile these slides anew by ``size`` workers, ranks or array elements."""
 
     def receipts(self, slides: Sequence[Slide]) -> dict[str, Receipt]:
         """Those of the slides that have tiles since the last lap, by id."""
