@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hypoxia_hpc.bench.rounds import usable_cores
 
@@ -15,7 +18,7 @@ STAT = Path("/proc/stat")
 @dataclass(frozen=True, slots=True)
 class Look:
     """Seconds so far: by the clock, of the processor on these cores (with what the host took from a virtual machine),
-    and of this process with the children that it has waited for."""
+    and of this process and all that it started."""
 
     clock: float
     cores: tuple[int, ...]
@@ -23,11 +26,19 @@ class Look:
     ours: float
 
 
+class Process(NamedTuple):
+    """``parent``: its id. ``ticks`` of the processor so far, with those of children that have ended."""
+
+    parent: int
+    ticks: int
+
+
 def look() -> Look:
     """Of the cores that this process may use now."""
     cores = tuple(usable_cores())
-    seconds = busy_seconds(STAT.read_text(encoding="ascii"), os.sysconf("SC_CLK_TCK"))
-    ours = sum(os.times()[:4])
+    ticks_a_second = os.sysconf("SC_CLK_TCK")
+    seconds = busy_seconds(STAT.read_text(encoding="ascii"), ticks_a_second)
+    ours = ticks_of(os.getpid(), _processes()) / ticks_a_second
     return Look(time.perf_counter(), cores, sum(seconds[core] for core in cores), ours)
 
 
@@ -41,6 +52,28 @@ def busy_seconds(stat: str, ticks_a_second: int) -> dict[int, float]:
             user, nice, system, _, _, irq, softirq, steal = map(int, columns[:8])
             seconds[int(name[3:])] = (user + nice + system + irq + softirq + steal) / ticks_a_second
     return seconds
+
+
+def _processes() -> dict[int, Process]:
+    """All that run now, by their ids."""
+    found = {}
+    for path in STAT.parent.glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            found[int(path.parent.name)] = parsed_process(path.read_text(encoding="ascii", errors="replace"))
+    return found
+
+
+def parsed_process(stat: str) -> Process:
+    """Of the text of /proc/PID/stat (proc(5)): fields 4 and 14 to 17, counted behind the name, which may hold
+    anything."""
+    columns = stat.rpartition(")")[2].split()
+    return Process(int(columns[1]), sum(map(int, columns[11:15])))
+
+
+def ticks_of(pid: int, processes: Mapping[int, Process]) -> int:
+    """Of a process and all below it that run now."""
+    below = [child for child, one in processes.items() if one.parent == pid]
+    return processes[pid].ticks + sum(ticks_of(child, processes) for child in below)
 
 
 def share_of_others(before: Look, after: Look) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from hypoxia_hpc.bench.neighbours import Look, busy_seconds, look, share_of_others
+from hypoxia_hpc.bench.neighbours import Look, Process, busy_seconds, look, parsed_process, share_of_others, ticks_of
 from hypoxia_hpc.bench.rounds import on_one_core
 
 STAT = """\
@@ -33,9 +35,27 @@ def test_others_have_what_is_used_and_not_ours(used: float, ours: float, share: 
     assert found == pytest.approx(share)
 
 
+def test_what_a_process_has_started_is_its_own() -> None:
+    processes = {7: Process(1, 10), 8: Process(7, 20), 9: Process(8, 40), 1: Process(0, 1000), 2: Process(1, 500)}
+    assert ticks_of(7, processes) == 70
+    name = "4242 (a) b (c) S 17 4242 4242 0 -1 4194560 1 2 3 4 100 20 3 4000 20 0 1 0 12 0 0"
+    assert parsed_process(name) == Process(17, 4123)
+
+
+def test_a_process_that_this_one_has_started_is_no_other() -> None:
+    with on_one_core():
+        before = look()
+        with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as ours:
+            time.sleep(1)
+            after = look()
+            ours.kill()
+    assert after.ours - before.ours > 0.2
+
+
 def test_a_program_on_the_same_core_is_seen() -> None:
     with on_one_core():
-        spinning = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        orphan = f"{sys.executable} -c 'while True: pass' >/dev/null 2>&1 & echo $!"  # its parent ends at once
+        pid = int(subprocess.run(["sh", "-c", orphan], check=True, capture_output=True, text=True).stdout)
         try:
             before = look()
             until = time.perf_counter() + 1
@@ -43,5 +63,4 @@ def test_a_program_on_the_same_core_is_seen() -> None:
                 pass
             assert share_of_others(before, look()) > 0.2
         finally:
-            spinning.kill()
-            spinning.wait()
+            os.kill(pid, signal.SIGKILL)
