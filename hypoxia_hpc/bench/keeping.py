@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from hypoxia_hpc.bench.records import Record, append_records, require_history
+from hypoxia_hpc.bench.records import Record, append_records, require_apart, require_history
 from hypoxia_hpc.stores.commit import committed_file, require_writable
 
 
@@ -20,9 +20,11 @@ class Kept:
     records: list[Record] = field(default_factory=list)
 
     def require_places(self) -> None:
-        """Try both files. Raises InputError where the history is no plain file, MachineError."""
+        """Try both files. Raises InputError where the history is no plain file, is another file, or is both of them;
+        MachineError."""
         require_history(self.history)
         if self.json_file is not None:
+            require_apart(self.history, self.json_file)
             require_writable(self.json_file)
 
     def add(self, record: Record | None) -> None:

@@ -121,9 +121,20 @@ def append_records(path: Path, records: Iterable[Record | ScalingRecord]) -> Non
 
 
 def require_history(path: Path) -> None:
-    """Try whether lines can be appended; the file is made where it is not there. Raises as :func:`append_records`."""
+    """Try whether lines can be appended; the file is made where it is not there. Raises as :func:`append_records`, and
+    InputError where it has something in it and no line is a figure: it is another file."""
+    if path.is_file() and path.stat().st_size:
+        read_history(path)
     with _appending(path):
         pass
+
+
+def require_apart(history: Path, output: Path) -> None:
+    """Raises InputError where what is to be written would take the place of the history."""
+    if output.resolve() == history.resolve() or (output.exists() and history.exists() and output.samefile(history)):
+        raise InputError(
+            f"{output} is the history of figures, which would be lost", remedy="name another file for what is written"
+        )
 
 
 @contextmanager
@@ -164,10 +175,13 @@ def read_history(path: Path) -> History:
 
 
 def left_out_lines(left_out: Sequence[tuple[int, str]]) -> list[str]:
-    """A sentence for each reason: ``2 lines that cannot be read (3, 7): cut off``."""
+    """A sentence for each reason: ``2 lines that cannot be read (lines 3, 7): cut off``."""
     reasons = dict.fromkeys(why for _, why in left_out)
     numbers = {why: [str(number) for number, other in left_out if other == why] for why in reasons}
-    return [f"{some(len(of), 'line')} that cannot be read ({some_names(of)}): {why}" for why, of in numbers.items()]
+    return [
+        f"{some(len(of), 'line')} that cannot be read (line{'s' * (len(of) > 1)} {some_names(of)}): {why}"
+        for why, of in numbers.items()
+    ]
 
 
 def _record_or_why(line: bytes) -> Record | ScalingRecord | str:

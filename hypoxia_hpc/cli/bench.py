@@ -131,10 +131,12 @@ def report(output: Path, history: Path | None) -> int:
                                    hypoxia-hpc bench report --history all.jsonl
     """
     from hypoxia_hpc.bench.page import history_page
-    from hypoxia_hpc.bench.records import default_history, left_out_lines, read_history
+    from hypoxia_hpc.bench.records import default_history, left_out_lines, read_history, require_apart
     from hypoxia_hpc.stores.commit import committed_file
 
-    found = read_history(history or default_history())
+    figures = history or default_history()
+    require_apart(figures, output)
+    found = read_history(figures)
     left_out = left_out_lines(found.left_out)
     committed_file(output, history_page(found.records, left_out).encode())
     say(f"wrote {output}: {some(len(found.records), 'figure')}")

@@ -101,3 +101,25 @@ def test_the_list_of_this_time_replaces_an_older_one_and_has_no_missing_cases(tm
     kept.add(record)
     assert [each["case"] for each in json.loads(written.read_text())] == ["jpeg", "jpeg"]
     assert kept.records == read_history(kept.history).records == [record, record]
+
+
+def test_the_history_is_no_place_for_anything_else(tmp_path: Path) -> None:
+    history, other = tmp_path / "h.jsonl", tmp_path / "other.json"
+    Kept(history).add(record_of(a_measurement(), environment(tmp_path)))
+    os.link(history, other)
+    before = history.read_bytes()
+    for output in (history, tmp_path / "." / "h.jsonl", other):
+        with pytest.raises(InputError, match="would be lost"):
+            Kept(history, output).require_places()
+        with pytest.raises(InputError, match="would be lost"):
+            app(["bench", "report", "--history", str(history), "-o", str(output)], standalone_mode=False)
+    assert history.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["[site]\nhours = 4\n", "[\n {}\n]\n"])
+def test_a_file_without_any_figure_is_no_history(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="no line that can be read"):
+        Kept(path).require_places()
+    assert path.read_text() == text

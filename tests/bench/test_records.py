@@ -114,7 +114,7 @@ def test_lines_that_cannot_be_read_are_left_out_with_their_numbers_and_reasons(t
         (11, "cut off"),
     ]
     assert left_out_lines(found.left_out)[0] == (
-        "3 lines that cannot be read (3, 4, 5): written by a newer hypoxia_hpc"
+        "3 lines that cannot be read (lines 3, 4, 5): written by a newer hypoxia_hpc"
     )
 
 

@@ -253,6 +253,6 @@ def test_the_page_of_a_history_file_is_written(hypoxia: Hypoxia, tmp_path: Path)
         file.write('{"schema": 2}\n{"schema": 1')
     done = hypoxia("bench", "report", "--history", history, "-o", page)
     assert done.returncode == 0, done.stderr
-    assert "left out: 1 line that cannot be read (2): written by a newer hypoxia_hpc" in done.stdout
-    assert "left out: 1 line that cannot be read (3): cut off" in done.stdout
-    assert "1 line that cannot be read (3): cut off" in page.read_text()
+    assert "left out: 1 line that cannot be read (line 2): written by a newer hypoxia_hpc" in done.stdout
+    assert "left out: 1 line that cannot be read (line 3): cut off" in done.stdout
+    assert "1 line that cannot be read (line 3): cut off" in page.read_text()

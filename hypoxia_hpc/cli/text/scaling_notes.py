@@ -39,9 +39,10 @@ def start_text(found: ScalingRecord) -> Iterator[str]:
     if share > MOST_START:
         enough = math.ceil(base.slides * start / rest * (1 - MOST_START) / MOST_START)
         enough *= found.sizes[-1].slides // base.slides if found.mode == "weak" else 1
+        whose = " without RUN, for a generated cohort," if found.workload == "run" else ""
         yield (
             f"start and end of the command take {share * 100:.0f} % of the base case's time, and more cores make them\n"
-            f"no shorter: --slides {enough} would make it {MOST_START * 100:.0f} %"
+            f"no shorter: --slides {enough}{whose} would make it {MOST_START * 100:.0f} %"
         )
 
 
