@@ -61,7 +61,6 @@ OTHERS = {
     "models.reference": "bytes that were read",
     "tiling.geojson": "dumps alone",
     "exports.hdf5": "writes alone",
-    "bench.rounds": "/proc",
     "bench.neighbours": "/proc",
     "bench.environment": "/proc",
     "bench.bounds": "slides of this package, and those that this process made",

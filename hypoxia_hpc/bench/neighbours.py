@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from hypoxia_hpc.bench.rounds import usable_cores
-
 STAT = Path("/proc/stat")
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +34,26 @@ class Process(NamedTuple):
 
 def look() -> Look:
     """Of the cores that this process may use now."""
-    cores = tuple(usable_cores())
-    ticks_a_second = os.sysconf("SC_CLK_TCK")
-    seconds = busy_seconds(STAT.read_text(encoding="ascii"), ticks_a_second)
-    ours = ticks_of(os.getpid(), _processes()) / ticks_a_second
+    cores = tuple(sorted(os.sched_getaffinity(0)))
+    seconds = busy_seconds()
+    ours = ticks_of(os.getpid(), _processes()) / TICKS_A_SECOND
     return Look(time.perf_counter(), cores, sum(seconds[core] for core in cores), ours)
 
 
-def busy_seconds(stat: str, ticks_a_second: int) -> dict[int, float]:
-    """Seconds that each core was not idle, of the text of /proc/stat (proc(5): user, nice, system, idle, iowait, irq,
-    softirq, steal; guests are in user and nice)."""
+def busy_seconds() -> dict[int, float]:
+    """Seconds that each core was not idle so far."""
+    return parsed_stat(STAT.read_text(encoding="ascii"))
+
+
+def parsed_stat(stat: str) -> dict[int, float]:
+    """The same of the text of /proc/stat (proc(5): user, nice, system, idle, iowait, irq, softirq, steal; guests are in
+    user and nice)."""
     seconds = {}
     for line in stat.splitlines():
         name, *columns = line.split()
         if name.startswith("cpu") and name != "cpu":
             user, nice, system, _, _, irq, softirq, steal = map(int, columns[:8])
-            seconds[int(name[3:])] = (user + nice + system + irq + softirq + steal) / ticks_a_second
+            seconds[int(name[3:])] = (user + nice + system + irq + softirq + steal) / TICKS_A_SECOND
     return seconds
 
 

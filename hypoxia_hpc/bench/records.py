@@ -123,8 +123,10 @@ def append_records(path: Path, records: Iterable[Record | ScalingRecord]) -> Non
 def require_history(path: Path) -> None:
     """Try whether lines can be appended; the file is made where it is not there. Raises as :func:`append_records`, and
     InputError where it has something in it and no line is a figure: it is another file."""
-    if path.is_file() and path.stat().st_size:
-        read_history(path)
+    if path.is_file():
+        found = _lines_of(path)
+        if found.left_out and not found.records:
+            raise _no_figure(path, found)
     with _appending(path):
         pass
 
@@ -161,17 +163,25 @@ def read_history(path: Path) -> History:
     InputError where there is no figure in it, MachineError."""
     if not path.exists():
         raise InputError(f"{path} does not exist", remedy="hypoxia-hpc bench makes it, or name another --history")
+    found = _lines_of(path)
+    if found.records:
+        return found
+    if found.left_out:
+        raise _no_figure(path, found)
+    raise InputError(f"{path} is empty", remedy="hypoxia-hpc bench appends figures to it")
+
+
+def _lines_of(path: Path) -> History:
     with machine_errors(path):
         lines = read_plain(path, MOST_BYTES).split(b"\n")
     found = [(number, _record_or_why(line)) for number, line in enumerate(lines, 1) if line.strip(_BLANK)]
     records = [one for _, one in found if not isinstance(one, str)]
-    left_out = [(number, why) for number, why in found if isinstance(why, str)]
-    if records:
-        return History(records, left_out)
-    if left_out:
-        bad = [f"line {number}: {why}" for number, why in left_out]
-        raise InputError(f"{path} has no line that can be read", offending=bad, remedy="name another --history")
-    raise InputError(f"{path} is empty", remedy="hypoxia-hpc bench appends figures to it")
+    return History(records, [(number, why) for number, why in found if isinstance(why, str)])
+
+
+def _no_figure(path: Path, found: History) -> InputError:
+    bad = [f"line {number}: {why}" for number, why in found.left_out]
+    return InputError(f"{path} has no line that can be read", offending=bad, remedy="name another --history")
 
 
 def left_out_lines(left_out: Sequence[tuple[int, str]]) -> list[str]:

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+
+from hypoxia_hpc.bench.neighbours import busy_seconds
 
 LOOK_SECONDS = 0.5
 
@@ -90,18 +91,11 @@ def on_one_core() -> AbstractContextManager[None]:
 def on_cores(n: int) -> Iterator[None]:
     """The same with ``n`` cores."""
     cores = os.sched_getaffinity(0)
-    before = _idle_ticks()
+    before = busy_seconds()
     time.sleep(LOOK_SECONDS)
-    after = _idle_ticks()
-    os.sched_setaffinity(0, sorted(cores, key=lambda core: before[core] - after[core])[:n])
+    after = busy_seconds()
+    os.sched_setaffinity(0, sorted(cores, key=lambda core: after[core] - before[core])[:n])
     try:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def _idle_ticks() -> dict[int, int]:
-    """Time that each core has been idle."""
-    lines = Path("/proc/stat").read_text().splitlines()
-    columns = [line.split() for line in lines if line.startswith("cpu") and line[3].isdigit()]
-    return {int(name[3:]): int(idle) for name, _, _, _, idle, *_ in columns}

@@ -54,7 +54,7 @@ def measure_all(
 def _go_on(stop: threading.Event, where: str) -> None:
     if stop.is_set():
         raise Stopped(
-            f"stopped on request{where}; figures of the cases before it are kept",
+            f"stopped on request{where}; figures of cases before it, if there are any, are kept",
             remedy="give the command again: it begins anew (--only CASE measures one alone)",
         )
 

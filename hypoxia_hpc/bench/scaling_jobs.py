@@ -43,7 +43,7 @@ from hypoxia_hpc.slurm.queue import COMPLETED, Ended, query_sacct, query_squeue,
 from hypoxia_hpc.slurm.starts import Start, query_starts
 from hypoxia_hpc.stages.submit import plan_submission, submit
 from hypoxia_hpc.stages.tile import STAGE
-from hypoxia_hpc.stores.commit import committed_file, machine_errors
+from hypoxia_hpc.stores.commit import committed_file, machine_errors, make_folder
 from hypoxia_hpc.workers.heartbeat import read_heartbeats
 
 PROGRAMS = ("sbatch", "squeue", "scancel", "sacct")
@@ -67,7 +67,7 @@ def measure_tasks(asked: Asked, n: int, folder: Path, *, progress: Progress, sto
     refuse_too_many(n, table)
     task = task_of(table)
     with machine_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=".tmp-bench-") as scratch:
             run = workload(asked, Path(scratch), folder / SLIDES, n * task.workers)
             tiling = ArrayTiling(run, task, Path(scratch), progress, stop)

@@ -108,6 +108,7 @@ def measured(asked: Asked, sizes: Sequence[int], tiling: Tiled, progress: Progre
     progress.begin("scaling", 1 + asked.rounds * len(sizes), 1 + asked.rounds * len(sizes), "measurement")
     try:
         slides = _chosen(tiling.run.slides(), asked.n_slides)
+        slides_of_sizes(asked.mode, slides, sizes)  # refuses too few of them before any is tiled
         receipts = _warmed(tiling, slides, max(sizes), progress)
         kept = [slide for slide in slides if slide.slide_id in receipts]
         of_sizes = slides_of_sizes(asked.mode, kept, sizes)

@@ -42,7 +42,8 @@ HISTORY = click.option(
 @HISTORY
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> int:
-    """Measure the suite on this machine, offline, in less than five minutes on two cores.
+    """Measure the suite on this machine, offline, in less than five minutes on two idle
+    cores.
 
     \b
     Every quick case:                    hypoxia-hpc bench
@@ -73,7 +74,7 @@ def _refuse_before(context: click.Context) -> None:
         name = context.invoked_subcommand
         raise InputError(
             f"{', '.join(given)} before {name}: {name} takes options behind its name alone",
-            remedy=f"write it behind {name}; hypoxia-hpc bench {name} --help shows which there are",
+            remedy=f"hypoxia-hpc bench {name} --help shows which there are",
         )
 
 

@@ -63,7 +63,9 @@ REMEDIES: Mapping[str, str] = {
 
 # The same where run.toml still has something to give.
 IMAGE_REMEDY = "an image, so that a task starts from one file ([site.slurm] image)"
-FEW_REMEDY = f"{REMEDIES['few']}, with an image, for each more starts from many files without one"
+FEW_REMEDY = (
+    f"{REMEDIES['few']}; with an image, because without one each element reads thousands of files when it starts"
+)
 PIXELS_REMEDY = 'fewer bytes: pixels = "none", or codec = "jpeg" ([tile])'
 
 

@@ -49,7 +49,7 @@ def preview_run(
     if any(slide.images for slide in slides):
         raise InputError(
             f"the tiles of {run.root} are of images in folders: a preview is of slides",
-            remedy="look at the share of background in tiles of export RUN --to csv",
+            remedy=f"look at the share of background in tiles of hypoxia-hpc export {run.word} --to csv",
         )
     title = "/".join(run.root.absolute().parts[-2:])
     shown = _previewed(_chosen(slides, wanted), table, run, progress, stop)

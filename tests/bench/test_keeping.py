@@ -123,3 +123,11 @@ def test_a_file_without_any_figure_is_no_history(tmp_path: Path, text: str) -> N
     with pytest.raises(InputError, match="no line that can be read"):
         Kept(path).require_places()
     assert path.read_text() == text
+
+
+def test_a_history_of_empty_lines_takes_figures(tmp_path: Path) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_text("\n\n")
+    Kept(path).require_places()
+    Kept(path).add(record_of(a_measurement(), environment(tmp_path)))
+    assert len(read_history(path).records) == 1

@@ -10,7 +10,16 @@ import time
 
 import pytest
 
-from hypoxia_hpc.bench.neighbours import Look, Process, busy_seconds, look, parsed_process, share_of_others, ticks_of
+from hypoxia_hpc.bench.neighbours import (
+    TICKS_A_SECOND,
+    Look,
+    Process,
+    look,
+    parsed_process,
+    parsed_stat,
+    share_of_others,
+    ticks_of,
+)
 from hypoxia_hpc.bench.rounds import on_one_core
 
 STAT = """\
@@ -23,7 +32,7 @@ ctxt 1
 
 
 def test_idle_time_and_waiting_for_disks_are_no_use_and_what_the_host_took_is() -> None:
-    assert busy_seconds(STAT, 100) == {0: 5.65, 11: 5.65}
+    assert parsed_stat(STAT) == {0: 565 / TICKS_A_SECOND, 11: 565 / TICKS_A_SECOND}
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def colours_of_one_tile(real: Real, *arguments: Any) -> list[np.ndarray]:
 
 def one_bit_of_the_last_tile(real: Real, writer: TileWriter, *arguments: Any) -> Any:
     """One bit of the last tile of a store."""
-    writer._pixels._buffer[(writer._pixels.n_tiles - 1) % writer._pixels._buffer_rows][4, 5, 1] ^= 1  # type: ignore[union-attr]
+    writer._pixels._buffer[(writer._pixels.n_tiles - 1) % writer._pixels._buffer_rows][4, 5, 1] ^= 1
     return real(writer, *arguments)
 
 

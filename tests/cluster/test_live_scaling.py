@@ -76,7 +76,7 @@ def test_a_stop_takes_its_jobs_out_of_the_queue(cluster: Cluster, run: Path) -> 
         env=dict(cluster.environment),
         stderr=subprocess.PIPE,
         text=True,
-        **who,  # type: ignore[call-overload] # mypy knows no union of these options' types
+        **who,
     )
     try:
         until(lambda: len(queued(cluster)) == 2, 60, lambda: cluster.explain("two elements wait"))

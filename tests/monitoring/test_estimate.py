@@ -274,7 +274,7 @@ def test_operations_are_counted_for_networks_without_a_known_cost_alone(
 
 def test_a_real_run_before_and_after(tmp_path: Path, real_slide: Path) -> None:
     run = RunDir(tmp_path)
-    settings = {"tile": {"tile_px": 75, "mpp": 1.0}, "extract": {"backbone": "vgg16", "weights": "random"}}
+    settings = {"tile": {"tile_px": 75}, "extract": {"backbone": "vgg16", "weights": "random"}}
     run.config_file.write_text(render_config(preset("hypoxia", settings)))
     rows = [f"{name},{path},p,{cost}" for name, path, cost in (("a", real_slide, 800), ("b", tmp_path / "gone", 800))]
     run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]) + "\n")

@@ -31,8 +31,8 @@ def curve_text(found: ScalingRecord) -> Iterator[str]:
     rows = [_split_row(one.size, parts) for one, parts in zip(found.sizes, split, strict=True)]
     yield table((found.by, *split[0]), rows)
     yield (
-        "\nstart, end: of the command; around slides: workers begin, look at keys, write receipts; waiting: mostly for "
-        "the\nlast slides of others"
+        "\nstart, end: of the command; around slides: workers begin, look at keys, write receipts; waiting: workers "
+        "without a\nslide, mostly at the end"
     )
     if "read" in split[0]:
         yield (
