@@ -102,7 +102,8 @@ def cut_slide(
 def _seconds(cut: Cut, sources: Sequence[TimedSource], room: TimedNewTile, other: float) -> ThreadSeconds:
     read, decode = read_and_decode(sources)
     wait = cut.waited_seconds + room.seconds
-    return ThreadSeconds(read, decode, cut.thread_seconds - read - decode - wait, wait=wait, other=other)
+    kernel = cut.thread_seconds - read - decode - wait
+    return ThreadSeconds(read, decode, kernel, wait=wait, other=other + cut.setup_seconds)
 
 
 def _rule(table: TileTable) -> CutRule:

@@ -135,7 +135,7 @@ class TileStage:
             return self._make(replace(slide, path=path), key, tick)
 
     def _make(self, slide: Slide, key: str, tick: Callable[[int], None]) -> TileWork:
-        began, table = time.perf_counter(), self.table  # before imports, which take 0.4 s of a worker's first slide
+        began, table = time.perf_counter(), self.table  # before imports: a worker's first slide has them
         from hypoxia_hpc.slides import turbojpeg
         from hypoxia_hpc.slides.opening import opened_slide
         from hypoxia_hpc.slides.slide_tiles import cut_slide
@@ -143,9 +143,11 @@ class TileStage:
 
         stored = new_tile_store(self.target(slide), table.tile_px, codec=table.codec, pixels=table.pixels)
         with opened_slide(slide.path) as opened, stored as store:
-            other = ThreadSeconds(other=time.perf_counter() - began)
+            before = time.perf_counter() - began
             tiles = cut_slide(opened, slide, table, store.new_tile, tick, threads=self.threads)
+            began = time.perf_counter()
             attributes = self._attributes(slide, opened.pyramid, tiles, key)
+            other = ThreadSeconds(other=before + time.perf_counter() - began)
             store.commit(tiles.xy_l0, tiles.background, attributes.as_json())
         blocks = tiles.reading.blocks
         return TileWork(

@@ -87,7 +87,8 @@ class Cut:
     """What is decided of the tiles: ``states`` uint8 (n,) of KEPT, BACKGROUND, UNREADABLE, MASKED; ``background_px``
     int64 (n,), exact where kept, else what was counted until the decision; how many blocks were read; and the
     unreadable blocks by number, with the reason of each. ``thread_seconds``: of all threads, from the first row to the
-    last; those of them in which one waited for another are ``waited_seconds``, too."""
+    last; those of them in which one waited for another are ``waited_seconds``, too. ``setup_seconds``: before the first
+    row; in a new process kernels are loaded in them."""
 
     states: UInt8Array
     background_px: Int64Array
@@ -95,6 +96,7 @@ class Cut:
     unreadable: dict[int, str] = field(default_factory=dict)
     thread_seconds: float = 0.0
     waited_seconds: float = 0.0
+    setup_seconds: float = 0.0
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -140,13 +142,15 @@ def cut_tiles(
     Raises:
         SlideError: ``native-tile-too-large`` where the blocks of one tile exceed the memory, and what sources raise.
     """
+    began = time.perf_counter()
     states = np.where(selected, state.UNDECIDED, state.MASKED).astype(np.uint8).reshape(grid.rows, grid.columns)
     strips = [
         _Strip(source, grid, rule, columns, states[:, columns], POOL_BYTES // len(sources), paint)
         for source, columns in zip(sources, strips_of(grid, len(sources)), strict=True)
     ]
+    setup_seconds = time.perf_counter() - began
     _cut_in_strips(strips, grid, new_tile, tick)
-    return _joined(strips)
+    return replace(_joined(strips), setup_seconds=setup_seconds)
 
 
 def _cut_in_strips(
