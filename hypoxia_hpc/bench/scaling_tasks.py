@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from hypoxia_hpc.bench.scaling import SizeLap
 from hypoxia_hpc.bench.scaling_records import Task
 from hypoxia_hpc.config import RunConfig, SlurmTable
-from hypoxia_hpc.errors import InputError, some
+from hypoxia_hpc.errors import InputError, NotReadyError, some
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.device_time import threads_of
 from hypoxia_hpc.slurm.queue import Ended
@@ -78,9 +78,14 @@ def lap_of_tasks(
     receipts: Mapping[str, Receipt],
 ) -> SizeLap:
     """A lap from what is known of its elements, each of which began once. What an element had left to the end of the
-    longest counts as idle."""
+    longest counts as idle. Raises NotReadyError where accounting, which counts whole seconds, has counted none."""
     times = [one.usage.seconds for one in ended]
     longest = max(times)
+    if not longest:
+        raise NotReadyError(
+            "every element ended within a second, and accounting counts whole seconds",
+            remedy="measure with a workload of more slides",
+        )
     rest = task.workers * sum(longest - seconds for seconds in times)
     used = [one.usage.cpu_seconds for one in ended]
     sent = min(one.sent for one in starts)

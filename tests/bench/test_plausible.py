@@ -72,6 +72,14 @@ def test_parts_of_the_time_may_come_out_below_0() -> None:
     assert list(flaws({"waiting": -0.01}))
 
 
+def test_the_queue_may_have_kept_a_job_for_less_than_a_second() -> None:
+    at_once = {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert not list(flaws({"sizes": [{"size": 1, "queue": at_once, "whole": SOUND}]}))
+    [said] = flaws({"sizes": [{"size": 1, "queue": {**at_once, "low": -1.0}}]})
+    assert "sizes.queue: value, low and high are not 0 <= low" in said
+    assert list(flaws({"sizes": [{"size": 1, "seconds": at_once}]}))
+
+
 def test_a_page_is_made_of_the_least_and_the_most_that_pass() -> None:
     """Where matplotlib warns, or a figure overflows, this fails: warnings are errors here."""
     least, most = (Spread(end, end, end) for end in (LEAST, MOST))

@@ -115,6 +115,20 @@ def test_a_lap_is_as_long_as_its_longest_element_and_the_queue_stands_apart() ->
     assert lap_of_tasks(TASK, starts, [element(0, 20, None), element(1, 30)], beats, {}).processor is None
 
 
+def test_elements_too_short_for_the_clock_of_accounting_are_refused() -> None:
+    with pytest.raises(NotReadyError, match="accounting counts whole seconds"):
+        lap_of_tasks(TASK, [Start("17_0", 100, 100, 100)], [element(0, 0)], [], {})
+
+
+def test_a_record_of_a_cluster_that_took_its_jobs_at_once_is_read_again(tmp_path: Path) -> None:
+    own = slides(5, 5, 5, 5)
+    plan = Plan("strong", "tasks", "run", 1, {1: own, 2: own}, TASK)
+    load = Load(4, 20, 1000)
+    found = curve(plan, {1: load, 2: load}, {1: [lap(9, queue=0)], 2: [lap(5, queue=0)]}, environment(tmp_path))
+    append_records(tmp_path / "h.jsonl", [found])
+    assert read_history(tmp_path / "h.jsonl").records == [found]
+
+
 def test_an_element_that_began_twice_is_found() -> None:
     assert requeued([Start("17_0", 0, 1, 2), Start("17_1", 0, 1, 2), Start("17_0", 2, 3, 4)]) == ["17_0"]
 

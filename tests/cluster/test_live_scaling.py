@@ -78,13 +78,19 @@ def test_a_stop_takes_its_jobs_out_of_the_queue(cluster: Cluster, run: Path) -> 
         text=True,
         **who,
     )
-    try:
-        until(lambda: len(queued(cluster)) == 2, 60, lambda: cluster.explain("two elements wait"))
-        os.kill(process.pid, signal.SIGTERM)
-        said = process.communicate(timeout=60)[1]
-    finally:
-        process.kill()
-        cluster.scontrol("update", "partitionname=normal", "state=up")
+
+    def two_wait() -> bool:
+        assert process.poll() is None, "it ended before its elements were in the queue"
+        return len(queued(cluster)) == 2
+
+    with process:
+        try:
+            until(two_wait, 60, lambda: cluster.explain("two elements wait"))
+            os.kill(process.pid, signal.SIGTERM)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+            cluster.scontrol("update", "partitionname=normal", "state=up")
     assert process.returncode == 75, said
     assert "give the command again" in said
     assert queued(cluster) == []
