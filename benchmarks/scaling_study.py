@@ -149,7 +149,7 @@ def answer_row(case: Case, one: Scale) -> str:
             duration(one.seconds),
             f"{one.efficiency:.1%}",
             losses(one),
-            remedy_for(one.limit, case.config),
+            remedy_for(one.limit, case.config, is_spread=one.is_spread),
         ]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 # Of the items that a message names. All of them are in `offending`; a command writes those of a longer list to a file.
@@ -97,6 +98,12 @@ class SlideError(HypoxiaError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_slide_error, (type(self), self.reason, self.problem, self.remedy)
+
+
+def missing_file(path: Path) -> SlideError:
+    """The error for a slide whose file is not where slides.csv says."""
+    remedy = "bring it back, or mend slides.csv; after a move of many: hypoxia-hpc init RUN --slides DIR --update"
+    return SlideError("missing-file", f"{path} does not exist", remedy=remedy)
 
 
 def _rebuild_slide_error(kind: type[SlideError], reason: str, problem: str, remedy: str) -> SlideError:

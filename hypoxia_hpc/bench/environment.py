@@ -12,8 +12,10 @@ from pathlib import Path
 
 import hypoxia_hpc
 from hypoxia_hpc.bench.rounds import usable_cores
+from hypoxia_hpc.errors import HypoxiaError
 from hypoxia_hpc.machine.disks import mount_of
 from hypoxia_hpc.machine.programs import query_program
+from hypoxia_hpc.networks.runtime import backend_name
 from hypoxia_hpc.reading import UnfitFileError, sha256_of
 from hypoxia_hpc.records import Json
 
@@ -43,7 +45,8 @@ PACKAGE = Path(hypoxia_hpc.__file__).parent
 @dataclass(frozen=True, slots=True)
 class Environment:
     """``file_system``: the type of the one that was worked on; ``container``: digest of the image; ``package``: the
-    version of this one; ``commit``: of its checkout. Empty where there is none, or it is not known."""
+    version of this one; ``commit``: of its checkout; ``backend``: what Keras runs networks on. Empty where there is
+    none, or it is not known."""
 
     processor: str
     cores: int
@@ -57,6 +60,7 @@ class Environment:
     package: str
     libraries: dict[str, str]
     commit: str
+    backend: str = ""
 
 
 def environment(folder: Path) -> Environment:
@@ -75,6 +79,7 @@ def environment(folder: Path) -> Environment:
         package=hypoxia_hpc.__version__,
         libraries={name: found for name in LIBRARIES if (found := _version(name))},
         commit=_commit(),
+        backend=keras_backend(),
     )
 
 
@@ -114,6 +119,14 @@ def processor() -> str:
     said = dict(line.split(":", 1) for line in lines[: lines.index("")] if ":" in line)
     fields = {name.strip(): value.strip() for name, value in said.items()}
     return " ".join(filter(None, (fields.get("model name"), f"family {fields.get('cpu family')}", fields.get("model"))))
+
+
+def keras_backend() -> str:
+    """What Keras runs on here, or will."""
+    try:
+        return backend_name()
+    except HypoxiaError:
+        return ""
 
 
 def _version(package: str) -> str:

@@ -23,7 +23,7 @@ def environment_of_nodes(names: Collection[str], folder: Path, image: Path | Non
     here = described(lines or "", environment(folder))
     if image is None:
         return here
-    return replace(here, container=_digest(image), python="", libraries={}, commit="")
+    return replace(here, container=_digest(image), python="", libraries={}, commit="", backend="")
 
 
 def described(lines: str, login: Environment) -> Environment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hypoxia_hpc.bench.environment import graphics, processor
+from hypoxia_hpc.bench.environment import graphics, keras_backend, processor
 from hypoxia_hpc.bench.records import Record, read_history
 from hypoxia_hpc.bench.rounds import usable_cores
 from hypoxia_hpc.config import RunConfig, TileTable
@@ -46,8 +46,9 @@ def _is_wanted(record: Record, config: RunConfig, *, gpu: bool) -> bool:
         return record.busy >= LEAST_BUSY
     table = config.extract
     is_alike = table.precision in ("auto", "float32") and not table.xla and config.tile.tile_px == NETWORK_PX
-    on_gpu = record.gpu_seconds is not None
-    return record.case in NETWORK_CASES and record.case == table.backbone and is_alike and on_gpu == gpu
+    on_gpu, backend = record.gpu_seconds is not None, record.environment.backend
+    is_of_it = record.case in NETWORK_CASES and record.case == table.backbone and is_alike
+    return is_of_it and on_gpu == gpu and backend in ("", keras_backend())  # lines from before it was kept have none
 
 
 def own_records(records: Sequence[Record]) -> list[Record]:

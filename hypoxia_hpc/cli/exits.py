@@ -32,7 +32,7 @@ def tell_end(error: BaseException, where: str = "") -> int:
         tell(said.getvalue().removesuffix("\n"))
         return 2
     if isinstance(error, (KeyboardInterrupt, click.exceptions.Abort, Stopped)):
-        tell(str(error) or f"stopped at once{where}; run the same command again to go on")
+        tell(str(error) or f"stopped at once{where}; give the same command again")
         return EXIT_STOPPED
     if isinstance(error, HypoxiaError):
         tell(f"error{where}: {error}")

@@ -23,6 +23,7 @@ from hypoxia_hpc.runs.costs import START, cohort_cost, cohort_size
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.operations import network_operations
 from hypoxia_hpc.runs.rates import (
+    EXACT,
     Figure,
     device_seconds,
     kept_share,
@@ -223,18 +224,20 @@ def rates_of(
     planned: Figure,
     operations: Callable[[], int | None] = lambda: None,
 ) -> Rates:
-    """Measured from receipts where there are any, else assumed. ``planned``: tiles per unit of cost before any is
-    dropped. ``operations`` counts those of the network for a tile, where nothing is measured."""
+    """Measured from receipts where there are any, else assumed; bytes that are known exactly need no measurement.
+    ``planned``: tiles per unit of cost before any is dropped. ``operations`` counts those of the network for a tile,
+    where nothing is measured."""
     costs = {slide.slide_id: slide.cost for slide in slides}
     gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
     kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
+    raw = raw_tile_bytes(config.tile)
     return Rates(
         tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
         tiles=kept or product(planned, kept_share(config.tile)),
-        tile_bytes=_a_row(tiled, lambda receipt: float(receipt.bytes)) or raw_tile_bytes(config.tile),
+        tile_bytes=raw if raw.origin == EXACT else _a_row(tiled, lambda receipt: float(receipt.bytes)) or raw,
         extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
         or seconds_a_tile(config, gpu=gpu, operations=operations()),
-        feature_bytes=_a_row(extracted, lambda receipt: float(receipt.bytes)) or raw_feature_bytes(config),
+        feature_bytes=raw_feature_bytes(config),
         gpu=gpu,
     )
 

@@ -20,6 +20,7 @@ from hypoxia_hpc.simulation.cluster import Cluster, Controller, FileSystem, Star
 from hypoxia_hpc.simulation.work import SlideWork, Work
 from hypoxia_hpc.slides.costs import bytes_of_cost
 from hypoxia_hpc.slurm.chain import Job
+from hypoxia_hpc.slurm.resources import lanes_of, table_of
 from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
 
 # A call of sbatch takes a second of a busy controller; 20 starts a second, where SLURM's guide for high throughput has
@@ -60,12 +61,12 @@ REMEDIES: Mapping[str, str] = {
     "dead": "",
 }
 
-
 # The same where run.toml still has something to give.
 IMAGE_REMEDY = "an image, so that a task starts from one file ([site.slurm] image)"
 FEW_REMEDY = (
     f"{REMEDIES['few']}; with an image, because without one each element reads thousands of files when it starts"
 )
+NO_MORE_SLIDES_REMEDY = "fewer nodes: every slide has a worker of its own, and more elements gain nothing"
 PIXELS_REMEDY = 'fewer bytes: pixels = "none", or codec = "jpeg" ([tile])'
 
 
@@ -73,7 +74,7 @@ PIXELS_REMEDY = 'fewer bytes: pixels = "none", or codec = "jpeg" ([tile])'
 class Scale:
     """A run on ``nodes`` nodes: seconds by the clock of the stages that go slide by slide, elements of each, how often
     some were requeued, the part of all nodes' time that goes into work (``efficiency``), and what the rest is lost to,
-    largest first."""
+    largest first. ``is_spread``: every slide has a worker of its own, in every stage."""
 
     nodes: int
     seconds: float
@@ -81,6 +82,7 @@ class Scale:
     requeues: int
     efficiency: float
     losses: Mapping[str, float]
+    is_spread: bool
 
     @property
     def limit(self) -> str:
@@ -102,8 +104,10 @@ class Site:
         return Cluster(nodes, self.cores, self.gpus, self.controller, self.files, start_ups)
 
 
-def remedy_for(loss: str, config: RunConfig) -> str:
-    """Which setting of run.toml would lower a loss; "" where none would."""
+def remedy_for(loss: str, config: RunConfig, *, is_spread: bool) -> str:
+    """Which setting of run.toml would lower a loss; "" where none would. ``is_spread``: as of `Scale`."""
+    if loss in ("few", "uneven") and is_spread:
+        return NO_MORE_SLIDES_REMEDY
     if loss == "names" and config.site.slurm.image is None:
         return IMAGE_REMEDY
     if loss == "few" and config.site.slurm.image is None:
@@ -139,7 +143,9 @@ class Prepared:
         found = simulate(self.jobs, self.slides, self.work, cluster, self.table)
         elements = {job.request.stage: len(job.request.elements or ()) for job in self.jobs}
         requeues = sum(one.requeues for one in found.times.values())
-        return Scale(cluster.nodes, found.seconds, elements, requeues, found.efficiency, found.losses)
+        workers = {stage: n * lanes_of(stage, table_of(stage, self.table))[0] for stage, n in elements.items()}
+        is_spread = all(n >= len(self.work[stage]) for stage, n in workers.items())
+        return Scale(cluster.nodes, found.seconds, elements, requeues, found.efficiency, found.losses, is_spread)
 
 
 def prepared(

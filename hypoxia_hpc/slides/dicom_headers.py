@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.errors import SlideError
+from hypoxia_hpc.errors import SlideError, missing_file
 from hypoxia_hpc.slides.dicom import ignore_odd_values, read_header, volumes_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def slide_plane(path: Path) -> SlidePlane:
     """Of the slide that a DICOM file belongs to. Raises SlideError ``missing-file``, ``not-dicom`` for other slides,
     ``no-frame-of-reference`` where the header does not say where the slide lies, ``inconsistent-header``."""
     if not path.exists():
-        raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
+        raise missing_file(path)
     parts = _of_full_resolution(path)
     if not parts:
         raise SlideError(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.errors import SlideError, missing_file, some
 from hypoxia_hpc.reading import MOST_SLIDE_BYTES, UnfitFileError, open_plain
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.slides.companions import companions
@@ -111,7 +111,7 @@ def slide_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):
-        raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv") from None
+        raise missing_file(path) from None
     except PermissionError as error:
         raise SlideError("no-permission", f"{path}: {error.strerror}", remedy="chmod it for this user") from None
     except UnfitFileError as error:

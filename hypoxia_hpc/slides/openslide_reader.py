@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hypoxia_hpc.errors import SlideError, some
+from hypoxia_hpc.errors import SlideError, missing_file, some
 from hypoxia_hpc.records import Json, Pyramid, UInt8Array
 from hypoxia_hpc.slides.dicom import SLIDE_KIND, kind_of
 from hypoxia_hpc.slides.dicom_images import codings_of, refusal
@@ -103,7 +103,7 @@ def open_slide(path: Path, *, is_settled: bool = False, cache_bytes: int = CACHE
 def _require_file(path: Path) -> None:
     """Raises SlideError ``missing-file`` or ``not-a-slide``, and OSError where it cannot be opened."""
     if not path.exists():
-        raise SlideError("missing-file", f"{path} does not exist", remedy="bring it back, or mend slides.csv")
+        raise missing_file(path)
     if not path.is_file():  # opening a pipe would wait for ever
         raise SlideError("not-a-slide", f"{path} is no plain file", remedy="mend its path in slides.csv")
     path.open("rb").close()

@@ -35,5 +35,5 @@ def test_an_image_is_known_by_its_digest_alone(tmp_path: Path) -> None:
     image.write_bytes(b"image")
     found = environment_of_nodes(["n1"], tmp_path, image)
     assert found.container == "6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d"
-    assert (found.python, found.libraries, found.commit) == ("", {}, "")
+    assert (found.python, found.libraries, found.commit, found.backend) == ("", {}, "", "")
     assert environment_of_nodes(["n1"], tmp_path, tmp_path / "gone.sif").container == "unknown"

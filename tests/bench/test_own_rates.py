@@ -70,6 +70,13 @@ def test_seconds_of_the_network_are_those_of_all_its_cores_or_of_a_gpu(tmp_path:
     assert extract.value == 1 / 20 and "a GPU" in extract.origin
 
 
+def test_figures_of_networks_are_those_of_the_same_backend(tmp_path: Path, line: Record) -> None:
+    before, other = (replace(line.environment, backend=name) for name in ("", "another"))
+    assert rates(tmp_path, network(line, environment=before)).extract_seconds is not None
+    assert rates(tmp_path, network(line, environment=other)).extract_seconds is None
+    assert rates(tmp_path, replace(line, environment=other)).tile_seconds is not None
+
+
 def test_the_newest_line_counts(tmp_path: Path, line: Record) -> None:
     newer = replace(line, rate=Spread(1000.0, 900.0, 1100.0))
     old, new = rates(tmp_path, newer, line).tile_seconds, rates(tmp_path, line, newer).tile_seconds

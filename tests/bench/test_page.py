@@ -48,6 +48,9 @@ def test_machines_stand_apart_the_one_measured_last_first() -> None:
     assert "NVIDIA H200" in page
     assert "4 figures of 2 machines" in page
     assert "Over commits" not in page
+    first, cores = '<section id="machine-1">\n  <h2>Node</h2>', laptop.environment.cores
+    assert first in page and f'<a href="#machine-1">Node, {cores} cores</a>' in page
+    assert "<nav" not in history_page([laptop])
 
 
 def test_what_a_run_takes_is_shown_of_what_it_does_to_tiles_where_lines_say_it() -> None:

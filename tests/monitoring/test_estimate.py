@@ -146,7 +146,10 @@ def test_what_is_done_is_counted_and_measured_and_not_estimated_again() -> None:
     extracted = {slide.slide_id: done(slide, seconds=5.0) for slide in SLIDES[:2]}
     rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED)
     assert (rates.tiles.value, rates.tiles.slides) == (0.5, 6)
-    assert rates.tile_bytes.value == pytest.approx(18)
+    packed = rates_of(config(tile={"codec": "zstd"}), SLIDES, tiled, extracted, PLANNED)
+    assert packed.tile_bytes.value == pytest.approx(18)
+    assert rates.tile_bytes == raw_tile_bytes(config().tile)  # of raw pixels it is known
+    assert rates.feature_bytes.low == rates.feature_bytes.high == 2048 * 2 + 16
     made = tile_estimate(config(), SLIDES, tiled, rates)
     assert (made.slides, made.files) == (3, 36)
     assert made.tiles.value == pytest.approx(0.5 * (8000 + 9000 + 10000))

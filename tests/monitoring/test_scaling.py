@@ -18,6 +18,7 @@ from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.monitoring import rates_here, scaling
 from hypoxia_hpc.monitoring.alternatives import CohortAhead, cohort_ahead, known_rates
 from hypoxia_hpc.monitoring.scaling import (
+    NO_MORE_SLIDES_REMEDY,
     REMEDIES,
     Scale,
     Site,
@@ -106,11 +107,22 @@ def test_every_loss_has_a_name_and_a_remedy_or_none() -> None:
 
 def test_what_is_set_already_is_no_remedy() -> None:
     plain, packed = config(), config(tile={"codec": "jpeg"}, site={"slurm": {"image": "/x.sif"}})
-    assert "pixels" in remedy_for("bytes", plain) and "pixels" not in remedy_for("bytes", packed)
-    assert "image" in remedy_for("names", plain) and "image" not in remedy_for("names", packed)
-    assert remedy_for("bytes", config(tile={"pixels": "none"})) == REMEDIES["bytes"]
-    assert remedy_for("few", packed) == REMEDIES["few"]
-    assert "with an image" in remedy_for("few", plain)
+    assert "pixels" in remedy_for("bytes", plain, is_spread=False) and "pixels" not in remedy_for(
+        "bytes", packed, is_spread=False
+    )
+    assert "image" in remedy_for("names", plain, is_spread=False) and "image" not in remedy_for(
+        "names", packed, is_spread=False
+    )
+    assert remedy_for("bytes", config(tile={"pixels": "none"}), is_spread=False) == REMEDIES["bytes"]
+    assert remedy_for("few", packed, is_spread=False) == REMEDIES["few"]
+    assert "with an image" in remedy_for("few", plain, is_spread=False)
+
+
+def test_where_every_slide_has_a_worker_more_elements_are_no_remedy() -> None:
+    [one] = simulated(8, [64], hours=1e-6)
+    assert one.is_spread and one.limit in ("few", "uneven")
+    assert remedy_for(one.limit, config(), is_spread=one.is_spread) == NO_MORE_SLIDES_REMEDY
+    assert not simulated(500, [64], hours=4)[0].is_spread
 
 
 def test_with_few_elements_more_nodes_gain_nothing() -> None:

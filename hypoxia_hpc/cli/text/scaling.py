@@ -106,9 +106,10 @@ def scaling_text(scaled: Sequence[Scale], site: Site, config: RunConfig) -> Iter
     yield table(["nodes", "time", "work", "elements", "the rest of the nodes' time"], rows)
     for one in scaled:
         yield from _advice(one, config)
+    yield "\ntimes go by the middle figures above; they are as uncertain as the core-hours there"
     files, controller = site.files, site.controller
     yield (
-        f"\nassumed: a shared file system of {amount(files.bytes_per_second, 'B')}/s "
+        f"assumed: a shared file system of {amount(files.bytes_per_second, 'B')}/s "
         f"({amount(files.bytes_per_second_of_worker, 'B')}/s a worker) and {files.operations_per_second:,.0f} "
         f"operations on names a second; {1 / controller.start:.0f} starts of elements a second; no wait behind jobs of "
         "others"
@@ -126,7 +127,7 @@ def _advice(one: Scale, config: RunConfig) -> Iterator[str]:
     from hypoxia_hpc.simulation.accounts import SPENT
 
     if one.losses and one.losses[one.limit] >= 0.05:
-        remedy = remedy_for(one.limit, config)
+        remedy = remedy_for(one.limit, config, is_spread=one.is_spread)
         yield f"{some(one.nodes, 'node')}: most is lost to {SPENT[one.limit]}" + (
             f"; what changes it: {remedy}" if remedy else ""
         )
