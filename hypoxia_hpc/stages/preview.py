@@ -147,14 +147,14 @@ def _require_some(shown: _Shown, run: RunDir | None) -> None:
     errors = [error for _, error in shown if isinstance(error, SlideError)]
     if len(errors) < len(shown):
         return
-    offending = [f"{name}: {why}" for name, why in _left_out(shown)]
     if any(error.reason != "missing-file" for error in errors):
+        offending = [f"{name}: {why}" for name, why in _left_out(shown)]
         raise NotReadyError("no slide can be shown", offending=offending, remedy="see what is said of each")
     if run is None:
         raise NotReadyError(errors[0].problem, remedy="give the path that the slide has now")
     raise NotReadyError(
         f"a preview is made of the slides themselves, and {some(len(errors), 'file')} that it needs cannot be found",
-        offending=offending,
+        offending=[f"{slide.slide_id}: {error.problem}" for slide, error in shown if isinstance(error, SlideError)],
         remedy=f"bring them back; after a move: hypoxia-hpc init {run.word} --slides DIR --update",
     )
 

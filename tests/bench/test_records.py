@@ -60,7 +60,7 @@ def test_a_line_names_the_kind_of_machine_and_no_host_user_or_path(tmp_path: Pat
     assert set(found) == {"schema", *PLACES, *LATER, "environment"}
     assert set(found["environment"]) == {
         *("processor", "cores", "memory_gb", "gpus", "driver", "file_system", "container", "system", "python"),
-        *("package", "libraries", "commit"),
+        *("package", "libraries", "commit", "backend"),
     }
     assert platform.node() not in line
     assert getpass.getuser() not in line or getpass.getuser() in "root"
