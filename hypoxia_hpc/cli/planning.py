@@ -46,9 +46,10 @@ def estimate(
     """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers.
 
     With --slides: those of N slides that are not there yet, with the settings of RUN; without RUN, with those of init
-    --study hypoxia. Rates are those that were measured on the slides of RUN, else what hypoxia-hpc bench has recorded
-    on a machine of this kind, else assumed; with --measure the seconds of tiling and of the network are measured here
-    now. Each figure says where it is from. Other settings stand beside: pixels kept or not, their packing, 20x or 40x.
+    --study hypoxia. Rates are those that were measured on the slides of RUN (not on slides much smaller than the mean),
+    else what hypoxia-hpc bench has recorded on a machine of this kind, else assumed; with --measure the seconds of
+    tiling and of the network are measured here now. Each figure says where it is from. Other settings stand beside:
+    pixels kept or not, their packing, 20x or 40x.
 
     \b
     With --nodes: how long tile and extract take on N nodes, by a simulation of the
@@ -88,12 +89,14 @@ def _ahead(
     from hypoxia_hpc.cli.text.scaling import ahead_text, scaling_text
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.monitoring.alternatives import cohort_ahead, known_rates
+    from hypoxia_hpc.monitoring.estimate import mean_cost_of
     from hypoxia_hpc.monitoring.rates_here import measured_here
     from hypoxia_hpc.monitoring.scaling import prepared, scales
     from hypoxia_hpc.runs.survey import survey_run
 
     config = preset("hypoxia") if run is None else run.config()
-    known = known_rates(config, None if run is None else survey_run(run), _recorded(config))
+    survey = None if run is None else survey_run(run)
+    known = known_rates(config, survey, mean_cost_of(slides), _recorded(config))
     rates = measured_here(config, known) if measure else known
     found = cohort_ahead(config, len(slides), like, rates)
     todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))

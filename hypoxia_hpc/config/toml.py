@@ -36,6 +36,7 @@ def _render_table(table: Table, path: str) -> list[str]:
         if isinstance(value, Table):
             inner_path = f"{path}.{name}" if path else name
             summary = (type(value).__doc__ or "").strip().split("\n", maxsplit=1)[0].split(": ", maxsplit=1)[-1]
+            summary = summary.replace("``", "")
             inner += ["", f"[{inner_path}]  # {summary}", *_render_table(value, inner_path)]
         else:
             entry = f"# {name} =" if value is None else f"{name} = {toml_value(value)}"

@@ -12,6 +12,7 @@ from hypoxia_hpc.monitoring.estimate import (
     RunEstimate,
     StageEstimate,
     extract_estimate,
+    mean_cost_of,
     rates_of,
     tile_estimate,
 )
@@ -63,9 +64,8 @@ class CohortAhead:
 def cohort_ahead(config: RunConfig, n: int, like: str, rates: Rates) -> CohortAhead:
     """What ``n`` slides like those of a cohort take, at these rates."""
     slides = slides_like(like, n)
-    cost = sum(one.cost for one in slides)
-    found = estimated_alternatives(config, slides, rates)
-    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), cost / n, found)
+    found, cost = estimated_alternatives(config, slides, rates), sum(one.cost for one in slides)
+    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), mean_cost_of(slides), found)
 
 
 def estimated_alternatives(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[Alternative, ...]:
@@ -86,13 +86,18 @@ def run_alternatives(run: RunDir, found: RunEstimate) -> tuple[Alternative, ...]
     return estimated_alternatives(config, slides, found.rates) if slides and is_of_slides else ()
 
 
-def known_rates(config: RunConfig, survey: Survey | None, own: OwnRates = OwnRates()) -> Rates:  # noqa: B008 - frozen
+def known_rates(
+    config: RunConfig,
+    survey: Survey | None,
+    mean_cost: float,
+    own: OwnRates = OwnRates(),  # noqa: B008 - frozen
+) -> Rates:
     """Those of the slides of a run that are done for its present run.toml, else this machine's ``own``, else assumed
-    ones."""
+    ones; for slides that cost ``mean_cost`` on average."""
     slides: Sequence[Slide] = survey.slides if survey else ()
     tiled = current_receipts("tile", survey.tiles) if survey else {}
     extracted = current_receipts("extract", survey.features) if survey else {}
-    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, TILES_KEPT))
+    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, TILES_KEPT, mean_cost))
     return rates if rates.tiles.slides else replace(rates, tiles=TILES_KEPT.times(tiles_against(config.tile, TILE_UM)))
 
 

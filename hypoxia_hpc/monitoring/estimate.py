@@ -6,7 +6,7 @@ there is one, else assumed, and says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -52,13 +52,17 @@ FILES = {"store": 12, "none": 9, "extract": 9}
 ADDED_FILES = 9
 HOUR = 3600.0
 # Of what the heads say they take: tests hold them to it on the machine that was measured, and others differ by more.
+# Slides that cost less than this share of the mean tell nothing of the others: what they take is mostly their start. By
+# 21 slides of `demo` a slide of TCGA would take 119 s of a core, by one slide that is decoded over and over 15 s.
+LEAST_SHARE = 0.1
 COST_SCATTER, COST_ORIGIN = 2.0, "assumed: the heads' own costs, measured on two cores without a GPU"
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
     """What everything is reckoned from. Per unit of cost: ``tile_seconds`` of a core and ``tiles`` kept. Per tile:
-    ``tile_bytes``, ``feature_bytes``, and ``extract_seconds`` of a core or, with ``gpu``, of a GPU."""
+    ``tile_bytes``, ``feature_bytes``, and ``extract_seconds`` of a core or, with ``gpu``, of a GPU. ``too_small``:
+    slides that are done and tell nothing of the ones in question."""
 
     tile_seconds: Figure
     tiles: Figure
@@ -66,6 +70,7 @@ class Rates:
     extract_seconds: Figure
     feature_bytes: Figure
     gpu: bool
+    too_small: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,8 @@ def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:
     planned, unread = _planned_per_cost(config.tile, slides, tiled)
     is_counted = config.extract.is_made_here and config.extract.backbone not in WORK
     counted = partial(network_operations, run, config) if is_counted else lambda: None
-    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, planned, counted))
+    mean_cost = mean_cost_of(slides)
+    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, planned, mean_cost, counted))
     sound = [slide for slide in slides if config.extract.is_made_here and slide.slide_id not in unread]
     stages = (
         tile_estimate(config, sound, tiled, rates),
@@ -177,7 +183,7 @@ def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:
     return RunEstimate(
         stages,
         rates,
-        sum(slide.cost for slide in slides) / max(1, len(slides)),
+        mean_cost,
         whole["train"].nbytes if labelled else None,
         mount,
         tuple(rooms),
@@ -216,18 +222,26 @@ def sample(slides: Sequence[Slide]) -> list[Slide]:
     return [in_order[(2 * index + 1) * len(in_order) // (2 * n)] for index in range(n)]
 
 
+def mean_cost_of(slides: Sequence[Slide]) -> float:
+    return sum(slide.cost for slide in slides) / max(1, len(slides))
+
+
 def rates_of(
     config: RunConfig,
     slides: Sequence[Slide],
     tiled: Receipts,
     extracted: Receipts,
     planned: Figure,
+    mean_cost: float,
     operations: Callable[[], int | None] = lambda: None,
 ) -> Rates:
     """Measured from receipts where there are any, else assumed; bytes that are known exactly need no measurement.
-    ``planned``: tiles per unit of cost before any is dropped. ``operations`` counts those of the network for a tile,
-    where nothing is measured."""
+    ``planned``: tiles per unit of cost before any is dropped. ``mean_cost``: of the slides in question, of which much
+    smaller ones tell nothing. ``operations`` counts those of the network for a tile, where nothing is measured."""
     costs = {slide.slide_id: slide.cost for slide in slides}
+    small = {one for one, cost in costs.items() if cost < LEAST_SHARE * mean_cost}
+    too_small = sum(receipt.status == "done" for slide_id, receipt in tiled.items() if slide_id in small)
+    tiled, extracted = _without(tiled, small), _without(extracted, small)
     gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
     kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
     raw = raw_tile_bytes(config.tile)
@@ -239,7 +253,12 @@ def rates_of(
         or seconds_a_tile(config, gpu=gpu, operations=operations()),
         feature_bytes=raw_feature_bytes(config),
         gpu=gpu,
+        too_small=too_small,
     )
+
+
+def _without(receipts: Receipts, slides: Collection[str]) -> Receipts:
+    return {slide_id: receipt for slide_id, receipt in receipts.items() if slide_id not in slides}
 
 
 def _a_row(receipts: Receipts, amount: Callable[[Receipt], float]) -> Figure | None:

@@ -114,7 +114,7 @@ def test_without_a_history_nothing_is_known(tmp_path: Path) -> None:
 
 
 def test_what_a_run_has_measured_comes_first() -> None:
-    known, own = known_rates(config(), None), OwnRates(Figure(5.0, 4.0, 6.0, "own"), None)
+    known, own = known_rates(config(), None, 0), OwnRates(Figure(5.0, 4.0, 6.0, "own"), None)
     assert own.instead_of_assumed(known) == replace(known, tile_seconds=own.tile_seconds)
     measured = replace(known, tile_seconds=replace(known.tile_seconds, slides=3))
     assert own.instead_of_assumed(measured) == measured

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from feature_runs import make_run
 
-from hypoxia_hpc.cli.text.estimate import estimate_text
+from hypoxia_hpc.cli.text.estimate import estimate_text, too_small_text
 from hypoxia_hpc.cli.text.words import amount, within
 from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.machine.disks import Mount, Room
@@ -51,6 +51,7 @@ from hypoxia_hpc.stages.train import train
 PLANNED = Figure(1.0, 0.5, 2.0, "from headers")
 SLIDES = [Slide(f"s{number}", Path(f"/s{number}.svs"), f"p{number}", 1000 * (number + 1)) for number in range(10)]
 COSTS = {slide.slide_id: slide.cost for slide in SLIDES}
+MEAN = 5500
 
 
 def done(slide: Slide, **changes: object) -> Receipt:
@@ -119,7 +120,7 @@ def test_without_receipts_rates_are_assumed_and_say_so() -> None:
 
 
 def test_a_run_of_which_nothing_is_done() -> None:
-    rates = rates_of(config(), SLIDES, {}, {}, PLANNED)
+    rates = rates_of(config(), SLIDES, {}, {}, PLANNED, MEAN)
     made = tile_estimate(config(), SLIDES, {}, rates)
     cost = sum(COSTS.values())
     assert made.slides == 10
@@ -134,7 +135,7 @@ def test_a_run_of_which_nothing_is_done() -> None:
 
 def test_a_gpu_is_reckoned_where_one_is_asked_for() -> None:
     with_gpu = config(site={"slurm": {"gres": "gpu:1", "cpus": 8}})
-    made = extract_estimate(with_gpu, SLIDES, {}, {}, rates_of(with_gpu, SLIDES, {}, {}, PLANNED))
+    made = extract_estimate(with_gpu, SLIDES, {}, {}, rates_of(with_gpu, SLIDES, {}, {}, PLANNED, MEAN))
     assert made.gpu_hours is not None
     assert made.core_hours.value == pytest.approx(8 * made.gpu_hours.value)
 
@@ -144,9 +145,9 @@ def test_what_is_done_is_counted_and_measured_and_not_estimated_again() -> None:
         "s6": Receipt("s6", "quarantined", "key", reason="no-tissue")
     }
     extracted = {slide.slide_id: done(slide, seconds=5.0) for slide in SLIDES[:2]}
-    rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED)
+    rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED, MEAN)
     assert (rates.tiles.value, rates.tiles.slides) == (0.5, 6)
-    packed = rates_of(config(tile={"codec": "zstd"}), SLIDES, tiled, extracted, PLANNED)
+    packed = rates_of(config(tile={"codec": "zstd"}), SLIDES, tiled, extracted, PLANNED, MEAN)
     assert packed.tile_bytes.value == pytest.approx(18)
     assert rates.tile_bytes == raw_tile_bytes(config().tile)  # of raw pixels it is known
     assert rates.feature_bytes.low == rates.feature_bytes.high == 2048 * 2 + 16
@@ -156,6 +157,20 @@ def test_what_is_done_is_counted_and_measured_and_not_estimated_again() -> None:
     features = extract_estimate(config(), SLIDES, tiled, extracted, rates)
     assert features.slides == 4 + 3
     assert features.tiles.value == pytest.approx(0.5 * (3000 + 4000 + 5000 + 6000) + 0.5 * (8000 + 9000 + 10000))
+
+
+def test_slides_that_cost_less_than_a_tenth_of_the_mean_tell_nothing_of_the_others() -> None:
+    tiled = {slide.slide_id: done(slide) for slide in SLIDES[:6]}
+    extracted = {slide.slide_id: done(slide) for slide in SLIDES[:2]}
+    rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 30_001)
+    assert (rates.tile_seconds.slides, rates.tiles.slides, rates.too_small) == (3, 3, 3)
+    assert rates.extract_seconds == seconds_a_tile(config(), gpu=False), "both slides that are extracted are too small"
+    told = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 30_000)
+    assert (told.tile_seconds.slides, told.too_small) == (4, 2)
+    none = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 100_000)
+    assert replace(none, too_small=0) == rates_of(config(), SLIDES, {}, {}, PLANNED, MEAN)
+    assert next(iter(too_small_text(told))).startswith("\nnote: 2 slides of the run that are done did not count")
+    assert [*too_small_text(rates_of(config(), SLIDES, tiled, {}, PLANNED, MEAN))] == []
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd", "jpeg"])
@@ -175,7 +190,7 @@ def test_the_sample_is_spread_over_the_costs() -> None:
 
 
 def estimate_of(run_config: RunConfig) -> RunEstimate:
-    rates = rates_of(run_config, SLIDES, {}, {}, PLANNED)
+    rates = rates_of(run_config, SLIDES, {}, {}, PLANNED, MEAN)
     stages = (tile_estimate(run_config, SLIDES, {}, rates), extract_estimate(run_config, SLIDES, {}, {}, rates))
     rooms = (Room("free", 10**15, None), Room("quota", 10**15, 100), Room("lfs quota", 10**6, 10**6))
     return RunEstimate(stages, rates, 5500.0, None, Mount("/", "lustre"), rooms, ())
@@ -347,7 +362,9 @@ def test_inodes_of_a_store_without_pixels(tmp_path: Path, real_slide: Path) -> N
     slide = Slide("a", real_slide, "p", 800)
     tile(run, [slide], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     inodes = 1 + sum(1 for _ in run.tiles("a").rglob("*")) + 1
-    assert tile_estimate(run.config(), [slide], {}, rates_of(run.config(), [slide], {}, {}, PLANNED)).files == inodes
+    assert (
+        tile_estimate(run.config(), [slide], {}, rates_of(run.config(), [slide], {}, {}, PLANNED, 800)).files == inodes
+    )
 
 
 @pytest.mark.parametrize(

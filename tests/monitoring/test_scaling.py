@@ -45,11 +45,13 @@ def simulated(
     made = config(site={"slurm": slurm}, tile=tile or {})
     slides, ids = slides_like("TCGA", n), frozenset(slide.slide_id for slide in slides_like("TCGA", n))
     place = site or Site()
-    return scales(prepared(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None), place), nodes, place)
+    return scales(
+        prepared(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None, 0), place), nodes, place
+    )
 
 
 def ahead(made: RunConfig, n: int) -> CohortAhead:
-    return cohort_ahead(made, n, "TCGA", known_rates(made, None))
+    return cohort_ahead(made, n, "TCGA", known_rates(made, None, 0))
 
 
 def test_slides_like_a_cohort_have_its_sizes() -> None:
@@ -144,7 +146,7 @@ def test_the_largest_efficient_number_of_nodes() -> None:
     made = config(site={"slurm": {"hours": 0.5}})
     slides = slides_like("TCGA", 300)
     ids = frozenset(slide.slide_id for slide in slides)
-    found = prepared(made, slides, {"extract": ids}, known_rates(made, None), Site())
+    found = prepared(made, slides, {"extract": ids}, known_rates(made, None, 0), Site())
     most = largest_efficient(found, Site(), 0.9)
     assert most >= 1
     at, beyond = scales(found, [most, most + 1], Site())
@@ -154,7 +156,7 @@ def test_the_largest_efficient_number_of_nodes() -> None:
 
 def test_work_is_the_same_at_every_call_and_scatters_around_its_cost() -> None:
     slides = slides_like("TCGA", 3000)
-    what = (config(), slides, {"tile": frozenset(one.slide_id for one in slides)}, known_rates(config(), None))
+    what = (config(), slides, {"tile": frozenset(one.slide_id for one in slides)}, known_rates(config(), None, 0))
     work = work_of(*what)["tile"]
     assert work == work_of(*what)["tile"]
     ratios = [work[slide.slide_id].seconds / (slide.cost / 1000) for slide in slides]
@@ -199,10 +201,14 @@ def test_the_command_goes_by_the_rates_of_a_run(
 ) -> None:
     run = RunDir(tmp_path)
     run.config_file.write_text(render_config(config(tile={"tile_px": 150})))
-    run.slides_file.write_text(f"slide_id,path,patient_id,cost\na,{real_slide},p,800\n")
+    run.slides_file.write_text(f"slide_id,path,patient_id,cost\na,{real_slide},p,2000\n")
     assert hypoxia("tile", tmp_path, "--workers", "1").returncode == 0
     answer = json.loads(hypoxia("estimate", tmp_path, "--slides", "50", "--json").stdout)
     assert answer["alternatives"][0]["rates"]["tiles"]["origin"] == "measured on 1 slide"
+    run.slides_file.write_text(f"slide_id,path,patient_id,cost\na,{real_slide},p,800\n")
+    small = hypoxia("estimate", tmp_path, "--slides", "50").stdout
+    assert "note: 1 slide of the run that is done did not count here" in small
+    assert "measured on" not in small
     done = hypoxia("estimate", tmp_path, "--nodes", "1")
     assert "simulated: tile and extract on nodes of 32 cores" in done.stdout
     answer = json.loads(hypoxia("estimate", tmp_path, "--nodes", "1", "--json").stdout)
@@ -212,7 +218,7 @@ def test_the_command_goes_by_the_rates_of_a_run(
 def test_slides_of_a_run_that_are_to_do_are_simulated() -> None:
     slides = [Slide(f"s{n}", Path("/x"), "p", 1000) for n in range(10)]
     made = config()
-    work = work_of(made, slides, {"extract": {"s1", "s2"}}, known_rates(made, None))
+    work = work_of(made, slides, {"extract": {"s1", "s2"}}, known_rates(made, None, 0))
     assert {stage: {*of_stage} for stage, of_stage in work.items()} == {"extract": {"s1", "s2"}}
 
 
@@ -233,7 +239,7 @@ def test_rates_of_this_machine_say_so(hypoxia: Callable[..., subprocess.Complete
 
 
 def test_what_a_run_has_measured_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = known_rates(config(), None)
+    known = known_rates(config(), None, 0)
     measured = replace(
         known,
         tile_seconds=replace(known.tile_seconds, slides=3),

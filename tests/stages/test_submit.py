@@ -76,6 +76,7 @@ def test_a_run_that_is_not_begun(untouched: Path, submit: Callable[..., subproce
     assert stages(lines) == CHAIN
     for line, earlier in zip(lines[1:], CHAIN, strict=False):
         assert f"--dependency=afterany:${{{earlier}_0}}" in line
+    assert "an element is made for 15 min 00 s of tile, 15 min 00 s of extract, or less: hours in" in done.stdout
     assert sorted(untouched.rglob("*")) == before
 
 
@@ -89,6 +90,7 @@ def test_a_part_of_the_chain(tiled: Path, submit: Callable[..., subprocess.Compl
     done = submit(tiled, "--dry-run", "--from", "train", "--upto", "evaluate", "--after", "77")
     lines = sent(done.stdout)
     assert stages(lines) == ["train", "evaluate"]
+    assert "an element is made for" not in done.stdout
     assert "--dependency=afterok:77" in lines[0]
     assert "--dependency=afterany:${train_0}" in lines[1]
     refused = submit(tiled, "--dry-run", "--from", "training")
@@ -192,6 +194,7 @@ def test_extract_is_cut_as_tile_is_and_goes_beside_it(
         assert f"--array={number}" in line and f"--dependency=afterany:${{tile_0}}_{number}" in line
         assert line[-3:] == ["extract", "3", "0"]
     assert "begins when all of tile" not in done.stderr
+    assert "made for 0 s of tile, 700 h 00 min of extract, or less" in done.stdout
     (run / "run.toml").write_text(f"{text}\n[site.slurm.extract]\nmost_elements = 2\n")
     done = submit(run, "--dry-run")
     assert "--dependency=afterany:${tile_0}" in sent(done.stdout)[1]

@@ -11,7 +11,7 @@ from hypoxia_hpc.errors import some, some_names
 
 if TYPE_CHECKING:
     from hypoxia_hpc.machine.disks import Room
-    from hypoxia_hpc.monitoring.estimate import CohortEstimate, RunEstimate, StageEstimate
+    from hypoxia_hpc.monitoring.estimate import CohortEstimate, Rates, RunEstimate, StageEstimate
     from hypoxia_hpc.runs.rates import Figure
 
 
@@ -27,8 +27,8 @@ def estimate_text(estimate: RunEstimate, root: str) -> Iterator[str]:
     if not any(room.source != "free" for room in estimate.rooms):
         yield "  quota: not known, no program here reports one"
     yield "\nreckoned from these, in brackets the range they should lie in:"
-    rates = [[name, figure_text, figure.origin] for name, figure_text, figure in _rates(estimate)]
-    yield table(["", "", "origin"], rates)
+    yield rates_table(estimate.rates, estimate.mean_cost)
+    yield from too_small_text(estimate.rates)
     if estimate.unknown:
         yield f"\nnote: {estimate.unknown}: what is extracted already is not known, and counts as to do"
     if estimate.unread:
@@ -69,17 +69,29 @@ def _room_line(estimate: RunEstimate, room: Room) -> str:
     return f"  {room.source}: {nbytes}, {files}: {verdict}"
 
 
-def _rates(estimate: RunEstimate) -> list[tuple[str, str, Figure]]:
-    rates, cost = estimate.rates, estimate.mean_cost
+def rates_table(rates: Rates, mean_cost: float) -> str:
+    """What is reckoned from, and where that is from."""
     device = "a GPU" if rates.gpu else "a core"
-    return [
-        ("to tile a slide of mean cost on a core", within(rates.tile_seconds.times(cost), "s"), rates.tile_seconds),
-        ("tiles kept of such a slide", within(rates.tiles.times(cost)), rates.tiles),
-        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
+    thousand = within(rates.extract_seconds.times(1000), "s")
+    named = [
         (
-            f"to extract a thousand tiles on {device}",
-            within(rates.extract_seconds.times(1000), "s"),
-            rates.extract_seconds,
+            "to tile a slide of mean cost on a core",
+            within(rates.tile_seconds.times(mean_cost), "s"),
+            rates.tile_seconds,
         ),
+        ("tiles kept of such a slide", within(rates.tiles.times(mean_cost)), rates.tiles),
+        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
+        (f"to extract a thousand tiles on {device}", thousand, rates.extract_seconds),
         ("a feature vector", within(rates.feature_bytes, "B"), rates.feature_bytes),
     ]
+    return table(["", "", "origin"], [[name, text, figure.origin] for name, text, figure in named])
+
+
+def too_small_text(rates: Rates) -> Iterator[str]:
+    """A note where slides of the run were left out of the rates."""
+    if rates.too_small:
+        yield (
+            f"\nnote: {some(rates.too_small, 'slide')} of the run that {'is' if rates.too_small == 1 else 'are'} done "
+            "did not count here: each costs less than a tenth of a slide of mean cost, and takes its time for other "
+            "things than tiles"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hypoxia_hpc.cli.text.estimate import rates_table, too_small_text
 from hypoxia_hpc.cli.text.words import amount, duration, table, within
 from hypoxia_hpc.errors import some
 
@@ -43,7 +44,8 @@ def ahead_text(found: CohortAhead) -> Iterator[str]:
     yield alternatives_table(found.alternatives)
     yield f"A file for each tile would be {within(first.stages[0].tiles)} files."
     yield "\nreckoned from these, in brackets the range they should lie in:"
-    yield table(["", "", "origin"], [[name, text, figure.origin] for name, text, figure in _rates(found)])
+    yield rates_table(first.rates, found.mean_cost)
+    yield from too_small_text(first.rates)
 
 
 def run_alternatives_text(found: Sequence[Alternative], n_slides: int) -> Iterator[str]:
@@ -74,19 +76,6 @@ def _sum(figures: Sequence[Figure], unit: str = "") -> str:
         amount(sum(numbers), unit) for numbers in zip(*((one.value, one.low, one.high) for one in figures), strict=True)
     )
     return value if low == high else f"{value} ({low} - {high})"
-
-
-def _rates(found: CohortAhead) -> list[tuple[str, str, Figure]]:
-    rates, cost = found.alternatives[0].rates, found.mean_cost
-    a_slide, device = rates.tiles.times(cost), "a GPU" if rates.gpu else "a core"
-    thousand = rates.extract_seconds.times(1000)
-    return [
-        ("to tile a slide of mean cost on a core", within(rates.tile_seconds.times(cost), "s"), rates.tile_seconds),
-        ("tiles kept of such a slide", within(a_slide), rates.tiles),
-        ("a kept tile", within(rates.tile_bytes, "B"), rates.tile_bytes),
-        (f"to extract a thousand tiles on {device}", within(thousand, "s"), rates.extract_seconds),
-        ("a feature vector", within(rates.feature_bytes, "B"), rates.feature_bytes),
-    ]
 
 
 def scaling_text(scaled: Sequence[Scale], site: Site, config: RunConfig) -> Iterator[str]:

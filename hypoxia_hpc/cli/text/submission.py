@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hypoxia_hpc.cli.text.words import ranges, table
+from hypoxia_hpc.cli.text.words import duration, ranges, table
 from hypoxia_hpc.errors import some
+from hypoxia_hpc.slurm.resources import table_of
 
 if TYPE_CHECKING:
     from hypoxia_hpc.monitoring.status import StageStatus
@@ -46,12 +47,23 @@ def requests_table(requests: Sequence[JobRequest], ids: Mapping[str, Sequence[st
     return table(["stage", "job", "elements", "each: cores", "memory", "time limit"], rows)
 
 
+def hours_text(plan: Plan) -> Iterator[str]:
+    """What makes elements as long as they are; nothing where no stage has any."""
+    hours = {
+        job.request.stage: table_of(job.request.stage, plan.table).hours for job in plan.jobs if job.request.elements
+    }
+    if hours:
+        each = ", ".join(f"{duration(3600 * one)} of {stage}" for stage, one in hours.items())
+        yield f"an element is made for {each}, or less: hours in [site.slurm] sets that, as far as most_elements allows"
+
+
 def dry_run_text(plan: Plan) -> Iterator[str]:
     """The script, and the lines that send it, as bash: each job's id in a variable of its stage's name. Then what they
-    ask for."""
+    ask for, and what sizes their elements."""
     yield f"# {plan.script}\n{plan.text}"
     yield "\n".join(plan.commands())
     yield requests_table([job.request for job in plan.jobs], {})
+    yield from hours_text(plan)
 
 
 def sent_text(plan: Plan, ids: Mapping[str, Sequence[str]], run: str) -> Iterator[str]:
