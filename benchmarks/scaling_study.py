@@ -32,10 +32,12 @@ from hypoxia_hpc.monitoring.scaling import (
     prepared,
     remedy_for,
     scales,
+    todo_ahead,
 )
 from hypoxia_hpc.reports.plots import DASHES, INK, MUTED, RULE, SERIES
 from hypoxia_hpc.runs.like_cohorts import SIZES as SIZES_OF
 from hypoxia_hpc.runs.like_cohorts import slides_like
+from hypoxia_hpc.runs.rates import mean_of
 from hypoxia_hpc.simulation.cluster import Cluster
 
 HERE = Path(__file__).resolve().parent
@@ -115,8 +117,8 @@ def scales_of(case: Case, nodes: Sequence[int]) -> list[Scale]:
 
 def prepared_of(case: Case) -> Prepared:
     slides, config = slides_like("TCGA", case.slides), case.config
-    todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
-    return prepared(config, slides, todo, known_rates(config, None), case.site)
+    rates = known_rates(config, None, mean_of(slide.cost for slide in slides))
+    return prepared(config, todo_ahead(config, slides, rates), rates, case.site)
 
 
 @cache
@@ -324,8 +326,8 @@ def tiling_text(found: Mapping[str, Any]) -> str:
 
 def assumptions() -> dict[str, Any]:
     """The figures that all of it stands on."""
-    rates = known_rates(DEFAULTS.config, None)
-    cost = sum(slide.cost for slide in slides_like("TCGA", N_SLIDES)) / N_SLIDES
+    cost = mean_of(slide.cost for slide in slides_like("TCGA", N_SLIDES))
+    rates = known_rates(DEFAULTS.config, None, cost)
     return {
         "sizes": SIZES_OF["TCGA"].source,
         "mean_seconds": f"{cost / 1000:.1f}",

@@ -89,18 +89,18 @@ def _ahead(
     from hypoxia_hpc.cli.text.scaling import ahead_text, scaling_text
     from hypoxia_hpc.config import preset
     from hypoxia_hpc.monitoring.alternatives import cohort_ahead, known_rates
-    from hypoxia_hpc.monitoring.estimate import mean_cost_of
     from hypoxia_hpc.monitoring.rates_here import measured_here
-    from hypoxia_hpc.monitoring.scaling import prepared, scales
+    from hypoxia_hpc.monitoring.scaling import prepared, scales, todo_ahead
+    from hypoxia_hpc.runs.rates import mean_of
     from hypoxia_hpc.runs.survey import survey_run
 
     config = preset("hypoxia") if run is None else run.config()
     survey = None if run is None else survey_run(run)
-    known = known_rates(config, survey, mean_cost_of(slides), _recorded(config))
-    rates = measured_here(config, known) if measure else known
+    known = known_rates(config, survey, mean_of(slide.cost for slide in slides))
+    here = _recorded(config).instead_of_assumed(known)
+    rates = measured_here(config, here) if measure else here
     found = cohort_ahead(config, len(slides), like, rates)
-    todo = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
-    scaled = scales(prepared(config, slides, todo, rates, site), nodes, site) if nodes else []
+    scaled = scales(prepared(config, todo_ahead(config, slides, known), rates, site), nodes, site) if nodes else []
     return _say(found.as_json(), ahead_text(found), scaled, scaling_text(scaled, site, config), as_json=as_json)
 
 
@@ -110,14 +110,13 @@ def _of_run(run: RunDir, root: str, nodes: tuple[int, ...], site: Site, *, as_js
     from hypoxia_hpc.monitoring.alternatives import run_alternatives
     from hypoxia_hpc.monitoring.estimate import estimate_run
     from hypoxia_hpc.monitoring.remaining import remaining
-    from hypoxia_hpc.monitoring.scaling import prepared, scales
+    from hypoxia_hpc.monitoring.scaling import prepared, scales, todo_of_run
 
     config = run.config()
     found = estimate_run(run, _recorded(config))
     others = run_alternatives(run, found)
-    todo = remaining(run, retry=False, only_to_show=True).slides if nodes else {}
-    own = {stage: todo[stage] for stage in ("tile", "extract") if todo.get(stage)}
-    scaled = scales(prepared(config, run.slides(), own, found.rates, site), nodes, site) if own else []
+    todo = todo_of_run(run, remaining(run, retry=False, only_to_show=True)) if nodes else None
+    scaled = scales(prepared(config, todo, found.rates, site), nodes, site) if todo and todo.remaining else []
     answer = found.as_json() | {"alternatives": [asdict(one) for one in others]}
     blocks = chain(estimate_text(found, root), run_alternatives_text(others, len(run.slides()) - len(found.unread)))
     return _say(answer, blocks, scaled, scaling_text(scaled, site, config), as_json=as_json)
@@ -128,9 +127,9 @@ def _recorded(config: RunConfig) -> OwnRates:
     from hypoxia_hpc.bench.own_rates import own_rates
     from hypoxia_hpc.bench.records import default_history
     from hypoxia_hpc.monitoring.estimate import OwnRates
-    from hypoxia_hpc.slurm.resources import table_of
+    from hypoxia_hpc.slurm.resources import gpus_of, table_of
 
-    gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
+    gpu = gpus_of(table_of("extract", config.site.slurm).gres) > 0
     try:
         return own_rates(config, default_history(), gpu=gpu)
     except (InputError, MachineError) as error:

@@ -7,24 +7,20 @@ from dataclasses import asdict, dataclass, replace
 
 from hypoxia_hpc.config import RunConfig, TileTable
 from hypoxia_hpc.monitoring.estimate import (
-    OwnRates,
     Rates,
     RunEstimate,
     StageEstimate,
     extract_estimate,
-    mean_cost_of,
     rates_of,
     tile_estimate,
 )
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
-from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, raw_tile_bytes
+from hypoxia_hpc.runs.rates import mean_of, raw_tile_bytes, telling, tiles_against, tiles_kept
 from hypoxia_hpc.runs.survey import Survey, current_receipts
 from hypoxia_hpc.slides.costs import bytes_of_cost
 
-# `TILES_KEPT` is of tiles this wide, µm.
-TILE_UM = 299 * 0.5
 CHANGES: Sequence[tuple[str, Mapping[str, object]]] = (
     ('pixels = "none"', {"pixels": "none"}),
     ('codec = "none"', {"pixels": "store", "codec": "none"}),
@@ -65,7 +61,7 @@ def cohort_ahead(config: RunConfig, n: int, like: str, rates: Rates) -> CohortAh
     """What ``n`` slides like those of a cohort take, at these rates."""
     slides = slides_like(like, n)
     found, cost = estimated_alternatives(config, slides, rates), sum(one.cost for one in slides)
-    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), mean_cost_of(slides), found)
+    return CohortAhead(n, like, SIZES[like].source, bytes_of_cost(cost), mean_of(one.cost for one in slides), found)
 
 
 def estimated_alternatives(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[Alternative, ...]:
@@ -86,24 +82,15 @@ def run_alternatives(run: RunDir, found: RunEstimate) -> tuple[Alternative, ...]
     return estimated_alternatives(config, slides, found.rates) if slides and is_of_slides else ()
 
 
-def known_rates(
-    config: RunConfig,
-    survey: Survey | None,
-    mean_cost: float,
-    own: OwnRates = OwnRates(),  # noqa: B008 - frozen
-) -> Rates:
-    """Those of the slides of a run that are done for its present run.toml, else this machine's ``own``, else assumed
-    ones; for slides that cost ``mean_cost`` on average."""
-    slides: Sequence[Slide] = survey.slides if survey else ()
+def known_rates(config: RunConfig, survey: Survey | None, mean_cost: float) -> Rates:
+    """Those of the slides of a run that are done for its present run.toml, else assumed ones; for slides that cost
+    ``mean_cost`` on average."""
+    told = telling(survey.costs, mean_cost) if survey else {}
     tiled = current_receipts("tile", survey.tiles) if survey else {}
     extracted = current_receipts("extract", survey.features) if survey else {}
-    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, TILES_KEPT, mean_cost))
-    return rates if rates.tiles.slides else replace(rates, tiles=TILES_KEPT.times(tiles_against(config.tile, TILE_UM)))
-
-
-def tiles_against(table: TileTable, tile_um: float) -> float:
-    """How many tiles there are for one that is ``tile_um`` wide."""
-    return (tile_um / (table.tile_px * table.mpp)) ** 2
+    kept = tiles_kept(config.tile)
+    rates = rates_of(config, told, tiled, extracted, kept)
+    return rates if rates.tiles.slides else replace(rates, tiles=kept)
 
 
 def alternatives(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
@@ -126,12 +113,4 @@ def rates_for(rates: Rates, table: TileTable, other: TileTable) -> Rates:
 
 
 def stages_of_alternative(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[StageEstimate, ...]:
-    tile = tile_estimate(config, slides, {}, rates)
-    extract = extract_estimate(config, slides, {}, {}, rates)
-    if config.tile.pixels == "none":  # the slides are decoded again
-        extract = replace(extract, core_hours=_sum(extract.core_hours, tile.core_hours))
-    return tile, extract
-
-
-def _sum(one: Figure, other: Figure) -> Figure:
-    return Figure(one.value + other.value, one.low + other.low, one.high + other.high, f"{one.origin}; {other.origin}")
+    return tile_estimate(config, slides, {}, rates), extract_estimate(config, slides, {}, {}, rates)

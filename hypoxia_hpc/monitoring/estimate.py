@@ -6,7 +6,7 @@ there is one, else assumed, and says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -27,6 +27,7 @@ from hypoxia_hpc.runs.rates import (
     Figure,
     device_seconds,
     kept_share,
+    mean_of,
     measured,
     planned_tiles,
     product,
@@ -35,11 +36,13 @@ from hypoxia_hpc.runs.rates import (
     raw_tile_bytes,
     seconds_a_tile,
     seconds_per_cost,
+    telling,
+    with_decoding,
 )
 from hypoxia_hpc.runs.stages import Stage, stages_of
 from hypoxia_hpc.runs.state import SlideState
 from hypoxia_hpc.runs.survey import current_receipts, survey_run
-from hypoxia_hpc.slurm.resources import table_of
+from hypoxia_hpc.slurm.resources import gpus_of, table_of
 
 # Of the slides that need no more work in a stage, by id.
 Receipts = Mapping[str, Receipt]
@@ -52,9 +55,6 @@ FILES = {"store": 12, "none": 9, "extract": 9}
 ADDED_FILES = 9
 HOUR = 3600.0
 # Of what the heads say they take: tests hold them to it on the machine that was measured, and others differ by more.
-# Slides that cost less than this share of the mean tell nothing of the others: what they take is mostly their start. By
-# 21 slides of `demo` a slide of TCGA would take 119 s of a core, by one slide that is decoded over and over 15 s.
-LEAST_SHARE = 0.1
 COST_SCATTER, COST_ORIGIN = 2.0, "assumed: the heads' own costs, measured on two cores without a GPU"
 
 
@@ -62,7 +62,8 @@ COST_SCATTER, COST_ORIGIN = 2.0, "assumed: the heads' own costs, measured on two
 class Rates:
     """What everything is reckoned from. Per unit of cost: ``tile_seconds`` of a core and ``tiles`` kept. Per tile:
     ``tile_bytes``, ``feature_bytes``, and ``extract_seconds`` of a core or, with ``gpu``, of a GPU. ``too_small``:
-    slides that are done and tell nothing of the ones in question."""
+    slides that are done and tell nothing of the ones in question. ``decodes``: ``extract_seconds`` was measured with
+    stores that keep no pixels, so that decoding is in it."""
 
     tile_seconds: Figure
     tiles: Figure
@@ -70,6 +71,7 @@ class Rates:
     extract_seconds: Figure
     feature_bytes: Figure
     gpu: bool
+    decodes: bool = False
     too_small: int = 0
 
 
@@ -159,17 +161,18 @@ def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:
     survey = survey_run(run)
     config, slides = survey.config, survey.slides
     tiled, extracted = current_receipts("tile", survey.tiles), current_receipts("extract", survey.features)
-    planned, unread = _planned_per_cost(config.tile, slides, tiled)
+    mean_cost = mean_of(survey.costs.values())
+    told = telling(survey.costs, mean_cost)
+    planned, unread = _planned_per_cost(config.tile, slides, tiled, told)
     is_counted = config.extract.is_made_here and config.extract.backbone not in WORK
     counted = partial(network_operations, run, config) if is_counted else lambda: None
-    mean_cost = mean_cost_of(slides)
-    rates = own.instead_of_assumed(rates_of(config, slides, tiled, extracted, planned, mean_cost, counted))
+    rates = own.instead_of_assumed(rates_of(config, told, tiled, extracted, planned, counted))
     sound = [slide for slide in slides if config.extract.is_made_here and slide.slide_id not in unread]
     stages = (
         tile_estimate(config, sound, tiled, rates),
         extract_estimate(config, sound, tiled, extracted, rates),
         *(
-            added_estimate(config, stage, survey.added[stage.name], tiled, rates)
+            added_estimate(config, stage, survey.added[stage.name], tiled, rates, told)
             for stage in stages_of("slide")
             if stage.key
         ),
@@ -193,10 +196,12 @@ def estimate_run(run: RunDir, own: OwnRates = OwnRates()) -> RunEstimate:
     )
 
 
-def _planned_per_cost(table: TileTable, slides: Sequence[Slide], tiled: Receipts) -> tuple[Figure, dict[str, str]]:
+def _planned_per_cost(
+    table: TileTable, slides: Sequence[Slide], tiled: Receipts, told: Mapping[str, int]
+) -> tuple[Figure, dict[str, str]]:
     """Tiles that slides are cut into, before background is dropped, per unit of cost; and which of those looked at will
-    be quarantined, and why."""
-    known = measured(tiled.values(), {slide.slide_id: slide.cost for slide in slides}, planned_tiles)
+    be quarantined, and why. ``told``: as of `rates_of`."""
+    known = measured(tiled.values(), told, planned_tiles)
     todo = [slide for slide in slides if slide.slide_id not in tiled]
     plans: list[tuple[int, int]] = []
     unread: dict[str, str] = {}
@@ -222,43 +227,38 @@ def sample(slides: Sequence[Slide]) -> list[Slide]:
     return [in_order[(2 * index + 1) * len(in_order) // (2 * n)] for index in range(n)]
 
 
-def mean_cost_of(slides: Sequence[Slide]) -> float:
-    return sum(slide.cost for slide in slides) / max(1, len(slides))
-
-
 def rates_of(
     config: RunConfig,
-    slides: Sequence[Slide],
+    told: Mapping[str, int],
     tiled: Receipts,
     extracted: Receipts,
     planned: Figure,
-    mean_cost: float,
     operations: Callable[[], int | None] = lambda: None,
 ) -> Rates:
     """Measured from receipts where there are any, else assumed; bytes that are known exactly need no measurement.
-    ``planned``: tiles per unit of cost before any is dropped. ``mean_cost``: of the slides in question, of which much
-    smaller ones tell nothing. ``operations`` counts those of the network for a tile, where nothing is measured."""
-    costs = {slide.slide_id: slide.cost for slide in slides}
-    small = {one for one, cost in costs.items() if cost < LEAST_SHARE * mean_cost}
-    too_small = sum(receipt.status == "done" for slide_id, receipt in tiled.items() if slide_id in small)
-    tiled, extracted = _without(tiled, small), _without(extracted, small)
-    gpu = "gpu" in (table_of("extract", config.site.slurm).gres or "")
-    kept = measured(tiled.values(), costs, lambda receipt: float(receipt.rows))
+    ``told``: costs of the slides that tell something of those in question (`runs.rates.telling`), of all that are done.
+    ``planned``: tiles per unit of cost before any is dropped. ``operations`` counts those of the network for a tile,
+    where nothing is measured."""
+    n_done = sum(receipt.status == "done" for receipt in tiled.values())
+    tiled, extracted = _only(tiled, told), _only(extracted, told)
+    gpu = gpus_of(table_of("extract", config.site.slurm).gres) > 0
+    kept = measured(tiled.values(), told, lambda receipt: float(receipt.rows))
     raw = raw_tile_bytes(config.tile)
+    a_tile = _a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
     return Rates(
-        tile_seconds=seconds_per_cost("tile", tiled.values(), costs),
+        tile_seconds=seconds_per_cost("tile", tiled.values(), told, config),
         tiles=kept or product(planned, kept_share(config.tile)),
         tile_bytes=raw if raw.origin == EXACT else _a_row(tiled, lambda receipt: float(receipt.bytes)) or raw,
-        extract_seconds=_a_row(extracted, lambda receipt: device_seconds(receipt, gpu=gpu))
-        or seconds_a_tile(config, gpu=gpu, operations=operations()),
+        extract_seconds=a_tile or seconds_a_tile(config, gpu=gpu, operations=operations()),
         feature_bytes=raw_feature_bytes(config),
         gpu=gpu,
-        too_small=too_small,
+        decodes=a_tile is not None and config.tile.pixels == "none",
+        too_small=n_done - sum(receipt.status == "done" for receipt in tiled.values()),
     )
 
 
-def _without(receipts: Receipts, slides: Collection[str]) -> Receipts:
-    return {slide_id: receipt for slide_id, receipt in receipts.items() if slide_id not in slides}
+def _only(receipts: Receipts, told: Mapping[str, int]) -> Receipts:
+    return {slide_id: receipt for slide_id, receipt in receipts.items() if slide_id in told}
 
 
 def _a_row(receipts: Receipts, amount: Callable[[Receipt], float]) -> Figure | None:
@@ -294,7 +294,8 @@ def extract_estimate(
         and ((receipt := tiled.get(slide.slide_id)) is None or receipt.status == "done")
     ]
     tiles = _tiles_of(todo, tiled, rates)
-    hours = product(tiles, rates.extract_seconds).times(1 / HOUR)
+    decoding = rates.tile_seconds.times(sum(slide.cost for slide in todo))
+    hours = extract_seconds(product(tiles, rates.extract_seconds), decoding, config, rates).times(1 / HOUR)
     return StageEstimate(
         f"extract {config.extract.title}",
         len(todo),
@@ -306,15 +307,26 @@ def extract_estimate(
     )
 
 
+def extract_seconds(network: Figure, decoding: Figure, config: RunConfig, rates: Rates) -> Figure:
+    """Both together, as of `with_decoding`, unless decoding is in what was measured."""
+    return network if rates.decodes else with_decoding(network, decoding, config, gpu=rates.gpu)
+
+
 def added_estimate(
-    config: RunConfig, stage: Stage, states: Sequence[SlideState], tiled: Receipts, rates: Rates
+    config: RunConfig,
+    stage: Stage,
+    states: Sequence[SlideState],
+    tiled: Receipts,
+    rates: Rates,
+    told: Mapping[str, int],
 ) -> StageEstimate:
-    """What a stage of another package still takes. Its bytes are 0 as long as it has not made any."""
-    receipts, costs = current_receipts(stage.name, states), {one.slide.slide_id: one.slide.cost for one in states}
+    """What a stage of another package still takes. Its bytes are 0 as long as it has not made any. ``told``: as of
+    `rates_of`."""
+    receipts = _only(current_receipts(stage.name, states), told)
     todo = [one.slide for one in states if one.status == "todo"]
     tiles, gpu = _tiles_of(todo, tiled, rates), rates.gpu and stage.device == "gpu"
     a_tile = _a_row(receipts, lambda receipt: float(receipt.bytes)) or Figure(0.0, 0.0, 0.0, "nothing made yet")
-    hours = seconds_per_cost(stage.name, receipts.values(), costs, gpu=gpu).times(
+    hours = seconds_per_cost(stage.name, receipts.values(), told, config, gpu=gpu).times(
         sum(slide.cost for slide in todo) / HOUR
     )
     return StageEstimate(

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from hypoxia_hpc.errors import MachineError, NotReadyError, some
 from hypoxia_hpc.records import Receipt
 from hypoxia_hpc.runs.directory import RunDir
-from hypoxia_hpc.runs.rates import TILES_KEPT, Figure, measured, seconds_per_cost
+from hypoxia_hpc.runs.rates import Figure, mean_of, measured, seconds_per_cost, telling, tiles_kept
 from hypoxia_hpc.runs.stages import stage_named, stages_of, way_to
 from hypoxia_hpc.runs.state import SlideState, require_ready
 from hypoxia_hpc.runs.survey import Survey, cohort_progress, survey_run
-from hypoxia_hpc.slurm.resources import table_of
+from hypoxia_hpc.slurm.resources import gpus_of, table_of
 from hypoxia_hpc.workers.slide_stage import TRIED_AGAIN
 
 
@@ -71,15 +71,17 @@ def remaining(
     for stage in stages_of("slide", survey.config):  # in their order: what a stage needs comes before it
         todo[stage.name] = own[stage.name].union(*(todo[need] for need in stage.needs if need in todo))
     receipts = {stage: _receipts(stage, states) for stage, states in survey.by_stage.items()}
-    costs = survey.costs
-    table = survey.config.site.slurm
+    config, costs = survey.config, survey.costs
+    told = telling(costs, mean_of(costs.values()))
     return Remaining(
         todo,
         {
-            stage: seconds_per_cost(stage, found, costs, gpu=bool(table_of(stage, table).gres))
+            stage: seconds_per_cost(
+                stage, found, told, config, gpu=gpus_of(table_of(stage, config.site.slurm).gres) > 0
+            )
             for stage, found in receipts.items()
         },
-        n_tiles=sum(costs.values()) * (measured(receipts["tile"], costs, _rows) or TILES_KEPT).value,
+        n_tiles=sum(costs.values()) * (measured(receipts["tile"], told, _rows) or tiles_kept(config.tile)).value,
         stages=cohort_stages(survey, {stage for stage, ids in todo.items() if ids}),
         notes=notes,
     )

@@ -8,18 +8,22 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from hypoxia_hpc.config import RunConfig, SlurmTable
 from hypoxia_hpc.errors import MachineError
-from hypoxia_hpc.monitoring.estimate import Rates
+from hypoxia_hpc.monitoring.estimate import Rates, extract_seconds
+from hypoxia_hpc.monitoring.remaining import Remaining
 from hypoxia_hpc.records import Slide
+from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.rates import Figure, product
 from hypoxia_hpc.simulation.cluster import Cluster, Controller, FileSystem, StartUp
 from hypoxia_hpc.simulation.work import SlideWork, Work
-from hypoxia_hpc.slides.costs import bytes_of_cost
+from hypoxia_hpc.slides.costs import bytes_of_cost, bytes_of_files
 from hypoxia_hpc.slurm.chain import Job
+from hypoxia_hpc.slurm.queue import earlier_count
 from hypoxia_hpc.slurm.resources import lanes_of, table_of
 from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
 
@@ -42,6 +46,8 @@ OPERATIONS = {"tile": 315, "extract": 193}
 READ_SHARE = 0.75
 # Seconds of a slide against what its cost says: log-normal. JPEG took 22 to 31 ms a megabyte (slides/costs.py).
 SCATTER = 0.17
+# Looking at a file on a network drive is waiting.
+FILE_READERS = 32
 CORES = 32
 MOST_NODES = 16_384
 
@@ -148,14 +154,43 @@ class Prepared:
         return Scale(cluster.nodes, found.seconds, elements, requeues, found.efficiency, found.losses, is_spread)
 
 
-def prepared(
-    config: RunConfig, slides: Sequence[Slide], remaining: Mapping[str, Collection[str]], rates: Rates, site: Site
-) -> Prepared:
-    """``remaining``: by stage the ids of slides to do."""
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What is to do, and what ``submit`` goes by: all ``slides`` of a run, by stage the ids of those ``remaining``,
+    into how many parts an ``earlier`` submission cut all of them, and the ``pace``, as of `slide_requests`.
+    ``nbytes``: of each slide's file."""
+
+    slides: Sequence[Slide]
+    remaining: Mapping[str, Collection[str]]
+    earlier: Mapping[str, int | None]
+    pace: Mapping[str, Figure]
+    nbytes: Mapping[str, float]
+
+
+def todo_ahead(config: RunConfig, slides: Sequence[Slide], known: Rates) -> Todo:
+    """All of slides that are not there yet, at the rates that ``submit`` knows; their files are as large as their costs
+    say, were they JPEG."""
+    whole = dict.fromkeys(("tile", "extract"), frozenset(slide.slide_id for slide in slides))
+    nbytes = {slide.slide_id: bytes_of_cost(slide.cost) for slide in slides}
+    return Todo(slides, whole, dict.fromkeys(whole), paces(config, known), nbytes)
+
+
+def todo_of_run(run: RunDir, left: Remaining) -> Todo:
+    """What is to do of a run in `tile` and `extract`. Raises OSError for records of its jobs that may not be read."""
+    slides, stages = run.slides(), [stage for stage in ("tile", "extract") if left.slides.get(stage)]
+    with ThreadPoolExecutor(FILE_READERS) as readers:
+        sizes = readers.map(bytes_of_files, slides)
+        nbytes = {slide.slide_id: n or bytes_of_cost(slide.cost) for slide, n in zip(slides, sizes, strict=True)}
+    earlier = {stage: earlier_count(run, stage) for stage in stages}
+    return Todo(slides, {stage: left.slides[stage] for stage in stages}, earlier, left.pace, nbytes)
+
+
+def prepared(config: RunConfig, todo: Todo, rates: Rates, site: Site) -> Prepared:
+    """The jobs as ``submit`` would size them, for work at these ``rates``."""
     table = config.site.slurm
-    requests = slide_requests(slides, remaining, dict.fromkeys(remaining), paces(rates), table)
+    requests = slide_requests(todo.slides, todo.remaining, todo.earlier, todo.pace, table)
     jobs = chain_of(requests, site.controller.max_array_size)
-    return Prepared(slides, jobs, work_of(config, slides, remaining, rates), table)
+    return Prepared(todo.slides, jobs, work_of(config, todo, rates), table)
 
 
 def scales(found: Prepared, nodes: Sequence[int], site: Site) -> list[Scale]:
@@ -179,32 +214,32 @@ def largest_efficient(found: Prepared, site: Site, least: float) -> int:
     return low
 
 
-def paces(rates: Rates) -> dict[str, Figure]:
+def paces(config: RunConfig, rates: Rates) -> dict[str, Figure]:
     """Seconds of a core (of a GPU, where extract has some) per unit of cost, by stage."""
-    return {"tile": rates.tile_seconds, "extract": product(rates.tiles, rates.extract_seconds)}
+    network = product(rates.tiles, rates.extract_seconds)
+    return {"tile": rates.tile_seconds, "extract": extract_seconds(network, rates.tile_seconds, config, rates)}
 
 
-def work_of(
-    config: RunConfig, slides: Sequence[Slide], remaining: Mapping[str, Collection[str]], rates: Rates
-) -> dict[str, dict[str, SlideWork]]:
+def work_of(config: RunConfig, todo: Todo, rates: Rates) -> dict[str, dict[str, SlideWork]]:
     """What each slide takes: by its cost, and at random a little more or less, the same at every call."""
     drawn = random.Random(0)  # noqa: S311 - no secret
-    factors = {slide.slide_id: math.exp(SCATTER * drawn.gauss(0, 1) - SCATTER**2 / 2) for slide in slides}
-    seconds, nbytes = paces(rates), _bytes(config, rates)
+    factors = {slide.slide_id: math.exp(SCATTER * drawn.gauss(0, 1) - SCATTER**2 / 2) for slide in todo.slides}
+    seconds = paces(config, rates)
 
     def of_slide(slide: Slide, stage: str) -> SlideWork:
         needed = seconds[stage].value * slide.cost * factors[slide.slide_id]
-        return SlideWork(slide.slide_id, needed, nbytes[stage] * slide.cost, OPERATIONS[stage])
+        nbytes = _bytes(config, rates, todo.nbytes[slide.slide_id], slide.cost)[stage]
+        return SlideWork(slide.slide_id, needed, nbytes, OPERATIONS[stage])
 
     return {
-        stage: {slide.slide_id: of_slide(slide, stage) for slide in slides if slide.slide_id in ids}
-        for stage, ids in remaining.items()
+        stage: {slide.slide_id: of_slide(slide, stage) for slide in todo.slides if slide.slide_id in ids}
+        for stage, ids in todo.remaining.items()
     }
 
 
-def _bytes(config: RunConfig, rates: Rates) -> dict[str, float]:
-    """Read and written per unit of cost, by stage."""
-    of_slide = READ_SHARE * bytes_of_cost(1.0)
-    of_tiles = rates.tiles.value * rates.tile_bytes.value
+def _bytes(config: RunConfig, rates: Rates, nbytes: float, cost: int) -> dict[str, float]:
+    """Read and written for a slide whose file has ``nbytes``, by stage."""
+    of_slide, n_tiles = READ_SHARE * nbytes, rates.tiles.value * cost
+    of_tiles = n_tiles * rates.tile_bytes.value
     again = of_slide if config.tile.pixels == "none" else of_tiles
-    return {"tile": of_slide + of_tiles, "extract": again + rates.tiles.value * rates.feature_bytes.value}
+    return {"tile": of_slide + of_tiles, "extract": again + n_tiles * rates.feature_bytes.value}

@@ -41,6 +41,11 @@ TILE_SECONDS = Figure(0.001, 0.0005, 0.003, "assumed: cost is milliseconds of on
 # Tiles kept per millisecond of tiling, 40 % of those planned: JPEG at 40x; low is JPEG 2000 at 40x, high JPEG at 20x
 # (benchmarks/README.md: 230-570 Mpx/s, 17-25 Mpx/s, 3,500-4,800 tiles/s).
 TILES_KEPT = Figure(0.45, 0.04, 1.6, "assumed: JPEG at 40x, 40 % of the tiles kept")
+# They are this wide, µm.
+TILE_UM = 299 * 0.5
+# Slides that cost less than this share of the mean tell nothing of the others: what they take is mostly their start. By
+# 21 slides of `demo` a slide of TCGA would take 119 s of a core, by one slide that is decoded over and over 15 s.
+LEAST_SHARE = 0.1
 # InceptionV3 of 299 px, float32. TensorFlow 2.21 on two Zen 5 cores: 24-29 images/s together.
 CORE_SECONDS_A_TILE = Figure(INCEPTION_SECONDS, 0.05, 0.2, "assumed: InceptionV3, 12 tiles/s a core (AMD Zen 5)")
 # No figure of this suite on a GPU: timm's published 3,636 images/s on an RTX 4090, less what feeding it costs.
@@ -59,13 +64,27 @@ COUNTED_NETWORK, UNKNOWN_NETWORK = 3.0, 5.0
 EXACT = "exact"
 
 
-def seconds_per_cost(stage: str, receipts: Iterable[Receipt], costs: Mapping[str, int], *, gpu: bool = False) -> Figure:
+def seconds_per_cost(
+    stage: str, receipts: Iterable[Receipt], costs: Mapping[str, int], config: RunConfig, *, gpu: bool = False
+) -> Figure:
     """Seconds of one core (with ``gpu``: of one GPU) per unit of cost.
 
     ``receipts`` are those of the stage, of any slides; ``costs`` has the cost of each slide id. Measured where receipts
-    tell of work on this kind of device, else assumed: as long as ``tile`` takes, or ``extract``, by the stage's device.
+    tell of work on this kind of device, else assumed: as long as ``tile`` takes, or ``extract`` with the network of the
+    run, by the stage's device.
     """
-    return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, gpu)
+    return measured(receipts, costs, lambda receipt: device_seconds(receipt, gpu=gpu)) or _assumed(stage, config, gpu)
+
+
+def telling(costs: Mapping[str, int], mean_cost: float) -> dict[str, int]:
+    """The costs of those slides that tell how long slides of ``mean_cost`` take."""
+    return {slide_id: cost for slide_id, cost in costs.items() if cost >= LEAST_SHARE * mean_cost}
+
+
+def mean_of(costs: Iterable[int]) -> float:
+    """0 for none."""
+    each = list(costs)
+    return sum(each) / max(1, len(each))
 
 
 def device_seconds(receipt: Receipt, *, gpu: bool) -> float:
@@ -121,11 +140,45 @@ def ratio(amounts: Sequence[float], costs: Sequence[float]) -> Figure:
     return Figure(value, max(value - error, value / 10), value + error, origin, n)
 
 
-def _assumed(stage: str, gpu: bool) -> Figure:
+def _assumed(stage: str, config: RunConfig, gpu: bool) -> Figure:
     if stage_named(stage).device == "cpu":
         return TILE_SECONDS
-    a_tile = GPU_SECONDS_A_TILE if gpu else CORE_SECONDS_A_TILE
-    return product(TILES_KEPT, a_tile)
+    found = product(tiles_kept(config.tile), seconds_a_tile(config, gpu=gpu))
+    return with_decoding(found, TILE_SECONDS, config, gpu=gpu)
+
+
+def tiles_kept(table: TileTable) -> Figure:
+    """Assumed tiles that are kept per unit of cost."""
+    return TILES_KEPT.times(tiles_against(table, TILE_UM))
+
+
+def tiles_against(table: TileTable, tile_um: float) -> float:
+    """How many tiles there are for one that is ``tile_um`` wide."""
+    return (tile_um / (table.tile_px * table.mpp)) ** 2
+
+
+def with_decoding(network: Figure, decoding: Figure, config: RunConfig, *, gpu: bool) -> Figure:
+    """What ``extract`` takes where stores keep no pixels, so that slides are decoded again: on the cores that the
+    network runs on, or on those beside a GPU, meanwhile. ``network``: seconds of cores (of a GPU, with ``gpu``);
+    ``decoding``: seconds of a core, both for as much work."""
+    if config.tile.pixels != "none":
+        return network
+    if gpu:
+        cores = config.site.slurm.of_stage("extract", "gpu").cpus
+        value, low, high = (
+            max(one, other / cores) for one, other in zip(_numbers(network), _numbers(decoding), strict=True)
+        )
+    else:
+        value, low, high = (one + other for one, other in zip(_numbers(network), _numbers(decoding), strict=True))
+    return Figure(value, low, high, _both(network, decoding), min(network.slides, decoding.slides))
+
+
+def _numbers(figure: Figure) -> tuple[float, float, float]:
+    return figure.value, figure.low, figure.high
+
+
+def _both(one: Figure, other: Figure) -> str:
+    return one.origin if one.origin == other.origin else f"{one.origin}; {other.origin}"
 
 
 def product(one: Figure, other: Figure) -> Figure:
@@ -134,7 +187,7 @@ def product(one: Figure, other: Figure) -> Figure:
         one.value * other.value,
         one.low * other.low,
         one.high * other.high,
-        one.origin if one.origin == other.origin else f"{one.origin}; {other.origin}",
+        _both(one, other),
         min(one.slides, other.slides),
     )
 

@@ -7,7 +7,6 @@ to parts by `workers.shares` and to worker processes by the source of `workers.p
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,12 +22,9 @@ from hypoxia_hpc.simulation.queue import Element, Queue, Sent, Times
 from hypoxia_hpc.simulation.task import Shape
 from hypoxia_hpc.simulation.work import SlideWork, Work
 from hypoxia_hpc.slurm.chain import Call, Job, calls_of
-from hypoxia_hpc.slurm.resources import JobRequest, lanes_of, table_of
+from hypoxia_hpc.slurm.resources import JobRequest, gpus_of, lanes_of, table_of
 from hypoxia_hpc.slurm.script import PATIENCE
 from hypoxia_hpc.workers.shares import slides_of_shares
-
-# Where gres names no number, as "gpu" or "gpu:a100".
-_GPUS = re.compile(r"gpu(?::[^:,]*[^:,0-9][^:,]*)?(?::([0-9]+))?(?:,|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +86,6 @@ def _to_do(part: Sequence[Slide], work: Mapping[str, SlideWork]) -> list[SlideWo
 def room_of(request: JobRequest) -> Room:
     """What an element needs of nodes."""
     return Room(request.nodes, math.ceil(request.ranks / request.nodes) * request.cpus, gpus_of(request.gres))
-
-
-def gpus_of(gres: str | None) -> int:
-    """GPUs of a node that [site.slurm] gres asks for: ``gpu:2``, ``gpu:a100:2``, ``gpu``."""
-    found = _GPUS.search(gres or "")
-    return int(found[1] or 1) if found else 0
 
 
 def shape_of(request: JobRequest, cluster: Cluster, table: SlurmTable) -> Shape:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError, Stopped
-from hypoxia_hpc.records import MOST_COST_MS, TilePlan
+from hypoxia_hpc.records import MOST_COST_MS, Slide, TilePlan
 from hypoxia_hpc.slides import decoders
+from hypoxia_hpc.slides.companions import companions
 from hypoxia_hpc.slides.opening import opened_slide
 from hypoxia_hpc.slides.tiff import TiffPage
 from hypoxia_hpc.tiling.plan import plan_tiles
@@ -73,6 +74,15 @@ def cost_of_bytes(nbytes: float) -> int:
 def bytes_of_cost(cost: float) -> float:
     """The size of the file of a slide of that cost, were it JPEG."""
     return cost * MEGA / MS_A_MB_OF_FILE
+
+
+def bytes_of_files(slide: Slide) -> int:
+    """Of all files of a slide, or all images of a patient; 0 where one of them cannot be found or looked at."""
+    try:
+        files = [slide.path / name for name in slide.images] or companions(slide.path) or [slide.path]
+        return sum(file.stat().st_size for file in files)
+    except (OSError, SlideError):
+        return 0
 
 
 def _whole(cost: float) -> int:

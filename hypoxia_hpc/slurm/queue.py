@@ -113,6 +113,12 @@ def sent_jobs(run: RunDir) -> list[Sent]:
     return [one for _, one in sorted(dated, key=lambda pair: (pair[0], int(pair[1].job_id)))]
 
 
+def earlier_count(run: RunDir, stage: str) -> int | None:
+    """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
+    counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
+    return counts[-1] if counts else None
+
+
 def _entry(file: Path) -> Json:
     try:
         entry = read_counts(file)

@@ -34,6 +34,10 @@ EXTRACT_GB, EXTRACT_GB_GPU = 6.0, 12.0
 LEAST_COHORT_GB = 4.0
 # On top of what it should need: other allocators and other processors' libraries take more.
 MEMORY_HEADROOM = 1.2
+# gpu, gpu:2, gpu:a100:2; of what shares a GPU (shard, mps) a number says no GPUs. Where gres names no number: gpu:a100.
+_GPUS = re.compile(
+    r"(?:^|,)(?:gpu(?::[^:,]*[^:,0-9][^:,]*)?(?::([0-9]+))?|(?:shard|mps)(?::[^,]*)?)(?=,|$)", re.IGNORECASE
+)
 # Many partitions allow a day and no more; a head that is trained stays trained when the job is stopped and goes on.
 MOST_COHORT_SECONDS = 23 * 3600
 
@@ -74,6 +78,12 @@ def table_of(stage: str, table: SlurmTable) -> SlurmTable:
     return table.of_stage(stage, stage_named(stage).device)
 
 
+def gpus_of(gres: str | None) -> int:
+    """GPUs of a node that [site.slurm] gres asks for, 1 for a share of one; 0 where it asks for other things alone."""
+    found = _GPUS.search(gres or "")
+    return int(found[1] or 1) if found else 0
+
+
 def request_by_slide(
     stage: str,
     slides: Sequence[Slide],
@@ -84,7 +94,7 @@ def request_by_slide(
 ) -> JobRequest:
     """What to ask for a stage that goes slide by slide. ``slides`` are all of the run, ``remaining`` the ids of
     those to do (at least one), ``earlier`` into how many parts an earlier submission cut them, ``pace`` the seconds
-    of a core (of a GPU, for extract with gres) per unit of cost."""
+    of a core (of a GPU, for extract where gres has some) per unit of cost."""
     table = table_of(stage, table)
     todo = [slide for slide in slides if slide.slide_id in remaining]
     lanes, speed = lanes_of(stage, table)
@@ -142,7 +152,7 @@ def request_of_cohort(stage: str, cost: StageCost, table: SlurmTable) -> JobRequ
     seconds = math.inf if cost.unknown else MOST_SAFETY * cost.seconds(table.cpus)
     minutes = minutes_to_request(min(seconds, MOST_COHORT_SECONDS), table)
     gigabytes = max(LEAST_COHORT_GB, MEMORY_HEADROOM * cost.peak_bytes / 1e9)
-    gigabytes += EXTRACT_GB_GPU - EXTRACT_GB if table.gres else 0.0
+    gigabytes += EXTRACT_GB_GPU - EXTRACT_GB if gpus_of(table.gres) else 0.0
     return JobRequest(
         stage,
         None,
@@ -175,7 +185,7 @@ def cohort_notes(stage: str, cost: StageCost, table: SlurmTable) -> Iterator[str
             f"{stage} may take {hours:,.0f} h on {some(table.cpus, 'core')}, and {most:g} h are asked for: it is "
             f"stopped in time and requeued, at most {some(table.most_requeues, 'time')}; what is done stays done"
         )
-    if table.gres:
+    if gpus_of(table.gres):
         yield f"no GPU was measured: the time of {stage} is that of CPU cores, and should be far less on {table.gres}"
 
 
@@ -229,13 +239,13 @@ def lanes_of(stage: str, table: SlurmTable) -> tuple[int, int]:
     for the stage."""
     if stage_named(stage).device == "cpu":
         return table.ranks * table.cpus, 1
-    return (table.nodes, 1) if table.gres else (table.ranks, table.cpus)
+    return (table.nodes, 1) if gpus_of(table.gres) else (table.ranks, table.cpus)
 
 
 def _slide_stage_gb(stage: str, table: SlurmTable) -> float:
     if stage_named(stage).device == "cpu":
         return TILE_GB + TILE_GB_A_WORKER * table.cpus
-    return EXTRACT_GB_GPU if table.gres else EXTRACT_GB
+    return EXTRACT_GB_GPU if gpus_of(table.gres) else EXTRACT_GB
 
 
 def _memory_mb(table: SlurmTable, gigabytes: float) -> int:

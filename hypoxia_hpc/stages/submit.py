@@ -40,7 +40,7 @@ from hypoxia_hpc.slurm.learning import learned
 from hypoxia_hpc.slurm.limits import cut_short, in_time, refuse_unknown_mpi, remedy_for, slurm_limits
 from hypoxia_hpc.slurm.logs import make_logs, submission_name
 from hypoxia_hpc.slurm.overlap import waiting_notes
-from hypoxia_hpc.slurm.queue import Sent, failed_ones, query_sacct, query_squeue, sent_jobs
+from hypoxia_hpc.slurm.queue import Sent, earlier_count, failed_ones, query_sacct, query_squeue, sent_jobs
 from hypoxia_hpc.slurm.resources import (
     Array,
     JobRequest,
@@ -88,7 +88,7 @@ def plan_submission(run: RunDir, *, retry: bool, part: Part = WHOLE, only_to_sho
     max_size, limits = slurm_limits()
     _refuse_unfit(run, work.stages)
     costs = _cohort_costs(run, config, slides, work)
-    earlier = {stage: _earlier_count(run, stage) for stage in work.slides}
+    earlier = {stage: earlier_count(run, stage) for stage in work.slides}
     usual = [*slide_requests(slides, work.slides, earlier, work.pace, table), *_cohort_requests(costs, table)]
     wanted, taught = _learned(usual, sent_jobs(run))
     requests = [in_time(one, limits, table) for one in wanted]
@@ -222,12 +222,6 @@ def _learned(requests: Sequence[JobRequest], sent: Sequence[Sent]) -> tuple[list
     failed = failed_ones(accounted.ended, accounted.living, sent)
     found = [learned(one, failed, accounted.ended, sent) for one in requests]
     return [one for one, _ in found], [note for _, notes in found for note in notes]
-
-
-def _earlier_count(run: RunDir, stage: str) -> int | None:
-    """Into how many parts the last submission cut the slides: elements go on meaning the same slides."""
-    counts = [one.of for one in sent_jobs(run) if one.stage == stage and 0 < one.of <= 999_999]
-    return counts[-1] if counts else None
 
 
 def _record_file(run: RunDir, job_id: str) -> Path:

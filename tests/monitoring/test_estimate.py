@@ -27,6 +27,8 @@ from hypoxia_hpc.monitoring.estimate import (
     sample,
     tile_estimate,
 )
+from hypoxia_hpc.monitoring.remaining import remaining
+from hypoxia_hpc.monitoring.scaling import paces
 from hypoxia_hpc.monitoring.status import run_status
 from hypoxia_hpc.progress import NoProgress
 from hypoxia_hpc.records import ExtractWork, Patient, Receipt, Slide
@@ -43,7 +45,10 @@ from hypoxia_hpc.runs.rates import (
     raw_tile_bytes,
     seconds_a_tile,
     seconds_per_cost,
+    telling,
+    with_decoding,
 )
+from hypoxia_hpc.slurm.resources import lanes_of, table_of
 from hypoxia_hpc.stages.extract import extract
 from hypoxia_hpc.stages.tile import tile
 from hypoxia_hpc.stages.train import train
@@ -51,7 +56,6 @@ from hypoxia_hpc.stages.train import train
 PLANNED = Figure(1.0, 0.5, 2.0, "from headers")
 SLIDES = [Slide(f"s{number}", Path(f"/s{number}.svs"), f"p{number}", 1000 * (number + 1)) for number in range(10)]
 COSTS = {slide.slide_id: slide.cost for slide in SLIDES}
-MEAN = 5500
 
 
 def done(slide: Slide, **changes: object) -> Receipt:
@@ -105,13 +109,13 @@ def test_seconds_of_a_core_or_of_a_gpu() -> None:
     assert hours_of_a_thousand([on_cores, on_gpu, lost], gpu=False) == pytest.approx(1000 * 40 / 3600)
     assert hours_of_a_thousand([on_cores, on_gpu, lost], gpu=True) == pytest.approx(1000 * 3 / 3600)
     assert hours_of_a_thousand([on_gpu, lost], gpu=False) is None
-    assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS).value == 40 / 1000
-    assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS, gpu=True).value == 3 / 2000
+    assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS, config()).value == 40 / 1000
+    assert seconds_per_cost("extract", [on_cores, on_gpu], COSTS, config(), gpu=True).value == 3 / 2000
 
 
 def test_without_receipts_rates_are_assumed_and_say_so() -> None:
-    assert seconds_per_cost("tile", [], COSTS) == TILE_SECONDS
-    cores, gpus = (seconds_per_cost("extract", [], COSTS, gpu=gpu) for gpu in (False, True))
+    assert seconds_per_cost("tile", [], COSTS, config()) == TILE_SECONDS
+    cores, gpus = (seconds_per_cost("extract", [], COSTS, config(), gpu=gpu) for gpu in (False, True))
     assert gpus.high < cores.value
     for figure in (cores, gpus):
         assert figure.slides == 0
@@ -120,7 +124,7 @@ def test_without_receipts_rates_are_assumed_and_say_so() -> None:
 
 
 def test_a_run_of_which_nothing_is_done() -> None:
-    rates = rates_of(config(), SLIDES, {}, {}, PLANNED, MEAN)
+    rates = rates_of(config(), COSTS, {}, {}, PLANNED)
     made = tile_estimate(config(), SLIDES, {}, rates)
     cost = sum(COSTS.values())
     assert made.slides == 10
@@ -135,7 +139,7 @@ def test_a_run_of_which_nothing_is_done() -> None:
 
 def test_a_gpu_is_reckoned_where_one_is_asked_for() -> None:
     with_gpu = config(site={"slurm": {"gres": "gpu:1", "cpus": 8}})
-    made = extract_estimate(with_gpu, SLIDES, {}, {}, rates_of(with_gpu, SLIDES, {}, {}, PLANNED, MEAN))
+    made = extract_estimate(with_gpu, SLIDES, {}, {}, rates_of(with_gpu, COSTS, {}, {}, PLANNED))
     assert made.gpu_hours is not None
     assert made.core_hours.value == pytest.approx(8 * made.gpu_hours.value)
 
@@ -145,9 +149,9 @@ def test_what_is_done_is_counted_and_measured_and_not_estimated_again() -> None:
         "s6": Receipt("s6", "quarantined", "key", reason="no-tissue")
     }
     extracted = {slide.slide_id: done(slide, seconds=5.0) for slide in SLIDES[:2]}
-    rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED, MEAN)
+    rates = rates_of(config(), COSTS, tiled, extracted, PLANNED)
     assert (rates.tiles.value, rates.tiles.slides) == (0.5, 6)
-    packed = rates_of(config(tile={"codec": "zstd"}), SLIDES, tiled, extracted, PLANNED, MEAN)
+    packed = rates_of(config(tile={"codec": "zstd"}), COSTS, tiled, extracted, PLANNED)
     assert packed.tile_bytes.value == pytest.approx(18)
     assert rates.tile_bytes == raw_tile_bytes(config().tile)  # of raw pixels it is known
     assert rates.feature_bytes.low == rates.feature_bytes.high == 2048 * 2 + 16
@@ -162,15 +166,56 @@ def test_what_is_done_is_counted_and_measured_and_not_estimated_again() -> None:
 def test_slides_that_cost_less_than_a_tenth_of_the_mean_tell_nothing_of_the_others() -> None:
     tiled = {slide.slide_id: done(slide) for slide in SLIDES[:6]}
     extracted = {slide.slide_id: done(slide) for slide in SLIDES[:2]}
-    rates = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 30_001)
+    rates = rates_of(config(), telling(COSTS, 30_001), tiled, extracted, PLANNED)
     assert (rates.tile_seconds.slides, rates.tiles.slides, rates.too_small) == (3, 3, 3)
     assert rates.extract_seconds == seconds_a_tile(config(), gpu=False), "both slides that are extracted are too small"
-    told = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 30_000)
+    told = rates_of(config(), telling(COSTS, 30_000), tiled, extracted, PLANNED)
     assert (told.tile_seconds.slides, told.too_small) == (4, 2)
-    none = rates_of(config(), SLIDES, tiled, extracted, PLANNED, 100_000)
-    assert replace(none, too_small=0) == rates_of(config(), SLIDES, {}, {}, PLANNED, MEAN)
+    none = rates_of(config(), telling(COSTS, 101_000), tiled, extracted, PLANNED)
+    assert replace(none, too_small=0) == rates_of(config(), COSTS, {}, {}, PLANNED)
     assert next(iter(too_small_text(told))).startswith("\nnote: 2 slides of the run that are done did not count")
-    assert [*too_small_text(rates_of(config(), SLIDES, tiled, {}, PLANNED, MEAN))] == []
+    assert [*too_small_text(rates_of(config(), COSTS, tiled, {}, PLANNED))] == []
+
+
+def test_small_slides_of_a_run_do_not_count_in_any_of_its_figures(tmp_path: Path, real_slide: Path) -> None:
+    run = RunDir(tmp_path)
+    run.config_file.write_text(render_config(preset("hypoxia", {"tile": {"tile_px": 150}})))
+    small = Slide("small", real_slide, "p", 10)
+    tile(run, [small], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
+    rows = [f"{name},{real_slide},p,{cost}" for name, cost in (("small", 10), ("a", 15000), ("b", 16000))]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]))
+    found = estimate_run(run)
+    assert found.rates.too_small == 1
+    assert "headers of 3 slides" in found.rates.tiles.origin
+    assert remaining(run, retry=False, only_to_show=True).pace["tile"] == TILE_SECONDS, "submit goes by the same"
+
+
+def test_decoding_once_more_counts_where_stores_keep_no_pixels() -> None:
+    kept, none = config(), config(tile={"pixels": "none"})
+    rates = rates_of(none, COSTS, {}, {}, PLANNED)
+    cost = sum(COSTS.values())
+    hours = extract_estimate(none, SLIDES, {}, {}, rates).core_hours
+    network = extract_estimate(kept, SLIDES, {}, {}, rates_of(kept, COSTS, {}, {}, PLANNED)).core_hours
+    assert hours.value == pytest.approx(network.value + cost / 1000 / 3600)
+    assert paces(none, rates)["extract"].value * cost / 3600 == pytest.approx(hours.value)
+    extracted = {slide.slide_id: done(slide) for slide in SLIDES[:6]}
+    told = rates_of(none, COSTS, {}, extracted, PLANNED)
+    assert paces(none, told)["extract"] == product(told.tiles, told.extract_seconds), "it is in what was measured"
+
+
+def test_decoding_beside_a_gpu_counts_where_it_takes_longer() -> None:
+    network, decoding = Figure(1.0, 0.5, 4.0, "a GPU"), Figure(8.0, 4.0, 24.0, "decoding")
+    made = config(tile={"pixels": "none"}, site={"slurm": {"gres": "gpu:1", "cpus": 4}})
+    found = with_decoding(network, decoding, made, gpu=True)
+    assert (found.value, found.low, found.high) == (2.0, 1.0, 6.0)
+    assert with_decoding(network, decoding, config(), gpu=True) == network
+
+
+@pytest.mark.parametrize("gres", ["lscratch:100", "tmp:5"])
+def test_other_resources_than_gpus_leave_the_work_to_cores(gres: str) -> None:
+    made = config(site={"slurm": {"gres": gres}})
+    assert replace(rates_of(made, COSTS, {}, {}, PLANNED)) == rates_of(config(), COSTS, {}, {}, PLANNED)
+    assert lanes_of("extract", table_of("extract", made.site.slurm)) == (1, 4)
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd", "jpeg"])
@@ -190,7 +235,7 @@ def test_the_sample_is_spread_over_the_costs() -> None:
 
 
 def estimate_of(run_config: RunConfig) -> RunEstimate:
-    rates = rates_of(run_config, SLIDES, {}, {}, PLANNED, MEAN)
+    rates = rates_of(run_config, COSTS, {}, {}, PLANNED)
     stages = (tile_estimate(run_config, SLIDES, {}, rates), extract_estimate(run_config, SLIDES, {}, {}, rates))
     rooms = (Room("free", 10**15, None), Room("quota", 10**15, 100), Room("lfs quota", 10**6, 10**6))
     return RunEstimate(stages, rates, 5500.0, None, Mount("/", "lustre"), rooms, ())
@@ -362,9 +407,7 @@ def test_inodes_of_a_store_without_pixels(tmp_path: Path, real_slide: Path) -> N
     slide = Slide("a", real_slide, "p", 800)
     tile(run, [slide], workers=1, retry=False, progress=NoProgress(), stop=threading.Event())
     inodes = 1 + sum(1 for _ in run.tiles("a").rglob("*")) + 1
-    assert (
-        tile_estimate(run.config(), [slide], {}, rates_of(run.config(), [slide], {}, {}, PLANNED, 800)).files == inodes
-    )
+    assert tile_estimate(run.config(), [slide], {}, rates_of(run.config(), {"a": 800}, {}, {}, PLANNED)).files == inodes
 
 
 @pytest.mark.parametrize(

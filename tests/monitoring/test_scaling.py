@@ -17,22 +17,29 @@ from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.monitoring import rates_here, scaling
 from hypoxia_hpc.monitoring.alternatives import CohortAhead, cohort_ahead, known_rates
+from hypoxia_hpc.monitoring.estimate import OwnRates, estimate_run
+from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.monitoring.scaling import (
     NO_MORE_SLIDES_REMEDY,
     REMEDIES,
     Scale,
     Site,
     largest_efficient,
+    paces,
     prepared,
     remedy_for,
     scales,
+    todo_ahead,
+    todo_of_run,
     work_of,
 )
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
+from hypoxia_hpc.runs.rates import Figure, seconds_per_cost
 from hypoxia_hpc.simulation.accounts import SPENT
 from hypoxia_hpc.slides.costs import bytes_of_cost, cost_of_bytes
+from hypoxia_hpc.stages.submit import plan_submission
 
 
 def config(**changes: Any) -> RunConfig:
@@ -43,11 +50,8 @@ def simulated(
     n: int, nodes: list[int], site: Site | None = None, *, tile: dict[str, Any] | None = None, **slurm: Any
 ) -> list[Scale]:
     made = config(site={"slurm": slurm}, tile=tile or {})
-    slides, ids = slides_like("TCGA", n), frozenset(slide.slide_id for slide in slides_like("TCGA", n))
-    place = site or Site()
-    return scales(
-        prepared(made, slides, {"tile": ids, "extract": ids}, known_rates(made, None, 0), place), nodes, place
-    )
+    place, known = site or Site(), known_rates(made, None, 0)
+    return scales(prepared(made, todo_ahead(made, slides_like("TCGA", n), known), known, place), nodes, place)
 
 
 def ahead(made: RunConfig, n: int) -> CohortAhead:
@@ -144,9 +148,9 @@ def test_start_up_from_many_files_loads_the_file_system_and_an_image_does_not() 
 
 def test_the_largest_efficient_number_of_nodes() -> None:
     made = config(site={"slurm": {"hours": 0.5}})
-    slides = slides_like("TCGA", 300)
-    ids = frozenset(slide.slide_id for slide in slides)
-    found = prepared(made, slides, {"extract": ids}, known_rates(made, None, 0), Site())
+    known = known_rates(made, None, 0)
+    todo = todo_ahead(made, slides_like("TCGA", 300), known)
+    found = prepared(made, replace(todo, remaining={"extract": todo.remaining["extract"]}), known, Site())
     most = largest_efficient(found, Site(), 0.9)
     assert most >= 1
     at, beyond = scales(found, [most, most + 1], Site())
@@ -156,7 +160,8 @@ def test_the_largest_efficient_number_of_nodes() -> None:
 
 def test_work_is_the_same_at_every_call_and_scatters_around_its_cost() -> None:
     slides = slides_like("TCGA", 3000)
-    what = (config(), slides, {"tile": frozenset(one.slide_id for one in slides)}, known_rates(config(), None, 0))
+    known = known_rates(config(), None, 0)
+    what = (config(), todo_ahead(config(), slides, known), known)
     work = work_of(*what)["tile"]
     assert work == work_of(*what)["tile"]
     ratios = [work[slide.slide_id].seconds / (slide.cost / 1000) for slide in slides]
@@ -217,9 +222,43 @@ def test_the_command_goes_by_the_rates_of_a_run(
 
 def test_slides_of_a_run_that_are_to_do_are_simulated() -> None:
     slides = [Slide(f"s{n}", Path("/x"), "p", 1000) for n in range(10)]
-    made = config()
-    work = work_of(made, slides, {"extract": {"s1", "s2"}}, known_rates(made, None, 0))
+    made, known = config(), known_rates(config(), None, 0)
+    todo = replace(todo_ahead(made, slides, known), remaining={"extract": {"s1", "s2"}})
+    work = work_of(made, todo, known)
     assert {stage: {*of_stage} for stage, of_stage in work.items()} == {"extract": {"s1", "s2"}}
+
+
+def test_jobs_of_a_run_are_those_that_submit_would_send(tmp_path: Path, real_slide: Path) -> None:
+    """Sized by what submit knows, not by figures of bench, into as many parts as before; files as large as they are."""
+    run, slurm = RunDir(tmp_path), {"cpus": 1, "hours": 0.001}
+    run.config_file.write_text(render_config(config(extract={"weights": "random"}, site={"slurm": slurm})))
+    rows = [f"s{n},{real_slide if n else '/no.svs'},p{n},{1000 + n}" for n in range(24)]
+    run.slides_file.write_text("\n".join(["slide_id,path,patient_id,cost", *rows]))
+    run.patients_file.write_text("patient_id,label\np0,\n")
+    todo = todo_of_run(run, remaining(run, retry=False, only_to_show=True))
+    assert todo.nbytes["s1"] == real_slide.stat().st_size
+    assert todo.nbytes["s0"] == bytes_of_cost(1000), "of a file that is not there no more is known"
+    slow = estimate_run(run, OwnRates(Figure(1.0, 1.0, 1.0, "own"))).rates
+    jobs = prepared(run.config(), todo, slow, Site()).jobs
+    assert [job.request.of for job in jobs] == [job.request.of for job in plan_submission(run, retry=False).jobs]
+    entry = {"stage": "tile", "job_id": "7", "elements": [0], "of": 23, "submitted": "2026-01-01T00:00:00+00:00"}
+    (run.root / "slurm" / "jobs").mkdir(parents=True)
+    (run.root / "slurm" / "jobs" / "7.json").write_text(json.dumps(entry))
+    again = todo_of_run(run, remaining(run, retry=False, only_to_show=True))
+    assert again.earlier == {"tile": 23, "extract": None}
+    jobs = prepared(run.config(), again, slow, Site()).jobs
+    assert jobs[0].request.of == 23
+    assert [job.request.of for job in jobs] == [job.request.of for job in plan_submission(run, retry=False).jobs]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fewer"),
+    [({"extract": {"backbone": "efficientnet_lite0"}}, True), ({"extract": {"backbone": "vgg16"}}, False)],
+)
+def test_submit_goes_by_the_network_of_the_run(settings: dict[str, Any], fewer: bool) -> None:
+    pace, usual = (seconds_per_cost("extract", [], {}, one).value for one in (config(**settings), config()))
+    assert (pace < usual) is fewer
+    assert paces(config(**settings), known_rates(config(**settings), None, 0))["extract"].value == pytest.approx(pace)
 
 
 def test_rates_of_this_machine_say_so(hypoxia: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from hypoxia_hpc.runs.rates import Figure
 from hypoxia_hpc.simulation.accounts import SPENT, Idle
 from hypoxia_hpc.simulation.cluster import Cluster, Controller, FileSystem, Outage, StartUp
 from hypoxia_hpc.simulation.nodes import Nodes, Room
-from hypoxia_hpc.simulation.run import Simulated, gpus_of, simulate
+from hypoxia_hpc.simulation.run import Simulated, simulate
 from hypoxia_hpc.simulation.work import SlideWork
 from hypoxia_hpc.slurm.chain import Job
-from hypoxia_hpc.slurm.resources import JobRequest, within
+from hypoxia_hpc.slurm.resources import JobRequest, gpus_of, within
 from hypoxia_hpc.slurm.sizing import chain_of, slide_requests
 from hypoxia_hpc.workers.shares import slides_of_shares
 
@@ -227,7 +227,11 @@ def test_nothing_to_do_takes_no_time() -> None:
         ("gpu:2", 2),
         ("gpu:a100:4", 4),
         ("gpu:a100", 1),
-        ("shard:3", 0),
+        ("GPU:1", 1),
+        ("shard:3", 1),
+        ("tmp:5,mps:50", 1),
+        ("lscratch:100", 0),
+        ("mygpu:2", 0),
         ("tmp:5,gpu:3", 3),
     ],
 )
