@@ -46,10 +46,9 @@ def estimate(
     """Files, bytes, core- and GPU-hours that a run still takes, against free space and quota; reads some headers.
 
     With --slides: those of N slides that are not there yet, with the settings of RUN; without RUN, with those of init
-    --study hypoxia. Rates are those that were measured on the slides of RUN (not on slides much smaller than the mean),
-    else what hypoxia-hpc bench has recorded on a machine of this kind, else assumed; with --measure the seconds of
-    tiling and of the network are measured here now. Each figure says where it is from. Other settings stand beside:
-    pixels kept or not, their packing, 20x or 40x.
+    --study hypoxia. Rates are those of the slides of RUN (not of slides much smaller than the mean), else what
+    hypoxia-hpc bench has recorded on a machine of this kind, else assumed; --measure measures the seconds of tiling and
+    of the network here. Each figure says where it is from. Other settings of [tile] stand beside.
 
     \b
     With --nodes: how long tile and extract take on N nodes, by a simulation of the

@@ -60,6 +60,7 @@ REMEDIES: Mapping[str, str] = {
     "names": "longer elements: raise hours ([site.slurm])",
     "bytes": "nothing in run.toml, the slides have to be read: fewer nodes, or a faster file system",
     "throttle": "raise throttle ([site.slurm])",
+    "fit": "elements that fill a node: cpus, times the ranks on it, that divide its cores ([site.slurm])",
     "queue": "longer elements (hours), so that the controller has fewer to start ([site.slurm])",
     "free": "longer elements: raise hours ([site.slurm])",
     "lost": "shorter elements (hours), or more stop_seconds ([site.slurm])",

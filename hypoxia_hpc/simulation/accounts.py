@@ -15,6 +15,7 @@ SPENT: Mapping[str, str] = {
     "lost": "work that was stopped or died, and is done again",
     "last": "workers of a task that have no slide left while another still works",
     "free": "cores that SLURM has not given to the next element yet",
+    "fit": "cores or GPUs of nodes that no whole element fits into",
     "queue": "elements that wait for the controller, for jobs of others, or after a requeue",
     "throttle": "elements that wait because of [site.slurm] throttle",
     "dead": "nodes that are down",
@@ -37,7 +38,8 @@ class Accounts:
         self.spent[name] += seconds
 
     def close(self) -> None:
-        """What elements had and is named by none of `OF_ELEMENTS` is waiting for the last workers."""
+        """What elements had and is named by none of `OF_ELEMENTS` is waiting for the last workers; below 0 by rounding
+        alone."""
         self.spent["last"] = max(0.0, self.held - sum(self.spent[name] for name in OF_ELEMENTS))
 
     @property
@@ -48,13 +50,14 @@ class Accounts:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What is known at one time, in nodes: how many there are and are down, how many elements have, how many elements
-    wait for the controller (``queued``) or are held by a throttle, and for how many there are elements at all in the
-    stages that are under way (``wanted``)."""
+    """What is known at one time, in nodes: how many there are and are down, how many elements have, what of the others
+    is too small for an element (``unfit``), how many elements wait for the controller (``queued``) or are held by a
+    throttle, and for how many there are elements at all in the stages that are under way (``wanted``)."""
 
     nodes: int
     dead: float
     held: float
+    unfit: float
     queued: float
     throttled: float
     wanted: float
@@ -64,6 +67,7 @@ class Idle:
         left, found = self.nodes - self.held, {}
         bounds = {
             "dead": self.dead,
+            "fit": self.unfit,
             "queue": self.queued,
             "throttle": self.throttled,
             "few": max(0.0, self.nodes - self.wanted),

@@ -22,7 +22,8 @@ class Nodes:
     def __init__(self, cluster: Cluster) -> None:
         self._all = range(cluster.nodes)
         self._cores, self._gpus = [cluster.cores] * cluster.nodes, [cluster.gpus] * cluster.nodes
-        self.down: set[int] = set()
+        self.whole = Room(1, cluster.cores, cluster.gpus)
+        self.down: dict[int, float] = {}  # until when
 
     def find(self, room: Room) -> Sequence[int]:
         """Numbers of nodes with that room; none where there are too few."""
@@ -33,6 +34,11 @@ class Nodes:
                 if len(found) == room.nodes:
                     return found
         return ()
+
+    def unfit(self, room: Room) -> float:
+        """The part of an empty node that is left when as many such elements as fit are on it, 0..1."""
+        pairs = ((room.cores, self.whole.cores), (room.gpus, self.whole.gpus))
+        return max(0.0, 1 - min(of // one for one, of in pairs if one) * max(one / of for one, of in pairs if one))
 
     def take(self, room: Room, nodes: Sequence[int]) -> None:
         """The room on each of these nodes is used from now on."""

@@ -49,16 +49,21 @@ class Sent:
     is_eligible: bool = False
 
     @property
+    def shape(self) -> Shape:
+        """Of all its elements."""
+        return self.elements[0].shape
+
+    @property
     def is_throttled(self) -> bool:
         return self.call.most is not None and self.n_running >= self.call.most
 
     def waiting(self) -> float:
         """Nodes that its elements wait for."""
-        return (len(self.ready) + len(self.held)) * self.elements[0].shape.nodes
+        return (len(self.ready) + len(self.held)) * self.shape.nodes
 
     def wanted(self) -> float:
         """Nodes that all its elements could have at once."""
-        return len(self.elements) * self.elements[0].shape.nodes
+        return len(self.elements) * self.shape.nodes
 
 
 @dataclass(slots=True)
@@ -224,14 +229,15 @@ class Queue:
 
     def _fail(self, node: int, seconds: float) -> Steps:
         self._count_idle()
-        self._nodes.down.add(node)
+        self._nodes.down[node] = max(self._env.now + seconds, self._nodes.down.get(node, 0.0))
         for name, (task, nodes) in self._running.items():
-            if node in nodes and task.is_alive:
+            if node in nodes and task.is_alive and name not in self._dead:
                 self._dead.add(name)
                 task.interrupt()
         yield self._env.timeout(seconds)
         self._count_idle()
-        self._nodes.down.discard(node)
+        if self._env.now >= self._nodes.down.get(node, 0.0):  # else it has died once more meanwhile
+            self._nodes.down.pop(node, None)
         self._ring()
 
     def close(self) -> None:
@@ -245,10 +251,12 @@ class Queue:
         if not seconds:
             return
         sent = [one for one in self._sent.values() if one.is_eligible and one.open]
+        dead = len(self._nodes.down)
         idle = Idle(
             self._cluster.nodes,
-            len(self._nodes.down),
+            dead,
             self._held,
+            (self._cluster.nodes - dead) * min((self._nodes.unfit(one.elements[0].room) for one in sent), default=0.0),
             sum(one.waiting() for one in sent if not one.is_throttled),
             sum(one.waiting() for one in sent if one.is_throttled),
             sum(one.wanted() for one in sent),

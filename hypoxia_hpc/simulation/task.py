@@ -79,8 +79,8 @@ class Task:
     def _start(self) -> Steps:
         start_up, began = self.shape.start_up, self.shared.env.now
         yield self.shared.env.timeout(start_up.seconds)
-        self._count("start", start_up.seconds * self.shape.lanes)
         yield self.shared.operations.do(start_up.operations)
+        self._count("start", start_up.seconds * self.shape.lanes)
         self._count("names", (self.shared.env.now - began - start_up.seconds) * self.shape.lanes)
 
     def _work(self, source: InOrder[SlideWork]) -> Steps:

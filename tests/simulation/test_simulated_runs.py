@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from naive import list_schedule
 
 from hypoxia_hpc.config import SlurmTable
@@ -110,6 +112,50 @@ def test_all_node_seconds_are_accounted_for() -> None:
     assert found.accounts.whole == pytest.approx(3 * (found.seconds + 1.5), rel=1e-6)
     assert {*found.accounts.spent} == {*SPENT}
     assert found.efficiency + sum(found.losses.values()) == pytest.approx(1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.floats(0.1, 400), st.floats(1, 600)), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_no_second_is_counted_twice_where_nodes_die(outages: list[tuple[int, float, float]]) -> None:
+    """A node may die while a task starts, while it works, while it is down; elements are stopped and requeued."""
+    cluster = cluster_of(
+        3,
+        controller=Controller(1, 0.2, 0, 121, 15),
+        files=FileSystem(2e9, 1e9, 100),
+        start_up=dict.fromkeys(STAGES, StartUp(20, 200)),
+        outages=tuple(Outage(*one) for one in outages),
+    )
+    table = SlurmTable(cpus=3, hours=0.02, stop_seconds=30, most_requeues=1000)
+    found = run_of(drawn(60), table, cluster, minutes=2, nbytes=3e8, operations=20)
+    assert found.accounts.whole == pytest.approx(3 * found.seconds, rel=1e-6)
+    assert min(found.accounts.spent.values()) >= 0
+    assert found.times["tile"].unfinished == 0
+    assert found.accounts.spent["work"] + found.accounts.spent["lost"] >= sum(drawn(60)) / 4 * (1 - 1e-9)
+
+
+def test_a_node_that_dies_while_a_task_starts_loses_what_it_spent() -> None:
+    cluster = cluster_of(
+        1,
+        files=FileSystem(1e15, 1e15, 10),
+        start_up=dict.fromkeys(STAGES, StartUp(20, 200)),
+        outages=(Outage(0, 30, 10),),
+    )
+    spent = run_of([100.0], SlurmTable(cpus=4), cluster).accounts.spent
+    assert (spent["lost"], spent["start"], spent["names"]) == (30, 20, 20)
+
+
+def test_a_node_that_dies_again_while_it_is_down_stays_down() -> None:
+    outages = (Outage(0, 0.5, 100), Outage(0, 50, 950))
+    assert run_of([10.0], SlurmTable(cpus=4), cluster_of(outages=outages)).seconds == pytest.approx(1010)
+    outages = (Outage(0, 0.5, 1000), Outage(0, 50, 50))
+    assert run_of([10.0], SlurmTable(cpus=4), cluster_of(outages=outages)).seconds == pytest.approx(1010.5)
+
+
+@pytest.mark.parametrize(("cpus", "share"), [(17, 15 / 32), (20, 12 / 32), (16, 0), (10, 2 / 32)])
+def test_cores_that_no_element_fits_into_wait_for_no_controller(cpus: int, share: float) -> None:
+    found = run_of([100.0] * 2000, SlurmTable(cpus=cpus, hours=0.03), cluster_of(2, cores=32))
+    assert found.losses["fit"] == pytest.approx(share, abs=0.001)
+    assert found.losses["queue"] == pytest.approx(0, abs=0.001)
 
 
 def test_a_file_system_that_is_too_slow_sets_the_time() -> None:
@@ -243,7 +289,7 @@ def test_rooms_on_nodes() -> None:
     nodes = Nodes(cluster_of(3, cores=4))
     assert nodes.find(Room(2, 3, 0)) == [0, 1]
     nodes.take(Room(2, 3, 0), [0, 1])
-    nodes.down.add(2)
+    nodes.down[2] = 10.0
     assert nodes.find(Room(1, 2, 0)) == ()
     assert nodes.find(Room(2, 1, 0)) == [0, 1]
     nodes.free(Room(2, 3, 0), [0, 1])
@@ -252,6 +298,6 @@ def test_rooms_on_nodes() -> None:
 
 
 def test_idle_nodes_have_one_cause_each() -> None:
-    idle = Idle(nodes=10, dead=1, held=3, queued=2, throttled=0, wanted=7)
-    assert idle.causes() == {"dead": 1, "queue": 2, "throttle": 0, "few": 3, "uneven": 1}
-    assert sum(Idle(10, 0, 4, 20, 20, 2).causes().values()) == 6
+    idle = Idle(nodes=10, dead=1, held=3, unfit=0, queued=2, throttled=0, wanted=7)
+    assert idle.causes() == {"dead": 1, "fit": 0, "queue": 2, "throttle": 0, "few": 3, "uneven": 1}
+    assert sum(Idle(10, 0, 4, 0, 20, 20, 2).causes().values()) == 6

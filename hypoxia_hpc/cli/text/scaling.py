@@ -26,6 +26,7 @@ SHORT = {
     "lost": "work lost",
     "last": "last slides",
     "free": "between elements",
+    "fit": "elements do not fill nodes",
     "queue": "queue",
     "throttle": "throttle",
     "dead": "nodes down",
