@@ -11,6 +11,7 @@ ReFrame keeps the figures of every session in a database of its own, and compare
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,11 @@ class TilingByRanks(InImage):
         self.ask(["tile", "run", "--mpi", "--workers", str(self.workers)], [self.slides])
         if self.job.launcher.registered_name == "srun":
             self.job.launcher.options = ["--mpi=pmi2"]
-        suite = f"{f'apptainer exec -B {self.slides} {self.image} ' if self.image else ''}hypoxia-hpc"
+        slides, image = shlex.quote(self.slides), shlex.quote(self.image)
+        suite = f"{f'apptainer exec -B {slides} {image} ' if self.image else ''}hypoxia-hpc"
         on_all = self.job.launcher.run_command(self.job)
         self.prerun_cmds = [
-            f"{suite} init run --study hypoxia --slides {self.slides} || exit",
+            f"{suite} init run --study hypoxia --slides {slides} || exit",
             # Compiles the kernels on each node, which is not what is measured.
             f"cp -r run warm && {on_all} {suite} tile warm --share {ONE_SLIDE} || exit",
             f"date +%s.%N > {BEFORE}",

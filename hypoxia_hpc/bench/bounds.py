@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hypoxia_hpc.bench.case import require
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.tiff import read_tiled_pages
@@ -93,7 +94,9 @@ class NativeTiles:
         height, width = self.size_px
         places = itertools.cycle([buffer.ctypes.data for buffer in self._buffers[4]])
         for tile, place in zip(self.whole, places, strict=False):
-            library.tjDecompress2(decoder, tile, len(tile), place, width, 4 * width, height, RGBX, ACCURATE_DCT)
+            sizes = width, 4 * width, height
+            failed = library.tjDecompress2(decoder, tile, len(tile), place, *sizes, RGBX, ACCURATE_DCT)
+            require(not failed, "TurboJPEG does not decode a native tile, which its bound is made of")
         library.tjDestroy(decoder)
 
     def to_planes(self, numbers: Iterable[int] | None = None) -> dict[str, Callable[[], None]]:

@@ -1,4 +1,7 @@
-"""The compute nodes that jobs ran on, as SLURM describes them: it knows no model of a processor."""
+"""The compute nodes that jobs ran on, as SLURM describes them: it knows no model of a processor.
+
+Features of nodes are free words of the site, which may name a rack or a group, and are not asked for.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,8 @@ from hypoxia_hpc.machine.programs import query_program
 from hypoxia_hpc.reading import UnfitFileError, sha256_of
 
 NODES = "compute nodes"
-# Cores, memory in MB, features, generic resources: the last may hold anything.
-NODE_FORMAT = "%c|%m|%f|%G"
-NO_WORDS = ("", "(null)", "N/A")
+# Cores, memory in MB, generic resources: the last may hold anything.
+NODE_FORMAT = "%c|%m|%G"
 
 
 def environment_of_nodes(names: Collection[str], folder: Path, image: Path | None) -> Environment:
@@ -32,19 +34,18 @@ def described(lines: str, login: Environment) -> Environment:
     kinds = sorted({kind for line in lines.splitlines() if (kind := _kind(line)) is not None})
     if not kinds:
         return replace(login, processor=NODES, cores=0, memory_gb=0.0, gpus=[], driver="")
-    cores, memory_mb, features, resources = kinds[0]
+    cores, memory_mb, resources = kinds[0]
     words = [f"of {len(kinds)} kinds"] if len(kinds) > 1 else []
-    words += [features] if features not in NO_WORDS else []
     gpus = [word for word in resources.split(",") if word.startswith("gpu")]
     memory_gb = round(memory_mb * 2**20 / 1e9, 1)
     return replace(login, processor=", ".join([NODES, *words]), cores=cores, memory_gb=memory_gb, gpus=gpus, driver="")
 
 
-def _kind(line: str) -> tuple[int, int, str, str] | None:
-    words = line.strip().split("|", 3)
-    if len(words) < 4 or not _are_counts(*words[:2]):
+def _kind(line: str) -> tuple[int, int, str] | None:
+    words = line.strip().split("|", 2)
+    if len(words) < 3 or not _are_counts(*words[:2]):
         return None
-    return int(words[0]), int(words[1]), words[2], words[3]
+    return int(words[0]), int(words[1]), words[2]
 
 
 def _are_counts(*words: str) -> bool:

@@ -19,7 +19,7 @@ from hypoxia_hpc.slides.costs import read_header
 SLIDE_CASE = "jpeg-real"
 # Cases that put tiles of this side through a network of the same name, in float32.
 NETWORK_CASES, NETWORK_PX = ("inception_v3", "resnet50", "vgg16"), 299
-# Of the clock's time, in which a core worked for the case. Below it other processes had the core.
+# Of the clock's time, in which each core of a case worked for it. Below it other processes had the core.
 LEAST_BUSY = 0.8
 # One slide says little of others: half to twice the value, as for rates that few slides of a run were measured for.
 SCATTER = 2.0
@@ -48,6 +48,7 @@ def _is_wanted(record: Record, config: RunConfig, *, gpu: bool) -> bool:
     is_alike = table.precision in ("auto", "float32") and not table.xla and config.tile.tile_px == NETWORK_PX
     on_gpu, backend = record.gpu_seconds is not None, record.environment.backend
     is_of_it = record.case in NETWORK_CASES and record.case == table.backbone and is_alike
+    is_of_it = is_of_it and (on_gpu or record.busy >= LEAST_BUSY * record.environment.cores)
     return is_of_it and on_gpu == gpu and backend in ("", keras_backend())  # lines from before it was kept have none
 
 

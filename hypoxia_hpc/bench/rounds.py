@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypoxia_hpc.bench.neighbours import busy_seconds
 
@@ -83,7 +84,8 @@ def usable_cores() -> list[int]:
 
 
 def on_one_core() -> AbstractContextManager[None]:
-    """This process, and what it starts meanwhile, on one core alone: the one that others use least just now."""
+    """This process with all its threads, and what it starts meanwhile, on one core alone: the one that others use least
+    just now."""
     return on_cores(1)
 
 
@@ -94,8 +96,16 @@ def on_cores(n: int) -> Iterator[None]:
     before = busy_seconds()
     time.sleep(LOOK_SECONDS)
     after = busy_seconds()
-    os.sched_setaffinity(0, sorted(cores, key=lambda core: after[core] - before[core])[:n])
+    _keep_to(sorted(cores, key=lambda core: after[core] - before[core])[:n])
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        _keep_to(cores)
+
+
+def _keep_to(cores: Collection[int]) -> None:
+    """All threads of this process: Linux takes the number of a process for its first thread alone, and the pools of
+    other packages have threads before they are timed."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), cores)

@@ -25,7 +25,8 @@ from hypoxia_hpc.bench.scaling import Plan, SizeLap, curve, evenly, load_of, siz
 from hypoxia_hpc.bench.scaling_records import By, Mode, ScalingRecord, Task
 from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.cohorts.tables import read_columns, slides_csv
-from hypoxia_hpc.config import preset, render_config
+from hypoxia_hpc.config import RunConfig, preset, render_config
+from hypoxia_hpc.config.paths import COHORT
 from hypoxia_hpc.config.text_paths import text_of_path
 from hypoxia_hpc.errors import InputError, MachineError, NotReadyError, Stopped, some, some_names
 from hypoxia_hpc.progress import Progress
@@ -265,5 +266,14 @@ def copied_run(run: RunDir, folder: Path) -> RunDir:
     committed_file(copy.slides_file, slides_csv(read_columns(run.slides_file).assign(path=paths)).encode())
     if run.images_file.exists():
         shutil.copyfile(run.images_file, copy.images_file)
-    committed_file(copy.config_file, render_config(config).encode())
+    committed_file(copy.config_file, render_config(_with_own_stain(config, run)).encode())
     return copy
+
+
+def _with_own_stain(config: RunConfig, run: RunDir) -> RunConfig:
+    """The cohort's stain is asked for again where the run itself has not made it yet."""
+    stain = config.tile.stain
+    if stain.reference != str(run.stain_file.absolute()) or run.stain_file.exists():
+        return config
+    own = config.tile.model_copy(update={"stain": stain.model_copy(update={"reference": COHORT})})
+    return config.model_copy(update={"tile": own})

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from hypoxia_hpc.bench import measuring
 from hypoxia_hpc.bench.case import Case, Place, Prepared, WrongAnswerError, require
 from hypoxia_hpc.bench.comparison import LeftOut
 from hypoxia_hpc.bench.measuring import CONFIDENCE, LEAST_ROUNDS, MOST_ROUNDS, Measurement, measure, spread, with_energy
-from hypoxia_hpc.bench.rounds import do_nothing
+from hypoxia_hpc.bench.rounds import do_nothing, on_one_core, usable_cores
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.machine.energy import Counter, Look
 
@@ -31,6 +34,26 @@ def test_an_interval_holds_the_median_as_often_as_it_says(n: int) -> None:
         found = spread([sign * (1 + number) for number, sign in enumerate(signs)])
         held += found.low <= 0 <= found.high
     assert held / 2**n >= CONFIDENCE
+
+
+@pytest.mark.skipif(len(usable_cores()) < 2, reason="one core here: nothing to keep threads from")
+def test_a_pool_that_was_started_before_is_kept_to_the_core_and_gets_all_back() -> None:
+    cores, both = set(usable_cores()), threading.Barrier(2)
+
+    def seen(_: int) -> set[int]:
+        both.wait(10)  # so that either thread of the pool looks
+        return os.sched_getaffinity(threading.get_native_id())
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(seen, range(2))] == [cores, cores]
+        with on_one_core():
+            (first, second), late = pool.map(seen, range(2)), ThreadPoolExecutor(2)
+            assert first == second == os.sched_getaffinity(0)
+            assert len(first) == 1
+            assert [*late.map(seen, range(2))] == [first, first], "what is started meanwhile"
+        assert [*pool.map(seen, range(2))] == [cores, cores]
+        assert [*late.map(seen, range(2))] == [cores, cores]
+        late.shutdown()
 
 
 def test_an_interval_of_many_rounds_is_narrower_than_their_range() -> None:

@@ -40,7 +40,9 @@ def line(tmp_path: Path) -> Record:
 
 
 def network(line: Record, case: str = "inception_v3", **changes: Any) -> Record:
-    return replace(line, case=case, topic="networks", rate=Spread(20.0, 16.0, 25.0), busy=1.9, **changes)
+    return replace(
+        line, case=case, topic="networks", rate=Spread(20.0, 16.0, 25.0), busy=0.95 * line.environment.cores, **changes
+    )
 
 
 def rates(folder: Path, *lines: Record, made: RunConfig | None = None, gpu: bool = False) -> OwnRates:
@@ -92,7 +94,12 @@ def test_other_machines_say_nothing(tmp_path: Path, line: Record, what: str) -> 
 
 
 def test_a_busy_machine_and_other_cases_say_nothing(tmp_path: Path, line: Record) -> None:
-    assert rates(tmp_path, replace(line, busy=0.5), replace(line, case="jpeg2000")) == OwnRates()
+    cores = line.environment.cores
+    busy = replace(network(line), busy=0.7 * cores)
+    assert rates(tmp_path, replace(line, busy=0.5), replace(line, case="jpeg2000"), busy) == OwnRates()
+    assert rates(tmp_path, replace(busy, busy=0.9 * cores)).extract_seconds is not None
+    on_gpu = replace(busy, busy=0.1, gpu_seconds=0.05)
+    assert rates(tmp_path, on_gpu, gpu=True).extract_seconds is not None, "cores have little to do there"
 
 
 @pytest.mark.parametrize(

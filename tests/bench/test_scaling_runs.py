@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from mpi_ranks import NEEDS_MPIEXEC
 from hypoxia_hpc.bench.records import read_history
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
 from hypoxia_hpc.bench.scaling_runs import Tiling, copied_run, mpiexec
+from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.errors import MachineError, NotReadyError, Stopped
 from hypoxia_hpc.runs.directory import RunDir
 
@@ -65,6 +67,21 @@ def test_the_copy_of_a_run_has_its_slides_and_its_settings(untouched: Path, tmp_
     copy = copied_run(run, tmp_path / "copy")
     assert copy.slides() == run.slides()
     assert copy.config() == run.config()
+
+
+def test_a_copy_makes_the_stain_of_the_cohort_where_the_run_has_not_yet(untouched: Path, tmp_path: Path) -> None:
+    run, split = RunDir(tmp_path / "run"), tmp_path / "split.csv"
+    shutil.copytree(untouched, run.root)
+    patients = {slide.patient_id for slide in run.slides()}
+    split.write_text("".join(["patient_id,fold,set\n", *(f"{one},0,train\n" for one in patients)]))
+    settings = {"tile": {"stain": {"method": "macenko", "reference": "cohort"}}, "train": {"split_file": str(split)}}
+    run.config_file.write_text(render_config(preset("hypoxia", settings)))
+    copy = copied_run(run, tmp_path / "copy")
+    assert copy.config().tile.stain.reference == str(copy.stain_file), "not the run's, which is not there"
+    run.stain_file.parent.mkdir(exist_ok=True)
+    run.stain_file.write_text("{}")
+    again = copied_run(run, tmp_path / "again")
+    assert again.config().tile.stain.reference == str(run.stain_file), "what is there is not made once more"
 
 
 def test_a_failed_tile_is_an_error_with_what_it_said_and_a_stop_is_a_stop(untouched: Path, tmp_path: Path) -> None:
