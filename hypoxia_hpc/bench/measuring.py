@@ -64,7 +64,6 @@ class Measurement:
     busy: float = math.nan
     others: float = 0.0
     agreement: str = ""
-    lowest_bound: str = ""
     core_seconds: float = math.nan
     gpu_seconds: float | None = None
     joules: Mapping[str, float] = field(default_factory=dict)
@@ -150,7 +149,6 @@ def found(case: Case, prepared: Prepared, laps: Laps, agreement: str) -> Measure
         agreement=agreement,
         core_seconds=float(np.median([one.processor for one in own])) / prepared.amount,
         gpu_seconds=float(np.median([one.clock for one in own])) / prepared.amount if prepared.on_gpu else None,
-        lowest_bound=max(prepared.bounds, key=lambda name: float(np.median([one.clock for one in laps[name]]))),
     )
 
 

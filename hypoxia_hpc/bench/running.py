@@ -45,7 +45,10 @@ def measure_all(
             for case in cases:
                 _go_on(stop, f" before {case.name}")
                 progress.note(f"{case.name}: {case.summary}")
-                keep(_measure_apart(case, folder, seconds, partial(_go_on, stop, f" in {case.name}")))
+                found = _measure_apart(case, folder, seconds, partial(_go_on, stop, f" in {case.name}"))
+                keep(found)
+                if found.agreement:
+                    progress.note(f"{case.name}: checked, {found.agreement}")
                 progress.item(1)
     finally:
         progress.end()

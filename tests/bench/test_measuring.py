@@ -86,7 +86,6 @@ def test_a_case_has_its_rate_its_share_of_the_slowest_bound_and_its_peers() -> N
     assert found.rate.low <= found.rate.value <= found.rate.high <= 10 / 0.040
     assert found.share.value == pytest.approx(0.5, abs=0.2)
     assert found.peers["peer"].value == pytest.approx(2, abs=0.8)
-    assert found.lowest_bound == "long"
     assert found.agreement == "right"
 
 

@@ -39,6 +39,7 @@ def test_a_case_is_measured_printed_kept_and_written(hypoxia: Hypoxia, tmp_path:
     assert "reading the memory" in done.stdout
     assert f"kept in {history}" in done.stdout
     assert "bench: background: count pixels" in done.stderr
+    assert "bench: background: checked, the same count as NumPy" in done.stderr
     [record] = json.loads(written.read_text())
     assert record["case"] == "background"
     assert record["rate"]["low"] <= record["rate"]["value"] <= record["rate"]["high"]
