@@ -17,7 +17,7 @@ from hypoxia_hpc.monitoring.estimate import (
 from hypoxia_hpc.records import Json, Slide
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.runs.like_cohorts import SIZES, slides_like
-from hypoxia_hpc.runs.rates import mean_of, raw_tile_bytes, telling, tiles_against, tiles_kept
+from hypoxia_hpc.runs.rates import Figure, mean_of, raw_tile_bytes, telling, tiles_against, tiles_kept
 from hypoxia_hpc.runs.survey import Survey, current_receipts
 from hypoxia_hpc.slides.costs import bytes_of_cost
 
@@ -103,13 +103,24 @@ def alternatives(config: RunConfig) -> Iterator[tuple[str, RunConfig]]:
 
 def rates_for(rates: Rates, table: TileTable, other: TileTable) -> Rates:
     """The rates under another [tile]: its bytes are assumed where it packs pixels otherwise, its tiles are counted by
-    their area."""
+    their area, and what was measured with decoding is taken without where it keeps pixels."""
+    alone = rates.decodes and other.pixels != "none"
     is_packed_alike = (table.pixels, table.codec, table.tile_px) == (other.pixels, other.codec, other.tile_px)
     return replace(
         rates,
         tiles=rates.tiles.times(tiles_against(other, table.tile_px * table.mpp)),
         tile_bytes=rates.tile_bytes if is_packed_alike else raw_tile_bytes(other),
+        extract_seconds=_without_decoding(rates) if alone else rates.extract_seconds,
+        decodes=rates.decodes and not alone,
     )
+
+
+def _without_decoding(rates: Rates) -> Figure:
+    """Of a tile. Beside a GPU slides are decoded meanwhile, so nothing is known to be less; never less than a tenth."""
+    whole, tiles = rates.extract_seconds, rates.tiles.value
+    decoding = 0.0 if rates.gpu or not tiles else rates.tile_seconds.value / tiles
+    left = max(0.1, 1 - decoding / whole.value)
+    return replace(whole.times(left), origin=f"{whole.origin}, less decoding" if left < 1 else whole.origin)
 
 
 def stages_of_alternative(config: RunConfig, slides: Sequence[Slide], rates: Rates) -> tuple[StageEstimate, ...]:

@@ -16,7 +16,7 @@ from hypoxia_hpc.cli.text.scaling import SHORT, ahead_text, scaling_text
 from hypoxia_hpc.config import RunConfig, preset, render_config
 from hypoxia_hpc.errors import InputError, MachineError
 from hypoxia_hpc.monitoring import rates_here, scaling
-from hypoxia_hpc.monitoring.alternatives import CohortAhead, cohort_ahead, known_rates
+from hypoxia_hpc.monitoring.alternatives import CohortAhead, cohort_ahead, known_rates, rates_for
 from hypoxia_hpc.monitoring.estimate import OwnRates, estimate_run
 from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.monitoring.scaling import (
@@ -259,6 +259,23 @@ def test_submit_goes_by_the_network_of_the_run(settings: dict[str, Any], fewer: 
     pace, usual = (seconds_per_cost("extract", [], {}, one).value for one in (config(**settings), config()))
     assert (pace < usual) is fewer
     assert paces(config(**settings), known_rates(config(**settings), None, 0))["extract"].value == pytest.approx(pace)
+
+
+def test_what_was_measured_with_decoding_is_without_where_pixels_are_kept() -> None:
+    made = config(tile={"pixels": "none"})
+    known = replace(
+        known_rates(made, None, 0),
+        tile_seconds=Figure(0.001, 0.001, 0.001, "measured", 9),
+        tiles=Figure(0.5, 0.5, 0.5, "measured", 9),
+        extract_seconds=Figure(0.082, 0.041, 0.123, "measured", 9),
+        decodes=True,
+    )
+    kept = rates_for(known, made.tile, config().tile)
+    assert kept.extract_seconds.value == pytest.approx(0.080)  # a tile is 2 ms of decoding
+    assert kept.extract_seconds.origin == "measured, less decoding"
+    assert not kept.decodes
+    assert rates_for(known, made.tile, made.tile).extract_seconds == known.extract_seconds
+    assert rates_for(replace(known, gpu=True), made.tile, config().tile).extract_seconds == known.extract_seconds
 
 
 def test_rates_of_this_machine_say_so(hypoxia: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
