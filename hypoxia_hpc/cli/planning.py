@@ -116,6 +116,8 @@ def _of_run(run: RunDir, root: str, nodes: tuple[int, ...], site: Site, *, as_js
     others = run_alternatives(run, found)
     todo = todo_of_run(run, remaining(run, retry=False, only_to_show=True)) if nodes else None
     scaled = scales(prepared(config, todo, found.rates, site), nodes, site) if todo and todo.remaining else []
+    if nodes and not scaled:
+        tell("note: nothing is simulated, for no slide is left to do in tile and extract; --slides N asks for others")
     answer = found.as_json() | {"alternatives": [asdict(one) for one in others]}
     blocks = chain(estimate_text(found, root), run_alternatives_text(others, len(run.slides()) - len(found.unread)))
     return _say(answer, blocks, scaled, scaling_text(scaled, site, config), as_json=as_json)

@@ -218,6 +218,10 @@ def test_the_command_goes_by_the_rates_of_a_run(
     assert "simulated: tile and extract on nodes of 32 cores" in done.stdout
     answer = json.loads(hypoxia("estimate", tmp_path, "--nodes", "1", "--json").stdout)
     assert answer["scaling"][0]["elements"] == {"extract": 1}
+    run.slides_file.write_text("slide_id,path,patient_id,cost\nb,/no.svs,p,2000\n")
+    assert hypoxia("tile", tmp_path, "--workers", "1").returncode == 3
+    done = hypoxia("estimate", tmp_path, "--nodes", "1")
+    assert "note: nothing is simulated, for no slide is left to do in tile and extract" in done.stderr
 
 
 def test_slides_of_a_run_that_are_to_do_are_simulated() -> None:
