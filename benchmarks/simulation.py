@@ -2,7 +2,7 @@
 
 python benchmarks/simulation.py validate --json FILE   against chains on the live test cluster (root, 40 minutes)
 python benchmarks/simulation.py compare FILE           what was measured then against what is simulated now
-python benchmarks/simulation.py study                  writes SCALING.md and its curves (10 minutes, no cluster)
+python benchmarks/simulation.py study                  writes SCALING.md and its curves (5 minutes, no cluster)
 """
 
 from __future__ import annotations
