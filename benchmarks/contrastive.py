@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import Figure, Report
+from figures import Figure, Report, ratio
 from real_tiles import Unseen
 
-from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired, ratio
+from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired
 from hypoxia_hpc.config import ContrastiveNetworkTable, ContrastiveTable, ExtractTable, KMeansTable
 from hypoxia_hpc.models.clusterings import ByFeatures, ClusterTally, FoldClustering
 from hypoxia_hpc.networks.backbones.resolve import build_inner, resolve_backbone

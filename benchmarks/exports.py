@@ -24,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from figures import ratio
 
 from hypoxia_hpc.bench.environment import machine
-from hypoxia_hpc.bench.rounds import Laps, paired, ratio
+from hypoxia_hpc.bench.rounds import Laps, paired
 from hypoxia_hpc.exports.registry import FORMATS
 from hypoxia_hpc.exports.slide import SlideExport, feature_parts
 from hypoxia_hpc.exports.writing import write_slide

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
-from figures import Bench, Figure
+from figures import Bench, Figure, ratio
 
 from hypoxia_hpc.bench.feeding import feed_all, opened
-from hypoxia_hpc.bench.rounds import Laps, paired, ratio
-from hypoxia_hpc.bench.stored_tiles import forget_shards, read_shards, tile_stores
+from hypoxia_hpc.bench.rounds import Laps, paired
+from hypoxia_hpc.bench.stored_tiles import read_shards, shard_of, tile_stores
 from hypoxia_hpc.stages.extract import SLIDES_AT_ONCE
 
 
@@ -37,6 +39,14 @@ def nothing(bench: Bench) -> None:
                 share(title, laps, "read, one thread", 0.90),
                 share("the same against two threads that read", laps, "read, two threads", None),
             )
+
+
+def forget_shards(stores: Sequence[Path]) -> None:
+    """The page cache forgets the shards."""
+    for store in stores:
+        with shard_of(store).open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def share(name: str, laps: Laps, against: str, target: float | None) -> Figure:

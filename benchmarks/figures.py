@@ -13,6 +13,7 @@ from typing import Any
 
 from hypoxia_hpc.bench.environment import machine
 from hypoxia_hpc.bench.rounds import Laps, busy, median_seconds
+from hypoxia_hpc.bench.running import SLIDES, default_folder
 
 UNITS = {
     "%": (100, "{:,.0f} %"),
@@ -24,6 +25,17 @@ UNITS = {
     "cosine": (1, "{:.6f}"),
     "of 10,000": (1e4, "{:,.1f} / 10^4"),
 }
+
+
+def ratio(laps: Laps, slower: str, faster: str, time_of: str = "clock") -> float:
+    """Median over the rounds of the time of ``slower`` over that of ``faster``."""
+    pairs = zip(laps[slower], laps[faster], strict=True)
+    return float(statistics.median(getattr(one, time_of) / getattr(other, time_of) for one, other in pairs))
+
+
+def slides_dir() -> Path:
+    """Where slides are made and kept by default."""
+    return default_folder() / SLIDES
 
 
 @dataclass(frozen=True, slots=True)

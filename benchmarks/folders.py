@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 import openslide
+from figures import ratio, slides_dir
 from PIL import Image
 
 import hypoxia_hpc
 from hypoxia_hpc.bench.environment import machine
-from hypoxia_hpc.bench.rounds import on_one_core, paired, ratio
-from hypoxia_hpc.bench.slides import made, recipes, slides_dir
+from hypoxia_hpc.bench.rounds import on_one_core, paired
+from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import Slide
 from hypoxia_hpc.runs.directory import RunDir

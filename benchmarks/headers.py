@@ -17,10 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import openslide
-from figures import Bench, Figure, Report, run_sections
+from figures import Bench, Figure, Report, ratio, run_sections, slides_dir
+from large_slides import made_large
 
-from hypoxia_hpc.bench.rounds import paired, ratio
-from hypoxia_hpc.bench.slides import made_large, slides_dir
+from hypoxia_hpc.bench.rounds import paired
 from hypoxia_hpc.slides.costs import HEADER_READERS
 from hypoxia_hpc.slides.judging import judge
 from hypoxia_hpc.slides.opening import opened_slide

@@ -17,11 +17,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from figures import Bench, Figure, Report, run_sections
+from figures import Bench, Figure, Report, run_sections, slides_dir
 from PIL import Image
 
 from hypoxia_hpc.bench.rounds import Lap, median_seconds, on_one_core, paired
-from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.models.prediction_tables import TILES_FILE
 from hypoxia_hpc.progress import NoProgress

@@ -11,10 +11,10 @@ from typing import Any
 import demo_run
 import numpy as np
 import timm_rate
-from figures import Bench, Figure
+from figures import Bench, Figure, ratio
 
 from hypoxia_hpc.bench.resident import Precision, a_batch, computed, plan_of, processed, stored_slides
-from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired, ratio
+from hypoxia_hpc.bench.rounds import Laps, median_seconds, paired
 from hypoxia_hpc.bench.stored_tiles import BATCH, TILE_PX, real_tiles, tile_stores
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.models.extraction import ExtractStage

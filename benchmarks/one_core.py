@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import figures
 import numpy as np
-from figures import Figure, Report
+from figures import Figure, Report, ratio
 from numpy.typing import NDArray
 
 import hypoxia_hpc.slides
 from hypoxia_hpc.bench import delivery
 from hypoxia_hpc.bench.agreement import Output, difference
-from hypoxia_hpc.bench.bounds import PLANES, NativeTiles
+from hypoxia_hpc.bench.bounds import NativeTiles
 from hypoxia_hpc.bench.delivery import Collected, NewTile
 from hypoxia_hpc.bench.peers import CUCIM, DEEPZOOM, OPENSLIDE, PEERS, Peer
-from hypoxia_hpc.bench.rounds import Laps, median_seconds, on_one_core, paired, ratio
+from hypoxia_hpc.bench.rounds import Laps, median_seconds, on_one_core, paired
 from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.records import TilePlan
@@ -29,6 +29,7 @@ from hypoxia_hpc.tiling.touched_blocks import blocks_under
 REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
 OFF, EXACT, FAST = (TileTable(screen=screen) for screen in ("off", "exact", "fast"))
 OFF_DECODER, EXACT_DECODER = (table.model_copy(update={"reduce": "decoder"}) for table in (OFF, EXACT))
+PLANES = "TurboJPEG, to planes"
 LEAST_SHARE = 0.85  # of the decoder's rate, for full decoding
 NAMES = {
     "ours": EXACT,
@@ -66,11 +67,27 @@ def compete(bench: Bench, title: str, path: Path, names: Sequence[str], peers: S
     places = delivery.ring(table.tile_px)
     with on_one_core():
         laps = paired(
-            {**decoders, **tiles.to_planes(), **{name: partial(do, places) for name, do in competitors.items()}}, rounds
+            {**decoders, **to_planes(tiles), **{name: partial(do, places) for name, do in competitors.items()}}, rounds
         )
     bench.report.rate(title, laps, plan.n_tiles)
     fastest = min(decoders, key=lambda name: median_seconds(laps[name]))
     return {**laps, "decoder": laps[fastest]}
+
+
+def to_planes(tiles: NativeTiles, numbers: Iterable[int] | None = None) -> dict[str, Callable[[], None]]:
+    """Native tiles (all, or those of these numbers) to planes of Y, Cb and Cr, which are no pixels yet: where there is
+    a library for it."""
+    library = turbojpeg.library()
+    if library is None or not tiles.is_jpeg:
+        return {}
+    decoder = turbojpeg.PlaneDecoder(library)
+    wanted = tiles.whole if numbers is None else [tiles.whole[number] for number in numbers]
+
+    def decode() -> None:
+        for tile, buffer in zip(wanted, tiles.buffers(4), strict=False):
+            decoder.decode(tile, buffer)
+
+    return {PLANES: decode}
 
 
 def _packing(path: Path, plan: TilePlan, new_tile: NewTile) -> NDArray[np.bool_]:
@@ -126,7 +143,7 @@ def jpeg_20x(bench: Bench) -> None:
     bench.report.say(f"  background: {1 - kept.mean():.1%} of the tiles; kept tiles lie on {len(needed)} native tiles")
     bench.report.say(f"  native tiles decoded: {read}")
     tiles = NativeTiles(path)
-    bare = {"all": tiles.to_planes(), "needed": tiles.to_planes(needed)}
+    bare = {"all": to_planes(tiles), "needed": to_planes(tiles, needed)}
     with on_one_core():
         bare_laps = paired({name: work[PLANES] for name, work in bare.items() if work}, 2 * bench.rounds + 1)
     bench.report.add(

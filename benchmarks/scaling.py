@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -22,13 +21,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from figures import Figure, Report
+from figures import Figure, Report, slides_dir
 from one_core import Bench
 from pool import pool, seconds
 from worker import fastest_decoder, scratch
 
 from hypoxia_hpc.bench.rounds import Lap, usable_cores
-from hypoxia_hpc.bench.slides import slides_dir
+from hypoxia_hpc.bench.scaling_runs import processor_seconds
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.runs.directory import RunDir
 from hypoxia_hpc.stages.init import init
@@ -81,11 +80,6 @@ def timed(run: RunDir, cores: Sequence[int]) -> Lap:
     clock, processor = time.perf_counter(), processor_seconds()
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     return Lap(time.perf_counter() - clock, processor_seconds() - processor)
-
-
-def processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def new_run(bench: Bench, folder: Path, n_slides: int) -> RunDir:

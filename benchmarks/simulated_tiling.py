@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from figures import slides_dir
 from simulated_cluster import CORES, FILES, HOLD_SECONDS, NODES, NOTICE_SECONDS, Measured, accounted, own
 
-from hypoxia_hpc.bench.slides import made, recipes, slides_dir
+from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.config import preset
 from hypoxia_hpc.monitoring.remaining import remaining
 from hypoxia_hpc.records import Receipt

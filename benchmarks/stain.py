@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from figures import ratio
 from sklearn.decomposition import DictionaryLearning
 
 from hypoxia_hpc.bench.cases.stain import GLASS, TILE_PX, copy_bytes, tile
 from hypoxia_hpc.bench.environment import machine
-from hypoxia_hpc.bench.rounds import busy, median_seconds, on_one_core, paired, ratio
+from hypoxia_hpc.bench.rounds import busy, median_seconds, on_one_core, paired
 from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.tiling.kernels.stain import recolour
 from hypoxia_hpc.tiling.stain.density import density_table, stained

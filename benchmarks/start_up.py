@@ -215,9 +215,7 @@ def ratio(found: Mapping[str, Sequence[Start]], slower: str, faster: str, part: 
 
 
 def main() -> None:
-    from figures import Bench, Report, run_sections
-
-    from hypoxia_hpc.bench.slides import slides_dir
+    from figures import Bench, Report, run_sections, slides_dir
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import worker
-from figures import Figure, Report, run_sections
+from figures import Figure, Report, run_sections, slides_dir
 from one_core import Bench, against, jpeg_20x, jpeg_40x, jpeg_2000, peers
 
 from hypoxia_hpc.bench.cases.kernels import TILE_PX, numpy_count
 from hypoxia_hpc.bench.rounds import on_one_core, paired
-from hypoxia_hpc.bench.slides import slides_dir
 from hypoxia_hpc.tiling.kernels.packed import count_background
 
 WHITE = 220

@@ -18,10 +18,10 @@ from itertools import islice, repeat
 from pathlib import Path
 
 import numpy as np
-from figures import Figure, Report
+from figures import Figure, Report, ratio
 
 from hypoxia_hpc.bench.cases.heads import LENGTH, STANDARD, STORE_ROWS, Resident, make_stores
-from hypoxia_hpc.bench.rounds import Lap, Laps, lap, median_seconds, ratio
+from hypoxia_hpc.bench.rounds import Lap, Laps, lap, median_seconds
 from hypoxia_hpc.config import FunnelTable, LogisticTable, TanhTable
 from hypoxia_hpc.errors import Stopped
 from hypoxia_hpc.networks.data.batches import RowBatch, ShuffledRows

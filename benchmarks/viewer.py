@@ -28,11 +28,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from figures import Bench, Figure, Report, run_sections
+from figures import Bench, Figure, Report, run_sections, slides_dir
 from maps import COLUMNS, ROWS, made_run
 from PIL import Image
 
-from hypoxia_hpc.bench.slides import made, recipes, slides_dir
+from hypoxia_hpc.bench.slides import made, recipes
 from hypoxia_hpc.viewer.access import Access
 from hypoxia_hpc.viewer.http_messages import Answer, Request, plain_answer
 from hypoxia_hpc.viewer.listening import LOOPBACK, loopback_port

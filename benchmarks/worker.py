@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import ours
 from figures import Figure
+from large_slides import LARGE_PLANAR_HEIGHT_PX, LARGE_PX, made_large
 from one_core import REAL_SLIDE, Bench, collected
 from pool import pool, seconds
 
 from hypoxia_hpc.bench import delivery
 from hypoxia_hpc.bench.bounds import NativeTiles, packed, write_and_fsync
 from hypoxia_hpc.bench.rounds import Lap, on_one_core, paired, usable_cores
-from hypoxia_hpc.bench.slides import LARGE_PLANAR_HEIGHT_PX, LARGE_PX, made_large, recipes
+from hypoxia_hpc.bench.slides import recipes
 from hypoxia_hpc.config import TileTable
 from hypoxia_hpc.errors import SlideError
 from hypoxia_hpc.stores.codecs import CODECS

@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
 
@@ -29,7 +29,6 @@ OFFSET_BYTES = 8
 WRITE_BYTES = 2**21
 JPEG, YCBCR = 7, 6  # of TIFF
 RGBX = 2  # TurboJPEG's number
-PLANES = "TurboJPEG, to planes"
 ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"  # followed by 0 for RGB, 1 for YCbCr
 
 
@@ -98,21 +97,6 @@ class NativeTiles:
             failed = library.tjDecompress2(decoder, tile, len(tile), place, *sizes, RGBX, ACCURATE_DCT)
             require(not failed, "TurboJPEG does not decode a native tile, which its bound is made of")
         library.tjDestroy(decoder)
-
-    def to_planes(self, numbers: Iterable[int] | None = None) -> dict[str, Callable[[], None]]:
-        """Native tiles (all, or those of these numbers) to planes of Y, Cb and Cr, which are no pixels yet: where there
-        is a library for it."""
-        library = turbojpeg.library()
-        if library is None or not self.is_jpeg:
-            return {}
-        decoder = turbojpeg.PlaneDecoder(library)
-        wanted = self.whole if numbers is None else [self.whole[number] for number in numbers]
-
-        def decode() -> None:
-            for tile, buffer in zip(wanted, self.buffers(4), strict=False):
-                decoder.decode(tile, buffer)
-
-        return {PLANES: decode}
 
     def _imagecodecs(self) -> None:
         import imagecodecs

@@ -63,12 +63,6 @@ def paired(
     return laps
 
 
-def ratio(laps: Laps, slower: str, faster: str, time_of: str = "clock") -> float:
-    """Median over the rounds of the time of ``slower`` over that of ``faster``."""
-    pairs = zip(laps[slower], laps[faster], strict=True)
-    return float(statistics.median(getattr(one, time_of) / getattr(other, time_of) for one, other in pairs))
-
-
 def median_seconds(laps: list[Lap]) -> float:
     return statistics.median(one.clock for one in laps)
 

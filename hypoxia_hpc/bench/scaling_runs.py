@@ -178,9 +178,9 @@ class Tiling:
         wanted = self.run.root / "wanted.txt"
         wanted.write_text("".join(f"{slide.slide_id}\n" for slide in slides), encoding="utf-8")
         with on_cores(size):
-            clock, processor = time.perf_counter(), _processor_seconds()
+            clock, processor = time.perf_counter(), processor_seconds()
             code, said = self._run(self.command(size, wanted))
-            clock, processor = time.perf_counter() - clock, _processor_seconds() - processor
+            clock, processor = time.perf_counter() - clock, processor_seconds() - processor
         self._refuse_failed(code, said)
         return self._lap(clock, processor, slides)
 
@@ -237,7 +237,8 @@ def done_receipts(run: RunDir, slides: Sequence[Slide]) -> dict[str, Receipt]:
     return {slide_id: one for slide_id, one in found.items() if one is not None and one.status == "done"}
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
+    """Of all processes so far that this one started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -13,9 +13,7 @@ import functools
 import io
 import itertools
 import math
-import os
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 import hypoxia_hpc.slides
-from hypoxia_hpc.records import Int64Array, UInt8Array
+from hypoxia_hpc.records import UInt8Array
 from hypoxia_hpc.synthetic import svs
 from hypoxia_hpc.synthetic.slides import SyntheticSlide, render_slide
 from hypoxia_hpc.synthetic.svs import NATIVE_PX, shrink
@@ -46,13 +44,10 @@ RENDERED_PX = 2048  # of which the middle is tissue all over
 BLOCK_PX = 768
 BLOB_PX = 3600  # 1.8 mm at 20x
 MASK_PX = 16
-LARGE_PX = 100_000
 REAL_SLIDE = Path(hypoxia_hpc.slides.__file__).parent / "CMU-1-Small-Region.svs"
-LARGE_PLANAR_HEIGHT_PX = 6_000
 
 JPEG_TAGS = svs.YCBCR_JPEG
 JPEG_2000_TAGS: svs.Tags = {259: ("H", (33005,)), 262: ("H", (2,))}
-PLANAR_TAGS: svs.Tags = {259: ("H", (8,)), 262: ("H", (2,)), 284: ("H", (2,))}  # deflate, colours apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +61,6 @@ class Recipe:
     mpp: float = 0.5
     tissue: float = 0.42  # 40 % of the output tiles are kept
     glass: str = "real"
-
-
-def slides_dir() -> Path:
-    """Where slides are made and kept by default."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hypoxia_hpc" / "slides"
 
 
 def recipes(*, quick: bool) -> dict[str, Recipe]:
@@ -92,19 +82,6 @@ def made(recipe: Recipe, folder: Path) -> Path:
     if not path.exists():
         with whole_file(path) as file:
             _write_slide(file, recipe)
-    return path
-
-
-def made_large(folder: Path, *, codec: str, height_px: int) -> Path:
-    """A slide 100,000 px wide whose tile offsets point again and again at a few hundred encoded native tiles: tissue
-    over the whole width in every thirteenth group of sixteen native rows, glass elsewhere.
-
-    codec: "jpeg", or "planar": deflate with the colours in planes of their own, which OpenSlide alone reads.
-    """
-    path = folder / f"{codec}-{LARGE_PX}x{height_px}-e{EDITION}.svs"
-    if not path.exists():
-        with whole_file(path) as file:
-            _write_large(file, codec, height_px)
     return path
 
 
@@ -146,7 +123,7 @@ def glass_patches() -> list[UInt8Array]:
     return [pixels[square] for square in squares if dark[square].mean() < 1e-3]
 
 
-def _cells(rng: np.random.Generator, patches: list[UInt8Array], cell_px: int) -> Iterator[UInt8Array]:
+def cells(rng: np.random.Generator, patches: list[UInt8Array], cell_px: int) -> Iterator[UInt8Array]:
     """Rows of cells cut from random patches at random places, turned and flipped; without end."""
     row = np.empty((cell_px, -(-WIDTH_PX // cell_px) * cell_px, 3), dtype=np.uint8)
     while True:
@@ -158,7 +135,7 @@ def _cells(rng: np.random.Generator, patches: list[UInt8Array], cell_px: int) ->
         yield row[:, :WIDTH_PX]
 
 
-def _bands(rows: Iterator[UInt8Array]) -> Iterator[UInt8Array]:
+def bands(rows: Iterator[UInt8Array]) -> Iterator[UInt8Array]:
     """The same rows of pixels, NATIVE_PX at a time."""
     held = np.empty((0, WIDTH_PX, 3), dtype=np.uint8)
     for row in rows:
@@ -182,9 +159,9 @@ def _slide_bands(recipe: Recipe) -> Iterator[UInt8Array]:
     """Level 0, uint8 (240, width, 3) at a time."""
     rng = np.random.default_rng([len(recipe.name), round(100 * recipe.tissue), round(100 * recipe.mpp)])
     mask = _mask(rng, recipe)
-    tissue = _bands(_cells(rng, tissue_blocks(recipe.mpp), TISSUE_CELL_PX))
+    tissue = bands(cells(rng, tissue_blocks(recipe.mpp), TISSUE_CELL_PX))
     white = [np.full((GLASS_CELL_PX, GLASS_CELL_PX, 3), 255, dtype=np.uint8)]
-    glass = _bands(_cells(rng, white if recipe.glass == "white" else glass_patches(), GLASS_CELL_PX))
+    glass = bands(cells(rng, white if recipe.glass == "white" else glass_patches(), GLASS_CELL_PX))
     for top in range(0, recipe.height_px, NATIVE_PX):
         box = (0, top / MASK_PX, WIDTH_PX / MASK_PX, (top + NATIVE_PX) / MASK_PX)
         inside = np.asarray(mask.resize((WIDTH_PX, NATIVE_PX), Image.Resampling.BILINEAR, box=box)) > 0
@@ -205,7 +182,7 @@ def _encoded(pixels: UInt8Array, codec: str, **options: int) -> bytes:
     return buffer.getvalue()
 
 
-def _native_tiles(pixels: UInt8Array, codec: str) -> Iterator[bytes]:
+def native_tiles(pixels: UInt8Array, codec: str) -> Iterator[bytes]:
     """Native tiles row by row, JPEG without its tables; edges filled up with the last pixels."""
     height, width = pixels.shape[:2]
     padded = np.pad(pixels, ((0, -height % NATIVE_PX), (0, -width % NATIVE_PX), (0, 0)), mode="edge")
@@ -213,7 +190,7 @@ def _native_tiles(pixels: UInt8Array, codec: str) -> Iterator[bytes]:
         yield _encoded(padded[top : top + NATIVE_PX, left : left + NATIVE_PX], codec, streamtype=2)
 
 
-def _codec_tags(codec: str) -> svs.Tags:
+def codec_tags(codec: str) -> svs.Tags:
     if codec == "jpeg2000":
         return JPEG_2000_TAGS
     tables = _encoded(np.zeros((16, 16, 3), dtype=np.uint8), "jpeg", streamtype=1)
@@ -230,67 +207,29 @@ def _write_slide(file: BinaryIO, recipe: Recipe) -> None:
         for band in _slide_bands(recipe):
             quarter.append(shrink(band, 4))
             sixteenth.append(shrink(band, 16))
-            yield from _native_tiles(band, recipe.codec)
+            yield from native_tiles(band, recipe.codec)
 
-    tags, size = _codec_tags(recipe.codec), (WIDTH_PX, recipe.height_px)
+    tags, size = codec_tags(recipe.codec), (WIDTH_PX, recipe.height_px)
     link = svs.write_header(file)
     layout = svs.tiled_layout(*svs.write_blocks(file, level_0()))
-    link = svs.write_page(file, link, size, _description(size, None, recipe), layout | tags)
-    link = _write_thumbnail(file, link, size, np.concatenate(sixteenth), recipe)
+    link = svs.write_page(file, link, size, description(size, None, recipe), layout | tags)
+    link = write_thumbnail(file, link, size, np.concatenate(sixteenth), recipe)
     for pixels in (np.concatenate(quarter), np.concatenate(sixteenth)):
-        layout = svs.tiled_layout(*svs.write_blocks(file, _native_tiles(pixels, recipe.codec)))
+        layout = svs.tiled_layout(*svs.write_blocks(file, native_tiles(pixels, recipe.codec)))
         size_level = (pixels.shape[1], pixels.shape[0])
-        link = svs.write_page(file, link, size_level, _description(size, size_level, recipe), layout | tags)
+        link = svs.write_page(file, link, size_level, description(size, size_level, recipe), layout | tags)
 
 
-def _write_thumbnail(file: BinaryIO, link: int, size: tuple[int, int], pixels: UInt8Array, recipe: Recipe) -> int:
+def write_thumbnail(file: BinaryIO, link: int, size: tuple[int, int], pixels: UInt8Array, recipe: Recipe) -> int:
     height, width = pixels.shape[:2]
     offsets, counts = svs.write_blocks(file, iter([_encoded(pixels, "jpeg")]))
     layout: svs.Tags = {273: ("I", offsets), 278: ("I", (height,)), 279: ("I", counts), **JPEG_TAGS}
-    return svs.write_page(file, link, (width, height), _description(size, (width, height), recipe), layout)
+    return svs.write_page(file, link, (width, height), description(size, (width, height), recipe), layout)
 
 
-def _description(size: tuple[int, int], size_level: tuple[int, int] | None, recipe: Recipe) -> str:
+def description(size: tuple[int, int], size_level: tuple[int, int] | None, recipe: Recipe) -> str:
     whole = f"{size[0]}x{size[1]}"
     shrunk = f" -> {size_level[0]}x{size_level[1]}" if size_level else ""
     kind = "J2K/RGB" if recipe.codec == "jpeg2000" else "JPEG/RGB"
     details = f"|AppMag = {10 / recipe.mpp:g}|MPP = {recipe.mpp:.4f}"
     return f"{svs.LIBRARY}{whole} [0,0 {whole}]{shrunk} ({NATIVE_PX}x{NATIVE_PX}) {kind} Q={QUALITY}{details}"
-
-
-def _write_large(file: BinaryIO, codec: str, height_px: int) -> None:
-    recipe, size, rng = Recipe(codec, height_px), (LARGE_PX, height_px), np.random.default_rng(0)
-    link = svs.write_header(file)
-    sources = ((tissue_blocks(0.5), TISSUE_CELL_PX), (glass_patches(), GLASS_CELL_PX))
-    pools = np.stack([_write_pool(file, next(_bands(_cells(rng, *source))), codec) for source in sources])
-    tags = PLANAR_TAGS if codec == "planar" else _codec_tags(codec)
-    for downsample in (1, 4, 16):
-        width, height = LARGE_PX // downsample, height_px // downsample
-        offsets, counts = _draw_places(rng, pools, (width, height), downsample)
-        description = _description(size, (width, height) if downsample > 1 else None, recipe)
-        link = svs.write_page(file, link, (width, height), description, svs.tiled_layout(offsets, counts) | tags)
-        if downsample == 1:
-            link = _write_thumbnail(file, link, size, glass_patches()[0], recipe)
-
-
-def _write_pool(file: BinaryIO, band: UInt8Array, codec: str) -> Int64Array:
-    """Encode the native tiles of a band; offset and byte count of each, int64 (n, planes, 2)."""
-    if codec == "planar":
-        squares = np.split(band, band.shape[1] // NATIVE_PX, axis=1)
-        encoded = [zlib.compress(square[..., plane].tobytes()) for square in squares for plane in range(3)]
-    else:
-        encoded = list(_native_tiles(band, codec))
-    places = np.array(svs.write_blocks(file, iter(encoded)), dtype=np.int64)
-    return places.T.reshape(band.shape[1] // NATIVE_PX, -1, 2)
-
-
-def _draw_places(
-    rng: np.random.Generator, pools: Int64Array, size_level: tuple[int, int], downsample: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Offsets and byte counts for every native tile of a level, tissue where the middle of its row lies on tissue."""
-    columns, rows = (-(-side // NATIVE_PX) for side in size_level)
-    middle_l0 = (np.arange(rows) + 0.5) * NATIVE_PX * downsample
-    is_glass = (middle_l0 // (16 * NATIVE_PX) % 13 != 1).astype(int)
-    drawn = pools[is_glass[:, None], rng.integers(pools.shape[1], size=(rows, columns))]
-    places = drawn.transpose(2, 0, 1, 3).reshape(-1, 2)
-    return tuple(places[:, 0].tolist()), tuple(places[:, 1].tolist())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -69,14 +68,6 @@ def read_some(stores: Sequence[Path]) -> None:
         with shard_of(store).open("rb", buffering=0) as file:
             while file.readinto(memory):
                 pass
-
-
-def forget_shards(stores: Sequence[Path]) -> None:
-    """The page cache forgets the shards."""
-    for store in stores:
-        with shard_of(store).open("rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def shard_of(store: Path) -> Path:
