@@ -38,7 +38,7 @@ class InImage(rfm.RunOnlyRegressionTest):
             self.executable, self.executable_opts = "hypoxia-hpc", words
             return
         self.container_platform = "Apptainer"
-        self.container_platform.image = self.image
+        self.container_platform.image = shlex.quote(self.image)  # ReFrame quotes the folders of -B alone
         self.container_platform.command = " ".join(["hypoxia-hpc", *words])
         self.container_platform.mount_points = [(folder, folder) for folder in folders or []]
         self.container_platform.options = ["--pwd /rfm_workdir"]

@@ -16,6 +16,7 @@ from hypoxia_hpc.bench.cases.registry import CASES
 from hypoxia_hpc.bench.comparison import compared
 from hypoxia_hpc.bench.gpu_decoders import NvImageCodec, cucim_pixels, nvimagecodec_missing
 from hypoxia_hpc.bench.slides import REAL_SLIDE
+from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.openslide_reader import open_slide
 
 NAMES = ("gpu-decoding", "gpu-decoding-ycbcr")
@@ -43,6 +44,16 @@ def test_a_stream_without_its_tables_is_no_image() -> None:
     native = NativeTiles(REAL_SLIDE)
     found = NvImageCodec(is_ycbcr=False, device="cpu").pixels([native.whole[0], native.data[0]])
     assert [one is None for one in found] == [False, True]
+
+
+@pytest.mark.skipif(turbojpeg.library() is None, reason="the TurboJPEG library is not installed")
+def test_a_tile_that_turbojpeg_does_not_decode_is_no_fast_bound() -> None:
+    native = NativeTiles(REAL_SLIDE).of([0, 1])
+    decode = native.decoders()["TurboJPEG, RGBX"]
+    decode()
+    native.whole[1] = b"\xff\xd8 no JPEG"
+    with pytest.raises(WrongAnswerError, match="TurboJPEG does not decode"):
+        decode()
 
 
 def test_tiles_that_were_not_decoded_or_are_another_picture_are_a_wrong_answer() -> None:

@@ -40,6 +40,13 @@ def test_the_newest_figure_of_each_case_and_the_commits_in_their_order() -> None
     assert part.charts[2].alt == "rates over commits, readers: jpeg: 1.00, 1.60; png: 1.00"
 
 
+def test_no_line_ends_between_a_share_and_its_sign() -> None:
+    page = history_page([replace(a_record("jpeg", 100, 1.07, "a"), busy=0.98)])
+    assert "107&nbsp;% <small>" in page
+    assert "<td>98&nbsp;%</td>" in page
+    assert "107 % <" not in page
+
+
 def test_machines_stand_apart_the_one_measured_last_first() -> None:
     laptop = a_record("jpeg", 100, 0.5, "a")
     node = replace(laptop, environment=replace(laptop.environment, processor="Node", gpus=["NVIDIA H200"]))
