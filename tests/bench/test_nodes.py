@@ -30,6 +30,20 @@ def test_nodes_in_the_words_of_sinfo(
     assert found.driver == "" and found.file_system == login.file_system
 
 
+def test_sinfo_is_not_asked_for_the_words_of_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sinfo that fills in any format that it is given."""
+    program = tmp_path / "sinfo"
+    fields = "s/%c/8/; s/%m/16000/; s/%f/rack7/; s/%G/gpu:h200:1/"
+    program.write_text(
+        f"#!/bin/sh\nfor word; do case $word in --format=*) echo \"${{word#*=}}\" | sed '{fields}';; esac; done\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = environment_of_nodes(["n1"], tmp_path, None)
+    assert (found.processor, found.cores, found.gpus) == ("compute nodes", 8, ["gpu:h200:1"])
+    assert "rack7" not in str(found)
+
+
 def test_an_image_is_known_by_its_digest_alone(tmp_path: Path) -> None:
     image = tmp_path / "cpu.sif"
     image.write_bytes(b"image")
