@@ -158,7 +158,7 @@ def answer_row(case: Case, one: Scale) -> str:
 
 def answers(case: Case) -> list[str]:
     found = [one for one in curve(CURVES.index(case)) if one.nodes in ASKED]
-    names = ["nodes", "time", "work", "the rest of the nodes' time", "what changes it most"]
+    names = ["nodes", "time", "work", "the rest of the nodes' time", "what may change it"]
     return [*head(names), *(answer_row(case, one) for one in found)]
 
 

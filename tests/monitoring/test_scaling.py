@@ -186,7 +186,7 @@ def test_the_words_of_a_scale() -> None:
     text = "\n".join(scaling_text([one], Site(), config()))
     assert "too few elements" in text and "lower hours" in text and "10 GB/s" in text
     calm = replace(one, losses={"few": 0.001})
-    assert "what changes it" not in "\n".join(scaling_text([calm], Site(), config()))
+    assert "what may change it" not in "\n".join(scaling_text([calm], Site(), config()))
 
 
 def test_the_command_of_slides_that_are_not_there(hypoxia: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -119,5 +119,5 @@ def _advice(one: Scale, config: RunConfig) -> Iterator[str]:
     if one.losses and one.losses[one.limit] >= 0.05:
         remedy = remedy_for(one.limit, config, is_spread=one.is_spread)
         yield f"{some(one.nodes, 'node')}: most is lost to {SPENT[one.limit]}" + (
-            f"; what changes it: {remedy}" if remedy else ""
+            f"; what may change it: {remedy}; not simulated: set it and estimate again" if remedy else ""
         )
