@@ -134,7 +134,7 @@ def _recorded(config: RunConfig) -> OwnRates:
     try:
         return own_rates(config, default_history(), gpu=gpu)
     except (InputError, MachineError) as error:
-        tell(f"note: figures of bench are not used: {error.problem}; {error.remedy}")
+        tell(f"note: figures of bench are not used: {error.problem}; what they would tell is assumed")
         return OwnRates()
 
 
