@@ -229,7 +229,7 @@ def work_of(config: RunConfig, todo: Todo, rates: Rates) -> dict[str, dict[str, 
 
     def of_slide(slide: Slide, stage: str) -> SlideWork:
         needed = seconds[stage].value * slide.cost * factors[slide.slide_id]
-        nbytes = _bytes(config, rates, todo.nbytes[slide.slide_id], slide.cost)[stage]
+        nbytes = _bytes(stage, config, rates, todo.nbytes[slide.slide_id], slide.cost)
         return SlideWork(slide.slide_id, needed, nbytes, OPERATIONS[stage])
 
     return {
@@ -238,9 +238,11 @@ def work_of(config: RunConfig, todo: Todo, rates: Rates) -> dict[str, dict[str, 
     }
 
 
-def _bytes(config: RunConfig, rates: Rates, nbytes: float, cost: int) -> dict[str, float]:
-    """Read and written for a slide whose file has ``nbytes``, by stage."""
+def _bytes(stage: str, config: RunConfig, rates: Rates, nbytes: float, cost: int) -> float:
+    """Read and written in a stage for a slide whose file has ``nbytes``."""
     of_slide, n_tiles = READ_SHARE * nbytes, rates.tiles.value * cost
     of_tiles = n_tiles * rates.tile_bytes.value
+    if stage == "tile":
+        return of_slide + of_tiles
     again = of_slide if config.tile.pixels == "none" else of_tiles
-    return {"tile": of_slide + of_tiles, "extract": again + n_tiles * rates.feature_bytes.value}
+    return again + n_tiles * rates.feature_bytes.value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needed import NEEDS_TURBOJPEG
 
 from hypoxia_hpc.bench import gpu_decoders
 from hypoxia_hpc.bench.bounds import NativeTiles
@@ -16,7 +17,6 @@ from hypoxia_hpc.bench.cases.registry import CASES
 from hypoxia_hpc.bench.comparison import compared
 from hypoxia_hpc.bench.gpu_decoders import NvImageCodec, cucim_pixels, nvimagecodec_missing
 from hypoxia_hpc.bench.slides import REAL_SLIDE
-from hypoxia_hpc.slides import turbojpeg
 from hypoxia_hpc.slides.openslide_reader import open_slide
 
 NAMES = ("gpu-decoding", "gpu-decoding-ycbcr")
@@ -46,7 +46,7 @@ def test_a_stream_without_its_tables_is_no_image() -> None:
     assert [one is None for one in found] == [False, True]
 
 
-@pytest.mark.skipif(turbojpeg.library() is None, reason="the TurboJPEG library is not installed")
+@NEEDS_TURBOJPEG
 def test_a_tile_that_turbojpeg_does_not_decode_is_no_fast_bound() -> None:
     native = NativeTiles(REAL_SLIDE).of([0, 1])
     decode = native.decoders()["TurboJPEG, RGBX"]

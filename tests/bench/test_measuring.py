@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needed import NEEDS_TWO_CORES
 
 from hypoxia_hpc.bench import measuring
 from hypoxia_hpc.bench.case import Case, Place, Prepared, WrongAnswerError, require
@@ -36,7 +37,7 @@ def test_an_interval_holds_the_median_as_often_as_it_says(n: int) -> None:
     assert held / 2**n >= CONFIDENCE
 
 
-@pytest.mark.skipif(len(usable_cores()) < 2, reason="one core here: nothing to keep threads from")
+@NEEDS_TWO_CORES
 def test_a_pool_that_was_started_before_is_kept_to_the_core_and_gets_all_back() -> None:
     cores, both = set(usable_cores()), threading.Barrier(2)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from mpi_ranks import NEEDS_MPIEXEC
+from needed import NEEDS_TWO_CORES
 
 from hypoxia_hpc.bench.records import read_history
 from hypoxia_hpc.bench.scaling_records import ScalingRecord
@@ -22,8 +23,6 @@ from hypoxia_hpc.bench.scaling_runs import Tiling, copied_run, mpiexec
 from hypoxia_hpc.config import preset, render_config
 from hypoxia_hpc.errors import MachineError, NotReadyError, Stopped
 from hypoxia_hpc.runs.directory import RunDir
-
-NEEDS_TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="scaling needs two cores")
 
 
 def files_of(folder: Path) -> dict[Path, int]:

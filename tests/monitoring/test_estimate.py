@@ -214,7 +214,7 @@ def test_decoding_beside_a_gpu_counts_where_it_takes_longer() -> None:
 @pytest.mark.parametrize("gres", ["lscratch:100", "tmp:5"])
 def test_other_resources_than_gpus_leave_the_work_to_cores(gres: str) -> None:
     made = config(site={"slurm": {"gres": gres}})
-    assert replace(rates_of(made, COSTS, {}, {}, PLANNED)) == rates_of(config(), COSTS, {}, {}, PLANNED)
+    assert rates_of(made, COSTS, {}, {}, PLANNED) == rates_of(config(), COSTS, {}, {}, PLANNED)
     assert lanes_of("extract", table_of("extract", made.site.slurm)) == (1, 4)
 
 

@@ -185,6 +185,7 @@ def test_the_words_of_a_scale() -> None:
     (one,) = simulated(500, [64])
     text = "\n".join(scaling_text([one], Site(), config()))
     assert "too few elements" in text and "lower hours" in text and "10 GB/s" in text
+    assert "; what may change it: " in text and "not simulated" in text
     calm = replace(one, losses={"few": 0.001})
     assert "what may change it" not in "\n".join(scaling_text([calm], Site(), config()))
 
@@ -243,8 +244,10 @@ def test_jobs_of_a_run_are_those_that_submit_would_send(tmp_path: Path, real_sli
     assert todo.nbytes["s1"] == real_slide.stat().st_size
     assert todo.nbytes["s0"] == bytes_of_cost(1000), "of a file that is not there no more is known"
     slow = estimate_run(run, OwnRates(Figure(1.0, 1.0, 1.0, "own"))).rates
+    other = prepared(run.config(), replace(todo, pace=paces(run.config(), slow)), slow, Site()).jobs
     jobs = prepared(run.config(), todo, slow, Site()).jobs
     assert [job.request.of for job in jobs] == [job.request.of for job in plan_submission(run, retry=False).jobs]
+    assert [job.request.of for job in jobs] != [job.request.of for job in other], "else this would hold of any rates"
     entry = {"stage": "tile", "job_id": "7", "elements": [0], "of": 23, "submitted": "2026-01-01T00:00:00+00:00"}
     (run.root / "slurm" / "jobs").mkdir(parents=True)
     (run.root / "slurm" / "jobs" / "7.json").write_text(json.dumps(entry))

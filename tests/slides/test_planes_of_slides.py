@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 import naive
 import numpy as np
 import pytest
+from needed import NEEDS_TURBOJPEG
 from numpy.typing import NDArray
 from tiff_cases import CASES
 from tiff_factory import YCBCR, Case, write_case
@@ -36,9 +36,6 @@ from hypoxia_hpc.tiling.kernels import planes
 Pixels = NDArray[np.uint8]
 JPEGS = [case for case in CASES if case.codec == "jpeg" and case.opens and case.native_levels]
 FORMS = {"4:4:4": planes.YCBCR_444, "4:2:2": planes.YCBCR_422, "4:2:0": planes.YCBCR_420}
-# With HYPOXIA_TURBOJPEG=1, as where everything is to run, a library that is missing is a failure and no skip.
-MAY_SKIP = turbojpeg.library() is None and os.environ.get("HYPOXIA_TURBOJPEG") != "1"
-needs_library = pytest.mark.skipif(MAY_SKIP, reason="the TurboJPEG library (libturbojpeg0) is not on this machine")
 
 
 def form_of(case: Case) -> int:
@@ -87,7 +84,7 @@ def blocks_of(
     return found, forms
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 @pytest.mark.parametrize("case", JPEGS, ids=attrgetter("name"))
 def test_planes_have_the_pixels_of_the_packing_decoder(case: Case, tmp_path: Path) -> None:
     path = write_case(case, tmp_path)
@@ -140,7 +137,7 @@ def tiled(path: Path, folder: Path, table: TileTable) -> tuple[str, TileWork]:
     return naive.content(work.target(of)), made
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 @pytest.mark.parametrize("is_damaged", [False, True])
 @pytest.mark.parametrize("screen", ["off", "exact", "fast"])
 def test_stores_are_the_same_without_the_library(
@@ -161,7 +158,7 @@ def test_stores_are_the_same_without_the_library(
             assert with_it[1].counts.unreadable
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 def test_damaged_native_tiles_fail_for_the_same_reasons(slide: Path, tmp_path: Path) -> None:
     path = damaged(slide, tmp_path / "a.svs")
     [page, *_] = read_tiled_pages(path)
@@ -174,7 +171,7 @@ def test_damaged_native_tiles_fail_for_the_same_reasons(slide: Path, tmp_path: P
         np.testing.assert_array_equal(found, reference)
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 @pytest.mark.parametrize("marker", [b"\xff\xdb", b"\xff\xc4"])
 def test_no_native_tile_is_decoded_with_the_tables_of_another(tmp_path: Path, marker: bytes) -> None:
     """One that has lost its own shows the same whatever was read before it; without Huffman tables that is what the
@@ -241,7 +238,7 @@ def test_a_header_that_ends_early_is_damaged_or_packed(tmp_path: Path) -> None:
             assert prepare(data[:end]).form in (planes.PACKED, planes.YCBCR_420)
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 def test_a_missing_end_marker_is_no_reason_to_decode_twice(tmp_path: Path) -> None:
     path = write_case(COMMON, tmp_path)
     [page, *_] = read_tiled_pages(path)
@@ -257,7 +254,7 @@ def test_a_missing_end_marker_is_no_reason_to_decode_twice(tmp_path: Path) -> No
     np.testing.assert_array_equal(out.ravel()[:n_samples], whole.ravel()[:n_samples])
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 def test_a_decoder_does_not_hold_the_blocks(slide: Path) -> None:
     library = turbojpeg.library()
     assert library is not None
@@ -268,7 +265,7 @@ def test_a_decoder_does_not_hold_the_blocks(slide: Path) -> None:
     assert held() is None
 
 
-@needs_library
+@NEEDS_TURBOJPEG
 def test_a_decoder_survives_what_is_no_jpeg(slide: Path) -> None:
     library = turbojpeg.library()
     assert library is not None
